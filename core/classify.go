@@ -1,0 +1,144 @@
+package klime
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Kind is what a request was, for the customer who made it.
+type Kind int
+
+// The kinds of requests.
+const (
+	KindAPI    Kind = iota // recorded as "API Called"
+	KindPage               // recorded as "Page Viewed"
+	KindStream             // recorded as "API Called", with protocol and openMs
+	KindAsset              // not recorded: part of a page
+	KindNoise              // not recorded: nobody's doing
+)
+
+// classify tells what a request was, by the response and then the request. It
+// depends on nothing else.
+func classify(x *Exchange) Kind {
+	mediaType := mediaTypeOf(x.ContentType)
+	switch {
+	case x.Status == http.StatusSwitchingProtocols, mediaType == "text/event-stream":
+		return KindStream
+	case isNoise(x):
+		return KindNoise
+	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
+		return KindAPI
+	case x.Status == http.StatusNotModified:
+		return classifyNotModified(x)
+	case isAsset(mediaType):
+		return KindAsset
+	case isHTML(mediaType) && !isFragment(x):
+		return KindPage
+	default:
+		return KindAPI
+	}
+}
+
+// isNoise reports requests that say nothing about a customer.
+func isNoise(x *Exchange) bool {
+	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
+	unmatched := x.Route == "" && (x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed)
+	switch x.Method {
+	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return true
+	case http.MethodGet:
+		return redirect || unmatched || isHealthPath(x.Path) || isPrefetch(x) || isProbe(x.header("User-Agent"))
+	default:
+		return unmatched
+	}
+}
+
+// isHealthPath knows the usual paths of health checks, metrics and what
+// browsers and crawlers ask for by themselves.
+func isHealthPath(path string) bool {
+	switch path {
+	case "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/ready", "/startupz",
+		"/ping", "/metrics", "/favicon.ico", "/robots.txt":
+		return true
+	default:
+		return false
+	}
+}
+
+// isPrefetch reports a browser's guess at what its user will want
+// (Sec-Purpose, and its predecessors Purpose and X-Moz).
+func isPrefetch(x *Exchange) bool {
+	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		if strings.Contains(x.header(name), "prefetch") {
+			return true
+		}
+	}
+	return false
+}
+
+// isProbe knows the clients that ask whether the app is alive.
+func isProbe(userAgent string) bool {
+	for _, prefix := range [...]string{"kube-probe/", "GoogleHC/", "ELB-HealthChecker/"} {
+		if strings.HasPrefix(userAgent, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// classifyNotModified goes by what was asked for: the answer has no content.
+func classifyNotModified(x *Exchange) Kind {
+	switch dest := x.header("Sec-Fetch-Dest"); dest {
+	case "document", "iframe", "frame":
+		return KindPage
+	case "empty":
+		return KindAPI
+	case "": // an old browser, or none
+	default:
+		return KindAsset
+	}
+	accept := x.header("Accept")
+	switch {
+	case strings.Contains(accept, "text/html") && !isFragment(x):
+		return KindPage
+	case strings.HasPrefix(accept, "image/"), strings.HasPrefix(accept, "text/css"):
+		return KindAsset
+	default:
+		return KindAPI
+	}
+}
+
+// isFragment reports HTML that goes into a page rather than being one: fetched
+// by a script, by htmx (unless it stands for a page load) or by a Turbo frame.
+func isFragment(x *Exchange) bool {
+	if x.header("Hx-Request") == "true" && x.header("Hx-Boosted") != "true" || x.header("Turbo-Frame") != "" {
+		return true
+	}
+	switch x.header("Sec-Fetch-Dest") {
+	case "", "document", "iframe", "frame":
+		return false
+	default:
+		return true
+	}
+}
+
+func isHTML(mediaType string) bool {
+	return mediaType == "text/html" || mediaType == "application/xhtml+xml"
+}
+
+// isAsset knows the parts of a page.
+func isAsset(mediaType string) bool {
+	switch mediaType {
+	case "text/css", "text/javascript", "application/javascript", "application/wasm", "application/manifest+json":
+		return true
+	default:
+		return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "font/")
+	}
+}
+
+// mediaTypeOf returns the media type of a Content-Type, lower case, without
+// its parameters.
+func mediaTypeOf(contentType string) string {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(mediaType))
+}

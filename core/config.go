@@ -1,0 +1,231 @@
+package klime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// Mode says who Klime's customers are.
+type Mode int
+
+const (
+	// GroupMode: customers are groups (companies, teams, accounts) of users.
+	GroupMode Mode = iota
+	// UserMode: customers are single users; group IDs are never sent.
+	UserMode
+)
+
+const defaultEndpoint = "https://i.klime.com"
+
+// Config configures a [Client]. The zero value of each field stands for its
+// default; only WriteKey has none.
+type Config struct {
+	// AllowInsecure allows an http Endpoint that is not on this machine: the
+	// write key and all events then travel in the clear. Default false.
+	AllowInsecure bool
+
+	// BatchSize is how many waiting events start a send, 1 to 100. A send
+	// takes all that wait, up to 100 events and 10 MB. Default 20.
+	BatchSize int
+
+	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is
+	// added. It is https, or http for a loopback host. Default
+	// https://i.klime.com.
+	Endpoint string
+
+	// FlushInterval is the longest an event waits for others before it is
+	// sent. Default 2s.
+	FlushInterval time.Duration
+
+	// HTTPClient makes the requests. Redirects are not followed whatever it
+	// says, as they would carry the write key elsewhere. Default: a client of
+	// its own, with the proxy of the environment.
+	HTTPClient *http.Client
+
+	// LinkTTL is how long a [Link] is known as sent, so that it is not sent
+	// again. Default 24h.
+	LinkTTL time.Duration
+
+	// Logger is told what goes wrong, never IDs or contents of events.
+	// Default: discards.
+	Logger *slog.Logger
+
+	// MaxAttempts is how many requests may carry an event before it is given
+	// up. Default 0: transient failures are retried until the event is
+	// delivered, pushed out of a full queue, or left over at shutdown.
+	MaxAttempts int
+
+	// Mode says who the customers are. Default GroupMode.
+	Mode Mode
+
+	// QueueBytes is how many bytes of events are held in memory at most:
+	// queued, in flight and waiting for a retry together. Then the oldest
+	// event makes room, automatic ones first. Default 64 MiB.
+	QueueBytes int
+
+	// QueueSize is how many events are held in memory at most, likewise.
+	// Default 10,000.
+	QueueSize int
+
+	// RetryDelay is the wait before the first retry. It doubles for each
+	// further one, to 16s, with jitter; Klime may ask for other waits.
+	// Default 1s.
+	RetryDelay time.Duration
+
+	// Senders is how many requests are made at the same time at most.
+	// Default 2.
+	Senders int
+
+	// ShutdownTimeout bounds Flush and Shutdown when their context has no
+	// deadline. Default 10s.
+	ShutdownTimeout time.Duration
+
+	// Timeout bounds one request. Default 10s.
+	Timeout time.Duration
+
+	// WriteKey is the key that Klime gave you to send with. It is needed.
+	WriteKey string
+
+	envErr error // what FromEnv could not read, for New to report
+}
+
+// FromEnv reads a Config from the environment, for [New] to check:
+//
+//	KLIME_WRITE_KEY       WriteKey
+//	KLIME_ENDPOINT        Endpoint
+//	KLIME_MODE            Mode: "group" or "user"
+//	KLIME_BATCH_SIZE      BatchSize
+//	KLIME_FLUSH_INTERVAL  FlushInterval, such as "500ms"
+//	KLIME_QUEUE_SIZE      QueueSize
+//
+// What is unset is left at its default; what cannot be read makes New fail.
+func FromEnv() Config {
+	var c Config
+	env := environment{}
+	c.WriteKey = strings.TrimSpace(os.Getenv("KLIME_WRITE_KEY"))
+	c.Endpoint = strings.TrimSpace(os.Getenv("KLIME_ENDPOINT"))
+	c.Mode = read(&env, "KLIME_MODE", parseMode)
+	c.BatchSize = read(&env, "KLIME_BATCH_SIZE", strconv.Atoi)
+	c.FlushInterval = read(&env, "KLIME_FLUSH_INTERVAL", time.ParseDuration)
+	c.QueueSize = read(&env, "KLIME_QUEUE_SIZE", strconv.Atoi)
+	c.envErr = errors.Join(env.errs...)
+	return c
+}
+
+// environment collects what is wrong with the environment.
+type environment struct{ errs []error }
+
+// read parses a variable; one that is unset or empty is zero.
+func read[T any](env *environment, name string, parse func(string) (T, error)) T {
+	var zero T
+	text := strings.TrimSpace(os.Getenv(name))
+	if text == "" {
+		return zero
+	}
+	value, err := parse(text)
+	if err != nil {
+		env.errs = append(env.errs, fmt.Errorf("%w: %s: %w", ErrInvalidConfig, name, err))
+		return zero
+	}
+	return value
+}
+
+func parseMode(text string) (Mode, error) {
+	switch strings.ToLower(text) {
+	case "group":
+		return GroupMode, nil
+	case "user":
+		return UserMode, nil
+	default:
+		return 0, fmt.Errorf(`%q is neither "group" nor "user"`, text)
+	}
+}
+
+// withDefaults returns c with every field set.
+func (c Config) withDefaults() Config {
+	c.BatchSize = cmp.Or(c.BatchSize, 20)
+	c.Endpoint = cmp.Or(c.Endpoint, defaultEndpoint)
+	c.FlushInterval = cmp.Or(c.FlushInterval, 2*time.Second)
+	c.LinkTTL = cmp.Or(c.LinkTTL, 24*time.Hour)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.QueueBytes = cmp.Or(c.QueueBytes, 64<<20)
+	c.QueueSize = cmp.Or(c.QueueSize, 10_000)
+	c.RetryDelay = cmp.Or(c.RetryDelay, time.Second)
+	c.Senders = cmp.Or(c.Senders, 2)
+	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 10*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	return c
+}
+
+// validate checks a Config that has its defaults, against one table of limits.
+func (c Config) validate() error {
+	if c.envErr != nil {
+		return c.envErr
+	}
+	if c.WriteKey == "" {
+		return ErrMissingWriteKey
+	}
+	limits := []struct {
+		field            string
+		value, low, high int64
+	}{
+		{"BatchSize", int64(c.BatchSize), 1, delivery.MaxBatchItems},
+		{"FlushInterval", int64(c.FlushInterval), int64(time.Millisecond), int64(24 * time.Hour)},
+		{"LinkTTL", int64(c.LinkTTL), 1, int64(10000 * time.Hour)},
+		{"MaxAttempts", int64(c.MaxAttempts), 0, 1_000_000},
+		{"Mode", int64(c.Mode), int64(GroupMode), int64(UserMode)},
+		{"QueueBytes", int64(c.QueueBytes), maxEventBytes, 1 << 40},
+		{"QueueSize", int64(c.QueueSize), 1, 100_000_000},
+		{"RetryDelay", int64(c.RetryDelay), int64(time.Millisecond), int64(time.Hour)},
+		{"Senders", int64(c.Senders), 1, 100},
+		{"ShutdownTimeout", int64(c.ShutdownTimeout), 1, int64(24 * time.Hour)},
+		{"Timeout", int64(c.Timeout), int64(time.Millisecond), int64(time.Hour)},
+	}
+	for _, l := range limits {
+		if l.value < l.low || l.value > l.high {
+			return fmt.Errorf("%w: %s is %d, allowed is %d to %d", ErrInvalidConfig, l.field, l.value, l.low, l.high)
+		}
+	}
+	for _, r := range c.WriteKey {
+		if r <= ' ' || r > '~' {
+			return fmt.Errorf("%w: WriteKey has a space or a character that no HTTP header can carry", ErrInvalidConfig)
+		}
+	}
+	return nil
+}
+
+// batchURL checks the endpoint and returns where batches are posted.
+func (c Config) batchURL() (string, error) {
+	u, err := url.Parse(c.Endpoint)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: Endpoint is no URL", ErrInvalidConfig) // err would quote it, key and all
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", fmt.Errorf("%w: Endpoint needs https, or http on this machine", ErrInvalidConfig)
+	case u.Host == "" || u.Hostname() == "":
+		return "", fmt.Errorf("%w: Endpoint has no host", ErrInvalidConfig)
+	case u.User != nil:
+		return "", fmt.Errorf("%w: Endpoint has user info", ErrInvalidConfig)
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", fmt.Errorf("%w: Endpoint has a query or fragment", ErrInvalidConfig)
+	case u.Scheme == "http" && !c.AllowInsecure && !isLoopback(u.Hostname()):
+		return "", fmt.Errorf("%w: Endpoint %s would carry the write key in the clear (see AllowInsecure)", ErrInvalidConfig, u)
+	}
+	return u.JoinPath("v1", "batch").String(), nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,43 @@
+// Package klime tells Klime (customer analytics for B2B products) how the
+// customers of an app use it. It lives in the folder core, so that imports say
+//
+//	import klime "github.com/klimeapp/klime-go/core"
+//
+// Most apps need three things: a [Client], the Middleware of the package for
+// their framework (ginklime, nethttp), and a [Link] where users sign in.
+//
+// # From a request to Klime
+//
+//	adapters observe          core decides                     delivery delivers
+//
+//	request ─ Middleware ─▶ Scope: whose request is it?
+//	                          │
+//	answer ── Exchange ────▶ Tracker: page, API call or noise?
+//	                          │
+//	Track, Identify, Group ─▶ Event ─▶ JSON ─▶ queue ─▶ batches ─▶ POST /v1/batch
+//
+// An event is encoded where it is made: its errors are the call's, and what it
+// was made of may change afterwards.
+//
+// # What is promised
+//
+//   - No call waits for the network, but Ping, Flush and Shutdown.
+//   - Memory is bounded, by [Config] QueueSize and QueueBytes.
+//   - Transient failures are retried until Shutdown; repeats carry the same
+//     message ID, by which Klime recognises them.
+//   - What is not delivered is counted: see [Stats].
+//   - The app's panics, its ResponseWriter's interfaces and its request bodies
+//     are left as they are.
+//   - The write key, IDs and contents of events are not logged.
+//
+// # Users and groups
+//
+// A user is a person. A group is a customer: a company, organisation or team.
+// An event belongs to a user, to a group, or to a user in a group; Klime has no
+// anonymous events, so a request of which neither is known is not recorded. A
+// customer appears at Klime once [Link] or [Client.Group] has named it.
+//
+// # Units
+//
+// Durations in properties are milliseconds, sizes are bytes of the body.
+package klime

@@ -1,0 +1,327 @@
+package klime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Version is the version of this library, as it stands in context.library.
+const Version = "0.1.0"
+
+const (
+	maxEventBytes  = 200 * 1024 // of one event, Klime's limit
+	maxPooledBytes = 64 * 1024  // a buffer that grew beyond is not kept
+	maxDepth       = 32         // of nested values that are walked here; encoding/json takes over
+
+	// timestampLayout is ISO 8601 in UTC with the milliseconds that Klime keeps.
+	timestampLayout = "2006-01-02T15:04:05.000Z"
+
+	libraryContext = `"library":{"name":"go-sdk","version":"` + Version + `"}`
+)
+
+// encoder turns events into wire JSON. It is safe for concurrent use.
+type encoder struct {
+	buffers sync.Pool // of *[]byte
+}
+
+// draft is an event with what only the library puts on it.
+type draft struct {
+	Event
+
+	request *requestProperties // of an automatic event, in place of Properties
+	span    trace.SpanContext  // under which it happened
+}
+
+// encode returns the event's JSON in a slice of its own, of just its size. A
+// missing message ID is made up.
+func (enc *encoder) encode(d *draft) ([]byte, error) {
+	buf, ok := enc.buffers.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	b, err := appendEvent((*buf)[:0], d)
+	if err != nil && !errors.Is(err, ErrEventTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrNotEncodable, err)
+	}
+	var body []byte
+	if err == nil {
+		body = append(make([]byte, 0, len(b)), b...)
+	}
+	if cap(b) <= maxPooledBytes {
+		*buf = b
+		enc.buffers.Put(buf)
+	}
+	return body, err
+}
+
+// appendEvent appends the event. A field without a value is left out.
+func appendEvent(b []byte, d *draft) ([]byte, error) {
+	b = append(b, `{"type":"`...)
+	b = append(b, d.Type.String()...)
+	b = append(b, `","messageId":"`...)
+	if d.MessageID == "" {
+		b = appendUUID(b)
+		b = append(b, '"')
+	} else {
+		b = appendString(b[:len(b)-1], d.MessageID)
+	}
+	b = appendField(b, `,"event":`, d.Event.Event)
+	b = appendField(b, `,"userId":`, d.UserID)
+	b = appendField(b, `,"groupId":`, d.GroupID)
+	b = append(b, `,"timestamp":"`...)
+	b = d.Timestamp.UTC().AppendFormat(b, timestampLayout)
+	b = append(b, '"')
+
+	var err error
+	switch {
+	case d.request != nil:
+		b = append(b, `,"properties":`...)
+		b, err = d.request.append(b)
+	case len(d.Properties) > 0:
+		b = append(b, `,"properties":`...)
+		b, err = appendMap(b, d.Properties, 0)
+	case len(d.Traits) > 0:
+		b = append(b, `,"traits":`...)
+		b, err = appendMap(b, d.Traits, 0)
+	}
+	if err != nil {
+		return b, err
+	}
+	if b, err = appendContext(b, d); err != nil {
+		return b, err
+	}
+	b = append(b, '}')
+	if len(b) > maxEventBytes {
+		return b, fmt.Errorf("%w: %d bytes", ErrEventTooLarge, len(b))
+	}
+	return b, nil
+}
+
+func appendField(b []byte, prefix, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return appendString(append(b, prefix...), value)
+}
+
+func appendContext(b []byte, d *draft) ([]byte, error) {
+	b = append(b, `,"context":{`+libraryContext...)
+	if _, own := d.Context["trace"]; d.span.IsValid() && !own {
+		b = appendTrace(b, d.span)
+	}
+	for key, value := range d.Context {
+		if key == "library" {
+			continue
+		}
+		var err error
+		if b, err = appendValue(appendKey(b, key), value, 0); err != nil {
+			return b, fmt.Errorf("context %q: %w", key, err)
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// appendMap appends an object. The order of its keys is not defined.
+func appendMap[M ~map[string]any](b []byte, m M, depth int) ([]byte, error) {
+	b = append(b, '{')
+	for key, value := range m {
+		var err error
+		if b, err = appendValue(appendKey(b, key), value, depth); err != nil {
+			return b, fmt.Errorf("%q: %w", key, err)
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// appendValue appends one value, as encoding/json would encode it.
+func appendValue(b []byte, value any, depth int) ([]byte, error) {
+	if len(b) > maxEventBytes {
+		return b, ErrEventTooLarge // no need to go on
+	}
+	switch v := value.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case string:
+		return appendString(b, v), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case int:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case int32:
+		return strconv.AppendInt(b, int64(v), 10), nil
+	case int64:
+		return strconv.AppendInt(b, v, 10), nil
+	case uint:
+		return strconv.AppendUint(b, uint64(v), 10), nil
+	case uint32:
+		return strconv.AppendUint(b, uint64(v), 10), nil
+	case uint64:
+		return strconv.AppendUint(b, v, 10), nil
+	case float64:
+		return appendFloat(b, v)
+	case []string:
+		if v == nil {
+			return append(b, "null"...), nil
+		}
+		return appendStrings(b, v), nil
+	case map[string]any:
+		if v == nil || depth == maxDepth {
+			break
+		}
+		return appendMap(b, v, depth+1)
+	case []any:
+		if v == nil || depth == maxDepth {
+			break
+		}
+		return appendSlice(b, v, depth+1)
+	}
+	return appendAny(b, value)
+}
+
+// appendAny leaves a value to encoding/json, which also finds cycles. The
+// value's own code runs there: its panic must not become the caller's.
+func appendAny(b []byte, value any) (_ []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%T panicked: %v", value, v)
+		}
+	}()
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return b, err
+	}
+	return append(b, encoded...), nil
+}
+
+func appendSlice(b []byte, values []any, depth int) ([]byte, error) {
+	b = append(b, '[')
+	for i, value := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = appendValue(b, value, depth); err != nil {
+			return b, fmt.Errorf("[%d]: %w", i, err)
+		}
+	}
+	return append(b, ']'), nil
+}
+
+func appendStrings(b []byte, values []string) []byte {
+	b = append(b, '[')
+	for i, value := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, value)
+	}
+	return append(b, ']')
+}
+
+// appendFloat appends the shortest number that reads back as f.
+func appendFloat(b []byte, f float64) ([]byte, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return b, fmt.Errorf("%v is no JSON number", f)
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	return strconv.AppendFloat(b, f, format, -1, 64), nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string. Bytes that are no UTF-8 become
+// U+FFFD, as encoding/json has it.
+func appendString(b []byte, s string) []byte {
+	if len(s) > maxEventBytes {
+		return append(b, s[:maxEventBytes+1]...) // the event is refused by its size
+	}
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				b = append(append(b, s[start:i]...), `\ufffd`...)
+				start = i + 1
+			}
+			i += size
+			continue
+		}
+		b = append(b, s[start:i]...)
+		b = appendEscaped(b, c)
+		i++
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}
+
+func appendEscaped(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\n':
+		return append(b, `\n`...)
+	case '\r':
+		return append(b, `\r`...)
+	case '\t':
+		return append(b, `\t`...)
+	default:
+		return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+	}
+}
+
+// appendUUID appends a random UUID (RFC 9562, version 4). The source is the
+// runtime's ChaCha8 generator, seeded by the operating system.
+func appendUUID(b []byte) []byte {
+	const (
+		version = 4 << 12         // in the low half of the high word
+		variant = uint64(2) << 62 // at the top of the low word
+	)
+	hi := rand.Uint64()&^0xf000 | version
+	lo := rand.Uint64()&^(3<<62) | variant
+	b = appendHex(b, hi>>32, 8)
+	b = append(b, '-')
+	b = appendHex(b, hi>>16&0xffff, 4)
+	b = append(b, '-')
+	b = appendHex(b, hi&0xffff, 4)
+	b = append(b, '-')
+	b = appendHex(b, lo>>48, 4)
+	b = append(b, '-')
+	return appendHex(b, lo&0xffffffffffff, 12)
+}
+
+// appendHex appends the lowest digits of v.
+func appendHex(b []byte, v uint64, digits int) []byte {
+	for shift := (digits - 1) * 4; shift >= 0; shift -= 4 {
+		b = append(b, hexDigits[v>>shift&0xf])
+	}
+	return b
+}
+
+// appendMillis appends d in milliseconds with three decimals.
+func appendMillis(b []byte, d time.Duration) []byte {
+	micros := max(d, 0).Microseconds()
+	b = strconv.AppendInt(b, micros/1000, 10)
+	if rest := micros % 1000; rest != 0 {
+		b = append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	}
+	return b
+}

@@ -1,0 +1,79 @@
+package klime
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// What can be wrong with a configuration or a call. Match with [errors.Is]:
+// returned errors wrap these and add detail.
+var (
+	ErrMissingWriteKey = errors.New("klime: missing write key")
+	ErrInvalidConfig   = errors.New("klime: invalid configuration")
+
+	ErrMissingUser     = errors.New("klime: missing user ID")
+	ErrMissingGroup    = errors.New("klime: missing group ID")
+	ErrMissingIdentity = errors.New("klime: event has neither user nor group")
+	ErrMissingEvent    = errors.New("klime: missing event name")
+	ErrInvalidOption   = errors.New("klime: option does not apply to this call")
+	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")
+	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")
+	ErrUserMode        = errors.New("klime: no groups in user mode")
+
+	ErrQueueFull = errors.New("klime: queue full")
+	ErrClosed    = errors.New("klime: client is shut down")
+)
+
+// DeliveryError is an answer of Klime, or the lack of one, that kept events
+// from being delivered. Match with [errors.As].
+type DeliveryError struct {
+	StatusCode int           // HTTP status of the answer, 0 without an answer
+	Attempts   int           // requests so far that carried the (first of the) events
+	RetryAfter time.Duration // what the answer asked to wait, at most 5 minutes; 0 if nothing
+	Message    string        // what the answer said, shortened
+	Err        error         // why there was no usable answer, nil if there was
+}
+
+func (e *DeliveryError) Error() string { return "klime: " + e.internal().Error() }
+
+// Unwrap returns Err.
+func (e *DeliveryError) Unwrap() error { return e.Err }
+
+// Temporary reports whether the same request may succeed later.
+func (e *DeliveryError) Temporary() bool { return e.internal().Temporary() }
+
+func (e *DeliveryError) internal() *delivery.SendError {
+	return &delivery.SendError{StatusCode: e.StatusCode, Message: e.Message, Err: e.Err}
+}
+
+// publicError turns what delivery reports into the errors of this package.
+func publicError(err error) error {
+	var failure *delivery.SendError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, delivery.ErrFull):
+		return ErrQueueFull
+	case errors.Is(err, delivery.ErrClosed):
+		return ErrClosed
+	case errors.As(err, &failure):
+		return &undelivered{err, &DeliveryError{
+			StatusCode: failure.StatusCode, Attempts: failure.Attempts,
+			RetryAfter: failure.RetryAfter, Message: failure.Message, Err: failure.Err,
+		}}
+	default:
+		return fmt.Errorf("klime: %w", err)
+	}
+}
+
+// undelivered is an error of delivery in which a DeliveryError can be found.
+type undelivered struct {
+	err   error
+	cause *DeliveryError
+}
+
+func (u *undelivered) Error() string   { return "klime: " + u.err.Error() }
+func (u *undelivered) Unwrap() []error { return []error{u.cause, u.err} }

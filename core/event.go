@@ -1,0 +1,165 @@
+package klime
+
+import (
+	"strings"
+	"time"
+)
+
+// Properties describe an event. Values are strings, numbers, booleans, times,
+// and slices and maps of these; anything that encoding/json can encode is
+// sent as it would encode it. Keys are camelCase by Klime's convention.
+type Properties map[string]any
+
+// Traits describe a user or a group. They are merged at Klime: send what
+// changed. Values are strings, numbers, booleans and times; keys are camelCase,
+// and "email" and "name" are those that Klime itself shows and searches.
+type Traits map[string]any
+
+// EventType is what an event tells Klime.
+type EventType int
+
+// The three calls of Klime.
+const (
+	TrackEvent    EventType = iota // somebody did something
+	IdentifyEvent                  // who a user is
+	GroupEvent                     // what a group is, and who belongs to it
+)
+
+// String returns the type as it stands on the wire.
+func (t EventType) String() string {
+	switch t {
+	case TrackEvent:
+		return "track"
+	case IdentifyEvent:
+		return "identify"
+	case GroupEvent:
+		return "group"
+	default:
+		return "unknown"
+	}
+}
+
+// Event is one event on its way to Klime.
+type Event struct {
+	Type       EventType
+	MessageID  string    // a UUID, the same on every retry
+	Timestamp  time.Time // when it happened
+	Event      string    // the name of a TrackEvent
+	UserID     string
+	GroupID    string
+	Properties Properties // of a TrackEvent
+	Traits     Traits     // of an IdentifyEvent or GroupEvent
+	Context    map[string]any
+}
+
+// validate reports what Klime would refuse the event for. No anonymous events:
+// a track call has a user, or a group, or both.
+func (e *Event) validate() error {
+	switch {
+	case e.Type == TrackEvent && strings.TrimSpace(e.Event) == "":
+		return ErrMissingEvent
+	case e.Type == TrackEvent && e.UserID == "" && e.GroupID == "":
+		return ErrMissingIdentity
+	case e.Type == IdentifyEvent && e.UserID == "":
+		return ErrMissingUser
+	case e.Type == GroupEvent && e.GroupID == "":
+		return ErrMissingGroup
+	default:
+		return nil
+	}
+}
+
+// EventOption changes one event. The zero value changes nothing.
+type EventOption struct {
+	kind  optionKind
+	text  string
+	time  time.Time
+	value any
+}
+
+type optionKind int
+
+const (
+	_ optionKind = iota
+	forUser
+	inGroup
+	forGroup
+	at
+	withMessageID
+	withContext
+)
+
+// ForUser says whose event it is, in place of the request's user. The
+// request's group is not taken either: add [InGroup] to name one. Given to
+// [Client.Group], it links that user to the group.
+func ForUser(id string) EventOption { return EventOption{kind: forUser, text: id} }
+
+// InGroup says in which group the event happened. The request's user stays.
+func InGroup(id string) EventOption { return EventOption{kind: inGroup, text: id} }
+
+// ForGroup makes it an event of the organisation itself, such as a webhook or
+// a nightly job: this group and no user.
+func ForGroup(id string) EventOption { return EventOption{kind: forGroup, text: id} }
+
+// At says when it happened; the default is now.
+func At(t time.Time) EventOption { return EventOption{kind: at, time: t} }
+
+// WithMessageID sets the ID by which Klime recognises a repeat, in place of a
+// random UUID: for events that a job may send twice.
+func WithMessageID(id string) EventOption { return EventOption{kind: withMessageID, text: id} }
+
+// WithContext adds a value to the event's context. The key "library" is the
+// library's own and is left as it is.
+func WithContext(key string, value any) EventOption {
+	return EventOption{kind: withContext, text: key, value: value}
+}
+
+// apply changes e, in which the identity of the request may stand already, as
+// the options say. Their order does not matter but between ForUser and ForGroup,
+// where the last one holds.
+func (e *Event) apply(opts []EventOption) error {
+	groupNamed, userNamed := false, false
+	for i := range opts {
+		o := &opts[i]
+		switch o.kind {
+		case forUser:
+			if o.text == "" {
+				return ErrMissingUser
+			}
+			e.UserID, userNamed = o.text, true
+		case inGroup, forGroup:
+			if o.text == "" {
+				return ErrMissingGroup
+			}
+			if o.kind == forGroup {
+				e.UserID = ""
+			}
+			e.GroupID, groupNamed = o.text, true
+		case at:
+			e.Timestamp = o.time
+		case withMessageID:
+			e.MessageID = o.text
+		case withContext:
+			if e.Context == nil {
+				e.Context = make(map[string]any, len(opts)-i)
+			}
+			e.Context[o.text] = o.value
+		}
+	}
+	if userNamed && !groupNamed && e.Type == TrackEvent {
+		e.GroupID = ""
+	}
+	return nil
+}
+
+// checkOptions refuses options that would change what e is about: Identify
+// names its user and Group its group itself.
+func (e *Event) checkOptions(opts []EventOption) error {
+	for i := range opts {
+		switch kind := opts[i].kind; {
+		case kind == inGroup, kind == forGroup, kind == forUser && e.Type == IdentifyEvent:
+			return ErrInvalidOption
+		}
+	}
+	return nil
+}

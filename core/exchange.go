@@ -1,0 +1,33 @@
+package klime
+
+import "time"
+
+// Exchange is what an adapter reports of one finished request. Strings are
+// copied where they are kept: they may live in memory that the framework
+// reuses.
+type Exchange struct {
+	Method string
+	Path   string // as requested, to recognise health checks; never sent
+	Route  string // the router's pattern, "" if none matched or it is not known
+
+	Status        int   // of the final answer, 0 if none was written
+	RequestBytes  int64 // of the body; negative if not known
+	ResponseBytes int64 // of the body; negative if not known
+	Start         time.Time
+	ContentType   string                   // of the answer, "" if it has none
+	Header        func(name string) string // of the request; may be nil
+
+	Panicked bool // the handler panicked; the answer is a 500 whatever Status says
+	Aborted  bool // it ended with http.ErrAbortHandler, or the client went away
+
+	// Native is the framework's own request, for resolvers.
+	Native any
+}
+
+// header returns a header of the request, "" without.
+func (x *Exchange) header(name string) string {
+	if x.Header == nil {
+		return ""
+	}
+	return x.Header(name)
+}

@@ -1,0 +1,120 @@
+package klime
+
+import (
+	"context"
+	"encoding"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// The plain string keys under which web apps keep who is signed in.
+const (
+	userKey  = "userId"
+	groupKey = "groupId"
+)
+
+// identity is whose event it is; an ID that is not known is empty.
+type identity struct {
+	user, group string
+	claim       bool // the group is a resolver's word, not the app's
+}
+
+// trusted returns the identity without a group that is a mere claim, where the
+// claim does not count: without a known user, or when the app turned the
+// request away.
+func (id identity) trusted(status int) identity {
+	if !id.claim {
+		return id
+	}
+	if id.user == "" || status == 401 || status == 403 || status == 404 {
+		id.group = ""
+	}
+	return id
+}
+
+// or fills in what id lacks.
+func (id identity) or(other identity) identity {
+	if id.user == "" {
+		id.user = other.user
+	}
+	if id.group == "" {
+		id.group, id.claim = other.group, other.claim
+	}
+	return id
+}
+
+// valuer is the part of a context that holds values.
+type valuer interface{ Value(key any) any }
+
+// identityIn reads the plain context values.
+func identityIn(v valuer) identity {
+	if v == nil {
+		return identity{}
+	}
+	return identity{user: idString(v.Value(userKey)), group: idString(v.Value(groupKey)), claim: true}
+}
+
+// idString turns what an app uses as an ID into the string that is sent: a
+// string, an integer, an encoding.TextMarshaler or a fmt.Stringer. A zero
+// value, a nil pointer and anything else is no ID. The string is a copy: some
+// frameworks reuse the memory behind theirs.
+func idString(v any) string {
+	switch id := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return strings.Clone(id)
+	case int:
+		return nonZero(int64(id))
+	case int64:
+		return nonZero(id)
+	}
+	value := reflect.ValueOf(v)
+	if value.IsZero() {
+		return ""
+	}
+	switch id := v.(type) {
+	case encoding.TextMarshaler:
+		if text, err := id.MarshalText(); err == nil {
+			return string(text)
+		}
+		return ""
+	case fmt.Stringer:
+		return strings.Clone(id.String())
+	}
+	switch {
+	case value.Kind() == reflect.String:
+		return strings.Clone(value.String())
+	case value.CanInt():
+		return strconv.FormatInt(value.Int(), 10)
+	case value.CanUint():
+		return strconv.FormatUint(value.Uint(), 10)
+	default:
+		return ""
+	}
+}
+
+func nonZero(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
+}
+
+// ask calls a resolver. One that panics has no answer: a session that is not
+// there must not break the request.
+func ask(resolve func(native any) any, native any) (id string, panicked any) {
+	if resolve == nil || native == nil {
+		return "", nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			id, panicked = "", v
+		}
+	}()
+	return idString(resolve(native)), nil
+}
+
+var _ valuer = context.Context(nil)

@@ -1,0 +1,215 @@
+package klime
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// User is a person, by a stable ID such as a database key. E-mail addresses
+// change and are poor IDs.
+type User struct {
+	ID     string
+	Traits Traits // none: nothing is said of the user
+}
+
+// Group is a customer: a company, organisation, team or account, by a stable
+// ID. Names and domains change and are poor IDs.
+type Group struct {
+	ID     string
+	Traits Traits // none: nothing is said of the group
+}
+
+// Link says who the user is and which groups the user belongs to. It may stand
+// in front of every request: each fact is sent once for as long as
+// Config.LinkTTL, and again at once when its traits change or when it could
+// not be delivered. The request that ctx belongs to becomes the user's, and
+// the group's if it is just one; with several, say which one is active with
+// [SetGroup] or a GroupID option. In user mode groups are left out.
+//
+// Link is about who is signed in. Of others, tell with [Client.Identify] and
+// [Client.Group].
+func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
+	if c == nil {
+		return nil
+	}
+	scope := ScopeFrom(ctx)
+	if scope.isSilent() {
+		return nil
+	}
+	if u.ID == "" {
+		return ErrMissingUser
+	}
+	if c.cfg.Mode == UserMode {
+		groups = nil
+	}
+	for i := range groups {
+		if groups[i].ID == "" {
+			return ErrMissingGroup
+		}
+	}
+	scope.link(u.ID, groups)
+
+	now := time.Now()
+	var errs []error
+	if len(u.Traits) > 0 {
+		errs = append(errs, c.linkOnce(now, u.ID, "", u.Traits, func(token uint64) error {
+			d := draft{Event: Event{Type: IdentifyEvent, UserID: u.ID, Traits: u.Traits, Timestamp: now}}
+			return c.send(ctx, &d, token)
+		}))
+	}
+	for _, g := range groups {
+		errs = append(errs, c.linkOnce(now, u.ID, g.ID, g.Traits, func(token uint64) error {
+			d := draft{Event: Event{Type: GroupEvent, UserID: u.ID, GroupID: g.ID, Traits: g.Traits, Timestamp: now}}
+			return c.send(ctx, &d, token)
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// linkOnce sends a fact unless it is known as sent.
+func (c *Client) linkOnce(now time.Time, user, group string, t Traits, send func(token uint64) error) error {
+	token, fresh := c.links.claim(now, user, group, t)
+	if !fresh {
+		return nil
+	}
+	err := send(token)
+	if err != nil {
+		c.links.forget(token)
+	}
+	return err
+}
+
+// link makes the request the user's.
+func (s *Scope) link(user string, groups []Group) {
+	if s == nil {
+		return
+	}
+	user = idString(user)
+	group := ""
+	if len(groups) == 1 {
+		group = idString(groups[0].ID)
+	}
+	s.update(func(known *state) {
+		known.said.user, known.hasUser = user, true
+		if group != "" {
+			known.said.group, known.hasGrp = group, true
+		}
+	})
+}
+
+// maxLinks is how many facts a generation of the cache holds. With two
+// generations it takes some 10 MB when full.
+const maxLinks = 50_000
+
+// linkCache knows which facts were sent: for a pair of user and group (or a
+// user alone), which traits last. It is bounded: facts that were not asked for
+// in a long time are forgotten, at the cost of sending them again.
+type linkCache struct {
+	ttl  time.Duration
+	seed maphash.Seed
+
+	mu       sync.Mutex
+	recent   map[uint64]link
+	previous map[uint64]link
+}
+
+// link is what was last sent of a pair.
+type link struct {
+	traits  uint64 // their hash
+	expires time.Time
+}
+
+func newLinkCache(ttl time.Duration) *linkCache {
+	return &linkCache{ttl: ttl, seed: maphash.MakeSeed(), recent: map[uint64]link{}}
+}
+
+// claim reports whether the fact is to be sent, and if so takes it as sent:
+// of callers at the same time only one sends. The token stands for the pair.
+func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token uint64, fresh bool) {
+	token = l.pair(user, group)
+	traits := l.traits(t)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, known := l.recent[token]
+	if !known {
+		last, known = l.previous[token]
+	}
+	// No traits say no more than that the pair is linked.
+	if known && now.Before(last.expires) && (len(t) == 0 || traits == last.traits) {
+		return token, false
+	}
+	if len(l.recent) >= maxLinks {
+		l.previous, l.recent = l.recent, make(map[uint64]link)
+	}
+	l.recent[token] = link{traits: traits, expires: now.Add(l.ttl)}
+	return token, true
+}
+
+// forget makes the next claim of the pair fresh.
+func (l *linkCache) forget(token uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.recent, token)
+	delete(l.previous, token)
+}
+
+// settle learns how the event of a pair ended.
+func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
+	if outcome != delivery.Sent {
+		l.forget(token)
+	}
+}
+
+// pair names user and group by one number, never 0. That two pairs get the
+// same one is as good as impossible, and the seed keeps it from being forced.
+func (l *linkCache) pair(user, group string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(l.seed)
+	_, _ = h.WriteString(user)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(group)
+	return h.Sum64() | 1
+}
+
+// traits hashes traits whatever their order.
+func (l *linkCache) traits(t Traits) uint64 {
+	var sum uint64
+	for key, value := range t {
+		var h maphash.Hash
+		h.SetSeed(l.seed)
+		_, _ = h.WriteString(key)
+		_ = h.WriteByte(0)
+		hashValue(&h, value)
+		sum += h.Sum64()
+	}
+	return sum
+}
+
+// hashValue hashes a trait's value with its kind.
+func hashValue(h *maphash.Hash, value any) {
+	switch v := value.(type) {
+	case string:
+		_ = h.WriteByte('s')
+		_, _ = h.WriteString(v)
+	case bool:
+		maphash.WriteComparable(h, v)
+	case int:
+		maphash.WriteComparable(h, v)
+	case int64:
+		maphash.WriteComparable(h, v)
+	case float64:
+		maphash.WriteComparable(h, math.Float64bits(v))
+	case time.Time:
+		maphash.WriteComparable(h, v.UnixNano())
+	default:
+		encoded, _ := appendValue(nil, v, 0) // what cannot be encoded is refused when it is sent
+		_ = h.WriteByte('j')
+		_, _ = h.Write(encoded)
+	}
+}

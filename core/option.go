@@ -1,0 +1,30 @@
+package klime
+
+// Option tunes a middleware; the same options hold in every framework.
+type Option struct {
+	apply func(*Tracker)
+}
+
+// ResolveUser says how to find a request's user, given the framework's own
+// request. It is what an adapter's UserID option is made of. The resolver is
+// asked after the handler, and by events tracked before; it may be called from
+// several goroutines. Its answer is a string, an integer, an
+// encoding.TextMarshaler or a fmt.Stringer; a zero value, and a panic, mean
+// that nobody is known.
+func ResolveUser(resolve func(native any) any) Option {
+	return Option{func(t *Tracker) { t.user = resolve }}
+}
+
+// ResolveGroup says how to find a request's group, like [ResolveUser]. The
+// answer is a claim: it counts only together with a known user, and not where
+// the app answers 401, 403 or 404. [SetGroup] is the app's own word.
+func ResolveGroup(resolve func(native any) any) Option {
+	return Option{func(t *Tracker) { t.group = resolve }}
+}
+
+// ResolveRoute says how to find the pattern that a request has matched, given
+// the framework's own request, where the adapter does not know it by itself.
+// It is asked after the handler.
+func ResolveRoute(resolve func(native any) string) Option {
+	return Option{func(t *Tracker) { t.route = resolve }}
+}

@@ -1,0 +1,95 @@
+package klime
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// requestProperties are the properties of an automatic event.
+type requestProperties struct {
+	exchange *Exchange
+	kind     Kind
+	duration time.Duration
+	extra    []property // by SetProperty; these win
+}
+
+// append appends the properties as a JSON object.
+func (p *requestProperties) append(b []byte) ([]byte, error) {
+	x := p.exchange
+	b = append(b, '{')
+	b = p.text(b, "method", x.Method)
+	b = p.text(b, "route", x.Route)
+	if x.Status > 0 && !x.Aborted {
+		b = p.number(b, "status", int64(x.Status))
+	}
+	if x.Aborted && p.key(&b, "aborted") {
+		b = append(b, "true"...)
+	}
+	if p.kind == KindStream {
+		b = p.text(b, "protocol", protocolOf(x))
+		b = p.millis(b, "openMs")
+	} else {
+		b = p.millis(b, "durationMs")
+	}
+	if x.ResponseBytes >= 0 {
+		b = p.number(b, "responseBytes", x.ResponseBytes)
+	}
+	if x.RequestBytes >= 0 {
+		b = p.number(b, "requestBytes", x.RequestBytes)
+	}
+	for _, extra := range p.extra {
+		b = appendKey(b, extra.key)
+		b = append(b, extra.value...)
+	}
+	return append(b, '}'), nil
+}
+
+// key appends a key of ours unless the app has set that property itself.
+func (p *requestProperties) key(b *[]byte, name string) bool {
+	for i := range p.extra {
+		if p.extra[i].key == name {
+			return false
+		}
+	}
+	*b = appendKey(*b, name)
+	return true
+}
+
+func (p *requestProperties) text(b []byte, name, value string) []byte {
+	if value != "" && p.key(&b, name) {
+		b = appendString(b, value)
+	}
+	return b
+}
+
+func (p *requestProperties) number(b []byte, name string, value int64) []byte {
+	if p.key(&b, name) {
+		b = strconv.AppendInt(b, value, 10)
+	}
+	return b
+}
+
+func (p *requestProperties) millis(b []byte, name string) []byte {
+	if p.key(&b, name) {
+		b = appendMillis(b, p.duration)
+	}
+	return b
+}
+
+// protocolOf names the protocol of a stream.
+func protocolOf(x *Exchange) string {
+	if x.Status != http.StatusSwitchingProtocols {
+		return "sse"
+	}
+	return strings.ToLower(x.header("Upgrade"))
+}
+
+// appendKey appends the key of an object's next member.
+func appendKey(b []byte, key string) []byte {
+	if b[len(b)-1] != '{' {
+		b = append(b, ',')
+	}
+	return append(appendString(b, key), ':')
+}

@@ -1,0 +1,301 @@
+package klime
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Scope is whose request this is: what the app said of it, and how to find out
+// the rest. It is itself the context of the request, over the one that was
+// there before. All its methods are safe for concurrent use, and on nil.
+//
+// A Scope is never reused, so that a context made from it may outlive the
+// request: events tracked with it later still belong to the right user.
+type Scope struct {
+	parent  context.Context
+	tracker *Tracker
+	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
+
+	mu        sync.Mutex // guards all below
+	native    any        // the framework's request, for the resolvers; nil when it is over
+	values    valuer     // where the framework keeps values; nil when it is over
+	innermost *Scope     // of those that are still open (outermost scope only)
+	state     state      // outermost scope only
+}
+
+// state is what is known of a request.
+type state struct {
+	said    identity // by the app: SetUser, SetGroup, Link
+	hasUser bool     // said.user counts even if it is empty
+	hasGrp  bool     // said.group counts even if it is empty
+	found   identity // by the resolvers of scopes that are closed
+	held    identity // in the context values of scopes that are closed
+
+	event      string
+	properties []property
+	skip       bool
+	silent     bool
+	route      string // as the innermost middleware saw it
+}
+
+// property is an encoded property.
+type property struct {
+	key   string
+	value []byte
+}
+
+func (s *state) setProperty(key string, value []byte) {
+	for i := range s.properties {
+		if s.properties[i].key == key {
+			s.properties[i].value = value
+			return
+		}
+	}
+	s.properties = append(s.properties, property{key, value})
+}
+
+// scopeKey finds the Scope in a context.
+type scopeKey struct{}
+
+// ScopeKey is the plain string key under which adapters whose context holds
+// only string keys keep the Scope. It is of use to adapters alone.
+const ScopeKey = "github.com/klimeapp/klime-go/scope"
+
+// ScopeFrom returns the Scope of the request that ctx belongs to, nil if there
+// is none.
+func ScopeFrom(ctx context.Context) *Scope {
+	if ctx == nil {
+		return nil
+	}
+	if s, ok := ctx.Value(scopeKey{}).(*Scope); ok {
+		return s
+	}
+	s, _ := ctx.Value(ScopeKey).(*Scope)
+	return s
+}
+
+// Deadline implements [context.Context].
+func (s *Scope) Deadline() (time.Time, bool) { return s.context().Deadline() }
+
+// Done implements [context.Context].
+func (s *Scope) Done() <-chan struct{} { return s.context().Done() }
+
+// Err implements [context.Context].
+func (s *Scope) Err() error { return s.context().Err() }
+
+// Value implements [context.Context].
+func (s *Scope) Value(key any) any {
+	if _, ok := key.(scopeKey); ok && s != nil {
+		return s
+	}
+	return s.context().Value(key)
+}
+
+func (s *Scope) context() context.Context {
+	if s == nil {
+		return context.Background()
+	}
+	return s.parent
+}
+
+// Bind tells the Scope the framework's own request, which resolvers are asked
+// with until [Tracker.Observe], and where that keeps its values (a
+// *gin.Context, say, or the request's context).
+func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.native, s.values = native, values
+}
+
+// bindLate binds the request of an adapter that did not call Bind.
+func (s *Scope) bindLate(native any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.native == nil {
+		s.native = native
+	}
+}
+
+// UserID returns whose event it would be now, "" if nobody is known.
+func (s *Scope) UserID() string { return s.identify(s).user }
+
+// GroupID returns in which group an event would be now, "" if none is known.
+func (s *Scope) GroupID() string { return s.identify(s).group }
+
+// root is the outermost scope of the request.
+func (s *Scope) root() *Scope {
+	for s.outer != nil {
+		s = s.outer
+	}
+	return s
+}
+
+// update changes the request's state, if there is a request.
+func (s *Scope) update(change func(*state)) {
+	if s == nil {
+		return
+	}
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	change(&root.state)
+}
+
+// snapshot returns the request's state and its innermost open scope.
+func (s *Scope) snapshot() (state, *Scope) {
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	return root.state, root.innermost
+}
+
+func (s *Scope) isSilent() bool {
+	if s == nil {
+		return false
+	}
+	known, _ := s.snapshot()
+	return known.silent
+}
+
+func (s *Scope) client() *Client {
+	if s == nil {
+		return nil
+	}
+	return s.tracker.client
+}
+
+// identify finds out whose event it is. The first that answers: what the app
+// said, the resolvers from the innermost to the outermost, the plain values of
+// ctx and of the framework's requests.
+func (s *Scope) identify(ctx valuer) identity {
+	if s == nil {
+		return identity{}
+	}
+	known, innermost := s.snapshot()
+	if known.hasUser && known.hasGrp {
+		return known.said
+	}
+	id := known.found
+	for open := innermost; open != nil; open = open.outer {
+		id = id.or(open.resolve())
+	}
+	id = id.or(identityIn(ctx)).or(known.held)
+	for open := innermost; open != nil; open = open.outer {
+		id = id.or(open.stored())
+	}
+	if known.hasUser {
+		id.user = known.said.user
+	}
+	if known.hasGrp {
+		id.group, id.claim = known.said.group, false
+	}
+	return id.trusted(0)
+}
+
+// resolve asks this scope's resolvers with its own request.
+func (s *Scope) resolve() identity {
+	return s.tracker.resolve(s.request())
+}
+
+func (s *Scope) request() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.native
+}
+
+// stored reads the values of this scope's own request.
+func (s *Scope) stored() identity {
+	s.mu.Lock()
+	values := s.values
+	s.mu.Unlock()
+	return identityIn(values)
+}
+
+// SetUser says whose request this is, whatever else would answer. The empty ID
+// says that it is nobody's.
+func SetUser(ctx context.Context, id string) {
+	id = strings.Clone(id)
+	ScopeFrom(ctx).update(func(s *state) { s.said.user, s.hasUser = id, true })
+}
+
+// SetGroup says which group this request is about: the active one of a user of
+// several, or an organisation that calls without a user. The app vouches for
+// it. The empty ID says that it is about none.
+func SetGroup(ctx context.Context, id string) {
+	id = strings.Clone(id)
+	ScopeFrom(ctx).update(func(s *state) { s.said.group, s.hasGrp = id, true })
+}
+
+// SetEvent names the event of this request, in place of "Page Viewed" or "API
+// Called". The name holds for answers below 400.
+func SetEvent(ctx context.Context, name string) {
+	name = strings.Clone(name)
+	ScopeFrom(ctx).update(func(s *state) { s.event = name })
+}
+
+// SetProperty adds a property to the event of this request. It wins over a
+// property of the same name that would be recorded by itself.
+func SetProperty(ctx context.Context, key string, v any) {
+	scope := ScopeFrom(ctx)
+	if scope == nil {
+		return
+	}
+	value, err := appendValue(nil, v, 0) // now: v may change, or be reused by the framework
+	if err != nil {
+		scope.client().complain(fmt.Errorf("%w: property %q: %w", ErrNotEncodable, key, err))
+		return
+	}
+	scope.update(func(s *state) { s.setProperty(strings.Clone(key), value) })
+}
+
+// Skip drops the automatic event of this request. What the app tracks itself
+// is sent.
+func Skip(ctx context.Context) {
+	ScopeFrom(ctx).update(func(s *state) { s.skip = true })
+}
+
+// Silence sends nothing at all from this request from now on: for staff who
+// act as a customer.
+func Silence(ctx context.Context) {
+	ScopeFrom(ctx).update(func(s *state) { s.silent = true })
+}
+
+// Track is [Client.Track] of the client whose middleware ctx has passed. What
+// goes wrong is counted and logged; without a middleware it does nothing.
+func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
+	c := ScopeFrom(ctx).client()
+	c.complain(c.Track(ctx, event, p, opts...))
+}
+
+// Link is [Client.Link] of the client whose middleware ctx has passed. What
+// goes wrong is counted and logged; without a middleware it does nothing.
+// See there for what it means and how often it may be called.
+func Link(ctx context.Context, u User, groups ...Group) {
+	c := ScopeFrom(ctx).client()
+	c.complain(c.Link(ctx, u, groups...))
+}
+
+// LinkFunc is [Link] for middlewares: a User without ID and traits, and
+// without groups, is nobody signed in, and a panic of find is no answer.
+func LinkFunc(ctx context.Context, find func() (User, []Group)) {
+	s := ScopeFrom(ctx)
+	if s == nil {
+		return
+	}
+	defer func() {
+		if recover() != nil {
+			s.tracker.hints.resolverPanicked(s.client())
+		}
+	}()
+	u, groups := find()
+	if u.ID == "" && len(u.Traits) == 0 && len(groups) == 0 {
+		return
+	}
+	Link(ctx, u, groups...)
+}

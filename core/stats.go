@@ -1,0 +1,47 @@
+package klime
+
+// DropReason says why an accepted event was not sent.
+type DropReason string
+
+const (
+	// DropQueueFull: the queue was full and newer or weightier events took
+	// the place, or nothing in it could make room.
+	DropQueueFull DropReason = "queue_full"
+	// DropShutdown: still undelivered when Shutdown's context ended.
+	DropShutdown DropReason = "shutdown"
+)
+
+// Stats is what became of a client's events since it was made. At every
+// moment Accepted = Sent + Failed + all of Dropped + Queued.
+type Stats struct {
+	Accepted    uint64                // valid events handed over to the queue
+	Sent        uint64                // events that Klime has accepted
+	Failed      uint64                // events that Klime refused, or given up after Config.MaxAttempts
+	Dropped     map[DropReason]uint64 // events given up here
+	Queued      int                   // events held now: queued, in flight or waiting for a retry
+	QueuedBytes int                   // and their size on the wire
+	Retries     uint64                // requests that repeated events of a failed one
+	Halted      bool                  // sending is stopped, most likely by a wrong write key or endpoint
+	Anonymous   uint64                // requests not recorded as neither user nor group was known
+	Invalid     uint64                // events of Track and Link in handlers, and of requests, that were not valid
+}
+
+// Stats returns the client's figures. It costs a short lock and one map.
+func (c *Client) Stats() Stats {
+	if c == nil {
+		return Stats{}
+	}
+	n := c.delivery.Counts()
+	return Stats{
+		Accepted:    n.Accepted,
+		Sent:        n.Sent,
+		Failed:      n.Failed,
+		Dropped:     map[DropReason]uint64{DropQueueFull: n.Evicted, DropShutdown: n.Undone},
+		Queued:      n.Held,
+		QueuedBytes: n.HeldBytes,
+		Retries:     n.Retries,
+		Halted:      c.delivery.Halted(),
+		Anonymous:   c.anonymous.Load(),
+		Invalid:     c.complaints.total.Load(),
+	}
+}

@@ -1,0 +1,194 @@
+package klime
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// The names of automatic events that the app has not named.
+const (
+	pageViewed = "Page Viewed"
+	apiCalled  = "API Called"
+)
+
+// Tracker records the requests of one middleware. An adapter calls Begin
+// before the handler, hands the Scope on as the request's context, and calls
+// Observe after the handler, also when it panics:
+//
+//	scope := tracker.Begin(r.Context())
+//	scope.Bind(r, scope)
+//	defer func() {
+//		v := recover()
+//		tracker.Observe(scope, exchange(r, v))
+//		if v != nil {
+//			panic(v)
+//		}
+//	}()
+//	next.ServeHTTP(w, r.WithContext(scope))
+//
+// A Tracker is safe for concurrent use.
+type Tracker struct {
+	client      *Client
+	user, group func(native any) any
+	route       func(native any) string
+	routes      routeCache
+	hints       hints
+}
+
+// NewTracker returns a Tracker. With a nil client it does nothing.
+func NewTracker(c *Client, opts ...Option) *Tracker {
+	t := &Tracker{client: c}
+	for _, o := range opts {
+		if o.apply != nil {
+			o.apply(t)
+		}
+	}
+	return t
+}
+
+// Begin returns the Scope of a request, over the request's context ctx. Where
+// a middleware of the same client has begun one already, the new Scope joins
+// it: there is still one event, and the identity found further in is preferred.
+func (t *Tracker) Begin(ctx context.Context) *Scope {
+	s := &Scope{parent: ctx, tracker: t}
+	if outer := ScopeFrom(ctx); outer != nil && outer.tracker.client == t.client && outer.join(s) {
+		return s
+	}
+	s.innermost = s
+	return s
+}
+
+// join makes inner a part of s, unless the request of s is over.
+func (s *Scope) join(inner *Scope) bool {
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	if root.innermost == nil {
+		return false
+	}
+	inner.outer = root.innermost
+	root.innermost = inner
+	return true
+}
+
+// Observe ends a Scope and records its request, if there is something to
+// record. The framework's request is not touched afterwards.
+func (t *Tracker) Observe(s *Scope, x Exchange) {
+	if s == nil {
+		return
+	}
+	s.bindLate(x.Native)
+	x.Route = t.routeOf(s, &x)
+	if s.outer != nil {
+		s.leave(x.Route)
+		return
+	}
+	known, id := s.finish(x.Status)
+	if known.silent || known.skip {
+		return
+	}
+	if known.route != "" {
+		x.Route = known.route // the innermost middleware is nearest to the handler
+	}
+	if x.Panicked {
+		x.Status = http.StatusInternalServerError
+	}
+	kind := classify(&x)
+	name := eventName(kind, known.event, &x)
+	if name == "" {
+		return
+	}
+	if x.Route == "" {
+		t.hints.noRoute(t.client)
+	}
+	if id.user == "" && id.group == "" {
+		t.client.countAnonymous()
+		t.hints.anonymous(t.client)
+		return
+	}
+	t.hints.attributed()
+	request := requestProperties{exchange: &x, kind: kind, duration: time.Since(x.Start), extra: known.properties}
+	t.client.record(s, name, id, &request)
+}
+
+// routeOf is the route as the adapter or the Route option tells.
+func (t *Tracker) routeOf(s *Scope, x *Exchange) string {
+	pattern := x.Route
+	if native := s.request(); pattern == "" && t.route != nil && native != nil {
+		asked, panicked := ask(func(native any) any { return t.route(native) }, native)
+		if panicked != nil {
+			t.hints.resolverPanicked(t.client)
+		}
+		pattern = asked
+	}
+	return t.routes.normalize(pattern)
+}
+
+// leave ends a scope that has joined another: what it alone can find is kept.
+func (s *Scope) leave(route string) {
+	found, held := s.resolve(), s.stored()
+	root := s.root()
+	root.mu.Lock()
+	root.state.found = root.state.found.or(found)
+	root.state.held = root.state.held.or(held)
+	if root.state.route == "" {
+		root.state.route = route
+	}
+	root.innermost = s.outer
+	root.mu.Unlock()
+	s.Bind(nil, nil)
+}
+
+// finish ends the outermost scope and fixes whose request it was.
+func (s *Scope) finish(status int) (state, identity) {
+	id := s.identify(s).trusted(status)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.state
+	s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
+	s.state.properties = nil
+	s.innermost, s.native, s.values = nil, nil, nil
+	return known, id
+}
+
+// eventName is the name under which a request is recorded, "" for not at all.
+func eventName(kind Kind, named string, x *Exchange) string {
+	switch {
+	case named != "" && x.Status < http.StatusBadRequest:
+		return named
+	case kind == KindPage:
+		return pageViewed
+	case kind == KindAPI, kind == KindStream:
+		return apiCalled
+	default:
+		return ""
+	}
+}
+
+// resolve asks the tracker's resolvers.
+func (t *Tracker) resolve(native any) identity {
+	user, panicked := ask(t.user, native)
+	group, panickedToo := ask(t.group, native)
+	if panicked != nil || panickedToo != nil {
+		t.hints.resolverPanicked(t.client)
+	}
+	return identity{user: user, group: group, claim: true}
+}
+
+// record sends an automatic event.
+func (c *Client) record(s *Scope, name string, id identity, request *requestProperties) {
+	if c == nil {
+		return
+	}
+	d := draft{request: request}
+	d.Type, d.Event.Event, d.UserID, d.GroupID = TrackEvent, name, id.user, id.group
+	d.Timestamp = request.exchange.Start
+	if c.cfg.Mode == UserMode {
+		d.GroupID = ""
+	}
+	if d.UserID == "" && d.GroupID == "" {
+		return
+	}
+	c.complain(c.send(s, &d, 0))
+}

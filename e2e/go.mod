@@ -1,0 +1,12 @@
+module github.com/klimeapp/klime-go/e2e
+
+go 1.25.0
+
+require github.com/klimeapp/klime-go v0.0.0
+
+require (
+	go.opentelemetry.io/otel v1.35.0 // indirect
+	go.opentelemetry.io/otel/trace v1.35.0 // indirect
+)
+
+replace github.com/klimeapp/klime-go => ../

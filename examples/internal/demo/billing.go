@@ -1,0 +1,45 @@
+package demo
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// What the billing service sends a webhook with.
+const (
+	BillingSignature = "X-Billing-Signature" // the header with the body's HMAC-SHA256, in hex
+	MaxBillingBody   = 64 << 10              // bytes
+)
+
+// billingCall is the body of a webhook.
+type billingCall struct {
+	Org  string `json:"org"`
+	Plan string `json:"plan"`
+}
+
+// ChangePlan is the billing service's webhook: it checks the signature, and
+// gives the company the plan that it pays for now.
+func (a *App) ChangePlan(body []byte, signature string) (Org, error) {
+	mac, err := hex.DecodeString(signature)
+	if err != nil || !a.billing.verify(body, mac) {
+		return Org{}, ErrForbidden
+	}
+	var call billingCall
+	if err := json.Unmarshal(body, &call); err != nil {
+		return Org{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	org, err := a.org(call.Org)
+	if err != nil {
+		return Org{}, err
+	}
+	return org.update(org.Name, call.Plan)
+}
+
+// billingRequest is what the billing service sends.
+func (a *App) billingRequest(orgID, plan string) (body []byte, signature string) {
+	body, _ = json.Marshal(billingCall{orgID, plan}) // cannot fail for strings
+	return body, hex.EncodeToString(a.billing.sign(body))
+}

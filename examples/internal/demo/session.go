@@ -1,0 +1,86 @@
+package demo
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// SessionCookie is the name of the cookie that holds a session.
+const SessionCookie = "sundial_session"
+
+const sessionTTL = 12 * time.Hour
+
+// signer proves that bytes come from somebody who has the key.
+type signer struct{ key []byte }
+
+func (s signer) sign(data []byte) []byte {
+	h := hmac.New(sha256.New, s.key)
+	_, _ = h.Write(data) // a hash takes everything
+	return h.Sum(nil)
+}
+
+func (s signer) verify(data, signature []byte) bool {
+	return hmac.Equal(signature, s.sign(data)) // in constant time
+}
+
+// ticket is what a session cookie holds. It is signed, not secret.
+type ticket struct {
+	User    string    `json:"user"`
+	Org     string    `json:"org"`
+	Expires time.Time `json:"expires"`
+}
+
+// sealer turns tickets into cookie values and back. A value is the ticket's
+// JSON and its signature, both in base64, with a dot between.
+type sealer struct {
+	signer
+
+	ttl time.Duration
+}
+
+func (s sealer) seal(t ticket) string {
+	t.Expires = time.Now().Add(s.ttl)
+	data, _ := json.Marshal(t) // cannot fail for strings and a time of this era
+	return encode(data) + "." + encode(s.sign(data))
+}
+
+// open returns the ticket, or ErrSignedOut if the value was not made by seal
+// with this key, or has expired.
+func (s sealer) open(value string) (ticket, error) {
+	encoded, signature, _ := strings.Cut(value, ".")
+	data, ok := decode(encoded)
+	mac, ok2 := decode(signature)
+	if !ok || !ok2 || !s.verify(data, mac) {
+		return ticket{}, ErrSignedOut
+	}
+	var t ticket // what follows was written by seal
+	if err := json.Unmarshal(data, &t); err != nil || !time.Now().Before(t.Expires) {
+		return ticket{}, ErrSignedOut
+	}
+	return t, nil
+}
+
+func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
+
+func decode(text string) (data []byte, ok bool) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return data, err == nil
+}
+
+// sessionCookie keeps scripts off the session (HttpOnly), and other sites from
+// using it in forms of theirs (SameSite). An app on HTTPS sets Secure as well;
+// this one is on http://127.0.0.1.
+func sessionCookie(value string, ttl time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: SessionCookie, Value: value, Path: "/", MaxAge: int(ttl / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// SignOutCookie returns the cookie that ends a session.
+func SignOutCookie() *http.Cookie { return sessionCookie("", -time.Second) }

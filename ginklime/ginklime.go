@@ -1,0 +1,83 @@
+// Package ginklime records the requests of Gin apps.
+package ginklime
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/httpexchange"
+)
+
+// Middleware records every request with client. It goes before the routes,
+// after what sets up traces and recovery. A nil client records nothing.
+//
+// In handlers, functions such as [klime.Track] take the *gin.Context or its
+// c.Request.Context(). Gin reuses a *gin.Context after its handler: what may
+// run longer takes c.Request.Context() or c.Copy().
+func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
+	tracker := klime.NewTracker(client, opts...)
+	return func(c *gin.Context) {
+		start := time.Now()
+		scope := tracker.Begin(c.Request.Context())
+		c.Request = c.Request.WithContext(scope)
+		c.Set(klime.ScopeKey, scope)
+		scope.Bind(c, c)
+		defer func() {
+			panicked := recover()
+			x := httpexchange.Request(c.Request, panicked)
+			x.Route = c.FullPath()
+			x.Start = start
+			x.Status = c.Writer.Status()
+			x.ResponseBytes = int64(max(c.Writer.Size(), 0))
+			x.ContentType = c.Writer.Header().Get("Content-Type")
+			tracker.Observe(scope, x)
+			if panicked != nil {
+				panic(panicked)
+			}
+		}()
+		c.Next()
+	}
+}
+
+// UserID says how to find the user of a request: a string, an integer, an
+// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See
+// [klime.ResolveUser].
+func UserID[T any](find func(*gin.Context) T) klime.Option {
+	return klime.ResolveUser(resolver(find))
+}
+
+// GroupID says how to find the group of a request, like [UserID]. It is a
+// claim: see [klime.ResolveGroup].
+func GroupID[T any](find func(*gin.Context) T) klime.Option {
+	return klime.ResolveGroup(resolver(find))
+}
+
+// Link links the user of each request to groups, each once: see [klime.Link].
+// It goes after your authentication. A zero User is nobody.
+func Link(find func(*gin.Context) (klime.User, []klime.Group)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		klime.LinkFunc(c, func() (klime.User, []klime.Group) { return find(c) })
+	}
+}
+
+// Event names the event of a route: see [klime.SetEvent].
+func Event(name string) gin.HandlerFunc {
+	return func(c *gin.Context) { klime.SetEvent(c, name) }
+}
+
+// Skip drops the event of a route: see [klime.Skip].
+func Skip() gin.HandlerFunc {
+	return func(c *gin.Context) { klime.Skip(c) }
+}
+
+func resolver[T any](find func(*gin.Context) T) func(any) any {
+	return func(native any) any {
+		c, ok := native.(*gin.Context)
+		if !ok {
+			return nil // an option of another framework's adapter
+		}
+		return find(c)
+	}
+}

@@ -1,0 +1,166 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// dispatcher owns the gate and decides, on every event that could change the
+// answer, which jobs go out.
+type dispatcher struct {
+	*Deliverer
+
+	gate     gate
+	inFlight int
+}
+
+// run ends with ctx. With nothing held it sleeps without a timer.
+func (s *dispatcher) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if at := s.step(time.Now()); at.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case r := <-s.results:
+			s.finish(time.Now(), r)
+		case <-ctx.Done():
+			s.collect()
+			return
+		}
+	}
+}
+
+// step sends out what is due and returns when to look again, zero for
+// whenever something changes.
+func (s *dispatcher) step(now time.Time) time.Time {
+	for s.inFlight < s.cfg.Senders {
+		p := s.queue.pending()
+		if s.gate.halt != nil {
+			return s.stepHalted(now, p)
+		}
+		if p.items == 0 {
+			return time.Time{}
+		}
+		if due := s.due(p); now.Before(due) {
+			return due
+		}
+		if ok, at := s.gate.allows(now, s.inFlight); !ok {
+			return at
+		}
+		s.start(s.queue.take())
+	}
+	return time.Time{}
+}
+
+// due is when what is pending should be sent, zero for at once.
+func (s *dispatcher) due(p pending) time.Time {
+	if p.hurry || p.items >= s.cfg.BatchSize {
+		return time.Time{}
+	}
+	return p.oldest.Add(s.cfg.FlushInterval)
+}
+
+// stepHalted probes with an empty batch, which risks no event, while there is
+// something to send or somebody who asks.
+func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
+	if s.inFlight > 0 {
+		return time.Time{}
+	}
+	if now.Before(s.gate.nextProbe) {
+		s.queue.turnAway(s.gate.halt)
+		if p.items == 0 {
+			return time.Time{}
+		}
+		return s.gate.nextProbe
+	}
+	if p.items > 0 || p.hurry {
+		s.start(nil)
+	}
+	return time.Time{}
+}
+
+func (s *dispatcher) start(items []Item) {
+	s.inFlight++
+	s.jobs <- job{items: items, epoch: s.gate.epoch} // has room for one job a sender
+}
+
+// finish takes in what a sender reports.
+func (s *dispatcher) finish(now time.Time, r report) {
+	s.inFlight--
+	switch {
+	case r.verdict == delivered, r.accepted && r.verdict == refused:
+		s.open()
+	case r.verdict == halting, len(r.job.items) == 0:
+		s.halt(now, r.failure)
+	case r.verdict == refused:
+		if s.gate.refusedWhole() {
+			s.halt(now, r.failure)
+		}
+	case r.verdict == transient:
+		if s.gate.failed(now, r.job.epoch, r.failure.RetryAfter) {
+			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
+				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.rest)))
+		}
+		r.rest = s.giveUp(r.rest)
+	}
+	s.trouble.Store(r.failure)
+	s.queue.putBack(r.rest)
+}
+
+// giveUp settles the items that have had their last attempt and returns the
+// others.
+func (s *dispatcher) giveUp(items []Item) []Item {
+	if s.cfg.MaxAttempts == 0 {
+		return items
+	}
+	var again, over []Item
+	for _, it := range items {
+		if it.attempts < s.cfg.MaxAttempts {
+			again = append(again, it)
+		} else {
+			over = append(over, it)
+		}
+	}
+	if len(over) > 0 {
+		s.settle(over, Failed)
+		s.cfg.Logger.Warn("klime: events given up after their last attempt", slog.Int("events", len(over)))
+	}
+	return again
+}
+
+func (s *dispatcher) open() {
+	if s.gate.halt != nil {
+		s.cfg.Logger.Info("klime: sending resumed")
+	}
+	s.gate.succeeded()
+	s.halted.Store(false)
+}
+
+func (s *dispatcher) halt(now time.Time, err *SendError) {
+	if s.gate.halt == nil {
+		s.cfg.Logger.Error("klime: sending halted, events are kept, one probe a minute", slog.Any("error", err))
+	}
+	s.gate.stop(now, err)
+	s.halted.Store(true)
+	s.queue.turnAway(err)
+}
+
+// collect takes back what is out. The requests have been cancelled, and what
+// no sender has picked up none will.
+func (s *dispatcher) collect() {
+	for ; s.inFlight > 0; s.inFlight-- {
+		select {
+		case r := <-s.results:
+			s.queue.putBack(r.rest)
+		case j := <-s.jobs:
+			s.queue.putBack(j.items)
+		}
+	}
+}

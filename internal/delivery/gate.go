@@ -1,0 +1,87 @@
+package delivery
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	maxDelay      = 16 * time.Second // where the doubling of Config.RetryDelay ends
+	maxRetryAfter = 5 * time.Minute  // the longest an answer may silence us
+	probeInterval = time.Minute      // between two probes of a halted endpoint
+	maxWhole      = 3                // batches refused whole, in a row, until a halt
+)
+
+// gate is the one memory of how the endpoint fares, shared by all senders, so
+// that an outage is probed by one request and not by every batch. It belongs
+// to the dispatcher.
+type gate struct {
+	delay time.Duration // before the first retry
+
+	failures  int        // transient answers in a row
+	refusals  int        // batches refused whole in a row
+	opensAt   time.Time  // no batch goes out before
+	halt      *SendError // why sending has stopped, nil while it has not
+	nextProbe time.Time  // no probe goes out before
+	epoch     int        // counts the closings
+}
+
+// allows reports whether another batch may go out beside those in flight, and
+// if only time is missing, when.
+func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
+	switch {
+	case g.halt != nil:
+		return false, time.Time{}
+	case now.Before(g.opensAt):
+		return false, g.opensAt
+	default:
+		return g.failures == 0 || inFlight == 0, time.Time{}
+	}
+}
+
+// failed closes the gate for a while and reports whether it did: a batch that
+// was already out when it last closed says nothing new.
+func (g *gate) failed(now time.Time, epoch int, retryAfter time.Duration) bool {
+	if epoch != g.epoch {
+		return false
+	}
+	g.epoch++
+	g.failures++
+	wait := min(retryAfter, maxRetryAfter)
+	if wait <= 0 {
+		wait = jitter(backoff(g.delay, g.failures))
+	}
+	g.opensAt = now.Add(wait)
+	return true
+}
+
+func (g *gate) succeeded() {
+	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
+}
+
+// refusedWhole counts a batch of which nothing was accepted, and reports
+// whether it was one too many.
+func (g *gate) refusedWhole() bool {
+	g.refusals++
+	return g.refusals >= maxWhole
+}
+
+func (g *gate) stop(now time.Time, err *SendError) {
+	g.halt = err
+	g.refusals = 0
+	g.nextProbe = now.Add(probeInterval)
+}
+
+// backoff is the delay before the n-th retry in a row.
+func backoff(first time.Duration, n int) time.Duration {
+	d := first
+	for ; n > 1 && d < maxDelay; n-- {
+		d *= 2
+	}
+	return min(d, max(first, maxDelay))
+}
+
+// jitter spreads the retries of many processes over the last half of d.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1)
+}

@@ -1,0 +1,155 @@
+package delivery_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// errHang makes an endpoint answer nothing until the request is given up.
+var errHang = errors.New("hang")
+
+// endpoint is a Transport that answers as it is told and keeps the books.
+type endpoint struct {
+	// answer answers the n-th request, from 1. Nil answers that all is well.
+	answer func(n int, ids []int) (delivery.Result, error)
+
+	mu       sync.Mutex
+	requests []request
+	inFlight int
+	most     int // requests at the same time
+}
+
+type request struct {
+	at    time.Time
+	ids   []int
+	bytes int
+}
+
+func (e *endpoint) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
+	ids, err := idsIn(body)
+	if err != nil || len(ids) != events {
+		return delivery.Result{}, fmt.Errorf("not a batch of %d (%w): %.80s", events, err, body)
+	}
+	e.mu.Lock()
+	e.requests = append(e.requests, request{at: time.Now(), ids: ids, bytes: len(body)})
+	n := len(e.requests)
+	e.inFlight++
+	e.most = max(e.most, e.inFlight)
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		e.inFlight--
+		e.mu.Unlock()
+	}()
+	if e.answer == nil {
+		return delivery.Result{Accepted: events}, nil
+	}
+	result, err := e.answer(n, ids)
+	if errors.Is(err, errHang) {
+		<-ctx.Done()
+		err = ctx.Err()
+	}
+	return result, err
+}
+
+func (e *endpoint) seen() []request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.requests)
+}
+
+// ids are the events of all requests, in order, repeats included.
+func (e *endpoint) ids() []int {
+	var ids []int
+	for _, r := range e.seen() {
+		ids = append(ids, r.ids...)
+	}
+	return ids
+}
+
+func idsIn(body []byte) ([]int, error) {
+	var parsed struct {
+		Batch []struct{ ID int } `json:"batch"`
+	}
+	if err := json.Unmarshal(body, &parsed); err != nil {
+		return nil, err
+	}
+	var ids []int
+	for _, e := range parsed.Batch {
+		ids = append(ids, e.ID)
+	}
+	return ids, nil
+}
+
+// status is an answer of that status.
+func status(code int) (delivery.Result, error) {
+	return delivery.Result{}, &delivery.SendError{StatusCode: code}
+}
+
+// ok is an answer that accepts n events.
+func ok(n int) (delivery.Result, error) { return delivery.Result{Accepted: n}, nil }
+
+// item is an event with an ID, automatic or not, of about that size.
+func item(id int, automatic bool, size int) delivery.Item {
+	body := fmt.Sprintf(`{"id":%d,"pad":"%0*d"}`, id, max(size-20, 1), 0)
+	return delivery.Item{Body: []byte(body), Queued: time.Now(), Automatic: automatic}
+}
+
+// config is the default of klime.Config.
+func config(t delivery.Transport) delivery.Config {
+	return delivery.Config{
+		Transport:     t,
+		FlushInterval: 2 * time.Second,
+		BatchSize:     20,
+		QueueSize:     10_000,
+		QueueBytes:    64 << 20,
+		Senders:       2,
+		RetryDelay:    time.Second,
+		Timeout:       10 * time.Second,
+		Logger:        slog.New(slog.DiscardHandler),
+	}
+}
+
+// enqueue hands over explicit items from first to last.
+func enqueue(tb testing.TB, d *delivery.Deliverer, first, last int) {
+	tb.Helper()
+	for id := first; id <= last; id++ {
+		if err := d.Enqueue(item(id, false, 0)); err != nil {
+			tb.Fatalf("item %d: %v", id, err)
+		}
+	}
+}
+
+// shutdown ends d within a minute and returns its error.
+func shutdown(tb testing.TB, d *delivery.Deliverer) error {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return d.Shutdown(ctx)
+}
+
+// checkSum fails unless every accepted item is accounted for.
+func checkSum(tb testing.TB, d *delivery.Deliverer) {
+	tb.Helper()
+	c := d.Counts()
+	if sum := c.Sent + c.Failed + c.Evicted + c.Undone + uint64(c.Held); sum != c.Accepted {
+		tb.Errorf("accepted %d, but %d accounted for: %+v", c.Accepted, sum, c)
+	}
+}
+
+func upTo(n int) []int {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = i + 1
+	}
+	return ids
+}

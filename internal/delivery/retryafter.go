@@ -1,0 +1,23 @@
+package delivery
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3):
+// seconds or a date. What is negative, past or neither asks for nothing.
+func parseRetryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		if seconds <= 0 {
+			return 0
+		}
+		return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), maxRetryAfter)
+}

@@ -1,0 +1,164 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+)
+
+// maxRequests is how many requests a batch may cost when events in it are
+// refused: enough to single out two bad ones of a hundred.
+const maxRequests = 32
+
+// A request's body is the events, joined, between these.
+const (
+	batchHead = `{"batch":[`
+	batchTail = `]}`
+)
+
+// sendJobs is one sender.
+func (d *Deliverer) sendJobs(ctx context.Context) {
+	for {
+		select {
+		case j := <-d.jobs:
+			d.results <- d.sendJob(ctx, j) // has room for one report a sender
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sendJob sends a batch and settles its items. Where Klime refuses it for the
+// sake of some event, it is taken apart until the culprits stand alone.
+func (d *Deliverer) sendJob(ctx context.Context, j job) report {
+	r := report{job: j, verdict: delivered}
+	parts := stack{j.items}
+	for requests := 0; len(parts) > 0 && requests < maxRequests; requests++ {
+		part := parts.pop()
+		result, failure := d.sendOnce(ctx, part)
+		switch v := judge(failure); v {
+		case delivered:
+			r.accepted = r.accepted || result.Failed < len(part)
+			good, bad := separate(part, result.Rejected)
+			d.settle(good, Sent)
+			d.reject(bad, result.Rejected)
+		case refused:
+			r.verdict, r.failure = refused, failure
+			for _, smaller := range d.takeApart(part, failure.Rejected) {
+				parts.push(smaller)
+			}
+		case transient, halting:
+			r.verdict, r.failure = v, failure
+			parts.push(part)
+			r.rest = parts.flatten()
+			return r
+		}
+	}
+	r.rest = parts.flatten()
+	return r
+}
+
+// sendOnce makes one request.
+func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendError) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	if len(items) > 0 && items[0].attempts > 0 {
+		d.retries.Add(1)
+	}
+	for i := range items {
+		items[i].attempts++
+	}
+	result, err := d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
+	failure := asSendError(err)
+	if failure != nil && len(items) > 0 {
+		failure.Attempts = items[0].attempts
+	}
+	return result, failure
+}
+
+// encodeBatch makes a body of its own for each request: net/http may still
+// read it after the answer is there.
+func encodeBatch(items []Item) []byte {
+	size := len(batchHead) + len(batchTail)
+	for i := range items {
+		size += len(items[i].Body) + 1
+	}
+	body := append(make([]byte, 0, size), batchHead...)
+	for i := range items {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, items[i].Body...)
+	}
+	return append(body, batchTail...)
+}
+
+// takeApart returns what to send in place of a refused part, the last first:
+// all but the events that the answer names, else its halves.
+func (d *Deliverer) takeApart(part []Item, named []Rejection) [][]Item {
+	if len(named) > 0 {
+		good, bad := separate(part, named)
+		d.reject(bad, named)
+		if len(good) == 0 {
+			return nil
+		}
+		return [][]Item{good}
+	}
+	if len(part) <= 1 {
+		d.reject(part, nil)
+		return nil
+	}
+	half := len(part) / 2
+	return [][]Item{part[half:], part[:half]}
+}
+
+// reject settles events that Klime refused.
+func (d *Deliverer) reject(items []Item, reasons []Rejection) {
+	if len(items) == 0 {
+		return
+	}
+	d.settle(items, Failed)
+	code := "" // never the message: it could repeat what the event says
+	if len(reasons) > 0 {
+		code = reasons[0].Code
+	}
+	d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)), slog.String("code", code))
+}
+
+// separate splits items into those that were not rejected and those that were.
+func separate(items []Item, rejected []Rejection) (good, bad []Item) {
+	if len(rejected) == 0 {
+		return items, nil
+	}
+	out := make(map[int]bool, len(rejected))
+	for _, r := range rejected {
+		out[r.Index] = true
+	}
+	for i, it := range items {
+		if out[i] {
+			bad = append(bad, it)
+		} else {
+			good = append(good, it)
+		}
+	}
+	return good, bad
+}
+
+// stack is what a sender has yet to send of a batch; the top is next.
+type stack [][]Item
+
+func (s *stack) push(part []Item) { *s = append(*s, part) }
+
+func (s *stack) pop() []Item {
+	top := (*s)[len(*s)-1]
+	*s = (*s)[:len(*s)-1]
+	return top
+}
+
+// flatten returns all items in the order in which they would have been sent.
+func (s *stack) flatten() []Item {
+	var items []Item
+	for len(*s) > 0 {
+		items = append(items, s.pop()...)
+	}
+	return items
+}

@@ -1,0 +1,226 @@
+package delivery_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// serve returns a Transport to a server that answers so.
+func serve(tb testing.TB, handler http.HandlerFunc) *delivery.HTTP {
+	tb.Helper()
+	server := httptest.NewServer(handler)
+	tb.Cleanup(server.Close)
+	client := delivery.DefaultClient(2)
+	tb.Cleanup(client.CloseIdleConnections)
+	return delivery.NewHTTP(client, server.URL+"/v1/batch", http.Header{"Authorization": {"Bearer key"}})
+}
+
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	const body = `{"batch":[{"id":1}]}`
+	transport := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		got, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || r.URL.Path != "/v1/batch" || string(got) != body ||
+			r.Header.Get("Authorization") != "Bearer key" || r.ContentLength != int64(len(body)) {
+			t.Errorf("%s %s %v %s", r.Method, r.URL, r.Header, got)
+		}
+	})
+	if _, err := transport.Send(t.Context(), []byte(body), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		code    int
+		body    string
+		want    delivery.Result
+		message string // of the failure
+	}{
+		{name: "all accepted", code: 200, body: `{"status":"ok","accepted":3,"failed":0}`, want: delivery.Result{Accepted: 3}},
+		{
+			name: "one failed", code: 200, body: `{"status":"ok","accepted":2,"failed":1,"errors":[{"index":1,"message":"m","code":"c"}]}`,
+			want: delivery.Result{Accepted: 2, Failed: 1, Rejected: []delivery.Rejection{{Index: 1, Code: "c", Message: "m"}}},
+		},
+		{
+			name: "indexes out of range and twice", code: 200,
+			body: `{"accepted":0,"errors":[{"index":-1},{"index":3},{"index":2},{"index":2}]}`,
+			want: delivery.Result{Accepted: 2, Failed: 1, Rejected: []delivery.Rejection{{Index: 2}}},
+		},
+		{name: "no content", code: 204, want: delivery.Result{Accepted: 3}},
+		{name: "not JSON", code: 200, body: `<html>`, want: delivery.Result{Accepted: 3}},
+		{name: "other JSON", code: 202, body: `["ok"]`, want: delivery.Result{Accepted: 3}},
+		{name: "failure with message", code: 400, body: `{"message":"bad batch"}`, message: "status 400: bad batch"},
+		{name: "failure with error", code: 401, body: `{"error":"bad key"}`, message: "status 401: bad key"},
+		{name: "failure without JSON", code: 502, body: `<html>`, message: "status 502 Bad Gateway"},
+		{name: "long message", code: 400, body: `{"message":"` + strings.Repeat("é", 1000) + `"}`, message: "status 400: " + strings.Repeat("é", 300) + "…"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.code)
+				_, _ = io.WriteString(w, test.body)
+			})
+			got, err := transport.Send(t.Context(), nil, 3)
+			if fmt.Sprint(got) != fmt.Sprint(test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if (err == nil) != (test.message == "") || err != nil && err.Error() != test.message {
+				t.Errorf("error %q, want %q", err, test.message)
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		header   string
+		from, to time.Duration
+	}{
+		{"7", 7 * time.Second, 7 * time.Second},
+		{time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat), 80 * time.Second, 90 * time.Second},
+		{"31536000", 5 * time.Minute, 5 * time.Minute},
+		{time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat), 5 * time.Minute, 5 * time.Minute},
+		{time.Now().AddDate(-1, 0, 0).UTC().Format(http.TimeFormat), 0, 0},
+		{"-5", 0, 0},
+		{"0", 0, 0},
+		{"99999999999999999999", 0, 0},
+		{"soon", 0, 0},
+		{"", 0, 0},
+	}
+	for _, test := range tests {
+		transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", test.header)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		_, err := transport.Send(t.Context(), nil, 1)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.RetryAfter < test.from || failure.RetryAfter > test.to {
+			t.Errorf("Retry-After %q: %+v", test.header, failure)
+		}
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var followed atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Store(true) }))
+	defer other.Close()
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		transport := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, code) })
+		_, err := transport.Send(t.Context(), nil, 1)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.StatusCode != code || failure.Temporary() {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	if followed.Load() {
+		t.Error("the key was carried elsewhere")
+	}
+}
+
+// What a hostile or broken server can do to us is bounded.
+func TestHostileAnswers(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		handler   http.HandlerFunc
+		transient bool
+	}{
+		{"cut short", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, `{"accepted":1`)
+		}, true},
+		{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true},
+		{"10 MB of error", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write(make([]byte, 10<<20))
+		}, true},
+		{"endless header", func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 2000 {
+				w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1000))
+			}
+		}, true},
+		{"gzip bomb", func(w http.ResponseWriter, _ *http.Request) {
+			var bomb bytes.Buffer
+			zip := gzip.NewWriter(&bomb)
+			_, _ = zip.Write(make([]byte, 16<<20))
+			_ = zip.Close()
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(bomb.Bytes())
+		}, false},
+		{"endless body", func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := serve(t, test.handler).Send(t.Context(), nil, 1)
+			var failure *delivery.SendError
+			if errors.As(err, &failure) != test.transient || err != nil && !failure.Temporary() {
+				t.Errorf("error: %v", err)
+			}
+		})
+	}
+}
+
+func TestSendEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	transport := serve(t, func(http.ResponseWriter, *http.Request) { <-hang })
+	t.Cleanup(func() { close(hang) }) // runs before the server waits for its handlers
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := transport.Send(ctx, nil, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// Answers are read to their end, also failures: 200 requests, few connections.
+func TestConnectionsAreReused(t *testing.T) {
+	t.Parallel()
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write(make([]byte, 10_000))
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := delivery.DefaultClient(2)
+	defer client.CloseIdleConnections()
+	transport := delivery.NewHTTP(client, server.URL, nil)
+	for range 200 {
+		_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
+	}
+	if n := connections.Load(); n > 2 {
+		t.Errorf("%d connections", n)
+	}
+}

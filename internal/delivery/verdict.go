@@ -1,0 +1,82 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// SendError is a request that did not deliver its events. A Transport that
+// returns another error is taken to have had no answer.
+type SendError struct {
+	StatusCode int           // of the answer, 0 without one
+	Attempts   int           // requests so far that carried the first of the events
+	RetryAfter time.Duration // what the answer asked for, 0 without
+	Message    string        // what the answer said
+	Rejected   []Rejection   // the events it named
+	Err        error         // why there was no usable answer
+}
+
+func (e *SendError) Error() string {
+	switch {
+	case e.StatusCode == 0:
+		return fmt.Sprintf("no answer: %v", e.Err)
+	case e.Err != nil:
+		return fmt.Sprintf("status %d: %v", e.StatusCode, e.Err)
+	case e.Message != "":
+		return fmt.Sprintf("status %d: %s", e.StatusCode, e.Message)
+	default:
+		return fmt.Sprintf("status %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	}
+}
+
+func (e *SendError) Unwrap() error { return e.Err }
+
+// Temporary reports whether the same request may succeed later.
+func (e *SendError) Temporary() bool { return judge(e) == transient }
+
+// asSendError returns the SendError in err, or wraps err in one.
+func asSendError(err error) *SendError {
+	var failure *SendError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &failure):
+		own := *failure // the transport may hand out the same one again
+		return &own
+	default:
+		return &SendError{Err: err}
+	}
+}
+
+// verdict says what an answer means for the events of its request.
+type verdict int
+
+const (
+	delivered verdict = iota
+	transient         // the same request may succeed later
+	refused           // some event of the request is at fault
+	halting           // nothing will be accepted until somebody acts
+)
+
+// judge reads the answer to a request; nil is success.
+func judge(failure *SendError) verdict {
+	if failure == nil {
+		return delivered
+	}
+	switch code := failure.StatusCode; {
+	case code >= 300 && code < 400: // never followed: it would carry the key elsewhere
+		return halting
+	case code == http.StatusUnauthorized, code == http.StatusForbidden,
+		code == http.StatusNotFound, code == http.StatusMethodNotAllowed:
+		return halting
+	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge,
+		code == http.StatusUnprocessableEntity:
+		return refused
+	default:
+		// 408, 425, 429, 5xx, no answer, an answer cut short, and codes nobody
+		// foresaw: keeping an event is the lesser mistake.
+		return transient
+	}
+}

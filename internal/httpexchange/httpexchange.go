@@ -1,0 +1,138 @@
+// Package httpexchange observes one exchange of net/http: the request, and the
+// answer through a ResponseWriter that has just the interfaces of the
+// original. It is what the net/http family of adapters shares.
+package httpexchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/felixge/httpsnoop"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// sniffBytes is how much of a body http.DetectContentType looks at.
+const sniffBytes = 512
+
+// Response is what is known of an answer.
+type Response struct {
+	// Writer stands in for the original. It has just the same optional
+	// interfaces, and Unwrap for http.ResponseController.
+	Writer http.ResponseWriter
+
+	start       time.Time
+	status      int // 0 until the final header is written
+	bytes       int64
+	contentType string // of the header, else by the first bytes, as net/http has it
+}
+
+// Observe begins to observe the answer that is written to w.
+func Observe(w http.ResponseWriter) *Response {
+	r := &Response{start: time.Now()}
+	r.Writer = httpsnoop.Wrap(w, httpsnoop.Hooks{
+		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
+			return func(status int) {
+				next(status)
+				r.begin(status)
+			}
+		},
+		Write: func(next httpsnoop.WriteFunc) httpsnoop.WriteFunc {
+			return func(p []byte) (int, error) {
+				r.beginBody(p)
+				n, err := next(p)
+				r.bytes += int64(n)
+				return n, err
+			}
+		},
+		ReadFrom: func(next httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
+			return func(src io.Reader) (int64, error) { return r.readFrom(next, src) }
+		},
+		Hijack: func(next httpsnoop.HijackFunc) httpsnoop.HijackFunc {
+			return func() (net.Conn, *bufio.ReadWriter, error) {
+				conn, rw, err := next()
+				if err == nil {
+					r.begin(http.StatusSwitchingProtocols)
+				}
+				return conn, rw, err
+			}
+		},
+	})
+	return r
+}
+
+// begin notes the final status: a 1xx announces another, but for 101.
+func (r *Response) begin(status int) {
+	informational := status < 200 && status != http.StatusSwitchingProtocols
+	if r.status != 0 || informational {
+		return
+	}
+	r.status = status
+	r.contentType = r.Writer.Header().Get("Content-Type")
+}
+
+// beginBody notes what the first bytes of a body tell.
+func (r *Response) beginBody(p []byte) {
+	r.begin(http.StatusOK)
+	if r.bytes == 0 && len(p) > 0 && r.sniffs() {
+		r.contentType = http.DetectContentType(p)
+	}
+}
+
+// sniffs reports whether net/http will guess the Content-Type. A header that
+// is set to nothing says that it must not.
+func (r *Response) sniffs() bool {
+	header := r.Writer.Header()
+	_, declared := header["Content-Type"]
+	return r.contentType == "" && !declared && header.Get("Content-Encoding") == ""
+}
+
+// readFrom keeps the kernel's copying of files, but for the first bytes of a
+// body whose type must be guessed: net/http splits it there too.
+func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, error) {
+	r.begin(http.StatusOK)
+	var head int64
+	if r.bytes == 0 && r.sniffs() {
+		var err error
+		// A writer without ReadFrom, so that the copy comes by Write.
+		head, err = io.Copy(struct{ io.Writer }{r.Writer}, io.LimitReader(src, sniffBytes))
+		if err != nil || head < sniffBytes {
+			return head, err //nolint:wrapcheck // the handler's own copy, which must see it as it is
+		}
+	}
+	n, err := next(src)
+	r.bytes += n
+	return head + n, err
+}
+
+// Exchange tells of r and its answer. Panic is what the handler panicked with,
+// nil if it did not.
+func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
+	x := Request(req, panicked)
+	x.Start = r.start
+	x.Status = r.status
+	if r.status == 0 && panicked == nil {
+		x.Status = http.StatusOK // what net/http sends when nothing was written
+	}
+	x.ResponseBytes = r.bytes
+	x.ContentType = r.contentType
+	return x
+}
+
+// Request tells what is known of an exchange by its request.
+func Request(r *http.Request, panicked any) klime.Exchange {
+	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it likewise
+	return klime.Exchange{
+		Method:       r.Method,
+		Path:         r.URL.Path,
+		RequestBytes: r.ContentLength,
+		Header:       r.Header.Get,
+		Panicked:     panicked != nil && !aborted,
+		Aborted:      aborted || errors.Is(r.Context().Err(), context.Canceled),
+	}
+}

@@ -1,0 +1,295 @@
+package ingest
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Customer is a group for which group() was called.
+//
+// EventCount and LastSeen are of the track events that count for the customer,
+// those included that are no longer remembered. LastSeen is zero where there
+// are none.
+type Customer struct {
+	ID         string
+	Traits     map[string]any // never nil
+	Users      []string       // linked users, sorted
+	EventCount int
+	LastSeen   time.Time
+}
+
+// User is a person whom any event named: users who were tracked or linked but
+// never identified have no traits.
+//
+// EventCount and LastSeen are of the user's track events, in whichever group.
+type User struct {
+	ID         string
+	Traits     map[string]any // never nil
+	Groups     []string       // the customers the user is linked to, sorted
+	EventCount int
+	LastSeen   time.Time
+}
+
+// user and group hold events where they are named, never where they count:
+// what counts for a customer is put together when asked for, from the group's
+// own events and those of its users. A link made late thus needs no second look
+// at earlier events.
+type user struct {
+	id     string
+	traits traits
+	groups map[string]*group
+	all    tally  // of all the user's track events
+	free   tracks // those that name no group: they count for each group of the user
+}
+
+type group struct {
+	id       string
+	customer bool // group() was called
+	traits   traits
+	users    map[string]*user
+	named    tracks // the track events that name this group: they count for it alone
+}
+
+func newUser(id string) *user {
+	return &user{id: id, traits: make(traits), groups: make(map[string]*group)}
+}
+
+func newGroup(id string) *group {
+	return &group{id: id, traits: make(traits), users: make(map[string]*user)}
+}
+
+func (u *user) unlink() {
+	for _, g := range u.groups {
+		delete(g.users, u.id)
+	}
+}
+
+func (g *group) unlink() {
+	for _, u := range g.users {
+		delete(u.groups, g.id)
+	}
+}
+
+// attribute files an event under the user and the group it names.
+func (s *Server) attribute(r *record) {
+	e := &r.event
+	var u *user
+	if e.UserID != "" {
+		u = s.users.use(e.UserID)
+	}
+	var g *group
+	if e.GroupID != "" {
+		g = s.groups.use(e.GroupID)
+	}
+
+	switch e.Type {
+	case TypeIdentify: // knows no groups, even if it names one
+		u.traits.merge(e)
+	case TypeGroup:
+		g.customer = true
+		g.traits.merge(e)
+		if u != nil {
+			u.groups[g.id], g.users[u.id] = g, u
+		}
+	case TypeTrack:
+		if u != nil {
+			u.all.add(e.Timestamp)
+		}
+		if g != nil {
+			g.named.add(r)
+		} else {
+			u.free.add(r)
+		}
+	}
+}
+
+// detach takes an event that is forgotten out of its timeline.
+//
+// A user or group that was forgotten before needs no care: that takes as many
+// later events as the log may hold, so all of its own had gone by then.
+func (s *Server) detach(r *record) {
+	e := &r.event
+	switch {
+	case e.Type != TypeTrack:
+	case e.GroupID != "":
+		if g, ok := s.groups.peek(e.GroupID); ok {
+			g.named.forget(r)
+		}
+	default:
+		if u, ok := s.users.peek(e.UserID); ok {
+			u.free.forget(r)
+		}
+	}
+}
+
+// tally counts events, and outlives them.
+type tally struct {
+	count int
+	last  time.Time
+}
+
+func (t *tally) add(at time.Time) {
+	t.count++
+	t.last = later(t.last, at)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// tracks are track events in order of arrival; the tally also counts those that
+// are no longer kept.
+type tracks struct {
+	tally
+
+	kept []*record
+}
+
+func (t *tracks) add(r *record) {
+	t.tally.add(r.event.Timestamp)
+	t.kept = append(t.kept, r)
+}
+
+// forget drops r, which can only be the first: the log forgets in order of
+// arrival too.
+func (t *tracks) forget(r *record) {
+	if len(t.kept) > 0 && t.kept[0] == r {
+		t.kept = dropFirst(t.kept)
+	}
+}
+
+// traits are merged, key by key. They stay JSON, so that no digit is lost and
+// every caller gets values of its own.
+type traits map[string]trait
+
+type trait struct {
+	value json.RawMessage
+	at    time.Time
+}
+
+// merge takes the traits of e. For each key the newest event wins, and of equal
+// timestamps the later arrival, so that it does not matter in which order
+// events arrive.
+func (t traits) merge(e *Event) {
+	// Neither fails: the event was validated.
+	all, _ := parseFields(e.Raw)
+	sent, _ := parseFields(all["traits"])
+	for key, value := range sent {
+		if old, ok := t[key]; !ok || !e.Timestamp.Before(old.at) {
+			t[key] = trait{value, e.Timestamp}
+		}
+	}
+}
+
+func (t traits) decode() map[string]any {
+	m := make(map[string]any, len(t))
+	for key, trait := range t {
+		var v any
+		_ = json.Unmarshal(trait.value, &v) // cannot fail: the event was validated
+		m[key] = v
+	}
+	return m
+}
+
+// activity is what counts for the group: the events that name it, and those of
+// its users that name no group.
+func (g *group) activity() tally {
+	sum := g.named.tally
+	for _, u := range g.users {
+		sum.count += u.free.count
+		sum.last = later(sum.last, u.free.last)
+	}
+	return sum
+}
+
+func (g *group) snapshot() Customer {
+	activity := g.activity()
+	return Customer{
+		ID:         g.id,
+		Traits:     g.traits.decode(),
+		Users:      slices.Sorted(maps.Keys(g.users)),
+		EventCount: activity.count,
+		LastSeen:   activity.last,
+	}
+}
+
+func (u *user) snapshot() User {
+	return User{
+		ID:         u.id,
+		Traits:     u.traits.decode(),
+		Groups:     slices.Sorted(maps.Keys(u.groups)),
+		EventCount: u.all.count,
+		LastSeen:   u.all.last,
+	}
+}
+
+// Customers returns all customers, sorted by ID.
+func (s *Server) Customers() []Customer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var customers []Customer
+	for g := range s.groups.all() {
+		if g.customer {
+			customers = append(customers, g.snapshot())
+		}
+	}
+	slices.SortFunc(customers, func(a, b Customer) int { return strings.Compare(a.ID, b.ID) })
+	return customers
+}
+
+// Customer returns one customer, if group() was called for it.
+func (s *Server) Customer(id string) (Customer, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, ok := s.groups.peek(id)
+	if !ok || !g.customer {
+		return Customer{}, false
+	}
+	return g.snapshot(), true
+}
+
+// Users returns all users, sorted by ID.
+func (s *Server) Users() []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var users []User
+	for u := range s.users.all() {
+		users = append(users, u.snapshot())
+	}
+	slices.SortFunc(users, func(a, b User) int { return strings.Compare(a.ID, b.ID) })
+	return users
+}
+
+// Timeline returns the remembered track events that count for a customer,
+// sorted by timestamp, or nil if there is no such customer.
+func (s *Server) Timeline(groupID string) []Event {
+	records, ok := s.timeline(groupID)
+	if !ok {
+		return nil
+	}
+	slices.SortFunc(records, func(a, b *record) int {
+		return cmp.Or(a.event.Timestamp.Compare(b.event.Timestamp), cmp.Compare(a.seq, b.seq))
+	})
+	return decodeAll(records)
+}
+
+func (s *Server) timeline(groupID string) ([]*record, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, ok := s.groups.peek(groupID)
+	if !ok || !g.customer {
+		return nil, false
+	}
+	records := slices.Clone(g.named.kept)
+	for _, u := range g.users {
+		records = append(records, u.free.kept...)
+	}
+	return records, true
+}

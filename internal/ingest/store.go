@@ -1,0 +1,138 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// Counts are totals since the Server was made, but for Unlinked.
+type Counts struct {
+	Batches      int // batches answered 200, empty ones too
+	Refused      int // batches refused whole for what they were
+	Unauthorized int // batches refused for their write key
+	Accepted     int // events stored, repeats left out
+	Repeated     int // accepted events whose messageId was known already
+	Rejected     int // events that failed validation
+	Forgotten    int // accepted events no longer remembered, for want of room
+	Unlinked     int // track events that no customer shows at present
+}
+
+// Counts returns what has been counted so far.
+func (s *Server) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.countsLocked()
+}
+
+func (s *Server) countsLocked() Counts {
+	c := s.counts
+	for u := range s.users.all() {
+		if len(u.groups) == 0 {
+			c.Unlinked += u.free.count
+		}
+	}
+	for g := range s.groups.all() {
+		if !g.customer {
+			c.Unlinked += g.named.count
+		}
+	}
+	return c
+}
+
+func (s *Server) countRefusal(r *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.status == http.StatusUnauthorized {
+		s.counts.Unauthorized++
+	} else {
+		s.counts.Refused++
+	}
+}
+
+// Events returns the remembered events in order of arrival, repeats left out.
+func (s *Server) Events() []Event {
+	s.mu.Lock()
+	log := slices.Clone(s.log)
+	s.mu.Unlock()
+	return decodeAll(log)
+}
+
+// Wait returns once n events have been accepted since the Server was made,
+// repeats left out, or with an error that wraps ctx.Err.
+func (s *Server) Wait(ctx context.Context, n int) error {
+	s.mu.Lock()
+	if s.counts.Accepted >= n {
+		s.mu.Unlock()
+		return nil
+	}
+	// A channel of one's own belongs to the synctest bubble of the one who waits.
+	enough := make(chan struct{})
+	s.waiters[enough] = n
+	s.mu.Unlock()
+
+	select {
+	case <-enough:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiters, enough)
+	if have := s.counts.Accepted; have < n {
+		return fmt.Errorf("ingest: %d of %d events arrived: %w", have, n, ctx.Err())
+	}
+	return nil
+}
+
+// store takes in the valid events of one batch. A messageId is the same on
+// every retry: an event whose messageId is known was stored before.
+func (s *Server) store(events []*record, rejected int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Batches++
+	s.counts.Rejected += rejected
+	for _, r := range events {
+		if _, ok := s.seen[r.event.MessageID]; ok {
+			s.counts.Repeated++
+			continue
+		}
+		s.counts.Accepted++
+		r.seq = s.counts.Accepted
+		s.remember(r)
+		s.attribute(r)
+	}
+	for enough, n := range s.waiters {
+		if s.counts.Accepted >= n {
+			close(enough)
+			delete(s.waiters, enough)
+		}
+	}
+}
+
+// remember adds r to the log, and makes room for it.
+func (s *Server) remember(r *record) {
+	s.seen[r.event.MessageID] = struct{}{}
+	s.log = append(s.log, r)
+	s.logBytes += len(r.event.Raw)
+	for len(s.log) > s.opts.MaxEvents || s.logBytes > s.opts.MaxBytes && len(s.log) > 1 {
+		s.forgetOldest()
+	}
+}
+
+func (s *Server) forgetOldest() {
+	r := s.log[0]
+	s.log = dropFirst(s.log)
+	s.logBytes -= len(r.event.Raw)
+	delete(s.seen, r.event.MessageID)
+	s.counts.Forgotten++
+	s.detach(r)
+}
+
+// dropFirst pops a queue's head and lets go of it; the queue's array is
+// renewed by a later append.
+func dropFirst(queue []*record) []*record {
+	queue[0] = nil
+	return queue[1:]
+}

@@ -1,0 +1,114 @@
+// Package klimetest tests what an app tells Klime, against a fake Klime on
+// loopback that checks and answers as the real one does.
+package klimetest
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/ingest"
+)
+
+const (
+	writeKey = "klimetest"
+
+	// waitTimeout is when a test that waits in vain fails. It bounds a failure,
+	// not a success, so it may be long.
+	waitTimeout = 10 * time.Second
+
+	// flushInterval lets events arrive soon without a flush.
+	flushInterval = 10 * time.Millisecond
+)
+
+// Server is a fake Klime. It is safe for concurrent use.
+type Server struct {
+	tb     testing.TB
+	ingest *ingest.Server
+	http   *httptest.Server
+}
+
+// NewServer starts a Server that ends with the test.
+func NewServer(tb testing.TB) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, ingest: ingest.New(ingest.Options{WriteKey: writeKey})}
+	s.http = httptest.NewServer(s.ingest)
+	tb.Cleanup(s.http.Close)
+	return s
+}
+
+// Config returns a configuration that sends to the Server, soon. Change what
+// the test is about.
+func (s *Server) Config() klime.Config {
+	return klime.Config{WriteKey: writeKey, Endpoint: s.http.URL, FlushInterval: flushInterval}
+}
+
+// Client returns a client of the Server, shut down when the test ends.
+func (s *Server) Client() *klime.Client {
+	s.tb.Helper()
+	client, err := klime.New(s.Config())
+	if err != nil {
+		s.tb.Fatalf("klimetest: %v", err)
+	}
+	s.tb.Cleanup(func() {
+		if err := client.Shutdown(context.Background()); err != nil {
+			s.tb.Errorf("klimetest: %v", err)
+		}
+	})
+	return client
+}
+
+// Events returns what the Server has accepted so far, in order of arrival,
+// each messageId once. Numbers are float64, as JSON has them.
+func (s *Server) Events() []klime.Event {
+	received := s.ingest.Events()
+	events := make([]klime.Event, len(received))
+	for i := range received {
+		events[i] = typed(&received[i])
+	}
+	return events
+}
+
+// Wait returns the events when n have been accepted. When they do not come, it
+// fails the test at once; call it from the test's own goroutine.
+func (s *Server) Wait(n int) []klime.Event {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(s.tb.Context(), waitTimeout)
+	defer cancel()
+	if err := s.ingest.Wait(ctx, n); err != nil {
+		counts := s.ingest.Counts()
+		s.tb.Fatalf("klimetest: waited for %d events: %d accepted, %d rejected, %d batches refused",
+			n, counts.Accepted, counts.Rejected, counts.Refused+counts.Unauthorized)
+	}
+	return s.Events()
+}
+
+// Rejected returns how many events the Server has refused as invalid.
+func (s *Server) Rejected() int { return s.ingest.Counts().Rejected }
+
+func typed(e *ingest.Event) klime.Event {
+	return klime.Event{
+		Type:       typeOf(e.Type),
+		MessageID:  e.MessageID,
+		Timestamp:  e.Timestamp,
+		Event:      e.Event,
+		UserID:     e.UserID,
+		GroupID:    e.GroupID,
+		Properties: e.Properties,
+		Traits:     e.Traits,
+		Context:    e.Context,
+	}
+}
+
+func typeOf(name string) klime.EventType {
+	switch name {
+	case ingest.TypeIdentify:
+		return klime.IdentifyEvent
+	case ingest.TypeGroup:
+		return klime.GroupEvent
+	default:
+		return klime.TrackEvent
+	}
+}
