@@ -24,14 +24,16 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		c.Request = c.Request.WithContext(scope)
 		c.Set(klime.ScopeKey, scope)
 		scope.Bind(c, c)
+		w := &writer{ResponseWriter: c.Writer}
+		c.Writer = w
 		defer func() {
 			panicked := recover()
 			x := httpexchange.Request(c.Request, panicked)
 			x.Route = c.FullPath()
 			x.Start = start
-			x.Status = c.Writer.Status()
-			x.ResponseBytes = int64(max(c.Writer.Size(), 0))
-			x.ContentType = c.Writer.Header().Get("Content-Type")
+			x.Status = w.Status()
+			x.ResponseBytes = int64(max(w.Size(), 0))
+			x.ContentType = w.media.Of(w.Header())
 			tracker.Observe(scope, x)
 			if panicked != nil {
 				panic(panicked)

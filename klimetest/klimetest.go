@@ -39,10 +39,11 @@ func NewServer(tb testing.TB) *Server {
 	return s
 }
 
-// Config returns a configuration that sends to the Server, soon. Change what
-// the test is about.
+// Config returns a configuration that sends to the Server, soon, and with one
+// sender, so that events arrive in the order in which they were made. Change
+// what the test is about.
 func (s *Server) Config() klime.Config {
-	return klime.Config{WriteKey: writeKey, Endpoint: s.http.URL, FlushInterval: flushInterval}
+	return klime.Config{WriteKey: writeKey, Endpoint: s.http.URL, FlushInterval: flushInterval, Senders: 1}
 }
 
 // Client returns a client of the Server, shut down when the test ends.

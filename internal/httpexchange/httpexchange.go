@@ -17,19 +17,16 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// sniffBytes is how much of a body http.DetectContentType looks at.
-const sniffBytes = 512
-
 // Response is what is known of an answer.
 type Response struct {
 	// Writer stands in for the original. It has just the same optional
 	// interfaces, and Unwrap for http.ResponseController.
 	Writer http.ResponseWriter
 
-	start       time.Time
-	status      int // 0 until the final header is written
-	bytes       int64
-	contentType string // of the header, else by the first bytes, as net/http has it
+	start  time.Time
+	status int // 0 until the final header is written
+	bytes  int64
+	media  MediaType
 }
 
 // Observe begins to observe the answer that is written to w.
@@ -44,7 +41,8 @@ func Observe(w http.ResponseWriter) *Response {
 		},
 		Write: func(next httpsnoop.WriteFunc) httpsnoop.WriteFunc {
 			return func(p []byte) (int, error) {
-				r.beginBody(p)
+				r.begin(http.StatusOK)
+				r.media.Sniff(r.Writer.Header(), p)
 				n, err := next(p)
 				r.bytes += int64(n)
 				return n, err
@@ -69,27 +67,9 @@ func Observe(w http.ResponseWriter) *Response {
 // begin notes the final status: a 1xx announces another, but for 101.
 func (r *Response) begin(status int) {
 	informational := status < 200 && status != http.StatusSwitchingProtocols
-	if r.status != 0 || informational {
-		return
+	if r.status == 0 && !informational {
+		r.status = status
 	}
-	r.status = status
-	r.contentType = r.Writer.Header().Get("Content-Type")
-}
-
-// beginBody notes what the first bytes of a body tell.
-func (r *Response) beginBody(p []byte) {
-	r.begin(http.StatusOK)
-	if r.bytes == 0 && len(p) > 0 && r.sniffs() {
-		r.contentType = http.DetectContentType(p)
-	}
-}
-
-// sniffs reports whether net/http will guess the Content-Type. A header that
-// is set to nothing says that it must not.
-func (r *Response) sniffs() bool {
-	header := r.Writer.Header()
-	_, declared := header["Content-Type"]
-	return r.contentType == "" && !declared && header.Get("Content-Encoding") == ""
 }
 
 // readFrom keeps the kernel's copying of files, but for the first bytes of a
@@ -97,7 +77,7 @@ func (r *Response) sniffs() bool {
 func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, error) {
 	r.begin(http.StatusOK)
 	var head int64
-	if r.bytes == 0 && r.sniffs() {
+	if r.media.needed(r.Writer.Header()) {
 		var err error
 		// A writer without ReadFrom, so that the copy comes by Write.
 		head, err = io.Copy(struct{ io.Writer }{r.Writer}, io.LimitReader(src, sniffBytes))
@@ -120,7 +100,7 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 		x.Status = http.StatusOK // what net/http sends when nothing was written
 	}
 	x.ResponseBytes = r.bytes
-	x.ContentType = r.contentType
+	x.ContentType = r.media.Of(r.Writer.Header())
 	return x
 }
 

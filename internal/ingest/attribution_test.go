@@ -20,10 +20,9 @@ type story struct {
 	unlinked  int
 }
 
-// The expectations below were worked out by hand from what Klime says of its
-// three calls. Three users: ann belongs to acme, bob to acme and globex, cid to
-// no customer or to one that the story tells. Every story is told in every
-// order, and must end the same.
+// stories are of three users, ann, bob and cid, and two groups, acme and globex.
+// Their ends were worked out by hand from what Klime says of its three calls.
+// Every story is told in every order, and must end the same.
 func stories() []story {
 	return []story{
 		{

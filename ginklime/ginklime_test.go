@@ -1,0 +1,145 @@
+package ginklime_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/ginklime"
+	"github.com/klimeapp/klime-go/internal/conformance"
+)
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.TestMode)
+	os.Exit(m.Run())
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, conformance.Adapter{Name: "gin", Start: start})
+}
+
+// With ContextWithFallback, *gin.Context finds values of the request's context.
+func TestConformanceWithFallback(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, conformance.Adapter{Name: "gin", Start: func(tb testing.TB, app conformance.App) (string, func()) {
+		tb.Helper()
+		return serve(tb, app, true)
+	}})
+}
+
+func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+	tb.Helper()
+	return serve(tb, app, false)
+}
+
+func serve(tb testing.TB, app conformance.App, fallback bool) (url string, stop func()) {
+	tb.Helper()
+	router := gin.New()
+	router.ContextWithFallback = fallback
+	for _, m := range app.Outside {
+		router.Use(wrap(m))
+	}
+	if !app.Bare {
+		ours := ginklime.Middleware(app.Client, options(app)...)
+		router.Use(ours)
+		if app.Twice {
+			router.Use(ours)
+		}
+	}
+	for _, m := range app.Inside {
+		router.Use(wrap(m))
+	}
+	for _, route := range app.Routes {
+		var handlers []gin.HandlerFunc
+		if route.Skip {
+			handlers = append(handlers, ginklime.Skip())
+		}
+		if route.Event != "" {
+			handlers = append(handlers, ginklime.Event(route.Event))
+		}
+		if app.Link != nil {
+			handlers = append(handlers, ginklime.Link(func(c *gin.Context) (klime.User, []klime.Group) {
+				return app.Link(request{c})
+			}))
+		}
+		method := route.Method
+		if method == "" {
+			method = http.MethodGet
+		}
+		handlers = append(handlers, func(c *gin.Context) { route.Handler(request{c}) })
+		router.Handle(method, dialect(route.Path), handlers...)
+	}
+	server := httptest.NewServer(router)
+	return server.URL, server.Close
+}
+
+// dialect turns /a/{b}/{c...} into /a/:b/*c.
+func dialect(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		switch name := strings.Trim(s, "{}"); {
+		case strings.HasSuffix(name, "..."):
+			segments[i] = "*" + strings.TrimSuffix(name, "...")
+		case name != s:
+			segments[i] = ":" + name
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func options(app conformance.App) []klime.Option {
+	var opts []klime.Option
+	if app.UserID != nil {
+		opts = append(opts, ginklime.UserID(func(c *gin.Context) any { return app.UserID(request{c}) }))
+	}
+	if app.GroupID != nil {
+		opts = append(opts, ginklime.GroupID(func(c *gin.Context) any { return app.GroupID(request{c}) }))
+	}
+	return opts
+}
+
+func wrap(m conformance.Middleware) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		m(request{c}, func(conformance.Request) { c.Next() })
+	}
+}
+
+// request is a conformance.Request of Gin.
+type request struct{ c *gin.Context }
+
+func (q request) Context() context.Context                   { return q.c }
+func (q request) Detached() context.Context                  { return q.c.Copy() }
+func (q request) Param(name string) string                   { return q.c.Param(name) }
+func (q request) Header(name string) string                  { return q.c.GetHeader(name) }
+func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.c.Writer, q.c.Request }
+
+func (q request) Value(key string) any {
+	value, _ := q.c.Get(key)
+	return value
+}
+
+func (q request) Keep(key string, value any) conformance.Request {
+	q.c.Set(key, value)
+	return q
+}
+
+func (q request) Replace(key, value any) conformance.Request {
+	q.c.Request = q.c.Request.WithContext(context.WithValue(q.c.Request.Context(), key, value))
+	return q
+}
+
+func (q request) Reply(status int, contentType, body string) {
+	if contentType != "" {
+		q.c.Header("Content-Type", contentType)
+	}
+	q.c.Status(status)
+	_, _ = io.WriteString(q.c.Writer, body)
+}

@@ -1,0 +1,67 @@
+// Package conformance holds every adapter to the same behaviour: one suite,
+// which each adapter's own test calls with a few lines that build an [App] in
+// its framework. A new behaviour of the middleware is a new case here.
+package conformance
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// App is an app described once, for every framework. Its middlewares run in
+// the order Outside, ours, Inside, and then the route's.
+type App struct {
+	Client  *klime.Client
+	Bare    bool // without our middleware: what the app does by itself
+	Twice   bool // our middleware once more, right inside the first
+	UserID  func(Request) any
+	GroupID func(Request) any
+	Link    func(Request) (klime.User, []klime.Group) // between Inside and the route
+	Outside []Middleware
+	Inside  []Middleware
+	Routes  []Route
+}
+
+// Middleware runs around the rest of the app. It may pass on another request.
+type Middleware func(r Request, next func(Request))
+
+// Route is one route of an App.
+type Route struct {
+	Method  string // GET if empty
+	Path    string // such as /orgs/{org}/files/{rest...}
+	Event   string // named by the adapter's Event, if not empty
+	Skip    bool   // dropped by the adapter's Skip
+	Handler func(Request)
+}
+
+// Request is what any framework offers a handler.
+type Request interface {
+	// Context is what a handler of this framework gives to klime.Track.
+	Context() context.Context
+	// Detached is a context that may be kept after the handler.
+	Detached() context.Context
+	// Keep stores a value as the framework's users do for handlers further in.
+	Keep(key string, value any) Request
+	// Replace puts a new request with one more context value in place of this.
+	Replace(key, value any) Request
+	// Value finds what Keep has stored.
+	Value(key string) any
+	Param(name string) string
+	Header(name string) string
+	// Reply writes the answer; an empty contentType is left unset.
+	Reply(status int, contentType, body string)
+	// HTTP returns what net/http would give, nil where the framework does not
+	// build on it.
+	HTTP() (http.ResponseWriter, *http.Request)
+}
+
+// Adapter is an adapter under test.
+type Adapter struct {
+	Name string
+	// Start serves app on loopback and returns its base URL. Stop returns when
+	// all requests have been served.
+	Start func(tb testing.TB, app App) (url string, stop func())
+}

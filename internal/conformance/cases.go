@@ -1,0 +1,287 @@
+package conformance
+
+import (
+	"net/http"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+const (
+	textPlain = "text/plain; charset=utf-8"
+	textHTML  = "text/html; charset=utf-8"
+	appJSON   = "application/json"
+)
+
+func reply(status int, contentType, body string) func(Request) {
+	return func(r Request) { r.Reply(status, contentType, body) }
+}
+
+// jane is a resolver that always knows who it is.
+func jane(Request) any { return "jane" }
+
+// requestCases: what is recorded of a request.
+func requestCases() []testCase {
+	jsonOK := reply(http.StatusOK, appJSON, `{}`)
+	return []testCase{
+		{
+			name: "route is the template",
+			app: App{UserID: jane, Routes: []Route{
+				{Path: "/orgs/{org}/reports/{id}", Handler: func(r Request) {
+					r.Reply(http.StatusOK, appJSON, `"`+r.Param("org")+r.Param("id")+`"`)
+				}},
+				{Path: "/files/{rest...}", Handler: jsonOK},
+				{Path: "/", Handler: jsonOK},
+			}},
+			requests: []call{get("/orgs/acme/reports/42?secret=1"), get("/files/a/b/c.json"), get("/")},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":200,"requestBytes":0,"responseBytes":8}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/files/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "status and sizes",
+			app: App{UserID: jane, Routes: []Route{
+				{Method: http.MethodPost, Path: "/made", Handler: reply(http.StatusCreated, appJSON, `{"id":1}`)},
+				{Path: "/gone", Handler: reply(http.StatusNotFound, appJSON, `{}`)},
+				{Path: "/broken", Handler: reply(http.StatusInternalServerError, appJSON, `{}`)},
+				{Method: http.MethodDelete, Path: "/nothing", Handler: reply(http.StatusNoContent, "", "")},
+				{Method: http.MethodPut, Path: "/silent", Handler: func(Request) {}},
+			}},
+			requests: []call{
+				{method: http.MethodPost, path: "/made", body: "hello", status: http.StatusCreated},
+				{path: "/gone", status: http.StatusNotFound},
+				{path: "/broken", status: http.StatusInternalServerError},
+				{method: http.MethodDelete, path: "/nothing", status: http.StatusNoContent},
+				{method: http.MethodPut, path: "/silent"},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/made","status":201,"requestBytes":5,"responseBytes":8}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/gone","status":404,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/broken","status":500,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"DELETE","route":"/nothing","status":204,"requestBytes":0,"responseBytes":0}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"PUT","route":"/silent","status":200,"requestBytes":0,"responseBytes":0}}`,
+			},
+		},
+		{
+			name: "page against API",
+			app: App{UserID: jane, Routes: []Route{
+				{Path: "/page", Handler: reply(http.StatusOK, textHTML, "<p>")},
+				{Path: "/text", Handler: reply(http.StatusOK, textPlain, "hi")},
+				{Path: "/style.css", Handler: reply(http.StatusOK, "text/css", "p{}")},
+				{Path: "/moved", Handler: func(r Request) { r.Reply(http.StatusFound, "", "") }},
+				{Method: http.MethodPost, Path: "/page", Handler: reply(http.StatusOK, textHTML, "<p>")},
+			}},
+			requests: []call{
+				get("/page"),
+				{path: "/page", header: http.Header{"Hx-Request": {"true"}}},
+				{path: "/page", header: http.Header{"Sec-Purpose": {"prefetch"}}},
+				get("/text"),
+				get("/style.css"),
+				{path: "/moved", status: http.StatusFound},
+				{method: http.MethodPost, path: "/page"},
+			},
+			want: []string{
+				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/text","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
+			},
+		},
+		{
+			name: "unmatched requests and noise are not recorded",
+			app: App{UserID: jane, Routes: []Route{
+				{Path: "/api/things", Handler: jsonOK},
+				{Path: "/healthz", Handler: jsonOK},
+			}},
+			requests: []call{
+				{path: "/nowhere", status: http.StatusNotFound},
+				{path: "/api/nowhere", status: http.StatusNotFound},
+				get("/healthz"),
+				{path: "/api/things", header: http.Header{"User-Agent": {"kube-probe/1.34"}}},
+			},
+		},
+	}
+}
+
+// identityCases: whose request it is.
+func identityCases() []testCase {
+	jsonOK := reply(http.StatusOK, appJSON, `{}`)
+	said := Route{Path: "/", Handler: func(r Request) {
+		klime.SetUser(r.Context(), "mary")
+		klime.SetGroup(r.Context(), "acme")
+		jsonOK(r)
+	}}
+	keep := func(pairs ...any) Middleware {
+		return func(r Request, next func(Request)) {
+			for i := 0; i < len(pairs); i += 2 {
+				key, _ := pairs[i].(string)
+				r = r.Keep(key, pairs[i+1])
+			}
+			next(r)
+		}
+	}
+	replace := func(r Request, next func(Request)) { next(r.Replace(replaced{}, "x")) }
+	const maryAtAcme = `{"type":"track","event":"API Called","userId":"mary","groupId":"acme",` +
+		`"properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`
+	return []testCase{
+		{
+			name: "nobody",
+			app:  App{Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
+		},
+		{
+			name: "set in the handler",
+			app:  App{Routes: []Route{said}}, requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "set behind a middleware that replaced the request",
+			app:  App{Inside: []Middleware{replace, replace}, Routes: []Route{said}}, requests: []call{get("/")},
+			want: []string{maryAtAcme},
+		},
+		{
+			name: "set over what the resolvers say",
+			app:  App{UserID: jane, GroupID: jane, Routes: []Route{said}}, requests: []call{get("/")},
+			want: []string{maryAtAcme},
+		},
+		{
+			name: "kept by an auth middleware outside",
+			app: App{
+				Outside: []Middleware{keep("userId", "mary", "groupId", "acme")},
+				Routes:  []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "found by resolvers in what an auth middleware kept",
+			app: App{
+				UserID:  func(r Request) any { return r.Value("account") },
+				GroupID: func(r Request) any { return r.Value("tenant") },
+				Outside: []Middleware{keep("account", int64(7), "tenant", time.Month(3))}, // an integer, a Stringer
+				Routes:  []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")},
+			want: []string{`{"type":"track","event":"API Called","userId":"7","groupId":"March",` +
+				`"properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`},
+		},
+		{
+			name: "a resolver's group is only a claim",
+			app: App{
+				UserID:  func(r Request) any { return r.Header("X-User") },
+				GroupID: func(r Request) any { return r.Header("X-Group") },
+				Routes: []Route{
+					{Path: "/ok", Handler: jsonOK},
+					{Path: "/forbidden", Handler: reply(http.StatusForbidden, appJSON, `{}`)},
+				},
+			},
+			requests: []call{
+				{path: "/ok", header: http.Header{"X-Group": {"acme"}}},
+				{path: "/forbidden", header: http.Header{"X-Group": {"acme"}, "X-User": {"eve"}}, status: http.StatusForbidden},
+				{path: "/ok", header: http.Header{"X-Group": {"acme"}, "X-User": {"mary"}}},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"eve","properties":{"method":"GET","route":"/forbidden","status":403,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"mary","groupId":"acme","properties":{"method":"GET","route":"/ok","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name:     "a resolver that panics knows nobody",
+			app:      App{UserID: func(Request) any { panic("no session") }, Routes: []Route{{Path: "/", Handler: jsonOK}}},
+			requests: []call{get("/")},
+		},
+		{
+			name: "tracked in the handler",
+			app: App{
+				UserID: jane,
+				Routes: []Route{{Path: "/", Handler: func(r Request) {
+					klime.Track(r.Context(), "Report Generated", klime.Properties{"pages": 3})
+					klime.SetGroup(r.Context(), "acme")
+					klime.Track(r.Context(), "Report Sent", nil, klime.ForUser("john"))
+					klime.Track(r.Context(), "Quota Reached", nil, klime.ForGroup("globex"))
+					jsonOK(r)
+				}}},
+			},
+			requests: []call{get("/")},
+			want: []string{
+				`{"type":"track","event":"Report Generated","userId":"jane","properties":{"pages":3}}`,
+				`{"type":"track","event":"Report Sent","userId":"john"}`,
+				`{"type":"track","event":"Quota Reached","groupId":"globex"}`,
+				`{"type":"track","event":"API Called","userId":"jane","groupId":"acme","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "linked on every request, sent once",
+			app: App{
+				Link: func(r Request) (klime.User, []klime.Group) {
+					if r.Header("X-User") == "" {
+						return klime.User{}, nil
+					}
+					return klime.User{ID: "mary", Traits: klime.Traits{"email": "mary@acme.test"}},
+						[]klime.Group{{ID: "acme", Traits: klime.Traits{"plan": "pro"}}}
+				},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{
+				get("/"),
+				{path: "/", header: http.Header{"X-User": {"mary"}}},
+				{path: "/", header: http.Header{"X-User": {"mary"}}},
+			},
+			want: []string{
+				`{"type":"identify","userId":"mary","traits":{"email":"mary@acme.test"}}`,
+				`{"type":"group","userId":"mary","groupId":"acme","traits":{"plan":"pro"}}`,
+				maryAtAcme, maryAtAcme,
+			},
+		},
+	}
+}
+
+// replaced is a context key of an app.
+type replaced struct{}
+
+// tuningCases: what the app says of a request's event.
+func tuningCases() []testCase {
+	jsonOK := reply(http.StatusOK, appJSON, `{}`)
+	const called = `{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`
+	return []testCase{
+		{
+			name: "named",
+			app: App{UserID: jane, Routes: []Route{
+				{Method: http.MethodPost, Path: "/reports", Event: "Report Generated", Handler: func(r Request) {
+					klime.SetProperty(r.Context(), "format", "pdf")
+					jsonOK(r)
+				}},
+				{Method: http.MethodPut, Path: "/reports", Event: "Report Changed", Handler: reply(http.StatusConflict, appJSON, `{}`)},
+				{Path: "/", Handler: func(r Request) { klime.SetEvent(r.Context(), "Home Seen"); jsonOK(r) }},
+			}},
+			requests: []call{
+				{method: http.MethodPost, path: "/reports"},
+				{method: http.MethodPut, path: "/reports", status: http.StatusConflict},
+				get("/"),
+			},
+			want: []string{
+				`{"type":"track","event":"Report Generated","userId":"jane","properties":{"method":"POST","route":"/reports","status":200,"requestBytes":0,"responseBytes":2,"format":"pdf"}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"PUT","route":"/reports","status":409,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Home Seen","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "skipped",
+			app: App{UserID: jane, Routes: []Route{
+				{Path: "/quiet", Skip: true, Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
+				{Path: "/staff", Handler: func(r Request) {
+					klime.Silence(r.Context())
+					klime.Track(r.Context(), "Done", nil)
+					klime.Link(r.Context(), klime.User{ID: "mary"}, klime.Group{ID: "acme"})
+					jsonOK(r)
+				}},
+			}},
+			requests: []call{get("/quiet"), get("/staff")},
+			want:     []string{`{"type":"track","event":"Done","userId":"jane"}`},
+		},
+		{
+			name: "the middleware twice is one event",
+			app:  App{UserID: jane, Twice: true, Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
+			want: []string{called},
+		},
+	}
+}

@@ -1,0 +1,172 @@
+package conformance
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+const copied = 100_000 // bytes that are copied from a reader to the answer
+
+// testWriter: what the ResponseWriter can do by itself, it can do with us.
+func testWriter(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	var without, with []string
+	exercise := func(app App, interfaces *[]string) (native bool) {
+		received := make(chan struct{})
+		app.Routes = []Route{
+			{Path: "/interfaces", Handler: func(r Request) {
+				w, _ := r.HTTP()
+				if native = w != nil; native {
+					*interfaces = interfacesOf(w)
+				}
+				r.Reply(http.StatusOK, appJSON, `{}`)
+			}},
+			{Path: "/stream", Handler: func(r Request) { stream(t, r, received) }},
+			{Path: "/upgrade", Handler: func(r Request) { upgrade(t, r) }},
+			{Path: "/copy", Handler: func(r Request) {
+				w, _ := r.HTTP()
+				_, _ = io.Copy(w, io.LimitReader(zeros{}, copied))
+			}},
+		}
+		url, stop := a.Start(t, app)
+		defer stop()
+		if do(t, url, get("/interfaces")); !native {
+			return false
+		}
+		checkStream(t, url, received)
+		checkUpgrade(t, strings.TrimPrefix(url, "http://"))
+		if status, body := do(t, url, get("/copy")); status != http.StatusOK || len(body) != copied {
+			t.Errorf("copied: status %d, %d bytes", status, len(body))
+		}
+		return true
+	}
+	if !exercise(App{Bare: true}, &without) {
+		return // a framework of its own: nothing of net/http to keep
+	}
+	exercise(App{Client: client, UserID: jane}, &with)
+	if !slices.Equal(without, with) {
+		t.Errorf("interfaces\nwithout us %v\n   with us %v", without, with)
+	}
+	server.Wait(4) // a hijacked connection is not waited for by its server
+	compare(t, server, client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/interfaces","status":200,"requestBytes":0,"responseBytes":2}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":27}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/upgrade","status":101,"protocol":"echo","requestBytes":0,"responseBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/copy","status":200,"requestBytes":0,"responseBytes":100000}}`,
+	})
+}
+
+// interfacesOf lists the optional interfaces of a ResponseWriter, and what
+// http.ResponseController finds in it.
+func interfacesOf(w http.ResponseWriter) []string {
+	var names []string
+	note := func(name string, has bool) {
+		if has {
+			names = append(names, name)
+		}
+	}
+	_, flusher := w.(http.Flusher)
+	_, hijacker := w.(http.Hijacker)
+	_, readerFrom := w.(io.ReaderFrom)
+	_, pusher := w.(http.Pusher)
+	note("Flusher", flusher)
+	note("Hijacker", hijacker)
+	note("ReaderFrom", readerFrom)
+	note("Pusher", pusher)
+	controller := http.NewResponseController(w)
+	note("SetReadDeadline", controller.SetReadDeadline(time.Time{}) == nil)
+	note("SetWriteDeadline", controller.SetWriteDeadline(time.Time{}) == nil)
+	note("EnableFullDuplex", controller.EnableFullDuplex() == nil)
+	return names
+}
+
+// stream sends an event, and another once the client has received the first.
+func stream(t *testing.T, r Request, received <-chan struct{}) {
+	t.Helper()
+	w, _ := r.HTTP()
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = io.WriteString(w, "data: first\n\n")
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		t.Errorf("flush: %v", err)
+	}
+	select {
+	case <-received:
+	case <-time.After(10 * time.Second):
+		t.Error("the first event did not come through")
+	}
+	_, _ = io.WriteString(w, "data: second\n\n")
+}
+
+func checkStream(t *testing.T, url string, received chan<- struct{}) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/stream", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	first := make([]byte, len("data: first\n\n"))
+	if _, err := io.ReadFull(resp.Body, first); err != nil {
+		t.Errorf("first event: %v", err)
+	}
+	close(received)
+	if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "data: second\n\n" {
+		t.Errorf("then %q, %v", rest, err)
+	}
+}
+
+// upgrade takes over the connection and sends back one line.
+func upgrade(t *testing.T, r Request) {
+	t.Helper()
+	w, _ := r.HTTP()
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Errorf("hijack: %v", err)
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	line, _ := rw.ReadString('\n')
+	_, _ = io.WriteString(conn, line)
+}
+
+func checkUpgrade(t *testing.T, addr string) {
+	t.Helper()
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "GET /upgrade HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: Echo\r\n\r\nhello\n")
+	reader := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if line, _ := reader.ReadString('\n'); resp.StatusCode != http.StatusSwitchingProtocols || line != "hello\n" {
+		t.Errorf("upgraded with %d, echoed %q", resp.StatusCode, line)
+	}
+}
+
+// zeros reads as endless zero bytes.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
