@@ -78,6 +78,13 @@ func ReportTypes() []string { return []string{"revenue", "churn", "inventory"} }
 // Plans returns the plans that a company can have.
 func Plans() []string { return []string{"trial", "starter", "business"} }
 
+// The companies there are. IDs are keys that never change, unlike names.
+const (
+	acme       = "org_1001"
+	blueHarbor = "org_1002"
+	cobalt     = "org_1003"
+)
+
 const (
 	maxReports  = 20 // of a company; the oldest makes room
 	maxName     = 80 // characters of a company's name
@@ -107,9 +114,9 @@ func NewApp() *App {
 		sessions: sealer{signer{key: []byte(rand.Text())}, sessionTTL},
 		billing:  signer{key: []byte(rand.Text())},
 		orgs: []Org{
-			{ID: "org_1001", Name: "Acme Robotics", Plan: "business", Industry: "manufacturing"},
-			{ID: "org_1002", Name: "Blue Harbor Foods", Plan: "starter", Industry: "food"},
-			{ID: "org_1003", Name: "Cobalt Health", Plan: "trial", Industry: "health care"},
+			{ID: acme, Name: "Acme Robotics", Plan: "business", Industry: "manufacturing"},
+			{ID: blueHarbor, Name: "Blue Harbor Foods", Plan: "starter", Industry: "food"},
+			{ID: cobalt, Name: "Cobalt Health", Plan: "trial", Industry: "health care"},
 		},
 		users: []User{
 			{ID: "usr_2001", Email: "jane@acme.example", Name: "Jane Cooper", Since: since(time.January)},
@@ -121,12 +128,12 @@ func NewApp() *App {
 			{ID: "usr_2007", Email: "sam@sundial.example", Name: "Sam Lee", Since: since(time.January), Staff: true},
 		},
 		members: map[string][]string{
-			"usr_2001": {"org_1001"},
-			"usr_2002": {"org_1001"},
-			"usr_2003": {"org_1002"},
-			"usr_2004": {"org_1002"},
-			"usr_2005": {"org_1003"},
-			"usr_2006": {"org_1001", "org_1003"}, // works for two customers
+			"usr_2001": {acme},
+			"usr_2002": {acme},
+			"usr_2003": {blueHarbor},
+			"usr_2004": {blueHarbor},
+			"usr_2005": {cobalt},
+			"usr_2006": {acme, cobalt}, // works for two customers
 		},
 		reports: make(map[string][]Report),
 	}
@@ -157,9 +164,9 @@ func (a *App) SignIn(email, password string) (Session, *http.Cookie, error) {
 	if i < 0 || !right {
 		return Session{}, nil, ErrSignIn
 	}
-	t := ticket{User: a.users[i].ID}
-	if orgs := a.members[t.User]; len(orgs) > 0 {
-		t.Org = orgs[0]
+	t := ticket{user: a.users[i].ID}
+	if orgs := a.members[t.user]; len(orgs) > 0 {
+		t.org = orgs[0]
 	}
 	return a.begin(t)
 }
@@ -181,7 +188,7 @@ func (a *App) Session(cookie string) (Session, error) {
 func (a *App) Switch(s Session, orgID string) (Session, *http.Cookie, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.begin(ticket{User: s.User.ID, Org: orgID})
+	return a.begin(ticket{user: s.User.ID, org: orgID})
 }
 
 // begin needs the lock, like all unexported methods below.
@@ -194,22 +201,22 @@ func (a *App) begin(t ticket) (Session, *http.Cookie, error) {
 }
 
 func (a *App) session(t ticket) (Session, error) {
-	i := slices.IndexFunc(a.users, func(u User) bool { return u.ID == t.User })
+	i := slices.IndexFunc(a.users, func(u User) bool { return u.ID == t.user })
 	if i < 0 {
 		return Session{}, ErrSignedOut
 	}
 	s := Session{User: a.users[i]}
-	for _, id := range a.members[t.User] {
+	for _, id := range a.members[t.user] {
 		org, err := a.org(id)
 		if err != nil {
 			return Session{}, err
 		}
 		s.Orgs = append(s.Orgs, *org)
-		if id == t.Org {
+		if id == t.org {
 			s.Org = *org
 		}
 	}
-	if s.Org.ID != t.Org {
+	if s.Org.ID != t.org {
 		return Session{}, ErrForbidden
 	}
 	return s, nil

@@ -4,171 +4,217 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
-// Server is what serves an example: an *http.Server, or what works like one.
-type Server interface {
-	Serve(l net.Listener) error
-	Shutdown(ctx context.Context) error
-}
-
-// Options say how a demo runs. The zero value of a field stands for its default.
-type Options struct {
-	Name      string        // of the example
-	Addr      string        // where the app listens; default 127.0.0.1:8080
-	KlimeAddr string        // where the local Klime listens; default 127.0.0.1:8081
-	For       time.Duration // how long it runs; default until it is stopped
-	NoTraffic bool          // leave the app alone
-	Pace      time.Duration // between two requests of the traffic; default 250ms
-	Stdout    io.Writer     // default os.Stdout
-	Stderr    io.Writer     // default os.Stderr
-}
-
 const (
 	defaultAddr      = "127.0.0.1:8080"
 	defaultKlimeAddr = "127.0.0.1:8081"
 	defaultPace      = 250 * time.Millisecond
 	headerTimeout    = 5 * time.Second
-	stopTimeout      = 10 * time.Second      // for requests that are under way
-	localWriteKey    = "local-demo-write-key" // of the local Klime, and no secret
+	stopTimeout      = 10 * time.Second       // for requests that are under way
+	localWriteKey    = "local-demo-write-key" // any will do, the local Klime is ours
 )
 
-// Main is a demo program from its flags to its exit code. It runs until
-// Ctrl-C or SIGTERM; the second one kills.
-//
-// newServer builds the server and its Klime client. The config it is given is
-// [klime.FromEnv], pointed to the local Klime if that has no write key.
-func Main[S Server](name string, newServer func(*App, klime.Config) (S, *klime.Client, error)) int {
-	opts, err := parseFlags(name, os.Args[1:], os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // from then on a signal does what it does by default
-
-	d, err := Start(opts, newServer)
-	if err == nil {
-		err = d.Wait(ctx)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		return 1
-	}
-	return 0
+// Options say how a demo runs. A field's zero value stands for its default.
+type Options struct {
+	Name      string        // of the program
+	Addr      string        // where the app listens; default 127.0.0.1:8080
+	KlimeAddr string        // where the local Klime listens; default 127.0.0.1:8081
+	For       time.Duration // when it ends by itself; default never
+	NoTraffic bool          // no sample users
+	Pace      time.Duration // between two requests of sample users; default 250ms
+	Stdout    io.Writer     // default os.Stdout
+	Stderr    io.Writer     // default os.Stderr
 }
 
-// parseFlags returns the Options of a command line. What is wrong with it has
-// been said already when it returns an error.
-func parseFlags(name string, args []string, stderr io.Writer) (Options, error) {
-	opts := Options{Name: name}
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.StringVar(&opts.Addr, "addr", defaultAddr, "where the app listens")
-	flags.StringVar(&opts.KlimeAddr, "klime-addr", defaultKlimeAddr, "where the local Klime listens, on loopback")
-	flags.DurationVar(&opts.For, "for", 0, "stop after this time, such as 30s (default: run until Ctrl-C)")
-	traffic := flags.Bool("traffic", true, "make sample traffic")
-	if err := flags.Parse(args); err != nil {
-		return Options{}, err
-	}
-	wrong := ""
-	switch {
-	case flags.NArg() > 0:
-		wrong = "unexpected argument: " + flags.Arg(0)
-	case opts.For < 0:
-		wrong = "-for must not be negative"
-	default:
-		opts.NoTraffic = !*traffic
-		return opts, nil
-	}
-	fmt.Fprintln(stderr, wrong)
-	flags.Usage()
-	return Options{}, errors.New(wrong)
+func (o Options) withDefaults() Options {
+	o.Addr = cmp.Or(o.Addr, defaultAddr)
+	o.KlimeAddr = cmp.Or(o.KlimeAddr, defaultKlimeAddr)
+	o.Pace = cmp.Or(o.Pace, defaultPace)
+	o.Stdout = cmp.Or[io.Writer](o.Stdout, os.Stdout)
+	o.Stderr = cmp.Or[io.Writer](o.Stderr, os.Stderr)
+	return o
 }
 
-// Demo is a running example. [Demo.Wait] must be called to end it.
+// Server is what serves an app: an *http.Server, or what works like one.
+type Server interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+}
+
+// NewServer builds an example's server, and the client that it sends with.
+type NewServer[S Server] func(*App, klime.Config) (S, *klime.Client, error)
+
+// Demo is a running example. It ends with [Demo.Wait].
 type Demo struct {
 	URL   string         // of the app
-	Klime *ingest.Server // the local Klime; nil when events go elsewhere
+	Klime *ingest.Server // the local Klime, nil when events go elsewhere
 
 	opts        Options
-	server      Server
 	client      *klime.Client
-	local       *http.Server // serves Klime; nil likewise
+	app, local  service
 	stopTraffic context.CancelFunc
 	traffic     sync.WaitGroup
 	serving     sync.WaitGroup
-	failed      chan error // servers that ended by themselves
+	failed      chan error // services that ended by themselves
 }
 
-// Start starts the app, the local Klime if no other is configured, and the
-// sample traffic.
-func Start[S Server](opts Options, newServer func(*App, klime.Config) (S, *klime.Client, error)) (*Demo, error) {
-	opts.Addr = cmp.Or(opts.Addr, defaultAddr)
-	opts.KlimeAddr = cmp.Or(opts.KlimeAddr, defaultKlimeAddr)
-	opts.Pace = cmp.Or(opts.Pace, defaultPace)
-	opts.Stdout = cmp.Or(opts.Stdout, io.Writer(os.Stdout))
-	opts.Stderr = cmp.Or(opts.Stderr, io.Writer(os.Stderr))
+// service is a server and where it listens.
+type service struct {
+	name     string
+	listener net.Listener
+	server   Server
+}
 
+// Start starts the app, sample traffic, and the Klime that the app sends to.
+//
+// The Config for newServer is [klime.FromEnv]. Without a write key in the
+// environment it points to a local Klime, which Start starts as well.
+func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
+	opts = opts.withDefaults()
 	d := &Demo{opts: opts, failed: make(chan error, 2)}
-	listener, err := listen("addr", opts.Addr)
-	if err != nil {
-		return nil, err
-	}
 	cfg := klime.FromEnv()
 	cfg.Logger = slog.New(slog.NewTextHandler(opts.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	ignored := cfg.WriteKey == "" && cfg.Endpoint != ""
-	var klimeListener net.Listener
-	if cfg.WriteKey == "" {
-		klimeListener, err = listen("klime-addr", opts.KlimeAddr)
-		if err != nil {
-			return nil, errors.Join(err, listener.Close())
-		}
-		cfg.Endpoint, cfg.WriteKey = baseURL(klimeListener), localWriteKey
-		d.Klime = ingest.New(ingest.Options{WriteKey: localWriteKey})
-		d.local = &http.Server{Handler: d.Klime, ReadHeaderTimeout: headerTimeout}
+	elsewhere := cfg.WriteKey != ""
+	if !elsewhere && cfg.Endpoint != "" {
+		fmt.Fprintln(opts.Stderr, "KLIME_ENDPOINT is not used, as KLIME_WRITE_KEY is not set.")
 	}
 
-	app := NewApp()
-	d.server, d.client, err = build(app, cfg, newServer)
+	err := d.listen(!elsewhere)
 	if err != nil {
-		if klimeListener != nil {
-			err = errors.Join(err, klimeListener.Close())
-		}
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, d.close())
+	}
+	if !elsewhere {
+		cfg.Endpoint, cfg.WriteKey = baseURL(d.local.listener), localWriteKey
+		d.Klime = ingest.New(ingest.Options{WriteKey: localWriteKey})
+		d.local.server = &http.Server{Handler: d.Klime, ReadHeaderTimeout: headerTimeout}
+	}
+	app := NewApp()
+	d.app.server, d.client, err = newServer(app, cfg)
+	if err != nil {
+		return nil, errors.Join(err, d.close())
 	}
 
-	d.URL = baseURL(listener)
-	d.serve("the app", d.server, listener)
-	if d.local != nil {
-		d.serve("the local Klime", d.local, klimeListener)
-	}
-	d.greet(app, cfg.Endpoint, ignored)
+	d.URL = baseURL(d.app.listener)
+	d.serve(d.local)
+	d.serve(d.app)
+	d.greet(app, cfg.Endpoint)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stopTraffic = cancel
 	if !opts.NoTraffic {
-		t := newTraffic(app, d.URL, opts.Pace, func(err error) { fmt.Fprintln(opts.Stderr, err) })
-		d.traffic.Go(func() { t.run(ctx) })
+		visits := newTraffic(app, d.URL, opts.Pace, func(err error) { fmt.Fprintln(opts.Stderr, err) })
+		d.traffic.Go(func() { visits.run(ctx) })
 	}
 	return d, nil
+}
+
+// listen takes the ports, so that a busy one is known before anything runs.
+func (d *Demo) listen(local bool) error {
+	var err error
+	d.app.name, d.local.name = "the app", "the local Klime"
+	d.app.listener, err = listen("-addr", d.opts.Addr)
+	if err == nil && local {
+		d.local.listener, err = listen("-klime-addr", d.opts.KlimeAddr)
+	}
+	return err
+}
+
+func listen(option, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // without the address, which is said below
+		}
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, option)
+	}
+	return l, nil
+}
+
+// close gives the ports back.
+func (d *Demo) close() error {
+	var errs []error
+	for _, s := range []service{d.app, d.local} {
+		if s.listener != nil {
+			errs = append(errs, s.listener.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// baseURL returns the URL under which this machine reaches a listener.
+func baseURL(l net.Listener) string {
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func (d *Demo) serve(s service) {
+	if s.listener == nil {
+		return
+	}
+	d.serving.Go(func() {
+		if err := s.server.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			d.failed <- fmt.Errorf("%s: %w", s.name, err)
+		}
+	})
+}
+
+// Wait returns when ctx or Options.For has ended, or a server has failed, and
+// everything has stopped in order. It is an error when an event was lost.
+func (d *Demo) Wait(ctx context.Context) error {
+	var timeUp <-chan time.Time
+	if d.opts.For > 0 {
+		timer := time.NewTimer(d.opts.For)
+		defer timer.Stop()
+		timeUp = timer.C
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(d.opts.Stdout, "Stopping; Ctrl-C again kills it.")
+	case <-timeUp:
+		fmt.Fprintln(d.opts.Stdout, "Stopping; the time is up.")
+	case err = <-d.failed:
+	}
+	return errors.Join(err, d.shutdown())
+}
+
+// shutdown ends everything in the order that loses nothing: first those who
+// ask, then the server, which finishes the requests under way, then the client,
+// which delivers their events, and last the local Klime.
+func (d *Demo) shutdown() error {
+	d.stopTraffic()
+	d.traffic.Wait()
+
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := d.app.server.Shutdown(ctx)
+
+	undelivered := d.client.Shutdown(context.Background()) // within Config.ShutdownTimeout
+	if d.local.server != nil {
+		err = errors.Join(err, d.local.server.Shutdown(ctx))
+	}
+	d.serving.Wait()
+
+	outcome, lost := outcome(d.client.Stats(), undelivered)
+	if lost {
+		return errors.Join(err, errors.New(outcome))
+	}
+	fmt.Fprintln(d.opts.Stdout, outcome)
+	return err
 }

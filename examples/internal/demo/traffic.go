@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -54,24 +55,24 @@ func newTraffic(app *App, base string, pace time.Duration, complain func(error))
 	integration := []step{signIn, listReports, export, create("inventory"), listReports, export, signOut}
 	agency := []step{
 		signIn, get("/"), generate("churn"), listReports, export,
-		switchTo("org_1003"), get("/"), generate("revenue"), listReports, get("/reports/{report}"),
-		get("/api/orgs/org_1002/reports", http.StatusForbidden), // not one of theirs
-		switchTo("org_1001"), signOut,
+		switchTo(cobalt), get("/"), generate("revenue"), listReports, get("/reports/{report}"),
+		get("/api/orgs/"+blueHarbor+"/reports", http.StatusForbidden), // not one of theirs
+		switchTo(acme), signOut,
 	}
 	staff := []step{
-		signIn, get("/admin"), edit("org_1003", "Cobalt Health", "starter"),
-		get("/admin"), edit("org_1003", "Cobalt Health", "trial"), signOut,
+		signIn, get("/admin"), edit(cobalt, "Cobalt Health", "starter"),
+		get("/admin"), edit(cobalt, "Cobalt Health", "trial"), signOut,
 	}
-	billing := []step{bill("org_1002", "business"), bill("org_1002", "starter")}
+	billing := []step{bill(blueHarbor, "business"), bill(blueHarbor, "starter")}
 
 	t := &traffic{transport: &http.Transport{}, pace: pace, complain: complain}
 	t.visitors = []*visitor{
-		{email: "jane@acme.example", org: "org_1001", every: 1, script: work},
-		{email: "mei@blueharbor.example", org: "org_1002", every: 1, script: work},
-		{email: "alex@agency.example", org: "org_1001", every: 1, script: agency},
-		{email: "raj@acme.example", org: "org_1001", every: 2, script: integration},
-		{email: "tom@blueharbor.example", org: "org_1002", every: 3, script: glance},
-		{email: "ada@cobalt.example", org: "org_1003", every: 5, script: glance}, // a customer gone quiet
+		{email: "jane@acme.example", org: acme, every: 1, script: work},
+		{email: "mei@blueharbor.example", org: blueHarbor, every: 1, script: work},
+		{email: "alex@agency.example", org: acme, every: 1, script: agency},
+		{email: "raj@acme.example", org: acme, every: 2, script: integration},
+		{email: "tom@blueharbor.example", org: blueHarbor, every: 3, script: glance},
+		{email: "ada@cobalt.example", org: cobalt, every: 5, script: glance}, // a customer gone quiet
 		{email: "sam@sundial.example", every: 5, script: staff},
 		{every: 5, script: billing},
 		{every: 5, script: []step{get("/healthz")}},
@@ -210,9 +211,7 @@ func (v *visitor) do(ctx context.Context, method, path string, header http.Heade
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	resp, err := v.client.Do(req)
 	if err != nil {
 		return nil, err

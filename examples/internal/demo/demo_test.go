@@ -1,0 +1,289 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/ingest"
+)
+
+// buffer may be written to by several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// loopback returns Options that take free ports, and sees that the test's
+// environment says nothing of Klime.
+func loopback(t *testing.T) (opts Options, stdout, stderr *buffer) {
+	t.Helper()
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") {
+			t.Setenv(name, "")
+		}
+	}
+	stdout, stderr = new(buffer), new(buffer)
+	return Options{
+		Name: "test", Addr: "127.0.0.1:0", KlimeAddr: "127.0.0.1:0", NoTraffic: true, Stdout: stdout, Stderr: stderr,
+	}, stdout, stderr
+}
+
+// threeEvents is an app that tracks three events when it starts.
+func threeEvents(_ *App, cfg klime.Config) (*http.Server, *klime.Client, error) {
+	client, err := klime.New(cfg)
+	for range 3 {
+		err = errors.Join(err, client.Track(context.Background(), "App Started", nil, klime.ForUser("usr_1")))
+	}
+	return &http.Server{Handler: http.NotFoundHandler()}, client, err
+}
+
+func TestEndsByItself(t *testing.T) {
+	opts, stdout, stderr := loopback(t)
+	opts.For = time.Millisecond
+	d, err := Start(opts, threeEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := d.Klime.Counts().Accepted; got != 3 {
+		t.Errorf("%d events arrived", got)
+	}
+	for _, want := range []string{d.URL, "jane@acme.example", Password, "a local one", "only yours", "the time is up", "3 events delivered, none lost."} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %q in:\n%s", want, stdout)
+		}
+	}
+	if stderr.String() != "" {
+		t.Errorf("stderr: %s", stderr)
+	}
+	if _, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://")); err == nil {
+		t.Error("the app still listens")
+	}
+}
+
+func TestWithAWriteKeyItSendsToKlime(t *testing.T) {
+	opts, stdout, _ := loopback(t)
+	elsewhere := ingest.New(ingest.Options{WriteKey: "key"})
+	server := httptest.NewServer(elsewhere)
+	defer server.Close()
+	t.Setenv("KLIME_WRITE_KEY", "key")
+	t.Setenv("KLIME_ENDPOINT", server.URL)
+	opts.KlimeAddr = "not used"
+
+	d, err := Start(opts, threeEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Klime != nil {
+		t.Error("there is a local Klime")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	if got := elsewhere.Counts().Accepted; got != 3 {
+		t.Errorf("%d events arrived", got)
+	}
+	if !strings.Contains(stdout.String(), server.URL+", as KLIME_WRITE_KEY is set") {
+		t.Errorf("stdout: %s", stdout)
+	}
+}
+
+func TestLostEventsAreAnError(t *testing.T) {
+	opts, stdout, _ := loopback(t)
+	server := httptest.NewServer(ingest.New(ingest.Options{WriteKey: "another key"}))
+	defer server.Close()
+	t.Setenv("KLIME_WRITE_KEY", "key")
+	t.Setenv("KLIME_ENDPOINT", server.URL)
+	opts.For = time.Millisecond
+
+	d, err := Start(opts, threeEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Wait(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "0 events delivered, 3 lost") || !strings.Contains(err.Error(), "write key") {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(stdout.String(), "none lost") {
+		t.Errorf("stdout: %s", stdout)
+	}
+}
+
+func TestEndpointWithoutWriteKeyIsSaid(t *testing.T) {
+	opts, _, stderr := loopback(t)
+	t.Setenv("KLIME_ENDPOINT", "https://klime.example")
+	opts.For = time.Millisecond
+	d, err := Start(opts, threeEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Wait(t.Context()); err != nil || d.Klime.Counts().Accepted != 3 {
+		t.Errorf("got %v, %+v", err, d.Klime.Counts())
+	}
+	if !strings.Contains(stderr.String(), "KLIME_ENDPOINT is not used") {
+		t.Errorf("stderr: %s", stderr)
+	}
+}
+
+func TestBusyPort(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = busy.Close() })
+	addr := busy.Addr().String()
+	for _, option := range []string{"-addr", "-klime-addr"} {
+		opts, stdout, _ := loopback(t)
+		if option == "-addr" {
+			opts.Addr = addr
+		} else {
+			opts.KlimeAddr = addr
+		}
+		_, err := Start(opts, threeEvents)
+		if err == nil || !strings.HasPrefix(err.Error(), "cannot listen on "+addr+": ") ||
+			!strings.HasSuffix(err.Error(), "; choose another address with "+option) {
+			t.Errorf("%s: got %v", option, err)
+		}
+		if stdout.String() != "" {
+			t.Errorf("%s: stdout: %s", option, stdout)
+		}
+	}
+}
+
+func TestFailedStartGivesPortsBack(t *testing.T) {
+	opts, _, _ := loopback(t)
+	t.Setenv("KLIME_BATCH_SIZE", "many")
+	var local string
+	_, err := Start(opts, func(app *App, cfg klime.Config) (*http.Server, *klime.Client, error) {
+		local = strings.TrimPrefix(cfg.Endpoint, "http://")
+		return threeEvents(app, cfg)
+	})
+	if !errors.Is(err, klime.ErrInvalidConfig) || !strings.Contains(err.Error(), "KLIME_BATCH_SIZE") {
+		t.Errorf("got %v", err)
+	}
+	l, err := net.Listen("tcp", local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+}
+
+// brokenServer cannot serve.
+type brokenServer struct{ http.Server }
+
+func (*brokenServer) Serve(net.Listener) error { return errors.New("no more connections") }
+
+func TestServerThatFailsEndsTheDemo(t *testing.T) {
+	opts, _, _ := loopback(t)
+	d, err := Start(opts, func(app *App, cfg klime.Config) (*brokenServer, *klime.Client, error) {
+		_, client, err := threeEvents(app, cfg)
+		return new(brokenServer), client, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Wait(t.Context()); err == nil || err.Error() != "the app: no more connections" {
+		t.Errorf("got %v", err)
+	}
+	if got := d.Klime.Counts().Accepted; got != 3 {
+		t.Errorf("%d events arrived", got)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	var stderr bytes.Buffer
+	opts, err := parseFlags("demo", []string{"-addr", ":1", "-klime-addr=:2", "-for", "3s", "-traffic=false"}, &stderr)
+	if want := (Options{Name: "demo", Addr: ":1", KlimeAddr: ":2", For: 3 * time.Second, NoTraffic: true}); err != nil || opts != want {
+		t.Errorf("got %+v, %v", opts, err)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("stderr: %s", &stderr)
+	}
+
+	for _, args := range [][]string{{"-port", "80"}, {"start"}, {"-for", "soon"}, {"-for", "-1s"}, {"-traffic", "false"}} {
+		stderr.Reset()
+		if _, err := parseFlags("demo", args, &stderr); err == nil || errors.Is(err, flag.ErrHelp) {
+			t.Errorf("%q: got %v", args, err)
+		}
+		if got := stderr.String(); strings.Count(got, "Usage of demo:") != 1 || strings.HasPrefix(got, "Usage") {
+			t.Errorf("%q: stderr: %s", args, got)
+		}
+	}
+	if _, err := parseFlags("demo", []string{"-h"}, &stderr); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-h: got %v", err)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	for _, test := range []struct {
+		stats klime.Stats
+		err   error
+		text  string
+		lost  bool
+	}{
+		{klime.Stats{}, nil, "0 events delivered, none lost.", false},
+		{
+			klime.Stats{Accepted: 9, Sent: 9, Anonymous: 4, Dropped: map[klime.DropReason]uint64{klime.DropQueueFull: 0}}, nil,
+			"9 events delivered, none lost.", false,
+		},
+		{klime.Stats{Accepted: 9, Sent: 8, Failed: 1}, nil, "8 events delivered, 1 lost (1 refused by Klime)", true},
+		{klime.Stats{Accepted: 9, Sent: 9, Invalid: 1}, nil, "9 events delivered, 1 lost (1 not valid)", true},
+		{
+			klime.Stats{Accepted: 9, Sent: 2, Dropped: map[klime.DropReason]uint64{klime.DropShutdown: 4, klime.DropQueueFull: 3}},
+			errors.New("klime: 4 events not delivered"),
+			"2 events delivered, 7 lost (3 dropped: queue_full; 4 dropped: shutdown; klime: 4 events not delivered)", true,
+		},
+		{klime.Stats{Accepted: 9, Sent: 8, Queued: 1}, nil, "8 events delivered, 1 lost (1 still queued)", true},
+	} {
+		if text, lost := outcome(test.stats, test.err); text != test.text || lost != test.lost {
+			t.Errorf("got %q, %v; want %q, %v", text, lost, test.text, test.lost)
+		}
+	}
+}
+
+func TestUnspecifiedAddressIsReachedOnLoopback(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:80", "[::]:80", "127.0.0.1:80"} {
+		if got := baseURL(fixed(addr)); got != "http://127.0.0.1:80" {
+			t.Errorf("%s: got %s", addr, got)
+		}
+	}
+	if got := baseURL(fixed("[::1]:80")); got != "http://[::1]:80" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// fixed is a listener that only has an address.
+type fixed string
+
+func (f fixed) Addr() net.Addr          { return f }
+func (fixed) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (fixed) Close() error              { return nil }
+func (fixed) Network() string           { return "tcp" }
+func (f fixed) String() string          { return string(f) }

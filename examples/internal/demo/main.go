@@ -1,0 +1,65 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Main is a demo program from its flags to its exit code. It runs until Ctrl-C
+// or SIGTERM; a second one kills it. See [Start] for newServer.
+func Main[S Server](name string, newServer NewServer[S]) int {
+	opts, err := parseFlags(name, os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the next signal does what it does by default
+
+	d, err := Start(opts, newServer)
+	if err == nil {
+		err = d.Wait(ctx)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
+
+// parseFlags reads a command line. When it returns an error, it has said what
+// is wrong, or was asked for help and gave it.
+func parseFlags(name string, args []string, stderr io.Writer) (Options, error) {
+	opts := Options{Name: name}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&opts.Addr, "addr", defaultAddr, "`address` where the app listens")
+	flags.StringVar(&opts.KlimeAddr, "klime-addr", defaultKlimeAddr, "loopback `address` where the local Klime listens")
+	flags.DurationVar(&opts.For, "for", 0, "end after this `duration`, such as 30s; with 0, run until Ctrl-C")
+	traffic := flags.Bool("traffic", true, "let sample users click around; -traffic=false keeps them out")
+	if err := flags.Parse(args); err != nil {
+		return Options{}, err
+	}
+	opts.NoTraffic = !*traffic
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument: %s", flags.Arg(0))
+	case opts.For < 0:
+		err = errors.New("-for is negative")
+	default:
+		return opts, nil
+	}
+	fmt.Fprintln(stderr, err)
+	flags.Usage()
+	return Options{}, err
+}
