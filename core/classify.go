@@ -111,7 +111,10 @@ func classifyNotModified(x *Exchange) Kind {
 // isFragment reports HTML that goes into a page rather than being one: fetched
 // by a script, by htmx (unless it stands for a page load) or by a Turbo frame.
 func isFragment(x *Exchange) bool {
-	if x.header("Hx-Request") == "true" && x.header("Hx-Boosted") != "true" || x.header("Turbo-Frame") != "" {
+	switch {
+	case x.header("Hx-Boosted") == "true": // a link that htmx follows in the browser's stead, by a fetch
+		return false
+	case x.header("Hx-Request") == "true", x.header("Turbo-Frame") != "":
 		return true
 	}
 	switch x.header("Sec-Fetch-Dest") {

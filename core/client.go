@@ -140,9 +140,7 @@ func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
 	if d.Timestamp.IsZero() {
 		d.Timestamp = now
 	}
-	if ctx != nil {
-		d.span = spanOf(ctx)
-	}
+	d.span = spanOf(ctx)
 	body, err := c.encoder.encode(d)
 	if err != nil {
 		return err

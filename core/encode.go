@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -77,15 +78,18 @@ func appendEvent(b []byte, d *draft) ([]byte, error) {
 	b = appendField(b, `,"event":`, d.Event.Event)
 	b = appendField(b, `,"userId":`, d.UserID)
 	b = appendField(b, `,"groupId":`, d.GroupID)
+	at := d.Timestamp.UTC()
+	if year := at.Year(); year < 0 || year > 9999 {
+		return b, fmt.Errorf("timestamp of year %d", year) // ISO 8601 has four digits
+	}
 	b = append(b, `,"timestamp":"`...)
-	b = d.Timestamp.UTC().AppendFormat(b, timestampLayout)
+	b = at.AppendFormat(b, timestampLayout)
 	b = append(b, '"')
 
 	var err error
 	switch {
 	case d.request != nil:
-		b = append(b, `,"properties":`...)
-		b, err = d.request.append(b)
+		b = d.request.append(append(b, `,"properties":`...))
 	case len(d.Properties) > 0:
 		b = append(b, `,"properties":`...)
 		b, err = appendMap(b, d.Properties, 0)
@@ -124,7 +128,7 @@ func appendContext(b []byte, d *draft) ([]byte, error) {
 		}
 		var err error
 		if b, err = appendValue(appendKey(b, key), value, 0); err != nil {
-			return b, fmt.Errorf("context %q: %w", key, err)
+			return b, fmt.Errorf("context %s: %w", quoted(key), err)
 		}
 	}
 	return append(b, '}'), nil
@@ -136,10 +140,19 @@ func appendMap[M ~map[string]any](b []byte, m M, depth int) ([]byte, error) {
 	for key, value := range m {
 		var err error
 		if b, err = appendValue(appendKey(b, key), value, depth); err != nil {
-			return b, fmt.Errorf("%q: %w", key, err)
+			return b, fmt.Errorf("%s: %w", quoted(key), err)
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// quoted is a key for an error, which must stay readable.
+func quoted(key string) string {
+	const enough = 64
+	if len(key) > enough {
+		key = strings.ToValidUTF8(key[:enough], "") + "…"
+	}
+	return strconv.Quote(key)
 }
 
 // appendValue appends one value, as encoding/json would encode it.
@@ -172,7 +185,7 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 		if v == nil {
 			return append(b, "null"...), nil
 		}
-		return appendStrings(b, v), nil
+		return appendStrings(b, v)
 	case map[string]any:
 		if v == nil || depth == maxDepth {
 			break
@@ -192,15 +205,25 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 func appendAny(b []byte, value any) (_ []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%T panicked: %v", value, v)
+			err = &valueError{fmt.Sprintf("%T", value), fmt.Errorf("panicked: %v", v)}
 		}
 	}()
 	encoded, err := json.Marshal(value)
 	if err != nil {
-		return b, err
+		return b, &valueError{fmt.Sprintf("%T", value), err}
 	}
 	return append(b, encoded...), nil
 }
+
+// valueError is why encoding/json could not encode a value. Its text is for
+// the caller: what the value's own code says may repeat what it holds.
+type valueError struct {
+	kind string // the value's type
+	err  error
+}
+
+func (e *valueError) Error() string { return e.kind + ": " + e.err.Error() }
+func (e *valueError) Unwrap() error { return e.err }
 
 func appendSlice(b []byte, values []any, depth int) ([]byte, error) {
 	b = append(b, '[')
@@ -216,15 +239,18 @@ func appendSlice(b []byte, values []any, depth int) ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-func appendStrings(b []byte, values []string) []byte {
+func appendStrings(b []byte, values []string) ([]byte, error) {
 	b = append(b, '[')
 	for i, value := range values {
+		if len(b) > maxEventBytes {
+			return b, ErrEventTooLarge
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendString(b, value)
 	}
-	return append(b, ']')
+	return append(b, ']'), nil
 }
 
 // appendFloat appends the shortest number that reads back as f.

@@ -10,10 +10,10 @@ type Exchange struct {
 	Path   string // as requested, to recognise health checks; never sent
 	Route  string // the router's pattern, "" if none matched or it is not known
 
-	Status        int   // of the final answer, 0 if none was written
-	RequestBytes  int64 // of the body; negative if not known
-	ResponseBytes int64 // of the body; negative if not known
-	Start         time.Time
+	Status        int                      // of the final answer, 0 if none was written
+	RequestBytes  int64                    // of the body; negative if not known
+	ResponseBytes int64                    // of the body; negative if not known
+	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
 	Header        func(name string) string // of the request; may be nil
 

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,9 +12,10 @@ import (
 // hints tells the log what is most likely a mistake in how a middleware is set
 // up, each at most once.
 type hints struct {
-	route, panicked, nobody sync.Once
-	known                   atomic.Bool  // somebody was recognised
-	unknown                 atomic.Int64 // requests without anybody, until somebody is
+	route, panicked, circular, nobody sync.Once
+
+	known   atomic.Bool  // somebody was recognised
+	unknown atomic.Int64 // requests without anybody, until somebody is
 }
 
 // alwaysAnonymous is how many requests without a user, and none with one, look
@@ -36,6 +38,16 @@ func (h *hints) resolverPanicked(c *Client) {
 	}
 	h.panicked.Do(func() {
 		c.cfg.Logger.Warn("klime: a function given to UserID, GroupID, Route or Link panicked, its answer is left out")
+	})
+}
+
+func (h *hints) circularResolver(c *Client) {
+	if c == nil {
+		return
+	}
+	h.circular.Do(func() {
+		c.cfg.Logger.Warn("klime: a function given to UserID or GroupID asks klime whose request it is, or tracks an event; " +
+			"it gets no answer")
 	})
 }
 
@@ -71,12 +83,15 @@ func (c *Client) complain(err error) {
 		return // the latter two are in Stats by themselves
 	}
 	total := c.complaints.total.Add(1)
+	if value := (*valueError)(nil); errors.As(err, &value) {
+		err = fmt.Errorf("%w: %s", ErrNotEncodable, value.kind) // its text could repeat what the value holds
+	}
 	now := time.Now().UnixNano()
 	last := c.complaints.lastAt.Load()
 	if now-last < int64(complaintInterval) || !c.complaints.lastAt.CompareAndSwap(last, now) {
 		return
 	}
-	c.cfg.Logger.Warn("klime: event not recorded", slog.Any("error", err), slog.Uint64("total", total))
+	c.cfg.Logger.Warn("klime: not recorded", slog.Any("error", err), slog.Uint64("total", total))
 }
 
 func (c *Client) countAnonymous() {

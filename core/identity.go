@@ -53,13 +53,15 @@ func identityIn(v valuer) identity {
 	if v == nil {
 		return identity{}
 	}
-	return identity{user: idString(v.Value(userKey)), group: idString(v.Value(groupKey)), claim: true}
+	user, _ := ask(func(any) any { return v.Value(userKey) }, v)
+	group, _ := ask(func(any) any { return v.Value(groupKey) }, v)
+	return identity{user: user, group: group, claim: true}
 }
 
 // idString turns what an app uses as an ID into the string that is sent: a
 // string, an integer, an encoding.TextMarshaler or a fmt.Stringer. A zero
-// value, a nil pointer and anything else is no ID. The string is a copy: some
-// frameworks reuse the memory behind theirs.
+// value, a pointer to one, a nil pointer and anything else is no ID. The string
+// is a copy: some frameworks reuse the memory behind theirs.
 func idString(v any) string {
 	switch id := v.(type) {
 	case nil:
@@ -72,7 +74,7 @@ func idString(v any) string {
 		return nonZero(id)
 	}
 	value := reflect.ValueOf(v)
-	if value.IsZero() {
+	if value.IsZero() || value.Kind() == reflect.Pointer && value.Elem().IsZero() {
 		return ""
 	}
 	switch id := v.(type) {

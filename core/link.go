@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,27 +59,27 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	now := time.Now()
 	var errs []error
 	if len(u.Traits) > 0 {
-		errs = append(errs, c.linkOnce(now, u.ID, "", u.Traits, func(token uint64) error {
-			d := draft{Event: Event{Type: IdentifyEvent, UserID: u.ID, Traits: u.Traits, Timestamp: now}}
-			return c.send(ctx, &d, token)
-		}))
+		e := Event{Type: IdentifyEvent, UserID: u.ID, Traits: u.Traits, Timestamp: now}
+		if err := c.linkOnce(ctx, e); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	for _, g := range groups {
-		errs = append(errs, c.linkOnce(now, u.ID, g.ID, g.Traits, func(token uint64) error {
-			d := draft{Event: Event{Type: GroupEvent, UserID: u.ID, GroupID: g.ID, Traits: g.Traits, Timestamp: now}}
-			return c.send(ctx, &d, token)
-		}))
+		e := Event{Type: GroupEvent, UserID: u.ID, GroupID: g.ID, Traits: g.Traits, Timestamp: now}
+		if err := c.linkOnce(ctx, e); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
 
 // linkOnce sends a fact unless it is known as sent.
-func (c *Client) linkOnce(now time.Time, user, group string, t Traits, send func(token uint64) error) error {
-	token, fresh := c.links.claim(now, user, group, t)
+func (c *Client) linkOnce(ctx context.Context, e Event) error {
+	token, fresh := c.links.claim(e.Timestamp, e.UserID, e.GroupID, e.Traits)
 	if !fresh {
 		return nil
 	}
-	err := send(token)
+	err := c.send(ctx, &draft{Event: e}, token)
 	if err != nil {
 		c.links.forget(token)
 	}
@@ -90,15 +91,17 @@ func (s *Scope) link(user string, groups []Group) {
 	if s == nil {
 		return
 	}
-	user = idString(user)
-	group := ""
-	if len(groups) == 1 {
-		group = idString(groups[0].ID)
-	}
 	s.update(func(known *state) {
-		known.said.user, known.hasUser = user, true
-		if group != "" {
-			known.said.group, known.hasGrp = group, true
+		known.hasUser = true
+		if known.said.user != user {
+			known.said.user = strings.Clone(user)
+		}
+		if len(groups) != 1 {
+			return
+		}
+		known.hasGrp = true
+		if known.said.group != groups[0].ID {
+			known.said.group = strings.Clone(groups[0].ID)
 		}
 	})
 }
@@ -136,19 +139,23 @@ func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token ui
 	traits := l.traits(t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last, known := l.recent[token]
-	if !known {
+	last, isRecent := l.recent[token]
+	known := isRecent
+	if !isRecent {
 		last, known = l.previous[token]
 	}
 	// No traits say no more than that the pair is linked.
-	if known && now.Before(last.expires) && (len(t) == 0 || traits == last.traits) {
+	fresh = !known || !now.Before(last.expires) || len(t) > 0 && traits != last.traits
+	if fresh {
+		last = link{traits: traits, expires: now.Add(l.ttl)}
+	} else if isRecent {
 		return token, false
 	}
-	if len(l.recent) >= maxLinks {
+	if !isRecent && len(l.recent) >= maxLinks {
 		l.previous, l.recent = l.recent, make(map[uint64]link)
 	}
-	l.recent[token] = link{traits: traits, expires: now.Add(l.ttl)}
-	return token, true
+	l.recent[token] = last
+	return token, fresh
 }
 
 // forget makes the next claim of the pair fresh.
@@ -171,8 +178,8 @@ func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
 func (l *linkCache) pair(user, group string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
+	maphash.WriteComparable(&h, len(user))
 	_, _ = h.WriteString(user)
-	_ = h.WriteByte(0)
 	_, _ = h.WriteString(group)
 	return h.Sum64() | 1
 }
@@ -183,8 +190,8 @@ func (l *linkCache) traits(t Traits) uint64 {
 	for key, value := range t {
 		var h maphash.Hash
 		h.SetSeed(l.seed)
+		maphash.WriteComparable(&h, len(key))
 		_, _ = h.WriteString(key)
-		_ = h.WriteByte(0)
 		hashValue(&h, value)
 		sum += h.Sum64()
 	}
@@ -208,7 +215,9 @@ func hashValue(h *maphash.Hash, value any) {
 	case time.Time:
 		maphash.WriteComparable(h, v.UnixNano())
 	default:
-		encoded, _ := appendValue(nil, v, 0) // what cannot be encoded is refused when it is sent
+		// Here maps are in the order of their keys. What cannot be encoded is
+		// refused when it is sent.
+		encoded, _ := appendAny(nil, v)
 		_ = h.WriteByte('j')
 		_, _ = h.Write(encoded)
 	}

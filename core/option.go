@@ -10,7 +10,8 @@ type Option struct {
 // asked after the handler, and by events tracked before; it may be called from
 // several goroutines. Its answer is a string, an integer, an
 // encoding.TextMarshaler or a fmt.Stringer; a zero value, and a panic, mean
-// that nobody is known.
+// that nobody is known. It must not track events or ask the Scope itself, and
+// not outlast the request: [Tracker.Observe] waits for it.
 func ResolveUser(resolve func(native any) any) Option {
 	return Option{func(t *Tracker) { t.user = resolve }}
 }
@@ -23,8 +24,8 @@ func ResolveGroup(resolve func(native any) any) Option {
 }
 
 // ResolveRoute says how to find the pattern that a request has matched, given
-// the framework's own request, where the adapter does not know it by itself.
-// It is asked after the handler.
+// the framework's own request, where the adapter does not know it, or knows
+// it worse. It is asked after the handler; "" leaves it to the adapter.
 func ResolveRoute(resolve func(native any) string) Option {
 	return Option{func(t *Tracker) { t.route = resolve }}
 }

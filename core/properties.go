@@ -16,7 +16,7 @@ type requestProperties struct {
 }
 
 // append appends the properties as a JSON object.
-func (p *requestProperties) append(b []byte) ([]byte, error) {
+func (p *requestProperties) append(b []byte) []byte {
 	x := p.exchange
 	b = append(b, '{')
 	b = p.text(b, "method", x.Method)
@@ -43,7 +43,7 @@ func (p *requestProperties) append(b []byte) ([]byte, error) {
 		b = appendKey(b, extra.key)
 		b = append(b, extra.value...)
 	}
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 // key appends a key of ours unless the app has set that property itself.
@@ -72,7 +72,7 @@ func (p *requestProperties) number(b []byte, name string, value int64) []byte {
 }
 
 func (p *requestProperties) millis(b []byte, name string) []byte {
-	if p.key(&b, name) {
+	if !p.exchange.Start.IsZero() && p.key(&b, name) {
 		b = appendMillis(b, p.duration)
 	}
 	return b

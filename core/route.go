@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 )
 
 // maxRoutes bounds a routeCache: an adapter that reports raw paths as routes
@@ -91,15 +92,103 @@ func normalizeSegment(s string) string {
 	case s[0] == '*' || s[0] == '+' || strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
 		return "*"
 	case s[0] == ':':
-		name := s[1:]
-		if end := strings.IndexAny(name, "?<("); end >= 0 {
-			name = name[:end]
+		return normalizeBraces(normalizeColons(s))
+	default:
+		return normalizeBraces(s)
+	}
+}
+
+// normalizeBraces drops the rules of parameters in braces: {id:[0-9]{2}}.json
+// is {id}.json.
+func normalizeBraces(s string) string {
+	var b strings.Builder
+	for {
+		start := strings.IndexByte(s, '{')
+		end := closing(s, start, '{', '}')
+		if end < 0 {
+			return b.String() + s
 		}
-		return "{" + name + "}"
-	case s[0] == '{':
-		if name, _, hasRule := strings.Cut(s[1:], ":"); hasRule && strings.HasSuffix(s, "}") {
-			return "{" + name + "}"
+		name, _, hasRule := strings.Cut(s[start+1:end], ":")
+		if hasRule && isName(name) {
+			b.WriteString(s[:start] + "{" + name + "}")
+		} else {
+			b.WriteString(s[:end+1])
+		}
+		s = s[end+1:]
+	}
+}
+
+// normalizeColons puts parameters in braces: :id is {id}, and :from-:to<int>?
+// is {from}-{to}.
+func normalizeColons(s string) string {
+	var b strings.Builder
+	// Where one parameter follows another, names are words; else they may have
+	// a dash in them.
+	isNameByte := isWordByte
+	if strings.Count(s, ":") == 1 {
+		isNameByte = func(c byte) bool { return c == '-' || isWordByte(c) }
+	}
+	for {
+		colon := strings.IndexByte(s, ':')
+		if colon < 0 {
+			return b.String() + s
+		}
+		end := colon + 1
+		if end == len(s) || !isWordByte(s[end]) { // a colon and no name
+			b.WriteString(s[:end])
+			s = s[end:]
+			continue
+		}
+		for end < len(s) && isNameByte(s[end]) {
+			end++
+		}
+		b.WriteString(s[:colon] + "{" + s[colon+1:end] + "}")
+		s = strings.TrimPrefix(cutRule(s[end:]), "?")
+	}
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
+}
+
+// isName reports whether s may name a parameter.
+func isName(s string) bool {
+	for i := range len(s) {
+		if s[i] != '-' && !isWordByte(s[i]) {
+			return false
 		}
 	}
-	return s
+	return s != ""
+}
+
+// cutRule drops the <rule> or (rule) with which s begins.
+func cutRule(s string) string {
+	end := -1
+	switch {
+	case strings.HasPrefix(s, "<"):
+		end = closing(s, 0, '<', '>')
+	case strings.HasPrefix(s, "("):
+		end = closing(s, 0, '(', ')')
+	}
+	rule := s[:end+1]
+	if strings.Count(rule, "{") != strings.Count(rule, "}") {
+		return s // garbage, and its braces may belong to what follows
+	}
+	return s[end+1:]
+}
+
+// closing is where what opens at start is closed, negative if nowhere.
+func closing(s string, start int, open, end byte) int {
+	depth := 0
+	for i := max(start, 0); start >= 0 && i < len(s); i++ {
+		switch s[i] {
+		case open:
+			depth++
+		case end:
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,11 +20,14 @@ type Scope struct {
 	tracker *Tracker
 	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
 
-	mu        sync.Mutex // guards all below
-	native    any        // the framework's request, for the resolvers; nil when it is over
-	values    valuer     // where the framework keeps values; nil when it is over
-	innermost *Scope     // of those that are still open (outermost scope only)
-	state     state      // outermost scope only
+	inUse     sync.RWMutex // held for reading while native or values are asked
+	asking    atomic.Int64 // how many are asking the resolvers right now
+	circular  atomic.Bool  // they are asking each other
+	mu        sync.Mutex   // guards all below
+	native    any          // the framework's request, for the resolvers; nil when it is over
+	values    valuer       // where the framework keeps values; nil when it is over
+	innermost *Scope       // of those that are still open (outermost scope only)
+	state     state        // outermost scope only
 }
 
 // state is what is known of a request.
@@ -39,6 +43,7 @@ type state struct {
 	skip       bool
 	silent     bool
 	route      string // as the innermost middleware saw it
+	closed     int    // how many scopes of the request have ended
 }
 
 // property is an encoded property.
@@ -47,14 +52,29 @@ type property struct {
 	value []byte
 }
 
-func (s *state) setProperty(key string, value []byte) {
-	for i := range s.properties {
-		if s.properties[i].key == key {
-			s.properties[i].value = value
-			return
+// maxPropertyBytes bounds the properties that the app adds to a request's
+// event, so that one too many of them does not make the event too large.
+const maxPropertyBytes = maxEventBytes - 16*1024
+
+// setProperty sets a property, and reports whether there was room for it.
+func (s *state) setProperty(key string, value []byte) bool {
+	size, at := len(key)+len(value), len(s.properties)
+	for i, p := range s.properties {
+		if p.key == key {
+			at = i
+		} else {
+			size += len(p.key) + len(p.value)
 		}
 	}
-	s.properties = append(s.properties, property{key, value})
+	switch {
+	case size > maxPropertyBytes:
+		return false
+	case at < len(s.properties):
+		s.properties[at].value = value
+	default:
+		s.properties = append(s.properties, property{key, value})
+	}
+	return true
 }
 
 // scopeKey finds the Scope in a context.
@@ -113,6 +133,13 @@ func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 	s.native, s.values = native, values
 }
 
+// letGo forgets the framework's request, once nobody has it in hand any more.
+func (s *Scope) letGo() {
+	s.inUse.Lock()
+	defer s.inUse.Unlock()
+	s.Bind(nil, nil)
+}
+
 // bindLate binds the request of an adapter that did not call Bind.
 func (s *Scope) bindLate(native any) {
 	s.mu.Lock()
@@ -167,7 +194,7 @@ func (s *Scope) client() *Client {
 	if s == nil {
 		return nil
 	}
-	return s.tracker.client
+	return s.root().tracker.client
 }
 
 // identify finds out whose event it is. The first that answers: what the app
@@ -177,31 +204,60 @@ func (s *Scope) identify(ctx valuer) identity {
 	if s == nil {
 		return identity{}
 	}
-	known, innermost := s.snapshot()
-	if known.hasUser && known.hasGrp {
-		return known.said
+	for {
+		known, innermost := s.snapshot()
+		id := known.identify(ctx, innermost)
+		if now, _ := s.snapshot(); now.closed == known.closed {
+			return id
+		}
+		// A scope has ended meanwhile and may have had no answer. What it knew
+		// is kept by now.
 	}
-	id := known.found
+}
+
+func (s *state) identify(ctx valuer, innermost *Scope) identity {
+	if s.hasUser && s.hasGrp {
+		return s.said
+	}
+	id := s.found
 	for open := innermost; open != nil; open = open.outer {
 		id = id.or(open.resolve())
 	}
-	id = id.or(identityIn(ctx)).or(known.held)
+	id = id.or(identityIn(ctx)).or(s.held)
 	for open := innermost; open != nil; open = open.outer {
 		id = id.or(open.stored())
 	}
-	if known.hasUser {
-		id.user = known.said.user
+	if s.hasUser {
+		id.user = s.said.user
 	}
-	if known.hasGrp {
-		id.group, id.claim = known.said.group, false
+	if s.hasGrp {
+		id.group, id.claim = s.said.group, false
 	}
 	return id.trusted(0)
 }
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
+	s.inUse.RLock()
+	defer s.inUse.RUnlock()
+	defer func() {
+		if s.asking.Add(-1) == 0 {
+			s.circular.Store(false)
+		}
+	}()
+	if s.asking.Add(1) > maxAsking && !s.circular.Swap(true) {
+		s.tracker.hints.circularResolver(s.client())
+	}
+	if s.circular.Load() {
+		return identity{}
+	}
 	return s.tracker.resolve(s.request())
 }
+
+// maxAsking is how many may ask a scope's resolvers at the same time. Beyond,
+// it is a resolver that asks klime for what klime has asked it, which would
+// go on until the stack overflows and the app with it.
+const maxAsking = 1000
 
 func (s *Scope) request() any {
 	s.mu.Lock()
@@ -211,6 +267,8 @@ func (s *Scope) request() any {
 
 // stored reads the values of this scope's own request.
 func (s *Scope) stored() identity {
+	s.inUse.RLock()
+	defer s.inUse.RUnlock()
 	s.mu.Lock()
 	values := s.values
 	s.mu.Unlock()
@@ -248,10 +306,14 @@ func SetProperty(ctx context.Context, key string, v any) {
 	}
 	value, err := appendValue(nil, v, 0) // now: v may change, or be reused by the framework
 	if err != nil {
-		scope.client().complain(fmt.Errorf("%w: property %q: %w", ErrNotEncodable, key, err))
+		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err))
 		return
 	}
-	scope.update(func(s *state) { s.setProperty(strings.Clone(key), value) })
+	fits := true
+	scope.update(func(s *state) { fits = s.setProperty(strings.Clone(key), value) })
+	if !fits {
+		scope.client().complain(fmt.Errorf("%w: property %s", ErrEventTooLarge, quoted(key)))
+	}
 }
 
 // Skip drops the automatic event of this request. What the app tracks itself

@@ -6,8 +6,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// spanOf returns the span that is current in ctx, an invalid one if none is.
-func spanOf(ctx context.Context) trace.SpanContext { return trace.SpanContextFromContext(ctx) }
+// spanOf returns the span that is current in ctx, or else (a *gin.Context finds
+// only values of string keys) the one under which the request began, an
+// invalid one if there is none.
+func spanOf(ctx context.Context) trace.SpanContext {
+	span := trace.SpanContextFromContext(ctx)
+	if span.IsValid() {
+		return span
+	}
+	return trace.SpanContextFromContext(ScopeFrom(ctx))
+}
 
 // appendTrace appends context.trace, by which an event and its trace find each
 // other. The IDs are hexadecimal, as in W3C Trace Context.

@@ -50,9 +50,13 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 // Begin returns the Scope of a request, over the request's context ctx. Where
 // a middleware of the same client has begun one already, the new Scope joins
 // it: there is still one event, and the identity found further in is preferred.
+// So does the Scope of a middleware without a client.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	s := &Scope{parent: ctx, tracker: t}
-	if outer := ScopeFrom(ctx); outer != nil && outer.tracker.client == t.client && outer.join(s) {
+	if outer := ScopeFrom(ctx); outer != nil && (t.client == nil || outer.client() == t.client) && outer.join(s) {
 		return s
 	}
 	s.innermost = s
@@ -102,6 +106,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if x.Route == "" {
 		t.hints.noRoute(t.client)
 	}
+	if t.client != nil && t.client.cfg.Mode == UserMode {
+		id.group = ""
+	}
 	if id.user == "" && id.group == "" {
 		t.client.countAnonymous()
 		t.hints.anonymous(t.client)
@@ -112,17 +119,18 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	t.client.record(s, name, id, &request)
 }
 
-// routeOf is the route as the adapter or the Route option tells.
+// routeOf is the route as the Route option or else the adapter tells.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) string {
-	pattern := x.Route
-	if native := s.request(); pattern == "" && t.route != nil && native != nil {
+	if native := s.request(); t.route != nil && native != nil {
 		asked, panicked := ask(func(native any) any { return t.route(native) }, native)
 		if panicked != nil {
 			t.hints.resolverPanicked(t.client)
 		}
-		pattern = asked
+		if asked != "" {
+			return t.routes.normalize(asked)
+		}
 	}
-	return t.routes.normalize(pattern)
+	return t.routes.normalize(x.Route)
 }
 
 // leave ends a scope that has joined another: what it alone can find is kept.
@@ -130,25 +138,30 @@ func (s *Scope) leave(route string) {
 	found, held := s.resolve(), s.stored()
 	root := s.root()
 	root.mu.Lock()
+	root.state.closed++
 	root.state.found = root.state.found.or(found)
 	root.state.held = root.state.held.or(held)
 	if root.state.route == "" {
 		root.state.route = route
 	}
-	root.innermost = s.outer
+	if root.innermost == s { // else the request is over, or an inner one still open
+		root.innermost = s.outer
+	}
 	root.mu.Unlock()
-	s.Bind(nil, nil)
+	s.letGo()
 }
 
 // finish ends the outermost scope and fixes whose request it was.
 func (s *Scope) finish(status int) (state, identity) {
 	id := s.identify(s).trusted(status)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	known := s.state
+	s.state.closed++
 	s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
 	s.state.properties = nil
-	s.innermost, s.native, s.values = nil, nil, nil
+	s.innermost = nil
+	s.mu.Unlock()
+	s.letGo()
 	return known, id
 }
 
@@ -184,11 +197,5 @@ func (c *Client) record(s *Scope, name string, id identity, request *requestProp
 	d := draft{request: request}
 	d.Type, d.Event.Event, d.UserID, d.GroupID = TrackEvent, name, id.user, id.group
 	d.Timestamp = request.exchange.Start
-	if c.cfg.Mode == UserMode {
-		d.GroupID = ""
-	}
-	if d.UserID == "" && d.GroupID == "" {
-		return
-	}
 	c.complain(c.send(s, &d, 0))
 }

@@ -1,0 +1,164 @@
+package klime
+
+import (
+	"net/http"
+	"testing"
+)
+
+// What kind of request it was: by the response, then by the request.
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	const html, json, sse = "text/html; charset=utf-8", "application/json", "text/event-stream"
+	type headers = map[string]string
+	get := func(status int, contentType string) Exchange {
+		return Exchange{Method: "GET", Path: "/reports/7", Route: "/reports/{id}", Status: status, ContentType: contentType}
+	}
+	with := func(x Exchange, change func(*Exchange)) Exchange {
+		change(&x)
+		return x
+	}
+	method := func(name string, status int, contentType string) Exchange {
+		return with(get(status, contentType), func(x *Exchange) { x.Method = name })
+	}
+	path := func(path string) Exchange { return with(get(200, html), func(x *Exchange) { x.Path = path }) }
+	unmatched := func(x Exchange) Exchange { return with(x, func(x *Exchange) { x.Route = "" }) }
+	asks := func(x Exchange, h headers) Exchange {
+		header := http.Header{}
+		for name, value := range h {
+			header.Set(name, value)
+		}
+		return with(x, func(x *Exchange) { x.Header = header.Get })
+	}
+
+	tests := []struct {
+		name string
+		in   Exchange
+		want Kind
+	}{
+		// Streams, whatever the request says.
+		{"WebSocket", get(101, ""), KindStream},
+		{"server-sent events", get(200, sse), KindStream},
+		{"server-sent events, parameters", get(200, "Text/Event-Stream; charset=utf-8"), KindStream},
+		{"server-sent events to a POST", method("POST", 200, sse), KindStream},
+		{"server-sent events, fetched", asks(get(200, sse), headers{"Sec-Fetch-Dest": "empty"}), KindStream},
+
+		// Pages: HTML answered to a GET below 400.
+		{"page", get(200, html), KindPage},
+		{"page without parameters", get(200, "text/html"), KindPage},
+		{"page in capitals", get(200, "TEXT/HTML"), KindPage},
+		{"XHTML", get(200, "application/xhtml+xml"), KindPage},
+		{"page by a browser", asks(get(200, html), headers{"Sec-Fetch-Dest": "document"}), KindPage},
+		{"page in an iframe", asks(get(200, html), headers{"Sec-Fetch-Dest": "iframe"}), KindPage},
+		{"page whose route is not known", unmatched(get(200, html)), KindPage},
+		{"page without a status", get(0, html), KindPage},
+		{"HTML to a POST", method("POST", 200, html), KindAPI},
+		{"HTML of a failure", get(400, html), KindAPI},
+		{"HTML of a server's failure", get(500, html), KindAPI},
+		{"HTML, then a panic", with(get(200, html), func(x *Exchange) { x.Panicked = true }), KindAPI},
+
+		// HTML that goes into a page.
+		{"htmx", asks(get(200, html), headers{"HX-Request": "true"}), KindAPI},
+		{"htmx, boosted", asks(get(200, html), headers{"HX-Request": "true", "HX-Boosted": "true"}), KindPage},
+		{"boosted, by fetch", asks(get(200, html), headers{"HX-Request": "true", "HX-Boosted": "true", "Sec-Fetch-Dest": "empty"}), KindPage},
+		{"Turbo frame", asks(get(200, html), headers{"Turbo-Frame": "menu"}), KindAPI},
+		{"fetched HTML", asks(get(200, html), headers{"Sec-Fetch-Dest": "empty"}), KindAPI},
+
+		// 304 has no content type: what was asked for decides.
+		{"304 of a document", asks(get(304, ""), headers{"Sec-Fetch-Dest": "document"}), KindPage},
+		{"304 of a script", asks(get(304, ""), headers{"Sec-Fetch-Dest": "script"}), KindAsset},
+		{"304 of an image", asks(get(304, ""), headers{"Sec-Fetch-Dest": "image"}), KindAsset},
+		{"304 of a fetch", asks(get(304, ""), headers{"Sec-Fetch-Dest": "empty", "Accept": "text/html"}), KindAPI},
+		{"304, Accept of a page", asks(get(304, ""), headers{"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}), KindPage},
+		{"304, Accept of a page, htmx", asks(get(304, ""), headers{"Accept": "text/html", "HX-Request": "true"}), KindAPI},
+		{"304, Accept of an image", asks(get(304, ""), headers{"Accept": "image/avif,image/webp,*/*"}), KindAsset},
+		{"304, Accept of a style sheet", asks(get(304, ""), headers{"Accept": "text/css,*/*;q=0.1"}), KindAsset},
+		{"304, Accept of JSON", asks(get(304, ""), headers{"Accept": "application/json"}), KindAPI},
+		{"304 without headers", get(304, ""), KindAPI},
+		{"304 of an HTML page with a content type", asks(get(304, html), headers{"Accept": "*/*"}), KindAPI},
+
+		// Parts of a page.
+		{"style sheet", get(200, "text/css"), KindAsset},
+		{"script", get(200, "text/javascript; charset=utf-8"), KindAsset},
+		{"script of old", get(200, "application/javascript"), KindAsset},
+		{"image", get(200, "image/svg+xml"), KindAsset},
+		{"font", get(200, "font/woff2"), KindAsset},
+		{"WebAssembly", get(200, "application/wasm"), KindAsset},
+		{"manifest", get(200, "application/manifest+json"), KindAsset},
+		{"image that was made by a POST", method("POST", 200, "image/png"), KindAPI},
+
+		// API calls: the rest.
+		{"JSON", get(200, json), KindAPI},
+		{"no content type", get(200, ""), KindAPI},
+		{"a download", get(200, "application/pdf"), KindAPI},
+		{"POST", method("POST", 201, json), KindAPI},
+		{"PUT", method("PUT", 200, json), KindAPI},
+		{"PATCH", method("PATCH", 200, json), KindAPI},
+		{"DELETE", method("DELETE", 204, ""), KindAPI},
+		{"an unusual method", method("PROPFIND", 207, "application/xml"), KindAPI},
+		{"a POST that redirects", method("POST", 303, ""), KindAPI},
+		{"not found, of a route", get(404, json), KindAPI},
+		{"forbidden", get(403, json), KindAPI},
+		{"a server's failure without a route", unmatched(get(500, "")), KindAPI},
+		{"a POST to a health path", with(method("POST", 200, json), func(x *Exchange) { x.Path = "/ping" }), KindAPI},
+
+		// Noise.
+		{"HEAD", method("HEAD", 200, html), KindNoise},
+		{"OPTIONS", method("OPTIONS", 204, ""), KindNoise},
+		{"TRACE", method("TRACE", 200, ""), KindNoise},
+		{"CONNECT", method("CONNECT", 200, ""), KindNoise},
+		{"a GET that redirects", get(302, html), KindNoise},
+		{"moved for good", get(301, ""), KindNoise},
+		{"no such route", unmatched(get(404, html)), KindNoise},
+		{"no such route, POST", unmatched(method("POST", 404, json)), KindNoise},
+		{"no such method", unmatched(method("DELETE", 405, "")), KindNoise},
+		{"prefetch", asks(get(200, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},
+		{"prerender", asks(get(200, html), headers{"Sec-Purpose": "prefetch;prerender"}), KindNoise},
+		{"prefetch, the old header", asks(get(200, html), headers{"Purpose": "prefetch"}), KindNoise},
+		{"prefetch, Firefox of old", asks(get(200, html), headers{"X-Moz": "prefetch"}), KindNoise},
+		{"kube-probe", asks(get(200, html), headers{"User-Agent": "kube-probe/1.31"}), KindNoise},
+		{"Google's load balancer", asks(get(200, html), headers{"User-Agent": "GoogleHC/1.0"}), KindNoise},
+		{"Amazon's load balancer", asks(get(200, html), headers{"User-Agent": "ELB-HealthChecker/2.0"}), KindNoise},
+		{"somebody who mentions a probe", asks(get(200, html), headers{"User-Agent": "curl (kube-probe/1)"}), KindPage},
+		{"/healthz", path("/healthz"), KindNoise},
+		{"/health", path("/health"), KindNoise},
+		{"/livez", path("/livez"), KindNoise},
+		{"/readyz", path("/readyz"), KindNoise},
+		{"/metrics", path("/metrics"), KindNoise},
+		{"/favicon.ico", path("/favicon.ico"), KindNoise},
+		{"/robots.txt", path("/robots.txt"), KindNoise},
+		{"a path with health in it", path("/health-plans"), KindPage},
+		{"a health check that fails", with(path("/healthz"), func(x *Exchange) { x.Status = 503 }), KindNoise},
+	}
+	for _, tt := range tests {
+		if got := classify(&tt.in); got != tt.want {
+			t.Errorf("%s: kind %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The name under which each kind is recorded; a named event below 400 goes
+// whatever its kind.
+func TestEventName(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		kind  Kind
+		named string
+		want  string
+	}{
+		{KindAPI, "", "API Called"},
+		{KindPage, "", "Page Viewed"},
+		{KindStream, "", "API Called"},
+		{KindAsset, "", ""},
+		{KindNoise, "", ""},
+		{KindAPI, "Done", "Done"},
+		{KindPage, "Done", "Done"},
+		{KindStream, "Done", "Done"},
+		{KindAsset, "Done", "Done"},
+		{KindNoise, "Done", "Done"},
+	}
+	for _, tt := range tests {
+		if got := eventName(tt.kind, tt.named, &Exchange{Status: 200}); got != tt.want {
+			t.Errorf("kind %d, named %q: %q, want %q", tt.kind, tt.named, got, tt.want)
+		}
+	}
+}

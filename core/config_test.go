@@ -1,0 +1,292 @@
+package klime_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+func TestNewNeedsAWriteKey(t *testing.T) {
+	t.Parallel()
+	client, err := klime.New(klime.Config{})
+	if !errors.Is(err, klime.ErrMissingWriteKey) {
+		t.Errorf("error %v, want ErrMissingWriteKey", err)
+	}
+	if client != nil {
+		t.Error("a client all the same")
+	}
+}
+
+// A key that no header can carry is refused, and never shown.
+func TestNewRefusesWriteKeys(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"sec\nret", "sec ret", " secret", "secret\r\n", "sec\x00ret", "sécret", "sec\xffret", "sec\x7fret", "\t"} {
+		client, err := klime.New(klime.Config{WriteKey: key})
+		if !errors.Is(err, klime.ErrInvalidConfig) || client != nil {
+			t.Errorf("%q: error %v, want ErrInvalidConfig", key, err)
+		} else if strings.Contains(err.Error(), "ret") {
+			t.Errorf("%q: the error shows it: %v", key, err)
+		}
+	}
+}
+
+// The limits of each number; what is beyond is refused, not bent.
+func TestConfigLimits(t *testing.T) {
+	t.Parallel()
+	type change = func(*klime.Config)
+	duration := func(field func(*klime.Config) *time.Duration) func(time.Duration) change {
+		return func(d time.Duration) change { return func(c *klime.Config) { *field(c) = d } }
+	}
+	number := func(field func(*klime.Config) *int) func(int) change {
+		return func(n int) change { return func(c *klime.Config) { *field(c) = n } }
+	}
+	batchSize := number(func(c *klime.Config) *int { return &c.BatchSize })
+	queueSize := number(func(c *klime.Config) *int { return &c.QueueSize })
+	queueBytes := number(func(c *klime.Config) *int { return &c.QueueBytes })
+	senders := number(func(c *klime.Config) *int { return &c.Senders })
+	attempts := number(func(c *klime.Config) *int { return &c.MaxAttempts })
+	flush := duration(func(c *klime.Config) *time.Duration { return &c.FlushInterval })
+	retry := duration(func(c *klime.Config) *time.Duration { return &c.RetryDelay })
+	timeout := duration(func(c *klime.Config) *time.Duration { return &c.Timeout })
+	shutdown := duration(func(c *klime.Config) *time.Duration { return &c.ShutdownTimeout })
+	ttl := duration(func(c *klime.Config) *time.Duration { return &c.LinkTTL })
+	mode := func(m klime.Mode) change { return func(c *klime.Config) { c.Mode = m } }
+
+	tests := []struct {
+		field   string
+		allowed []change
+		refused []change
+	}{
+		{"BatchSize", []change{batchSize(0), batchSize(1), batchSize(100)}, []change{batchSize(-1), batchSize(101)}},
+		{"QueueSize", []change{queueSize(0), queueSize(1), queueSize(100_000_000)}, []change{queueSize(-1), queueSize(100_000_001)}},
+		{"QueueBytes", []change{queueBytes(0), queueBytes(200 * 1024), queueBytes(1 << 40)}, []change{queueBytes(-1), queueBytes(200*1024 - 1), queueBytes(1<<40 + 1)}},
+		{"Senders", []change{senders(0), senders(1), senders(100)}, []change{senders(-1), senders(101)}},
+		{"MaxAttempts", []change{attempts(0), attempts(1), attempts(1_000_000)}, []change{attempts(-1), attempts(1_000_001)}},
+		{"FlushInterval", []change{flush(0), flush(time.Millisecond), flush(24 * time.Hour)}, []change{flush(-1), flush(1), flush(24*time.Hour + 1)}},
+		{"RetryDelay", []change{retry(0), retry(time.Millisecond), retry(time.Hour)}, []change{retry(-1), retry(1000), retry(time.Hour + 1)}},
+		{"Timeout", []change{timeout(0), timeout(time.Millisecond), timeout(time.Hour)}, []change{timeout(-1), timeout(1), timeout(time.Hour + 1)}},
+		{"ShutdownTimeout", []change{shutdown(0), shutdown(1), shutdown(24 * time.Hour)}, []change{shutdown(-1), shutdown(24*time.Hour + 1)}},
+		{"LinkTTL", []change{ttl(0), ttl(1), ttl(10_000 * time.Hour)}, []change{ttl(-1), ttl(10_000*time.Hour + 1)}},
+		{"Mode", []change{mode(klime.GroupMode), mode(klime.UserMode)}, []change{mode(-1), mode(2)}},
+	}
+	for _, tt := range tests {
+		for i, allowed := range tt.allowed {
+			client, _ := newClient(t, allowed)
+			if client == nil {
+				t.Errorf("%s: allowed value %d refused", tt.field, i)
+			}
+		}
+		for i, refused := range tt.refused {
+			cfg := klime.Config{WriteKey: "secret"}
+			refused(&cfg)
+			client, err := klime.New(cfg)
+			if client != nil || !errors.Is(err, klime.ErrInvalidConfig) || !strings.Contains(err.Error(), tt.field) {
+				t.Errorf("%s: value %d beyond the limits: error %v", tt.field, i, err)
+			}
+		}
+	}
+}
+
+// Where events are posted, and which endpoints are refused. An error never
+// shows what might be a secret.
+func TestEndpoint(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		endpoint string
+		insecure bool
+		want     string // "" if refused
+	}{
+		{"", false, "https://i.klime.com/v1/batch"},
+		{"https://klime.example.com", false, "https://klime.example.com/v1/batch"},
+		{"https://klime.example.com/", false, "https://klime.example.com/v1/batch"},
+		{"https://klime.example.com:8443/proxy/klime", false, "https://klime.example.com:8443/proxy/klime/v1/batch"},
+		{"https://klime.example.com/proxy/", false, "https://klime.example.com/proxy/v1/batch"},
+		{"https://klime.example.com/a%2Fb", false, "https://klime.example.com/a%2Fb/v1/batch"},
+		{"HTTPS://klime.example.com", false, "https://klime.example.com/v1/batch"},
+		{"https://[2001:db8::1]:443", false, "https://[2001:db8::1]:443/v1/batch"},
+
+		{"http://localhost:8080", false, "http://localhost:8080/v1/batch"},
+		{"http://LocalHost:8080", false, "http://LocalHost:8080/v1/batch"},
+		{"http://127.0.0.1:8080", false, "http://127.0.0.1:8080/v1/batch"},
+		{"http://127.0.0.2", false, "http://127.0.0.2/v1/batch"},
+		{"http://[::1]:8080", false, "http://[::1]:8080/v1/batch"},
+		{"http://example.com", false, ""},
+		{"http://10.0.0.1", false, ""},
+		{"http://0.0.0.0", false, ""},
+		{"http://localhost.example.com", false, ""},
+		{"http://127.0.0.1.example.com", false, ""},
+		{"http://example.com", true, "http://example.com/v1/batch"},
+
+		{"ftp://localhost", true, ""},
+		{"i.klime.com", true, ""},
+		{"//i.klime.com", true, ""},
+		{"/v1/batch", true, ""},
+		{"https://", true, ""},
+		{"https://:443", true, ""},
+		{"https:i.klime.com", true, ""},
+		{"https://i.klime.com?key=secret", true, ""},
+		{"https://i.klime.com#secret", true, ""},
+		{"https://user:secret@i.klime.com", true, ""},
+		{"https://secret@i.klime.com", true, ""},
+		{"http://user:secret@example.com", false, ""},
+		{"https://user:secret@i.klime.com:port", true, ""},
+		{"https://sec\nret", true, ""},
+		{"\x00secret", true, ""},
+	}
+	for _, tt := range tests {
+		wire := &wire{}
+		client, err := klime.New(klime.Config{
+			WriteKey: "secret", Endpoint: tt.endpoint, AllowInsecure: tt.insecure, HTTPClient: &http.Client{Transport: wire},
+		})
+		switch {
+		case tt.want == "":
+			if client != nil || !errors.Is(err, klime.ErrInvalidConfig) {
+				t.Errorf("%q: error %v, want ErrInvalidConfig", tt.endpoint, err)
+			} else if strings.Contains(err.Error(), "secret") {
+				t.Errorf("%q: the error shows it: %v", tt.endpoint, err)
+			}
+			continue
+		case err != nil:
+			t.Errorf("%q: %v", tt.endpoint, err)
+			continue
+		}
+		if err := client.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		request := wire.lastRequest()
+		if got := request.URL.String(); got != tt.want {
+			t.Errorf("%q: posted to %s, want %s", tt.endpoint, got, tt.want)
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Every request as Klime wants it.
+func TestRequestHeaders(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	if err := client.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	request := wire.lastRequest()
+	if request.Method != http.MethodPost {
+		t.Errorf("method %s", request.Method)
+	}
+	for name, want := range map[string]string{
+		"Authorization": "Bearer key", "Content-Type": "application/json", "User-Agent": "klime-go/" + klime.Version,
+	} {
+		if got := request.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// The zero Config waits two seconds or for 20 events, whichever comes first.
+func TestConfigDefaults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		arrived := func() int {
+			synctest.Wait()
+			wire.mu.Lock()
+			defer wire.mu.Unlock()
+			return len(wire.accepted)
+		}
+		track := func(n int) {
+			for range n {
+				if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		track(1)
+		time.Sleep(2*time.Second - time.Millisecond)
+		if got := arrived(); got != 0 {
+			t.Errorf("%d events before two seconds", got)
+		}
+		time.Sleep(time.Millisecond)
+		if got := arrived(); got != 1 {
+			t.Errorf("%d events after two seconds, want 1", got)
+		}
+		track(19)
+		if got := arrived(); got != 1 {
+			t.Errorf("%d events at once, want the first alone", got)
+		}
+		track(1)
+		if got := arrived(); got != 21 {
+			t.Errorf("%d events when 20 waited, want 21", got)
+		}
+		wire.answers(always(http.StatusServiceUnavailable, ""))
+		track(10_001)
+		if stats := client.Stats(); stats.Queued != 10_000 || stats.Dropped[klime.DropQueueFull] != 1 {
+			t.Errorf("queued %d, dropped %v, want a queue of 10,000", stats.Queued, stats.Dropped)
+		}
+		wire.answers(nil)
+		wire.events(t, client)
+	})
+}
+
+func TestFromEnv(t *testing.T) {
+	set := func(t *testing.T, vars map[string]string) klime.Config {
+		t.Helper()
+		for _, name := range []string{
+			"KLIME_WRITE_KEY", "KLIME_ENDPOINT", "KLIME_MODE", "KLIME_BATCH_SIZE", "KLIME_FLUSH_INTERVAL", "KLIME_QUEUE_SIZE",
+		} {
+			t.Setenv(name, vars[name])
+		}
+		return klime.FromEnv()
+	}
+
+	t.Run("nothing set", func(t *testing.T) {
+		if client, err := klime.New(set(t, nil)); client != nil || !errors.Is(err, klime.ErrMissingWriteKey) {
+			t.Errorf("error %v, want ErrMissingWriteKey", err)
+		}
+	})
+	t.Run("all set", func(t *testing.T) {
+		cfg := set(t, map[string]string{
+			"KLIME_WRITE_KEY": " key\n", "KLIME_ENDPOINT": " http://localhost:1 ", "KLIME_MODE": "User",
+			"KLIME_BATCH_SIZE": "7", "KLIME_FLUSH_INTERVAL": "500ms", "KLIME_QUEUE_SIZE": " 70 ",
+		})
+		if cfg.WriteKey != "key" || cfg.Endpoint != "http://localhost:1" || cfg.Mode != klime.UserMode ||
+			cfg.BatchSize != 7 || cfg.FlushInterval != 500*time.Millisecond || cfg.QueueSize != 70 {
+			t.Errorf("read %+v", cfg)
+		}
+		client, err := klime.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("group mode", func(t *testing.T) {
+		if cfg := set(t, map[string]string{"KLIME_MODE": "group"}); cfg.Mode != klime.GroupMode {
+			t.Errorf("mode %v", cfg.Mode)
+		}
+	})
+	for name, value := range map[string]string{
+		"KLIME_MODE": "both", "KLIME_BATCH_SIZE": "many", "KLIME_FLUSH_INTERVAL": "5", "KLIME_QUEUE_SIZE": "1e3", "KLIME_ENDPOINT": "http://example.com",
+	} {
+		t.Run(name+" is "+value, func(t *testing.T) {
+			client, err := klime.New(set(t, map[string]string{"KLIME_WRITE_KEY": "key", name: value}))
+			if client != nil || !errors.Is(err, klime.ErrInvalidConfig) {
+				t.Errorf("error %v, want ErrInvalidConfig", err)
+			} else if !strings.Contains(err.Error(), strings.TrimPrefix(name, "KLIME_")) && !strings.Contains(err.Error(), "Endpoint") {
+				t.Errorf("error %v does not name the variable", err)
+			}
+		})
+	}
+	t.Run("all that is wrong is told at once", func(t *testing.T) {
+		_, err := klime.New(set(t, map[string]string{"KLIME_MODE": "both", "KLIME_BATCH_SIZE": "many"}))
+		if err == nil || !strings.Contains(err.Error(), "KLIME_MODE") || !strings.Contains(err.Error(), "KLIME_BATCH_SIZE") {
+			t.Errorf("error %v", err)
+		}
+	})
+}

@@ -1,0 +1,193 @@
+package klime
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+type (
+	customerID string
+	rowID      int32
+	bits       uint16
+	uuid       [16]byte // as in google/uuid: both String and MarshalText
+	textID     struct{ text string }
+	brokenText struct{ n int }
+	shownID    struct{ n int }
+	pointerID  struct{ n int }
+	failing    struct{ n int }
+)
+
+func (u uuid) String() string                 { return fmt.Sprintf("%x", u[:]) }
+func (u uuid) MarshalText() ([]byte, error)   { return []byte(u.String()), nil }
+func (i textID) MarshalText() ([]byte, error) { return []byte(i.text), nil }
+func (brokenText) MarshalText() ([]byte, error) {
+	return []byte("half"), errors.New("no text")
+}
+func (brokenText) String() string   { return "not to be used" }
+func (i shownID) String() string    { return fmt.Sprint("id-", i.n) }
+func (i *pointerID) String() string { return fmt.Sprint("id-", i.n) } // panics on nil
+func (failing) String() string      { panic("no session") }
+
+func TestIDString(t *testing.T) {
+	t.Parallel()
+	one, none := 1, ""
+	tests := []struct {
+		name string
+		in   any
+		want string
+	}{
+		{"nil", nil, ""},
+		{"string", "u1", "u1"},
+		{"empty string", "", ""},
+		{"named string", customerID("c1"), "c1"},
+		{"empty named string", customerID(""), ""},
+		{"int", 42, "42"},
+		{"negative int", -42, "-42"},
+		{"int 0", 0, ""},
+		{"int8", int8(-128), "-128"},
+		{"int64", int64(1) << 62, "4611686018427387904"},
+		{"int64 0", int64(0), ""},
+		{"named int", rowID(7), "7"},
+		{"named int 0", rowID(0), ""},
+		{"uint", uint(7), "7"},
+		{"uint64", ^uint64(0), "18446744073709551615"},
+		{"named uint", bits(7), "7"},
+		{"uint 0", uint(0), ""},
+		{"uuid", uuid{15: 1}, "00000000000000000000000000000001"},
+		{"zero uuid", uuid{}, ""},
+		{"pointer to uuid", &uuid{15: 1}, "00000000000000000000000000000001"},
+		{"pointer to zero uuid", &uuid{}, ""},
+		{"typed nil uuid", (*uuid)(nil), ""},
+		{"text", textID{"t1"}, "t1"},
+		{"zero text", textID{}, ""},
+		{"text that fails", brokenText{1}, ""},
+		{"Stringer", shownID{1}, "id-1"},
+		{"zero Stringer", shownID{}, ""},
+		{"Stringer by pointer", &pointerID{1}, "id-1"},
+		{"typed nil Stringer by pointer", (*pointerID)(nil), ""},
+		{"pointer to a zero Stringer", &pointerID{}, ""},
+		{"big.Int", big.NewInt(7), "7"},
+		{"zero big.Int", new(big.Int), ""},
+		{"duration, a Stringer", time.Second, "1s"},
+		{"float", 1.5, ""},
+		{"bool", true, ""},
+		{"struct", struct{ ID string }{"u1"}, ""},
+		{"map", map[string]any{"id": "u1"}, ""},
+		{"bytes", []byte("u1"), ""},
+		{"func", func() string { return "u1" }, ""},
+		{"error", errors.New("u1"), ""},
+		{"pointer to string", &none, ""},
+		{"pointer to int", &one, ""},
+	}
+	for _, tt := range tests {
+		if got := idString(tt.in); got != tt.want {
+			t.Errorf("%s: idString(%#v) = %q, want %q", tt.name, tt.in, got, tt.want)
+		}
+	}
+}
+
+// Some frameworks reuse the memory of their strings for the next request.
+func TestIDStringCopies(t *testing.T) {
+	t.Parallel()
+	memory := []byte("u1")
+	reused := unsafe.String(&memory[0], len(memory))
+	ids := []string{idString(reused), idString(customerID(reused)), idString(textID{reused}), idString(keeps{reused})}
+	copy(memory, "xx")
+	for i, id := range ids {
+		if id != "u1" {
+			t.Errorf("ID %d became %q", i, id)
+		}
+	}
+}
+
+type keeps struct{ text string }
+
+func (k keeps) String() string { return k.text }
+
+// A resolver that panics, or whose answer does, has found nobody.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		resolve  func(any) any
+		native   any
+		want     string
+		panicked bool
+	}{
+		{"no resolver", nil, 1, "", false},
+		{"no request", func(any) any { return "u1" }, nil, "", false},
+		{"asked with the request", func(native any) any { return native }, "u1", "u1", false},
+		{"panics", func(any) any { panic("no session") }, 1, "", true},
+		{"its answer panics", func(any) any { return failing{1} }, 1, "", true},
+	}
+	for _, tt := range tests {
+		id, panicked := ask(tt.resolve, tt.native)
+		if id != tt.want || (panicked != nil) != tt.panicked {
+			t.Errorf("%s: %q, panicked %v", tt.name, id, panicked)
+		}
+	}
+}
+
+type valuesOf map[any]any
+
+func (v valuesOf) Value(key any) any { return v[key] }
+
+type valuesPanic struct{}
+
+func (valuesPanic) Value(any) any { panic("recycled") }
+
+// The plain values userId and groupId are a claim; one that panics is none,
+// and does not hide the other.
+func TestIdentityInValues(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		in   valuer
+		want identity
+	}{
+		{"no values", nil, identity{}},
+		{"neither", valuesOf{}, identity{claim: true}},
+		{"both", valuesOf{"userId": 7, "groupId": "g1"}, identity{"7", "g1", true}},
+		{"other keys", valuesOf{"userID": 7, "user_id": 7}, identity{claim: true}},
+		{"the ID panics", valuesOf{"userId": failing{1}, "groupId": "g1"}, identity{"", "g1", true}},
+		{"the values panic", valuesPanic{}, identity{claim: true}},
+	}
+	for _, tt := range tests {
+		if got := identityIn(tt.in); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A claimed group counts with a known user, and not where the app turned the
+// request away.
+func TestTrusted(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		in     identity
+		status int
+		want   string
+	}{
+		{identity{"u", "g", true}, 200, "u/g"},
+		{identity{"u", "g", true}, 0, "u/g"},
+		{identity{"", "g", true}, 200, "/"},
+		{identity{"u", "g", true}, 401, "u/"},
+		{identity{"u", "g", true}, 403, "u/"},
+		{identity{"u", "g", true}, 404, "u/"},
+		{identity{"u", "g", true}, 400, "u/g"},
+		{identity{"u", "g", true}, 500, "u/g"},
+		{identity{"u", "g", false}, 401, "u/g"},
+		{identity{"", "g", false}, 200, "/g"},
+		{identity{"", "g", false}, 404, "/g"},
+	}
+	for _, tt := range tests {
+		got := tt.in.trusted(tt.status)
+		if got.user+"/"+got.group != tt.want {
+			t.Errorf("%+v at %d: %s/%s, want %s", tt.in, tt.status, got.user, got.group, tt.want)
+		}
+	}
+}

@@ -1,0 +1,357 @@
+package klime_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// summary is what was sent, as "type user/group name".
+func summary(events []map[string]any) []string {
+	lines := make([]string, len(events))
+	for i, event := range events {
+		lines[i] = fmt.Sprintf("%v %s", event["type"], who(event))
+		if traits, ok := event["traits"].(map[string]any); ok {
+			lines[i] += fmt.Sprintf(" %v", traits["name"])
+		}
+	}
+	return lines
+}
+
+func named(name any) klime.Traits { return klime.Traits{"name": name} }
+
+// What is sent of a series of links: each fact once, changed traits at once.
+func TestLinkSendsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	jane, acme := klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1", Traits: named("Acme")}
+	type call struct {
+		user   klime.User
+		groups []klime.Group
+	}
+	link := func(u klime.User, groups ...klime.Group) call { return call{u, groups} }
+	tests := []struct {
+		name  string
+		calls []call
+		want  []string
+	}{
+		{"user and group", []call{link(jane, acme)}, []string{"identify u1/ Jane", "group u1/g1 Acme"}},
+		{"the same again", []call{link(jane, acme), link(jane, acme)}, []string{"identify u1/ Jane", "group u1/g1 Acme"}},
+		{"a user without traits and groups", []call{link(klime.User{ID: "u1"})}, nil},
+		{"no traits: the link alone", []call{link(klime.User{ID: "u1"}, klime.Group{ID: "g1"})}, []string{"group u1/g1"}},
+		{"empty traits are none", []call{link(klime.User{ID: "u1", Traits: klime.Traits{}}, klime.Group{ID: "g1", Traits: klime.Traits{}})}, []string{"group u1/g1"}},
+		{
+			"several groups",
+			[]call{link(jane, acme, klime.Group{ID: "g2"}), link(jane, klime.Group{ID: "g2"}, acme)},
+			[]string{"identify u1/ Jane", "group u1/g1 Acme", "group u1/g2"},
+		},
+		{"a group twice in a call", []call{link(klime.User{ID: "u1"}, acme, acme)}, []string{"group u1/g1 Acme"}},
+		{
+			"another user of the group",
+			[]call{link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u2"}, acme)},
+			[]string{"group u1/g1 Acme", "group u2/g1 Acme"},
+		},
+		{
+			"changed traits of the user, and back",
+			[]call{link(jane), link(klime.User{ID: "u1", Traits: named("Janet")}), link(jane), link(jane)},
+			[]string{"identify u1/ Jane", "identify u1/ Janet", "identify u1/ Jane"},
+		},
+		{
+			"changed traits of the group, and back",
+			[]call{
+				link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u1"}, klime.Group{ID: "g1", Traits: named("Acme Inc")}),
+				link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u1"}, acme),
+			},
+			[]string{"group u1/g1 Acme", "group u1/g1 Acme Inc", "group u1/g1 Acme"},
+		},
+		{
+			"without traits after a link with them, and with them again",
+			[]call{link(jane, acme), link(klime.User{ID: "u1"}, klime.Group{ID: "g1"}), link(jane, acme)},
+			[]string{"identify u1/ Jane", "group u1/g1 Acme"},
+		},
+		{
+			"traits that come later",
+			[]call{link(klime.User{ID: "u1"}, klime.Group{ID: "g1"}), link(jane, acme)},
+			[]string{"group u1/g1", "identify u1/ Jane", "group u1/g1 Acme"},
+		},
+		{
+			"a value of another type is another value",
+			[]call{
+				link(klime.User{ID: "u1", Traits: named("1")}), link(klime.User{ID: "u1", Traits: named(1)}),
+				link(klime.User{ID: "u1", Traits: named(true)}), link(klime.User{ID: "u1", Traits: named(nil)}),
+			},
+			[]string{"identify u1/ 1", "identify u1/ 1", "identify u1/ true", "identify u1/ <nil>"},
+		},
+		{
+			"users and groups are told apart",
+			[]call{link(klime.User{ID: "a", Traits: named("x")}, klime.Group{ID: "bc", Traits: named("x")}), link(klime.User{ID: "ab", Traits: named("x")}, klime.Group{ID: "c", Traits: named("x")})},
+			[]string{"identify a/ x", "group a/bc x", "identify ab/ x", "group ab/c x"},
+		},
+		{
+			"even by IDs that try not to be",
+			[]call{link(klime.User{ID: "a\x00b", Traits: named("x")}), link(klime.User{ID: "a"}, klime.Group{ID: "b\x00", Traits: named("x")})},
+			[]string{"identify a\x00b/ x", "group a/b\x00 x"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			for _, c := range tt.calls {
+				if err := client.Link(t.Context(), c.user, c.groups...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := summary(wire.events(t, client)); fmt.Sprint(got) != fmt.Sprint(tt.want) {
+				t.Errorf("sent %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Traits are the same whatever their order, also within values.
+func TestLinkKnowsEqualTraits(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for range 50 {
+		within := map[string]any{}
+		for i := range 10 {
+			within[fmt.Sprint(i)] = map[string]any{"a": i, "b": []any{map[string]any{"c": 1, "d": 2}}}
+		}
+		traits := klime.Traits{
+			"name": "Jane", "age": 42, "large": int64(1) << 60, "score": 1.5, "admin": true, "since": at,
+			"tags": []string{"a", "b"}, "small": int8(1), "none": nil, "within": within, "list": []any{within},
+		}
+		if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: traits}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wire.one(t, client)
+}
+
+// Every change of a trait is seen, whatever its type.
+func TestLinkSeesEveryChange(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	values := []any{
+		"", "a", 0, 1, int64(2), 0.5, -0.5, true, false, nil, at, at.Add(time.Millisecond), []string{"a"}, []string{"a", "b"},
+		[]any{}, map[string]any{"a": 1}, map[string]any{"a": 2}, map[string]any{"b": 2}, uint8(9), float32(9.5), time.Hour,
+	}
+	for _, value := range values {
+		if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: klime.Traits{"a": value, "b": "same"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: klime.Traits{"b": "same"}}); err != nil { // one less
+		t.Fatal(err)
+	}
+	if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: klime.Traits{"c": "same"}}); err != nil { // another key
+		t.Fatal(err)
+	}
+	if got, want := len(wire.events(t, client)), len(values)+2; got != want {
+		t.Errorf("%d events, want %d", got, want)
+	}
+}
+
+func TestLinkTTL(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.LinkTTL = time.Hour })
+		link := func() {
+			t.Helper()
+			if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		link()
+		time.Sleep(time.Hour - time.Nanosecond)
+		link()
+		if got := len(wire.events(t, client)); got != 2 {
+			t.Errorf("%d events within the hour, want 2", got)
+		}
+		time.Sleep(time.Nanosecond)
+		link()
+		link()
+		if got := len(wire.events(t, client)); got != 4 {
+			t.Errorf("%d events after the hour, want 4", got)
+		}
+	})
+}
+
+func TestLinkAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			<-start
+			if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if got := len(wire.events(t, client)); got != 2 {
+		t.Errorf("%d events, want one of the user and one of the group", got)
+	}
+}
+
+// A link that did not get through is not known as sent.
+func TestLinkThatFailed(t *testing.T) {
+	t.Parallel()
+	jane := klime.User{ID: "u1", Traits: named("Jane")}
+
+	t.Run("the queue was full", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize, cfg.BatchSize = 1, 1 })
+			held := make(chan struct{})
+			wire.answers(func(int) (int, string) { <-held; return http.StatusOK, "" })
+			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u2")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // it is in flight, and takes the only place
+			if err := client.Link(t.Context(), jane); !errors.Is(err, klime.ErrQueueFull) {
+				t.Fatalf("error %v, want ErrQueueFull", err)
+			}
+			close(held)
+			wire.events(t, client)
+			if err := client.Link(t.Context(), jane); err != nil {
+				t.Fatal(err)
+			}
+			if got := summary(wire.events(t, client)); len(got) != 2 || got[1] != "identify u1/ Jane" {
+				t.Errorf("sent %q", got)
+			}
+		})
+	})
+
+	t.Run("pushed out of the queue", func(t *testing.T) {
+		t.Parallel()
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize, cfg.FlushInterval = 1, time.Hour })
+		if err := client.Link(t.Context(), jane); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u2")); err != nil {
+			t.Fatal(err)
+		}
+		wire.one(t, client)
+		if err := client.Link(t.Context(), jane); err != nil {
+			t.Fatal(err)
+		}
+		if got := summary(wire.events(t, client)); len(got) != 2 || got[1] != "identify u1/ Jane" {
+			t.Errorf("sent %q", got)
+		}
+	})
+
+	t.Run("rejected by Klime", func(t *testing.T) {
+		t.Parallel()
+		for _, answer := range []struct {
+			status int
+			body   string
+		}{
+			{http.StatusOK, `{"status":"ok","accepted":0,"failed":1,"errors":[{"index":0,"code":"x","message":"y"}]}`},
+			{http.StatusBadRequest, `{"message":"no"}`},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t)
+				wire.answers(always(answer.status, answer.body))
+				if err := client.Link(t.Context(), jane); err != nil {
+					t.Fatal(err)
+				}
+				wire.events(t, client)
+				synctest.Wait() // until the outcome is known here too
+				wire.answers(nil)
+				if err := client.Link(t.Context(), jane); err != nil {
+					t.Fatal(err)
+				}
+				if got := summary(wire.events(t, client)); len(got) != 1 || got[0] != "identify u1/ Jane" {
+					t.Errorf("after a %d: sent %q", answer.status, got)
+				}
+			})
+		}
+	})
+
+	t.Run("not valid", func(t *testing.T) {
+		t.Parallel()
+		client, wire := newClient(t)
+		bad := klime.User{ID: "u1", Traits: klime.Traits{"name": make(chan int)}}
+		for range 2 {
+			if err := client.Link(t.Context(), bad, klime.Group{ID: "g1"}); !errors.Is(err, klime.ErrNotEncodable) {
+				t.Errorf("error %v, want ErrNotEncodable each time", err)
+			}
+		}
+		if got := summary(wire.events(t, client)); len(got) != 1 || got[0] != "group u1/g1" {
+			t.Errorf("sent %q, want the group all the same, once", got)
+		}
+	})
+
+	t.Run("the client is shut down", func(t *testing.T) {
+		t.Parallel()
+		client, _ := newClient(t)
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := client.Link(t.Context(), jane); !errors.Is(err, klime.ErrClosed) {
+				t.Errorf("error %v, want ErrClosed each time", err)
+			}
+		}
+	})
+}
+
+func TestLinkNeedsIDs(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	scope := klime.NewTracker(client).Begin(t.Context())
+	if err := client.Link(scope, klime.User{Traits: named("Jane")}, klime.Group{ID: "g1"}); !errors.Is(err, klime.ErrMissingUser) {
+		t.Errorf("error %v, want ErrMissingUser", err)
+	}
+	if err := client.Link(scope, klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1"}, klime.Group{}); !errors.Is(err, klime.ErrMissingGroup) {
+		t.Errorf("error %v, want ErrMissingGroup", err)
+	}
+	if got := wire.events(t, client); len(got) != 0 {
+		t.Errorf("half of a call was sent: %v", got)
+	}
+	if scope.UserID() != "" || scope.GroupID() != "" {
+		t.Errorf("half of a call was taken: %s/%s", scope.UserID(), scope.GroupID())
+	}
+}
+
+// In user mode groups are left out: of what is sent, and of the request.
+func TestLinkInUserMode(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t, userMode)
+	scope := klime.NewTracker(client).Begin(t.Context())
+	if err := client.Link(scope, klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := summary(wire.events(t, client)); len(got) != 1 || got[0] != "identify u1/ Jane" {
+		t.Errorf("sent %q", got)
+	}
+	if scope.UserID() != "u1" || scope.GroupID() != "" {
+		t.Errorf("request of %s/%s", scope.UserID(), scope.GroupID())
+	}
+}
+
+// A Link that stands in front of every request.
+func BenchmarkLinkRepeated(b *testing.B) {
+	client, _ := newClient(b)
+	user := klime.User{ID: "u1", Traits: klime.Traits{"email": "jane@acme.com", "name": "Jane", "age": 42}}
+	group := klime.Group{ID: "g1", Traits: klime.Traits{"name": "Acme Inc", "plan": "pro"}}
+	ctx := klime.NewTracker(client).Begin(b.Context())
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := client.Link(ctx, user, group); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

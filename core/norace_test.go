@@ -1,0 +1,5 @@
+//go:build !race
+
+package klime
+
+const raceEnabled = false

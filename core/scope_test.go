@@ -1,0 +1,669 @@
+package klime_test
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// values is a request's context that has the plain values userId and groupId.
+func values(user, group any) context.Context {
+	ctx := context.WithValue(context.Background(), "userId", user) //nolint:revive,staticcheck // the plain key is the point
+	return context.WithValue(ctx, "groupId", group)                //nolint:revive,staticcheck // likewise
+}
+
+// Whose request it is: what the app says, then the resolvers, then the plain
+// context values; of a group that is a mere claim, not without a user and not
+// where the app turned the request away.
+func TestWhoseRequest(t *testing.T) {
+	t.Parallel()
+	resolvers := func(user, group any) []klime.Option {
+		return []klime.Option{klime.ResolveUser(answerWith(user)), klime.ResolveGroup(answerWith(group))}
+	}
+	tests := []struct {
+		name   string
+		opts   []klime.Option
+		ctx    context.Context //nolint:containedctx // a column of the table
+		status int
+		handle func(ctx context.Context)
+		want   string // user/group, "" for no event
+	}{
+		{name: "nobody", want: ""},
+		{name: "context values", ctx: values("u1", "g1"), want: "u1/g1"},
+		{name: "context values, integers", ctx: values(1, int64(2)), want: "1/2"},
+		{name: "resolvers", opts: resolvers("u1", "g1"), want: "u1/g1"},
+		{name: "resolvers before context values", opts: resolvers("u1", "g1"), ctx: values("u2", "g2"), want: "u1/g1"},
+		{name: "each by itself", opts: resolvers("u1", nil), ctx: values("u2", "g2"), want: "u1/g2"},
+		{name: "a resolver's zero answer is none", opts: resolvers(0, ""), ctx: values("u2", "g2"), want: "u2/g2"},
+		{
+			name: "the app before resolvers and values", opts: resolvers("u2", "g2"), ctx: values("u3", "g3"),
+			handle: func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, want: "u1/g1",
+		},
+		{
+			name: "the app's user, the resolver's group", opts: resolvers("u2", "g2"),
+			handle: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "u1/g2",
+		},
+		{
+			name: "the app's group, the resolver's user", opts: resolvers("u2", "g2"),
+			handle: func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, want: "u2/g1",
+		},
+		{
+			name: "the app's last word", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.SetUser(ctx, "u2")
+				klime.SetGroup(ctx, "g2")
+			}, want: "u2/g2",
+		},
+		{
+			name: "SetUser of nobody: nobody's", opts: resolvers("u2", "g2"), ctx: values("u3", "g3"),
+			handle: func(ctx context.Context) { klime.SetUser(ctx, "") }, want: "",
+		},
+		{
+			name: "SetGroup of none: in none", opts: resolvers("u2", "g2"), ctx: values("u3", "g3"),
+			handle: func(ctx context.Context) { klime.SetGroup(ctx, "") }, want: "u2/",
+		},
+		{
+			name: "an organisation without a user", opts: resolvers(nil, nil),
+			handle: func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, want: "/g1",
+		},
+		{
+			name: "nobody in the app's group", opts: resolvers("u2", "g2"),
+			handle: func(ctx context.Context) { klime.SetUser(ctx, ""); klime.SetGroup(ctx, "g1") }, want: "/g1",
+		},
+		{
+			name: "Link speaks for the app", opts: resolvers("u2", "g2"),
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"})
+			}, want: "u1/g1",
+		},
+		{
+			name: "Link without a group leaves the resolver's", opts: resolvers("u2", "g2"),
+			handle: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}) }, want: "u1/g2",
+		},
+		{
+			name: "Link of several groups names none",
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+			}, want: "u1/",
+		},
+		{
+			name: "Link of several groups, a resolver says which", opts: resolvers("u2", "g2"),
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+			}, want: "u1/g2",
+		},
+		{
+			name: "Link of several groups after SetGroup",
+			handle: func(ctx context.Context) {
+				klime.SetGroup(ctx, "g1")
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+			}, want: "u1/g1",
+		},
+
+		{name: "claim without a user", opts: resolvers(nil, "g1"), want: ""},
+		{name: "claim of context values without a user", ctx: values(nil, "g1"), want: ""},
+		{name: "claim at 401", opts: resolvers("u1", "g1"), status: 401, want: "u1/"},
+		{name: "claim at 403", opts: resolvers("u1", "g1"), status: 403, want: "u1/"},
+		{name: "claim at 404", opts: resolvers("u1", "g1"), status: 404, want: "u1/"},
+		{name: "claim of context values at 403", ctx: values("u1", "g1"), status: 403, want: "u1/"},
+		{name: "claim at 400", opts: resolvers("u1", "g1"), status: 400, want: "u1/g1"},
+		{name: "claim at 500", opts: resolvers("u1", "g1"), status: 500, want: "u1/g1"},
+		{
+			name: "the app's word at 403", status: 403,
+			handle: func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, want: "u1/g1",
+		},
+		{
+			name: "a link at 403", status: 403,
+			handle: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, want: "u1/g1",
+		},
+		{
+			name: "a claim with the app's user", opts: resolvers(nil, "g1"),
+			handle: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "u1/g1",
+		},
+
+		{
+			name: "a resolver that panics has no answer",
+			opts: []klime.Option{klime.ResolveUser(func(any) any { panic("no session") }), klime.ResolveGroup(answerWith("g1"))},
+			ctx:  values("u3", nil), want: "u3/g1",
+		},
+		{
+			name: "an answer that panics is none", opts: resolvers(shows(func() string { panic("no session") }), "g1"),
+			ctx: values("u3", nil), want: "u3/g1",
+		},
+		{name: "a context value that panics is none", ctx: values(shows(func() string { panic("no session") }), "g1"), want: ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			request := traffic{
+				tracker: klime.NewTracker(client, tt.opts...), ctx: tt.ctx, exchange: klime.Exchange{Status: tt.status},
+			}
+			request.serve(tt.handle)
+			got := ""
+			for _, event := range wire.events(t, client) {
+				if event["type"] == "track" {
+					got = who(event)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("event of %q, want %q", got, tt.want)
+			}
+			if anonymous := client.Stats().Anonymous; (anonymous == 1) != (tt.want == "") {
+				t.Errorf("Stats().Anonymous is %d", anonymous)
+			}
+		})
+	}
+}
+
+// shows is an ID that is made on demand.
+type shows func() string
+
+func (f shows) String() string { return f() }
+
+// The identity in the middle of a request: the same rules, before the answer
+// is known.
+func TestScopeIdentityDuringRequest(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	user := "u1"
+	tracker := klime.NewTracker(client,
+		klime.ResolveUser(func(any) any { return user }), klime.ResolveGroup(answerWith("g1")))
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		scope := klime.ScopeFrom(ctx)
+		if scope.UserID() != "u1" || scope.GroupID() != "g1" {
+			t.Errorf("scope of %s/%s", scope.UserID(), scope.GroupID())
+		}
+		user = "" // signed out
+		if scope.UserID() != "" || scope.GroupID() != "" {
+			t.Errorf("signed out: scope of %s/%s", scope.UserID(), scope.GroupID())
+		}
+		klime.Track(ctx, "Done", nil)
+		user = "u2"
+		klime.Track(ctx, "Done", nil)
+	})
+	events := wire.events(t, client)
+	if len(events) != 2 || who(events[0]) != "u2/g1" || who(events[1]) != "u2/g1" {
+		t.Errorf("events %v, want those of u2 alone", events)
+	}
+	if got := client.Stats().Invalid; got != 1 {
+		t.Errorf("%d invalid events counted, want the one of nobody", got)
+	}
+}
+
+// A value set further in is seen by events tracked there.
+func TestTrackTakesValuesOfItsOwnContext(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		inner := context.WithValue(ctx, "userId", "u1") //nolint:revive,staticcheck // the plain key is the point
+		klime.Track(inner, "Done", nil)
+	})
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s", got)
+	}
+}
+
+// A request's context may be kept past the request: what is tracked with it is
+// still the request's user's, and asks no resolver any more.
+func TestKeptContext(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	over := false
+	tracker := klime.NewTracker(client, klime.ResolveUser(func(any) any {
+		if over {
+			t.Error("asked after the request")
+			return "somebody else"
+		}
+		return "u1"
+	}), klime.ResolveGroup(answerWith("g1")))
+	var kept context.Context
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		var cancel context.CancelFunc
+		kept, cancel = context.WithCancel(context.WithoutCancel(ctx)) //nolint:fatcontext // kept past the request on purpose
+		cancel()
+	})
+	over = true
+	if err := client.Track(kept, "Report Generated", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := who(wire.one(t, client)); got != "u1/g1" {
+		t.Errorf("event of %s, want u1/g1", got)
+	}
+	klime.SetUser(kept, "u2")
+	klime.SetProperty(kept, "late", true)
+	if got := klime.ScopeFrom(kept).UserID(); got != "u2" {
+		t.Errorf("SetUser after the request: %q", got)
+	}
+}
+
+// The claim of a request that was turned away counts in no later event either.
+func TestKeptContextOfRefusedRequest(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, klime.ResolveUser(answerWith("u1")), klime.ResolveGroup(answerWith("g1")))
+	var kept context.Context
+	traffic{tracker: tracker, exchange: klime.Exchange{Status: 403}}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		kept = ctx //nolint:fatcontext // kept past the request on purpose
+	})
+	if err := client.Track(kept, "Done", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
+// Once Observe has returned, the framework may reuse its request: no resolver
+// still has it in hand, not even one that another goroutine has asked.
+func TestResolversEndBeforeObserve(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	type pooled struct{ user string }
+	native := &pooled{"u1"}
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	tracker := klime.NewTracker(client, klime.ResolveUser(func(native any) any {
+		switch calls.Add(1) {
+		case 1: // by Track
+			close(begun)
+			<-proceed
+		case 2: // by Observe
+			close(proceed)
+		}
+		return native.(*pooled).user
+	}))
+	var background sync.WaitGroup
+	traffic{tracker: tracker, native: native}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		background.Go(func() { klime.Track(ctx, "Report Generated", nil) })
+		<-begun
+	})
+	native.user = "somebody else" // a race, were it still read
+	background.Wait()
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
+func TestSetEventAndProperties(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status int
+		want   string
+	}{
+		{200, "Report Generated"}, {302, "Report Generated"}, {399, "Report Generated"}, {400, "API Called"}, {500, "API Called"},
+	} {
+		client, wire := newClient(t)
+		request := traffic{tracker: klime.NewTracker(client), exchange: klime.Exchange{Status: tt.status}}
+		request.serve(func(ctx context.Context) {
+			klime.SetUser(ctx, "u1")
+			klime.SetEvent(ctx, "Other")
+			klime.SetEvent(ctx, "Report Generated")
+		})
+		if got := wire.one(t, client)["event"]; got != tt.want {
+			t.Errorf("at %d: %v, want %v", tt.status, got, tt.want)
+		}
+	}
+}
+
+// SetProperty takes the value as it is now, wins over what is recorded by
+// itself, and the last one holds.
+func TestSetProperty(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	request := traffic{tracker: klime.NewTracker(client), exchange: klime.Exchange{Route: "/reports/{id}", RequestBytes: -1}}
+	request.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		list := []any{"a"}
+		klime.SetProperty(ctx, "list", list)
+		list[0] = "changed"
+		klime.SetProperty(ctx, "route", "/mine")
+		klime.SetProperty(ctx, "plan", "free")
+		klime.SetProperty(ctx, "plan", "pro")
+		klime.SetProperty(ctx, "nothing", nil)
+		klime.SetProperty(ctx, "", "no name")
+	})
+	got := wire.one(t, client)["properties"].(map[string]any)
+	if got["list"].([]any)[0] != "a" {
+		t.Errorf("list is %v, changed after the call", got["list"])
+	}
+	if got["route"] != "/mine" || got["plan"] != "pro" || got["method"] != "POST" || got["status"] != 200.0 {
+		t.Errorf("properties %v", got)
+	}
+	if value, present := got["nothing"]; !present || value != nil {
+		t.Errorf("nothing is %v, present %v", value, present)
+	}
+	if _, present := got["requestBytes"]; present {
+		t.Error("requestBytes is there, and was not known")
+	}
+}
+
+// A property that cannot be sent is left out and logged, without what it
+// holds; the event goes.
+func TestSetPropertyRefused(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]any{
+		"NaN":         math.NaN(),
+		"channel":     make(chan int),
+		"panics":      panicsWith{"jane@acme.com"},
+		"too large":   strings.Repeat("x", 201*1024),
+		"exactly max": strings.Repeat("x", 200*1024),
+		"list":        []string{strings.Repeat("x", 150*1024), strings.Repeat("x", 150*1024)},
+	} {
+		var log *syncBuffer
+		client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+		traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+			klime.SetUser(ctx, "u1")
+			klime.SetProperty(ctx, "bad", value)
+			klime.SetProperty(ctx, "good", 1)
+		})
+		events := wire.events(t, client)
+		if len(events) != 1 {
+			t.Errorf("%s: %d events, want 1\n%s", name, len(events), log)
+			continue
+		}
+		properties := events[0]["properties"].(map[string]any)
+		if _, there := properties["bad"]; there || properties["good"] != 1.0 {
+			t.Errorf("%s: properties %.300v", name, properties)
+		}
+		if got := client.Stats().Invalid; got != 1 {
+			t.Errorf("%s: %d invalid, want 1", name, got)
+		}
+		if text := log.String(); strings.Count(text, "level=WARN") != 1 || strings.Contains(text, "jane@acme.com") {
+			t.Errorf("%s: log %s", name, text)
+		}
+	}
+}
+
+type panicsWith struct{ text string }
+
+func (p panicsWith) MarshalJSON() ([]byte, error) { panic(p.text) }
+
+// However many properties a handler sets, the event goes.
+func TestSetPropertyTooMany(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		for i := range 10 {
+			klime.SetProperty(ctx, strings.Repeat("k", i+1), strings.Repeat("x", 50*1024))
+		}
+		klime.SetProperty(ctx, "k", strings.Repeat("y", 50*1024)) // in place of another
+	})
+	properties := wire.one(t, client)["properties"].(map[string]any)
+	if _, there := properties["kkkk"]; there || !strings.HasPrefix(properties["k"].(string), "y") || properties["kkk"] == nil {
+		t.Errorf("properties %.300v", properties)
+	}
+	if got := client.Stats().Invalid; got != 7 {
+		t.Errorf("%d invalid, want the 7 that did not fit", got)
+	}
+}
+
+// Complaints are counted each, and logged at most every ten seconds.
+func TestComplaintsAreRateLimited(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		for range 100 {
+			klime.Track(ctx, "", nil)
+		}
+	})
+	if got := client.Stats().Invalid; got != 100 {
+		t.Errorf("%d invalid, want 100", got)
+	}
+	if got := strings.Count(log.String(), "level=WARN"); got != 1 {
+		t.Errorf("%d log lines, want 1", got)
+	}
+}
+
+func TestSkip(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		klime.Skip(ctx)
+		klime.Track(ctx, "Report Generated", nil)
+	})
+	if got := wire.one(t, client)["event"]; got != "Report Generated" {
+		t.Errorf("event %v, want only what the app has tracked", got)
+	}
+}
+
+// From Silence on nothing is sent of the request, by whatever call.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		klime.Track(ctx, "Before", nil)
+		klime.Silence(ctx)
+		klime.Track(ctx, "After", nil)
+		klime.Link(ctx, klime.User{ID: "u1", Traits: klime.Traits{"name": "Jane"}}, klime.Group{ID: "g1"})
+		for _, err := range []error{
+			client.Track(ctx, "After", nil),
+			client.Identify(ctx, "u1", klime.Traits{"name": "Jane"}),
+			client.Group(ctx, "g1", nil),
+			client.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if got := wire.one(t, client)["event"]; got != "Before" {
+		t.Errorf("event %v, want only the one before", got)
+	}
+	if stats := client.Stats(); stats.Anonymous != 0 || stats.Invalid != 0 {
+		t.Errorf("%+v", stats)
+	}
+	// The silenced link is not known as sent.
+	if err := client.Link(t.Context(), klime.User{ID: "u1"}, klime.Group{ID: "g1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(wire.events(t, client)); got != 2 {
+		t.Errorf("%d events, want the link too", got)
+	}
+}
+
+// Without a middleware the functions of handlers do nothing, whatever context they get.
+func TestHandlersWithoutScope(t *testing.T) {
+	t.Parallel()
+	for name, ctx := range map[string]context.Context{"nil": nil, "plain": context.Background(), "values": values("u1", "g1")} {
+		klime.SetUser(ctx, "u1")
+		klime.SetGroup(ctx, "g1")
+		klime.SetEvent(ctx, "Done")
+		klime.SetProperty(ctx, "a", make(chan int))
+		klime.Skip(ctx)
+		klime.Silence(ctx)
+		klime.Track(ctx, "Done", nil)
+		klime.Link(ctx, klime.User{ID: "u1"})
+		klime.LinkFunc(ctx, func() (klime.User, []klime.Group) {
+			t.Errorf("%s: asked", name)
+			return klime.User{}, nil
+		})
+		if klime.ScopeFrom(ctx) != nil {
+			t.Errorf("%s: there is a scope", name)
+		}
+	}
+	var none *klime.Scope
+	if none.UserID() != "" || none.GroupID() != "" || none.Err() != nil || none.Done() != nil || none.Value("userId") != nil {
+		t.Error("a nil Scope says something")
+	}
+	if _, has := none.Deadline(); has {
+		t.Error("a nil Scope has a deadline")
+	}
+	none.Bind(1, nil)
+	klime.SetUser(none, "u1")
+	klime.Track(none, "Done", nil)
+}
+
+// A nil client does nothing, everywhere, and the handler notices nothing.
+func TestNilClientInRequests(t *testing.T) {
+	t.Parallel()
+	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.ResolveRoute(func(any) string { return "/" }))
+	handled := false
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		klime.SetProperty(ctx, "bad", math.NaN())
+		klime.Track(ctx, "Done", nil)
+		klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"})
+		handled = true
+	})
+	for range 100 {
+		traffic{tracker: klime.NewTracker(nil)}.serve(nil)
+	}
+	if !handled {
+		t.Error("not handled")
+	}
+}
+
+// The Scope is the request's context: deadline, end and values are its
+// parent's.
+func TestScopeIsAContext(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	parent, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Hour)
+	client, _ := newClient(t)
+	scope := klime.NewTracker(client).Begin(parent)
+	want, _ := parent.Deadline()
+	if got, has := scope.Deadline(); !has || !got.Equal(want) {
+		t.Errorf("deadline %v, want %v", got, want)
+	}
+	if scope.Value(key{}) != "value" {
+		t.Errorf("value %v", scope.Value(key{}))
+	}
+	derived, stop := context.WithCancel(scope)
+	defer stop()
+	if klime.ScopeFrom(derived) != scope {
+		t.Error("not found in a context made from it")
+	}
+	cancel()
+	<-derived.Done()
+	if scope.Err() == nil {
+		t.Error("not ended with its parent")
+	}
+}
+
+// Frameworks whose context holds only string keys keep the Scope under
+// ScopeKey.
+func TestScopeUnderStringKey(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		ginLike := stringKeys{context.Background(), map[string]any{klime.ScopeKey: klime.ScopeFrom(ctx), "groupId": "g1"}}
+		klime.SetUser(ginLike, "u1")
+		klime.Track(ginLike, "Done", nil)
+	})
+	if got := who(wire.one(t, client)); got != "u1/g1" {
+		t.Errorf("event of %s", got)
+	}
+	odd := stringKeys{context.Background(), map[string]any{klime.ScopeKey: "not a scope"}}
+	if klime.ScopeFrom(odd) != nil {
+		t.Error("found a scope that is none")
+	}
+}
+
+// stringKeys is a context like a *gin.Context: it finds values of string keys
+// alone.
+type stringKeys struct {
+	context.Context //nolint:containedctx // what is tested is a context
+
+	values map[string]any
+}
+
+func (c stringKeys) Value(key any) any {
+	name, _ := key.(string)
+	return c.values[name]
+}
+
+// LinkFunc is for middlewares in front of every request, signed in or not.
+func TestLinkFunc(t *testing.T) {
+	t.Parallel()
+	jane := klime.User{ID: "u1", Traits: klime.Traits{"name": "Jane"}}
+	tests := []struct {
+		name    string
+		find    func() (klime.User, []klime.Group)
+		events  int
+		invalid uint64
+	}{
+		{"nobody", func() (klime.User, []klime.Group) { return klime.User{}, nil }, 0, 0},
+		{"somebody", func() (klime.User, []klime.Group) { return jane, []klime.Group{{ID: "g1"}} }, 2, 0},
+		{"groups of nobody", func() (klime.User, []klime.Group) { return klime.User{}, []klime.Group{{ID: "g1"}} }, 0, 1},
+		{"traits of nobody", func() (klime.User, []klime.Group) { return klime.User{Traits: jane.Traits}, nil }, 0, 1},
+		{"panics", func() (klime.User, []klime.Group) { panic("no session") }, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+				klime.Skip(ctx)
+				klime.LinkFunc(ctx, tt.find)
+			})
+			if got := len(wire.events(t, client)); got != tt.events {
+				t.Errorf("%d events, want %d", got, tt.events)
+			}
+			if got := client.Stats().Invalid; got != tt.invalid {
+				t.Errorf("%d invalid, want %d", got, tt.invalid)
+			}
+		})
+	}
+}
+
+// Everything at once from many goroutines, while the request ends.
+func TestScopeIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, klime.ResolveUser(answerWith("u0")), klime.ResolveGroup(answerWith("g0")))
+	inner := klime.NewTracker(client, klime.ResolveUser(answerWith("u0")))
+	var background sync.WaitGroup
+	for range 50 {
+		traffic{tracker: tracker}.serve(func(ctx context.Context) {
+			start := make(chan struct{})
+			for _, act := range []func(){
+				func() { klime.SetUser(ctx, "u1") },
+				func() { klime.SetGroup(ctx, "g1") },
+				func() { klime.SetEvent(ctx, "Done") },
+				func() { klime.SetProperty(ctx, "a", 1) },
+				func() { klime.SetProperty(ctx, "a", 2) },
+				func() { klime.Track(ctx, "Done", klime.Properties{"a": 1}) },
+				func() {
+					klime.Link(ctx, klime.User{ID: "u1", Traits: klime.Traits{"a": 1}}, klime.Group{ID: "g1"})
+				},
+				func() { _, _ = klime.ScopeFrom(ctx).UserID(), klime.ScopeFrom(ctx).GroupID() },
+				func() {
+					traffic{tracker: inner, ctx: ctx}.serve(func(ctx context.Context) { klime.SetUser(ctx, "u1") })
+				},
+				func() { klime.ScopeFrom(ctx).Bind(1, ctx) },
+			} {
+				background.Go(func() { <-start; act() })
+			}
+			close(start)
+		})
+	}
+	background.Wait()
+	if got := client.Stats(); got.Invalid != 0 || got.Anonymous != 0 {
+		t.Errorf("%d invalid, %d anonymous: an event lost its user", got.Invalid, got.Anonymous)
+	}
+	for _, event := range wire.events(t, client) {
+		if user := event["userId"]; user != "u0" && user != "u1" {
+			t.Fatalf("event of %v", event)
+		}
+	}
+}
+
+var _ http.RoundTripper = (*wire)(nil)

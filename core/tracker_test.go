@@ -1,0 +1,492 @@
+package klime_test
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// What is recorded of a request.
+func TestObserveProperties(t *testing.T) {
+	t.Parallel()
+	html, sse := "text/html; charset=utf-8", "text/event-stream"
+	header := func(values map[string]string) func(string) string {
+		return func(name string) string { return values[name] }
+	}
+	tests := []struct {
+		name  string
+		in    klime.Exchange
+		event string // "" for none
+		want  klime.Properties
+	}{
+		{
+			"an API call",
+			klime.Exchange{Method: "POST", Route: "/reports", Status: 201, RequestBytes: 10, ResponseBytes: 20, ContentType: "application/json"},
+			"API Called",
+			klime.Properties{"method": "POST", "route": "/reports", "status": 201.0, "durationMs": 1500.0, "requestBytes": 10.0, "responseBytes": 20.0},
+		},
+		{
+			"a page",
+			klime.Exchange{Method: "GET", Route: "/reports/{id}", Status: 200, ResponseBytes: 20, ContentType: html},
+			"Page Viewed",
+			klime.Properties{"method": "GET", "route": "/reports/{id}", "status": 200.0, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 20.0},
+		},
+		{
+			"sizes that are not known",
+			klime.Exchange{Method: "POST", Route: "/reports", Status: 200, RequestBytes: -1, ResponseBytes: -1},
+			"API Called",
+			klime.Properties{"method": "POST", "route": "/reports", "status": 200.0, "durationMs": 1500.0},
+		},
+		{
+			"a stream is open, it has no duration",
+			klime.Exchange{Method: "GET", Route: "/events", Status: 200, ContentType: sse},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/events", "status": 200.0, "openMs": 1500.0, "protocol": "sse",
+				"requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
+			"a WebSocket",
+			klime.Exchange{Method: "GET", Route: "/ws", Status: 101, RequestBytes: -1, Header: header(map[string]string{"Upgrade": "WebSocket"})},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/ws", "status": 101.0, "openMs": 1500.0, "protocol": "websocket", "responseBytes": 0.0,
+			},
+		},
+		{
+			"a panic is a 500, whatever was answered",
+			klime.Exchange{Method: "GET", Route: "/reports", Status: 200, ContentType: html, Panicked: true},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/reports", "status": 500.0, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
+			"an abort is no 500",
+			klime.Exchange{Method: "GET", Route: "/reports", Aborted: true},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/reports", "aborted": true, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
+			"a route that is not known is left out",
+			klime.Exchange{Method: "GET", Path: "/reports/7?token=secret", Status: 200},
+			"API Called",
+			klime.Properties{"method": "GET", "status": 200.0, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0},
+		},
+		{"nobody's route", klime.Exchange{Method: "GET", Path: "/nowhere", Status: 404}, "", nil},
+		{"an asset", klime.Exchange{Method: "GET", Route: "/static/*", Status: 200, ContentType: "text/css"}, "", nil},
+		{"a health check", klime.Exchange{Method: "GET", Route: "/healthz", Path: "/healthz", Status: 200}, "", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t)
+				tracker := klime.NewTracker(client, asUser("u1"))
+				scope := tracker.Begin(t.Context())
+				tt.in.Start, tt.in.Native = time.Now(), 1
+				time.Sleep(1500 * time.Millisecond)
+				tracker.Observe(scope, tt.in)
+				events := wire.events(t, client)
+				if tt.event == "" {
+					if len(events) != 0 {
+						t.Errorf("recorded: %v", events)
+					}
+					return
+				}
+				if len(events) != 1 {
+					t.Fatalf("%d events, want 1", len(events))
+				}
+				event := events[0]
+				if event["event"] != tt.event {
+					t.Errorf("event %v, want %v", event["event"], tt.event)
+				}
+				if at := event["timestamp"]; at != tt.in.Start.UTC().Format("2006-01-02T15:04:05.000Z") {
+					t.Errorf("timestamp %v, want the request's start", at)
+				}
+				if got := event["properties"].(map[string]any); !maps.Equal(got, tt.want) {
+					t.Errorf("properties %v\nwant %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// An adapter that does not say when the request began: no duration is made up.
+func TestObserveWithoutStart(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(nil)
+	event := wire.one(t, client)
+	if got, there := event["properties"].(map[string]any)["durationMs"]; there {
+		t.Errorf("durationMs is %v", got)
+	}
+	at, err := time.Parse(time.RFC3339, event["timestamp"].(string))
+	if err != nil || time.Since(at) > time.Hour {
+		t.Errorf("timestamp %v", event["timestamp"])
+	}
+}
+
+// An adapter need not call Bind, give a context, or have a Scope at all.
+func TestObserveOfSparseAdapters(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, klime.ResolveUser(func(native any) any { return native }))
+	scope := tracker.Begin(nil) //nolint:staticcheck // what an adapter may do
+	tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200, Native: "u1"})
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s", got)
+	}
+	tracker.Observe(nil, klime.Exchange{Method: "POST", Route: "/reports", Status: 200, Native: "u1"})
+	wire.one(t, client)
+}
+
+// In user mode no group is sent, and a group alone is nobody.
+func TestObserveInUserMode(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t, userMode)
+	tracker := klime.NewTracker(client)
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		klime.SetGroup(ctx, "g1")
+	})
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s, want u1/", got)
+	}
+	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetGroup(ctx, "g1") })
+	wire.one(t, client)
+	if got := client.Stats().Anonymous; got != 1 {
+		t.Errorf("%d anonymous requests counted, want 1", got)
+	}
+}
+
+// A middleware that is met again joins the scope that is there: one event, and
+// the innermost answer of each resolver.
+func TestJoinedTrackers(t *testing.T) {
+	t.Parallel()
+	resolvers := func(user, group any) []klime.Option {
+		return []klime.Option{klime.ResolveUser(answerWith(user)), klime.ResolveGroup(answerWith(group))}
+	}
+	tests := []struct {
+		name         string
+		outer, inner []klime.Option
+		ctx          context.Context //nolint:containedctx // a column of the table
+		handle       func(ctx context.Context)
+		want         string
+	}{
+		{"the innermost resolver", resolvers("u2", "g2"), resolvers("u1", "g1"), nil, nil, "u1/g1"},
+		{"what the inner does not know", resolvers("u2", "g2"), nil, nil, nil, "u2/g2"},
+		{"each by itself", resolvers("u2", "g2"), resolvers("u1", nil), nil, nil, "u1/g2"},
+		{"only the inner knows", nil, resolvers("u1", "g1"), nil, nil, "u1/g1"},
+		{"resolvers of both before values", resolvers("u2", nil), nil, values("u3", "g3"), nil, "u2/g3"},
+		{
+			"the app's word", resolvers("u2", "g2"), resolvers("u3", "g3"), nil,
+			func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, "u1/g1",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			outer := traffic{tracker: klime.NewTracker(client, tt.outer...), ctx: tt.ctx, native: "outer"}
+			outer.serve(func(ctx context.Context) {
+				inner := traffic{tracker: klime.NewTracker(client, tt.inner...), ctx: ctx, native: "inner"}
+				inner.serve(func(ctx context.Context) {
+					if tt.handle != nil {
+						tt.handle(ctx)
+					}
+					scope := klime.ScopeFrom(ctx)
+					if got := scope.UserID() + "/" + scope.GroupID(); got != tt.want {
+						t.Errorf("within: %s, want %s", got, tt.want)
+					}
+				})
+				if got := klime.ScopeFrom(ctx).UserID(); !strings.HasPrefix(tt.want, got+"/") {
+					t.Errorf("after the inner middleware: %s, want %s", got, tt.want)
+				}
+			})
+			if got := who(wire.one(t, client)); got != tt.want {
+				t.Errorf("event of %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// Each middleware's resolvers are asked with the request that it was given.
+func TestJoinedTrackersHaveTheirOwnRequests(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	var mine, theirs []any
+	outer := klime.NewTracker(client, klime.ResolveUser(func(native any) any { mine = append(mine, native); return nil }))
+	inner := klime.NewTracker(client, klime.ResolveUser(func(native any) any { theirs = append(theirs, native); return nil }))
+	traffic{tracker: outer, native: "outer"}.serve(func(ctx context.Context) {
+		traffic{tracker: inner, ctx: ctx, native: "inner"}.serve(func(ctx context.Context) {
+			klime.ScopeFrom(ctx).UserID()
+		})
+	})
+	for _, native := range mine {
+		if native != "outer" {
+			t.Errorf("the outer resolver got %v", native)
+		}
+	}
+	for _, native := range theirs {
+		if native != "inner" {
+			t.Errorf("the inner resolver got %v", native)
+		}
+	}
+	if len(mine) == 0 || len(theirs) == 0 {
+		t.Errorf("asked %d and %d times", len(mine), len(theirs))
+	}
+	if got := wire.events(t, client); len(got) != 0 {
+		t.Errorf("events of nobody: %v", got)
+	}
+}
+
+// The route is the one nearest to the handler, or the one that is known.
+func TestJoinedTrackersRoute(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ outer, inner, want string }{
+		{"/api/", "GET /api/reports/{id}", "/api/reports/{id}"},
+		{"/api/reports/:id", "-", "/api/reports/{id}"},
+	} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"))
+		traffic{tracker: tracker, exchange: klime.Exchange{Route: tt.outer}}.serve(func(ctx context.Context) {
+			traffic{tracker: tracker, ctx: ctx, exchange: klime.Exchange{Route: tt.inner}}.serve(nil)
+		})
+		if got := wire.one(t, client)["properties"].(map[string]any)["route"]; got != tt.want {
+			t.Errorf("outer %q, inner %q: route %v, want %v", tt.outer, tt.inner, got, tt.want)
+		}
+	}
+}
+
+// A scope that is begun with the context of a request that is over is a
+// request of its own.
+func TestBeginAfterTheRequest(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	var kept context.Context
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		kept = ctx //nolint:fatcontext // kept past the request on purpose
+	})
+	traffic{tracker: tracker, ctx: kept}.serve(func(ctx context.Context) { klime.SetUser(ctx, "u2") })
+	events := wire.events(t, client)
+	if len(events) != 2 || who(events[0]) != "u1/" || who(events[1]) != "u2/" {
+		t.Errorf("events %v, want one of u1 and one of u2", events)
+	}
+}
+
+// An inner middleware may end after the outer one (http.TimeoutHandler answers
+// while the handler still runs). The request stays over.
+func TestInnerEndsAfterOuter(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	outer := klime.NewTracker(client, asUser("u1"))
+	inner := klime.NewTracker(client, klime.ResolveUser(answerWith("late")))
+	request := outer.Begin(t.Context())
+	within := inner.Begin(request)
+	within.Bind("inner", nil)
+	outer.Observe(request, klime.Exchange{Method: "POST", Route: "/reports", Status: 503, Native: 1})
+	inner.Observe(within, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+	if got := who(wire.one(t, client)); got != "late/" {
+		t.Errorf("event of %s, want that of the innermost answer", got)
+	}
+	traffic{tracker: outer, ctx: request}.serve(nil)
+	if got := len(wire.events(t, client)); got != 2 {
+		t.Errorf("%d events, want the second request's too", got)
+	}
+}
+
+// Middlewares of different clients have scopes of their own; handlers speak
+// to the inner one. One without a client is not there at all.
+func TestNestedTrackersOfDifferentClients(t *testing.T) {
+	t.Parallel()
+	ours, wire := newClient(t)
+	others, otherWire := newClient(t)
+	traffic{tracker: klime.NewTracker(ours, asUser("u1"))}.serve(func(ctx context.Context) {
+		traffic{tracker: klime.NewTracker(others), ctx: ctx}.serve(func(ctx context.Context) {
+			klime.SetUser(ctx, "u2")
+			klime.Track(ctx, "Done", nil)
+		})
+	})
+	if got := who(wire.one(t, ours)); got != "u1/" {
+		t.Errorf("our event is of %s", got)
+	}
+	events := otherWire.events(t, others)
+	if len(events) != 2 || who(events[0]) != "u2/" || who(events[1]) != "u2/" {
+		t.Errorf("the others' events: %v", events)
+	}
+
+	traffic{tracker: klime.NewTracker(ours)}.serve(func(ctx context.Context) {
+		traffic{tracker: klime.NewTracker(nil), ctx: ctx}.serve(func(ctx context.Context) {
+			klime.SetUser(ctx, "u3")
+			klime.Track(ctx, "Done", nil)
+		})
+	})
+	if got := len(wire.events(t, ours)); got != 3 {
+		t.Errorf("%d events, want those behind a middleware without a client too", got)
+	}
+}
+
+func TestResolveRoute(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		adapter string
+		resolve func(native any) string
+		want    any
+	}{
+		{"asked where the adapter does not know", "", func(any) string { return "GET /reports/{id}" }, "/reports/{id}"},
+		{"before what the adapter knows", "/other", func(any) string { return "/reports/:id" }, "/reports/{id}"},
+		{"no better answer", "/reports/:id", func(any) string { return "" }, "/reports/{id}"},
+		{"panics", "", func(any) string { panic("no route") }, nil},
+		{"no answer", "", func(any) string { return "" }, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveRoute(tt.resolve))
+			scope := tracker.Begin(t.Context())
+			tracker.Observe(scope, klime.Exchange{Method: "GET", Route: tt.adapter, Status: 200, Native: 1})
+			if got := wire.one(t, client)["properties"].(map[string]any)["route"]; got != tt.want {
+				t.Errorf("route %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// A resolver that asks whose request it is would ask itself for ever: it gets
+// no answer, and the app lives.
+func TestCircularResolver(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	circular := func(id string) func(any) any {
+		return func(native any) any {
+			scope := klime.ScopeFrom(native.(context.Context))
+			return id + scope.UserID()[:0] + scope.GroupID()[:0]
+		}
+	}
+	tracker := klime.NewTracker(client, klime.ResolveUser(circular("u1")), klime.ResolveGroup(circular("g1")))
+	for range 2 {
+		scope := tracker.Begin(t.Context())
+		scope.Bind(scope, nil)
+		tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+	}
+	for _, event := range wire.events(t, client) {
+		if got := who(event); got != "u1/g1" {
+			t.Errorf("event of %s", got)
+		}
+	}
+	if got := strings.Count(log.String(), "level=WARN"); got != 1 {
+		t.Errorf("%d log lines, want 1: %s", got, log)
+	}
+}
+
+// The log tells once what is most likely a mistake, and never who it is about.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		opts []klime.Option
+		n    int
+		in   klime.Exchange
+		want string // "" for no log line
+	}{
+		{"always nobody", nil, 200, klime.Exchange{}, "no request has had a user"},
+		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
+		{"somebody", []klime.Option{asUser("u1")}, 200, klime.Exchange{}, ""},
+		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
+		{
+			"a resolver panics",
+			[]klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { panic("secret") })}, 3,
+			klime.Exchange{}, "panicked",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var log *syncBuffer
+			client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+			tracker := klime.NewTracker(client, tt.opts...)
+			for range tt.n {
+				traffic{tracker: tracker, exchange: tt.in}.serve(nil)
+			}
+			lines := slices.DeleteFunc(strings.Split(log.String(), "\n"), func(line string) bool { return line == "" })
+			switch {
+			case tt.want == "" && len(lines) > 0:
+				t.Errorf("log %q", lines)
+			case tt.want != "" && (len(lines) != 1 || !strings.Contains(lines[0], tt.want)):
+				t.Errorf("log %q, want one line with %q", lines, tt.want)
+			}
+			if strings.Contains(log.String(), "u1") || strings.Contains(log.String(), "secret") {
+				t.Errorf("log tells too much: %s", log)
+			}
+		})
+	}
+}
+
+// A flood of requests takes its share of the queue, and no event that the app
+// has tracked itself.
+func TestRequestsGiveWayToTheAppsEvents(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		cfg.QueueSize, cfg.BatchSize, cfg.FlushInterval = 10, 100, time.Hour
+	})
+	if err := client.Track(t.Context(), "Report Generated", nil, klime.ForUser("u1")); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(nil)
+	}
+	if got := client.Stats(); got.Dropped[klime.DropQueueFull] != 1001-9 || got.Invalid != 0 {
+		t.Errorf("%+v", got)
+	}
+	events := wire.events(t, client)
+	survived := slices.ContainsFunc(events, func(event map[string]any) bool { return event["event"] == "Report Generated" })
+	if len(events) != 9 || !survived {
+		t.Errorf("%d events, the app's own among them: %v", len(events), survived)
+	}
+}
+
+// Header and strings of the exchange are used before Observe returns.
+func TestObserveKeepsNothing(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	over := false
+	traffic{tracker: klime.NewTracker(client, asUser("u1")), exchange: klime.Exchange{Header: func(string) string {
+		if over {
+			t.Error("the header was read later")
+		}
+		return ""
+	}}}.serve(nil)
+	over = true
+	wire.one(t, client)
+}
+
+// Any status that a handler may send is recorded or left, never a failure.
+func TestObserveAnyStatus(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	for status := -1; status < 1000; status++ {
+		for _, method := range []string{"", http.MethodGet, http.MethodPost, "BREW"} {
+			scope := tracker.Begin(t.Context())
+			tracker.Observe(scope, klime.Exchange{Method: method, Route: "/", Status: status, Native: 1})
+		}
+	}
+	if got := client.Stats().Invalid; got != 0 {
+		t.Errorf("%d invalid events", got)
+	}
+}
