@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -16,6 +17,7 @@ type Config struct {
 	BatchSize     int           // this many waiting items start a send
 	QueueSize     int           // items held at most
 	QueueBytes    int           // bytes held at most
+	Overflow      Overflow      // what gives way when the queue is full
 	Senders       int           // requests at the same time
 	MaxAttempts   int           // requests that may carry one item, 0 for no end
 	RetryDelay    time.Duration // before the first retry; doubled for each further one
@@ -23,26 +25,39 @@ type Config struct {
 	Logger        *slog.Logger
 
 	// OnOutcome learns how items ended that have a Token. It is called from
-	// many goroutines and must not block.
+	// many goroutines and must not block. It may be nil.
 	OnOutcome func(token uint64, outcome Outcome)
+
+	// OnReport learns how items ended, from one goroutine. It may block, at the
+	// cost of later reports: see Report.Untold. It may be nil.
+	OnReport func(Report)
 }
+
+// stopGrace is how long Shutdown waits for a Transport or a callback that does
+// not return when it should.
+const stopGrace = 250 * time.Millisecond
 
 // Deliverer delivers items until it is shut down. Its methods are safe for
 // concurrent use.
 type Deliverer struct {
-	cfg     Config
-	queue   *queue
-	retries atomic.Uint64
-	halted  atomic.Bool
-	trouble atomic.Pointer[SendError] // how the last request failed, nil if it did not
+	cfg      Config
+	queue    *queue
+	reporter *reporter
+	retries  atomic.Uint64
+	halted   atomic.Bool
+	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
 	wake    chan struct{}      // something changed for the dispatcher
 	jobs    chan job           // dispatcher → senders
 	results chan report        // senders → dispatcher
 	stop    context.CancelFunc // ends the dispatcher, the senders and their requests
 	running sync.WaitGroup     // these goroutines
-	ended   chan struct{}      // closed when Shutdown is over
-	endErr  error              // of that Shutdown; read after ended
+
+	endReports  chan struct{} // ends the reporter
+	reportsDone chan struct{} // closed when it has ended
+
+	ended  chan struct{} // closed when Shutdown is over
+	endErr error         // of that Shutdown; read after ended
 }
 
 // job is one batch, or without items a probe.
@@ -64,33 +79,83 @@ type report struct {
 func New(cfg Config) *Deliverer {
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Deliverer{
-		cfg:     cfg,
-		queue:   newQueue(cfg.QueueSize, cfg.QueueBytes, cfg.Senders, cfg.BatchSize),
-		wake:    make(chan struct{}, 1),
-		jobs:    make(chan job, cfg.Senders),
-		results: make(chan report, cfg.Senders),
-		stop:    stop,
-		ended:   make(chan struct{}),
+		cfg:         cfg,
+		queue:       newQueue(&cfg),
+		reporter:    &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
+		wake:        make(chan struct{}, 1),
+		jobs:        make(chan job, cfg.Senders),
+		results:     make(chan report, cfg.Senders),
+		stop:        stop,
+		endReports:  make(chan struct{}),
+		reportsDone: make(chan struct{}),
+		ended:       make(chan struct{}),
 	}
 	for range cfg.Senders {
 		d.running.Go(func() { d.sendJobs(ctx) })
 	}
 	s := &dispatcher{Deliverer: d, gate: gate{delay: cfg.RetryDelay}}
 	d.running.Go(func() { s.run(ctx) })
+	go func() {
+		defer close(d.reportsDone)
+		d.reporter.run(d.endReports)
+	}()
 	return d
 }
 
-// Enqueue accepts it for delivery. It returns ErrFull where nothing older
-// could make room, and ErrClosed after Shutdown.
-func (d *Deliverer) Enqueue(it Item) error {
-	evicted, wake, err := d.queue.push(it)
-	if wake {
-		d.nudge()
+// Enqueue accepts it for delivery. It returns ErrFull where there was no room
+// for it, and ErrClosed after Shutdown. Where Config.Overflow is Block, an
+// explicit item waits for room until ctx ends, sending is halted, or Shutdown.
+func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
+	for {
+		// With the last attempt its patience ends.
+		a, err := d.queue.push(it, ctx.Err() == nil)
+		if a.wake {
+			d.nudge()
+		}
+		if len(a.evicted) > 0 {
+			d.tellAll(a.evicted, Evicted)
+			d.reporter.add(Report{Items: a.evicted, Outcome: Evicted, Err: ErrFull})
+		}
+		if a.room == nil {
+			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
+				return fmt.Errorf("%w: %w", err, ctx.Err())
+			}
+			return err
+		}
+		select {
+		case <-a.room:
+		case <-ctx.Done():
+		}
 	}
-	for i := range evicted {
-		d.tell(&evicted[i], Evicted)
+}
+
+// SendNow delivers it with one request, past queue and backoff. While sending
+// is halted it returns the reason, after at most one probe.
+func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
+	if err := d.awaitGate(ctx); err != nil {
+		return Result{}, err
 	}
-	return err
+	if err := d.queue.bypass(&it); err != nil {
+		return Result{}, err
+	}
+	items := []Item{it}
+	result, failure := d.sendOnce(ctx, items)
+	if failure != nil {
+		d.settle(items, Failed)
+		return Result{}, failure
+	}
+	good, bad := separate(items, result.Rejected)
+	d.settle(good, Sent)
+	d.settle(bad, Failed)
+	return result, nil
+}
+
+func (d *Deliverer) awaitGate(ctx context.Context) error {
+	if !d.Halted() {
+		return nil
+	}
+	w := d.queue.waitForGate()
+	return d.await(ctx, w)
 }
 
 // Counts is what became of the items so far.
@@ -115,7 +180,10 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 // Flush returns when all that was accepted before it has been settled, when
 // ctx ends, or when sending is halted.
 func (d *Deliverer) Flush(ctx context.Context) error {
-	w := d.queue.wait()
+	return d.await(ctx, d.queue.wait())
+}
+
+func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	d.nudge()
 	select {
 	case <-w.done:
@@ -141,12 +209,32 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	defer close(d.ended)
 	cause := d.Flush(ctx)
 	d.stop()
-	d.running.Wait()
-	if rest := d.queue.drain(); len(rest) > 0 {
-		d.settle(rest, Undone)
-		d.endErr = fmt.Errorf("%d events not delivered: %w", len(rest), cause)
+	stopped := make(chan struct{})
+	go func() {
+		d.running.Wait()
+		close(stopped)
+	}()
+	waitFor(stopped)
+	rest := d.queue.drain()
+	d.settle(rest, Undone)
+	stuck := d.queue.abandon()
+	if n := len(rest) + stuck; n > 0 {
+		d.endErr = fmt.Errorf("%d events not delivered: %w", n, cause)
+		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
 	}
+	close(d.endReports)
+	waitFor(d.reportsDone)
 	return d.endErr
+}
+
+// waitFor waits for what should be over at once, but may hang in the app's code.
+func waitFor(done <-chan struct{}) {
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
 }
 
 func (d *Deliverer) nudge() {
@@ -156,17 +244,18 @@ func (d *Deliverer) nudge() {
 	}
 }
 
-// settle ends items, for the books and for who asked to be told.
+// settle ends items, for who asked to be told and then for the books: when
+// Flush returns, all have been told.
 func (d *Deliverer) settle(items []Item, outcome Outcome) {
+	d.tellAll(items, outcome)
 	d.queue.settle(items, outcome)
-	for i := range items {
-		d.tell(&items[i], outcome)
-	}
 }
 
-func (d *Deliverer) tell(it *Item, outcome Outcome) {
-	if it.Token != 0 && d.cfg.OnOutcome != nil {
-		d.cfg.OnOutcome(it.Token, outcome)
+func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
+	for i := range items {
+		if items[i].Token != 0 && d.cfg.OnOutcome != nil {
+			d.cfg.OnOutcome(items[i].Token, outcome)
+		}
 	}
 }
 

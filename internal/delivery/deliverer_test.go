@@ -88,7 +88,7 @@ func TestBatchesHoldAtMostTenMegabytes(t *testing.T) {
 		e := &endpoint{}
 		d := delivery.New(config(e))
 		for id := 1; id <= 100; id++ {
-			if err := d.Enqueue(item(id, false, 200*1024)); err != nil {
+			if err := d.Enqueue(t.Context(), item(id, false, 200*1024)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -377,7 +377,7 @@ func TestPartialFailure(t *testing.T) {
 		for id := 1; id <= 20; id++ {
 			it := item(id, false, 0)
 			it.Token = uint64(id)
-			if err := d.Enqueue(it); err != nil {
+			if err := d.Enqueue(t.Context(), it); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -429,14 +429,14 @@ func TestQueueBoundsBytes(t *testing.T) {
 		cfg.QueueBytes = 500_000
 		d := delivery.New(cfg)
 		for id := range 1000 {
-			if err := d.Enqueue(item(id, false, 10_000)); err != nil {
+			if err := d.Enqueue(t.Context(), item(id, false, 10_000)); err != nil {
 				t.Fatal(err)
 			}
 			if c := d.Counts(); c.HeldBytes > cfg.QueueBytes {
 				t.Fatalf("counts: %+v", c)
 			}
 		}
-		if err := d.Enqueue(item(0, false, 900_000)); !errors.Is(err, delivery.ErrFull) {
+		if err := d.Enqueue(t.Context(), item(0, false, 900_000)); !errors.Is(err, delivery.ErrFull) {
 			t.Errorf("an item that never fits: %v", err)
 		}
 		_ = shutdown(t, d)
@@ -458,12 +458,12 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		for id := 1; id <= 50; id++ {
 			it := item(id, false, 0)
 			it.Token = uint64(id)
-			_ = d.Enqueue(it)
+			_ = d.Enqueue(t.Context(), it)
 		}
 		synctest.Wait() // the first are refused and back
 		refused := 0
 		for id := 51; id <= 5000; id++ {
-			if err := d.Enqueue(item(id, true, 0)); err != nil {
+			if err := d.Enqueue(t.Context(), item(id, true, 0)); err != nil {
 				refused++
 			}
 		}
@@ -473,16 +473,16 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		// Explicit items push out the automatic ones, down to none, and only
 		// then the oldest of their own.
 		for id := 5001; id <= 5050; id++ {
-			_ = d.Enqueue(item(id, false, 0))
+			_ = d.Enqueue(t.Context(), item(id, false, 0))
 		}
 		if len(evicted) != 0 {
 			t.Errorf("%d explicit items evicted while there were automatic ones", len(evicted))
 		}
-		_ = d.Enqueue(item(5051, false, 0))
+		_ = d.Enqueue(t.Context(), item(5051, false, 0))
 		if !evicted[1] || len(evicted) != 1 {
 			t.Errorf("evicted: %v, want the oldest", evicted)
 		}
-		if err := d.Enqueue(item(5052, true, 0)); !errors.Is(err, delivery.ErrFull) {
+		if err := d.Enqueue(t.Context(), item(5052, true, 0)); !errors.Is(err, delivery.ErrFull) {
 			t.Errorf("an automatic item into a queue of explicit ones: %v", err)
 		}
 		_ = shutdown(t, d)
@@ -498,7 +498,7 @@ func TestAutomaticItemsLeaveRoom(t *testing.T) {
 		cfg.QueueSize = 1000
 		d := delivery.New(cfg)
 		for id := range 5000 {
-			_ = d.Enqueue(item(id, true, 0))
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
 		}
 		if c := d.Counts(); c.Held != 800 {
 			t.Errorf("%d automatic items held of 1000", c.Held)
@@ -515,7 +515,7 @@ func TestAfterShutdown(t *testing.T) {
 		if err := shutdown(t, d); err != nil {
 			t.Error(err)
 		}
-		if err := d.Enqueue(item(4, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+		if err := d.Enqueue(t.Context(), item(4, false, 0)); !errors.Is(err, delivery.ErrClosed) {
 			t.Errorf("Enqueue: %v", err)
 		}
 		if err := shutdown(t, d); err != nil {
@@ -546,7 +546,7 @@ func TestConcurrentUse(t *testing.T) {
 	for g := range 100 {
 		tracking.Go(func() {
 			for i := range 200 {
-				if err := d.Enqueue(item(g*1000+i, i%2 == 0, 0)); err != nil {
+				if err := d.Enqueue(t.Context(), item(g*1000+i, i%2 == 0, 0)); err != nil {
 					refused.Add(1)
 				}
 				if i == 100 && g%10 == 0 {

@@ -108,7 +108,7 @@ func (s *dispatcher) finish(now time.Time, r report) {
 			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
 				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.rest)))
 		}
-		r.rest = s.giveUp(r.rest)
+		r.rest = s.giveUp(r.rest, r.failure)
 	}
 	s.trouble.Store(r.failure)
 	s.queue.putBack(r.rest)
@@ -116,7 +116,7 @@ func (s *dispatcher) finish(now time.Time, r report) {
 
 // giveUp settles the items that have had their last attempt and returns the
 // others.
-func (s *dispatcher) giveUp(items []Item) []Item {
+func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 	if s.cfg.MaxAttempts == 0 {
 		return items
 	}
@@ -130,6 +130,7 @@ func (s *dispatcher) giveUp(items []Item) []Item {
 	}
 	if len(over) > 0 {
 		s.settle(over, Failed)
+		s.reporter.add(Report{Items: over, Outcome: Failed, Err: failure})
 		s.cfg.Logger.Warn("klime: events given up after their last attempt", slog.Int("events", len(over)))
 	}
 	return again
@@ -141,10 +142,12 @@ func (s *dispatcher) open() {
 	}
 	s.gate.succeeded()
 	s.halted.Store(false)
+	s.queue.resume()
 }
 
 func (s *dispatcher) halt(now time.Time, err *SendError) {
 	if s.gate.halt == nil {
+		s.reporter.add(Report{Outcome: Failed, Err: err})
 		s.cfg.Logger.Error("klime: sending halted, events are kept, one probe a minute", slog.Any("error", err))
 	}
 	s.gate.stop(now, err)

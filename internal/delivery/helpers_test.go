@@ -123,7 +123,7 @@ func config(t delivery.Transport) delivery.Config {
 func enqueue(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	tb.Helper()
 	for id := first; id <= last; id++ {
-		if err := d.Enqueue(item(id, false, 0)); err != nil {
+		if err := d.Enqueue(tb.Context(), item(id, false, 0)); err != nil {
 			tb.Fatalf("item %d: %v", id, err)
 		}
 	}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -10,6 +11,17 @@ import (
 var (
 	ErrFull   = errors.New("queue full")
 	ErrClosed = errors.New("closed")
+)
+
+// Overflow says what gives way to an explicit item for which a full queue has
+// no room, once there are no automatic items left to evict.
+type Overflow int
+
+// What gives way.
+const (
+	DropOldest Overflow = iota // the oldest explicit item
+	DropNewest                 // the new item
+	Block                      // the caller, until there is room
 )
 
 // automaticShare is the part of the queue, in fifths, that automatic items may
@@ -24,6 +36,7 @@ type queue struct {
 	takeItems          int // of one batch
 	takeBytes          int // of one batch, but for its first item
 	wakeAt             int // this many waiting items are worth a wake-up
+	overflow           Overflow
 
 	mu        sync.Mutex
 	explicit  ring
@@ -32,6 +45,9 @@ type queue struct {
 	heldAuto  usage // the automatic part of held
 	lastSeq   uint64
 	closed    bool
+	halt      error         // why nothing is sent at present, nil if it is
+	abandoned bool          // the books are closed, nothing is settled any more
+	room      chan struct{} // closed when somebody who blocks should look again; nil if nobody does
 	waiters   map[*waiter]struct{}
 	counts    Counts
 }
@@ -46,49 +62,87 @@ func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 type waiter struct {
 	upTo uint64        // the last item it waits for
 	left int           // how many of them are still held
+	gate bool          // it waits for sending to resume instead
 	done chan struct{} // closed at the end
 	err  error         // why it ended early; read after done
 }
 
 // newQueue returns a queue of which the batches of all senders take at most
 // half: the rest can be evicted to keep newer items.
-func newQueue(maxItems, maxBytes, senders, wakeAt int) *queue {
+func newQueue(cfg *Config) *queue {
 	return &queue{
-		maxItems:  maxItems,
-		maxBytes:  maxBytes,
-		takeItems: min(MaxBatchItems, max(1, maxItems/senders/2)),
-		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), maxBytes/senders/2),
-		wakeAt:    wakeAt,
+		maxItems:  cfg.QueueSize,
+		maxBytes:  cfg.QueueBytes,
+		takeItems: min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
+		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
+		wakeAt:    cfg.BatchSize,
+		overflow:  cfg.Overflow,
 		waiters:   map[*waiter]struct{}{},
 	}
 }
 
-// push accepts it, at the cost of older items where there is no room. It
-// returns those, and whether the dispatcher has something to do now.
-func (q *queue) push(it Item) (evicted []Item, wake bool, err error) {
+// admission is what push says of an item.
+type admission struct {
+	evicted []Item          // made room for it
+	wake    bool            // the dispatcher has something to do now
+	room    <-chan struct{} // it has to wait; closed when to try again
+}
+
+// push accepts it, at the cost of older items where there is no room. A
+// patient item waits instead of costing an explicit one.
+func (q *queue) push(it Item, patient bool) (admission, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var a admission
+	if q.closed {
+		return a, ErrClosed
+	}
+	for !q.fits(&it) {
+		victim, ok := q.evict(&it)
+		switch {
+		case ok:
+			a.evicted = append(a.evicted, victim)
+		case patient && q.overflow == Block && !it.Automatic && q.halt == nil && len(it.Body) <= q.maxBytes:
+			if q.room == nil {
+				q.room = make(chan struct{})
+			}
+			a.room = q.room
+			return a, nil
+		default:
+			q.counts.Accepted++
+			q.counts.Evicted++
+			if q.halt != nil {
+				return a, fmt.Errorf("%w: %w", ErrFull, q.halt)
+			}
+			return a, ErrFull
+		}
+	}
+	q.admit(&it)
+	q.lane(&it).pushBack(it)
+	waiting := q.waiting()
+	a.wake = waiting == 1 || waiting == q.wakeAt
+	return a, nil
+}
+
+// bypass accepts an item that its caller sends itself.
+func (q *queue) bypass(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return nil, false, ErrClosed
+		return ErrClosed
 	}
+	q.admit(it)
+	return nil
+}
+
+func (q *queue) admit(it *Item) {
 	q.counts.Accepted++
-	for !q.fits(&it) {
-		victim, ok := q.evict(&it)
-		if !ok {
-			q.counts.Evicted++
-			return evicted, false, ErrFull
-		}
-		evicted = append(evicted, victim)
-	}
 	q.lastSeq++
 	it.seq = q.lastSeq
-	q.held.add(&it)
+	q.held.add(it)
 	if it.Automatic {
-		q.heldAuto.add(&it)
+		q.heldAuto.add(it)
 	}
-	q.lane(&it).pushBack(it)
-	waiting := q.waiting()
-	return evicted, waiting == 1 || waiting == q.wakeAt, nil
 }
 
 func (q *queue) lane(it *Item) *ring {
@@ -117,10 +171,13 @@ func (q *queue) fitsShare(it *Item) bool {
 // automatic one, else, for an explicit item, the oldest explicit one.
 func (q *queue) evict(it *Item) (Item, bool) {
 	lane := &q.automatic
-	if lane.len() == 0 && !it.Automatic {
+	switch {
+	case len(it.Body) > q.maxBytes, it.Automatic && q.overflow == DropNewest:
+		return Item{}, false
+	case lane.len() == 0 && !it.Automatic && q.overflow == DropOldest:
 		lane = &q.explicit
 	}
-	if lane.len() == 0 || len(it.Body) > q.maxBytes {
+	if lane.len() == 0 {
 		return Item{}, false
 	}
 	victim := lane.popFront()
@@ -158,19 +215,29 @@ func (q *queue) oldest() *ring {
 	}
 }
 
-// putBack returns what was taken and not settled to the front.
+// putBack returns what was taken and not settled to where it stood.
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i := len(items) - 1; i >= 0; i-- {
-		q.lane(&items[i]).pushFront(items[i])
+	var explicit, automatic []Item
+	for _, it := range items {
+		if it.Automatic {
+			automatic = append(automatic, it)
+		} else {
+			explicit = append(explicit, it)
+		}
 	}
+	q.explicit.restore(explicit)
+	q.automatic.restore(automatic)
 }
 
 // settle ends items that were taken.
 func (q *queue) settle(items []Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.abandoned {
+		return
+	}
 	n := uint64(len(items))
 	switch outcome {
 	case Sent:
@@ -193,13 +260,22 @@ func (q *queue) release(it *Item) {
 	if it.Automatic {
 		q.heldAuto.remove(it)
 	}
+	q.callRoom()
 	for w := range q.waiters {
-		if it.seq > w.upTo {
+		if it.seq > w.upTo || w.gate {
 			continue
 		}
 		if w.left--; w.left == 0 {
 			q.end(w, nil)
 		}
+	}
+}
+
+// callRoom lets those who block look again.
+func (q *queue) callRoom() {
+	if q.room != nil {
+		close(q.room)
+		q.room = nil
 	}
 }
 
@@ -209,6 +285,19 @@ func (q *queue) wait() *waiter {
 	defer q.mu.Unlock()
 	w := &waiter{upTo: q.lastSeq, left: q.held.items, done: make(chan struct{})}
 	if w.left == 0 {
+		close(w.done)
+		return w
+	}
+	q.waiters[w] = struct{}{}
+	return w
+}
+
+// waitForGate registers a waiter for the end of a halt.
+func (q *queue) waitForGate() *waiter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := &waiter{gate: true, done: make(chan struct{})}
+	if q.halt == nil {
 		close(w.done)
 		return w
 	}
@@ -231,12 +320,27 @@ func (q *queue) leave(w *waiter, err error) {
 	}
 }
 
-// turnAway ends all waiters: what they wait for is not going to happen.
+// turnAway ends all waiters: what they wait for is not going to happen, while
+// err lasts.
 func (q *queue) turnAway(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.halt = err
+	q.callRoom()
 	for w := range q.waiters {
 		q.end(w, err)
+	}
+}
+
+// resume ends what turnAway began.
+func (q *queue) resume() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.halt = nil
+	for w := range q.waiters {
+		if w.gate {
+			q.end(w, nil)
+		}
 	}
 }
 
@@ -248,7 +352,22 @@ func (q *queue) close() bool {
 		return false
 	}
 	q.closed = true
+	q.callRoom()
 	return true
+}
+
+// abandon closes the books: what is still held ends as undone. It returns how
+// much that is.
+func (q *queue) abandon() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := q.held.items
+	q.counts.Undone += uint64(max(n, 0))
+	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
+	for w := range q.waiters {
+		q.end(w, ErrClosed)
+	}
+	return n
 }
 
 // drain takes out everything that waits.

@@ -1,5 +1,10 @@
 package delivery
 
+import (
+	"cmp"
+	"slices"
+)
+
 // ring is a double-ended queue of items that grows with need and gives its
 // memory back once it has run empty.
 type ring struct {
@@ -26,6 +31,22 @@ func (r *ring) pushFront(it Item) {
 	r.head = r.index(len(r.buf) - 1)
 	r.buf[r.head] = it
 	r.n++
+}
+
+// restore puts items, which were taken in order, back in their order: what
+// another sender took later may be back already.
+func (r *ring) restore(items []Item) {
+	if len(items) == 0 {
+		return
+	}
+	last := items[len(items)-1].seq
+	for r.n > 0 && r.front().seq < last {
+		items = append(items, r.popFront())
+	}
+	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.seq, b.seq) })
+	for _, it := range slices.Backward(items) {
+		r.pushFront(it)
+	}
 }
 
 func (r *ring) popFront() Item {

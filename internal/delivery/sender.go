@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 )
 
 // maxRequests is how many requests a batch may cost when events in it are
@@ -38,12 +40,10 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 		switch v := judge(failure); v {
 		case delivered:
 			r.accepted = r.accepted || result.Failed < len(part)
-			good, bad := separate(part, result.Rejected)
-			d.settle(good, Sent)
-			d.reject(bad, result.Rejected)
+			d.accept(part, result)
 		case refused:
 			r.verdict, r.failure = refused, failure
-			for _, smaller := range d.takeApart(part, failure.Rejected) {
+			for _, smaller := range d.takeApart(part, failure) {
 				parts.push(smaller)
 			}
 		case transient, halting:
@@ -67,12 +67,24 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	for i := range items {
 		items[i].attempts++
 	}
-	result, err := d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
+	result, err := d.callTransport(ctx, items)
 	failure := asSendError(err)
 	if failure != nil && len(items) > 0 {
 		failure.Attempts = items[0].attempts
 	}
 	return result, failure
+}
+
+// errPanicked stands for what a Transport panicked with, which is the app's.
+var errPanicked = errors.New("transport panicked")
+
+func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
 }
 
 // encodeBatch makes a body of its own for each request: net/http may still
@@ -94,34 +106,50 @@ func encodeBatch(items []Item) []byte {
 
 // takeApart returns what to send in place of a refused part, the last first:
 // all but the events that the answer names, else its halves.
-func (d *Deliverer) takeApart(part []Item, named []Rejection) [][]Item {
-	if len(named) > 0 {
-		good, bad := separate(part, named)
-		d.reject(bad, named)
+func (d *Deliverer) takeApart(part []Item, failure *SendError) [][]Item {
+	if len(failure.Rejected) > 0 {
+		good, bad := separate(part, failure.Rejected)
+		d.reject(bad, failure)
 		if len(good) == 0 {
 			return nil
 		}
 		return [][]Item{good}
 	}
 	if len(part) <= 1 {
-		d.reject(part, nil)
+		d.reject(part, failure)
 		return nil
 	}
 	half := len(part) / 2
 	return [][]Item{part[half:], part[:half]}
 }
 
+// accept settles events that Klime took, but for those that it named.
+func (d *Deliverer) accept(items []Item, result Result) {
+	if len(items) == 0 {
+		return // a probe
+	}
+	good, bad := separate(items, result.Rejected)
+	d.settle(good, Sent)
+	d.reporter.add(Report{Items: items, Outcome: Sent, Result: result})
+	d.reject(bad, &SendError{StatusCode: http.StatusOK, Attempts: items[0].attempts, Rejected: result.Rejected})
+}
+
 // reject settles events that Klime refused.
-func (d *Deliverer) reject(items []Item, reasons []Rejection) {
+func (d *Deliverer) reject(items []Item, failure *SendError) {
 	if len(items) == 0 {
 		return
 	}
-	d.settle(items, Failed)
-	code := "" // never the message: it could repeat what the event says
-	if len(reasons) > 0 {
-		code = reasons[0].Code
+	if failure.Message == "" && len(failure.Rejected) > 0 {
+		failure.Message = failure.Rejected[0].Message
 	}
-	d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)), slog.String("code", code))
+	d.settle(items, Failed)
+	d.reporter.add(Report{Items: items, Outcome: Failed, Err: failure})
+	code := "" // never the message: it could repeat what the event says
+	if len(failure.Rejected) > 0 {
+		code = failure.Rejected[0].Code
+	}
+	d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
+		slog.Int("status", failure.StatusCode), slog.String("code", code))
 }
 
 // separate splits items into those that were not rejected and those that were.

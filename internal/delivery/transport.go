@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -41,15 +42,20 @@ type Rejection struct {
 type HTTP struct {
 	client *http.Client
 	url    string
+	key    string
 	header http.Header
 }
 
-// NewHTTP returns a Transport that posts to url with these headers. It leaves
+// NewHTTP returns a Transport that posts to url with that write key. It leaves
 // client as it is and uses it, but never follows a redirect.
-func NewHTTP(client *http.Client, url string, header http.Header) *HTTP {
+func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &HTTP{client: &own, url: url, header: header}
+	return &HTTP{client: &own, url: url, key: key, header: http.Header{
+		"Authorization": {"Bearer " + key},
+		"Content-Type":  {"application/json"},
+		"User-Agent":    {userAgent},
+	}}
 }
 
 // DefaultClient returns an HTTP client that keeps at most conns connections.
@@ -91,6 +97,7 @@ func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error
 		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	failure.Message, failure.Rejected = parseFailure(answer, events)
+	failure.Message = strings.ReplaceAll(failure.Message, t.key, "[write key]") // a server may quote it
 	return Result{}, failure
 }
 
@@ -117,10 +124,13 @@ func parseResult(body []byte, events int) Result {
 	if err := json.Unmarshal(body, &a); err != nil || a.Accepted == nil {
 		return Result{Accepted: events}
 	}
-	r := Result{Rejected: valid(a.Errors, events)}
-	r.Failed = len(r.Rejected)
-	r.Accepted = events - r.Failed
-	return r
+	return NewResult(events, a.Errors)
+}
+
+// NewResult is the answer that accepts all of so many events but those named.
+func NewResult(events int, rejected []Rejection) Result {
+	rejected = valid(rejected, events)
+	return Result{Accepted: events - len(rejected), Failed: len(rejected), Rejected: rejected}
 }
 
 // parseFailure reads the answer of a failure for what it says and names.

@@ -25,7 +25,7 @@ func serve(tb testing.TB, handler http.HandlerFunc) *delivery.HTTP {
 	tb.Cleanup(server.Close)
 	client := delivery.DefaultClient(2)
 	tb.Cleanup(client.CloseIdleConnections)
-	return delivery.NewHTTP(client, server.URL+"/v1/batch", http.Header{"Authorization": {"Bearer key"}})
+	return delivery.NewHTTP(client, server.URL+"/v1/batch", "key", "test")
 }
 
 func TestRequest(t *testing.T) {
@@ -66,7 +66,7 @@ func TestAnswers(t *testing.T) {
 		{name: "not JSON", code: 200, body: `<html>`, want: delivery.Result{Accepted: 3}},
 		{name: "other JSON", code: 202, body: `["ok"]`, want: delivery.Result{Accepted: 3}},
 		{name: "failure with message", code: 400, body: `{"message":"bad batch"}`, message: "status 400: bad batch"},
-		{name: "failure with error", code: 401, body: `{"error":"bad key"}`, message: "status 401: bad key"},
+		{name: "failure that quotes the write key", code: 401, body: `{"error":"no such: key"}`, message: "status 401: no such: [write key]"},
 		{name: "failure without JSON", code: 502, body: `<html>`, message: "status 502 Bad Gateway"},
 		{name: "long message", code: 400, body: `{"message":"` + strings.Repeat("é", 1000) + `"}`, message: "status 400: " + strings.Repeat("é", 300) + "…"},
 	}
@@ -216,7 +216,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	defer server.Close()
 	client := delivery.DefaultClient(2)
 	defer client.CloseIdleConnections()
-	transport := delivery.NewHTTP(client, server.URL, nil)
+	transport := delivery.NewHTTP(client, server.URL, "key", "test")
 	for range 200 {
 		_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
 	}

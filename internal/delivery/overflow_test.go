@@ -1,0 +1,168 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// full returns a Deliverer of ten items whose queue is full of explicit ones,
+// and whose endpoint answers nothing until good is closed.
+func full(t *testing.T, overflow delivery.Overflow) (d *delivery.Deliverer, good chan struct{}) {
+	t.Helper()
+	good = make(chan struct{})
+	e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+		<-good
+		return ok(len(ids))
+	}}
+	cfg := config(e)
+	cfg.QueueSize, cfg.Overflow, cfg.Timeout = 10, overflow, time.Hour
+	d = delivery.New(cfg)
+	enqueue(t, d, 1, 10)
+	return d, good
+}
+
+func TestDropNewest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, good := full(t, delivery.DropNewest)
+		for _, automatic := range []bool{false, true} {
+			if err := d.Enqueue(t.Context(), item(11, automatic, 0)); !errors.Is(err, delivery.ErrFull) {
+				t.Errorf("automatic %v: %v", automatic, err)
+			}
+		}
+		close(good)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 10 || c.Evicted != 2 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// Also where the newest gives way, explicit items outrank automatic ones.
+func TestDropNewestEvictsAutomaticItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }}
+		cfg := config(e)
+		cfg.QueueSize, cfg.Overflow = 10, delivery.DropNewest
+		d := delivery.New(cfg)
+		for id := range 8 {
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
+		}
+		for id := range 10 {
+			if err := d.Enqueue(t.Context(), item(id, false, 0)); err != nil {
+				t.Errorf("explicit item %d: %v", id, err)
+			}
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+func TestBlock(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		end  func(d *delivery.Deliverer, good chan struct{}, cancel func()) // what ends the wait
+		want []error                                                        // all of them match; none: it is queued
+	}{
+		{"until there is room", func(_ *delivery.Deliverer, good chan struct{}, _ func()) { close(good) }, nil},
+		{"until its context ends", func(_ *delivery.Deliverer, _ chan struct{}, cancel func()) { cancel() },
+			[]error{delivery.ErrFull, context.Canceled}},
+		{"until Shutdown", func(d *delivery.Deliverer, good chan struct{}, _ func()) {
+			go func() { time.Sleep(time.Second); close(good) }()
+			_ = d.Shutdown(context.Background())
+		}, []error{delivery.ErrClosed}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, good := full(t, delivery.Block)
+				ctx, cancel := context.WithCancel(t.Context())
+				returned := make(chan error, 1)
+				go func() { returned <- d.Enqueue(ctx, item(11, false, 0)) }()
+				synctest.Wait()
+				select {
+				case err := <-returned:
+					t.Fatalf("did not block: %v", err)
+				default:
+				}
+				// An automatic item never waits.
+				if err := d.Enqueue(t.Context(), item(12, true, 0)); !errors.Is(err, delivery.ErrFull) {
+					t.Errorf("automatic item: %v", err)
+				}
+				test.end(d, good, cancel)
+				err := <-returned
+				if len(test.want) == 0 && err != nil {
+					t.Errorf("error: %v", err)
+				}
+				for _, want := range test.want {
+					if !errors.Is(err, want) {
+						t.Errorf("error %v, want %v", err, want)
+					}
+				}
+				cancel()
+				select {
+				case <-good:
+				default:
+					close(good)
+				}
+				_ = shutdown(t, d)
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+func TestBlockEndsWhenSendingIsHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) {
+			<-answer
+			return status(401)
+		}}
+		cfg := config(e)
+		cfg.QueueSize, cfg.Overflow, cfg.Timeout = 10, delivery.Block, time.Hour
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 10)
+		returned := make(chan error, 1)
+		go func() { returned <- d.Enqueue(t.Context(), item(11, false, 0)) }()
+		synctest.Wait()
+		close(answer)
+		err := <-returned
+		var failure *delivery.SendError
+		if !errors.Is(err, delivery.ErrFull) || !errors.As(err, &failure) || failure.StatusCode != 401 {
+			t.Errorf("error: %v", err)
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// A context that has ended keeps nothing from being queued where there is room.
+func TestEndedContextStillQueues(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{})
+		cfg.Overflow = delivery.Block
+		d := delivery.New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Enqueue(ctx, item(1, false, 0)); err != nil {
+			t.Error(err)
+		}
+		if err := shutdown(t, d); err != nil || d.Counts().Sent != 1 {
+			t.Errorf("Shutdown: %v, counts: %+v", err, d.Counts())
+		}
+	})
+}

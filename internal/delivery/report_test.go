@@ -1,0 +1,313 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// reports keeps what it is told.
+type reports struct {
+	mu  sync.Mutex
+	all []delivery.Report
+}
+
+func (r *reports) add(report delivery.Report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, report)
+}
+
+func (r *reports) list() []delivery.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
+// count returns how many items ended so, and the last error.
+func (r *reports) count(outcome delivery.Outcome) (items, untold int, err error) {
+	for _, report := range r.list() {
+		if report.Outcome == outcome {
+			items += len(report.Items)
+			untold += report.Untold
+			err = report.Err
+		}
+	}
+	return items, untold, err
+}
+
+// Shutdown is back by its deadline, says how many were not delivered, and all
+// of these are reported.
+func TestShutdownReportsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg.OnReport = told.add
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 5000)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := d.Shutdown(ctx)
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		var failure *delivery.SendError
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "5000 events not delivered") ||
+			!errors.As(err, &failure) || failure.StatusCode != 503 {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if items, untold, reported := told.count(delivery.Undone); items != 5000 || untold != 0 || !errors.Is(reported, err) {
+			t.Errorf("reported %d items and %d untold, %v", items, untold, reported)
+		}
+		checkSum(t, d)
+	})
+}
+
+// Every item is reported just once, in the order of a batch.
+func TestEveryEndIsReported(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n%4 == 0 {
+				return status(400)
+			}
+			return delivery.NewResult(len(ids), []delivery.Rejection{{Index: 0}}), nil
+		}})
+		cfg.OnReport = told.add
+		d := delivery.New(cfg)
+		for first := 1; first <= 900; first += 100 {
+			enqueue(t, d, first, first+99)
+			synctest.Wait()
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		c := d.Counts()
+		sent, _, _ := told.count(delivery.Sent) // whole batches, with what was rejected in them
+		failed, _, _ := told.count(delivery.Failed)
+		rejected := 0
+		for _, report := range told.list() {
+			rejected += report.Result.Failed
+		}
+		if uint64(sent-rejected) != c.Sent || uint64(failed) != c.Failed {
+			t.Errorf("reported %d sent, %d rejected in these, %d failed; counts: %+v", sent, rejected, failed, c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// A halt is one report and one log line, however many requests see it.
+func TestHaltIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		var log bytes.Buffer
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg.OnReport = told.add
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 500)
+		time.Sleep(time.Hour)
+		if all := told.list(); len(all) != 1 || len(all[0].Items) != 0 || all[0].Err == nil {
+			t.Errorf("reports: %+v", all)
+		}
+		_ = shutdown(t, d)
+		if n := strings.Count(log.String(), "halted"); n != 1 {
+			t.Errorf("%d lines: %s", n, log.String())
+		}
+	})
+}
+
+// A callback that hangs costs later reports, not delivery, memory or Shutdown.
+func TestStuckCallback(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		var told reports
+		cfg := config(&endpoint{})
+		cfg.OnReport = func(r delivery.Report) { <-hang; told.add(r) }
+		d := delivery.New(cfg)
+		for first := 1; first <= 20_000; first += 100 {
+			enqueue(t, d, first, first+99)
+			synctest.Wait()
+		}
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		if c := d.Counts(); c.Sent != 20_000 {
+			t.Errorf("counts: %+v", c)
+		}
+		close(hang)
+		synctest.Wait()
+		if items, _, _ := told.count(delivery.Sent); items > 2000 {
+			t.Errorf("%d items were kept to be told", items)
+		}
+	})
+}
+
+// Drops are logged, but not one by one.
+func TestDropsAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }})
+		cfg.QueueSize, cfg.Timeout = 100, time.Hour
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := delivery.New(cfg)
+		for range 60 {
+			enqueue(t, d, 1, 1000)
+			time.Sleep(time.Second)
+		}
+		_ = shutdown(t, d)
+		if n := strings.Count(log.String(), "events dropped"); n < 2 || n > 8 {
+			t.Errorf("%d lines in a minute: %s", n, log.String())
+		}
+	})
+}
+
+func TestPanickingTransport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := delivery.New(config(&endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n < 4 {
+				panic("a broker's bug")
+			}
+			return ok(len(ids))
+		}}))
+		enqueue(t, d, 1, 50)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 50 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// deaf is a Transport that takes no notice of its context.
+type deaf struct{ hang chan struct{} }
+
+func (d deaf) Send(context.Context, []byte, int) (delivery.Result, error) {
+	<-d.hang
+	return delivery.Result{}, nil
+}
+
+func TestShutdownDoesNotWaitForADeafTransport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		transport := deaf{make(chan struct{})}
+		cfg := config(transport)
+		cfg.OnReport = told.add
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 500)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "500 events not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		if items, untold, _ := told.count(delivery.Undone); items+untold != 500 {
+			t.Errorf("reported %d, untold %d", items, untold)
+		}
+		close(transport.hang) // what it delivers now is not counted twice
+		synctest.Wait()
+		checkSum(t, d)
+		if c := d.Counts(); c.Undone != 500 || c.Held != 0 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+func TestSendNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var code atomic.Int64
+		code.Store(503)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if code := int(code.Load()); code != 200 {
+				return status(code)
+			}
+			return ok(len(ids))
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 20) // refused: the queue backs off
+		synctest.Wait()
+		begin := time.Now()
+		var failure *delivery.SendError
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 503 {
+			t.Errorf("while down: %v", err)
+		}
+		code.Store(200)
+		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
+			t.Errorf("when good: %+v, %v", r, err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("waited %v for a backoff that is not its own", took)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 21 || c.Failed != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+		if _, err := d.SendNow(t.Context(), item(23, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("after Shutdown: %v", err)
+		}
+	})
+}
+
+func TestSendNowWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var code atomic.Int64
+		code.Store(401)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if code := int(code.Load()); code != 200 {
+				return status(code)
+			}
+			return ok(len(ids))
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 20)
+		synctest.Wait()
+		requests := len(e.seen())
+		var failure *delivery.SendError
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 401 {
+			t.Errorf("while halted: %v", err)
+		}
+		if n := len(e.seen()); n != requests {
+			t.Errorf("%d requests within the minute", n-requests)
+		}
+		code.Store(200)
+		time.Sleep(2 * time.Minute)
+		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
+			t.Errorf("when good: %+v, %v", r, err)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+	})
+}
