@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 // Track, Identify, Group and Link encode the event at once, queue it and
 // return: they never wait for the network, a context that has ended does not
 // stop them, and what they were given may be changed afterwards. Their errors
-// say what is wrong with the call, or [ErrQueueFull] or [ErrClosed].
+// say what is wrong with the call, or [ErrQueueFull] or [ErrClosed]. With
+// Config.Overflow [Block] they wait for room in the queue.
 type Client struct {
 	cfg        Config
 	encoder    encoder
@@ -24,6 +26,8 @@ type Client struct {
 	delivery   *delivery.Deliverer
 	hangUp     func() // closes idle connections that are the client's own
 	anonymous  atomic.Uint64
+	filtered   atomic.Uint64 // events dropped by BeforeSend
+	panics     atomic.Uint64 // of the app's callbacks
 	complaints complaints
 }
 
@@ -35,21 +39,12 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	url, err := cfg.batchURL()
+	cfg.Logger = slog.New(steady{cfg.Logger.Handler()})
+	c := &Client{cfg: cfg, links: newLinkCache(cfg.LinkTTL), hangUp: func() {}}
+	transport, err := c.transport()
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, links: newLinkCache(cfg.LinkTTL), hangUp: func() {}}
-	httpClient := cfg.HTTPClient
-	if httpClient == nil {
-		httpClient = delivery.DefaultClient(cfg.Senders)
-		c.hangUp = httpClient.CloseIdleConnections
-	}
-	transport := delivery.NewHTTP(httpClient, url, http.Header{
-		"Authorization": {"Bearer " + cfg.WriteKey},
-		"Content-Type":  {"application/json"},
-		"User-Agent":    {"klime-go/" + Version},
-	})
 	c.delivery = delivery.New(delivery.Config{
 		Transport:     transport,
 		FlushInterval: cfg.FlushInterval,
@@ -57,37 +52,51 @@ func New(cfg Config) (*Client, error) {
 		QueueSize:     cfg.QueueSize,
 		QueueBytes:    cfg.QueueBytes,
 		Senders:       cfg.Senders,
+		Overflow:      delivery.Overflow(cfg.Overflow),
 		MaxAttempts:   cfg.MaxAttempts,
 		RetryDelay:    cfg.RetryDelay,
 		Timeout:       cfg.Timeout,
 		Logger:        cfg.Logger,
 		OnOutcome:     c.links.settle,
+		OnReport:      c.reportTo(),
 	})
 	return c, nil
+}
+
+// transport is what carries the batches.
+//
+//nolint:ireturn // the app's or ours
+func (c *Client) transport() (delivery.Transport, error) {
+	if c.cfg.Transport != nil {
+		return seam{c.cfg.Transport}, nil
+	}
+	url, err := c.cfg.batchURL()
+	if err != nil {
+		return nil, err
+	}
+	httpClient := c.cfg.HTTPClient
+	if httpClient == nil {
+		httpClient = delivery.DefaultClient(c.cfg.Senders)
+		c.hangUp = httpClient.CloseIdleConnections
+	}
+	return delivery.NewHTTP(httpClient, url, c.cfg.WriteKey, "klime-go/"+Version), nil
+}
+
+// reportTo is who is told how events ended, nil if nobody wants to know.
+func (c *Client) reportTo() func(delivery.Report) {
+	if c.cfg.OnSuccess == nil && c.cfg.OnError == nil {
+		return nil
+	}
+	return c.report
 }
 
 // Track records that somebody did something. User and group are those of the
 // request that ctx belongs to, unless options name others; one of them must be
 // known. Event names are Object + Action in the past tense: "Report Generated".
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
-	if c == nil {
-		return nil
-	}
-	scope := ScopeFrom(ctx)
-	if scope.isSilent() {
-		return nil
-	}
-	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
-	who := scope.identify(ctx)
-	d.UserID, d.GroupID = who.user, who.group
-	if err := d.apply(opts); err != nil {
+	d, ok, err := c.track(ctx, event, p, opts)
+	if !ok {
 		return err
-	}
-	if c.cfg.Mode == UserMode {
-		if d.UserID == "" && d.GroupID != "" {
-			return ErrUserMode
-		}
-		d.GroupID = ""
 	}
 	return c.send(ctx, &d, 0)
 }
@@ -96,11 +105,11 @@ func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...
 // into the one that is there. Of the request that ctx belongs to nothing is
 // taken.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
-	if c == nil || ScopeFrom(ctx).isSilent() {
-		return nil
+	d, ok, err := c.identify(ctx, userID, t, opts)
+	if !ok {
+		return err
 	}
-	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	return c.describe(ctx, &d, opts, 0)
+	return c.send(ctx, &d, 0)
 }
 
 // Group tells what a group is, and with [ForUser] who belongs to it. Either
@@ -109,32 +118,134 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // another company does not become its member. In user mode it is
 // [ErrUserMode].
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
-	if c == nil || ScopeFrom(ctx).isSilent() {
-		return nil
+	d, ok, err := c.group(ctx, groupID, t, opts)
+	if !ok {
+		return err
+	}
+	return c.send(ctx, &d, 0)
+}
+
+// TrackSync is [Client.Track] that waits for Klime's answer: one request, now,
+// past the queue and its retries, bounded by ctx and Config.Timeout. Its error
+// is nil only if Klime has accepted the event, or nothing was to be sent (a
+// nil client, Silence, BeforeSend): then Accepted is 0. A failed request is a
+// [DeliveryError], and the event is not tried again.
+func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
+	d, ok, err := c.track(ctx, event, p, opts)
+	if !ok {
+		return BatchResult{}, err
+	}
+	return c.sendNow(ctx, &d)
+}
+
+// IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track.
+func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
+	d, ok, err := c.identify(ctx, userID, t, opts)
+	if !ok {
+		return BatchResult{}, err
+	}
+	return c.sendNow(ctx, &d)
+}
+
+// GroupSync is to [Client.Group] what [Client.TrackSync] is to Track.
+func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
+	d, ok, err := c.group(ctx, groupID, t, opts)
+	if !ok {
+		return BatchResult{}, err
+	}
+	return c.sendNow(ctx, &d)
+}
+
+// track, identify and group draft an event. If not ok, there is nothing to
+// send, for an error or without.
+
+func (c *Client) track(ctx context.Context, event string, p Properties, opts []EventOption) (d draft, ok bool, err error) {
+	if c == nil {
+		return d, false, nil
+	}
+	scope := ScopeFrom(ctx)
+	if scope.isSilent() {
+		return d, false, nil
+	}
+	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
+	who := scope.identify(ctx)
+	d.UserID, d.GroupID = who.user, who.group
+	if err := d.apply(opts); err != nil {
+		return d, false, err
 	}
 	if c.cfg.Mode == UserMode {
-		return ErrUserMode
+		if d.UserID == "" && d.GroupID != "" {
+			return d, false, ErrUserMode
+		}
+		d.GroupID = ""
 	}
-	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	return c.describe(ctx, &d, opts, 0)
+	return d, true, nil
 }
 
-// describe sends an identify or group event.
-func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption, token uint64) error {
+func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
+	if c == nil || ScopeFrom(ctx).isSilent() {
+		return d, false, nil
+	}
+	d.Event = Event{Type: IdentifyEvent, UserID: userID, Traits: t}
+	return d.describe(opts)
+}
+
+func (c *Client) group(ctx context.Context, groupID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
+	if c == nil || ScopeFrom(ctx).isSilent() {
+		return d, false, nil
+	}
+	if c.cfg.Mode == UserMode {
+		return d, false, ErrUserMode
+	}
+	d.Event = Event{Type: GroupEvent, GroupID: groupID, Traits: t}
+	return d.describe(opts)
+}
+
+// describe applies the options of an identify or group event.
+func (d draft) describe(opts []EventOption) (draft, bool, error) {
 	if err := d.checkOptions(opts); err != nil {
-		return err
+		return d, false, err
 	}
 	if err := d.apply(opts); err != nil {
-		return err
+		return d, false, err
 	}
-	return c.send(ctx, d, token)
+	return d, true, nil
 }
 
-// send checks, encodes and queues an event. The token, if not 0, comes back
-// with its outcome.
+// sendNow sends an event by itself and waits for the answer.
+func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
+	item, err := c.prepare(ctx, d)
+	if err != nil || item.Body == nil {
+		return BatchResult{}, err
+	}
+	answer, err := c.delivery.SendNow(ctx, item)
+	if err != nil {
+		return BatchResult{}, publicError(err)
+	}
+	result := batchResult(answer, []Event{decodeEvent(item.Body)})
+	if len(result.Errors) > 0 {
+		return result, &DeliveryError{StatusCode: http.StatusOK, Attempts: 1, Message: result.Errors[0].Message}
+	}
+	return result, nil
+}
+
+// send queues an event. The token, if not 0, comes back with its outcome.
 func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
-	if err := d.validate(); err != nil {
+	item, err := c.prepare(ctx, d)
+	if err != nil || item.Body == nil {
 		return err
+	}
+	item.Token = token
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return publicError(c.delivery.Enqueue(ctx, item))
+}
+
+// prepare checks and encodes an event. Without a Body it is not to be sent.
+func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
+	if err := d.validate(); err != nil {
+		return delivery.Item{}, err
 	}
 	now := time.Now()
 	if d.Timestamp.IsZero() {
@@ -142,12 +253,10 @@ func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
 	}
 	d.span = spanOf(ctx)
 	body, err := c.encoder.encode(d)
-	if err != nil {
-		return err
+	if err == nil {
+		body, err = c.filter(body)
 	}
-	return publicError(c.delivery.Enqueue(delivery.Item{
-		Body: body, Token: token, Queued: now, Automatic: d.request != nil,
-	}))
+	return delivery.Item{Body: body, Queued: now, Automatic: d.request != nil}, err
 }
 
 // Ping sends an empty batch to learn whether Klime is there and the write key

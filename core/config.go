@@ -26,6 +26,20 @@ const (
 	UserMode
 )
 
+// Overflow says what gives way to an event for which a full queue has no room.
+// Automatic events always go before explicit ones, and never wait.
+type Overflow int
+
+const (
+	// DropOldest: the oldest event is dropped.
+	DropOldest Overflow = iota
+	// DropNewest: the new event is refused with [ErrQueueFull].
+	DropNewest
+	// Block: the call waits for room. It gives up with [ErrQueueFull] when its
+	// context ends or sending is halted, and with [ErrClosed] at Shutdown.
+	Block
+)
+
 const defaultEndpoint = "https://i.klime.com"
 
 // Config configures a [Client]. The zero value of each field stands for its
@@ -38,6 +52,13 @@ type Config struct {
 	// BatchSize is how many waiting events start a send, 1 to 100. A send
 	// takes all that wait, up to 100 events and 10 MB. Default 20.
 	BatchSize int
+
+	// BeforeSend has the last word before an event is queued: it may change the
+	// event, or drop it by returning false. The event is its own; it may keep
+	// it, and numbers in it are int64 or float64. It runs in the goroutine
+	// that tracks, and only that one waits. What has neither user nor group
+	// afterwards is refused; if it panics, the event is dropped. Default none.
+	BeforeSend func(*Event) bool
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is
 	// added. It is https, or http for a loopback host. Default
@@ -69,6 +90,20 @@ type Config struct {
 	// Mode says who the customers are. Default GroupMode.
 	Mode Mode
 
+	// OnError is told of events that were given up (refused by Klime, pushed out
+	// of a full queue, left over at shutdown), and without events when sending
+	// is halted. It runs in a goroutine of its own and may block, but while it
+	// does only so many events are kept for it: then the error says how many
+	// more there were. Default none.
+	OnError func(error, []Event)
+
+	// OnSuccess is told of each batch that Klime took, with the events in it
+	// that Klime refused. It runs like OnError. Default none.
+	OnSuccess func(BatchResult)
+
+	// Overflow says what gives way when the queue is full. Default DropOldest.
+	Overflow Overflow
+
 	// QueueBytes is how many bytes of events are held in memory at most:
 	// queued, in flight and waiting for a retry together. Then the oldest
 	// event makes room, automatic ones first. Default 64 MiB.
@@ -94,7 +129,12 @@ type Config struct {
 	// Timeout bounds one request. Default 10s.
 	Timeout time.Duration
 
-	// WriteKey is the key that Klime gave you to send with. It is needed.
+	// Transport carries the batches, in place of a POST to Endpoint. WriteKey,
+	// Endpoint and HTTPClient are not used then. Default none.
+	Transport Transport
+
+	// WriteKey is the key that Klime gave you to send with. It is needed, and
+	// not shown when a Config is printed.
 	WriteKey string
 
 	envErr error // what FromEnv could not read, for New to report
@@ -158,7 +198,9 @@ func (c Config) withDefaults() Config {
 	c.Endpoint = cmp.Or(c.Endpoint, defaultEndpoint)
 	c.FlushInterval = cmp.Or(c.FlushInterval, 2*time.Second)
 	c.LinkTTL = cmp.Or(c.LinkTTL, 24*time.Hour)
-	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	c.QueueBytes = cmp.Or(c.QueueBytes, 64<<20)
 	c.QueueSize = cmp.Or(c.QueueSize, 10_000)
 	c.RetryDelay = cmp.Or(c.RetryDelay, time.Second)
@@ -173,7 +215,7 @@ func (c Config) validate() error {
 	if c.envErr != nil {
 		return c.envErr
 	}
-	if c.WriteKey == "" {
+	if c.WriteKey == "" && c.Transport == nil {
 		return ErrMissingWriteKey
 	}
 	limits := []struct {
@@ -185,6 +227,7 @@ func (c Config) validate() error {
 		{"LinkTTL", int64(c.LinkTTL), 1, int64(10000 * time.Hour)},
 		{"MaxAttempts", int64(c.MaxAttempts), 0, 1_000_000},
 		{"Mode", int64(c.Mode), int64(GroupMode), int64(UserMode)},
+		{"Overflow", int64(c.Overflow), int64(DropOldest), int64(Block)},
 		{"QueueBytes", int64(c.QueueBytes), maxEventBytes, 1 << 40},
 		{"QueueSize", int64(c.QueueSize), 1, 100_000_000},
 		{"RetryDelay", int64(c.RetryDelay), int64(time.Millisecond), int64(time.Hour)},

@@ -37,16 +37,19 @@ type DeliveryError struct {
 	Err        error         // why there was no usable answer, nil if there was
 }
 
-func (e *DeliveryError) Error() string { return "klime: " + e.internal().Error() }
+func (e *DeliveryError) Error() string { return "klime: " + e.internal(nil).Error() }
 
 // Unwrap returns Err.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 
 // Temporary reports whether the same request may succeed later.
-func (e *DeliveryError) Temporary() bool { return e.internal().Temporary() }
+func (e *DeliveryError) Temporary() bool { return e.internal(nil).Temporary() }
 
-func (e *DeliveryError) internal() *delivery.SendError {
-	return &delivery.SendError{StatusCode: e.StatusCode, Message: e.Message, Err: e.Err}
+// internal is delivery's form of e, with the events that were named in it.
+func (e *DeliveryError) internal(named []EventError) *delivery.SendError {
+	return &delivery.SendError{
+		StatusCode: e.StatusCode, RetryAfter: e.RetryAfter, Message: e.Message, Err: e.Err, Rejected: rejections(named),
+	}
 }
 
 // publicError turns what delivery reports into the errors of this package.

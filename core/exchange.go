@@ -17,8 +17,8 @@ type Exchange struct {
 	ContentType   string                   // of the answer, "" if it has none
 	Header        func(name string) string // of the request; may be nil
 
-	Panicked bool // the handler panicked; the answer is a 500 whatever Status says
-	Aborted  bool // it ended with http.ErrAbortHandler, or the client went away
+	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says
+	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
 
 	// Native is the framework's own request, for resolvers.
 	Native any

@@ -7,12 +7,14 @@ const (
 	// DropQueueFull: the queue was full and newer or weightier events took
 	// the place, or nothing in it could make room.
 	DropQueueFull DropReason = "queue_full"
+	// DropBeforeSend: Config.BeforeSend returned false, or panicked.
+	DropBeforeSend DropReason = "before_send"
 	// DropShutdown: still undelivered when Shutdown's context ended.
 	DropShutdown DropReason = "shutdown"
 )
 
-// Stats is what became of a client's events since it was made. At every
-// moment Accepted = Sent + Failed + all of Dropped + Queued.
+// Stats is what became of a client's events since it was made. While no call
+// is running, Accepted = Sent + Failed + all of Dropped + Queued.
 type Stats struct {
 	Accepted    uint64                // valid events handed over to the queue
 	Sent        uint64                // events that Klime has accepted
@@ -22,6 +24,7 @@ type Stats struct {
 	QueuedBytes int                   // and their size on the wire
 	Retries     uint64                // requests that repeated events of a failed one
 	Halted      bool                  // sending is stopped, most likely by a wrong write key or endpoint
+	Panics      uint64                // of Config.BeforeSend, OnSuccess and OnError
 	Anonymous   uint64                // requests not recorded as neither user nor group was known
 	Invalid     uint64                // events of Track and Link in handlers, and of requests, that were not valid
 }
@@ -32,15 +35,17 @@ func (c *Client) Stats() Stats {
 		return Stats{}
 	}
 	n := c.delivery.Counts()
+	filtered := c.filtered.Load()
 	return Stats{
-		Accepted:    n.Accepted,
+		Accepted:    n.Accepted + filtered,
 		Sent:        n.Sent,
 		Failed:      n.Failed,
-		Dropped:     map[DropReason]uint64{DropQueueFull: n.Evicted, DropShutdown: n.Undone},
+		Dropped:     map[DropReason]uint64{DropQueueFull: n.Evicted, DropBeforeSend: filtered, DropShutdown: n.Undone},
 		Queued:      n.Held,
 		QueuedBytes: n.HeldBytes,
 		Retries:     n.Retries,
 		Halted:      c.delivery.Halted(),
+		Panics:      c.panics.Load(),
 		Anonymous:   c.anonymous.Load(),
 		Invalid:     c.complaints.total.Load(),
 	}

@@ -95,10 +95,13 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if known.route != "" {
 		x.Route = known.route // the innermost middleware is nearest to the handler
 	}
-	if x.Panicked {
+	if x.Panicked && !x.Aborted {
 		x.Status = http.StatusInternalServerError
 	}
 	kind := classify(&x)
+	if kind == KindStream && !x.Panicked {
+		x.Aborted = false // that the client goes away is how a stream ends
+	}
 	name := eventName(kind, known.event, &x)
 	if name == "" {
 		return
@@ -168,7 +171,7 @@ func (s *Scope) finish(status int) (state, identity) {
 // eventName is the name under which a request is recorded, "" for not at all.
 func eventName(kind Kind, named string, x *Exchange) string {
 	switch {
-	case named != "" && x.Status < http.StatusBadRequest:
+	case named != "" && x.Status < http.StatusBadRequest && !x.Panicked:
 		return named
 	case kind == KindPage:
 		return pageViewed

@@ -1,0 +1,84 @@
+package klime
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// report passes on to the app's callbacks how events ended. Delivery calls it
+// from one goroutine.
+func (c *Client) report(r delivery.Report) {
+	events := make([]Event, 0, len(r.Items))
+	for i := range r.Items {
+		events = append(events, decodeEvent(r.Items[i].Body))
+	}
+	if r.Outcome == delivery.Sent {
+		c.onSuccess(batchResult(r.Result, events))
+		return
+	}
+	err := publicError(r.Err)
+	if r.Untold > 0 {
+		err = fmt.Errorf("%w (and %d events more)", err, r.Untold)
+	}
+	c.onError(err, events)
+}
+
+func (c *Client) onSuccess(result BatchResult) {
+	if c.cfg.OnSuccess != nil {
+		c.guard("OnSuccess", func() { c.cfg.OnSuccess(result) })
+	}
+}
+
+func (c *Client) onError(err error, events []Event) {
+	if c.cfg.OnError != nil {
+		c.guard("OnError", func() { c.cfg.OnError(err, events) })
+	}
+}
+
+// guard runs the app's code, whose panic must not end the app here.
+func (c *Client) guard(what string, call func()) {
+	defer func() {
+		if recover() != nil {
+			c.panics.Add(1)
+			c.cfg.Logger.Error("klime: a callback panicked", slog.String("callback", what))
+		}
+	}()
+	call()
+}
+
+// batchResult is the public form of an answer to events.
+func batchResult(r delivery.Result, events []Event) BatchResult {
+	result := BatchResult{Accepted: r.Accepted, Failed: r.Failed}
+	for _, rejected := range r.Rejected {
+		e := EventError{Index: rejected.Index, Code: rejected.Code, Message: rejected.Message}
+		if rejected.Index < len(events) {
+			e.Event = events[rejected.Index]
+		}
+		result.Errors = append(result.Errors, e)
+	}
+	return result
+}
+
+// filter lets Config.BeforeSend change the event that body encodes. What is
+// not to be sent is nil. The app gets an Event of its own, which it may keep.
+func (c *Client) filter(body []byte) ([]byte, error) {
+	if c.cfg.BeforeSend == nil {
+		return body, nil
+	}
+	d := draft{Event: decodeEvent(body)}
+	wanted := false
+	c.guard("BeforeSend", func() { wanted = c.cfg.BeforeSend(&d.Event) })
+	if !wanted {
+		c.filtered.Add(1)
+		return nil, nil
+	}
+	if c.cfg.Mode == UserMode {
+		d.GroupID = ""
+	}
+	if err := d.validate(); err != nil {
+		return nil, err
+	}
+	return c.encoder.encode(&d)
+}

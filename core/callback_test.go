@@ -1,0 +1,255 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// told keeps what the callbacks are given.
+type told struct {
+	mu      sync.Mutex
+	results []klime.BatchResult
+	errs    []error
+	events  []klime.Event // of the errors
+}
+
+func (o *told) attach(c *klime.Config) {
+	c.OnSuccess = func(r klime.BatchResult) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.results = append(o.results, r)
+	}
+	c.OnError = func(err error, events []klime.Event) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.errs = append(o.errs, err)
+		o.events = append(o.events, events...)
+	}
+}
+
+func TestCallbacksOfAPartialFailure(t *testing.T) {
+	t.Parallel()
+	var o told
+	bubble(t, o.attach, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		recorder.Fail(klimetest.Reject(4, 7))
+		trackJane(t, c, 20)
+		synctest.Wait()
+		if len(o.results) != 1 || o.results[0].Accepted != 18 || o.results[0].Failed != 2 {
+			t.Fatalf("results: %+v", o.results)
+		}
+		for i, e := range o.results[0].Errors {
+			if want := []int64{4, 7}[i]; e.Index != int(want) || e.Event.Properties["n"] != want || e.Event.UserID != "jane" {
+				t.Errorf("error %+v", e)
+			}
+		}
+		if len(o.errs) != 1 || len(o.events) != 2 || o.events[1].Properties["n"] != int64(7) {
+			t.Errorf("errors %v of %+v", o.errs, o.events)
+		}
+		var failure *klime.DeliveryError
+		if !errors.As(o.errs[0], &failure) || failure.StatusCode != 200 || failure.Message == "" {
+			t.Errorf("error: %v", o.errs[0])
+		}
+	})
+}
+
+func TestOnErrorOfAHalt(t *testing.T) {
+	t.Parallel()
+	var o told
+	bubble(t, o.attach, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		recorder.Fail(klimetest.Status(401))
+		trackJane(t, c, 20)
+		synctest.Wait()
+		var failure *klime.DeliveryError
+		if len(o.errs) != 1 || len(o.events) != 0 || !errors.As(o.errs[0], &failure) || failure.StatusCode != 401 {
+			t.Errorf("errors %v of %d events", o.errs, len(o.events))
+		}
+		if !c.Stats().Halted {
+			t.Error("not halted")
+		}
+		if err := c.Flush(t.Context()); !errors.As(err, &failure) {
+			t.Errorf("Flush: %v", err)
+		}
+		time.Sleep(2 * time.Minute) // the fault is over; a probe finds out
+		if s := c.Stats(); s.Halted || s.Sent != 20 {
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+func TestOnErrorOfDrops(t *testing.T) {
+	t.Parallel()
+	var o told
+	change := func(c *klime.Config) {
+		o.attach(c)
+		c.QueueSize = 100
+	}
+	bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		for range 100 {
+			recorder.Fail(klimetest.Status(503))
+		}
+		trackJane(t, c, 150)
+		synctest.Wait()
+		if len(o.events) != 50 || !errors.Is(o.errs[0], klime.ErrQueueFull) {
+			t.Errorf("%d events dropped, %v", len(o.events), o.errs)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := c.Shutdown(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fmt.Sprint(err), "100 events not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if len(o.events) != 150 {
+			t.Errorf("%d events reported in the end", len(o.events))
+		}
+		if s := c.Stats(); s.Dropped[klime.DropQueueFull] != 50 || s.Dropped[klime.DropShutdown] != 100 {
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+func TestPanickingCallbacks(t *testing.T) {
+	t.Parallel()
+	change := func(c *klime.Config) {
+		c.OnSuccess = func(klime.BatchResult) { panic("the app's bug") }
+		c.OnError = func(error, []klime.Event) { panic("another") }
+	}
+	bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		recorder.Fail(klimetest.Reject(0))
+		trackJane(t, c, 40)
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.Panics != 2 && s.Panics != 3 || s.Sent != 39 { // one or two batches
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+func TestBeforeSend(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		before func(*klime.Event) bool
+		err    error
+		event  string // that arrives, "" for none
+		user   string
+	}{
+		{"leaves", func(*klime.Event) bool { return true }, nil, "Report Generated", "jane"},
+		{"renames", func(e *klime.Event) bool { e.Event = "Renamed"; return true }, nil, "Renamed", "jane"},
+		{"pseudonymises", func(e *klime.Event) bool { e.UserID = "p-1"; return true }, nil, "Report Generated", "p-1"},
+		{"drops", func(*klime.Event) bool { return false }, nil, "", ""},
+		{"panics", func(*klime.Event) bool { panic("the app's bug") }, nil, "", ""},
+		{"takes the identity", func(e *klime.Event) bool { e.UserID = ""; return true }, klime.ErrMissingIdentity, "", ""},
+		{"makes it too large", func(e *klime.Event) bool {
+			e.Properties["x"] = strings.Repeat("x", 300_000)
+			return true
+		}, klime.ErrEventTooLarge, "", ""},
+		{"makes it unencodable", func(e *klime.Event) bool {
+			e.Properties["x"] = func() {}
+			return true
+		}, klime.ErrNotEncodable, "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			change := func(c *klime.Config) { c.BeforeSend = test.before }
+			bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+				err := c.Track(t.Context(), "Report Generated", klime.Properties{"a": 1}, klime.ForUser("jane"))
+				if !errors.Is(err, test.err) {
+					t.Errorf("Track: %v", err)
+				}
+				if err := c.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
+				events := recorder.Events()
+				if test.event == "" {
+					if len(events) != 0 {
+						t.Errorf("events: %+v", events)
+					}
+					return
+				}
+				if len(events) != 1 || events[0].Event != test.event || events[0].UserID != test.user {
+					t.Errorf("events: %+v", events)
+				}
+			})
+		})
+	}
+}
+
+func TestBeforeSendSeesAllThatIsSent(t *testing.T) {
+	t.Parallel()
+	var seen []*klime.Event
+	change := func(c *klime.Config) {
+		c.BeforeSend = func(e *klime.Event) bool { seen = append(seen, e); return true }
+	}
+	bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		nested := map[string]any{"deep": []any{"a"}}
+		properties := klime.Properties{"nested": nested, "big": int64(1<<62 + 1), "half": 0.5}
+		if err := c.Track(t.Context(), "Done", properties, klime.ForUser("jane"), klime.WithContext("locale", "de")); err != nil {
+			t.Fatal(err)
+		}
+		e := seen[0]
+		if e.MessageID == "" || e.Timestamp.IsZero() || e.Context["locale"] != "de" || e.Context["library"] == nil ||
+			e.Properties["big"] != int64(1<<62+1) || e.Properties["half"] != 0.5 {
+			t.Errorf("saw %+v", e)
+		}
+		// The event is its own: what it keeps and changes is neither the
+		// caller's nor on its way.
+		e.Properties["nested"].(map[string]any)["deep"] = "changed"
+		if fmt.Sprint(nested) != "map[deep:[a]]" {
+			t.Errorf("the caller's map: %v", nested)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sent := recorder.Events()[0]
+		if sent.MessageID != e.MessageID || fmt.Sprint(sent.Properties["nested"]) != "map[deep:[a]]" {
+			t.Errorf("sent %+v", sent)
+		}
+	})
+}
+
+// Only the caller waits for BeforeSend, and it may call the client.
+func TestBeforeSendMayBlockAndTrack(t *testing.T) {
+	t.Parallel()
+	var c *klime.Client
+	change := func(cfg *klime.Config) {
+		cfg.BeforeSend = func(e *klime.Event) bool {
+			time.Sleep(10 * time.Millisecond)
+			if e.Event == "Report Generated" {
+				if err := c.Track(context.Background(), "Filtered", nil, klime.ForUser("jane")); err != nil {
+					t.Error(err)
+				}
+			}
+			return true
+		}
+	}
+	bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, client *klime.Client) {
+		c = client
+		begin := time.Now()
+		var calls sync.WaitGroup
+		for range 10 {
+			calls.Go(func() { trackJane(t, c, 1) })
+		}
+		calls.Wait()
+		if took := time.Since(begin); took != 20*time.Millisecond {
+			t.Errorf("ten callers waited for each other: %v", took)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := len(recorder.Events()); n != 20 {
+			t.Errorf("%d events", n)
+		}
+	})
+}

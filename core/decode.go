@@ -1,0 +1,78 @@
+package klime
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// decodeEvent reads back what encode has written: every value is a copy, of
+// the kinds that JSON has. Integers are int64, other numbers float64.
+func decodeEvent(body []byte) Event {
+	var wire struct {
+		Type       string         `json:"type"`
+		MessageID  string         `json:"messageId"`
+		Timestamp  time.Time      `json:"timestamp"`
+		Event      string         `json:"event"`
+		UserID     string         `json:"userId"`
+		GroupID    string         `json:"groupId"`
+		Properties map[string]any `json:"properties"`
+		Traits     map[string]any `json:"traits"`
+		Context    map[string]any `json:"context"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	_ = decoder.Decode(&wire) // our own JSON
+	exactMap(wire.Properties)
+	exactMap(wire.Traits)
+	exactMap(wire.Context)
+	return Event{
+		Type:       eventTypeOf(wire.Type),
+		MessageID:  wire.MessageID,
+		Timestamp:  wire.Timestamp,
+		Event:      wire.Event,
+		UserID:     wire.UserID,
+		GroupID:    wire.GroupID,
+		Properties: wire.Properties,
+		Traits:     wire.Traits,
+		Context:    wire.Context,
+	}
+}
+
+func eventTypeOf(name string) EventType {
+	switch name {
+	case "identify":
+		return IdentifyEvent
+	case "group":
+		return GroupEvent
+	default:
+		return TrackEvent
+	}
+}
+
+func exactMap(m map[string]any) {
+	for key, value := range m {
+		m[key] = exact(value)
+	}
+}
+
+// exact replaces each json.Number by the Go number that holds it best.
+func exact(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		if f, err := v.Float64(); err == nil && float64(int64(f)) != f {
+			return f
+		}
+		return v // an integer beyond int64 keeps its digits
+	case map[string]any:
+		exactMap(v)
+	case []any:
+		for i := range v {
+			v[i] = exact(v[i])
+		}
+	}
+	return value
+}

@@ -1,0 +1,49 @@
+package klime
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+)
+
+// The write key must not get into logs, however a Config is printed.
+
+// hidden stands for a value that is not shown.
+const hidden = "[hidden]"
+
+// String describes the Config without its write key.
+func (c Config) String() string {
+	return fmt.Sprintf("klime.Config{Endpoint: %q, Mode: %d, WriteKey: %s}", c.Endpoint, c.Mode, c.shownKey())
+}
+
+// GoString is [Config.String].
+func (c Config) GoString() string { return c.String() }
+
+// Format makes every verb print [Config.String].
+func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
+
+// LogValue implements [slog.LogValuer].
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON encodes [Config.String].
+func (c Config) MarshalJSON() ([]byte, error) {
+	return json.Marshal(c.String()) //nolint:wrapcheck // a string has no error
+}
+
+func (c Config) shownKey() string {
+	if c.WriteKey == "" {
+		return "none"
+	}
+	return hidden
+}
+
+// String says that it is a Client; what is in it is not shown.
+func (c *Client) String() string {
+	if c == nil {
+		return "klime.Client(nil)"
+	}
+	return "klime.Client"
+}
+
+// Format makes every verb print [Client.String].
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }

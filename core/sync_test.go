@@ -1,0 +1,115 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// bubble runs a test with a client of a Recorder, in a bubble of its own time.
+func bubble(t *testing.T, change func(*klime.Config), test func(*testing.T, *klimetest.Recorder, *klime.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		recorder := klimetest.NewRecorder()
+		config := recorder.Config()
+		if change != nil {
+			change(&config)
+		}
+		client, err := klime.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, recorder, client)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = client.Shutdown(ctx) // in a bubble, a goroutine that is left fails the test
+		checkSum(t, client)
+	})
+}
+
+// checkSum fails unless every accepted event is accounted for.
+func checkSum(t *testing.T, c *klime.Client) {
+	t.Helper()
+	s := c.Stats()
+	sum := s.Sent + s.Failed + uint64(s.Queued)
+	for _, n := range s.Dropped {
+		sum += n
+	}
+	if sum != s.Accepted {
+		t.Errorf("accepted %d, but %d accounted for: %+v", s.Accepted, sum, s)
+	}
+}
+
+func trackJane(t *testing.T, c *klime.Client, n int) {
+	t.Helper()
+	for i := range n {
+		if err := c.Track(t.Context(), "Report Generated", klime.Properties{"n": i}, klime.ForUser("jane")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSyncForms(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		ctx := t.Context()
+		begin := time.Now()
+		for name, call := range map[string]func() (klime.BatchResult, error){
+			"TrackSync":    func() (klime.BatchResult, error) { return c.TrackSync(ctx, "Done", nil, klime.ForUser("jane")) },
+			"IdentifySync": func() (klime.BatchResult, error) { return c.IdentifySync(ctx, "jane", klime.Traits{"name": "Jane"}) },
+			"GroupSync":    func() (klime.BatchResult, error) { return c.GroupSync(ctx, "acme", nil, klime.ForUser("jane")) },
+		} {
+			if result, err := call(); err != nil || result.Accepted != 1 || result.Failed != 0 {
+				t.Errorf("%s: %+v, %v", name, result, err)
+			}
+		}
+		if n := len(recorder.Events()); n != 3 || time.Since(begin) != 0 {
+			t.Errorf("%d events after %v", n, time.Since(begin))
+		}
+		if _, err := c.TrackSync(ctx, "Done", nil); !errors.Is(err, klime.ErrMissingIdentity) {
+			t.Errorf("nobody: %v", err)
+		}
+	})
+}
+
+func TestSyncFailures(t *testing.T) {
+	t.Parallel()
+	bubble(t, nil, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		recorder.Fail(klimetest.Status(503), klimetest.Reject(0))
+		_, err := c.TrackSync(t.Context(), "Done", nil, klime.ForUser("jane"))
+		var failure *klime.DeliveryError
+		if !errors.As(err, &failure) || failure.StatusCode != 503 || failure.Attempts != 1 || !failure.Temporary() {
+			t.Errorf("503: %v", err)
+		}
+		result, err := c.TrackSync(t.Context(), "Done", nil, klime.ForUser("jane"))
+		if !errors.As(err, &failure) || result.Failed != 1 || len(result.Errors) != 1 ||
+			result.Errors[0].Event.UserID != "jane" || result.Errors[0].Code == "" {
+			t.Errorf("rejected: %+v, %v", result, err)
+		}
+		if n := len(recorder.Events()); n != 0 {
+			t.Errorf("%d events, and the failed ones are not tried again", n)
+		}
+		if s := c.Stats(); s.Failed != 2 {
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+func TestSyncOfANilClient(t *testing.T) {
+	t.Parallel()
+	var c *klime.Client
+	for _, call := range []func() (klime.BatchResult, error){
+		func() (klime.BatchResult, error) { return c.TrackSync(t.Context(), "", nil) },
+		func() (klime.BatchResult, error) { return c.IdentifySync(t.Context(), "", nil) },
+		func() (klime.BatchResult, error) { return c.GroupSync(t.Context(), "", nil) },
+	} {
+		if result, err := call(); err != nil || result.Accepted != 0 {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// broker is a Transport of an app.
+type broker struct {
+	mu     sync.Mutex
+	bodies []string
+	answer func(n int) (klime.BatchResult, error) // to the n-th request, from 1
+}
+
+func (b *broker) Send(_ context.Context, body []byte, _ int) (klime.BatchResult, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bodies = append(b.bodies, string(body))
+	if b.answer == nil {
+		return klime.BatchResult{}, nil
+	}
+	return b.answer(len(b.bodies))
+}
+
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name         string
+		answer       func(n int) (klime.BatchResult, error)
+		sent, failed uint64
+		halted       bool
+	}{
+		{"accepts", nil, 20, 0, false},
+		{"fails at first", func(n int) (klime.BatchResult, error) {
+			if n < 3 {
+				return klime.BatchResult{}, errors.New("broker away")
+			}
+			return klime.BatchResult{}, nil
+		}, 20, 0, false},
+		{"refuses for now", func(n int) (klime.BatchResult, error) {
+			if n == 1 {
+				return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 429, RetryAfter: time.Minute}
+			}
+			return klime.BatchResult{}, nil
+		}, 20, 0, false},
+		{"names a bad event", func(int) (klime.BatchResult, error) {
+			return klime.BatchResult{Errors: []klime.EventError{{Index: 3, Code: "bad"}}}, nil
+		}, 19, 1, false},
+		{"refuses the key", func(int) (klime.BatchResult, error) {
+			return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 401}
+		}, 0, 0, true},
+		{"panics at first", func(n int) (klime.BatchResult, error) {
+			if n == 1 {
+				panic("a broker's bug")
+			}
+			return klime.BatchResult{}, nil
+		}, 20, 0, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := &broker{answer: test.answer}
+				c, err := klime.New(klime.Config{Transport: b})
+				if err != nil {
+					t.Fatal(err)
+				}
+				trackJane(t, c, 20)
+				time.Sleep(2 * time.Minute)
+				if s := c.Stats(); s.Sent != test.sent || s.Failed != test.failed || s.Halted != test.halted {
+					t.Errorf("stats: %+v", s)
+				}
+				_ = c.Shutdown(t.Context())
+				checkSum(t, c)
+				if body := b.bodies[0]; !strings.HasPrefix(body, `{"batch":[{"type":"track"`) || !strings.HasSuffix(body, `}]}`) {
+					t.Errorf("body: %.60s", body)
+				}
+			})
+		})
+	}
+}
