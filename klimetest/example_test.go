@@ -1,4 +1,4 @@
-package klimetest_test
+package klimetest_test //nolint:testableexamples // what the example shows runs as a test
 
 import (
 	"net/http"

@@ -1,20 +1,19 @@
-// Package klimetest tests what an app tells Klime, against a fake Klime on
-// loopback that checks and answers as the real one does.
+// Package klimetest tests what an app tells Klime, and how it fares when Klime
+// fails. [Server] is a fake Klime on loopback, [Recorder] one without a
+// network, for testing/synctest; both check and answer as the real one does.
 package klimetest
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
 const (
-	writeKey = "klimetest"
-
 	// waitTimeout is when a test that waits in vain fails. It bounds a failure,
 	// not a success, so it may be long.
 	waitTimeout = 10 * time.Second
@@ -23,18 +22,19 @@ const (
 	flushInterval = 10 * time.Millisecond
 )
 
-// Server is a fake Klime. It is safe for concurrent use.
+// Server is a fake Klime on loopback. It is safe for concurrent use.
 type Server struct {
-	tb     testing.TB
-	ingest *ingest.Server
-	http   *httptest.Server
+	*backend
+
+	tb   testing.TB
+	http *httptest.Server
 }
 
 // NewServer starts a Server that ends with the test.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, ingest: ingest.New(ingest.Options{WriteKey: writeKey})}
-	s.http = httptest.NewServer(s.ingest)
+	s := &Server{backend: newBackend(), tb: tb}
+	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	tb.Cleanup(s.http.Close)
 	return s
 }
@@ -61,17 +61,6 @@ func (s *Server) Client() *klime.Client {
 	return client
 }
 
-// Events returns what the Server has accepted so far, in order of arrival,
-// each messageId once. Numbers are float64, as JSON has them.
-func (s *Server) Events() []klime.Event {
-	received := s.ingest.Events()
-	events := make([]klime.Event, len(received))
-	for i := range received {
-		events[i] = typed(&received[i])
-	}
-	return events
-}
-
 // Wait returns the events when n have been accepted. When they do not come, it
 // fails the test at once; call it from the test's own goroutine.
 func (s *Server) Wait(n int) []klime.Event {
@@ -84,32 +73,4 @@ func (s *Server) Wait(n int) []klime.Event {
 			n, counts.Accepted, counts.Rejected, counts.Refused+counts.Unauthorized)
 	}
 	return s.Events()
-}
-
-// Rejected returns how many events the Server has refused as invalid.
-func (s *Server) Rejected() int { return s.ingest.Counts().Rejected }
-
-func typed(e *ingest.Event) klime.Event {
-	return klime.Event{
-		Type:       typeOf(e.Type),
-		MessageID:  e.MessageID,
-		Timestamp:  e.Timestamp,
-		Event:      e.Event,
-		UserID:     e.UserID,
-		GroupID:    e.GroupID,
-		Properties: e.Properties,
-		Traits:     e.Traits,
-		Context:    e.Context,
-	}
-}
-
-func typeOf(name string) klime.EventType {
-	switch name {
-	case ingest.TypeIdentify:
-		return klime.IdentifyEvent
-	case ingest.TypeGroup:
-		return klime.GroupEvent
-	default:
-		return klime.TrackEvent
-	}
 }

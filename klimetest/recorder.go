@@ -1,0 +1,50 @@
+package klimetest
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// Recorder is a Klime without a network: it takes and checks events as a
+// [Server] does, and works in a testing/synctest bubble, so that a test of
+// retries and outages takes no time. It is safe for concurrent use.
+type Recorder struct{ *backend }
+
+// NewRecorder returns an empty Recorder.
+func NewRecorder() *Recorder { return &Recorder{newBackend()} }
+
+// Config returns a configuration that sends to the Recorder, with the client's
+// defaults but for one sender, so that events arrive in the order in which
+// they were made. Change what the test is about.
+func (r *Recorder) Config() klime.Config {
+	return klime.Config{
+		WriteKey:   writeKey,
+		Endpoint:   "http://localhost", // never dialled
+		HTTPClient: &http.Client{Transport: roundTripper(r.serve)},
+		Senders:    1,
+	}
+}
+
+// roundTripper is a handler as seen by a client, without a connection.
+type roundTripper http.HandlerFunc
+
+var errCut = errors.New("connection cut")
+
+func (handle roundTripper) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	answer := httptest.NewRecorder()
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+			resp, err = nil, errCut
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	handle(answer, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return answer.Result(), nil
+}
