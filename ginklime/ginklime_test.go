@@ -2,7 +2,6 @@ package ginklime_test
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -141,5 +140,5 @@ func (q request) Reply(status int, contentType, body string) {
 		q.c.Header("Content-Type", contentType)
 	}
 	q.c.Status(status)
-	_, _ = io.WriteString(q.c.Writer, body)
+	_, _ = q.c.Writer.WriteString(body)
 }

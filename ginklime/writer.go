@@ -21,18 +21,18 @@ type writer struct {
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.media.Sniff(w.Header(), p)
-	return w.ResponseWriter.Write(p)
+	return w.ResponseWriter.Write(p) //nolint:wrapcheck // the writer that it stands in for
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.media.Sniff(w.Header(), []byte(s[:min(len(s), 512)]))
-	return w.ResponseWriter.WriteString(s)
+	return w.ResponseWriter.WriteString(s) //nolint:wrapcheck // likewise
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.ResponseWriter.Hijack()
 	w.hijacked = err == nil
-	return conn, rw, err
+	return conn, rw, err //nolint:wrapcheck // likewise
 }
 
 func (w *writer) Status() int {

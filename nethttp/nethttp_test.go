@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -46,8 +47,8 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		mux.Handle(method+" "+path, handler)
 	}
 	var handler http.Handler = mux
-	for i := len(app.Inside) - 1; i >= 0; i-- {
-		handler = wrap(app.Inside[i], handler)
+	for _, m := range slices.Backward(app.Inside) {
+		handler = wrap(m, handler)
 	}
 	if !app.Bare {
 		ours := nethttp.Middleware(app.Client, options(app, mux)...)
@@ -56,8 +57,8 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		}
 		handler = ours(handler)
 	}
-	for i := len(app.Outside) - 1; i >= 0; i-- {
-		handler = wrap(app.Outside[i], handler)
+	for _, m := range slices.Backward(app.Outside) {
+		handler = wrap(m, handler)
 	}
 	server := httptest.NewServer(handler)
 	return server.URL, server.Close

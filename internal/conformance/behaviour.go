@@ -46,7 +46,8 @@ func testPanics(t *testing.T, a Adapter) {
 				Client:  client,
 				UserID:  jane,
 				Outside: []Middleware{catch},
-				Routes:  []Route{{Path: "/", Handler: func(Request) { panic(test.value) }}},
+				// A named event tells of something done: not of this.
+				Routes: []Route{{Path: "/", Event: "Report Generated", Handler: func(Request) { panic(test.value) }}},
 			})
 			if status, body := do(t, url, get("/")); status != http.StatusTeapot || body != "caught" {
 				t.Errorf("answer %d %q, not that of the app's own recovery", status, body)

@@ -112,7 +112,7 @@ func Request(r *http.Request, panicked any) klime.Exchange {
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
 		Header:       r.Header.Get,
-		Panicked:     panicked != nil && !aborted,
+		Panicked:     panicked != nil,
 		Aborted:      aborted || errors.Is(r.Context().Err(), context.Canceled),
 	}
 }
