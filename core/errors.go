@@ -2,7 +2,6 @@ package klime
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -54,29 +53,34 @@ func (e *DeliveryError) internal(named []EventError) *delivery.SendError {
 
 // publicError turns what delivery reports into the errors of this package.
 func publicError(err error) error {
-	var failure *delivery.SendError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, delivery.ErrFull):
+	case err == delivery.ErrFull: //nolint:errorlint // nothing more to say than that
 		return ErrQueueFull
 	case errors.Is(err, delivery.ErrClosed):
 		return ErrClosed
-	case errors.As(err, &failure):
-		return &undelivered{err, &DeliveryError{
+	}
+	public := &deliveryFailure{err: err}
+	if errors.Is(err, delivery.ErrFull) {
+		public.as = append(public.as, ErrQueueFull)
+	}
+	if failure := (*delivery.SendError)(nil); errors.As(err, &failure) {
+		public.as = append(public.as, &DeliveryError{
 			StatusCode: failure.StatusCode, Attempts: failure.Attempts,
 			RetryAfter: failure.RetryAfter, Message: failure.Message, Err: failure.Err,
-		}}
-	default:
-		return fmt.Errorf("klime: %w", err)
+		})
 	}
+	return public
 }
 
-// undelivered is an error of delivery in which a DeliveryError can be found.
-type undelivered struct {
-	err   error
-	cause *DeliveryError
+// deliveryFailure is an error of delivery that also matches errors of this
+// package.
+type deliveryFailure struct {
+	err error
+	as  []error
 }
 
-func (u *undelivered) Error() string   { return "klime: " + u.err.Error() }
-func (u *undelivered) Unwrap() []error { return []error{u.cause, u.err} }
+func (f *deliveryFailure) Error() string { return "klime: " + f.err.Error() }
+
+func (f *deliveryFailure) Unwrap() []error { return append(f.as[:len(f.as):len(f.as)], f.err) }

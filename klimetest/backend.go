@@ -34,6 +34,13 @@ func (b *backend) Fail(faults ...Fault) {
 	b.faults = append(b.faults, faults...)
 }
 
+// Heal forgets the faults that no request has met yet.
+func (b *backend) Heal() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = nil
+}
+
 // nextFault is the fault that the next request meets, the zero Fault for none.
 func (b *backend) nextFault() Fault {
 	b.mu.Lock()

@@ -1,0 +1,44 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+)
+
+// nowhere is a Transport that delivers at once.
+type nowhere struct{}
+
+func (nowhere) Send(_ context.Context, _ []byte, events int) (Result, error) {
+	return Result{Accepted: events}, nil
+}
+
+// With nothing held, the dispatcher asks for no timer: an idle client does not
+// wake up.
+func TestIdleNeedsNoTimer(t *testing.T) {
+	t.Parallel()
+	d := New(Config{
+		Transport: nowhere{}, FlushInterval: time.Second, BatchSize: 20, QueueSize: 100, QueueBytes: 1 << 20,
+		Senders: 1, RetryDelay: time.Second, Timeout: time.Second, Logger: slog.New(slog.DiscardHandler),
+	})
+	s := dispatcher{Deliverer: d, gate: gate{delay: time.Second}}
+	if at := s.step(time.Now()); !at.IsZero() {
+		t.Errorf("before the first event: wakes at %v", at)
+	}
+	if err := d.Enqueue(t.Context(), Item{Body: []byte("{}"), Queued: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if at := s.step(time.Now()); at.IsZero() {
+		t.Error("with an event that waits: does not wake")
+	}
+	if err := d.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if at := s.step(time.Now()); !at.IsZero() {
+		t.Errorf("after the last event: wakes at %v", at)
+	}
+	if err := d.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
