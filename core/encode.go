@@ -78,15 +78,10 @@ func appendEvent(b []byte, d *draft) ([]byte, error) {
 	b = appendField(b, `,"event":`, d.Event.Event)
 	b = appendField(b, `,"userId":`, d.UserID)
 	b = appendField(b, `,"groupId":`, d.GroupID)
-	at := d.Timestamp.UTC()
-	if year := at.Year(); year < 0 || year > 9999 {
-		return b, fmt.Errorf("timestamp of year %d", year) // ISO 8601 has four digits
+	b, err := appendTime(append(b, `,"timestamp":`...), d.Timestamp)
+	if err != nil {
+		return b, err
 	}
-	b = append(b, `,"timestamp":"`...)
-	b = at.AppendFormat(b, timestampLayout)
-	b = append(b, '"')
-
-	var err error
 	switch {
 	case d.request != nil:
 		b = d.request.append(append(b, `,"properties":`...))
@@ -155,7 +150,8 @@ func quoted(key string) string {
 	return strconv.Quote(key)
 }
 
-// appendValue appends one value, as encoding/json would encode it.
+// appendValue appends one value, as encoding/json would encode it, but for
+// times: see appendTime.
 func appendValue(b []byte, value any, depth int) ([]byte, error) {
 	if len(b) > maxEventBytes {
 		return b, ErrEventTooLarge // no need to go on
@@ -181,6 +177,8 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 		return strconv.AppendUint(b, v, 10), nil
 	case float64:
 		return appendFloat(b, v)
+	case time.Time:
+		return appendTime(b, v)
 	case []string:
 		if v == nil {
 			return append(b, "null"...), nil
@@ -263,6 +261,18 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 		format = 'e'
 	}
 	return strconv.AppendFloat(b, f, format, -1, 64), nil
+}
+
+// appendTime appends t in UTC and milliseconds, the form that all of Klime's
+// clients use.
+func appendTime(b []byte, t time.Time) ([]byte, error) {
+	t = t.UTC()
+	if year := t.Year(); year < 0 || year > 9999 {
+		return b, fmt.Errorf("time of year %d", year) // ISO 8601 has four digits
+	}
+	b = append(b, '"')
+	b = t.AppendFormat(b, timestampLayout)
+	return append(b, '"'), nil
 }
 
 const hexDigits = "0123456789abcdef"

@@ -286,7 +286,6 @@ func TestEncodeValues(t *testing.T) {
 		"large float":              math.MaxFloat64,
 		"small float":              math.SmallestNonzeroFloat64,
 		"negative zero":            math.Copysign(0, -1),
-		"time":                     morning(),
 		"duration":                 time.Second,
 		"bytes":                    []byte("bytes"),
 		"nil slice":                []any(nil),
@@ -634,4 +633,22 @@ func FuzzEncodeEvent(f *testing.F) {
 			t.Errorf("context.library is %v", own)
 		}
 	})
+}
+
+// Times are sent in UTC with milliseconds, like all timestamps at Klime.
+func TestEncodeTimes(t *testing.T) {
+	t.Parallel()
+	berlin := time.FixedZone("CET", 3600)
+	for want, at := range map[string]time.Time{
+		`"2026-11-23T10:00:00.123Z"`: time.Date(2026, 11, 23, 11, 0, 0, 123456789, berlin),
+		`"2026-11-23T10:00:00.000Z"`: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		`"0001-01-01T00:00:00.000Z"`: {},
+	} {
+		if got, err := appendValue(nil, at, 0); err != nil || string(got) != want {
+			t.Errorf("%v: %s, %v", at, got, err)
+		}
+	}
+	if _, err := appendValue(nil, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), 0); err == nil {
+		t.Error("year 10000: no error")
+	}
 }

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -61,7 +62,7 @@ func publicError(err error) error {
 	case errors.Is(err, delivery.ErrClosed):
 		return ErrClosed
 	}
-	public := &deliveryFailure{err: err}
+	public := &translatedError{err: err}
 	if errors.Is(err, delivery.ErrFull) {
 		public.as = append(public.as, ErrQueueFull)
 	}
@@ -74,13 +75,13 @@ func publicError(err error) error {
 	return public
 }
 
-// deliveryFailure is an error of delivery that also matches errors of this
+// translatedError is an error of delivery that also matches errors of this
 // package.
-type deliveryFailure struct {
+type translatedError struct {
 	err error
 	as  []error
 }
 
-func (f *deliveryFailure) Error() string { return "klime: " + f.err.Error() }
+func (f *translatedError) Error() string { return "klime: " + f.err.Error() }
 
-func (f *deliveryFailure) Unwrap() []error { return append(f.as[:len(f.as):len(f.as)], f.err) }
+func (f *translatedError) Unwrap() []error { return append(slices.Clip(f.as), f.err) }

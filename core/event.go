@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Properties describe an event. Values are strings, numbers, booleans, times,
-// and slices and maps of these; anything that encoding/json can encode is
-// sent as it would encode it. Keys are camelCase by Klime's convention.
+// Properties describe an event. Values are strings, numbers, booleans, times
+// (sent in UTC with milliseconds), and slices and maps of these; anything else
+// is sent as encoding/json encodes it. Keys are camelCase by Klime's convention.
 type Properties map[string]any
 
 // Traits describe a user or a group. They are merged at Klime: send what
