@@ -58,15 +58,6 @@ type usage struct{ items, bytes int }
 func (u *usage) add(it *Item)    { u.items++; u.bytes += len(it.Body) }
 func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 
-// waiter waits until every item accepted before it is settled.
-type waiter struct {
-	upTo uint64        // the last item it waits for
-	left int           // how many of them are still held
-	gate bool          // it waits for sending to resume instead
-	done chan struct{} // closed at the end
-	err  error         // why it ended early; read after done
-}
-
 // newQueue returns a queue of which the batches of all senders take at most
 // half: the rest can be evicted to keep newer items.
 func newQueue(cfg *Config) *queue {
@@ -276,71 +267,6 @@ func (q *queue) callRoom() {
 	if q.room != nil {
 		close(q.room)
 		q.room = nil
-	}
-}
-
-// wait registers a waiter for all that is held now.
-func (q *queue) wait() *waiter {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	w := &waiter{upTo: q.lastSeq, left: q.held.items, done: make(chan struct{})}
-	if w.left == 0 {
-		close(w.done)
-		return w
-	}
-	q.waiters[w] = struct{}{}
-	return w
-}
-
-// waitForGate registers a waiter for the end of a halt.
-func (q *queue) waitForGate() *waiter {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	w := &waiter{gate: true, done: make(chan struct{})}
-	if q.halt == nil {
-		close(w.done)
-		return w
-	}
-	q.waiters[w] = struct{}{}
-	return w
-}
-
-func (q *queue) end(w *waiter, err error) {
-	delete(q.waiters, w)
-	w.err = err
-	close(w.done)
-}
-
-// leave ends a waiter that no longer wants to wait.
-func (q *queue) leave(w *waiter, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if _, waits := q.waiters[w]; waits {
-		q.end(w, err)
-	}
-}
-
-// turnAway ends all waiters: what they wait for is not going to happen, while
-// err lasts.
-func (q *queue) turnAway(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.halt = err
-	q.callRoom()
-	for w := range q.waiters {
-		q.end(w, err)
-	}
-}
-
-// resume ends what turnAway began.
-func (q *queue) resume() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.halt = nil
-	for w := range q.waiters {
-		if w.gate {
-			q.end(w, nil)
-		}
 	}
 }
 

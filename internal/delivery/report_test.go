@@ -311,3 +311,17 @@ func TestSendNowWhileHalted(t *testing.T) {
 		checkSum(t, d)
 	})
 }
+
+// After Shutdown nobody is left to end a halt.
+func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := delivery.New(config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}))
+		enqueue(t, d, 1, 20)
+		synctest.Wait()
+		_ = shutdown(t, d)
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("error: %v", err)
+		}
+	})
+}

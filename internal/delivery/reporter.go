@@ -9,6 +9,7 @@ import (
 const (
 	maxReports      = 1000             // that wait to be told
 	maxReportItems  = 1000             // in these, but for what Shutdown leaves
+	maxReportBytes  = 8 << 20          // of these items
 	dropLogInterval = 10 * time.Second // between two log lines on dropped items
 )
 
@@ -30,7 +31,7 @@ type reporter struct {
 
 	mu      sync.Mutex
 	waiting []Report
-	items   int           // in waiting
+	kept    usage         // the items in waiting
 	wake    chan struct{} // there is something to tell
 
 	dropped int       // items, not yet logged; the goroutine's own
@@ -44,11 +45,14 @@ func (r *reporter) add(report Report) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.tell == nil || r.items >= maxReportItems && report.Outcome != Undone {
+	full := r.kept.items >= maxReportItems || r.kept.bytes >= maxReportBytes
+	if r.tell == nil || full && report.Outcome != Undone {
 		report.Untold += len(report.Items)
 		report.Items = nil
 	}
-	r.items += len(report.Items)
+	for i := range report.Items {
+		r.kept.add(&report.Items[i])
+	}
 	if last := r.last(); last != nil && last.Outcome == report.Outcome &&
 		(report.Outcome == Evicted || len(r.waiting) >= maxReports) {
 		last.Items = append(last.Items, report.Items...)
@@ -98,6 +102,6 @@ func (r *reporter) take() []Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reports := r.waiting
-	r.waiting, r.items = nil, 0
+	r.waiting, r.kept = nil, usage{}
 	return reports
 }
