@@ -138,6 +138,34 @@ func TestShutdownOutlastsAnOutage(t *testing.T) {
 	})
 }
 
+// Klime is back, but the client does not know yet: Shutdown does not sit out the
+// backoff, nor what an answer asked for.
+func TestShutdownDuringBackoff(t *testing.T) {
+	t.Parallel()
+	for name, retryAfter := range map[string]time.Duration{"own": 0, "asked for": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					if time.Since(begin) < time.Minute {
+						return delivery.Result{}, &delivery.SendError{StatusCode: 503, RetryAfter: retryAfter}
+					}
+					return ok(len(ids))
+				}}
+				d := delivery.New(config(e))
+				enqueue(t, d, 1, 20)
+				time.Sleep(time.Minute + time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := d.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 func TestOutageIsProbedByOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -42,6 +42,9 @@ func (s *dispatcher) run(ctx context.Context) {
 func (s *dispatcher) step(now time.Time) time.Time {
 	for s.inFlight < s.cfg.Senders {
 		p := s.queue.pending()
+		if p.closed {
+			s.gate.hurry()
+		}
 		if s.gate.halt != nil {
 			return s.stepHalted(now, p)
 		}

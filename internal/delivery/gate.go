@@ -24,6 +24,7 @@ type gate struct {
 	halt      *SendError // why sending has stopped, nil while it has not
 	nextProbe time.Time  // no probe goes out before
 	epoch     int        // counts the closings
+	hurried   bool       // Shutdown is waiting: no delay grows beyond the first
 }
 
 // allows reports whether another batch may go out beside those in flight, and
@@ -48,11 +49,24 @@ func (g *gate) failed(now time.Time, epoch int, retryAfter time.Duration) bool {
 	g.epoch++
 	g.failures++
 	wait := min(retryAfter, maxRetryAfter)
-	if wait <= 0 {
+	switch {
+	case wait > 0:
+	case g.hurried:
+		wait = jitter(g.delay)
+	default:
 		wait = jitter(backoff(g.delay, g.failures))
 	}
 	g.opensAt = now.Add(wait)
 	return true
+}
+
+// hurry lets one attempt through at once, whatever was to be waited for: what
+// is not delivered now may never be.
+func (g *gate) hurry() {
+	if !g.hurried {
+		g.hurried = true
+		g.opensAt = time.Time{}
+	}
 }
 
 func (g *gate) succeeded() {

@@ -312,12 +312,13 @@ type pending struct {
 	items  int
 	oldest time.Time // when the oldest of them was handed over
 	hurry  bool      // somebody waits for them
+	closed bool      // there will be no others
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0}
+	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed}
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}

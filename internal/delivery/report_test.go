@@ -325,3 +325,30 @@ func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
 		}
 	})
 }
+
+// What an answer says could repeat what events say, and stays out of the log.
+func TestAnswersAreNotLogged(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{400, 401, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) {
+				return delivery.Result{}, &delivery.SendError{
+					StatusCode: code, Message: "jane@acme.test is no user",
+					Rejected: []delivery.Rejection{{Index: 0, Code: "bad", Message: "jane@acme.test"}},
+				}
+			}})
+			cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+			d := delivery.New(cfg)
+			enqueue(t, d, 1, 20)
+			synctest.Wait()
+			err := shutdown(t, d)
+			if strings.Contains(log.String(), "jane") || log.Len() == 0 {
+				t.Errorf("%d: log %s", code, log.String())
+			}
+			if code != 400 && !strings.Contains(err.Error(), "jane") {
+				t.Errorf("%d: the error does not say what the answer said: %v", code, err)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -31,7 +32,14 @@ func (e *SendError) Error() string {
 	}
 }
 
+// Unwrap returns Err.
 func (e *SendError) Unwrap() error { return e.Err }
+
+// LogValue leaves out what the answer said: it could repeat what events say.
+func (e *SendError) LogValue() slog.Value {
+	logged := SendError{StatusCode: e.StatusCode, Err: e.Err}
+	return slog.StringValue(logged.Error())
+}
 
 // Temporary reports whether the same request may succeed later.
 func (e *SendError) Temporary() bool { return judge(e) == transient }
