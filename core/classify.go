@@ -42,7 +42,8 @@ func classify(x *Exchange) Kind {
 // isNoise reports requests that say nothing about a customer.
 func isNoise(x *Exchange) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
-	unmatched := x.Route == "" && (x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed)
+	catchAll := x.Route == "" || x.Route == "/*" // which a handler for all paths may use to say that there is nothing
+	unmatched := catchAll && (x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed)
 	switch x.Method {
 	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
 		return true

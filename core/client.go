@@ -40,7 +40,10 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	cfg.Logger = slog.New(steady{cfg.Logger.Handler()})
-	c := &Client{cfg: cfg, links: newLinkCache(cfg.LinkTTL), hangUp: func() {}}
+	c := &Client{cfg: cfg, hangUp: func() {}}
+	c.links = newLinkCache(cfg.LinkTTL, func() {
+		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
+	})
 	transport, err := c.transport()
 	if err != nil {
 		return nil, err

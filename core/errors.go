@@ -18,7 +18,7 @@ var (
 	ErrMissingGroup    = errors.New("klime: missing group ID")
 	ErrMissingIdentity = errors.New("klime: event has neither user nor group")
 	ErrMissingEvent    = errors.New("klime: missing event name")
-	ErrInvalidOption   = errors.New("klime: option does not apply to this call")
+	ErrInvalidOption   = errors.New("klime: invalid option")
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")
 	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")
 	ErrUserMode        = errors.New("klime: no groups in user mode")

@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -56,18 +57,21 @@ type Event struct {
 // a track call has a user, or a group, or both.
 func (e *Event) validate() error {
 	switch {
-	case e.Type == TrackEvent && strings.TrimSpace(e.Event) == "":
+	case e.Type == TrackEvent && isBlank(e.Event):
 		return ErrMissingEvent
 	case e.Type == TrackEvent && e.UserID == "" && e.GroupID == "":
 		return ErrMissingIdentity
-	case e.Type == IdentifyEvent && e.UserID == "":
+	case isBlank(e.UserID) && (e.UserID != "" || e.Type == IdentifyEvent):
 		return ErrMissingUser
-	case e.Type == GroupEvent && e.GroupID == "":
+	case isBlank(e.GroupID) && (e.GroupID != "" || e.Type == GroupEvent):
 		return ErrMissingGroup
 	default:
 		return nil
 	}
 }
+
+// isBlank reports whether s says nothing.
+func isBlank(s string) bool { return s == "" || strings.TrimSpace(s) == "" }
 
 // EventOption changes one event. The zero value changes nothing.
 type EventOption struct {
@@ -158,7 +162,7 @@ func (e *Event) checkOptions(opts []EventOption) error {
 	for i := range opts {
 		switch kind := opts[i].kind; {
 		case kind == inGroup, kind == forGroup, kind == forUser && e.Type == IdentifyEvent:
-			return ErrInvalidOption
+			return fmt.Errorf("%w: %s names its subject itself", ErrInvalidOption, e.Type)
 		}
 	}
 	return nil

@@ -20,7 +20,17 @@ type Exchange struct {
 	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
 
-	// Native is the framework's own request, for resolvers.
+	// Unfinished says that the answer goes on after Observe, as that of a stream
+	// whose end the framework does not tell: how long it takes is left out.
+	Unfinished bool
+
+	// Values is where the framework keeps the values of handlers at the end of
+	// the request, such as its context then; nil if it does not tell. It is
+	// read in Observe only.
+	Values interface{ Value(key any) any }
+
+	// Native is the framework's own request, for resolvers, of an adapter that
+	// has not called Scope.Bind.
 	Native any
 }
 

@@ -1,7 +1,6 @@
 package klime
 
 import (
-	"context"
 	"encoding"
 	"fmt"
 	"reflect"
@@ -53,20 +52,23 @@ func identityIn(v valuer) identity {
 	if v == nil {
 		return identity{}
 	}
-	user, _ := ask(func(any) any { return v.Value(userKey) }, v)
-	group, _ := ask(func(any) any { return v.Value(groupKey) }, v)
-	return identity{user: user, group: group, claim: true}
+	user := ask(func(any) any { return v.Value(userKey) }, v)
+	group := ask(func(any) any { return v.Value(groupKey) }, v)
+	return identity{user: user.id, group: group.id, claim: true}
 }
 
 // idString turns what an app uses as an ID into the string that is sent: a
-// string, an integer, an encoding.TextMarshaler or a fmt.Stringer. A zero
-// value, a pointer to one, a nil pointer and anything else is no ID. The string
-// is a copy: some frameworks reuse the memory behind theirs.
+// string, an integer, an encoding.TextMarshaler or a fmt.Stringer, or a pointer
+// to one. A zero value, white space, a nil pointer and anything else is no ID.
+// The string is a copy: some frameworks reuse the memory behind theirs.
 func idString(v any) string {
 	switch id := v.(type) {
 	case nil:
 		return ""
 	case string:
+		if isBlank(id) {
+			return ""
+		}
 		return strings.Clone(id)
 	case int:
 		return nonZero(int64(id))
@@ -87,8 +89,10 @@ func idString(v any) string {
 		return strings.Clone(id.String())
 	}
 	switch {
+	case value.Kind() == reflect.Pointer:
+		return idString(value.Elem().Interface())
 	case value.Kind() == reflect.String:
-		return strings.Clone(value.String())
+		return idString(value.String())
 	case value.CanInt():
 		return strconv.FormatInt(value.Int(), 10)
 	case value.CanUint():
@@ -98,6 +102,19 @@ func idString(v any) string {
 	}
 }
 
+// canBeID reports whether some value of v's type is an ID.
+func canBeID(v any) bool {
+	switch v.(type) {
+	case nil, string, encoding.TextMarshaler, fmt.Stringer:
+		return true
+	}
+	kind := reflect.TypeOf(v)
+	if kind.Kind() == reflect.Pointer {
+		return canBeID(reflect.Zero(kind.Elem()).Interface())
+	}
+	return kind.Kind() == reflect.String || reflect.Zero(kind).CanInt() || reflect.Zero(kind).CanUint()
+}
+
 func nonZero(id int64) string {
 	if id == 0 {
 		return ""
@@ -105,18 +122,27 @@ func nonZero(id int64) string {
 	return strconv.FormatInt(id, 10)
 }
 
-// ask calls a resolver. One that panics has no answer: a session that is not
-// there must not break the request.
-func ask(resolve func(native any) any, native any) (id string, panicked any) {
-	if resolve == nil || native == nil {
-		return "", nil
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			id, panicked = "", v
-		}
-	}()
-	return idString(resolve(native)), nil
+// answer is what a resolver said.
+type answer struct {
+	id       string
+	panicked bool
+	noID     string // the type of what it returned, where that is never an ID
 }
 
-var _ valuer = context.Context(nil)
+// ask calls a resolver. One that panics has no answer: a session that is not
+// there must not break the request.
+func ask(resolve func(native any) any, native any) (a answer) {
+	if resolve == nil || native == nil {
+		return a
+	}
+	defer func() {
+		if recover() != nil {
+			a = answer{panicked: true}
+		}
+	}()
+	v := resolve(native)
+	if a.id = idString(v); a.id == "" && !canBeID(v) {
+		a.noID = fmt.Sprintf("%T", v)
+	}
+	return a
+}

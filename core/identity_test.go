@@ -34,7 +34,7 @@ func (failing) String() string      { panic("no session") }
 
 func TestIDString(t *testing.T) {
 	t.Parallel()
-	one, none := 1, ""
+	one, some, none := 1, "u1", ""
 	tests := []struct {
 		name string
 		in   any
@@ -80,8 +80,11 @@ func TestIDString(t *testing.T) {
 		{"bytes", []byte("u1"), ""},
 		{"func", func() string { return "u1" }, ""},
 		{"error", errors.New("u1"), ""},
-		{"pointer to string", &none, ""},
-		{"pointer to int", &one, ""},
+		{"white space", " \t", ""},
+		{"pointer to string, a nullable column", &some, "u1"},
+		{"pointer to an empty string", &none, ""},
+		{"nil pointer to string", (*string)(nil), ""},
+		{"pointer to int", &one, "1"},
 	}
 	for _, tt := range tests {
 		if got := idString(tt.in); got != tt.want {
@@ -112,22 +115,24 @@ func (k keeps) String() string { return k.text }
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name     string
-		resolve  func(any) any
-		native   any
-		want     string
-		panicked bool
+		name    string
+		resolve func(any) any
+		native  any
+		want    answer
 	}{
-		{"no resolver", nil, 1, "", false},
-		{"no request", func(any) any { return "u1" }, nil, "", false},
-		{"asked with the request", func(native any) any { return native }, "u1", "u1", false},
-		{"panics", func(any) any { panic("no session") }, 1, "", true},
-		{"its answer panics", func(any) any { return failing{1} }, 1, "", true},
+		{"no resolver", nil, 1, answer{}},
+		{"no request", func(any) any { return "u1" }, nil, answer{}},
+		{"asked with the request", func(native any) any { return native }, "u1", answer{id: "u1"}},
+		{"panics", func(any) any { panic("no session") }, 1, answer{panicked: true}},
+		{"its answer panics", func(any) any { return failing{1} }, 1, answer{panicked: true}},
+		{"knows nobody", func(any) any { return "" }, 1, answer{}},
+		{"knows nobody, by pointer", func(any) any { return (*string)(nil) }, 1, answer{}},
+		{"a type that is no ID", func(any) any { return 1.5 }, 1, answer{noID: "float64"}},
+		{"a struct that is no ID", func(any) any { return struct{ ID string }{} }, 1, answer{noID: "struct { ID string }"}},
 	}
 	for _, tt := range tests {
-		id, panicked := ask(tt.resolve, tt.native)
-		if id != tt.want || (panicked != nil) != tt.panicked {
-			t.Errorf("%s: %q, panicked %v", tt.name, id, panicked)
+		if got := ask(tt.resolve, tt.native); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
 }

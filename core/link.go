@@ -33,6 +33,9 @@ type Group struct {
 // the group's if it is just one; with several, say which one is active with
 // [SetGroup] or a GroupID option. In user mode groups are left out.
 //
+// Give a user the same traits wherever you link: two places with different ones
+// take turns at changing them.
+//
 // Link is about who is signed in. Of others, tell with [Client.Identify] and
 // [Client.Group].
 func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
@@ -114,8 +117,9 @@ const maxLinks = 50_000
 // user alone), which traits last. It is bounded: facts that were not asked for
 // in a long time are forgotten, at the cost of sending them again.
 type linkCache struct {
-	ttl  time.Duration
-	seed maphash.Seed
+	ttl      time.Duration
+	seed     maphash.Seed
+	restless func() // told when a pair's traits change all the time
 
 	mu       sync.Mutex
 	recent   map[uint64]link
@@ -126,10 +130,15 @@ type linkCache struct {
 type link struct {
 	traits  uint64 // their hash
 	expires time.Time
+	changes int // of the traits, in a row
 }
 
-func newLinkCache(ttl time.Duration) *linkCache {
-	return &linkCache{ttl: ttl, seed: maphash.MakeSeed(), recent: map[uint64]link{}}
+// manyChanges of a pair's traits in a row are most likely a mistake, such as a
+// trait that is the time of the request.
+const manyChanges = 10
+
+func newLinkCache(ttl time.Duration, restless func()) *linkCache {
+	return &linkCache{ttl: ttl, seed: maphash.MakeSeed(), restless: sync.OnceFunc(restless), recent: map[uint64]link{}}
 }
 
 // claim reports whether the fact is to be sent, and if so takes it as sent:
@@ -137,6 +146,12 @@ func newLinkCache(ttl time.Duration) *linkCache {
 func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token uint64, fresh bool) {
 	token = l.pair(user, group)
 	traits := l.traits(t)
+	changes := 0
+	defer func() {
+		if changes == manyChanges {
+			l.restless()
+		}
+	}()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last, isRecent := l.recent[token]
@@ -145,17 +160,28 @@ func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token ui
 		last, known = l.previous[token]
 	}
 	// No traits say no more than that the pair is linked.
-	fresh = !known || !now.Before(last.expires) || len(t) > 0 && traits != last.traits
-	if fresh {
-		last = link{traits: traits, expires: now.Add(l.ttl)}
-	} else if isRecent {
+	valid := known && now.Before(last.expires)
+	changed := len(t) > 0 && traits != last.traits
+	switch {
+	case valid && !changed && isRecent:
+		if last.changes > 0 && len(t) > 0 {
+			last.changes = 0
+			l.recent[token] = last
+		}
 		return token, false
+	case valid && !changed:
+		last.changes = 0
+	case valid:
+		changes = last.changes + 1
+		last = link{traits: traits, expires: now.Add(l.ttl), changes: changes}
+	default:
+		last = link{traits: traits, expires: now.Add(l.ttl)}
 	}
 	if !isRecent && len(l.recent) >= maxLinks {
 		l.previous, l.recent = l.recent, make(map[uint64]link)
 	}
 	l.recent[token] = last
-	return token, fresh
+	return token, !valid || changed
 }
 
 // forget makes the next claim of the pair fresh.

@@ -10,7 +10,7 @@ import (
 // longest time.
 func TestLinkCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour)
+	cache := newLinkCache(time.Hour, func() {})
 	now := time.Unix(1_700_000_000, 0)
 	fresh := 0 // times the fact that is always asked for had to be sent
 	for i := range 5 * maxLinks {
@@ -38,7 +38,7 @@ func TestLinkCacheIsBounded(t *testing.T) {
 // To be asked for does not make a fact live longer than its TTL.
 func TestLinkCacheTTLIsFromTheSending(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour)
+	cache := newLinkCache(time.Hour, func() {})
 	start := time.Unix(1_700_000_000, 0)
 	sent := 0
 	for minute := range 121 {
@@ -54,7 +54,7 @@ func TestLinkCacheTTLIsFromTheSending(t *testing.T) {
 // Forgetting takes a fact out of both generations.
 func TestLinkCacheForget(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour)
+	cache := newLinkCache(time.Hour, func() {})
 	now := time.Unix(1_700_000_000, 0)
 	token, _ := cache.claim(now, "u1", "", nil)
 	if token == 0 {
@@ -64,5 +64,28 @@ func TestLinkCacheForget(t *testing.T) {
 	cache.forget(token)
 	if _, fresh := cache.claim(now, "u1", "", nil); !fresh {
 		t.Error("still known")
+	}
+}
+
+// Traits that change on every call are most likely a mistake, and said so once.
+func TestRestlessTraits(t *testing.T) {
+	t.Parallel()
+	told := 0
+	cache := newLinkCache(time.Hour, func() { told++ })
+	now := time.Now()
+	for i := range 5 {
+		_, _ = cache.claim(now, "jane", "", Traits{"plan": i}) // now and then
+		_, _ = cache.claim(now, "jane", "", Traits{"plan": i})
+	}
+	for i := range 100 {
+		if _, fresh := cache.claim(now, "john", "", Traits{"seenAt": i}); !fresh {
+			t.Fatal("changed traits were not sent")
+		}
+		if want := 0; i < manyChanges && told != want {
+			t.Fatalf("told after %d changes", i)
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
 	}
 }

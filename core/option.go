@@ -1,8 +1,22 @@
 package klime
 
-// Option tunes a middleware; the same options hold in every framework.
+import "fmt"
+
+// Option tunes a middleware; the same options hold in every framework. The zero
+// Option changes nothing.
 type Option struct {
-	apply func(*Tracker)
+	apply func(*Tracker) error
+}
+
+// resolver is the Option that sets where to a function of the app.
+func resolver[F func(any) any | func(any) string](name string, resolve F, where func(*Tracker) *F) Option {
+	return Option{func(t *Tracker) error {
+		if resolve == nil {
+			return fmt.Errorf("%w: %s without a function", ErrInvalidOption, name)
+		}
+		*where(t) = resolve
+		return nil
+	}}
 }
 
 // ResolveUser says how to find a request's user, given the framework's own
@@ -13,19 +27,19 @@ type Option struct {
 // that nobody is known. It must not track events or ask the Scope itself, and
 // not outlast the request: [Tracker.Observe] waits for it.
 func ResolveUser(resolve func(native any) any) Option {
-	return Option{func(t *Tracker) { t.user = resolve }}
+	return resolver("ResolveUser", resolve, func(t *Tracker) *func(any) any { return &t.user })
 }
 
 // ResolveGroup says how to find a request's group, like [ResolveUser]. The
 // answer is a claim: it counts only together with a known user, and not where
 // the app answers 401, 403 or 404. [SetGroup] is the app's own word.
 func ResolveGroup(resolve func(native any) any) Option {
-	return Option{func(t *Tracker) { t.group = resolve }}
+	return resolver("ResolveGroup", resolve, func(t *Tracker) *func(any) any { return &t.group })
 }
 
 // ResolveRoute says how to find the pattern that a request has matched, given
 // the framework's own request, where the adapter does not know it, or knows
 // it worse. It is asked after the handler; "" leaves it to the adapter.
 func ResolveRoute(resolve func(native any) string) Option {
-	return Option{func(t *Tracker) { t.route = resolve }}
+	return resolver("ResolveRoute", resolve, func(t *Tracker) *func(any) string { return &t.route })
 }

@@ -3,14 +3,10 @@ package klime_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -173,99 +169,4 @@ func TestBlockIsForExplicitCalls(t *testing.T) {
 			t.Errorf("Track: %v after %v", err, time.Since(begin))
 		}
 	})
-}
-
-// soakTime is how long TestSoak runs: 2 s, or what KLIME_SOAK says.
-func soakTime(t *testing.T) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(os.Getenv("KLIME_SOAK"))
-	if err != nil {
-		return 2 * time.Second
-	}
-	return d
-}
-
-// Under random faults every event is delivered at least once or reported, and
-// the sums are equal in the end. KLIME_SOAK=10m runs it for longer.
-func TestSoak(t *testing.T) {
-	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 0))
-	defer func() {
-		if t.Failed() {
-			t.Logf("seed %d", seed)
-		}
-	}()
-	server := klimetest.NewServer(t)
-	config := server.Config()
-	config.Senders, config.RetryDelay, config.Timeout, config.QueueSize = 2, time.Millisecond, 500*time.Millisecond, 2000
-
-	var mu sync.Mutex
-	reported := map[string]bool{}
-	var untold atomic.Bool
-	config.OnError = func(err error, events []klime.Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, e := range events {
-			reported[fmt.Sprint(e.Properties["n"])] = true
-		}
-		if len(events) == 0 {
-			untold.Store(true) // a halt, or more than could be kept to tell
-		}
-		_ = err
-	}
-	client, err := klime.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(soakTime(t))
-	var tracked atomic.Int64
-	var running sync.WaitGroup
-	for range 4 {
-		running.Go(func() {
-			for time.Now().Before(deadline) {
-				for range 50 {
-					n := strconv.FormatInt(tracked.Add(1), 10)
-					if err := client.Track(t.Context(), "Done", klime.Properties{"n": n}, klime.ForUser("jane")); err != nil {
-						t.Error(err)
-					}
-				}
-				time.Sleep(20 * time.Millisecond) // the rate of an app; nothing is timed by it
-			}
-		})
-	}
-	for time.Now().Before(deadline) {
-		faults := []klimetest.Fault{
-			klimetest.Status(500), klimetest.Status(503), klimetest.Status(400), klimetest.Status(429),
-			klimetest.Hang(), klimetest.Cut(), klimetest.Reject(random.IntN(20)),
-		}
-		server.Heal()
-		server.Fail(faults[random.IntN(len(faults))])
-		time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
-	}
-	server.Heal()
-	running.Wait()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := client.Shutdown(ctx); err != nil {
-		t.Error(err)
-	}
-	checkSum(t, client)
-	s := client.Stats()
-	delivered := map[string]bool{}
-	for _, e := range server.Events() {
-		delivered[fmt.Sprint(e.Properties["n"])] = true
-	}
-	lost := 0
-	for n := range tracked.Load() {
-		id := strconv.FormatInt(n+1, 10)
-		if !delivered[id] && !reported[id] {
-			lost++
-		}
-	}
-	if lost > 0 && !untold.Load() || s.Accepted != uint64(tracked.Load()) {
-		t.Errorf("%d events neither delivered nor reported; tracked %d, stats: %+v", lost, tracked.Load(), s)
-	}
-	t.Logf("tracked %d, delivered %d, reported %d, lost %d, repeated %d, stats %+v",
-		tracked.Load(), len(delivered), len(reported), lost, server.Repeated(), s)
 }

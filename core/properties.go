@@ -72,7 +72,7 @@ func (p *requestProperties) number(b []byte, name string, value int64) []byte {
 }
 
 func (p *requestProperties) millis(b []byte, name string) []byte {
-	if !p.exchange.Start.IsZero() && p.key(&b, name) {
+	if !p.exchange.Start.IsZero() && !p.exchange.Unfinished && p.key(&b, name) {
 		b = appendMillis(b, p.duration)
 	}
 	return b

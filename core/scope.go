@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,14 +19,10 @@ type Scope struct {
 	tracker *Tracker
 	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
 
-	inUse     sync.RWMutex // held for reading while native or values are asked
-	asking    atomic.Int64 // how many are asking the resolvers right now
-	circular  atomic.Bool  // they are asking each other
-	mu        sync.Mutex   // guards all below
-	native    any          // the framework's request, for the resolvers; nil when it is over
-	values    valuer       // where the framework keeps values; nil when it is over
-	innermost *Scope       // of those that are still open (outermost scope only)
-	state     state        // outermost scope only
+	request   loan       // of the framework's request
+	mu        sync.Mutex // guards all below, which is of use in the outermost scope only
+	innermost *Scope     // of those that are still open
+	state     state
 }
 
 // state is what is known of a request.
@@ -122,30 +117,12 @@ func (s *Scope) context() context.Context {
 }
 
 // Bind tells the Scope the framework's own request, which resolvers are asked
-// with until [Tracker.Observe], and where that keeps its values (a
-// *gin.Context, say, or the request's context).
+// with until [Tracker.Observe], and where that keeps the values of handlers, nil
+// if nowhere else than in the Scope's parent. Both are used from any goroutine
+// that tracks: values must be safe for concurrent use.
 func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.native, s.values = native, values
-}
-
-// letGo forgets the framework's request, once nobody has it in hand any more.
-func (s *Scope) letGo() {
-	s.inUse.Lock()
-	defer s.inUse.Unlock()
-	s.Bind(nil, nil)
-}
-
-// bindLate binds the request of an adapter that did not call Bind.
-func (s *Scope) bindLate(native any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.native == nil {
-		s.native = native
+	if s != nil {
+		s.request.bind(native, values)
 	}
 }
 
@@ -238,40 +215,24 @@ func (s *state) identify(ctx valuer, innermost *Scope) identity {
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
-	s.inUse.RLock()
-	defer s.inUse.RUnlock()
-	defer func() {
-		if s.asking.Add(-1) == 0 {
-			s.circular.Store(false)
-		}
-	}()
-	if s.asking.Add(1) > maxAsking && !s.circular.Swap(true) {
+	native, _, ok, overdrawn := s.request.borrow()
+	if overdrawn {
 		s.tracker.hints.circularResolver(s.client())
 	}
-	if s.circular.Load() {
+	if !ok {
 		return identity{}
 	}
-	return s.tracker.resolve(s.request())
-}
-
-// maxAsking is how many may ask a scope's resolvers at the same time. Beyond,
-// it is a resolver that asks klime for what klime has asked it, which would
-// go on until the stack overflows and the app with it.
-const maxAsking = 1000
-
-func (s *Scope) request() any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.native
+	defer s.request.giveBack()
+	return s.tracker.resolve(native)
 }
 
 // stored reads the values of this scope's own request.
 func (s *Scope) stored() identity {
-	s.inUse.RLock()
-	defer s.inUse.RUnlock()
-	s.mu.Lock()
-	values := s.values
-	s.mu.Unlock()
+	_, values, ok, _ := s.request.borrow()
+	if !ok {
+		return identity{}
+	}
+	defer s.request.giveBack()
 	return identityIn(values)
 }
 

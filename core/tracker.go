@@ -2,6 +2,8 @@ package klime
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -32,20 +34,34 @@ type Tracker struct {
 	client      *Client
 	user, group func(native any) any
 	route       func(native any) string
+	err         error
 	routes      routeCache
 	hints       hints
 }
 
-// NewTracker returns a Tracker. With a nil client it does nothing.
+// NewTracker returns a Tracker. With a nil client it does nothing. An option
+// that is wrong is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c}
+	var errs []error
 	for _, o := range opts {
-		if o.apply != nil {
-			o.apply(t)
+		if o.apply == nil {
+			continue // the zero Option
 		}
+		if err := o.apply(t); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	t.err = errors.Join(errs...)
+	if t.err != nil && c != nil {
+		c.cfg.Logger.Error("klime: a middleware option is wrong and left out", slog.Any("error", t.err))
 	}
 	return t
 }
+
+// Err returns what was wrong with the options, nil if nothing was. It matches
+// [ErrInvalidOption].
+func (t *Tracker) Err() error { return t.err }
 
 // Begin returns the Scope of a request, over the request's context ctx. Where
 // a middleware of the same client has begun one already, the new Scope joins
@@ -82,8 +98,11 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s == nil {
 		return
 	}
-	s.bindLate(x.Native)
+	s.request.bindLate(x.Native)
 	x.Route = t.routeOf(s, &x)
+	if late := identityIn(x.Values); late.user != "" || late.group != "" {
+		s.update(func(known *state) { known.held = known.held.or(late) })
+	}
 	if s.outer != nil {
 		s.leave(x.Route)
 		return
@@ -124,16 +143,22 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 
 // routeOf is the route as the Route option or else the adapter tells.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) string {
-	if native := s.request(); t.route != nil && native != nil {
-		asked, panicked := ask(func(native any) any { return t.route(native) }, native)
-		if panicked != nil {
-			t.hints.resolverPanicked(t.client)
-		}
-		if asked != "" {
-			return t.routes.normalize(asked)
-		}
+	if asked := t.askRoute(s); asked != "" {
+		return t.routes.normalize(asked)
 	}
 	return t.routes.normalize(x.Route)
+}
+
+func (t *Tracker) askRoute(s *Scope) string {
+	if t.route == nil {
+		return ""
+	}
+	native, _, ok, _ := s.request.borrow()
+	if !ok {
+		return ""
+	}
+	defer s.request.giveBack()
+	return t.hear(ask(func(native any) any { return t.route(native) }, native))
 }
 
 // leave ends a scope that has joined another: what it alone can find is kept.
@@ -151,7 +176,7 @@ func (s *Scope) leave(route string) {
 		root.innermost = s.outer
 	}
 	root.mu.Unlock()
-	s.letGo()
+	s.request.end()
 }
 
 // finish ends the outermost scope and fixes whose request it was.
@@ -164,7 +189,7 @@ func (s *Scope) finish(status int) (state, identity) {
 	s.state.properties = nil
 	s.innermost = nil
 	s.mu.Unlock()
-	s.letGo()
+	s.request.end()
 	return known, id
 }
 
@@ -184,12 +209,18 @@ func eventName(kind Kind, named string, x *Exchange) string {
 
 // resolve asks the tracker's resolvers.
 func (t *Tracker) resolve(native any) identity {
-	user, panicked := ask(t.user, native)
-	group, panickedToo := ask(t.group, native)
-	if panicked != nil || panickedToo != nil {
+	return identity{user: t.hear(ask(t.user, native)), group: t.hear(ask(t.group, native)), claim: true}
+}
+
+// hear takes an answer, and tells the log what is wrong with it.
+func (t *Tracker) hear(a answer) string {
+	if a.panicked {
 		t.hints.resolverPanicked(t.client)
 	}
-	return identity{user: user, group: group, claim: true}
+	if a.noID != "" {
+		t.hints.noID(t.client, a.noID)
+	}
+	return a.id
 }
 
 // record sends an automatic event.
