@@ -17,18 +17,23 @@ import (
 // c.Request.Context(). Gin reuses a *gin.Context after its handler: what may
 // run longer takes c.Request.Context() or c.Copy().
 func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
+	if client == nil {
+		return func(*gin.Context) {}
+	}
 	tracker := klime.NewTracker(client, opts...)
 	return func(c *gin.Context) {
 		start := time.Now()
 		scope := tracker.Begin(c.Request.Context())
-		c.Request = c.Request.WithContext(scope)
+		scope.Bind(c, keys{c})
+		r := c.Request.WithContext(scope)
+		c.Request = r
 		c.Set(klime.ScopeKey, scope)
-		scope.Bind(c, c)
 		w := &writer{ResponseWriter: c.Writer}
 		c.Writer = w
 		defer func() {
 			panicked := recover()
-			x := httpexchange.Request(c.Request, panicked)
+			x := httpexchange.Request(r, panicked)
+			x.Values = c.Request.Context()
 			x.Route = c.FullPath()
 			x.Start = start
 			x.Status = w.Status()
@@ -43,9 +48,20 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	}
 }
 
+// keys finds what c.Set has stored. Unlike c.Value it looks at nothing that the
+// handler may change meanwhile.
+type keys struct{ c *gin.Context }
+
+func (k keys) Value(key any) any {
+	name, _ := key.(string)
+	value, _ := k.c.Get(name)
+	return value
+}
+
 // UserID says how to find the user of a request: a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See
-// [klime.ResolveUser].
+// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. It is asked
+// after the handlers, and in whichever goroutine tracks an event before: c.Get is
+// safe there. See [klime.ResolveUser].
 func UserID[T any](find func(*gin.Context) T) klime.Option {
 	return klime.ResolveUser(resolver(find))
 }

@@ -13,6 +13,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/ginklime"
 	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/klimetest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,13 +23,13 @@ func TestMain(m *testing.M) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "gin", Start: start})
+	conformance.Run(t, conformance.Adapter{Name: "gin", KeepsInPlace: true, Start: start})
 }
 
 // With ContextWithFallback, *gin.Context finds values of the request's context.
 func TestConformanceWithFallback(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "gin", Start: func(tb testing.TB, app conformance.App) (string, func()) {
+	conformance.Run(t, conformance.Adapter{Name: "gin", KeepsInPlace: true, Start: func(tb testing.TB, app conformance.App) (string, func()) {
 		tb.Helper()
 		return serve(tb, app, true)
 	}})
@@ -135,6 +136,12 @@ func (q request) Replace(key, value any) conformance.Request {
 	return q
 }
 
+func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(q.c.Request.Context())
+	q.c.Request = q.c.Request.WithContext(ctx)
+	return q, cancel
+}
+
 func (q request) Reply(status int, contentType, body string) {
 	if contentType != "" {
 		q.c.Header("Content-Type", contentType)
@@ -142,3 +149,35 @@ func (q request) Reply(status int, contentType, body string) {
 	q.c.Status(status)
 	_, _ = q.c.Writer.WriteString(body)
 }
+
+// A goroutine may track with the request's context while the handler puts
+// another request in its place: nothing of ours reads what Gin does not guard.
+func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	router := gin.New()
+	router.Use(ginklime.Middleware(server.Client(), ginklime.UserID(func(c *gin.Context) string { return c.GetString("account") })))
+	router.GET("/", func(c *gin.Context) {
+		c.Set("account", "jane")
+		ctx := c.Request.Context()
+		tracked := make(chan struct{})
+		go func() {
+			defer close(tracked)
+			for range 100 {
+				klime.Track(ctx, "Done", nil)
+			}
+		}()
+		for range 100 {
+			c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), key{}, 1))
+		}
+		<-tracked
+	})
+	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	for _, e := range server.Wait(101) {
+		if e.UserID != "jane" {
+			t.Errorf("event of %q", e.UserID)
+		}
+	}
+}
+
+type key struct{}

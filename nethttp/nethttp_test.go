@@ -75,10 +75,7 @@ func options(app conformance.App, mux *http.ServeMux) []klime.Option {
 	if len(app.Inside) > 0 {
 		// A middleware between us and the mux may replace the request, and the
 		// mux then leaves its pattern where we cannot see it.
-		opts = append(opts, nethttp.Route(func(r *http.Request) string {
-			_, pattern := mux.Handler(r)
-			return pattern
-		}))
+		opts = append(opts, nethttp.Mux(mux))
 	}
 	return opts
 }
@@ -108,6 +105,11 @@ func (q request) Keep(key string, value any) conformance.Request { return q.Repl
 
 func (q request) Replace(key, value any) conformance.Request {
 	return request{q.w, q.r.WithContext(context.WithValue(q.r.Context(), key, value))}
+}
+
+func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(q.r.Context())
+	return request{q.w, q.r.WithContext(ctx)}, cancel
 }
 
 func (q request) Reply(status int, contentType, body string) {

@@ -47,6 +47,8 @@ type Request interface {
 	Keep(key string, value any) Request
 	// Replace puts a new request with one more context value in place of this.
 	Replace(key, value any) Request
+	// WithCancel puts a new request whose context can be ended in place of this.
+	WithCancel() (Request, context.CancelFunc)
 	// Value finds what Keep has stored.
 	Value(key string) any
 	Param(name string) string
@@ -61,6 +63,9 @@ type Request interface {
 // Adapter is an adapter under test.
 type Adapter struct {
 	Name string
+	// KeepsInPlace says that Keep changes the request itself, so that what is
+	// kept further in is seen further out.
+	KeepsInPlace bool
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.
 	Start func(tb testing.TB, app App) (url string, stop func())

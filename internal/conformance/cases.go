@@ -123,6 +123,11 @@ func identityCases() []testCase {
 		}
 	}
 	replace := func(r Request, next func(Request)) { next(r.Replace(replaced{}, "x")) }
+	timeout := func(r Request, next func(Request)) {
+		inner, cancel := r.WithCancel()
+		defer cancel()
+		next(inner)
+	}
 	const maryAtAcme = `{"type":"track","event":"API Called","userId":"mary","groupId":"acme",` +
 		`"properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`
 	return []testCase{
@@ -138,6 +143,21 @@ func identityCases() []testCase {
 			name: "set behind a middleware that replaced the request",
 			app:  App{Inside: []Middleware{replace, replace}, Routes: []Route{said}}, requests: []call{get("/")},
 			want: []string{maryAtAcme},
+		},
+		{
+			name: "set behind a middleware that ends its own context",
+			app:  App{Inside: []Middleware{timeout}, Routes: []Route{said}}, requests: []call{get("/")},
+			want: []string{maryAtAcme},
+		},
+		{
+			name: "kept by an auth middleware inside",
+			app: App{
+				UserID:  func(r Request) any { return r.Value("account") },
+				GroupID: func(r Request) any { return r.Value("tenant") },
+				Inside:  []Middleware{keep("account", "mary", "tenant", "acme")},
+				Routes:  []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme}, needs: keepsInPlace,
 		},
 		{
 			name: "set over what the resolvers say",

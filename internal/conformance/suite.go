@@ -21,6 +21,9 @@ func Run(t *testing.T, a Adapter) {
 	t.Helper()
 	for _, group := range [][]testCase{requestCases(), identityCases(), tuningCases()} {
 		for _, c := range group {
+			if c.needs == keepsInPlace && !a.KeepsInPlace {
+				continue
+			}
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				c.run(t, a)
@@ -41,7 +44,16 @@ type testCase struct {
 	app      App
 	requests []call
 	want     []string // events as JSON, without what varies
+	needs    need
 }
+
+// need is what not every framework has.
+type need int
+
+const (
+	nothing need = iota
+	keepsInPlace
+)
 
 // call is a request of a test. The method is GET if empty.
 type call struct {

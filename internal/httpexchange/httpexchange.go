@@ -1,6 +1,3 @@
-// Package httpexchange observes one exchange of net/http: the request, and the
-// answer through a ResponseWriter that has just the interfaces of the
-// original. It is what the net/http family of adapters shares.
 package httpexchange
 
 import (
@@ -75,7 +72,6 @@ func (r *Response) begin(status int) {
 // readFrom keeps the kernel's copying of files, but for the first bytes of a
 // body whose type must be guessed: net/http splits it there too.
 func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, error) {
-	r.begin(http.StatusOK)
 	var head int64
 	if r.media.needed(r.Writer.Header()) {
 		var err error
@@ -86,6 +82,9 @@ func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, 
 		}
 	}
 	n, err := next(src)
+	if n > 0 {
+		r.begin(http.StatusOK) // of nothing, net/http writes no header
+	}
 	r.bytes += n
 	return head + n, err
 }

@@ -23,7 +23,7 @@ const (
 	defaultPace      = 250 * time.Millisecond
 	headerTimeout    = 5 * time.Second
 	stopTimeout      = 10 * time.Second       // for requests that are under way
-	localWriteKey    = "local-demo-write-key" // any will do, the local Klime is ours
+	localWriteKey    = "local-demo-write-key" // the local Klime takes any
 )
 
 // Options say how a demo runs. A field's zero value stands for its default.
@@ -97,7 +97,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	}
 	if !elsewhere {
 		cfg.Endpoint, cfg.WriteKey = baseURL(d.local.listener), localWriteKey
-		d.Klime = ingest.New(ingest.Options{WriteKey: localWriteKey})
+		d.Klime = ingest.New(ingest.Options{})
 		d.local.server = &http.Server{Handler: d.Klime, ReadHeaderTimeout: headerTimeout}
 	}
 	app := NewApp()
@@ -124,10 +124,17 @@ func (d *Demo) listen(local bool) error {
 	var err error
 	d.app.name, d.local.name = "the app", "the local Klime"
 	d.app.listener, err = listen("-addr", d.opts.Addr)
-	if err == nil && local {
-		d.local.listener, err = listen("-klime-addr", d.opts.KlimeAddr)
+	if err != nil || !local {
+		return err
 	}
-	return err
+	if d.local.listener, err = listen("-klime-addr", d.opts.KlimeAddr); err != nil {
+		return err
+	}
+	if addr, ok := d.local.listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+		// Its page shows all that it is told, to anybody who asks.
+		return fmt.Errorf("%s can be reached from other machines; choose a loopback address with -klime-addr", d.opts.KlimeAddr)
+	}
+	return nil
 }
 
 func listen(option, addr string) (net.Listener, error) {

@@ -177,6 +177,15 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
+// The local Klime's page shows everything to whoever asks.
+func TestLocalKlimeIsForThisMachine(t *testing.T) {
+	opts, _, _ := loopback(t)
+	opts.KlimeAddr = "0.0.0.0:0"
+	if _, err := Start(opts, threeEvents); err == nil || !strings.Contains(err.Error(), "-klime-addr") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestFailedStartGivesPortsBack(t *testing.T) {
 	opts, _, _ := loopback(t)
 	t.Setenv("KLIME_BATCH_SIZE", "many")
