@@ -1,0 +1,62 @@
+// Package chiklime records the requests of chi routers.
+package chiklime
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/httpexchange"
+)
+
+// Middleware records every request with client: r.Use(chiklime.Middleware(client))
+// on the outermost router, after what sets up traces and recovery. A nil client
+// records nothing.
+func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
+	return httpexchange.Middleware(client, pattern, opts)
+}
+
+// pattern is what the router and its sub-routers have matched. A mounted
+// sub-router in which nothing matches leaves the pattern of the mount, /api/*,
+// which looks like a match: then the router is asked once more.
+func pattern(r *http.Request) string {
+	ctx := chi.RouteContext(r.Context())
+	found := ctx.RoutePattern()
+	if strings.HasSuffix(found, "/*") && !ctx.Routes.Match(chi.NewRouteContext(), r.Method, r.URL.Path) {
+		return ""
+	}
+	return found
+}
+
+// UserID says how to find the user of a request: a string, an integer, an
+// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. The request
+// is the one that Middleware has passed on. See [klime.ResolveUser].
+func UserID[T any](find func(*http.Request) T) klime.Option {
+	return klime.ResolveUser(httpexchange.Resolver(find))
+}
+
+// GroupID says how to find the group of a request, like [UserID]. It is a
+// claim: see [klime.ResolveGroup].
+func GroupID[T any](find func(*http.Request) T) klime.Option {
+	return klime.ResolveGroup(httpexchange.Resolver(find))
+}
+
+// Link links the user of each request to groups, each once: see [klime.Link].
+// It goes inside of your authentication. A zero User is nobody.
+func Link(find func(*http.Request) (klime.User, []klime.Group)) func(http.Handler) http.Handler {
+	return httpexchange.Before(func(r *http.Request) {
+		klime.LinkFunc(r.Context(), func() (klime.User, []klime.Group) { return find(r) })
+	})
+}
+
+// Event names the event of a route: see [klime.SetEvent].
+func Event(name string) func(http.Handler) http.Handler {
+	return httpexchange.Before(func(r *http.Request) { klime.SetEvent(r.Context(), name) })
+}
+
+// Skip drops the event of a route: see [klime.Skip].
+func Skip() func(http.Handler) http.Handler {
+	return httpexchange.Before(func(r *http.Request) { klime.Skip(r.Context()) })
+}

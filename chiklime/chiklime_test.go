@@ -1,0 +1,149 @@
+package chiklime_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/klimeapp/klime-go/chiklime"
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, conformance.Adapter{Name: "chi", Start: start})
+}
+
+func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+	tb.Helper()
+	router := chi.NewRouter()
+	for _, m := range app.Outside {
+		router.Use(wrap(m))
+	}
+	if !app.Bare {
+		ours := chiklime.Middleware(app.Client, options(app)...)
+		router.Use(ours)
+		if app.Twice {
+			router.Use(ours)
+		}
+	}
+	for _, m := range app.Inside {
+		router.Use(wrap(m))
+	}
+	for _, route := range app.Routes {
+		r := chi.Router(router)
+		if app.Link != nil {
+			r = r.With(chiklime.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.Link(request{nil, r}) }))
+		}
+		if route.Event != "" {
+			r = r.With(chiklime.Event(route.Event))
+		}
+		if route.Skip {
+			r = r.With(chiklime.Skip())
+		}
+		method := route.Method
+		if method == "" {
+			method = http.MethodGet
+		}
+		r.MethodFunc(method, dialect(route.Path), func(w http.ResponseWriter, r *http.Request) {
+			route.Handler(request{w, r})
+		})
+	}
+	server := httptest.NewServer(router)
+	return server.URL, server.Close
+}
+
+// dialect turns {rest...} into *.
+func dialect(path string) string {
+	if head, _, ok := strings.Cut(path, "{rest...}"); ok {
+		return head + "*"
+	}
+	return path
+}
+
+func options(app conformance.App) []klime.Option {
+	var opts []klime.Option
+	if app.UserID != nil {
+		opts = append(opts, chiklime.UserID(func(r *http.Request) any { return app.UserID(request{nil, r}) }))
+	}
+	if app.GroupID != nil {
+		opts = append(opts, chiklime.GroupID(func(r *http.Request) any { return app.GroupID(request{nil, r}) }))
+	}
+	return opts
+}
+
+func wrap(m conformance.Middleware) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			m(request{w, r}, func(inner conformance.Request) { next.ServeHTTP(inner.HTTP()) })
+		})
+	}
+}
+
+// A sub-router in which nothing matches does not make its mount a route.
+func TestSubRouters(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+	inner := chi.NewRouter()
+	inner.Get("/reports/{id:[0-9]+}", ok)
+	inner.Get("/files/*", ok)
+	inner.Route("/deep", func(r chi.Router) { r.Get("/{name}", ok) })
+	router := chi.NewRouter()
+	router.Use(chiklime.Middleware(client, chiklime.UserID(func(*http.Request) string { return "jane" })))
+	router.Mount("/orgs/{org}", inner)
+	for _, path := range []string{"/orgs/a/reports/1", "/orgs/a/files/x/y", "/orgs/a/deep/z", "/orgs/a/nowhere", "/orgs/a/deep/no/where", "/no"} {
+		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	for _, e := range server.Events() {
+		route, _ := e.Properties["route"].(string)
+		routes = append(routes, route)
+	}
+	if got, want := strings.Join(routes, " "), "/orgs/{org}/reports/{id} /orgs/{org}/files/* /orgs/{org}/deep/{name}"; got != want {
+		t.Errorf("routes %s, want %s", got, want)
+	}
+}
+
+// request is a conformance.Request of chi.
+type request struct {
+	w http.ResponseWriter
+	r *http.Request
+}
+
+func (q request) Context() context.Context                   { return q.r.Context() }
+func (q request) Detached() context.Context                  { return q.r.Context() }
+func (q request) Value(key string) any                       { return q.r.Context().Value(key) }
+func (q request) Param(name string) string                   { return chi.URLParam(q.r, name) }
+func (q request) Header(name string) string                  { return q.r.Header.Get(name) }
+func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.w, q.r }
+
+func (q request) Keep(key string, value any) conformance.Request { return q.Replace(key, value) }
+
+func (q request) Replace(key, value any) conformance.Request {
+	return request{q.w, q.r.WithContext(context.WithValue(q.r.Context(), key, value))}
+}
+
+func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(q.r.Context())
+	return request{q.w, q.r.WithContext(ctx)}, cancel
+}
+
+func (q request) Reply(status int, contentType, body string) {
+	if contentType != "" {
+		q.w.Header().Set("Content-Type", contentType)
+	}
+	q.w.WriteHeader(status)
+	_, _ = io.WriteString(q.w, body)
+}

@@ -1,0 +1,127 @@
+// Package fiberklime records the requests of Fiber apps.
+package fiberklime
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// Middleware records every request with client. It goes before the routes,
+// after what sets up traces and recovery. A nil client records nothing.
+//
+// Fiber makes answers of errors after all middlewares. To see the answer, this
+// one calls the app's ErrorHandler itself, once: middlewares before it see the
+// answer, and no error.
+//
+// In handlers, functions such as [klime.Track] take c.UserContext(). Fiber reuses
+// a *fiber.Ctx after its handler: what may run longer keeps c.UserContext().
+func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
+	if client == nil {
+		return func(c *fiber.Ctx) error { return c.Next() }
+	}
+	tracker := klime.NewTracker(client, opts...)
+	var known routes
+	return func(c *fiber.Ctx) error {
+		start := time.Now()
+		scope := tracker.Begin(c.UserContext())
+		scope.Bind(c, c.Context())
+		c.SetUserContext(scope)
+		defer func() {
+			panicked := recover()
+			x := exchange(c, panicked)
+			x.Start = start
+			x.Route = known.pattern(c)
+			x.Values = c.UserContext()
+			tracker.Observe(scope, x)
+			if panicked != nil {
+				panic(panicked)
+			}
+		}()
+		if err := c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
+			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
+		}
+		return nil
+	}
+}
+
+// noBody is fasthttp's length of a request with neither Content-Length nor chunks.
+const noBody = -2
+
+// exchange tells of c and its answer. Its strings live in memory that Fiber
+// reuses. Of an answer that is streamed, or of a connection that was taken
+// over, Fiber does not tell how it ends.
+func exchange(c *fiber.Ctx, panicked any) klime.Exchange {
+	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it likewise
+	streamed := c.Response().IsBodyStream()
+	x := klime.Exchange{
+		Method:        c.Method(),
+		Path:          c.Path(),
+		Status:        c.Response().StatusCode(),
+		RequestBytes:  int64(c.Request().Header.ContentLength()),
+		ResponseBytes: int64(c.Response().Header.ContentLength()),
+		ContentType:   string(c.Response().Header.ContentType()),
+		Header:        func(name string) string { return c.Get(name) },
+		Panicked:      panicked != nil,
+		Aborted:       aborted,
+		Unfinished:    streamed || c.Context().Hijacked(),
+	}
+	if x.RequestBytes == noBody {
+		x.RequestBytes = 0
+	}
+	if !streamed {
+		x.ResponseBytes = int64(len(c.Response().Body()))
+	}
+	return x
+}
+
+// UserID says how to find the user of a request: a string, an integer, an
+// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See
+// [klime.ResolveUser].
+func UserID[T any](find func(*fiber.Ctx) T) klime.Option {
+	return klime.ResolveUser(resolver(find))
+}
+
+// GroupID says how to find the group of a request, like [UserID]. It is a
+// claim: see [klime.ResolveGroup].
+func GroupID[T any](find func(*fiber.Ctx) T) klime.Option {
+	return klime.ResolveGroup(resolver(find))
+}
+
+// Link links the user of each request to groups, each once: see [klime.Link].
+// It goes after your authentication. A zero User is nobody.
+func Link(find func(*fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		klime.LinkFunc(c.UserContext(), func() (klime.User, []klime.Group) { return find(c) })
+		return c.Next()
+	}
+}
+
+// Event names the event of a route: see [klime.SetEvent].
+func Event(name string) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		klime.SetEvent(c.UserContext(), name)
+		return c.Next()
+	}
+}
+
+// Skip drops the event of a route: see [klime.Skip].
+func Skip() fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		klime.Skip(c.UserContext())
+		return c.Next()
+	}
+}
+
+func resolver[T any](find func(*fiber.Ctx) T) func(any) any {
+	return func(native any) any {
+		c, ok := native.(*fiber.Ctx)
+		if !ok {
+			return nil // an option of another framework's adapter
+		}
+		return find(c)
+	}
+}

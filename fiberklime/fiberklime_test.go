@@ -1,0 +1,143 @@
+package fiberklime_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/fiberklime"
+	"github.com/klimeapp/klime-go/internal/conformance"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, conformance.Adapter{Name: "fiber", KeepsInPlace: true, Start: start})
+}
+
+func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+	tb.Helper()
+	server := fiber.New(fiber.Config{DisableStartupMessage: true})
+	for _, m := range app.Outside {
+		server.Use(wrap(m))
+	}
+	if !app.Bare {
+		ours := fiberklime.Middleware(app.Client, options(app)...)
+		server.Use(ours)
+		if app.Twice {
+			server.Use(ours)
+		}
+	}
+	for _, m := range app.Inside {
+		server.Use(wrap(m))
+	}
+	for _, route := range app.Routes {
+		var handlers []fiber.Handler
+		if route.Skip {
+			handlers = append(handlers, fiberklime.Skip())
+		}
+		if route.Event != "" {
+			handlers = append(handlers, fiberklime.Event(route.Event))
+		}
+		if app.Link != nil {
+			handlers = append(handlers, fiberklime.Link(func(c *fiber.Ctx) (klime.User, []klime.Group) { return app.Link(request{c}) }))
+		}
+		method := route.Method
+		if method == "" {
+			method = http.MethodGet
+		}
+		handlers = append(handlers, func(c *fiber.Ctx) error {
+			route.Handler(request{c})
+			return nil
+		})
+		server.Add(method, dialect(route.Path), handlers...)
+	}
+	return listen(tb, server)
+}
+
+func listen(tb testing.TB, server *fiber.App) (url string, stop func()) {
+	tb.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Listener(listener) }()
+	return "http://" + listener.Addr().String(), func() {
+		if err := server.Shutdown(); err != nil {
+			tb.Error(err)
+		}
+		if err := <-served; err != nil {
+			tb.Error(err)
+		}
+	}
+}
+
+// dialect turns /a/{b}/{c...} into /a/:b/*.
+func dialect(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		switch name := strings.Trim(s, "{}"); {
+		case strings.HasSuffix(name, "..."):
+			segments[i] = "*"
+		case name != s:
+			segments[i] = ":" + name
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func options(app conformance.App) []klime.Option {
+	var opts []klime.Option
+	if app.UserID != nil {
+		opts = append(opts, fiberklime.UserID(func(c *fiber.Ctx) any { return app.UserID(request{c}) }))
+	}
+	if app.GroupID != nil {
+		opts = append(opts, fiberklime.GroupID(func(c *fiber.Ctx) any { return app.GroupID(request{c}) }))
+	}
+	return opts
+}
+
+func wrap(m conformance.Middleware) fiber.Handler {
+	return func(c *fiber.Ctx) (err error) {
+		m(request{c}, func(conformance.Request) { err = c.Next() })
+		return err
+	}
+}
+
+// request is a conformance.Request of Fiber.
+type request struct{ c *fiber.Ctx }
+
+func (q request) Context() context.Context                   { return q.c.UserContext() }
+func (q request) Detached() context.Context                  { return q.c.UserContext() }
+func (q request) Value(key string) any                       { return q.c.Locals(key) }
+func (q request) Param(name string) string                   { return q.c.Params(name) }
+func (q request) Header(name string) string                  { return q.c.Get(name) }
+func (q request) HTTP() (http.ResponseWriter, *http.Request) { return nil, nil }
+
+func (q request) Keep(key string, value any) conformance.Request {
+	q.c.Locals(key, value)
+	return q
+}
+
+func (q request) Replace(key, value any) conformance.Request {
+	q.c.SetUserContext(context.WithValue(q.c.UserContext(), key, value))
+	return q
+}
+
+func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(q.c.UserContext())
+	q.c.SetUserContext(ctx)
+	return q, cancel
+}
+
+func (q request) Reply(status int, contentType, body string) {
+	if contentType != "" {
+		q.c.Set(fiber.HeaderContentType, contentType)
+	}
+	_ = q.c.Status(status).SendString(body)
+}
