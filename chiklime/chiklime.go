@@ -34,13 +34,13 @@ func pattern(r *http.Request) string {
 // encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. The request
 // is the one that Middleware has passed on. See [klime.ResolveUser].
 func UserID[T any](find func(*http.Request) T) klime.Option {
-	return klime.ResolveUser(httpexchange.Resolver(find))
+	return klime.ResolveUser(klime.Native(find))
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(*http.Request) T) klime.Option {
-	return klime.ResolveGroup(httpexchange.Resolver(find))
+	return klime.ResolveGroup(klime.Native(find))
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].

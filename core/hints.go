@@ -12,7 +12,7 @@ import (
 // hints tells the log what is most likely a mistake in how a middleware is set
 // up, each at most once.
 type hints struct {
-	route, panicked, circular, nobody, wrongType sync.Once
+	route, panicked, circular, nobody, wrongType, foreign sync.Once
 
 	known   atomic.Bool  // somebody was recognised
 	unknown atomic.Int64 // requests without anybody, until somebody is
@@ -48,6 +48,15 @@ func (h *hints) circularResolver(c *Client) {
 	h.circular.Do(func() {
 		c.cfg.Logger.Warn("klime: a function given to UserID or GroupID asks klime whose request it is, or tracks an event; " +
 			"it gets no answer")
+	})
+}
+
+func (h *hints) foreignOption(c *Client) {
+	if c == nil {
+		return
+	}
+	h.foreign.Do(func() {
+		c.cfg.Logger.Warn("klime: a UserID or GroupID option is of another framework's package, it finds nothing here")
 	})
 }
 

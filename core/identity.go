@@ -126,6 +126,7 @@ func nonZero(id int64) string {
 type answer struct {
 	id       string
 	panicked bool
+	foreign  bool   // the resolver is of another framework
 	noID     string // the type of what it returned, where that is never an ID
 }
 
@@ -141,6 +142,9 @@ func ask(resolve func(native any) any, native any) (a answer) {
 		}
 	}()
 	v := resolve(native)
+	if _, ok := v.(foreign); ok {
+		return answer{foreign: true}
+	}
 	if a.id = idString(v); a.id == "" && !canBeID(v) {
 		a.noID = fmt.Sprintf("%T", v)
 	}

@@ -37,6 +37,25 @@ func ResolveGroup(resolve func(native any) any) Option {
 	return resolver("ResolveGroup", resolve, func(t *Tracker) *func(any) any { return &t.group })
 }
 
+// Native makes a resolver of a function of the framework's own request type N,
+// for adapters' UserID and GroupID options. Given to another framework's
+// adapter it finds nothing, and the log says why.
+func Native[N, T any](find func(N) T) func(native any) any {
+	if find == nil {
+		return nil
+	}
+	return func(native any) any {
+		request, ok := native.(N)
+		if !ok {
+			return foreign{}
+		}
+		return find(request)
+	}
+}
+
+// foreign is the answer of a resolver of another framework.
+type foreign struct{}
+
 // ResolveRoute says how to find the pattern that a request has matched, given
 // the framework's own request, where the adapter does not know it, or knows
 // it worse. It is asked after the handler; "" leaves it to the adapter.

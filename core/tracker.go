@@ -217,6 +217,9 @@ func (t *Tracker) hear(a answer) string {
 	if a.panicked {
 		t.hints.resolverPanicked(t.client)
 	}
+	if a.foreign {
+		t.hints.foreignOption(t.client)
+	}
 	if a.noID != "" {
 		t.hints.noID(t.client, a.noID)
 	}

@@ -82,13 +82,13 @@ func exchange(c *fiber.Ctx, panicked any) klime.Exchange {
 // encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See
 // [klime.ResolveUser].
 func UserID[T any](find func(*fiber.Ctx) T) klime.Option {
-	return klime.ResolveUser(resolver(find))
+	return klime.ResolveUser(klime.Native(find))
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(*fiber.Ctx) T) klime.Option {
-	return klime.ResolveGroup(resolver(find))
+	return klime.ResolveGroup(klime.Native(find))
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
@@ -113,15 +113,5 @@ func Skip() fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		klime.Skip(c.UserContext())
 		return c.Next()
-	}
-}
-
-func resolver[T any](find func(*fiber.Ctx) T) func(any) any {
-	return func(native any) any {
-		c, ok := native.(*fiber.Ctx)
-		if !ok {
-			return nil // an option of another framework's adapter
-		}
-		return find(c)
 	}
 }

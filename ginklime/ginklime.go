@@ -63,13 +63,13 @@ func (k keys) Value(key any) any {
 // after the handlers, and in whichever goroutine tracks an event before: c.Get is
 // safe there. See [klime.ResolveUser].
 func UserID[T any](find func(*gin.Context) T) klime.Option {
-	return klime.ResolveUser(resolver(find))
+	return klime.ResolveUser(klime.Native(find))
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(*gin.Context) T) klime.Option {
-	return klime.ResolveGroup(resolver(find))
+	return klime.ResolveGroup(klime.Native(find))
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
@@ -88,14 +88,4 @@ func Event(name string) gin.HandlerFunc {
 // Skip drops the event of a route: see [klime.Skip].
 func Skip() gin.HandlerFunc {
 	return func(c *gin.Context) { klime.Skip(c) }
-}
-
-func resolver[T any](find func(*gin.Context) T) func(any) any {
-	return func(native any) any {
-		c, ok := native.(*gin.Context)
-		if !ok {
-			return nil // an option of another framework's adapter
-		}
-		return find(c)
-	}
 }

@@ -45,14 +45,3 @@ func Before(do func(*http.Request)) func(http.Handler) http.Handler {
 		})
 	}
 }
-
-// Resolver makes a resolver of a function that finds an ID in a request.
-func Resolver[T any](find func(*http.Request) T) func(native any) any {
-	return func(native any) any {
-		r, ok := native.(*http.Request)
-		if !ok {
-			return nil // an option of another framework's adapter
-		}
-		return find(r)
-	}
-}
