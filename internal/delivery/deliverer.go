@@ -31,6 +31,9 @@ type Config struct {
 	// OnReport learns how items ended, from one goroutine. It may block, at the
 	// cost of later reports: see Report.Untold. It may be nil.
 	OnReport func(Report)
+
+	ReportSent bool   // OnReport is also told of what was delivered
+	OnPanic    func() // told when the Transport panicked; may be nil
 }
 
 // stopGrace is how long Shutdown waits for a Transport or a callback that does
@@ -47,11 +50,15 @@ type Deliverer struct {
 	halted   atomic.Bool
 	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
+	retryLog, refusedLog throttle
+
 	wake    chan struct{}      // something changed for the dispatcher
+	news    chan *SendError    // what a one-shot send has found to be a reason to halt
 	jobs    chan job           // dispatcher → senders
 	results chan report        // senders → dispatcher
-	stop    context.CancelFunc // ends the dispatcher, the senders and their requests
-	running sync.WaitGroup     // these goroutines
+	stop    context.CancelFunc // ends the dispatcher, the senders and all requests
+	onStop  func(func()) (forget func() bool)
+	running sync.WaitGroup // these goroutines
 
 	endReports  chan struct{} // ends the reporter
 	reportsDone chan struct{} // closed when it has ended
@@ -60,10 +67,11 @@ type Deliverer struct {
 	endErr error         // of that Shutdown; read after ended
 }
 
-// job is one batch, or without items a probe.
+// job is one batch.
 type job struct {
 	items []Item
-	epoch int // of the gate, when it went out
+	probe bool // of a halted endpoint: one request and no more
+	epoch int  // of the gate, when it went out
 }
 
 // report is what a sender says of a job.
@@ -83,6 +91,8 @@ func New(cfg Config) *Deliverer {
 		queue:       newQueue(&cfg),
 		reporter:    &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
 		wake:        make(chan struct{}, 1),
+		news:        make(chan *SendError, 1),
+		onStop:      func(do func()) func() bool { return context.AfterFunc(ctx, do) },
 		jobs:        make(chan job, cfg.Senders),
 		results:     make(chan report, cfg.Senders),
 		stop:        stop,
@@ -116,6 +126,10 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 			d.tellAll(a.evicted, Evicted)
 			d.reporter.add(Report{Items: a.evicted, Outcome: Evicted, Err: ErrFull})
 		}
+		if errors.Is(err, ErrFull) {
+			d.tellAll([]Item{it}, Evicted)
+			d.reporter.add(Report{Items: []Item{it}, Outcome: Evicted, Err: err})
+		}
 		if a.room == nil {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
 				return fmt.Errorf("%w: %w", err, ctx.Err())
@@ -138,16 +152,26 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if err := d.queue.bypass(&it); err != nil {
 		return Result{}, err
 	}
-	items := []Item{it}
-	result, failure := d.sendOnce(ctx, items)
-	if failure != nil {
-		d.settle(items, Failed)
-		return Result{}, failure
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer d.onStop(cancel)()
+	result, failure := d.sendOnce(ctx, []Item{it})
+	switch {
+	case failure == nil && len(result.Rejected) == 0:
+		d.queue.settleDirect(&it, Sent)
+		return result, nil
+	case judge(failure) == halting:
+		select {
+		case d.news <- failure:
+		default:
+		}
 	}
-	good, bad := separate(items, result.Rejected)
-	d.settle(good, Sent)
-	d.settle(bad, Failed)
-	return result, nil
+	d.queue.settleDirect(&it, Failed)
+	if failure == nil {
+		return result, nil
+	}
+	failure.Attempts = 1
+	return Result{}, failure
 }
 
 func (d *Deliverer) awaitGate(ctx context.Context) error {
@@ -214,21 +238,30 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		d.running.Wait()
 		close(stopped)
 	}()
-	waitFor(stopped)
+	waitFor(stopped, nil)
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
 	stuck := d.queue.abandon()
 	if n := len(rest) + stuck; n > 0 {
 		d.endErr = fmt.Errorf("%d events not delivered: %w", n, cause)
+		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
 		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
 	}
 	close(d.endReports)
-	waitFor(d.reportsDone)
+	waitFor(d.reportsDone, ctx.Done())
 	return d.endErr
 }
 
-// waitFor waits for what should be over at once, but may hang in the app's code.
-func waitFor(done <-chan struct{}) {
+// waitFor waits for the app's code until the time is up, and then a little for
+// what should be over at once.
+func waitFor(done, timeUp <-chan struct{}) {
+	if timeUp != nil {
+		select {
+		case <-done:
+			return
+		case <-timeUp:
+		}
+	}
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
 	select {

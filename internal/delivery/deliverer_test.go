@@ -86,7 +86,9 @@ func TestBatchesHoldAtMostTenMegabytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{}
-		d := delivery.New(config(e))
+		cfg := config(e)
+		cfg.BatchSize = 100
+		d := delivery.New(cfg)
 		for id := 1; id <= 100; id++ {
 			if err := d.Enqueue(t.Context(), item(id, false, 200*1024)); err != nil {
 				t.Fatal(err)
@@ -268,7 +270,7 @@ func TestHalt(t *testing.T) {
 				t.Errorf("%d: Flush: %v after %v", code, err, time.Since(begin))
 			}
 			time.Sleep(10*time.Minute + time.Second)
-			if probes := e.seen()[before:]; len(probes) != 10 || len(probes[0].ids) != 0 {
+			if probes := e.seen()[before:]; len(probes) != 10 || len(probes[0].ids) != 1 {
 				t.Errorf("%d: %d probes in 10 minutes: %v", code, len(probes), probes)
 			}
 			if c := d.Counts(); c.Held != 500 {

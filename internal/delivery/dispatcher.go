@@ -13,6 +13,7 @@ type dispatcher struct {
 
 	gate     gate
 	inFlight int
+	probes   int
 }
 
 // run ends with ctx. With nothing held it sleeps without a timer.
@@ -30,6 +31,8 @@ func (s *dispatcher) run(ctx context.Context) {
 		case <-timer.C:
 		case r := <-s.results:
 			s.finish(time.Now(), r)
+		case failure := <-s.news:
+			s.halt(time.Now(), failure)
 		case <-ctx.Done():
 			s.collect()
 			return
@@ -57,21 +60,22 @@ func (s *dispatcher) step(now time.Time) time.Time {
 		if ok, at := s.gate.allows(now, s.inFlight); !ok {
 			return at
 		}
-		s.start(s.queue.take())
+		s.start(s.queue.take(s.gate.shrink), false)
 	}
 	return time.Time{}
 }
 
 // due is when what is pending should be sent, zero for at once.
 func (s *dispatcher) due(p pending) time.Time {
-	if p.hurry || p.items >= s.cfg.BatchSize {
+	if p.hurry || p.full {
 		return time.Time{}
 	}
 	return p.oldest.Add(s.cfg.FlushInterval)
 }
 
-// stepHalted probes with an empty batch, which risks no event, while there is
-// something to send or somebody who asks.
+// stepHalted probes while there is something to send or somebody who asks: with
+// one event, as an endpoint may be good to empty batches alone. By turns it is
+// the newest and the oldest, so that no single bad one prolongs the halt.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	if s.inFlight > 0 {
 		return time.Time{}
@@ -84,30 +88,33 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		return s.gate.nextProbe
 	}
 	if p.items > 0 || p.hurry {
-		s.start(nil)
+		s.probes++
+		s.start(s.queue.takeOne(s.probes%2 == 1), true)
 	}
 	return time.Time{}
 }
 
-func (s *dispatcher) start(items []Item) {
+func (s *dispatcher) start(items []Item, probe bool) {
 	s.inFlight++
-	s.jobs <- job{items: items, epoch: s.gate.epoch} // has room for one job a sender
+	s.jobs <- job{items: items, probe: probe, epoch: s.gate.epoch} // has room for one job a sender
 }
 
 // finish takes in what a sender reports.
 func (s *dispatcher) finish(now time.Time, r report) {
 	s.inFlight--
 	switch {
+	case r.job.probe:
+		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
 		s.open()
-	case r.verdict == halting, len(r.job.items) == 0:
+	case r.verdict == halting:
 		s.halt(now, r.failure)
 	case r.verdict == refused:
 		if s.gate.refusedWhole() {
 			s.halt(now, r.failure)
 		}
 	case r.verdict == transient:
-		if s.gate.failed(now, r.job.epoch, r.failure.RetryAfter) {
+		if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.allows(now) {
 			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
 				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.rest)))
 		}
@@ -115,6 +122,19 @@ func (s *dispatcher) finish(now time.Time, r report) {
 	}
 	s.trouble.Store(r.failure)
 	s.queue.putBack(r.rest)
+}
+
+// finishProbe ends the halt where the endpoint takes events again, or where it
+// now looks at them and finds fault with this one.
+func (s *dispatcher) finishProbe(now time.Time, r report) {
+	switch {
+	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
+		s.open()
+	case r.verdict == halting:
+		s.halt(now, r.failure)
+	default: // what it says is no reason for the halt
+		s.halt(now, s.gate.halt)
+	}
 }
 
 // giveUp settles the items that have had their last attempt and returns the

@@ -9,6 +9,8 @@ const (
 	maxDelay      = 16 * time.Second // where the doubling of Config.RetryDelay ends
 	maxRetryAfter = 5 * time.Minute  // the longest an answer may silence us
 	probeInterval = time.Minute      // between two probes of a halted endpoint
+	maxShrink     = 7                // to one event of a hundred
+	smoothRun     = 8                // successes until a larger batch is tried again
 	maxWhole      = 3                // batches refused whole, in a row, until a halt
 )
 
@@ -25,30 +27,38 @@ type gate struct {
 	nextProbe time.Time  // no probe goes out before
 	epoch     int        // counts the closings
 	hurried   bool       // Shutdown is waiting: no delay grows beyond the first
+	shrink    int        // batches are 2^-shrink of the usual: large ones seem not to get through
+	smooth    int        // successes in a row since shrink changed
 }
 
 // allows reports whether another batch may go out beside those in flight, and
-// if only time is missing, when.
+// if only time is missing, when. The gate is not halted.
 func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
-	switch {
-	case g.halt != nil:
-		return false, time.Time{}
-	case now.Before(g.opensAt):
+	if now.Before(g.opensAt) {
 		return false, g.opensAt
-	default:
-		return g.failures == 0 || inFlight == 0, time.Time{}
 	}
+	return g.failures == 0 || inFlight == 0, time.Time{}
 }
 
 // failed closes the gate for a while and reports whether it did: a batch that
-// was already out when it last closed says nothing new.
-func (g *gate) failed(now time.Time, epoch int, retryAfter time.Duration) bool {
+// was already out when it last closed says nothing new, but for how long the
+// answer asked to wait.
+func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
+	asked := min(failure.RetryAfter, maxRetryAfter)
 	if epoch != g.epoch {
+		if until := now.Add(asked); asked > 0 && until.After(g.opensAt) {
+			g.opensAt = until
+		}
 		return false
 	}
 	g.epoch++
 	g.failures++
-	wait := min(retryAfter, maxRetryAfter)
+	// A server or proxy that finds a request too large may hang up on it.
+	if g.failures > 1 && failure.StatusCode == 0 && g.shrink < maxShrink {
+		g.shrink++
+		g.smooth = 0
+	}
+	wait := asked
 	switch {
 	case wait > 0:
 	case g.hurried:
@@ -71,6 +81,10 @@ func (g *gate) hurry() {
 
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
+	if g.smooth++; g.shrink > 0 && g.smooth >= smoothRun {
+		g.shrink--
+		g.smooth = 0
+	}
 }
 
 // refusedWhole counts a batch of which nothing was accepted, and reports

@@ -28,6 +28,8 @@ const (
 	Failed                 // refused by Klime, or given up after Config.MaxAttempts
 	Evicted                // pushed out of a full queue, or refused by it
 	Undone                 // still held when Shutdown's context ended
+
+	outcomes = iota
 )
 
 // Counts is what became of the items so far. At every moment

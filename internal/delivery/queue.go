@@ -33,9 +33,10 @@ const automaticShare = 4
 // It is safe for concurrent use.
 type queue struct {
 	maxItems, maxBytes int
-	takeItems          int // of one batch
-	takeBytes          int // of one batch, but for its first item
-	wakeAt             int // this many waiting items are worth a wake-up
+	maxAutomatic       usage // the part of these that automatic items may take
+	takeItems          int   // of one batch
+	takeBytes          int   // of one batch, but for its first item
+	dueItems           int   // this many waiting items start a send
 	overflow           Overflow
 
 	mu        sync.Mutex
@@ -43,6 +44,7 @@ type queue struct {
 	automatic ring
 	held      usage // both lanes and what is in flight
 	heldAuto  usage // the automatic part of held
+	direct    usage // what callers send themselves, beside all that
 	lastSeq   uint64
 	closed    bool
 	halt      error         // why nothing is sent at present, nil if it is
@@ -58,18 +60,23 @@ type usage struct{ items, bytes int }
 func (u *usage) add(it *Item)    { u.items++; u.bytes += len(it.Body) }
 func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 
-// newQueue returns a queue of which the batches of all senders take at most
-// half: the rest can be evicted to keep newer items.
+// newQueue returns a queue of which the batches of all senders take about half
+// at most: the rest can be evicted to keep newer items.
 func newQueue(cfg *Config) *queue {
-	return &queue{
-		maxItems:  cfg.QueueSize,
-		maxBytes:  cfg.QueueBytes,
+	q := &queue{
+		maxItems: cfg.QueueSize,
+		maxBytes: cfg.QueueBytes,
+		maxAutomatic: usage{
+			items: max(1, cfg.QueueSize*automaticShare/5),
+			bytes: cfg.QueueBytes * automaticShare / 5,
+		},
 		takeItems: min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
 		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
-		wakeAt:    cfg.BatchSize,
 		overflow:  cfg.Overflow,
 		waiters:   map[*waiter]struct{}{},
 	}
+	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
+	return q
 }
 
 // admission is what push says of an item.
@@ -88,30 +95,29 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 	if q.closed {
 		return a, ErrClosed
 	}
-	for !q.fits(&it) {
-		victim, ok := q.evict(&it)
-		switch {
-		case ok:
-			a.evicted = append(a.evicted, victim)
-		case patient && q.overflow == Block && !it.Automatic && q.halt == nil && len(it.Body) <= q.maxBytes:
+	if !q.canFit(&it) {
+		if patient && q.overflow == Block && !it.Automatic && q.halt == nil && len(it.Body) <= q.maxBytes {
 			if q.room == nil {
 				q.room = make(chan struct{})
 			}
-			a.room = q.room
+			a.room, a.wake = q.room, true
 			return a, nil
-		default:
-			q.counts.Accepted++
-			q.counts.Evicted++
-			if q.halt != nil {
-				return a, fmt.Errorf("%w: %w", ErrFull, q.halt)
-			}
-			return a, ErrFull
 		}
+		q.counts.Accepted++
+		q.counts.Evicted++
+		if q.halt != nil {
+			return a, fmt.Errorf("%w: %w", ErrFull, q.halt)
+		}
+		return a, ErrFull
+	}
+	for !q.fits(&it) {
+		a.evicted = append(a.evicted, q.evict())
 	}
 	q.admit(&it)
+	before := q.waitingBytes()
 	q.lane(&it).pushBack(it)
 	waiting := q.waiting()
-	a.wake = waiting == 1 || waiting == q.wakeAt
+	a.wake = waiting == 1 || waiting == q.dueItems || before < q.takeBytes && q.waitingBytes() >= q.takeBytes
 	return a, nil
 }
 
@@ -122,8 +128,19 @@ func (q *queue) bypass(it *Item) error {
 	if q.closed {
 		return ErrClosed
 	}
-	q.admit(it)
+	q.counts.Accepted++
+	q.direct.add(it)
 	return nil
+}
+
+// settleDirect ends an item that has bypassed the lanes.
+func (q *queue) settleDirect(it *Item, outcome Outcome) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.abandoned {
+		q.direct.remove(it)
+		q.count(outcome, 1)
+	}
 }
 
 func (q *queue) admit(it *Item) {
@@ -145,53 +162,84 @@ func (q *queue) lane(it *Item) *ring {
 
 func (q *queue) waiting() int { return q.explicit.len() + q.automatic.len() }
 
+func (q *queue) waitingBytes() int { return q.explicit.bytes + q.automatic.bytes }
+
 func (q *queue) fits(it *Item) bool {
-	if q.held.items+1 > q.maxItems || q.held.bytes+len(it.Body) > q.maxBytes {
+	return q.fitsBeside(it, q.held, q.heldAuto)
+}
+
+// fitsBeside reports whether there is room for it beside so much, of which so
+// much is automatic.
+func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
+	held.add(it)
+	if held.items > q.maxItems || held.bytes > q.maxBytes {
 		return false
 	}
-	return !it.Automatic || q.fitsShare(it)
+	heldAuto.add(it)
+	return !it.Automatic || heldAuto.items <= q.maxAutomatic.items && heldAuto.bytes <= q.maxAutomatic.bytes
 }
 
-// fitsShare reports whether an automatic item keeps within its lane's share.
-func (q *queue) fitsShare(it *Item) bool {
-	return (q.heldAuto.items+1)*5 <= q.maxItems*automaticShare &&
-		(q.heldAuto.bytes+len(it.Body))*5 <= q.maxBytes*automaticShare
-}
-
-// evict takes out the item that goes first to make room for it: the oldest
-// automatic one, else, for an explicit item, the oldest explicit one.
-func (q *queue) evict(it *Item) (Item, bool) {
-	lane := &q.automatic
-	switch {
-	case len(it.Body) > q.maxBytes, it.Automatic && q.overflow == DropNewest:
-		return Item{}, false
-	case lane.len() == 0 && !it.Automatic && q.overflow == DropOldest:
-		lane = &q.explicit
+// canFit reports whether there would be room for it when all had gone that may
+// go for its sake: automatic items first, then, for an explicit one, by policy
+// also explicit ones.
+func (q *queue) canFit(it *Item) bool {
+	held, heldAuto := q.held, q.heldAuto
+	if !it.Automatic || q.overflow != DropNewest {
+		gone := usage{q.automatic.len(), q.automatic.bytes}
+		held.items, held.bytes = held.items-gone.items, held.bytes-gone.bytes
+		heldAuto.items, heldAuto.bytes = heldAuto.items-gone.items, heldAuto.bytes-gone.bytes
 	}
+	if !it.Automatic && q.overflow == DropOldest {
+		held.items, held.bytes = held.items-q.explicit.len(), held.bytes-q.explicit.bytes
+	}
+	return q.fitsBeside(it, held, heldAuto)
+}
+
+// evict takes out the item that goes first. canFit has seen that there is one.
+func (q *queue) evict() Item {
+	lane := &q.automatic
 	if lane.len() == 0 {
-		return Item{}, false
+		lane = &q.explicit
 	}
 	victim := lane.popFront()
 	q.counts.Evicted++
 	q.release(&victim)
-	return victim, true
+	return victim
 }
 
-// take removes the oldest items, as many as one request may carry.
-func (q *queue) take() []Item {
+// take removes the oldest items, as many as one request may carry: 2^-shrink of
+// the usual.
+func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	items := make([]Item, 0, min(q.waiting(), q.takeItems))
+	most := max(1, q.takeItems>>shrink)
+	items := make([]Item, 0, min(q.waiting(), most))
 	size := 0
-	for len(items) < q.takeItems && q.waiting() > 0 {
+	for len(items) < most && q.waiting() > 0 {
 		lane := q.oldest()
 		size += len(lane.front().Body) + 1 // its comma
-		if size > q.takeBytes && len(items) > 0 {
+		if size > q.takeBytes>>shrink && len(items) > 0 {
 			break
 		}
 		items = append(items, lane.popFront())
 	}
 	return items
+}
+
+// takeOne removes the newest item, or the oldest, nil if there is none.
+func (q *queue) takeOne(newest bool) []Item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.waiting() == 0:
+		return nil
+	case !newest:
+		return []Item{q.oldest().popFront()}
+	case q.explicit.len() > 0: // what the app said itself is most likely valid
+		return []Item{q.explicit.popBack()}
+	default:
+		return []Item{q.automatic.popBack()}
+	}
 }
 
 // oldest is the lane whose front was accepted first. One of them has items.
@@ -229,7 +277,13 @@ func (q *queue) settle(items []Item, outcome Outcome) {
 	if q.abandoned {
 		return
 	}
-	n := uint64(len(items))
+	q.count(outcome, uint64(len(items)))
+	for i := range items {
+		q.release(&items[i])
+	}
+}
+
+func (q *queue) count(outcome Outcome, n uint64) {
 	switch outcome {
 	case Sent:
 		q.counts.Sent += n
@@ -239,9 +293,6 @@ func (q *queue) settle(items []Item, outcome Outcome) {
 		q.counts.Evicted += n
 	case Undone:
 		q.counts.Undone += n
-	}
-	for i := range items {
-		q.release(&items[i])
 	}
 }
 
@@ -287,9 +338,9 @@ func (q *queue) close() bool {
 func (q *queue) abandon() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := q.held.items
-	q.counts.Undone += uint64(max(n, 0))
-	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
+	n := q.held.items + q.direct.items
+	q.count(Undone, uint64(n)) //nolint:gosec // an amount
+	q.held, q.heldAuto, q.direct, q.abandoned = usage{}, usage{}, usage{}, true
 	for w := range q.waiters {
 		q.end(w, ErrClosed)
 	}
@@ -310,6 +361,7 @@ func (q *queue) drain() []Item {
 // pending describes what waits for a sender.
 type pending struct {
 	items  int
+	full   bool      // as many as start a send
 	oldest time.Time // when the oldest of them was handed over
 	hurry  bool      // somebody waits for them
 	closed bool      // there will be no others
@@ -319,6 +371,7 @@ func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed}
+	p.full = p.items >= q.dueItems || q.waitingBytes() >= q.takeBytes || q.room != nil
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}
@@ -329,6 +382,6 @@ func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.counts
-	c.Held, c.HeldBytes = q.held.items, q.held.bytes
+	c.Held, c.HeldBytes = q.held.items+q.direct.items, q.held.bytes+q.direct.bytes
 	return c
 }

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	maxReports      = 1000             // that wait to be told
-	maxReportItems  = 1000             // in these, but for what Shutdown leaves
-	maxReportBytes  = 8 << 20          // of these items
-	dropLogInterval = 10 * time.Second // between two log lines on dropped items
+	maxReports     = 1000    // that wait to be told
+	maxReportItems = 1000    // in these, but for what Shutdown leaves
+	maxReportBytes = 8 << 20 // of these items
 )
 
-// Report tells how items ended, or with none of them that sending was halted.
+// Report tells how items ended, or, Failed without items, that sending was
+// halted.
 type Report struct {
-	Items   []Item // of a delivered batch all, in its order
+	Items   []Item // of a delivered batch those that were rejected
 	Outcome Outcome
-	Result  Result // of a delivered batch
+	Result  Result // of a delivered batch; with nothing in Rejected, of several
 	Err     error  // why they were not delivered
 	Untold  int    // further items that ended so, which there was no room to keep
 }
@@ -31,20 +31,45 @@ type reporter struct {
 
 	mu      sync.Mutex
 	waiting []Report
-	kept    usage         // the items in waiting
-	wake    chan struct{} // there is something to tell
+	kept    usage             // the items in waiting
+	excess  [outcomes]*Report // what there was no place for in waiting, by outcome
+	halt    *Report           // the latest halt
+	wake    chan struct{}     // there is something to tell
 
 	dropped int       // items, not yet logged; the goroutine's own
 	logged  time.Time // when items were last logged as dropped
 }
 
-// add takes a report.
+// add takes a report. Evictions are told together.
 func (r *reporter) add(report Report) {
 	if r.tell == nil && report.Outcome != Evicted {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.trim(&report)
+	last := r.last()
+	switch {
+	case len(report.Items) == 0 && report.Untold == 0 && report.Outcome == Failed:
+		r.halt = &report
+	case last != nil && last.Outcome == Evicted && report.Outcome == Evicted:
+		last.merge(report)
+	case len(r.waiting) < maxReports || report.Outcome == Undone:
+		r.waiting = append(r.waiting, report)
+	case r.excess[report.Outcome] == nil:
+		r.excess[report.Outcome] = &report
+	default:
+		r.excess[report.Outcome].merge(report)
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// trim keeps of a report only the number of its items where there is no room
+// for them.
+func (r *reporter) trim(report *Report) {
 	full := r.kept.items >= maxReportItems || r.kept.bytes >= maxReportBytes
 	if r.tell == nil || full && report.Outcome != Undone {
 		report.Untold += len(report.Items)
@@ -53,19 +78,15 @@ func (r *reporter) add(report Report) {
 	for i := range report.Items {
 		r.kept.add(&report.Items[i])
 	}
-	if last := r.last(); last != nil && last.Outcome == report.Outcome &&
-		(report.Outcome == Evicted || len(r.waiting) >= maxReports) {
-		last.Items = append(last.Items, report.Items...)
-		last.Untold += report.Untold
-		return
-	}
-	if len(r.waiting) < maxReports || report.Outcome == Undone {
-		r.waiting = append(r.waiting, report)
-	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+}
+
+// merge adds another report of the same outcome.
+func (r *Report) merge(other Report) {
+	r.Items = append(r.Items, other.Items...)
+	r.Untold += other.Untold
+	r.Result.Accepted += other.Result.Accepted
+	r.Result.Failed += other.Result.Failed
+	r.Err = other.Err
 }
 
 func (r *reporter) last() *Report {
@@ -91,7 +112,7 @@ func (r *reporter) run(end <-chan struct{}) {
 				r.tell(report)
 			}
 		}
-		if now := time.Now(); r.dropped > 0 && (ended || now.Sub(r.logged) >= dropLogInterval) {
+		if now := time.Now(); r.dropped > 0 && (ended || now.Sub(r.logged) >= logInterval) {
 			r.logger.Warn("klime: queue full, events dropped", slog.Int("events", r.dropped))
 			r.dropped, r.logged = 0, now
 		}
@@ -102,6 +123,14 @@ func (r *reporter) take() []Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reports := r.waiting
-	r.waiting, r.kept = nil, usage{}
+	for _, excess := range r.excess {
+		if excess != nil {
+			reports = append(reports, *excess)
+		}
+	}
+	if r.halt != nil {
+		reports = append(reports, *r.halt)
+	}
+	r.waiting, r.kept, r.excess, r.halt = nil, usage{}, [outcomes]*Report{}, nil
 	return reports
 }

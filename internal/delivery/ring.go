@@ -8,9 +8,10 @@ import (
 // ring is a double-ended queue of items that grows with need and gives its
 // memory back once it has run empty.
 type ring struct {
-	buf  []Item
-	head int
-	n    int
+	buf   []Item
+	head  int
+	n     int
+	bytes int // of the bodies
 }
 
 // keepCap is the capacity that an empty ring keeps.
@@ -24,6 +25,7 @@ func (r *ring) pushBack(it Item) {
 	r.grow()
 	r.buf[r.index(r.n)] = it
 	r.n++
+	r.bytes += len(it.Body)
 }
 
 func (r *ring) pushFront(it Item) {
@@ -31,12 +33,19 @@ func (r *ring) pushFront(it Item) {
 	r.head = r.index(len(r.buf) - 1)
 	r.buf[r.head] = it
 	r.n++
+	r.bytes += len(it.Body)
 }
 
 // restore puts items, which were taken in order, back in their order: what
 // another sender took later may be back already.
 func (r *ring) restore(items []Item) {
 	if len(items) == 0 {
+		return
+	}
+	if r.n > 0 && r.buf[r.index(r.n-1)].seq < items[0].seq {
+		for _, it := range items { // it was the newest
+			r.pushBack(it)
+		}
 		return
 	}
 	last := items[len(items)-1].seq
@@ -54,10 +63,25 @@ func (r *ring) popFront() Item {
 	r.buf[r.head] = Item{} // lets the body be collected
 	r.head = r.index(1)
 	r.n--
+	r.bytes -= len(it.Body)
+	r.shrink()
+	return it
+}
+
+func (r *ring) popBack() Item {
+	last := r.index(r.n - 1)
+	it := r.buf[last]
+	r.buf[last] = Item{}
+	r.n--
+	r.bytes -= len(it.Body)
+	r.shrink()
+	return it
+}
+
+func (r *ring) shrink() {
 	if r.n == 0 && len(r.buf) > keepCap {
 		*r = ring{}
 	}
-	return it
 }
 
 // index is the place of the item that stands offset behind the front.

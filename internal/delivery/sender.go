@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // maxRequests is how many requests a batch may cost when events in it are
@@ -33,6 +34,12 @@ func (d *Deliverer) sendJobs(ctx context.Context) {
 // sake of some event, it is taken apart until the culprits stand alone.
 func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 	r := report{job: j, verdict: delivered}
+	if len(j.items) > 0 && j.items[0].attempts > 0 {
+		d.retries.Add(1)
+	}
+	for i := range j.items {
+		j.items[i].attempts++
+	}
 	parts := stack{j.items}
 	for requests := 0; len(parts) > 0 && requests < maxRequests; requests++ {
 		part := parts.pop()
@@ -43,6 +50,10 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 			d.accept(part, result)
 		case refused:
 			r.verdict, r.failure = refused, failure
+			if j.probe {
+				r.rest = part
+				return r // one request, and the event may be good
+			}
 			for _, smaller := range d.takeApart(part, failure) {
 				parts.push(smaller)
 			}
@@ -61,12 +72,6 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendError) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
-	if len(items) > 0 && items[0].attempts > 0 {
-		d.retries.Add(1)
-	}
-	for i := range items {
-		items[i].attempts++
-	}
 	result, err := d.callTransport(ctx, items)
 	failure := asSendError(err)
 	if failure != nil && len(items) > 0 {
@@ -82,6 +87,9 @@ func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, 
 	defer func() {
 		if recover() != nil {
 			err = errPanicked
+			if d.cfg.OnPanic != nil {
+				d.cfg.OnPanic()
+			}
 		}
 	}()
 	return d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
@@ -130,7 +138,9 @@ func (d *Deliverer) accept(items []Item, result Result) {
 	}
 	good, bad := separate(items, result.Rejected)
 	d.settle(good, Sent)
-	d.reporter.add(Report{Items: items, Outcome: Sent, Result: result})
+	if d.cfg.ReportSent {
+		d.reporter.add(Report{Items: bad, Outcome: Sent, Result: result})
+	}
 	d.reject(bad, &SendError{StatusCode: http.StatusOK, Attempts: items[0].attempts, Rejected: result.Rejected})
 }
 
@@ -148,8 +158,10 @@ func (d *Deliverer) reject(items []Item, failure *SendError) {
 	if len(failure.Rejected) > 0 {
 		code = failure.Rejected[0].Code
 	}
-	d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
-		slog.Int("status", failure.StatusCode), slog.String("code", code))
+	if d.refusedLog.allows(time.Now()) {
+		d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
+			slog.Int("status", failure.StatusCode), slog.String("code", code))
+	}
 }
 
 // separate splits items into those that were not rejected and those that were.

@@ -2,12 +2,13 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +18,7 @@ const (
 	maxDrainBytes  = 256 << 10 // of an answer that is read to reuse its connection
 	maxHeaderBytes = 64 << 10  // of an answer's header
 	maxMessage     = 300       // characters of an answer's message that are kept
+	maxCode        = 64        // of an event's error code
 )
 
 // Transport sends one request. Its body is `{"batch":[…]}` with that many
@@ -33,9 +35,8 @@ type Result struct {
 
 // Rejection is one event that Klime named as invalid.
 type Rejection struct {
-	Index   int    `json:"index"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Index         int
+	Code, Message string
 }
 
 // HTTP is the Transport to Klime's batch endpoint.
@@ -58,13 +59,14 @@ func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	}}
 }
 
-// DefaultClient returns an HTTP client that keeps at most conns connections.
-func DefaultClient(conns int) *http.Client {
+// DefaultClient returns an HTTP client for so many senders. It has one more
+// connection, for what is sent past the queue.
+func DefaultClient(senders int) *http.Client {
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        conns,
-		MaxIdleConnsPerHost:    conns,
+		MaxConnsPerHost:        senders + 1,
+		MaxIdleConnsPerHost:    senders + 1,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
@@ -85,19 +87,21 @@ func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error
 		return Result{}, &SendError{Err: err}
 	}
 	defer drain(resp.Body)
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if err != nil {
 			return Result{}, &SendError{Err: fmt.Errorf("answer cut short: %w", err)}
 		}
-		return parseResult(answer, events), nil
+		answered := t.read(raw)
+		return NewResult(events, answered.rejections()), nil
 	}
+	answered := t.read(raw)
 	failure := &SendError{
 		StatusCode: resp.StatusCode,
 		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		Message:    string(answered.Message),
+		Rejected:   valid(answered.rejections(), events),
 	}
-	failure.Message, failure.Rejected = parseFailure(answer, events)
-	failure.Message = strings.ReplaceAll(failure.Message, t.key, "[write key]") // a server may quote it
 	return Result{}, failure
 }
 
@@ -108,47 +112,100 @@ func drain(body io.ReadCloser) {
 	_ = body.Close()
 }
 
-// answer is Klime's answer to a batch.
+// answer is Klime's answer to a batch, read as far as it can be: a mistyped
+// field is one that is missing.
 type answer struct {
-	Message  string      `json:"message"`
-	Error    string      `json:"error"`
-	Accepted *int        `json:"accepted"`
-	Failed   int         `json:"failed"`
-	Errors   []Rejection `json:"errors"`
+	Message text    `json:"message"`
+	Error   text    `json:"error"`
+	Errors  []named `json:"errors"`
 }
 
-// parseResult reads the answer of a success. One that is not Klime's JSON
-// counts as all accepted.
-func parseResult(body []byte, events int) Result {
-	var a answer
-	if err := json.Unmarshal(body, &a); err != nil || a.Accepted == nil {
-		return Result{Accepted: events}
+// named is an entry of errors. Without an index it names nothing.
+type named struct {
+	Index   index `json:"index"`
+	Code    text  `json:"code"`
+	Message text  `json:"message"`
+}
+
+// index is a number, -1 if it is none.
+type index int
+
+// UnmarshalJSON has no error: what is no number is none.
+func (i *index) UnmarshalJSON(b []byte) error {
+	n, err := strconv.Atoi(string(b))
+	if err != nil {
+		n = -1
 	}
-	return NewResult(events, a.Errors)
+	*i = index(n)
+	return nil
+}
+
+// text is a string, "" if it is none.
+type text string
+
+// UnmarshalJSON has no error: what is no string is empty.
+func (t *text) UnmarshalJSON(b []byte) error {
+	var s string
+	_ = json.Unmarshal(b, &s)
+	*t = text(s)
+	return nil
+}
+
+// UnmarshalJSON is where an index that is missing becomes -1.
+func (n *named) UnmarshalJSON(b []byte) error {
+	type plain named
+	p := plain{Index: -1}
+	_ = json.Unmarshal(b, &p)
+	*n = named(p)
+	return nil
+}
+
+// read reads an answer. A server may quote what it was sent, and at any length.
+func (t *HTTP) read(raw []byte) answer {
+	var a answer
+	_ = json.Unmarshal(raw, &a) // a proxy's page, most likely: its status says enough
+	clean := func(s text) text {
+		s = text(strings.ReplaceAll(string(s), t.key, "[write key]"))
+		if runes := []rune(string(s)); len(runes) > maxMessage {
+			s = text(runes[:maxMessage]) + "…"
+		}
+		return s
+	}
+	a.Message = clean(cmp.Or(a.Message, a.Error))
+	for i := range a.Errors {
+		a.Errors[i].Message = clean(a.Errors[i].Message)
+		if code := string(a.Errors[i].Code); strings.Contains(code, t.key) || !isCode(code) {
+			a.Errors[i].Code = ""
+		}
+	}
+	return a
+}
+
+// isCode reports whether s is a word such as "invalid_timestamp".
+func isCode(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
+		default:
+			return false
+		}
+	}
+	return len(s) <= maxCode
+}
+
+// rejections are the events that the answer names.
+func (a *answer) rejections() []Rejection {
+	rejected := make([]Rejection, len(a.Errors))
+	for i, n := range a.Errors {
+		rejected[i] = Rejection{Index: int(n.Index), Code: string(n.Code), Message: string(n.Message)}
+	}
+	return rejected
 }
 
 // NewResult is the answer that accepts all of so many events but those named.
 func NewResult(events int, rejected []Rejection) Result {
 	rejected = valid(rejected, events)
 	return Result{Accepted: events - len(rejected), Failed: len(rejected), Rejected: rejected}
-}
-
-// parseFailure reads the answer of a failure for what it says and names.
-func parseFailure(body []byte, events int) (message string, rejected []Rejection) {
-	var a answer
-	err := json.Unmarshal(body, &a)
-	var mistyped *json.UnmarshalTypeError
-	if err != nil && !errors.As(err, &mistyped) {
-		return "", nil // a proxy's page, most likely: its status says enough
-	}
-	message = a.Message
-	if message == "" {
-		message = a.Error
-	}
-	if runes := []rune(message); len(runes) > maxMessage {
-		message = string(runes[:maxMessage]) + "…"
-	}
-	return message, valid(a.Errors, events)
 }
 
 // valid keeps the rejections that name an event of the request, each once.

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,8 @@ type SendError struct {
 
 func (e *SendError) Error() string {
 	switch {
+	case e.StatusCode == 0 && e.Err == nil:
+		return cmp.Or(e.Message, "no answer")
 	case e.StatusCode == 0:
 		return fmt.Sprintf("no answer: %v", e.Err)
 	case e.Err != nil:
@@ -74,6 +77,8 @@ func judge(failure *SendError) verdict {
 		return delivered
 	}
 	switch code := failure.StatusCode; {
+	case code >= 200 && code < 300: // and yet a failure: an event that the answer names
+		return refused
 	case code >= 300 && code < 400: // never followed: it would carry the key elsewhere
 		return halting
 	case code == http.StatusUnauthorized, code == http.StatusForbidden,

@@ -1,0 +1,394 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// An entry of errors that names no event condemns none.
+func TestNamelessErrors(t *testing.T) {
+	t.Parallel()
+	for _, entry := range []string{`{"message":"m"}`, `{"index":"0"}`, `{"index":null}`, `{"index":1.5}`, `{"index":-1}`, `7`} {
+		for _, code := range []int{200, 400} {
+			transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(code)
+				_, _ = io.WriteString(w, `{"accepted":0,"failed":1,"errors":[`+entry+`,{"index":2,"code":123,"message":["?"]}]}`)
+			})
+			result, err := transport.Send(t.Context(), nil, 5)
+			rejected := result.Rejected
+			var failure *delivery.SendError
+			if errors.As(err, &failure) {
+				rejected = failure.Rejected
+			}
+			if len(rejected) != 1 || rejected[0] != (delivery.Rejection{Index: 2}) {
+				t.Errorf("%d, %s: rejected %+v", code, entry, rejected)
+			}
+		}
+	}
+}
+
+// A server may quote the key wherever it likes, and say as much as it likes.
+func TestAnswersAreCleaned(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 295)
+	transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"message":"`+long+`key`+long+`","errors":[{"index":0,"code":"key","message":"key `+
+			strings.Repeat("x", 100_000)+`"},{"index":1,"code":"jane@acme.test"},{"index":2,"code":"invalid_event"}]}`)
+	})
+	_, err := transport.Send(t.Context(), nil, 5)
+	var failure *delivery.SendError
+	if !errors.As(err, &failure) {
+		t.Fatal(err)
+	}
+	for _, text := range []string{failure.Message, failure.Rejected[0].Message, failure.Rejected[0].Code} {
+		if strings.Contains(text, "key") && !strings.Contains(text, "[write key]") && !strings.HasSuffix(text, "[write…") || len(text) > 400 {
+			t.Errorf("kept %q", text)
+		}
+	}
+	if codes := []string{failure.Rejected[1].Code, failure.Rejected[2].Code}; codes[0] != "" || codes[1] != "invalid_event" {
+		t.Errorf("codes %q", codes)
+	}
+}
+
+// An endpoint that refuses all events but takes empty batches: the events are
+// kept, and it is asked once a minute.
+func TestRefusalOfEverythingKeepsTheRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Bool
+		var told reports
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if len(ids) == 0 || good.Load() {
+				return ok(len(ids))
+			}
+			return status(400)
+		}}
+		cfg := config(e)
+		cfg.OnReport = told.add
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 10_000)
+		synctest.Wait()
+		requests, failed := len(e.seen()), d.Counts().Failed
+		time.Sleep(time.Hour)
+		if n := len(e.seen()) - requests; n > 60 {
+			t.Errorf("%d requests in an hour", n)
+		}
+		if c := d.Counts(); c.Failed != failed || !d.Halted() {
+			t.Errorf("halted %v, counts: %+v", d.Halted(), c)
+		}
+		halts := 0
+		for _, report := range told.list() {
+			if len(report.Items) == 0 {
+				halts++
+			}
+		}
+		if halts != 1 {
+			t.Errorf("told of %d halts", halts)
+		}
+		good.Store(true)
+		time.Sleep(2 * time.Minute)
+		if c := d.Counts(); c.Held != 0 || c.Sent != 10_000-failed {
+			t.Errorf("when good again: %+v", c)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+	})
+}
+
+// How long an answer asks to wait counts, also when another came before it.
+func TestRetryAfterOfTheSecondSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			time.Sleep(time.Duration(n) * 100 * time.Millisecond) // both are out when the first answer comes
+			switch n {
+			case 1:
+				return status(503)
+			case 2:
+				return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: 2 * time.Minute}
+			default:
+				return ok(len(ids))
+			}
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 200)
+		time.Sleep(time.Hour)
+		if seen := e.seen(); seen[2].at.Sub(seen[1].at) < 2*time.Minute {
+			t.Errorf("asked to wait 2 minutes, waited %v", seen[2].at.Sub(seen[1].at))
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Requests that are hung up on get smaller: a proxy may find them too large.
+func TestLargeRequestsAreCutDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if len(ids) > 10 {
+				return delivery.Result{}, errors.New("connection reset by peer")
+			}
+			return ok(len(ids))
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 500)
+		time.Sleep(time.Hour)
+		if c := d.Counts(); c.Sent != 500 {
+			t.Errorf("counts: %+v", c)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A queue smaller than a batch, or full of large events, does not wait to be
+// fuller than it can be.
+func TestSmallQueuesAreSent(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*delivery.Config){
+		"items":     func(c *delivery.Config) { c.QueueSize = 10 },
+		"one item":  func(c *delivery.Config) { c.QueueSize = 1 },
+		"bytes":     func(c *delivery.Config) { c.QueueBytes = 1 << 20 },
+		"automatic": func(c *delivery.Config) { c.QueueSize = 24 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config(&endpoint{})
+				change(&cfg)
+				d := delivery.New(cfg)
+				for id := range 100 {
+					if err := d.Enqueue(t.Context(), item(id, name == "automatic", 100_000)); err != nil {
+						t.Errorf("item %d: %v", id, err)
+					}
+					synctest.Wait()
+				}
+				if err := shutdown(t, d); err != nil {
+					t.Error(err)
+				}
+				if c := d.Counts(); c.Sent != 100 {
+					t.Errorf("counts: %+v", c)
+				}
+			})
+		})
+	}
+}
+
+// What cannot get in pushes nothing out.
+func TestNoEvictionInVain(t *testing.T) {
+	t.Parallel()
+	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }})
+			cfg.QueueBytes, cfg.Overflow, cfg.Timeout = 1_000_000, overflow, time.Hour
+			d := delivery.New(cfg)
+			for id := range 9 {
+				if err := d.Enqueue(t.Context(), item(id, false, 100_000)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = d.Enqueue(t.Context(), item(9, true, 50_000))
+			synctest.Wait() // half of it is in flight
+			held := d.Counts().Held
+			if err := d.Enqueue(t.Context(), item(10, false, 900_000)); !errors.Is(err, delivery.ErrFull) {
+				t.Errorf("error: %v", err)
+			}
+			if n := d.Counts().Held; n != held {
+				t.Errorf("%d items held of %d", n, held)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_ = d.Shutdown(ctx)
+			checkSum(t, d)
+		})
+	}
+}
+
+// What a full queue refuses is reported and logged like what it evicts.
+func TestRefusedItemsAreReported(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		var log bytes.Buffer
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }})
+		cfg.QueueSize, cfg.Overflow, cfg.Timeout, cfg.OnReport = 10, delivery.DropNewest, time.Hour, told.add
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := delivery.New(cfg)
+		for id := range 30 {
+			_ = d.Enqueue(t.Context(), item(id, false, 0))
+		}
+		synctest.Wait()
+		if items, _, err := told.count(delivery.Evicted); items != 20 || !errors.Is(err, delivery.ErrFull) {
+			t.Errorf("reported %d, %v", items, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		for _, want := range []string{"queue full, events dropped", "shut down before all events were delivered"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("log lacks %q: %s", want, log.String())
+			}
+		}
+	})
+}
+
+// A one-shot send that meets a wrong key halts the client like any other.
+func TestSendNowHalts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}
+		d := delivery.New(config(e))
+		for id := range 100 {
+			_, _ = d.SendNow(t.Context(), item(id, false, 0))
+			synctest.Wait()
+		}
+		if n := len(e.seen()); n != 1 || !d.Halted() {
+			t.Errorf("%d requests, halted %v", n, d.Halted())
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// A one-shot send does not outlive Shutdown, and both say the same of it.
+func TestSendNowDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }})
+		cfg.Timeout = time.Hour
+		d := delivery.New(cfg)
+		sent := make(chan error, 1)
+		go func() {
+			_, err := d.SendNow(t.Context(), item(1, false, 0))
+			sent <- err
+		}()
+		synctest.Wait()
+		_ = shutdown(t, d)
+		if err := <-sent; err == nil {
+			t.Error("SendNow: no error")
+		}
+		if c := d.Counts(); c.Sent != 0 || c.Held != 0 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// Callbacks get the time that Shutdown has.
+func TestShutdownWaitsForCallbacks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{})
+		cfg.ReportSent = true
+		cfg.OnReport = func(r delivery.Report) { time.Sleep(time.Second); told.add(r) }
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 1000)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		accepted := 0
+		for _, report := range told.list() {
+			accepted += report.Result.Accepted
+		}
+		if accepted != 1000 {
+			t.Errorf("told of %d", accepted)
+		}
+	})
+}
+
+// Behind a stuck callback reports are merged, and a halt is still told.
+func TestHaltIsToldAfterABacklog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Bool
+		good.Store(true)
+		hang := make(chan struct{})
+		var told reports
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if !good.Load() {
+				return status(401)
+			}
+			return ok(len(ids))
+		}})
+		cfg.BatchSize, cfg.ReportSent = 1, true
+		cfg.OnReport = func(r delivery.Report) { <-hang; told.add(r) }
+		d := delivery.New(cfg)
+		for id := range 3000 {
+			enqueue(t, d, id, id)
+			synctest.Wait()
+		}
+		good.Store(false)
+		enqueue(t, d, 1, 1)
+		synctest.Wait()
+		close(hang)
+		synctest.Wait()
+		accepted := 0
+		for _, report := range told.list() {
+			accepted += report.Result.Accepted
+		}
+		if accepted != 3000 {
+			t.Errorf("told of %d", accepted)
+		}
+		if !slices.ContainsFunc(told.list(), func(r delivery.Report) bool { return r.Outcome == delivery.Failed }) {
+			t.Error("not told of the halt")
+		}
+		_ = shutdown(t, d)
+	})
+}
+
+// With many senders at work there are no more connections than these and one.
+func TestConnectionsOfManyBatches(t *testing.T) {
+	t.Parallel()
+	var busy, most atomic.Int64
+	transport := serve(t, func(http.ResponseWriter, *http.Request) {
+		n := busy.Add(1)
+		for {
+			m := most.Load()
+			if n <= m || most.CompareAndSwap(m, n) {
+				break
+			}
+		}
+		busy.Add(-1)
+	})
+	cfg := config(transport)
+	cfg.BatchSize, cfg.Senders, cfg.QueueSize = 1, 8, 100 // more senders than connections
+	d := delivery.New(cfg)
+	for id := range 2000 {
+		_ = d.Enqueue(t.Context(), item(id, false, 0))
+	}
+	if err := shutdown(t, d); err != nil {
+		t.Error(err)
+	}
+	if n := most.Load(); n > 3 { // serve has two senders
+		t.Errorf("%d requests at the same time", n)
+	}
+}
+
+func TestAFailureOfA2xxIsNotTemporary(t *testing.T) {
+	t.Parallel()
+	if (&delivery.SendError{StatusCode: http.StatusOK}).Temporary() {
+		t.Error("an event that Klime has refused would be sent again for ever")
+	}
+	if text := (&delivery.SendError{Message: "broker full"}).Error(); text != "broker full" {
+		t.Errorf("text %q", text)
+	}
+}

@@ -1,0 +1,18 @@
+package delivery
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// logInterval is the time between two log lines of a kind.
+const logInterval = 10 * time.Second
+
+// throttle lets one log line of a kind through now and then. The zero value is
+// ready, and safe for concurrent use.
+type throttle struct{ last atomic.Int64 }
+
+func (t *throttle) allows(now time.Time) bool {
+	last, at := t.last.Load(), now.UnixNano()
+	return (last == 0 || at-last >= int64(logInterval)) && t.last.CompareAndSwap(last, at)
+}
