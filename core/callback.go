@@ -10,9 +10,9 @@ import (
 // report passes on to the app's callbacks how events ended. Delivery calls it
 // from one goroutine.
 func (c *Client) report(r delivery.Report) {
-	events := make([]Event, 0, len(r.Items))
+	events := make([]Event, len(r.Items))
 	for i := range r.Items {
-		events = append(events, decodeEvent(r.Items[i].Body))
+		events[i] = decodeEvent(r.Items[i].Body)
 	}
 	if r.Outcome == delivery.Sent {
 		c.onSuccess(batchResult(r.Result, events))
@@ -48,13 +48,14 @@ func (c *Client) guard(what string, call func()) {
 	call()
 }
 
-// batchResult is the public form of an answer to events.
-func batchResult(r delivery.Result, events []Event) BatchResult {
+// batchResult is the public form of an answer, with the events that it names in
+// their order.
+func batchResult(r delivery.Result, named []Event) BatchResult {
 	result := BatchResult{Accepted: r.Accepted, Failed: r.Failed}
-	for _, rejected := range r.Rejected {
+	for i, rejected := range r.Rejected {
 		e := EventError{Index: rejected.Index, Code: rejected.Code, Message: rejected.Message}
-		if rejected.Index < len(events) {
-			e.Event = events[rejected.Index]
+		if i < len(named) {
+			e.Event = named[i]
 		}
 		result.Errors = append(result.Errors, e)
 	}
@@ -68,6 +69,7 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 		return body, nil
 	}
 	d := draft{Event: decodeEvent(body)}
+	d.makeMaps()
 	wanted := false
 	c.guard("BeforeSend", func() { wanted = c.cfg.BeforeSend(&d.Event) })
 	if !wanted {

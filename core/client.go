@@ -27,7 +27,7 @@ type Client struct {
 	hangUp     func() // closes idle connections that are the client's own
 	anonymous  atomic.Uint64
 	filtered   atomic.Uint64 // events dropped by BeforeSend
-	panics     atomic.Uint64 // of the app's callbacks
+	panics     atomic.Uint64 // of the app's callbacks, transport and logger
 	complaints complaints
 }
 
@@ -39,8 +39,9 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Logger = slog.New(steady{cfg.Logger.Handler()})
-	c := &Client{cfg: cfg, hangUp: func() {}}
+	c := &Client{hangUp: func() {}}
+	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
+	c.cfg = cfg
 	c.links = newLinkCache(cfg.LinkTTL, func() {
 		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
 	})
@@ -62,6 +63,8 @@ func New(cfg Config) (*Client, error) {
 		Logger:        cfg.Logger,
 		OnOutcome:     c.links.settle,
 		OnReport:      c.reportTo(),
+		ReportSent:    cfg.OnSuccess != nil,
+		OnPanic:       func() { c.panics.Add(1) },
 	})
 	return c, nil
 }
@@ -221,7 +224,7 @@ func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
 	if err != nil || item.Body == nil {
 		return BatchResult{}, err
 	}
-	answer, err := c.delivery.SendNow(ctx, item)
+	answer, err := c.delivery.SendNow(orBackground(ctx), item)
 	if err != nil {
 		return BatchResult{}, publicError(err)
 	}
@@ -239,10 +242,7 @@ func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
 		return err
 	}
 	item.Token = token
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	return publicError(c.delivery.Enqueue(ctx, item))
+	return publicError(c.delivery.Enqueue(orBackground(ctx), item))
 }
 
 // prepare checks and encodes an event. Without a Body it is not to be sent.
@@ -268,7 +268,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	return publicError(c.delivery.Ping(ctx))
+	return publicError(c.delivery.Ping(orBackground(ctx)))
 }
 
 // Flush sends what is queued without waiting for more, and returns when all
@@ -301,8 +301,17 @@ func (c *Client) Shutdown(ctx context.Context) error {
 }
 
 func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx = orBackground(ctx)
 	if _, has := ctx.Deadline(); has {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, c.cfg.ShutdownTimeout)
+}
+
+// orBackground makes up for a missing context: analytics must not panic for it.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }

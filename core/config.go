@@ -55,7 +55,8 @@ type Config struct {
 
 	// BeforeSend has the last word before an event is queued: it may change the
 	// event, or drop it by returning false. The event is its own; it may keep
-	// it, and numbers in it are int64 or float64. It runs in the goroutine
+	// it. Values are as JSON has them: integers are int64, other numbers
+	// float64, times strings. It runs in the goroutine
 	// that tracks, and only that one waits. What has neither user nor group
 	// afterwards is refused; if it panics, the event is dropped. Default none.
 	BeforeSend func(*Event) bool
@@ -82,8 +83,7 @@ type Config struct {
 	// Default: discards.
 	Logger *slog.Logger
 
-	// MaxAttempts is how many requests may carry an event before it is given
-	// up. Default 0: transient failures are retried until the event is
+	// MaxAttempts is how often an event is sent before it is given up. Default 0: transient failures are retried until the event is
 	// delivered, pushed out of a full queue, or left over at shutdown.
 	MaxAttempts int
 
@@ -106,7 +106,8 @@ type Config struct {
 
 	// QueueBytes is how many bytes of events are held in memory at most:
 	// queued, in flight and waiting for a retry together. Then the oldest
-	// event makes room, automatic ones first. Default 64 MiB.
+	// event makes room, automatic ones first. A request holds a copy of what
+	// it carries beside that, up to 10 MB a sender. Default 64 MiB.
 	QueueBytes int
 
 	// QueueSize is how many events are held in memory at most, likewise.

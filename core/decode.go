@@ -3,11 +3,13 @@ package klime
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
 // decodeEvent reads back what encode has written: every value is a copy, of
-// the kinds that JSON has. Integers are int64, other numbers float64.
+// the kinds that JSON has. Integers are int64 (json.Number beyond), other
+// numbers float64.
 func decodeEvent(body []byte) Event {
 	var wire struct {
 		Type       string         `json:"type"`
@@ -63,7 +65,7 @@ func exact(value any) any {
 		if n, err := v.Int64(); err == nil {
 			return n
 		}
-		if f, err := v.Float64(); err == nil && float64(int64(f)) != f {
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
 			return f
 		}
 		return v // an integer beyond int64 keeps its digits

@@ -21,7 +21,8 @@
 //
 // # What is promised
 //
-//   - No call waits for the network, but Ping, Flush and Shutdown.
+//   - No call waits for the network, but Ping, Flush, Shutdown and the Sync
+//     forms; none waits for anything else, unless Config.Overflow is [Block].
 //   - Memory is bounded, by [Config] QueueSize and QueueBytes.
 //   - Transient failures are retried until Shutdown; repeats carry the same
 //     message ID, by which Klime recognises them.

@@ -31,7 +31,7 @@ var (
 // from being delivered. Match with [errors.As].
 type DeliveryError struct {
 	StatusCode int           // HTTP status of the answer, 0 without an answer
-	Attempts   int           // requests so far that carried the (first of the) events
+	Attempts   int           // how often the (first of the) events was sent so far
 	RetryAfter time.Duration // what the answer asked to wait, at most 5 minutes; 0 if nothing
 	Message    string        // what the answer said, shortened
 	Err        error         // why there was no usable answer, nil if there was

@@ -53,6 +53,20 @@ type Event struct {
 	Context    map[string]any
 }
 
+// makeMaps gives an event the maps that its type may have, so that they can be
+// added to.
+func (e *Event) makeMaps() {
+	if e.Type == TrackEvent && e.Properties == nil {
+		e.Properties = Properties{}
+	}
+	if e.Type != TrackEvent && e.Traits == nil {
+		e.Traits = Traits{}
+	}
+	if e.Context == nil {
+		e.Context = map[string]any{}
+	}
+}
+
 // validate reports what Klime would refuse the event for. No anonymous events:
 // a track call has a user, or a group, or both.
 func (e *Event) validate() error {

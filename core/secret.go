@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 )
 
 // The write key must not get into logs, however a Config is printed.
@@ -13,7 +14,7 @@ const hidden = "[hidden]"
 
 // String describes the Config without its write key.
 func (c Config) String() string {
-	return fmt.Sprintf("klime.Config{Endpoint: %q, Mode: %d, WriteKey: %s}", c.Endpoint, c.Mode, c.shownKey())
+	return fmt.Sprintf("klime.Config{Endpoint: %q, Mode: %d, WriteKey: %s}", c.shownEndpoint(), c.Mode, c.shownKey())
 }
 
 // GoString is [Config.String].
@@ -28,6 +29,14 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // MarshalJSON encodes [Config.String].
 func (c Config) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c.String()) //nolint:wrapcheck // a string has no error
+}
+
+// shownEndpoint is the endpoint, but for user info, which New refuses.
+func (c Config) shownEndpoint() string {
+	if u, err := url.Parse(c.Endpoint); err != nil || u.User != nil {
+		return hidden
+	}
+	return c.Endpoint
 }
 
 func (c Config) shownKey() string {

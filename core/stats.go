@@ -16,7 +16,7 @@ const (
 // Stats is what became of a client's events since it was made. While no call
 // is running, Accepted = Sent + Failed + all of Dropped + Queued.
 type Stats struct {
-	Accepted    uint64                // valid events handed over to the queue
+	Accepted    uint64                // valid events, each of which is also in one of the next four
 	Sent        uint64                // events that Klime has accepted
 	Failed      uint64                // events that Klime refused, or given up after Config.MaxAttempts
 	Dropped     map[DropReason]uint64 // events given up here
@@ -24,7 +24,7 @@ type Stats struct {
 	QueuedBytes int                   // and their size on the wire
 	Retries     uint64                // requests that repeated events of a failed one
 	Halted      bool                  // sending is stopped, most likely by a wrong write key or endpoint
-	Panics      uint64                // of Config.BeforeSend, OnSuccess and OnError
+	Panics      uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger
 	Anonymous   uint64                // requests not recorded as neither user nor group was known
 	Invalid     uint64                // events of Track and Link in handlers, and of requests, that were not valid
 }

@@ -442,8 +442,9 @@ func TestHints(t *testing.T) {
 func TestRequestsGiveWayToTheAppsEvents(t *testing.T) {
 	t.Parallel()
 	client, wire := newClient(t, func(cfg *klime.Config) {
-		cfg.QueueSize, cfg.BatchSize, cfg.FlushInterval = 10, 100, time.Hour
+		cfg.QueueSize, cfg.RetryDelay = 10, time.Millisecond
 	})
+	wire.answers(always(http.StatusServiceUnavailable, "")) // nothing gets out
 	if err := client.Track(t.Context(), "Report Generated", nil, klime.ForUser("u1")); err != nil {
 		t.Fatal(err)
 	}
@@ -453,6 +454,7 @@ func TestRequestsGiveWayToTheAppsEvents(t *testing.T) {
 	if got := client.Stats(); got.Dropped[klime.DropQueueFull] != 1001-9 || got.Invalid != 0 {
 		t.Errorf("%+v", got)
 	}
+	wire.answers(nil)
 	events := wire.events(t, client)
 	survived := slices.ContainsFunc(events, func(event map[string]any) bool { return event["event"] == "Report Generated" })
 	if len(events) != 9 || !survived {
