@@ -3,9 +3,6 @@ package chiklime
 
 import (
 	"net/http"
-	"strings"
-
-	"github.com/go-chi/chi/v5"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/internal/httpexchange"
@@ -15,19 +12,8 @@ import (
 // on the outermost router, after what sets up traces and recovery. A nil client
 // records nothing.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
-	return httpexchange.Middleware(client, pattern, opts)
-}
-
-// pattern is what the router and its sub-routers have matched. A mounted
-// sub-router in which nothing matches leaves the pattern of the mount, /api/*,
-// which looks like a match: then the router is asked once more.
-func pattern(r *http.Request) string {
-	ctx := chi.RouteContext(r.Context())
-	found := ctx.RoutePattern()
-	if strings.HasSuffix(found, "/*") && !ctx.Routes.Match(chi.NewRouteContext(), r.Method, r.URL.Path) {
-		return ""
-	}
-	return found
+	var known endpoints
+	return httpexchange.Middleware(client, known.pattern, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

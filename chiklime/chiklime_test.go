@@ -37,27 +37,52 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	for _, m := range app.Inside {
 		router.Use(wrap(m))
 	}
-	for _, route := range app.Routes {
-		r := chi.Router(router)
-		if app.Link != nil {
-			r = r.With(chiklime.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.Link(request{nil, r}) }))
-		}
-		if route.Event != "" {
-			r = r.With(chiklime.Event(route.Event))
-		}
-		if route.Skip {
-			r = r.With(chiklime.Skip())
-		}
-		method := route.Method
-		if method == "" {
-			method = http.MethodGet
-		}
-		r.MethodFunc(method, dialect(route.Path), func(w http.ResponseWriter, r *http.Request) {
-			route.Handler(request{w, r})
-		})
+	if app.UserIDInside != nil {
+		router.Use(chiklime.Middleware(app.Client, chiklime.UserID(func(r *http.Request) any { return app.UserIDInside(request{nil, r}) })))
 	}
-	server := httptest.NewServer(router)
-	return server.URL, server.Close
+	mounted := map[string]chi.Router{}
+	for _, route := range app.Routes {
+		prefix := strings.Join(route.Groups, "")
+		switch {
+		case !route.Mounted:
+			nest(router, route.Groups, func(r chi.Router) { add(r, app, route) })
+		case mounted[prefix] == nil:
+			mounted[prefix] = chi.NewRouter()
+			router.Mount(prefix, mounted[prefix])
+			fallthrough
+		default:
+			add(mounted[prefix], app, route)
+		}
+	}
+	return conformance.Serve(tb, app, router)
+}
+
+// nest makes the groups, one in the other.
+func nest(r chi.Router, groups []string, build func(chi.Router)) {
+	if len(groups) == 0 {
+		build(r)
+		return
+	}
+	r.Route(groups[0], func(inner chi.Router) { nest(inner, groups[1:], build) })
+}
+
+func add(r chi.Router, app conformance.App, route conformance.Route) {
+	if app.Link != nil {
+		r = r.With(chiklime.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.Link(request{nil, r}) }))
+	}
+	if route.Event != "" {
+		r = r.With(chiklime.Event(route.Event))
+	}
+	if route.Skip {
+		r = r.With(chiklime.Skip())
+	}
+	method := route.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	r.MethodFunc(method, dialect(route.Path), func(w http.ResponseWriter, r *http.Request) {
+		route.Handler(request{w, r})
+	})
 }
 
 // dialect turns {rest...} into *.
@@ -69,7 +94,7 @@ func dialect(path string) string {
 }
 
 func options(app conformance.App) []klime.Option {
-	var opts []klime.Option
+	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, chiklime.UserID(func(r *http.Request) any { return app.UserID(request{nil, r}) }))
 	}
@@ -96,11 +121,12 @@ func TestSubRouters(t *testing.T) {
 	inner := chi.NewRouter()
 	inner.Get("/reports/{id:[0-9]+}", ok)
 	inner.Get("/files/*", ok)
+	inner.Get("/gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }) // its own 404
 	inner.Route("/deep", func(r chi.Router) { r.Get("/{name}", ok) })
 	router := chi.NewRouter()
 	router.Use(chiklime.Middleware(client, chiklime.UserID(func(*http.Request) string { return "jane" })))
 	router.Mount("/orgs/{org}", inner)
-	for _, path := range []string{"/orgs/a/reports/1", "/orgs/a/files/x/y", "/orgs/a/deep/z", "/orgs/a/nowhere", "/orgs/a/deep/no/where", "/no"} {
+	for _, path := range []string{"/orgs/a/reports/1", "/orgs/a/files/x/y", "/orgs/a/gone", "/orgs/a/deep/z", "/orgs/a/nowhere", "/orgs/a/deep/no/where", "/orgs/a", "/orgs/a/", "/no"} {
 		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
 	}
 	if err := client.Flush(t.Context()); err != nil {
@@ -111,7 +137,7 @@ func TestSubRouters(t *testing.T) {
 		route, _ := e.Properties["route"].(string)
 		routes = append(routes, route)
 	}
-	if got, want := strings.Join(routes, " "), "/orgs/{org}/reports/{id} /orgs/{org}/files/* /orgs/{org}/deep/{name}"; got != want {
+	if got, want := strings.Join(routes, " "), "/orgs/{org}/reports/{id} /orgs/{org}/files/* /orgs/{org}/gone /orgs/{org}/deep/{name}"; got != want {
 		t.Errorf("routes %s, want %s", got, want)
 	}
 }
@@ -127,6 +153,7 @@ func (q request) Detached() context.Context                  { return q.r.Contex
 func (q request) Value(key string) any                       { return q.r.Context().Value(key) }
 func (q request) Param(name string) string                   { return chi.URLParam(q.r, name) }
 func (q request) Header(name string) string                  { return q.r.Header.Get(name) }
+func (q request) Body() io.Reader                            { return q.r.Body }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.w, q.r }
 
 func (q request) Keep(key string, value any) conformance.Request { return q.Replace(key, value) }
@@ -144,6 +171,8 @@ func (q request) Reply(status int, contentType, body string) {
 	if contentType != "" {
 		q.w.Header().Set("Content-Type", contentType)
 	}
-	q.w.WriteHeader(status)
+	if status != 0 {
+		q.w.WriteHeader(status)
+	}
 	_, _ = io.WriteString(q.w, body)
 }

@@ -1,7 +1,9 @@
 package fiberklime_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -16,7 +18,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "fiber", KeepsInPlace: true, Start: start})
+	conformance.Run(t, conformance.Adapter{Name: "fiber", KeepsInPlace: true, OwnServer: true, Start: start})
 }
 
 func start(tb testing.TB, app conformance.App) (url string, stop func()) {
@@ -35,6 +37,10 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	for _, m := range app.Inside {
 		server.Use(wrap(m))
 	}
+	if app.UserIDInside != nil {
+		server.Use(fiberklime.Middleware(app.Client, fiberklime.UserID(func(c *fiber.Ctx) any { return app.UserIDInside(request{c}) })))
+	}
+	mounted, mounts := map[string]*fiber.App{}, []string{}
 	for _, route := range app.Routes {
 		var handlers []fiber.Handler
 		if route.Skip {
@@ -54,7 +60,22 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 			route.Handler(request{c})
 			return nil
 		})
-		server.Add(method, dialect(route.Path), handlers...)
+		router := fiber.Router(server)
+		if prefix := strings.Join(route.Groups, ""); route.Mounted {
+			if mounted[prefix] == nil {
+				mounted[prefix] = fiber.New()
+				mounts = append(mounts, prefix)
+			}
+			router = mounted[prefix]
+		} else {
+			for _, group := range route.Groups {
+				router = router.Group(dialect(group))
+			}
+		}
+		router.Add(method, dialect(route.Path), handlers...)
+	}
+	for _, prefix := range mounts { // now that they have all their routes
+		server.Mount(prefix, mounted[prefix])
 	}
 	return listen(tb, server)
 }
@@ -92,7 +113,7 @@ func dialect(path string) string {
 }
 
 func options(app conformance.App) []klime.Option {
-	var opts []klime.Option
+	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, fiberklime.UserID(func(c *fiber.Ctx) any { return app.UserID(request{c}) }))
 	}
@@ -117,6 +138,7 @@ func (q request) Detached() context.Context                  { return q.c.UserCo
 func (q request) Value(key string) any                       { return q.c.Locals(key) }
 func (q request) Param(name string) string                   { return q.c.Params(name) }
 func (q request) Header(name string) string                  { return q.c.Get(name) }
+func (q request) Body() io.Reader                            { return bytes.NewReader(q.c.Body()) }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return nil, nil }
 
 func (q request) Keep(key string, value any) conformance.Request {
@@ -139,5 +161,8 @@ func (q request) Reply(status int, contentType, body string) {
 	if contentType != "" {
 		q.c.Set(fiber.HeaderContentType, contentType)
 	}
-	_ = q.c.Status(status).SendString(body)
+	if status != 0 {
+		q.c.Status(status)
+	}
+	_ = q.c.SendString(body)
 }

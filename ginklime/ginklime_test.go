@@ -2,10 +2,13 @@ package ginklime_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -57,6 +60,9 @@ func serve(tb testing.TB, app conformance.App, fallback bool) (url string, stop 
 	for _, m := range app.Inside {
 		router.Use(wrap(m))
 	}
+	if app.UserIDInside != nil {
+		router.Use(ginklime.Middleware(app.Client, ginklime.UserID(func(c *gin.Context) any { return app.UserIDInside(request{c}) })))
+	}
 	for _, route := range app.Routes {
 		var handlers []gin.HandlerFunc
 		if route.Skip {
@@ -75,10 +81,13 @@ func serve(tb testing.TB, app conformance.App, fallback bool) (url string, stop 
 			method = http.MethodGet
 		}
 		handlers = append(handlers, func(c *gin.Context) { route.Handler(request{c}) })
-		router.Handle(method, dialect(route.Path), handlers...)
+		group := gin.IRouter(router)
+		for _, prefix := range route.Groups {
+			group = group.Group(dialect(prefix))
+		}
+		group.Handle(method, dialect(route.Path), handlers...)
 	}
-	server := httptest.NewServer(router)
-	return server.URL, server.Close
+	return conformance.Serve(tb, app, router)
 }
 
 // dialect turns /a/{b}/{c...} into /a/:b/*c.
@@ -96,7 +105,7 @@ func dialect(path string) string {
 }
 
 func options(app conformance.App) []klime.Option {
-	var opts []klime.Option
+	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, ginklime.UserID(func(c *gin.Context) any { return app.UserID(request{c}) }))
 	}
@@ -119,6 +128,7 @@ func (q request) Context() context.Context                   { return q.c }
 func (q request) Detached() context.Context                  { return q.c.Copy() }
 func (q request) Param(name string) string                   { return q.c.Param(name) }
 func (q request) Header(name string) string                  { return q.c.GetHeader(name) }
+func (q request) Body() io.Reader                            { return q.c.Request.Body }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.c.Writer, q.c.Request }
 
 func (q request) Value(key string) any {
@@ -146,7 +156,9 @@ func (q request) Reply(status int, contentType, body string) {
 	if contentType != "" {
 		q.c.Header("Content-Type", contentType)
 	}
-	q.c.Status(status)
+	if status != 0 {
+		q.c.Status(status)
+	}
 	_, _ = q.c.Writer.WriteString(body)
 }
 
@@ -181,3 +193,32 @@ func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
 }
 
 type key struct{}
+
+// Goroutines that outlive their handlers, while Gin reuses its contexts for
+// other requests: nothing of ours writes to a request that is over.
+func TestGoroutinesOutliveTheirHandlers(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	router := gin.New()
+	router.Use(ginklime.Middleware(server.Client(), ginklime.UserID(func(c *gin.Context) string { return c.Query("user") })))
+	var late sync.WaitGroup
+	router.GET("/", ginklime.Skip(), func(c *gin.Context) {
+		user, ctx, copied := c.Query("user"), c.Request.Context(), c.Copy()
+		late.Go(func() {
+			for range 10 {
+				klime.Track(ctx, "Late", klime.Properties{"user": user, "path": copied.Request.URL.Path})
+				klime.Track(copied, "Late", klime.Properties{"user": user})
+			}
+		})
+	})
+	for i := range 50 {
+		url := "/?user=user-" + strconv.Itoa(i)
+		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody))
+	}
+	late.Wait()
+	for _, e := range server.Wait(1000) {
+		if e.UserID != e.Properties["user"] {
+			t.Errorf("event of %v went to %q", e.Properties["user"], e.UserID)
+		}
+	}
+}

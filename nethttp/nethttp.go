@@ -18,7 +18,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) h
 }
 
 // pattern is what an http.ServeMux has matched.
-func pattern(r *http.Request) string { return subtree(r.Pattern) }
+func pattern(r *http.Request, _ int) string { return subtree(r.Pattern) }
 
 // subtree spells out the rest of the path that a ServeMux pattern with a slash
 // at its end stands for.

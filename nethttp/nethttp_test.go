@@ -4,8 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -22,31 +22,24 @@ func TestConformance(t *testing.T) {
 func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	tb.Helper()
 	mux := http.NewServeMux()
+	mounted := map[string]*http.ServeMux{}
 	for _, route := range app.Routes {
-		handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			route.Handler(request{w, r})
-		}))
-		if app.Link != nil {
-			handler = nethttp.Link(func(r *http.Request) (klime.User, []klime.Group) {
-				return app.Link(request{nil, r})
-			})(handler)
+		router, prefix := mux, strings.Join(route.Groups, "")
+		if route.Mounted {
+			if mounted[prefix] == nil {
+				mounted[prefix] = http.NewServeMux()
+				mux.Handle(prefix+"/", mounted[prefix])
+			}
+			router = mounted[prefix]
 		}
-		if route.Event != "" {
-			handler = nethttp.Event(route.Event)(handler)
-		}
-		if route.Skip {
-			handler = nethttp.Skip()(handler)
-		}
-		method, path := route.Method, route.Path
-		if method == "" {
-			method = http.MethodGet
-		}
-		if path == "/" {
-			path = "/{$}" // "/" alone would match everything
-		}
-		mux.Handle(method+" "+path, handler)
+		router.Handle(pattern(route), handler(app, route))
 	}
 	var handler http.Handler = mux
+	if app.UserIDInside != nil {
+		handler = nethttp.Middleware(app.Client, nethttp.UserID(func(r *http.Request) any {
+			return app.UserIDInside(request{nil, r})
+		}))(handler)
+	}
 	for _, m := range slices.Backward(app.Inside) {
 		handler = wrap(m, handler)
 	}
@@ -60,12 +53,41 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	for _, m := range slices.Backward(app.Outside) {
 		handler = wrap(m, handler)
 	}
-	server := httptest.NewServer(handler)
-	return server.URL, server.Close
+	return conformance.Serve(tb, app, handler)
+}
+
+func handler(app conformance.App, route conformance.Route) http.Handler {
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route.Handler(request{w, r})
+	}))
+	if app.Link != nil {
+		handler = nethttp.Link(func(r *http.Request) (klime.User, []klime.Group) {
+			return app.Link(request{nil, r})
+		})(handler)
+	}
+	if route.Event != "" {
+		handler = nethttp.Event(route.Event)(handler)
+	}
+	if route.Skip {
+		handler = nethttp.Skip()(handler)
+	}
+	return handler
+}
+
+// pattern is a route as ServeMux has it.
+func pattern(route conformance.Route) string {
+	method, path := route.Method, route.FullPath()
+	if method == "" {
+		method = http.MethodGet
+	}
+	if path == "/" {
+		path = "/{$}" // "/" alone would match everything
+	}
+	return method + " " + path
 }
 
 func options(app conformance.App, mux *http.ServeMux) []klime.Option {
-	var opts []klime.Option
+	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, nethttp.UserID(func(r *http.Request) any { return app.UserID(request{nil, r}) }))
 	}
@@ -99,6 +121,7 @@ func (q request) Detached() context.Context                  { return q.r.Contex
 func (q request) Value(key string) any                       { return q.r.Context().Value(key) }
 func (q request) Param(name string) string                   { return q.r.PathValue(name) }
 func (q request) Header(name string) string                  { return q.r.Header.Get(name) }
+func (q request) Body() io.Reader                            { return q.r.Body }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.w, q.r }
 
 func (q request) Keep(key string, value any) conformance.Request { return q.Replace(key, value) }
@@ -116,6 +139,8 @@ func (q request) Reply(status int, contentType, body string) {
 	if contentType != "" {
 		q.w.Header().Set("Content-Type", contentType)
 	}
-	q.w.WriteHeader(status)
+	if status != 0 {
+		q.w.WriteHeader(status)
+	}
 	_, _ = io.WriteString(q.w, body)
 }

@@ -5,7 +5,10 @@ package conformance
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -17,12 +20,18 @@ type App struct {
 	Client  *klime.Client
 	Bare    bool // without our middleware: what the app does by itself
 	Twice   bool // our middleware once more, right inside the first
+	HTTP2   bool // served over HTTP/2, for what is built on net/http: see Serve
 	UserID  func(Request) any
 	GroupID func(Request) any
+	Options []klime.Option                            // further ones of our middleware
 	Link    func(Request) (klime.User, []klime.Group) // between Inside and the route
 	Outside []Middleware
 	Inside  []Middleware
 	Routes  []Route
+
+	// UserIDInside is the UserID of our middleware once more, after Inside. Nil
+	// for none.
+	UserIDInside func(Request) any
 }
 
 // Middleware runs around the rest of the app. It may pass on another request.
@@ -30,14 +39,18 @@ type Middleware func(r Request, next func(Request))
 
 // Route is one route of an App.
 type Route struct {
-	Method  string // GET if empty
-	Path    string // such as /orgs/{org}/files/{rest...}
-	Event   string // named by the adapter's Event, if not empty
-	Skip    bool   // dropped by the adapter's Skip
+	Method  string   // GET if empty
+	Groups  []string // prefixes of the nested groups that it is in, such as /orgs/{org}
+	Mounted bool     // the groups are sub-routers of their own, where the framework has these
+	Path    string   // in the innermost group, such as /files/{rest...}
+	Event   string   // named by the adapter's Event, if not empty
+	Skip    bool     // dropped by the adapter's Skip
 	Handler func(Request)
 }
 
 // Request is what any framework offers a handler.
+//
+//nolint:interfacebloat // it stands for a framework's whole context
 type Request interface {
 	// Context is what a handler of this framework gives to klime.Track.
 	Context() context.Context
@@ -53,7 +66,9 @@ type Request interface {
 	Value(key string) any
 	Param(name string) string
 	Header(name string) string
-	// Reply writes the answer; an empty contentType is left unset.
+	// Body reads the request's body.
+	Body() io.Reader
+	// Reply writes the answer; status 0 and an empty contentType are left unset.
 	Reply(status int, contentType, body string)
 	// HTTP returns what net/http would give, nil where the framework does not
 	// build on it.
@@ -66,7 +81,27 @@ type Adapter struct {
 	// KeepsInPlace says that Keep changes the request itself, so that what is
 	// kept further in is seen further out.
 	KeepsInPlace bool
+	// OwnServer says that the framework is not built on net/http: what only
+	// that has is left out.
+	OwnServer bool
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.
 	Start func(tb testing.TB, app App) (url string, stop func())
+}
+
+// FullPath is the path of a route with those of its groups.
+func (r Route) FullPath() string { return strings.Join(r.Groups, "") + r.Path }
+
+// Serve serves the handler of an app that is built on net/http, for
+// [Adapter].Start.
+func Serve(tb testing.TB, app App, handler http.Handler) (url string, stop func()) {
+	tb.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	if app.HTTP2 {
+		server.EnableHTTP2 = true
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	return server.URL, server.Close
 }

@@ -41,6 +41,70 @@ func requestCases() []testCase {
 			},
 		},
 		{
+			name: "groups and mounted routers",
+			app: App{UserID: jane, Routes: []Route{
+				{Groups: []string{"/orgs/{org}", "/reports"}, Path: "/{id}", Handler: func(r Request) {
+					r.Reply(http.StatusOK, appJSON, `"`+r.Param("org")+r.Param("id")+`"`)
+				}},
+				{Groups: []string{"/admin"}, Mounted: true, Path: "/users/{user}", Handler: jsonOK},
+				{Groups: []string{"/admin"}, Mounted: true, Path: "/files/{rest...}", Handler: jsonOK},
+			}},
+			requests: []call{
+				get("/orgs/acme/reports/42"), get("/admin/users/7"), get("/admin/files/a/b"),
+				{path: "/orgs/acme/reports/42/none", status: http.StatusNotFound},
+				{path: "/admin/none", status: http.StatusNotFound},
+				{path: "/admin", status: anyStatus},
+				{method: http.MethodPost, path: "/admin/users/7", status: anyStatus},
+				{method: http.MethodPost, path: "/orgs/acme/reports/42", status: anyStatus},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":200,"requestBytes":0,"responseBytes":8}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/admin/users/{user}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/admin/files/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "methods and answers without a body",
+			app: App{UserID: jane, Routes: []Route{
+				{Method: http.MethodHead, Path: "/thing", Handler: reply(http.StatusOK, appJSON, "")},
+				{Method: http.MethodOptions, Path: "/thing", Handler: reply(http.StatusNoContent, "", "")},
+				{Path: "/fresh", Handler: reply(http.StatusNotModified, "", "")},
+			}},
+			requests: []call{
+				{method: http.MethodHead, path: "/thing"},
+				{method: http.MethodOptions, path: "/thing", status: http.StatusNoContent},
+				{path: "/fresh", status: http.StatusNotModified, header: http.Header{"Sec-Fetch-Dest": {"document"}}},
+				{path: "/fresh", status: http.StatusNotModified, header: http.Header{"Sec-Fetch-Dest": {"image"}}},
+				{path: "/fresh", status: http.StatusNotModified, header: http.Header{"Sec-Fetch-Dest": {"empty"}}},
+			},
+			want: []string{
+				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
+			},
+		},
+		{
+			name: "answers that net/http completes",
+			app: App{UserID: jane, Routes: []Route{
+				{Path: "/untyped", Handler: reply(http.StatusOK, "", "<!doctype html><p>")},
+				{Path: "/bare", Handler: reply(0, "", "just text")},
+				{Path: "/hinted", Handler: func(r Request) {
+					w, _ := r.HTTP()
+					w.Header().Set("Link", "</style.css>; rel=preload")
+					w.WriteHeader(http.StatusEarlyHints)
+					r.Reply(http.StatusAccepted, appJSON, `{}`)
+				}},
+			}},
+			requests: []call{
+				get("/untyped"), get("/bare"), {path: "/hinted", status: http.StatusAccepted},
+			},
+			want: []string{
+				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/untyped","status":200,"requestBytes":0,"responseBytes":18}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/bare","status":200,"requestBytes":0,"responseBytes":9}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/hinted","status":202,"requestBytes":0,"responseBytes":2}}`,
+			},
+			needs: netHTTP,
+		},
+		{
 			name: "status and sizes",
 			app: App{UserID: jane, Routes: []Route{
 				{Method: http.MethodPost, Path: "/made", Handler: reply(http.StatusCreated, appJSON, `{"id":1}`)},
@@ -143,6 +207,31 @@ func identityCases() []testCase {
 			name: "set behind a middleware that replaced the request",
 			app:  App{Inside: []Middleware{replace, replace}, Routes: []Route{said}}, requests: []call{get("/")},
 			want: []string{maryAtAcme},
+		},
+		{
+			name: "set in a goroutine that ends before the handler",
+			app: App{Routes: []Route{{Path: "/", Handler: func(r Request) {
+				ctx, done := r.Context(), make(chan struct{})
+				go func() {
+					defer close(done)
+					klime.SetUser(ctx, "mary")
+					klime.SetGroup(ctx, "acme")
+				}()
+				<-done
+				jsonOK(r)
+			}}}},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "found by our middleware once more, behind the auth middleware",
+			app: App{
+				UserID:       func(r Request) any { return r.Value("account") },
+				GroupID:      func(Request) any { return "acme" },
+				Inside:       []Middleware{keep("account", "mary")},
+				UserIDInside: func(r Request) any { return r.Value("account") },
+				Routes:       []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
 		},
 		{
 			name: "set behind a middleware that ends its own context",

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,22 +20,42 @@ import (
 // Run runs the suite on an adapter.
 func Run(t *testing.T, a Adapter) {
 	t.Helper()
+	runCases(t, a, false)
+	t.Run("panic", func(t *testing.T) { testPanics(t, a) })
+	t.Run("nil client", func(t *testing.T) { testNilClient(t, a) })
+	t.Run("kept context", func(t *testing.T) { testKeptContext(t, a) })
+	t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, a) })
+	t.Run("bodies", func(t *testing.T) { testBodies(t, a) })
+	t.Run("hostile requests", func(t *testing.T) { testHostileRequests(t, a) })
+	t.Run("graceful shutdown", func(t *testing.T) { testGracefulShutdown(t, a) })
+	t.Run("option of another framework", func(t *testing.T) { testForeignOption(t, a) })
+	if a.OwnServer {
+		return
+	}
+	t.Run("writer", func(t *testing.T) { testWriter(t, a, false) })
+	t.Run("status twice", func(t *testing.T) { testStatusTwice(t, a) })
+	t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, a) })
+	t.Run("over HTTP2", func(t *testing.T) {
+		t.Parallel()
+		runCases(t, a, true)
+		t.Run("writer", func(t *testing.T) { testWriter(t, a, true) })
+	})
+}
+
+func runCases(t *testing.T, a Adapter, http2 bool) {
+	t.Helper()
 	for _, group := range [][]testCase{requestCases(), identityCases(), tuningCases()} {
 		for _, c := range group {
-			if c.needs == keepsInPlace && !a.KeepsInPlace {
+			if c.needs == keepsInPlace && !a.KeepsInPlace || c.needs == netHTTP && a.OwnServer {
 				continue
 			}
+			c.app.HTTP2 = http2
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				c.run(t, a)
 			})
 		}
 	}
-	t.Run("panic", func(t *testing.T) { testPanics(t, a) })
-	t.Run("writer", func(t *testing.T) { testWriter(t, a) })
-	t.Run("nil client", func(t *testing.T) { testNilClient(t, a) })
-	t.Run("kept context", func(t *testing.T) { testKeptContext(t, a) })
-	t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, a) })
 }
 
 // testCase is an app, requests to it one after the other, and the events that
@@ -53,14 +74,18 @@ type need int
 const (
 	nothing need = iota
 	keepsInPlace
+	netHTTP
 )
 
 // call is a request of a test. The method is GET if empty.
 type call struct {
 	method, path, body string
 	header             http.Header
-	status             int // wanted; 200 if 0
+	status             int // wanted; 200 if 0, any if anyStatus
 }
+
+// anyStatus is for what frameworks answer differently, such as a wrong method.
+const anyStatus = -1
 
 func get(path string) call { return call{path: path} }
 
@@ -75,7 +100,7 @@ func (c testCase) run(t *testing.T, a Adapter) {
 		if want == 0 {
 			want = http.StatusOK
 		}
-		if got, _ := do(t, url, r); got != want {
+		if got, _ := do(t, url, r); got != want && want != anyStatus {
 			t.Errorf("%s %s: status %d, want %d", r.method, r.path, got, want)
 		}
 	}
@@ -96,7 +121,8 @@ func do(tb testing.TB, url string, c call) (status int, body string) {
 		tb.Fatal(err)
 	}
 	maps.Copy(req.Header, c.header)
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return 0, ""
@@ -107,6 +133,14 @@ func do(tb testing.TB, url string, c call) (status int, body string) {
 		return 0, string(text)
 	}
 	return resp.StatusCode, string(text)
+}
+
+// newTransport speaks HTTP/1, and HTTP/2 to a server with TLS.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		ForceAttemptHTTP2: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // a test server's own certificate
+	}
 }
 
 // compare fails unless just these events have arrived.

@@ -10,8 +10,10 @@ import (
 )
 
 // Middleware records requests with client, if that is not nil. The route of a
-// request is asked after the handler.
-func Middleware(client *klime.Client, route func(*http.Request) string, opts []klime.Option) func(http.Handler) http.Handler {
+// request is asked after the handler, given the status of the answer.
+func Middleware(
+	client *klime.Client, route func(r *http.Request, status int) string, opts []klime.Option,
+) func(http.Handler) http.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	return func(next http.Handler) http.Handler {
 		if client == nil {
@@ -25,7 +27,7 @@ func Middleware(client *klime.Client, route func(*http.Request) string, opts []k
 			defer func() {
 				panicked := recover()
 				x := response.Exchange(r, panicked)
-				x.Route = route(r)
+				x.Route = route(r, x.Status)
 				tracker.Observe(scope, x)
 				if panicked != nil {
 					panic(panicked)
