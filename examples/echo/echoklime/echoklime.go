@@ -1,0 +1,122 @@
+// Package echoklime records the requests of Echo apps. It is the worked adapter
+// of docs/write-your-own-adapter.md, and uses only what klime-go exports.
+package echoklime
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// Middleware records every request with client: e.Use, after what sets up
+// traces and recovery. A nil client records nothing.
+//
+// Echo makes answers of errors after all middlewares. To see the answer, this
+// one calls the app's HTTPErrorHandler itself, once: middlewares before it see
+// the answer, and no error.
+//
+// In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
+// reuses an echo.Context after its handler: what may run longer keeps
+// c.Request().Context().
+func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc {
+	if client == nil {
+		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
+	}
+	tracker := klime.NewTracker(client, opts...)
+	var known routes
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			scope := tracker.Begin(c.Request().Context())
+			scope.Bind(c, keys{c})
+			r := c.Request().WithContext(scope)
+			c.SetRequest(r)
+			w := &writer{ResponseWriter: c.Response().Writer}
+			c.Response().Writer = w
+			defer func() {
+				panicked := recover()
+				x := exchange(r, panicked)
+				x.Start = start
+				x.Route = known.pattern(c)
+				x.Values = c.Request().Context()
+				w.report(&x)
+				tracker.Observe(scope, x)
+				if panicked != nil {
+					panic(panicked)
+				}
+			}()
+			if err := next(c); err != nil {
+				c.Error(err)
+			}
+			return nil
+		}
+	}
+}
+
+// exchange tells what is known of a request, and of a panic of its handler.
+func exchange(r *http.Request, panicked any) klime.Exchange {
+	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it likewise
+	return klime.Exchange{
+		Method:       r.Method,
+		Path:         r.URL.Path,
+		RequestBytes: r.ContentLength, // negative if not known, as in an Exchange
+		Header:       r.Header.Get,
+		Panicked:     panicked != nil,
+		Aborted:      aborted || errors.Is(r.Context().Err(), context.Canceled),
+	}
+}
+
+// keys finds what c.Set has stored. Echo guards that, and nothing else of an
+// echo.Context, against use by several goroutines.
+type keys struct{ c echo.Context }
+
+func (k keys) Value(key any) any {
+	name, _ := key.(string)
+	return k.c.Get(name)
+}
+
+// UserID says how to find the user of a request: a string, an integer, an
+// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. It is asked
+// after the handlers, and in whichever goroutine tracks an event before: c.Get is
+// safe there. See [klime.ResolveUser].
+func UserID[T any](find func(echo.Context) T) klime.Option {
+	return klime.ResolveUser(klime.Native(find))
+}
+
+// GroupID says how to find the group of a request, like [UserID]. It is a
+// claim: see [klime.ResolveGroup].
+func GroupID[T any](find func(echo.Context) T) klime.Option {
+	return klime.ResolveGroup(klime.Native(find))
+}
+
+// Link links the user of each request to groups, each once: see [klime.Link].
+// It goes after your authentication. A zero User is nobody.
+func Link(find func(echo.Context) (klime.User, []klime.Group)) echo.MiddlewareFunc {
+	return before(func(c echo.Context) {
+		klime.LinkFunc(c.Request().Context(), func() (klime.User, []klime.Group) { return find(c) })
+	})
+}
+
+// Event names the event of a route: see [klime.SetEvent].
+func Event(name string) echo.MiddlewareFunc {
+	return before(func(c echo.Context) { klime.SetEvent(c.Request().Context(), name) })
+}
+
+// Skip drops the event of a route: see [klime.Skip].
+func Skip() echo.MiddlewareFunc {
+	return before(func(c echo.Context) { klime.Skip(c.Request().Context()) })
+}
+
+func before(do func(echo.Context)) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			do(c)
+			return next(c)
+		}
+	}
+}

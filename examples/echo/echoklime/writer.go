@@ -1,0 +1,97 @@
+package echoklime
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// writer sees the answer on its way out, beneath what compresses it. Handlers
+// do not see it: they write to an *echo.Response, which finds what the
+// connection can do through Unwrap. Flush and Push are there for those who ask
+// c.Response().Writer for them.
+type writer struct {
+	http.ResponseWriter
+
+	status int // of the final answer, 0 until it has begun
+	bytes  int64
+	guess  string // the type of a body that has no Content-Type
+}
+
+func (w *writer) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	w.begin(status)
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	w.begin(http.StatusOK)
+	w.sniff(p)
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// FlushError is Flush for http.ResponseController.
+func (w *writer) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if err == nil {
+		w.begin(http.StatusOK)
+	}
+	return err
+}
+
+// Hijack implements http.Hijacker.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.begin(http.StatusSwitchingProtocols)
+	}
+	return conn, rw, err
+}
+
+// Push implements http.Pusher.
+func (w *writer) Push(target string, opts *http.PushOptions) error {
+	if pusher, ok := w.ResponseWriter.(http.Pusher); ok {
+		return pusher.Push(target, opts)
+	}
+	return http.ErrNotSupported
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// begin notes the final status: a 1xx announces another, but for 101.
+func (w *writer) begin(status int) {
+	informational := status < http.StatusOK && status != http.StatusSwitchingProtocols
+	if w.status == 0 && !informational {
+		w.status = status
+	}
+}
+
+// sniff guesses the type by the first bytes when net/http will do so.
+func (w *writer) sniff(p []byte) {
+	_, declared := w.Header()[echo.HeaderContentType]
+	if w.bytes == 0 && w.guess == "" && !declared && w.Header().Get(echo.HeaderContentEncoding) == "" && len(p) > 0 {
+		w.guess = http.DetectContentType(p)
+	}
+}
+
+// report adds what was answered to x.
+func (w *writer) report(x *klime.Exchange) {
+	x.Status = w.status
+	if w.status == 0 && !x.Panicked {
+		x.Status = http.StatusOK // what net/http sends when nothing was written
+	}
+	x.ResponseBytes = w.bytes
+	x.ContentType = w.Header().Get(echo.HeaderContentType)
+	if x.ContentType == "" {
+		x.ContentType = w.guess
+	}
+}

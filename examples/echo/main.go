@@ -1,0 +1,77 @@
+// The echo example is a small Echo app with an adapter of its own, echoklime.
+//
+//	go run .
+//
+// Without KLIME_WRITE_KEY it prints what it would send.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/examples/echo/echoklime"
+)
+
+const addr = "127.0.0.1:8080"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	cfg := klime.FromEnv()
+	if cfg.WriteKey == "" {
+		cfg.Transport = printer{}
+	}
+	client, err := klime.New(cfg)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: addr, Handler: newApp(client), ReadHeaderTimeout: 5 * time.Second}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- server.ListenAndServe() }()
+	fmt.Printf("curl -H 'X-User: jane' http://%s/hello/world\n", addr)
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+	}
+	// The app first, so that the last requests have events, too.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(bounded), client.Shutdown(bounded))
+}
+
+func newApp(client *klime.Client) *echo.Echo {
+	e := echo.New()
+	// The header stands for a session that the app has checked.
+	e.Use(echoklime.Middleware(client,
+		echoklime.UserID(func(c echo.Context) string { return c.Request().Header.Get("X-User") })))
+	e.GET("/hello/:name", func(c echo.Context) error {
+		return c.JSON(http.StatusOK, map[string]string{"hello": c.Param("name")})
+	})
+	return e
+}
+
+// printer is a klime.Transport that prints batches.
+type printer struct{}
+
+func (printer) Send(_ context.Context, body []byte, events int) (klime.BatchResult, error) {
+	if events > 0 {
+		fmt.Printf("%s\n", body)
+	}
+	return klime.BatchResult{Accepted: events}, nil
+}
