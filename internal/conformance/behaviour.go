@@ -424,7 +424,7 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
 		{Path: "/report", Handler: wait(appJSON)}, {Path: "/stream", Handler: wait("text/event-stream")},
 	}})
-	for _, path := range []string{"/report", "/stream"} {
+	for i, path := range []string{"/report", "/stream"} {
 		ctx, leave := context.WithCancel(t.Context())
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+path, http.NoBody)
 		resp, err := newTransport().RoundTrip(req)
@@ -434,9 +434,9 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		_, _ = io.ReadFull(resp.Body, make([]byte, 4))
 		leave()
 		resp.Body.Close()
+		server.Wait(i + 1) // the handler ends when it notices
 	}
 	stop()
-	server.Wait(2)
 	compare(t, server, client, []string{
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"requestBytes":0,"responseBytes":9}}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":9}}`,
