@@ -123,10 +123,16 @@ func TestSubRouters(t *testing.T) {
 	inner.Get("/files/*", ok)
 	inner.Get("/gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }) // its own 404
 	inner.Route("/deep", func(r chi.Router) { r.Get("/{name}", ok) })
+	inner.Route("/denied", func(r chi.Router) {
+		r.Use(func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+		})
+		r.Get("/{name}", ok)
+	})
 	router := chi.NewRouter()
 	router.Use(chiklime.Middleware(client, chiklime.UserID(func(*http.Request) string { return "jane" })))
 	router.Mount("/orgs/{org}", inner)
-	for _, path := range []string{"/orgs/a/reports/1", "/orgs/a/files/x/y", "/orgs/a/gone", "/orgs/a/deep/z", "/orgs/a/nowhere", "/orgs/a/deep/no/where", "/orgs/a", "/orgs/a/", "/no"} {
+	for _, path := range []string{"/orgs/a/reports/1", "/orgs/a/files/x/y", "/orgs/a/gone", "/orgs/a/deep/z", "/orgs/a/denied/z", "/orgs/a/nowhere", "/orgs/a/deep/no/where", "/orgs/a", "/orgs/a/", "/no"} {
 		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
 	}
 	if err := client.Flush(t.Context()); err != nil {
@@ -134,10 +140,13 @@ func TestSubRouters(t *testing.T) {
 	}
 	var routes []string
 	for _, e := range server.Events() {
-		route, _ := e.Properties["route"].(string)
+		route, known := e.Properties["route"].(string)
+		if !known {
+			route = "-"
+		}
 		routes = append(routes, route)
 	}
-	if got, want := strings.Join(routes, " "), "/orgs/{org}/reports/{id} /orgs/{org}/files/* /orgs/{org}/gone /orgs/{org}/deep/{name}"; got != want {
+	if got, want := strings.Join(routes, " "), "/orgs/{org}/reports/{id} /orgs/{org}/files/* /orgs/{org}/gone /orgs/{org}/deep/{name} -"; got != want {
 		t.Errorf("routes %s, want %s", got, want)
 	}
 }

@@ -117,6 +117,36 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// A middleware is no route, though it has the path of one.
+func TestUnmatchedBesideARoot(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	app := fiber.New()
+	app.Use(fiberklime.Middleware(client, fiberklime.UserID(func(*fiber.Ctx) string { return "jane" })))
+	app.Get("/", func(c *fiber.Ctx) error { return c.SendStatus(http.StatusNoContent) })
+	group := app.Group("/api", func(c *fiber.Ctx) error { return c.Next() })
+	group.Get("", func(c *fiber.Ctx) error { return c.SendStatus(http.StatusNoContent) })
+	for _, path := range []string{"/nowhere", "/api/nowhere", "/", "/api"} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app"+path, http.NoBody)
+		resp, err := app.Test(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	events := server.Wait(2)
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if events = server.Events(); len(events) != 2 || events[0].Properties["route"] != "/" || events[1].Properties["route"] != "/api" {
+		t.Fatalf("events %+v", events)
+	}
+	if n := events[0].Properties["responseBytes"]; n != 0.0 {
+		t.Errorf("%v bytes in a 204", n)
+	}
+}
+
 // Routes that are added while the app runs are known as well.
 func TestRoutesAddedLater(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,9 @@ import (
 //
 // In handlers, functions such as [klime.Track] take c.UserContext(). Fiber reuses
 // a *fiber.Ctx after its handler: what may run longer keeps c.UserContext().
+// Locals are not safe for concurrent use, and are read where an event's user or
+// group is not known otherwise: call [klime.SetUser] and [klime.SetGroup] before
+// a goroutine tracks while its handler goes on.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
 		return func(c *fiber.Ctx) error { return c.Next() }
@@ -72,7 +75,10 @@ func exchange(c *fiber.Ctx, panicked any) klime.Exchange {
 	if x.RequestBytes == noBody {
 		x.RequestBytes = 0
 	}
-	if !streamed {
+	switch {
+	case x.Status == http.StatusNoContent || x.Status == http.StatusNotModified:
+		x.ResponseBytes = 0 // whatever Fiber has put there is not sent
+	case !streamed:
 		x.ResponseBytes = int64(len(c.Response().Body()))
 	}
 	return x

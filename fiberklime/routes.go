@@ -1,35 +1,56 @@
 package fiberklime
 
 import (
-	"sync/atomic"
+	"sync"
 
 	"github.com/gofiber/fiber/v2"
 )
 
-// routes knows which of an app's routes are not middlewares: a request that
+// routes knows which routes of an app are not middlewares: a request that
 // matches none of them is left with the route of the last middleware.
-type routes struct{ known atomic.Pointer[routeTable] }
+type routes struct{ tables sync.Map } // *fiber.App → *routeTable
 
 type routeTable struct {
 	handlers uint32 // of the app when the table was made
 	routes   map[route]bool
 }
 
-type route struct{ method, path string }
+// route tells one from another. A middleware may have the method and path of a
+// route, but not its handlers.
+type route struct {
+	method, path string
+	first        *fiber.Handler
+}
+
+func keyOf(r *fiber.Route) route {
+	key := route{method: r.Method, path: r.Path}
+	if len(r.Handlers) > 0 {
+		key.first = &r.Handlers[0]
+	}
+	return key
+}
 
 // pattern is the path of the route that c has matched, "" if none.
 func (r *routes) pattern(c *fiber.Ctx) string {
-	table := r.known.Load()
-	if n := c.App().HandlersCount(); table == nil || table.handlers != n {
-		table = &routeTable{handlers: n, routes: map[route]bool{}}
-		for _, known := range c.App().GetRoutes(true) {
-			table.routes[route{known.Method, known.Path}] = true
-		}
-		r.known.Store(table)
-	}
 	matched := c.Route()
-	if !table.routes[route{matched.Method, matched.Path}] {
+	if !r.table(c.App()).routes[keyOf(matched)] {
 		return ""
 	}
 	return matched.Path
+}
+
+// table is that of app, made anew when app has got more routes.
+func (r *routes) table(app *fiber.App) *routeTable {
+	if known, ok := r.tables.Load(app); ok {
+		if table, ok := known.(*routeTable); ok && table.handlers == app.HandlersCount() {
+			return table
+		}
+	}
+	table := &routeTable{handlers: app.HandlersCount(), routes: map[route]bool{}}
+	known := app.GetRoutes(true)
+	for i := range known {
+		table.routes[keyOf(&known[i])] = true
+	}
+	r.tables.Store(app, table)
+	return table
 }

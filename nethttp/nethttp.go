@@ -17,8 +17,15 @@ func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) h
 	return httpexchange.Middleware(client, pattern, opts)
 }
 
-// pattern is what an http.ServeMux has matched.
-func pattern(r *http.Request, _ int) string { return subtree(r.Pattern) }
+// pattern is what an http.ServeMux has matched. A subtree in which there is
+// nothing is no match: another mux may stand behind it, which does not tell.
+func pattern(r *http.Request, status int) string {
+	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+	if nothing && strings.HasSuffix(r.Pattern, "/") {
+		return ""
+	}
+	return subtree(r.Pattern)
+}
 
 // subtree spells out the rest of the path that a ServeMux pattern with a slash
 // at its end stands for.

@@ -156,11 +156,13 @@ func requestCases() []testCase {
 		{
 			name: "unmatched requests and noise are not recorded",
 			app: App{UserID: jane, Routes: []Route{
-				{Path: "/api/things", Handler: jsonOK},
+				{Path: "/", Handler: jsonOK},
+				{Groups: []string{"/api"}, Path: "/things", Handler: jsonOK},
 				{Path: "/healthz", Handler: jsonOK},
 			}},
 			requests: []call{
 				{path: "/nowhere", status: http.StatusNotFound},
+				{path: "/api", status: http.StatusNotFound},
 				{path: "/api/nowhere", status: http.StatusNotFound},
 				get("/healthz"),
 				{path: "/api/things", header: http.Header{"User-Agent": {"kube-probe/1.34"}}},

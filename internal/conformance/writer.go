@@ -44,6 +44,9 @@ func testWriter(t *testing.T, a Adapter, http2 bool) {
 		checkStream(t, url, received)
 		if !http2 { // which has streams in place of upgrades
 			checkUpgrade(t, strings.TrimPrefix(url, "http://"))
+			if !app.Bare {
+				server.Wait(3) // its handler ends after the client has had all
+			}
 		}
 		if status, body := do(t, url, get("/copy")); status != http.StatusOK || len(body) != copied {
 			t.Errorf("copied: status %d, %d bytes", status, len(body))
