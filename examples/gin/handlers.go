@@ -29,7 +29,7 @@ func (h *handlers) requireCustomer(c *gin.Context) {
 		c.Redirect(http.StatusSeeOther, "/login")
 		c.Abort()
 	case s.User.Staff:
-		c.Redirect(http.StatusSeeOther, home(s))
+		c.Redirect(http.StatusSeeOther, s.Home())
 		c.Abort()
 	}
 }
@@ -38,13 +38,6 @@ func (h *handlers) requireStaff(c *gin.Context) {
 	if !session(c).User.Staff {
 		failPage(c, demo.ErrForbidden)
 	}
-}
-
-func home(s demo.Session) string {
-	if s.User.Staff {
-		return "/admin"
-	}
-	return "/"
 }
 
 func failPage(c *gin.Context, err error) {

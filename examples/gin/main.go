@@ -10,7 +10,6 @@ package main
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -108,23 +107,11 @@ func (h *handlers) login(c *gin.Context) {
 	} else {
 		klime.Link(c, klime.User{ID: s.User.ID, Traits: klime.Traits{
 			"email": s.User.Email, "name": s.User.Name, "createdAt": s.User.Since,
-		}}, groups(s.Orgs)...)
+		}}, demo.Groups(s.Orgs)...)
 		klime.SetGroup(c, s.Org.ID) // of several companies, the one they start in
 	}
 	http.SetCookie(c.Writer, cookie)
-	c.Redirect(http.StatusSeeOther, home(s))
-}
-
-func groups(orgs []demo.Org) []klime.Group {
-	groups := make([]klime.Group, len(orgs))
-	for i, org := range orgs {
-		groups[i] = klime.Group{ID: org.ID, Traits: traits(org)}
-	}
-	return groups
-}
-
-func traits(org demo.Org) klime.Traits {
-	return klime.Traits{"name": org.Name, "plan": org.Plan, "industry": org.Industry}
+	c.Redirect(http.StatusSeeOther, s.Home())
 }
 
 // switchOrg is for users of several companies. The request began in one and
@@ -137,7 +124,7 @@ func (h *handlers) switchOrg(c *gin.Context) {
 	}
 	klime.SetGroup(c, s.Org.ID)
 	http.SetCookie(c.Writer, cookie)
-	c.Redirect(http.StatusSeeOther, home(s))
+	c.Redirect(http.StatusSeeOther, s.Home())
 }
 
 // requireMember lets a user into the company that the path names. That may be
@@ -194,7 +181,7 @@ func (h *handlers) adminUpdate(c *gin.Context) {
 		failPage(c, err)
 		return
 	}
-	warn(h.klime.Group(c, org.ID, traits(org)))
+	demo.Warn(h.klime.Group(c, org.ID, demo.Traits(org)))
 	c.Redirect(http.StatusSeeOther, "/admin")
 }
 
@@ -210,15 +197,7 @@ func (h *handlers) billing(c *gin.Context) {
 		failAPI(c, err)
 		return
 	}
-	warn(h.klime.Group(c, org.ID, klime.Traits{"plan": org.Plan}))
-	warn(h.klime.Track(c, "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)))
+	demo.Warn(h.klime.Group(c, org.ID, klime.Traits{"plan": org.Plan}))
+	demo.Warn(h.klime.Track(c, "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)))
 	c.Status(http.StatusNoContent)
-}
-
-// warn logs what a method of the client says is wrong with a call. No request
-// fails for it. (klime.Track and klime.Link log by themselves.)
-func warn(err error) {
-	if err != nil {
-		slog.Warn("not recorded", "error", err)
-	}
 }

@@ -155,6 +155,14 @@ type Session struct {
 // SignedIn reports whether anybody is signed in.
 func (s Session) SignedIn() bool { return s.User.ID != "" }
 
+// Home is the path of the page where the user begins.
+func (s Session) Home() string {
+	if s.User.Staff {
+		return "/admin"
+	}
+	return "/"
+}
+
 // SignIn checks a password and begins a session.
 func (a *App) SignIn(email, password string) (Session, *http.Cookie, error) {
 	right := subtle.ConstantTimeCompare([]byte(password), []byte(Password)) == 1

@@ -211,6 +211,9 @@ func (d *Demo) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	err := d.app.server.Shutdown(ctx)
+	// An *http.Server that is shut down never serves. Fiber's, shut down before it
+	// began to serve, would serve for ever; without a listener it cannot.
+	_ = d.app.listener.Close()
 
 	undelivered := d.client.Shutdown(context.Background()) // within Config.ShutdownTimeout
 	if d.local.server != nil {

@@ -72,7 +72,7 @@ func newTraffic(app *App, base string, pace time.Duration, complain func(error))
 		{email: "alex@agency.example", org: acme, every: 1, script: agency},
 		{email: "raj@acme.example", org: acme, every: 2, script: integration},
 		{email: "tom@blueharbor.example", org: blueHarbor, every: 3, script: glance},
-		{email: "ada@cobalt.example", org: cobalt, every: 5, script: glance}, // a customer gone quiet
+		{email: "ada@cobalt.example", org: cobalt, every: 4, script: glance}, // a customer gone quiet
 		{email: "sam@sundial.example", every: 5, script: staff},
 		{every: 5, script: billing},
 		{every: 5, script: []step{get("/healthz")}},

@@ -1,0 +1,9 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/klimeapp/klime-go/examples/internal/demotest"
+)
+
+func TestExample(t *testing.T) { demotest.Run(t, "chi", newServer) }

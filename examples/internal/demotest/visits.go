@@ -1,0 +1,93 @@
+package demotest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// visits returns tests of who may do what, and of whom Klime hears then.
+func visits() map[string]func(*visitor) {
+	return map[string]func(*visitor){
+		"nobody signed in":      nobody,
+		"user of one company":   userOfOne,
+		"user of two companies": userOfTwo,
+		"staff":                 staff,
+	}
+}
+
+func nobody(v *visitor) {
+	v.t.Helper()
+	v.get("/healthz", http.StatusOK)
+	v.get("/login", http.StatusOK)
+	for _, path := range []string{"/", "/reports", "/reports/rep_3001"} {
+		v.get(path, http.StatusSeeOther)
+	}
+	v.get("/nowhere", http.StatusNotFound)
+	v.get("/api/orgs/org_1001/reports", http.StatusUnauthorized)
+	v.get("/admin", http.StatusForbidden)
+	v.post("/admin/orgs/org_1001", "name=Mine&plan=business", http.StatusForbidden)
+	v.post("/webhooks/billing", `{"org":"org_1001","plan":"trial"}`, http.StatusForbidden)
+	v.post("/login", "email=jane@acme.example&password=guess", http.StatusUnauthorized)
+	v.get("/", http.StatusSeeOther) // the wrong password begins no session
+	v.finish(nil, nil)
+}
+
+func userOfOne(v *visitor) {
+	v.t.Helper()
+	v.signIn("jane@acme.example")
+	if page := v.get("/", http.StatusOK); !strings.Contains(page, "Acme Robotics") || strings.Contains(page, "/switch") {
+		v.t.Errorf("got %s", page)
+	}
+	v.get("/reports", http.StatusOK)
+	v.get("/reports/rep_3001", http.StatusOK)
+	v.get("/reports/rep_3004", http.StatusNotFound) // Blue Harbor's
+	v.post("/reports", "type=churn", http.StatusSeeOther)
+	v.post("/reports", "type=gossip", http.StatusBadRequest)
+	v.get("/api/orgs/org_1001/reports", http.StatusOK)
+	v.post("/api/orgs/org_1001/reports", `{"type":"churn"}`, http.StatusCreated)
+	v.post("/api/orgs/org_1001/reports", `{"type":7}`, http.StatusBadRequest)
+	v.get("/api/orgs/org_1001/reports/rep_3001", http.StatusOK)
+	v.get("/api/orgs/org_1001/reports/rep_3004", http.StatusNotFound)
+	v.get("/api/orgs/org_1001/nowhere", http.StatusNotFound)
+	for _, org := range []string{"org_1002", "org_1003", "org_9999"} {
+		v.get("/api/orgs/"+org+"/reports", http.StatusForbidden)
+		v.get("/api/orgs/"+org+"/reports/rep_3004", http.StatusForbidden)
+		v.get("/api/orgs/"+org+"/reports/rep_3004/export", http.StatusForbidden)
+		v.post("/api/orgs/"+org+"/reports", `{"type":"churn"}`, http.StatusForbidden)
+		v.post("/switch", "org="+org, http.StatusForbidden)
+	}
+	v.get("/admin", http.StatusForbidden)
+	v.post("/admin/orgs/org_1001", "name=Acme&plan=business", http.StatusForbidden)
+	v.post("/logout", "", http.StatusSeeOther)
+	v.get("/", http.StatusSeeOther)
+	v.finish([]string{"usr_2001"}, []string{"org_1001"})
+}
+
+func userOfTwo(v *visitor) {
+	v.t.Helper()
+	v.signIn("alex@agency.example")
+	if page := v.get("/", http.StatusOK); !strings.Contains(page, "Acme Robotics is on") || !strings.Contains(page, "/switch") {
+		v.t.Errorf("got %s", page)
+	}
+	v.get("/api/orgs/org_1003/reports", http.StatusOK) // the API needs no switch
+	v.post("/switch", "org=org_1003", http.StatusSeeOther)
+	if page := v.get("/", http.StatusOK); !strings.Contains(page, "Cobalt Health is on") {
+		v.t.Errorf("got %s", page)
+	}
+	v.post("/switch", "org=org_1002", http.StatusForbidden)
+	v.finish([]string{"usr_2006"}, []string{"org_1001", "org_1003"})
+}
+
+func staff(v *visitor) {
+	v.t.Helper()
+	v.signIn("sam@sundial.example")
+	v.get("/", http.StatusSeeOther)
+	v.post("/admin/orgs/org_1002", "name=Blue+Harbour&plan=business", http.StatusSeeOther)
+	if page := v.get("/admin", http.StatusOK); !strings.Contains(page, "Blue Harbour") {
+		v.t.Errorf("got %s", page)
+	}
+	v.post("/admin/orgs/org_1002", "name=&plan=business", http.StatusBadRequest)
+	v.post("/admin/orgs/org_9999", "name=Who&plan=business", http.StatusNotFound)
+	v.get("/api/orgs/org_1002/reports", http.StatusForbidden)
+	v.finish(nil, []string{"org_1002"}) // the one that was edited
+}

@@ -1,0 +1,156 @@
+// The nethttp example is Sundial, a small reporting product whose customers are
+// companies, with Klime in it: run it, and see who uses it, and how.
+//
+//	go run ./examples/nethttp
+//
+// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime inside it.
+// All that an app on Go's own http.ServeMux does with klime is in this file.
+// What the app does without klime is in the package web, as it is the same for
+// every router: its handlers answer a request and return what they have done.
+package main
+
+import (
+	"net/http"
+	"os"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/examples/internal/demo"
+	"github.com/klimeapp/klime-go/examples/internal/web"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+func main() {
+	// Main serves until Ctrl-C or SIGTERM. Then it calls srv.Shutdown, and after
+	// that client.Shutdown: the last requests have events, too.
+	os.Exit(demo.Main("nethttp", newServer))
+}
+
+// newServer builds the app. An app of your own makes its client with
+// klime.New(klime.FromEnv()): cfg is the same, or points to the local Klime.
+func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
+	client, err := klime.New(cfg)
+	if err != nil {
+		// An app that has other things to do than this one would log err and go
+		// on: client is nil now, and a nil client does nothing, everywhere.
+		return nil, nil, err
+	}
+	return &http.Server{Handler: newHandler(web.New(app), client), ReadHeaderTimeout: 5 * time.Second}, client, nil
+}
+
+func newHandler(site *web.Site, client *klime.Client) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", web.Healthz) // known as noise, not recorded
+	addSessions(mux, site)
+	addPages(mux, site)
+	addAPI(mux, site)
+	addOffice(mux, site, client)
+
+	// The one line that records every page and API call, with the mux's patterns
+	// as routes.
+	record := nethttp.Middleware(client,
+		nethttp.UserID(func(r *http.Request) string { return web.Session(r).User.ID }),
+		nethttp.GroupID(func(r *http.Request) string { return web.Session(r).Org.ID }))
+	// Who makes the request is in the context of the request that Authenticate
+	// passes on. It goes around record, so that this is the request that record
+	// gets; and between record and the mux nothing replaces the request, as
+	// that would hide the mux's patterns (else, see nethttp.Mux).
+	return site.Authenticate(record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if web.Session(r).User.Staff {
+			klime.Skip(r.Context()) // our own staff are no customer: nothing is recorded by itself
+		}
+		mux.ServeHTTP(w, r)
+	})))
+}
+
+func addSessions(mux *http.ServeMux, site *web.Site) {
+	mux.HandleFunc("GET /login", site.LoginPage)
+	mux.HandleFunc("POST /logout", site.Logout)
+
+	signedIn := nethttp.Event("User Signed In") // in place of "API Called"
+	mux.Handle("POST /login", signedIn(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, ok := site.SignIn(w, r)
+		if !ok {
+			return
+		}
+		ctx := r.Context()
+		if s.User.Staff {
+			klime.Skip(ctx)
+			return
+		}
+		// From here on Klime knows user and companies, and all that the user does
+		// counts for the companies. Link may be called as often as is convenient,
+		// in front of every request even: each fact is sent once.
+		user := klime.User{ID: s.User.ID, Traits: klime.Traits{"email": s.User.Email, "name": s.User.Name, "createdAt": s.User.Since}}
+		klime.Link(ctx, user, demo.Groups(s.Orgs)...)
+		klime.SetGroup(ctx, s.Org.ID) // of several companies, the one they start in
+	})))
+}
+
+// addPages adds what customers see.
+func addPages(mux *http.ServeMux, site *web.Site) {
+	page := func(pattern string, handler http.HandlerFunc) { mux.Handle(pattern, site.RequireCustomer(handler)) }
+	page("GET /{$}", site.Dashboard)
+	page("GET /reports", site.Reports)
+	page("GET /reports/{id}", site.Report)
+	page("POST /reports", func(w http.ResponseWriter, r *http.Request) {
+		if report, ok := site.Generate(w, r); ok {
+			// What the customer came for. User and company are those of the request.
+			klime.Track(r.Context(), "Report Generated", klime.Properties{"reportType": report.Type, "via": "web"})
+		}
+	})
+	page("POST /switch", func(w http.ResponseWriter, r *http.Request) {
+		if s, ok := site.Switch(w, r); ok {
+			// The request began in one company and ends in another: this says which
+			// it counts for.
+			klime.SetGroup(r.Context(), s.Org.ID)
+		}
+	})
+}
+
+// addAPI adds what customers' programs call. They name a company in the path.
+func addAPI(mux *http.ServeMux, site *web.Site) {
+	api := func(pattern string, handler http.Handler) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			org, ok := site.Enter(w, r)
+			if !ok {
+				return
+			}
+			// That may be another company than the session's. This one is checked, so
+			// SetGroup takes it.
+			klime.SetGroup(r.Context(), org.ID)
+			handler.ServeHTTP(w, r)
+		})
+	}
+	exported := nethttp.Event("Report Exported")
+	api("GET /api/orgs/{org}/reports", http.HandlerFunc(site.APIReports))
+	api("GET /api/orgs/{org}/reports/{id}", http.HandlerFunc(site.APIReport))
+	api("GET /api/orgs/{org}/reports/{id}/export", exported(http.HandlerFunc(site.APIExport)))
+	api("POST /api/orgs/{org}/reports", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if report, ok := site.APIGenerate(w, r); ok {
+			klime.Track(r.Context(), "Report Generated", klime.Properties{"reportType": report.Type, "via": "api"})
+		}
+	}))
+}
+
+// addOffice adds what Sundial's own people and services use.
+func addOffice(mux *http.ServeMux, site *web.Site, client *klime.Client) {
+	admin := func(pattern string, handler http.HandlerFunc) { mux.Handle(pattern, site.RequireStaff(handler)) }
+	admin("GET /admin", site.Admin)
+	admin("POST /admin/orgs/{org}", func(w http.ResponseWriter, r *http.Request) {
+		if org, ok := site.UpdateOrg(w, r); ok {
+			// Group takes nothing from the request: the customer's traits change, and
+			// the staff do not become its users.
+			demo.Warn(client.Group(r.Context(), org.ID, demo.Traits(org)))
+		}
+	})
+
+	skip := nethttp.Skip() // a machine called: that is nobody's usage
+	mux.Handle("POST /webhooks/billing", skip(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if org, ok := site.ChangePlan(w, r); ok {
+			// There is no user, so the event is the company's own.
+			demo.Warn(client.Group(r.Context(), org.ID, klime.Traits{"plan": org.Plan}))
+			demo.Warn(client.Track(r.Context(), "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)))
+		}
+	})))
+}
