@@ -137,6 +137,9 @@ type link struct {
 // trait that is the time of the request.
 const manyChanges = 10
 
+// changePeriod is how soon one change follows the other, to be in a row.
+const changePeriod = 10 * time.Second
+
 func newLinkCache(ttl time.Duration, restless func()) *linkCache {
 	return &linkCache{ttl: ttl, seed: maphash.MakeSeed(), restless: sync.OnceFunc(restless), recent: map[uint64]link{}}
 }
@@ -172,6 +175,9 @@ func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token ui
 	case valid && !changed:
 		last.changes = 0
 	case valid:
+		if sent := last.expires.Add(-l.ttl); now.Sub(sent) > changePeriod {
+			last.changes = 0
+		}
 		changes = last.changes + 1
 		last = link{traits: traits, expires: now.Add(l.ttl), changes: changes}
 	default:

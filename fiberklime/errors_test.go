@@ -135,11 +135,11 @@ func TestUnmatchedBesideARoot(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	events := server.Wait(2)
 	if err := client.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if events = server.Events(); len(events) != 2 || events[0].Properties["route"] != "/" || events[1].Properties["route"] != "/api" {
+	events := server.Events()
+	if len(events) != 2 || events[0].Properties["route"] != "/" || events[1].Properties["route"] != "/api" {
 		t.Fatalf("events %+v", events)
 	}
 	if n := events[0].Properties["responseBytes"]; n != 0.0 {
