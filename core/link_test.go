@@ -236,20 +236,25 @@ func TestLinkThatFailed(t *testing.T) {
 
 	t.Run("pushed out of the queue", func(t *testing.T) {
 		t.Parallel()
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize, cfg.FlushInterval = 1, time.Hour })
-		if err := client.Link(t.Context(), jane); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u2")); err != nil {
-			t.Fatal(err)
-		}
-		wire.one(t, client)
-		if err := client.Link(t.Context(), jane); err != nil {
-			t.Fatal(err)
-		}
-		if got := summary(wire.events(t, client)); len(got) != 2 || got[1] != "identify u1/ Jane" {
-			t.Errorf("sent %q", got)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 1 })
+			wire.answers(always(http.StatusServiceUnavailable, ""))
+			if err := client.Link(t.Context(), jane); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // it is back, and waits for a retry
+			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u2")); err != nil {
+				t.Fatal(err)
+			}
+			wire.answers(nil)
+			wire.one(t, client)
+			if err := client.Link(t.Context(), jane); err != nil {
+				t.Fatal(err)
+			}
+			if got := summary(wire.events(t, client)); len(got) != 2 || got[1] != "identify u1/ Jane" {
+				t.Errorf("sent %q", got)
+			}
+		})
 	})
 
 	t.Run("rejected by Klime", func(t *testing.T) {
