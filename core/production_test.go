@@ -170,3 +170,28 @@ func TestBlockIsForExplicitCalls(t *testing.T) {
 		}
 	})
 }
+
+// What was passed at the call is sent, whoever changes it right after: under
+// -race this fails if the client still looks at it.
+func TestCallersReuseTheirMaps(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	inner := map[string]any{"n": 1}
+	properties := klime.Properties{"n": 1, "inner": inner}
+	if err := client.Track(t.Context(), "Done", properties, klime.ForUser("jane")); err != nil {
+		t.Fatal(err)
+	}
+	var others sync.WaitGroup
+	others.Go(func() {
+		for i := range 1000 {
+			properties["n"], inner["n"] = i+2, i+2
+		}
+	})
+	e := server.Wait(1)[0]
+	others.Wait()
+	nested, _ := e.Properties["inner"].(map[string]any)
+	if e.Properties["n"] != 1.0 || nested["n"] != 1.0 {
+		t.Errorf("sent %v", e.Properties)
+	}
+}

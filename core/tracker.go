@@ -19,7 +19,7 @@ const (
 // Observe after the handler, also when it panics:
 //
 //	scope := tracker.Begin(r.Context())
-//	scope.Bind(r, scope)
+//	scope.Bind(r, nil)
 //	defer func() {
 //		v := recover()
 //		tracker.Observe(scope, exchange(r, v))
@@ -116,6 +116,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	if x.Panicked && !x.Aborted {
 		x.Status = http.StatusInternalServerError
+	}
+	if x.Status == http.StatusNoContent || x.Status == http.StatusNotModified {
+		x.ResponseBytes = 0 // whatever the framework has put there is not sent
 	}
 	kind := classify(&x)
 	if kind == KindStream && !x.Panicked {

@@ -75,10 +75,7 @@ func exchange(c *fiber.Ctx, panicked any) klime.Exchange {
 	if x.RequestBytes == noBody {
 		x.RequestBytes = 0
 	}
-	switch {
-	case x.Status == http.StatusNoContent || x.Status == http.StatusNotModified:
-		x.ResponseBytes = 0 // whatever Fiber has put there is not sent
-	case !streamed:
+	if !streamed {
 		x.ResponseBytes = int64(len(c.Response().Body()))
 	}
 	return x

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -391,4 +392,55 @@ func TestAFailureOfA2xxIsNotTemporary(t *testing.T) {
 	if text := (&delivery.SendError{Message: "broker full"}).Error(); text != "broker full" {
 		t.Errorf("text %q", text)
 	}
+}
+
+// The app's own HTTP client unpacks answers: how much is read of them is bounded
+// all the same, in what it costs.
+func TestGzipBombInTheAppsClient(t *testing.T) {
+	t.Parallel()
+	const unpacked = 64 << 20
+	var bomb bytes.Buffer
+	packer := gzip.NewWriter(&bomb)
+	_, _ = io.CopyN(packer, spaces{}, unpacked)
+	_ = packer.Close()
+	var read atomic.Int64
+	client := &http.Client{Transport: answering(func(*http.Request) *http.Response {
+		unpacker, err := gzip.NewReader(&bomb)
+		if err != nil {
+			t.Error(err)
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(counting{unpacker, &read})}
+	})}
+	if _, err := delivery.NewHTTP(client, "http://localhost", "key", "test").Send(t.Context(), nil, 1); err != nil {
+		t.Error(err)
+	}
+	if n := read.Load(); n > 2<<20 {
+		t.Errorf("%d bytes read", n)
+	}
+}
+
+type answering func(*http.Request) *http.Response
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// counting counts what is read.
+type counting struct {
+	io.Reader
+
+	n *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
 }

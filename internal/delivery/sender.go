@@ -134,7 +134,7 @@ func (d *Deliverer) takeApart(part []Item, failure *SendError) [][]Item {
 // accept settles events that Klime took, but for those that it named.
 func (d *Deliverer) accept(items []Item, result Result) {
 	if len(items) == 0 {
-		return // a probe
+		return // a probe for which there was no event
 	}
 	good, bad := separate(items, result.Rejected)
 	d.settle(good, Sent)
