@@ -1,6 +1,9 @@
 package klime
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Exchange is what an adapter reports of one finished request. Strings are
 // copied where they are kept: they may live in memory that the framework
@@ -17,7 +20,7 @@ type Exchange struct {
 	ContentType   string                   // of the answer, "" if it has none
 	Header        func(name string) string // of the request; may be nil
 
-	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says
+	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
 
 	// Unfinished says that the answer goes on after Observe, as that of a stream
@@ -32,6 +35,14 @@ type Exchange struct {
 	// Native is the framework's own request, for resolvers, of an adapter that
 	// has not called Scope.Bind.
 	Native any
+}
+
+// Recovered notes what the handler panicked with, nil if it did not.
+func (x *Exchange) Recovered(v any) {
+	x.Panicked = v != nil
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise
+		x.Aborted = true
+	}
 }
 
 // header returns a header of the request, "" without.

@@ -22,7 +22,9 @@ const (
 //	scope.Bind(r, nil)
 //	defer func() {
 //		v := recover()
-//		tracker.Observe(scope, exchange(r, v))
+//		x := exchange(r)
+//		x.Recovered(v)
+//		tracker.Observe(scope, x)
 //		if v != nil {
 //			panic(v)
 //		}

@@ -35,7 +35,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		c.SetUserContext(scope)
 		defer func() {
 			panicked := recover()
-			x := exchange(c, panicked)
+			x := exchange(c)
+			x.Recovered(panicked)
 			x.Start = start
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
@@ -57,8 +58,7 @@ const noBody = -2
 // exchange tells of c and its answer. Its strings live in memory that Fiber
 // reuses. Of an answer that is streamed, or of a connection that was taken
 // over, Fiber does not tell how it ends.
-func exchange(c *fiber.Ctx, panicked any) klime.Exchange {
-	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it likewise
+func exchange(c *fiber.Ctx) klime.Exchange {
 	streamed := c.Response().IsBodyStream()
 	x := klime.Exchange{
 		Method:        c.Method(),
@@ -68,8 +68,6 @@ func exchange(c *fiber.Ctx, panicked any) klime.Exchange {
 		ResponseBytes: int64(c.Response().Header.ContentLength()),
 		ContentType:   string(c.Response().Header.ContentType()),
 		Header:        func(name string) string { return c.Get(name) },
-		Panicked:      panicked != nil,
-		Aborted:       aborted,
 		Unfinished:    streamed || c.Context().Hijacked(),
 	}
 	if x.RequestBytes == noBody {

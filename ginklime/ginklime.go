@@ -32,7 +32,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		c.Writer = w
 		defer func() {
 			panicked := recover()
-			x := httpexchange.Request(r, panicked)
+			x := httpexchange.Request(r)
+			x.Recovered(panicked)
 			x.Values = c.Request.Context()
 			x.Route = c.FullPath()
 			x.Start = start

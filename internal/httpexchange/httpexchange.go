@@ -98,7 +98,8 @@ func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, 
 // Exchange tells of r and its answer. Panic is what the handler panicked with,
 // nil if it did not.
 func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
-	x := Request(req, panicked)
+	x := Request(req)
+	x.Recovered(panicked)
 	x.Start = r.start
 	x.Status = r.status
 	if r.status == 0 && panicked == nil {
@@ -110,14 +111,12 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 }
 
 // Request tells what is known of an exchange by its request.
-func Request(r *http.Request, panicked any) klime.Exchange {
-	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it likewise
+func Request(r *http.Request) klime.Exchange {
 	return klime.Exchange{
 		Method:       r.Method,
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
 		Header:       r.Header.Get,
-		Panicked:     panicked != nil,
-		Aborted:      aborted || errors.Is(r.Context().Err(), context.Canceled),
+		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }

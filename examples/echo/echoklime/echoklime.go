@@ -40,7 +40,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			c.Response().Writer = w
 			defer func() {
 				panicked := recover()
-				x := exchange(r, panicked)
+				x := exchange(r)
+				x.Recovered(panicked)
 				x.Start = start
 				x.Route = known.pattern(c)
 				x.Values = c.Request().Context()
@@ -58,16 +59,14 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	}
 }
 
-// exchange tells what is known of a request, and of a panic of its handler.
-func exchange(r *http.Request, panicked any) klime.Exchange {
-	aborted := panicked == http.ErrAbortHandler //nolint:errorlint // net/http compares it likewise
+// exchange tells what is known of a request.
+func exchange(r *http.Request) klime.Exchange {
 	return klime.Exchange{
 		Method:       r.Method,
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength, // negative if not known, as in an Exchange
 		Header:       r.Header.Get,
-		Panicked:     panicked != nil,
-		Aborted:      aborted || errors.Is(r.Context().Err(), context.Canceled),
+		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }
 
