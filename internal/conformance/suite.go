@@ -1,19 +1,13 @@
 package conformance
 
 import (
-	"context"
 	"crypto/tls"
-	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"reflect"
 	"strings"
 	"testing"
-	"time"
 
-	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
@@ -44,7 +38,7 @@ func Run(t *testing.T, a Adapter) {
 
 func runCases(t *testing.T, a Adapter, http2 bool) {
 	t.Helper()
-	for _, group := range [][]testCase{requestCases(), identityCases(), tuningCases()} {
+	for _, group := range [][]testCase{routeCases(), answerCases(), identityCases(), tuningCases()} {
 		for _, c := range group {
 			if c.needs == keepsInPlace && !a.KeepsInPlace || c.needs == netHTTP && a.OwnServer {
 				continue
@@ -141,73 +135,4 @@ func newTransport() *http.Transport {
 		ForceAttemptHTTP2: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // a test server's own certificate
 	}
-}
-
-// compare fails unless just these events have arrived.
-func compare(tb testing.TB, server *klimetest.Server, client *klime.Client, want []string) {
-	tb.Helper()
-	if err := client.Flush(context.WithoutCancel(tb.Context())); err != nil {
-		tb.Fatal(err)
-	}
-	var got []any
-	for _, e := range server.Events() {
-		got = append(got, simplify(tb, e))
-	}
-	var wanted []any
-	for _, text := range want {
-		var e any
-		if err := json.Unmarshal([]byte(text), &e); err != nil {
-			tb.Fatalf("%v in %s", err, text)
-		}
-		wanted = append(wanted, e)
-	}
-	if !reflect.DeepEqual(got, wanted) {
-		tb.Errorf("events\n got %s\nwant %s", pretty(got), pretty(wanted))
-	}
-	if n := server.Rejected(); n != 0 {
-		tb.Errorf("%d events rejected", n)
-	}
-}
-
-// simplify returns an event as plain JSON without what varies from run to run:
-// messageId, timestamp, durationMs, openMs and the library's name.
-func simplify(tb testing.TB, e klime.Event) any {
-	tb.Helper()
-	if e.MessageID == "" || time.Since(e.Timestamp) > time.Hour {
-		tb.Errorf("message ID %q, timestamp %v", e.MessageID, e.Timestamp)
-	}
-	out := map[string]any{"type": e.Type.String()}
-	for key, value := range map[string]string{"event": e.Event, "userId": e.UserID, "groupId": e.GroupID} {
-		if value != "" {
-			out[key] = value
-		}
-	}
-	for _, key := range []string{"durationMs", "openMs"} {
-		if ms, ok := e.Properties[key]; ok {
-			if ms, ok := ms.(float64); !ok || ms < 0 || ms > 60_000 {
-				tb.Errorf("%s: %v", key, ms)
-			}
-			delete(e.Properties, key)
-		}
-	}
-	if len(e.Properties) > 0 {
-		out["properties"] = map[string]any(e.Properties)
-	}
-	if len(e.Traits) > 0 {
-		out["traits"] = map[string]any(e.Traits)
-	}
-	delete(e.Context, "library")
-	if len(e.Context) > 0 {
-		out["context"] = e.Context
-	}
-	return out
-}
-
-func pretty(events []any) string {
-	var b strings.Builder
-	for _, e := range events {
-		text, _ := json.Marshal(e)
-		fmt.Fprintf(&b, "\n  %s", text)
-	}
-	return b.String()
 }

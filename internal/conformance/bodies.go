@@ -1,0 +1,79 @@
+package conformance
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// testBodies: a request's body is the handler's alone; its size is recorded
+// where it is known beforehand.
+func testBodies(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const size = 3 << 20 // more than any buffer on the way, and less than frameworks' own limits
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	read := func(n int64) func(Request) {
+		return func(r Request) {
+			got, err := io.Copy(io.Discard, io.LimitReader(r.Body(), n))
+			if err != nil {
+				t.Errorf("body: %v", err)
+			}
+			r.Reply(http.StatusOK, textPlain, strconv.FormatInt(got, 10))
+		}
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+		{Method: http.MethodPost, Path: "/all", Handler: read(1 << 40)},
+		{Method: http.MethodPost, Path: "/some", Handler: read(1000)},
+		{Method: http.MethodPost, Path: "/none", Handler: read(0)},
+	}})
+	for _, test := range []struct {
+		path    string
+		chunked bool
+		want    string
+	}{
+		{"/all", false, strconv.Itoa(size)},
+		{"/all", true, strconv.Itoa(size)},
+		{"/some", false, "1000"},
+		{"/none", false, "0"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !test.chunked {
+			req.ContentLength = size
+		}
+		transport := newTransport()
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			if test.path == "/all" { // an answer to a body that is not read may be cut off
+				t.Errorf("%s: %v", test.path, err)
+			}
+			continue
+		}
+		got, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		transport.CloseIdleConnections()
+		if string(got) != test.want {
+			t.Errorf("%s, chunked %v: the handler read %s bytes, want %s", test.path, test.chunked, got, test.want)
+		}
+	}
+	stop()
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events := server.Events()
+	if len(events) != 4 {
+		t.Fatalf("%d events", len(events))
+	}
+	for i, e := range events {
+		if bytes, known := e.Properties["requestBytes"]; known == (i == 1) || known && bytes != float64(size) {
+			t.Errorf("%v: requestBytes %v", e.Properties["route"], bytes)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package conformance
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// testGracefulShutdown: a request that is being served when the server stops is
+// recorded.
+func testGracefulShutdown(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	serving, finish, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
+		close(serving)
+		<-finish
+		r.Reply(http.StatusOK, textPlain, "done")
+	}}}})
+	answered := make(chan string, 1)
+	go func() {
+		_, body := do(t, url, get("/"))
+		answered <- body
+	}()
+	<-serving
+	go func() {
+		defer close(stopped)
+		stop()
+	}()
+	close(finish)
+	<-stopped
+	if body := <-answered; body != "done" {
+		t.Errorf("answer %q", body)
+	}
+	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
+		`{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":4}}`})
+}
+
+// testClientGoesAway: the request is recorded as aborted, and a stream as ended.
+func testClientGoesAway(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	wait := func(contentType string) func(Request) {
+		return func(r Request) {
+			w, req := r.HTTP()
+			w.Header().Set("Content-Type", contentType)
+			_, _ = io.WriteString(w, "data: 1\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		}
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+		{Path: "/report", Handler: wait(appJSON)}, {Path: "/stream", Handler: wait("text/event-stream")},
+	}})
+	for i, path := range []string{"/report", "/stream"} {
+		ctx, leave := context.WithCancel(t.Context())
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+path, http.NoBody)
+		resp, err := newTransport().RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadFull(resp.Body, make([]byte, 4))
+		leave()
+		resp.Body.Close()
+		server.Wait(i + 1) // the handler ends when it notices
+	}
+	stop()
+	compare(t, server, client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"requestBytes":0,"responseBytes":9}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":9}}`,
+	})
+}

@@ -1,0 +1,186 @@
+package conformance
+
+import (
+	"net/http"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// identityCases: whose request it is.
+func identityCases() []testCase {
+	jsonOK := reply(http.StatusOK, appJSON, `{}`)
+	said := Route{Path: "/", Handler: func(r Request) {
+		klime.SetUser(r.Context(), "mary")
+		klime.SetGroup(r.Context(), "acme")
+		jsonOK(r)
+	}}
+	keep := func(pairs ...any) Middleware {
+		return func(r Request, next func(Request)) {
+			for i := 0; i < len(pairs); i += 2 {
+				key, _ := pairs[i].(string)
+				r = r.Keep(key, pairs[i+1])
+			}
+			next(r)
+		}
+	}
+	replace := func(r Request, next func(Request)) { next(r.Replace(replaced{}, "x")) }
+	timeout := func(r Request, next func(Request)) {
+		inner, cancel := r.WithCancel()
+		defer cancel()
+		next(inner)
+	}
+	const maryAtAcme = `{"type":"track","event":"API Called","userId":"mary","groupId":"acme",` +
+		`"properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`
+	return []testCase{
+		{
+			name: "nobody",
+			app:  App{Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
+		},
+		{
+			name: "set in the handler",
+			app:  App{Routes: []Route{said}}, requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "set behind a middleware that replaced the request",
+			app:  App{Inside: []Middleware{replace, replace}, Routes: []Route{said}}, requests: []call{get("/")},
+			want: []string{maryAtAcme},
+		},
+		{
+			name: "set in a goroutine that ends before the handler",
+			app: App{Routes: []Route{{Path: "/", Handler: func(r Request) {
+				ctx, done := r.Context(), make(chan struct{})
+				go func() {
+					defer close(done)
+					klime.SetUser(ctx, "mary")
+					klime.SetGroup(ctx, "acme")
+				}()
+				<-done
+				jsonOK(r)
+			}}}},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "found by our middleware once more, behind the auth middleware",
+			app: App{
+				UserID:       func(r Request) any { return r.Value("account") },
+				GroupID:      func(Request) any { return "acme" },
+				Inside:       []Middleware{keep("account", "mary")},
+				UserIDInside: func(r Request) any { return r.Value("account") },
+				Routes:       []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "set behind a middleware that ends its own context",
+			app:  App{Inside: []Middleware{timeout}, Routes: []Route{said}}, requests: []call{get("/")},
+			want: []string{maryAtAcme},
+		},
+		{
+			name: "kept by an auth middleware inside",
+			app: App{
+				UserID:  func(r Request) any { return r.Value("account") },
+				GroupID: func(r Request) any { return r.Value("tenant") },
+				Inside:  []Middleware{keep("account", "mary", "tenant", "acme")},
+				Routes:  []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme}, needs: keepsInPlace,
+		},
+		{
+			name: "set over what the resolvers say",
+			app:  App{UserID: jane, GroupID: jane, Routes: []Route{said}}, requests: []call{get("/")},
+			want: []string{maryAtAcme},
+		},
+		{
+			name: "kept by an auth middleware outside",
+			app: App{
+				Outside: []Middleware{keep("userId", "mary", "groupId", "acme")},
+				Routes:  []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "found by resolvers in what an auth middleware kept",
+			app: App{
+				UserID:  func(r Request) any { return r.Value("account") },
+				GroupID: func(r Request) any { return r.Value("tenant") },
+				Outside: []Middleware{keep("account", int64(7), "tenant", time.Month(3))}, // an integer, a Stringer
+				Routes:  []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")},
+			want: []string{`{"type":"track","event":"API Called","userId":"7","groupId":"March",` +
+				`"properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`},
+		},
+		{
+			name: "a resolver's group is only a claim",
+			app: App{
+				UserID:  func(r Request) any { return r.Header("X-User") },
+				GroupID: func(r Request) any { return r.Header("X-Group") },
+				Routes: []Route{
+					{Path: "/ok", Handler: jsonOK},
+					{Path: "/forbidden", Handler: reply(http.StatusForbidden, appJSON, `{}`)},
+				},
+			},
+			requests: []call{
+				{path: "/ok", header: http.Header{"X-Group": {"acme"}}},
+				{path: "/forbidden", header: http.Header{"X-Group": {"acme"}, "X-User": {"eve"}}, status: http.StatusForbidden},
+				{path: "/ok", header: http.Header{"X-Group": {"acme"}, "X-User": {"mary"}}},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"eve","properties":{"method":"GET","route":"/forbidden","status":403,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"mary","groupId":"acme","properties":{"method":"GET","route":"/ok","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name:     "a resolver that panics knows nobody",
+			app:      App{UserID: func(Request) any { panic("no session") }, Routes: []Route{{Path: "/", Handler: jsonOK}}},
+			requests: []call{get("/")},
+		},
+		{
+			name: "tracked in the handler",
+			app: App{
+				UserID: jane,
+				Routes: []Route{{Path: "/", Handler: func(r Request) {
+					klime.Track(r.Context(), "Report Generated", klime.Properties{"pages": 3})
+					klime.SetGroup(r.Context(), "acme")
+					klime.Track(r.Context(), "Report Sent", nil, klime.ForUser("john"))
+					klime.Track(r.Context(), "Quota Reached", nil, klime.ForGroup("globex"))
+					jsonOK(r)
+				}}},
+			},
+			requests: []call{get("/")},
+			want: []string{
+				`{"type":"track","event":"Report Generated","userId":"jane","properties":{"pages":3}}`,
+				`{"type":"track","event":"Report Sent","userId":"john"}`,
+				`{"type":"track","event":"Quota Reached","groupId":"globex"}`,
+				`{"type":"track","event":"API Called","userId":"jane","groupId":"acme","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "linked on every request, sent once",
+			app: App{
+				Link: func(r Request) (klime.User, []klime.Group) {
+					if r.Header("X-User") == "" {
+						return klime.User{}, nil
+					}
+					return klime.User{ID: "mary", Traits: klime.Traits{"email": "mary@acme.test"}},
+						[]klime.Group{{ID: "acme", Traits: klime.Traits{"plan": "pro"}}}
+				},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{
+				get("/"),
+				{path: "/", header: http.Header{"X-User": {"mary"}}},
+				{path: "/", header: http.Header{"X-User": {"mary"}}},
+			},
+			want: []string{
+				`{"type":"identify","userId":"mary","traits":{"email":"mary@acme.test"}}`,
+				`{"type":"group","userId":"mary","groupId":"acme","traits":{"plan":"pro"}}`,
+				maryAtAcme, maryAtAcme,
+			},
+		},
+	}
+}
+
+// replaced is a context key of an app.
+type replaced struct{}

@@ -1,0 +1,55 @@
+package conformance
+
+import (
+	"net/http"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// tuningCases: what the app says of a request's event.
+func tuningCases() []testCase {
+	jsonOK := reply(http.StatusOK, appJSON, `{}`)
+	const called = `{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`
+	return []testCase{
+		{
+			name: "named",
+			app: App{UserID: jane, Routes: []Route{
+				{Method: http.MethodPost, Path: "/reports", Event: "Report Generated", Handler: func(r Request) {
+					klime.SetProperty(r.Context(), "format", "pdf")
+					jsonOK(r)
+				}},
+				{Method: http.MethodPut, Path: "/reports", Event: "Report Changed", Handler: reply(http.StatusConflict, appJSON, `{}`)},
+				{Path: "/", Handler: func(r Request) { klime.SetEvent(r.Context(), "Home Seen"); jsonOK(r) }},
+			}},
+			requests: []call{
+				{method: http.MethodPost, path: "/reports"},
+				{method: http.MethodPut, path: "/reports", status: http.StatusConflict},
+				get("/"),
+			},
+			want: []string{
+				`{"type":"track","event":"Report Generated","userId":"jane","properties":{"method":"POST","route":"/reports","status":200,"requestBytes":0,"responseBytes":2,"format":"pdf"}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"PUT","route":"/reports","status":409,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Home Seen","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "skipped",
+			app: App{UserID: jane, Routes: []Route{
+				{Path: "/quiet", Skip: true, Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
+				{Path: "/staff", Handler: func(r Request) {
+					klime.Silence(r.Context())
+					klime.Track(r.Context(), "Done", nil)
+					klime.Link(r.Context(), klime.User{ID: "mary"}, klime.Group{ID: "acme"})
+					jsonOK(r)
+				}},
+			}},
+			requests: []call{get("/quiet"), get("/staff")},
+			want:     []string{`{"type":"track","event":"Done","userId":"jane"}`},
+		},
+		{
+			name: "the middleware twice is one event",
+			app:  App{UserID: jane, Twice: true, Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
+			want: []string{called},
+		},
+	}
+}

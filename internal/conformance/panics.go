@@ -1,0 +1,80 @@
+package conformance
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// testPanics: a panic is recorded and goes up as it is.
+func testPanics(t *testing.T, a Adapter) {
+	t.Helper()
+	const broken = `{"type":"track","event":"API Called","userId":"jane","properties":` +
+		`{"method":"GET","route":"/","status":500,"requestBytes":0,"responseBytes":0}}`
+	const aborted = `{"type":"track","event":"API Called","userId":"jane","properties":` +
+		`{"method":"GET","route":"/","aborted":true,"requestBytes":0,"responseBytes":0}}`
+	for _, test := range []struct {
+		name  string
+		value any
+		want  string
+	}{
+		{"string", "a panic", broken},
+		{"error", errors.New("a panic"), broken},
+		{"custom value", &struct{ reason string }{"custom"}, broken},
+		{"http.ErrAbortHandler", http.ErrAbortHandler, aborted},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var seen any
+			catch := func(r Request, next func(Request)) {
+				defer func() {
+					if seen = recover(); seen != nil {
+						r.Reply(http.StatusTeapot, textPlain, "caught")
+					}
+				}()
+				next(r)
+			}
+			server := klimetest.NewServer(t)
+			client := server.Client()
+			url, stop := a.Start(t, App{
+				Client:  client,
+				UserID:  jane,
+				Outside: []Middleware{catch},
+				// A named event tells of something done: not of this.
+				Routes: []Route{{Path: "/", Event: "Report Generated", Handler: func(Request) { panic(test.value) }}},
+			})
+			if status, body := do(t, url, get("/")); status != http.StatusTeapot || body != "caught" {
+				t.Errorf("answer %d %q, not that of the app's own recovery", status, body)
+			}
+			stop()
+			if seen != test.value {
+				t.Errorf("went up as %v, want %v", seen, test.value)
+			}
+			compare(t, server, client, []string{test.want})
+		})
+	}
+	t.Run("recovered inside", func(t *testing.T) {
+		t.Parallel()
+		server := klimetest.NewServer(t)
+		client := server.Client()
+		url, stop := a.Start(t, App{
+			Client: client,
+			UserID: jane,
+			Inside: []Middleware{func(r Request, next func(Request)) {
+				defer func() {
+					if recover() != nil {
+						r.Reply(http.StatusBadGateway, textPlain, "")
+					}
+				}()
+				next(r)
+			}},
+			Routes: []Route{{Path: "/", Handler: func(Request) { panic("a panic") }}},
+		})
+		do(t, url, get("/"))
+		stop()
+		compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
+			`{"method":"GET","route":"/","status":502,"requestBytes":0,"responseBytes":0}}`})
+	})
+}
