@@ -65,9 +65,6 @@ func batchResult(r delivery.Result, named []Event) BatchResult {
 // filter lets Config.BeforeSend change the event that body encodes. What is
 // not to be sent is nil. The app gets an Event of its own, which it may keep.
 func (c *Client) filter(body []byte) ([]byte, error) {
-	if c.cfg.BeforeSend == nil {
-		return body, nil
-	}
 	d := draft{Event: decodeEvent(body)}
 	d.makeMaps()
 	wanted := false
@@ -82,5 +79,6 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
+	c.diagnosis.examine(&d.Event)
 	return c.encoder.encode(&d)
 }

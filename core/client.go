@@ -22,10 +22,13 @@ import (
 type Client struct {
 	cfg        Config
 	encoder    encoder
+	diagnosis  *diagnosis // nil if switched off
 	links      *linkCache
 	delivery   *delivery.Deliverer
 	hangUp     func() // closes idle connections that are the client's own
 	anonymous  atomic.Uint64
+	notLinked  atomic.Uint64
+	notMember  atomic.Uint64
 	filtered   atomic.Uint64 // events dropped by BeforeSend
 	panics     atomic.Uint64 // of the app's callbacks, transport and logger
 	complaints complaints
@@ -42,6 +45,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{hangUp: func() {}}
 	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
+	c.diagnosis = newDiagnosis(&cfg)
 	c.links = newLinkCache(cfg.LinkTTL, func() {
 		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
 	})
@@ -179,6 +183,9 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 	if err := d.apply(opts); err != nil {
 		return d, false, err
 	}
+	if d.UserID == who.user && d.GroupID == "" {
+		c.countVerdict(who.verdict)
+	}
 	if c.cfg.Mode == UserMode {
 		if d.UserID == "" && d.GroupID != "" {
 			return d, false, ErrUserMode
@@ -256,7 +263,11 @@ func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
 	}
 	d.span = spanOf(ctx)
 	body, err := c.encoder.encode(d)
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.cfg.BeforeSend == nil:
+		c.diagnosis.examine(&d.Event)
+	default:
 		body, err = c.filter(body)
 	}
 	return delivery.Item{Body: body, Queued: now, Automatic: d.request != nil}, err

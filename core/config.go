@@ -90,6 +90,12 @@ type Config struct {
 	// Mode says who the customers are. Default GroupMode.
 	Mode Mode
 
+	// NoHints keeps from the Logger what is most likely a mistake in what the
+	// app sends: IDs that will change or stand for nothing, traits that Klime does
+	// not know, users who are never linked to a group. Default false: the Logger is
+	// told, of each kind at most once an hour.
+	NoHints bool
+
 	// OnError is told of events that were given up (refused by Klime, pushed out
 	// of a full queue, left over at shutdown), and without events when sending
 	// is halted. It runs in a goroutine of its own and may block, but while it

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-	"strings"
+	"unique"
 )
 
 // The plain string keys under which web apps keep who is signed in.
@@ -17,7 +17,8 @@ const (
 // identity is whose event it is; an ID that is not known is empty.
 type identity struct {
 	user, group string
-	claim       bool // the group is a resolver's word, not the app's
+	claim       bool    // the group is a resolver's word, not the app's
+	verdict     verdict // why the group was left out, if it was for RequireMembership
 }
 
 // trusted returns the identity without a group that is a mere claim, where the
@@ -69,7 +70,7 @@ func idString(v any) string {
 		if isBlank(id) {
 			return ""
 		}
-		return strings.Clone(id)
+		return kept(id)
 	case int:
 		return nonZero(int64(id))
 	case int64:
@@ -86,7 +87,7 @@ func idString(v any) string {
 		}
 		return ""
 	case fmt.Stringer:
-		return strings.Clone(id.String())
+		return kept(id.String())
 	}
 	switch {
 	case value.Kind() == reflect.Pointer:
@@ -101,6 +102,10 @@ func idString(v any) string {
 		return ""
 	}
 }
+
+// kept returns a copy of an ID that may be kept: the caller's memory may be
+// reused. An ID that comes again and again is copied once.
+func kept(id string) string { return unique.Make(id).Value() }
 
 // canBeID reports whether some value of v's type is an ID.
 func canBeID(v any) bool {

@@ -156,9 +156,9 @@ func TestIdentityInValues(t *testing.T) {
 	}{
 		{"no values", nil, identity{}},
 		{"neither", valuesOf{}, identity{claim: true}},
-		{"both", valuesOf{"userId": 7, "groupId": "g1"}, identity{"7", "g1", true}},
+		{"both", valuesOf{"userId": 7, "groupId": "g1"}, identity{user: "7", group: "g1", claim: true}},
 		{"other keys", valuesOf{"userID": 7, "user_id": 7}, identity{claim: true}},
-		{"the ID panics", valuesOf{"userId": failing{1}, "groupId": "g1"}, identity{"", "g1", true}},
+		{"the ID panics", valuesOf{"userId": failing{1}, "groupId": "g1"}, identity{user: "", group: "g1", claim: true}},
 		{"the values panic", valuesPanic{}, identity{claim: true}},
 	}
 	for _, tt := range tests {
@@ -177,17 +177,17 @@ func TestTrusted(t *testing.T) {
 		status int
 		want   string
 	}{
-		{identity{"u", "g", true}, 200, "u/g"},
-		{identity{"u", "g", true}, 0, "u/g"},
-		{identity{"", "g", true}, 200, "/"},
-		{identity{"u", "g", true}, 401, "u/"},
-		{identity{"u", "g", true}, 403, "u/"},
-		{identity{"u", "g", true}, 404, "u/"},
-		{identity{"u", "g", true}, 400, "u/g"},
-		{identity{"u", "g", true}, 500, "u/g"},
-		{identity{"u", "g", false}, 401, "u/g"},
-		{identity{"", "g", false}, 200, "/g"},
-		{identity{"", "g", false}, 404, "/g"},
+		{identity{user: "u", group: "g", claim: true}, 200, "u/g"},
+		{identity{user: "u", group: "g", claim: true}, 0, "u/g"},
+		{identity{user: "", group: "g", claim: true}, 200, "/"},
+		{identity{user: "u", group: "g", claim: true}, 401, "u/"},
+		{identity{user: "u", group: "g", claim: true}, 403, "u/"},
+		{identity{user: "u", group: "g", claim: true}, 404, "u/"},
+		{identity{user: "u", group: "g", claim: true}, 400, "u/g"},
+		{identity{user: "u", group: "g", claim: true}, 500, "u/g"},
+		{identity{user: "u", group: "g", claim: false}, 401, "u/g"},
+		{identity{user: "", group: "g", claim: false}, 200, "/g"},
+		{identity{user: "", group: "g", claim: false}, 404, "/g"},
 	}
 	for _, tt := range tests {
 		got := tt.in.trusted(tt.status)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -94,17 +93,18 @@ func (s *Scope) link(user string, groups []Group) {
 	if s == nil {
 		return
 	}
+	user = kept(user)
 	s.update(func(known *state) {
-		known.hasUser = true
-		if known.said.user != user {
-			known.said.user = strings.Clone(user)
+		known.said.user, known.hasUser = user, true
+		for i := range groups {
+			group := kept(groups[i].ID)
+			known.members.add(user, group)
+			if len(groups) == 1 {
+				known.said.group, known.hasGrp = group, true
+			}
 		}
-		if len(groups) != 1 {
-			return
-		}
-		known.hasGrp = true
-		if known.said.group != groups[0].ID {
-			known.said.group = strings.Clone(groups[0].ID)
+		if len(groups) == 0 {
+			known.members.add(user, "")
 		}
 	})
 }

@@ -37,6 +37,20 @@ func ResolveGroup(resolve func(native any) any) Option {
 	return resolver("ResolveGroup", resolve, func(t *Tracker) *func(any) any { return &t.group })
 }
 
+// RequireMembership lets an event have the request's group only if the user was
+// linked to it in the same request, by [Link] or an adapter's Link: for apps
+// where the active group is something that a client could forge, such as a
+// header. Otherwise the event is the user's, without a group; Stats counts it as
+// NotLinked or NotMember. It needs a Link in front of every request. Groups that
+// [InGroup] and [ForGroup] name are the app's word for one event, and not
+// judged.
+func RequireMembership() Option {
+	return Option{func(t *Tracker) error {
+		t.requireMembership = true
+		return nil
+	}}
+}
+
 // Native makes a resolver of a function of the framework's own request type N,
 // for adapters' UserID and GroupID options. Given to another framework's
 // adapter it finds nothing, and the log says why.

@@ -33,6 +33,7 @@ type state struct {
 	found   identity // by the resolvers of scopes that are closed
 	held    identity // in the context values of scopes that are closed
 
+	members    membership
 	event      string
 	properties []property
 	skip       bool
@@ -194,7 +195,7 @@ func (s *Scope) identify(ctx valuer) identity {
 
 func (s *state) identify(ctx valuer, innermost *Scope) identity {
 	if s.hasUser && s.hasGrp {
-		return s.said
+		return s.members.judge(s.said)
 	}
 	id := s.found
 	for open := innermost; open != nil; open = open.outer {
@@ -210,7 +211,7 @@ func (s *state) identify(ctx valuer, innermost *Scope) identity {
 	if s.hasGrp {
 		id.group, id.claim = s.said.group, false
 	}
-	return id.trusted(0)
+	return s.members.judge(id.trusted(0))
 }
 
 // resolve asks this scope's resolvers with its own request.
@@ -239,7 +240,7 @@ func (s *Scope) stored() identity {
 // SetUser says whose request this is, whatever else would answer. The empty ID
 // says that it is nobody's.
 func SetUser(ctx context.Context, id string) {
-	id = strings.Clone(id)
+	id = kept(id)
 	ScopeFrom(ctx).update(func(s *state) { s.said.user, s.hasUser = id, true })
 }
 
@@ -247,7 +248,7 @@ func SetUser(ctx context.Context, id string) {
 // several, or an organisation that calls without a user. The app vouches for
 // it. The empty ID says that it is about none.
 func SetGroup(ctx context.Context, id string) {
-	id = strings.Clone(id)
+	id = kept(id)
 	ScopeFrom(ctx).update(func(s *state) { s.said.group, s.hasGrp = id, true })
 }
 

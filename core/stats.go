@@ -26,6 +26,8 @@ type Stats struct {
 	Halted      bool                  // sending is stopped, most likely by a wrong write key or endpoint
 	Panics      uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger
 	Anonymous   uint64                // requests not recorded as neither user nor group was known
+	NotLinked   uint64                // events without the request's group: the user was not linked in it (RequireMembership)
+	NotMember   uint64                // likewise: the user was linked to other groups
 	Invalid     uint64                // events of Track and Link in handlers, and of requests, that were not valid
 }
 
@@ -47,6 +49,8 @@ func (c *Client) Stats() Stats {
 		Halted:      c.delivery.Halted(),
 		Panics:      c.panics.Load(),
 		Anonymous:   c.anonymous.Load(),
+		NotLinked:   c.notLinked.Load(),
+		NotMember:   c.notMember.Load(),
 		Invalid:     c.complaints.total.Load(),
 	}
 }

@@ -37,8 +37,11 @@ type Tracker struct {
 	user, group func(native any) any
 	route       func(native any) string
 	err         error
-	routes      routeCache
-	hints       hints
+
+	requireMembership bool
+
+	routes routeCache
+	hints  hints
 }
 
 // NewTracker returns a Tracker. With a nil client it does nothing. An option
@@ -78,6 +81,7 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 		return s
 	}
 	s.innermost = s
+	s.state.members.required = t.requireMembership
 	return s
 }
 
@@ -91,6 +95,7 @@ func (s *Scope) join(inner *Scope) bool {
 	}
 	inner.outer = root.innermost
 	root.innermost = inner
+	root.state.members.required = root.state.members.required || inner.tracker.requireMembership
 	return true
 }
 
@@ -142,6 +147,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		return
 	}
 	t.hints.attributed()
+	t.client.countVerdict(id.verdict)
 	request := requestProperties{exchange: &x, kind: kind, duration: time.Since(x.Start), extra: known.properties}
 	t.client.record(s, name, id, &request)
 }

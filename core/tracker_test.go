@@ -406,7 +406,7 @@ func TestHints(t *testing.T) {
 	}{
 		{"always nobody", nil, 200, klime.Exchange{}, "no request has had a user"},
 		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
-		{"somebody", []klime.Option{asUser("u1")}, 200, klime.Exchange{}, ""},
+		{"somebody", []klime.Option{asUser("u1")}, 90, klime.Exchange{}, ""},
 		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
 		{
 			"a resolver panics",

@@ -1,0 +1,230 @@
+package klime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// diagnosis tells the log what Klime accepts, and what is most likely a mistake
+// all the same: of each kind once in diagnosisInterval, with the hash of an ID
+// and never the ID. A nil diagnosis is switched off.
+type diagnosis struct {
+	logger *slog.Logger
+	mode   Mode
+	toldAt [findings]atomic.Int64 // Unix nanoseconds
+
+	users, groups census
+	linked        atomic.Bool  // some user was linked to some group
+	unshown       atomic.Int64 // events of users who were not
+}
+
+// diagnosisInterval is the time between two hints of one kind.
+const diagnosisInterval = time.Hour
+
+// finding is a kind of mistake.
+type finding int
+
+const (
+	userIDChanges finding = iota
+	groupIDChanges
+	userIDWrong
+	groupIDWrong
+	userIDIsName
+	groupIDIsName
+	nestedTrait
+	longTrait
+	missingUserTrait
+	missingGroupTrait
+	emptyDashboard
+	findings // how many there are
+)
+
+// newDiagnosis returns nil if nobody would hear of it.
+func newDiagnosis(cfg *Config) *diagnosis {
+	if cfg.NoHints || !cfg.Logger.Enabled(context.Background(), slog.LevelWarn) {
+		return nil
+	}
+	return &diagnosis{logger: cfg.Logger, mode: cfg.Mode}
+}
+
+// tell logs a finding, unless that was done not long ago.
+func (d *diagnosis) tell(f finding, hint string, args ...slog.Attr) {
+	now := time.Now().UnixNano()
+	last := d.toldAt[f].Load()
+	if last != 0 && now-last < int64(diagnosisInterval) || !d.toldAt[f].CompareAndSwap(last, now) {
+		return
+	}
+	d.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...)
+}
+
+// examine looks at an event that is about to be queued.
+func (d *diagnosis) examine(e *Event) {
+	if d == nil {
+		return
+	}
+	if e.UserID != "" {
+		d.examineID("user", e.UserID, e, userIDChanges, userIDWrong, userIDIsName)
+	}
+	if e.GroupID != "" {
+		d.examineID("group", e.GroupID, e, groupIDChanges, groupIDWrong, groupIDIsName)
+	}
+	if e.Type == TrackEvent {
+		d.examineLinks(e)
+		return
+	}
+	d.examineTraits(e)
+	d.examineFacts(e)
+}
+
+func (d *diagnosis) examineID(kind, id string, e *Event, changes, wrong, isName finding) {
+	if what := lookOf(id); what == placeholder {
+		d.tell(wrong, kind+" IDs look like a missing value that was printed", shortHash(id))
+	} else if what != "" {
+		d.tell(changes, kind+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
+	}
+	about := e.Type == IdentifyEvent && kind == "user" || e.Type == GroupEvent && kind == "group"
+	if name, ok := e.Traits["name"].(string); about && ok && name == id {
+		d.tell(isName, kind+" IDs equal the trait name, and names change; use a stable ID, such as a database key", shortHash(id))
+	}
+}
+
+// placeholder is the look of an ID that stands for none.
+const placeholder = "a placeholder"
+
+// lookOf says what an ID looks like that it should not be, "" if it is fine.
+func lookOf(id string) string {
+	switch strings.ToLower(id) {
+	case "0", "-1", "null", "nil", "<nil>", "undefined", "none", "nan", "true", "false", "{}", "[]", "[object object]",
+		"00000000-0000-0000-0000-000000000000":
+		return placeholder
+	}
+	switch {
+	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
+		return placeholder // of package fmt
+	case strings.ContainsAny(id, " \t\n"):
+		return "names" // they have spaces
+	case strings.Contains(id, "://"):
+		return "URLs"
+	case strings.Contains(id, "@") && isDomain(id[strings.LastIndexByte(id, '@')+1:]):
+		return "e-mail addresses"
+	case isDomain(id):
+		return "domains"
+	default:
+		return ""
+	}
+}
+
+// isDomain reports whether s is made of letters, digits and hyphens with dots
+// between, and only letters after the last dot.
+func isDomain(s string) bool {
+	dot := strings.LastIndexByte(s, '.')
+	if dot <= 0 || len(s)-dot < len(".io") {
+		return false
+	}
+	inHost := func(r rune) bool { return isLetter(r) || '0' <= r && r <= '9' || r == '-' || r == '.' }
+	return strings.TrimFunc(s[:dot], inHost) == "" && strings.TrimFunc(s[dot+1:], isLetter) == ""
+}
+
+func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+
+// maxTrait is how long a trait's text may reasonably be, in bytes.
+const maxTrait = 1000
+
+func (d *diagnosis) examineTraits(e *Event) {
+	for key, value := range e.Traits {
+		if text, ok := value.(string); ok {
+			if len(text) > maxTrait {
+				d.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", slog.String("trait", quoted(key)))
+			}
+		} else if isNested(value) {
+			d.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", slog.String("trait", quoted(key)))
+		}
+	}
+}
+
+// isNested reports what encodes to neither a string, a number nor a boolean.
+func isNested(value any) bool {
+	switch value.(type) {
+	case nil, bool, int, int64, float64, time.Time, json.Number:
+		return false
+	case json.Marshaler:
+		return false // it alone knows
+	case encoding.TextMarshaler:
+		return false
+	}
+	switch reflect.Indirect(reflect.ValueOf(value)).Kind() {
+	case reflect.Map, reflect.Struct, reflect.Slice, reflect.Array:
+		return true
+	default:
+		return false
+	}
+}
+
+// How many facts, and events, without what they need look like a mistake.
+const (
+	enoughFacts  = 10
+	enoughEvents = 100
+)
+
+// census counts in how many facts about users (or groups) something was told.
+type census struct{ facts, names, emails atomic.Int64 }
+
+func (c *census) note(t Traits) {
+	c.facts.Add(1)
+	if _, ok := t["name"]; ok {
+		c.names.Add(1)
+	}
+	if _, ok := t["email"]; ok {
+		c.emails.Add(1)
+	}
+}
+
+// examineFacts looks at what is told of users and groups as a whole: traits are
+// merged at Klime, so that no single fact must have them all.
+func (d *diagnosis) examineFacts(e *Event) {
+	switch {
+	case e.Type == IdentifyEvent:
+		d.users.note(e.Traits)
+	case e.UserID != "":
+		d.users.note(nil)
+		d.linked.Store(true)
+		fallthrough
+	default:
+		d.groups.note(e.Traits)
+	}
+	switch {
+	case d.users.facts.Load() < enoughFacts:
+	case d.users.names.Load() == 0:
+		d.tell(missingUserTrait, "no user was given the trait name, which Klime shows and searches")
+	case d.users.emails.Load() == 0:
+		d.tell(missingUserTrait, "no user was given the trait email, which Klime shows and searches")
+	}
+	if d.groups.facts.Load() >= enoughFacts && d.groups.names.Load() == 0 {
+		d.tell(missingGroupTrait, "no group was given the trait name, by which Klime shows customers")
+	}
+}
+
+// examineLinks notices events that no customer's page will show, as far as this
+// process can know.
+func (d *diagnosis) examineLinks(e *Event) {
+	shown := d.linked.Load() || e.GroupID != "" && d.groups.facts.Load() > 0
+	if d.mode == UserMode || shown || d.unshown.Add(1) < enoughEvents {
+		return
+	}
+	d.tell(emptyDashboard, "your dashboard will stay empty until users are linked to groups: call klime.Link where they sign in "+
+		"(if your customers are single people, set Config.Mode to UserMode)", slog.Int64("events", d.unshown.Load()))
+}
+
+// shortHash stands for an ID in the log: the first digits of its SHA-256.
+func shortHash(id string) slog.Attr {
+	sum := sha256.Sum256([]byte(id))
+	return slog.String("hash", hex.EncodeToString(sum[:4]))
+}

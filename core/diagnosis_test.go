@@ -1,0 +1,180 @@
+package klime_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// What the log says of what Klime accepts, and is most likely a mistake.
+func TestDiagnosis(t *testing.T) {
+	t.Parallel()
+	identify := func(id string, traits klime.Traits) func(*testing.T, *klime.Client) {
+		return func(t *testing.T, c *klime.Client) {
+			t.Helper()
+			if err := c.Identify(t.Context(), id, traits); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	group := func(id string, traits klime.Traits, opts ...klime.EventOption) func(*testing.T, *klime.Client) {
+		return func(t *testing.T, c *klime.Client) {
+			t.Helper()
+			if err := c.Group(t.Context(), id, traits, opts...); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	track := func(opts ...klime.EventOption) func(*testing.T, *klime.Client) {
+		return func(t *testing.T, c *klime.Client) {
+			t.Helper()
+			if err := c.Track(t.Context(), "Done", nil, opts...); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	tests := map[string]struct {
+		do    func(*testing.T, *klime.Client)
+		times int    // 1 if 0
+		want  string // in the only line of the log; "" for no line
+	}{
+		"a database key":        {do: identify("42", named("Jane"))},
+		"a prefixed key":        {do: group("org_abc123", named("Acme"))},
+		"a UUID":                {do: identify("6f0c1b7e-3f1a-4c1e-9d51-0a1b2c3d4e5f", nil)},
+		"an ID with a version":  {do: identify("v1.2", nil)},
+		"an Auth0 ID":           {do: identify("auth0|5f7c8ec7c33c6c004bbafe82", nil)},
+		"an e-mail address":     {do: identify("jane@acme.com", nil), want: "user IDs look like e-mail addresses"},
+		"a name":                {do: group("Acme Inc", nil), want: "group IDs look like names"},
+		"a domain":              {do: group("Acme.com", nil), want: "group IDs look like domains"},
+		"a URL":                 {do: group("https://acme.com/", nil), want: "group IDs look like URLs"},
+		"of a track event too":  {do: track(klime.ForUser("jane@acme.com")), want: "user IDs look like e-mail addresses"},
+		"null":                  {do: identify("null", nil), want: "user IDs look like a missing value"},
+		"undefined":             {do: identify("undefined", nil), want: "user IDs look like a missing value"},
+		"zero":                  {do: group("0", nil), want: "group IDs look like a missing value"},
+		"of JavaScript":         {do: group("[object Object]", nil), want: "group IDs look like a missing value"},
+		"of package fmt":        {do: group("%!d(string=acme)", nil), want: "group IDs look like a missing value"},
+		"a struct printed":      {do: identify("&{42 Jane}", nil), want: "user IDs look like a missing value"},
+		"the nil UUID":          {do: identify("00000000-0000-0000-0000-000000000000", nil), want: "user IDs look like a missing value"},
+		"the name as ID":        {do: identify("jane", named("jane")), want: "user IDs equal the trait name"},
+		"the group's as ID":     {do: group("acme", named("acme"), klime.ForUser("jane")), want: "group IDs equal the trait name"},
+		"the group named alike": {do: group("g1", named("u1"), klime.ForUser("u1"))},
+		"told once":             {do: identify("jane@acme.com", nil), times: 5, want: "user IDs look like e-mail addresses"},
+		"an object as trait":    {do: identify("u1", klime.Traits{"address": map[string]any{"city": "Bern"}}), want: `trait="\"address\""`},
+		"a list as trait":       {do: identify("u1", klime.Traits{"tags": []string{"a"}}), want: "a trait is a list or an object"},
+		"a struct as trait":     {do: identify("u1", klime.Traits{"a": struct{ B int }{1}}), want: "a trait is a list or an object"},
+		"a long trait":          {do: identify("u1", klime.Traits{"bio": strings.Repeat("x", 1001)}), want: "a trait is very long"},
+		"traits as they are": {do: identify("u1", klime.Traits{
+			"a": "x", "b": 1, "c": true, "d": 1.5, "e": time.Unix(0, 0), "f": nil, "g": int8(1), "h": (*string)(nil),
+		})},
+		"users without name":      {do: identify("u1", klime.Traits{"email": "jane@acme.com"}), times: 10, want: "no user was given the trait name"},
+		"users without e-mail":    {do: identify("u1", named("Jane")), times: 10, want: "no user was given the trait email"},
+		"few without":             {do: identify("u1", klime.Traits{"role": "admin"}), times: 9},
+		"groups without name":     {do: group("g1", klime.Traits{"plan": "pro"}), times: 10, want: "no group was given the trait name"},
+		"users never linked":      {do: track(klime.ForUser("u1")), times: 100, want: "your dashboard will stay empty"},
+		"groups never told":       {do: track(klime.ForGroup("g1")), times: 100, want: "your dashboard will stay empty"},
+		"few users never linked":  {do: track(klime.ForUser("u1")), times: 99},
+		"users of a linked group": {do: both(group("g1", named("Acme"), klime.ForUser("u1")), track(klime.ForUser("u1"))), times: 9},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log *syncBuffer
+			client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+			for range max(tt.times, 1) {
+				tt.do(t, client)
+			}
+			lines := strings.Count(log.String(), "\n")
+			if tt.want == "" && lines != 0 || tt.want != "" && (lines != 1 || !strings.Contains(log.String(), tt.want)) {
+				t.Errorf("log %q, want a line with %q", log.String(), tt.want)
+			}
+			for _, secret := range []string{"jane", "acme", "Acme Inc", "Bern"} {
+				if strings.Contains(log.String(), secret) {
+					t.Errorf("the log tells %q: %q", secret, log.String())
+				}
+			}
+		})
+	}
+}
+
+func both(do, then func(*testing.T, *klime.Client)) func(*testing.T, *klime.Client) {
+	return func(t *testing.T, c *klime.Client) {
+		t.Helper()
+		do(t, c)
+		for range 20 {
+			then(t, c)
+		}
+	}
+}
+
+// A mistake that goes on is told once an hour.
+func TestDiagnosisIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+		for range 3 * 60 {
+			if err := client.Identify(t.Context(), "jane@acme.com", nil); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if n := strings.Count(log.String(), "e-mail addresses"); n != 3 {
+			t.Errorf("told %d times in three hours, want 3", n)
+		}
+	})
+}
+
+func TestNoHints(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) {
+		log = logTo(cfg)
+		cfg.NoHints = true
+	})
+	for range 200 {
+		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("jane@acme.com")); err != nil {
+			t.Error(err)
+		}
+	}
+	if log.String() != "" {
+		t.Errorf("log %q", log.String())
+	}
+}
+
+// What BeforeSend makes of an ID is what counts: that is what is sent.
+func TestDiagnosisIsOfWhatIsSent(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		log = logTo(cfg)
+		cfg.BeforeSend = func(e *klime.Event) bool {
+			e.UserID = fmt.Sprintf("%x", e.UserID)
+			return true
+		}
+	})
+	if err := client.Identify(t.Context(), "jane@acme.com", named("Jane")); err != nil {
+		t.Error(err)
+	}
+	if wire.one(t, client); log.String() != "" {
+		t.Errorf("log %q", log.String())
+	}
+}
+
+// In user mode nobody is linked, and nothing is missing.
+func TestDiagnosisInUserMode(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
+	for range 200 {
+		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+			t.Error(err)
+		}
+	}
+	if log.String() != "" {
+		t.Errorf("log %q", log.String())
+	}
+}
