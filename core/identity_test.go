@@ -12,7 +12,7 @@ import (
 type (
 	customerID string
 	rowID      int32
-	bits       uint16
+	flags       uint16
 	uuid       [16]byte // as in google/uuid: both String and MarshalText
 	textID     struct{ text string }
 	brokenText struct{ n int }
@@ -55,7 +55,7 @@ func TestIDString(t *testing.T) {
 		{"named int 0", rowID(0), ""},
 		{"uint", uint(7), "7"},
 		{"uint64", ^uint64(0), "18446744073709551615"},
-		{"named uint", bits(7), "7"},
+		{"named uint", flags(7), "7"},
 		{"uint 0", uint(0), ""},
 		{"uuid", uuid{15: 1}, "00000000000000000000000000000001"},
 		{"zero uuid", uuid{}, ""},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"math"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -208,49 +209,44 @@ func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
 // pair names user and group by one number, never 0. That two pairs get the
 // same one is as good as impossible, and the seed keeps it from being forced.
 func (l *linkCache) pair(user, group string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(l.seed)
-	maphash.WriteComparable(&h, len(user))
-	_, _ = h.WriteString(user)
-	_, _ = h.WriteString(group)
-	return h.Sum64() | 1
+	return mix(maphash.String(l.seed, user), maphash.String(l.seed, group)) | 1
 }
 
 // traits hashes traits whatever their order.
 func (l *linkCache) traits(t Traits) uint64 {
 	var sum uint64
 	for key, value := range t {
-		var h maphash.Hash
-		h.SetSeed(l.seed)
-		maphash.WriteComparable(&h, len(key))
-		_, _ = h.WriteString(key)
-		hashValue(&h, value)
-		sum += h.Sum64()
+		sum += mix(maphash.String(l.seed, key), l.value(value))
 	}
 	return sum
 }
 
-// hashValue hashes a trait's value with its kind.
-func hashValue(h *maphash.Hash, value any) {
+// value hashes a trait's value, as it is on the wire.
+func (l *linkCache) value(value any) uint64 {
 	switch v := value.(type) {
 	case string:
-		_ = h.WriteByte('s')
-		_, _ = h.WriteString(v)
+		return maphash.String(l.seed, v)
 	case bool:
-		maphash.WriteComparable(h, v)
+		return maphash.Comparable(l.seed, v)
 	case int:
-		maphash.WriteComparable(h, v)
+		return maphash.Comparable(l.seed, int64(v))
 	case int64:
-		maphash.WriteComparable(h, v)
+		return maphash.Comparable(l.seed, v)
 	case float64:
-		maphash.WriteComparable(h, math.Float64bits(v))
+		return maphash.Comparable(l.seed, math.Float64bits(v)) // a NaN equals itself here
 	case time.Time:
-		maphash.WriteComparable(h, v.UnixNano())
+		return maphash.Comparable(l.seed, v.UnixNano())
 	default:
 		// Here maps are in the order of their keys. What cannot be encoded is
 		// refused when it is sent.
 		encoded, _ := appendAny(nil, v)
-		_ = h.WriteByte('j')
-		_, _ = h.Write(encoded)
+		return ^maphash.Bytes(l.seed, encoded) // unlike the same text
 	}
+}
+
+// mix makes one hash of two, whose order counts.
+func mix(a, b uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // spreads what is alike
+	high, low := bits.Mul64(a^odd, b+odd)
+	return high ^ low
 }
