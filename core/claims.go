@@ -69,7 +69,7 @@ func claimsOf(claims any) claimSet {
 	}
 	asMap := reflect.TypeFor[claimSet]()
 	if v := reflect.ValueOf(claims); v.IsValid() && v.CanConvert(asMap) {
-		fields, _ := v.Convert(asMap).Interface().(claimSet)
+		fields, _ := reflect.TypeAssert[claimSet](v.Convert(asMap))
 		return fields
 	}
 	encoded, err := appendAny(nil, claims)

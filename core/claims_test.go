@@ -35,7 +35,7 @@ type structClaims struct {
 	registered
 
 	Email string `json:"email"`
-	Org   int64  `json:"org_id"`
+	Org   int64  `json:"org_id"` //nolint:tagliatelle // as identity providers name it
 	Admin bool   `json:"admin"`
 }
 

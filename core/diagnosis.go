@@ -142,10 +142,12 @@ func (d *diagnosis) examineTraits(e *Event) {
 	for key, value := range e.Traits {
 		if text, ok := value.(string); ok {
 			if len(text) > maxTrait {
-				d.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", slog.String("trait", quoted(key)))
+				d.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches",
+					slog.String("trait", quoted(key)))
 			}
 		} else if isNested(value) {
-			d.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", slog.String("trait", quoted(key)))
+			d.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates",
+				slog.String("trait", quoted(key)))
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 type (
 	customerID string
 	rowID      int32
-	flags       uint16
+	flags      uint16
 	uuid       [16]byte // as in google/uuid: both String and MarshalText
 	textID     struct{ text string }
 	brokenText struct{ n int }
