@@ -37,7 +37,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			x.Values = c.Request.Context()
 			x.Route = c.FullPath()
 			x.Start = start
-			x.Status = w.Status()
+			x.Status = w.sent()
 			x.ResponseBytes = int64(max(w.Size(), 0))
 			x.ContentType = w.media.Of(w.Header())
 			tracker.Observe(scope, x)

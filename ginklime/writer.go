@@ -35,11 +35,29 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err //nolint:wrapcheck // likewise
 }
 
-func (w *writer) Status() int {
-	if w.hijacked {
+// Flush sends the header.
+func (w *writer) Flush() {
+	w.media.Flush(w.Header())
+	w.ResponseWriter.Flush()
+}
+
+// WriteHeaderNow sends it too, but for what net/http guesses of the type.
+func (w *writer) WriteHeaderNow() {
+	w.media.Fix(w.Header())
+	w.ResponseWriter.WriteHeaderNow()
+}
+
+// sent is the status that the client has got. Gin keeps the last that was set,
+// also of a 1xx, after which net/http sends 200.
+func (w *writer) sent() int {
+	switch status := w.Status(); {
+	case w.hijacked:
 		return http.StatusSwitchingProtocols
+	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
+		return http.StatusOK
+	default:
+		return status
 	}
-	return w.ResponseWriter.Status()
 }
 
 // Unwrap is for http.ResponseController.

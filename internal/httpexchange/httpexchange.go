@@ -51,6 +51,7 @@ func Observe(w http.ResponseWriter) *Response {
 		Flush: func(next httpsnoop.FlushFunc) httpsnoop.FlushFunc {
 			return func() {
 				r.begin(http.StatusOK) // a flush sends the header
+				r.media.Flush(r.Writer.Header())
 				next()
 			}
 		},
@@ -72,6 +73,7 @@ func (r *Response) begin(status int) {
 	informational := status < 200 && status != http.StatusSwitchingProtocols
 	if r.status == 0 && !informational {
 		r.status = status
+		r.media.Fix(r.Writer.Header())
 	}
 }
 

@@ -5,35 +5,48 @@ import "net/http"
 // sniffBytes is how much of a body http.DetectContentType looks at.
 const sniffBytes = 512
 
-// MediaType is the Content-Type of an answer: what its header says, else what
-// net/http guesses by its first bytes.
+// MediaType is the Content-Type of an answer: what its header says when it is
+// sent, else what net/http guesses by its first bytes.
 type MediaType struct {
-	guess string
-	done  bool // the body has begun
+	value string
+	fixed bool // the header is on its way: what is set later does not count
+	guess bool // by the first bytes that come
+}
+
+// Fix notes that the header is as it will be sent.
+func (m *MediaType) Fix(header http.Header) {
+	if m.fixed {
+		return
+	}
+	_, declared := header["Content-Type"] // one that is set to nothing says that net/http must not guess
+	m.value = header.Get("Content-Type")
+	m.guess = !declared && header.Get("Content-Encoding") == ""
+	m.fixed = true
+}
+
+// Flush notes that the header is sent: if no byte of the body has come yet,
+// nothing is guessed.
+func (m *MediaType) Flush(header http.Header) {
+	m.Fix(header)
+	m.guess = false
 }
 
 // Sniff looks at the bytes that are about to be written.
 func (m *MediaType) Sniff(header http.Header, p []byte) {
-	if len(p) == 0 {
-		return
+	if len(p) > 0 && m.needed(header) {
+		m.value = http.DetectContentType(p)
+		m.guess = false
 	}
-	if m.needed(header) {
-		m.guess = http.DetectContentType(p)
-	}
-	m.done = true
 }
 
-// needed reports whether net/http will guess. A header that is set to nothing
-// says that it must not.
+// needed reports whether net/http will guess.
 func (m *MediaType) needed(header http.Header) bool {
-	_, declared := header["Content-Type"]
-	return !m.done && !declared && header.Get("Content-Encoding") == ""
+	m.Fix(header)
+	return m.guess
 }
 
 // Of returns the Content-Type, "" if there is none.
 func (m *MediaType) Of(header http.Header) string {
-	if declared := header.Get("Content-Type"); declared != "" {
-		return declared
-	}
-	return m.guess
+	m.Fix(header)
+	return m.value
 }

@@ -17,9 +17,10 @@ import (
 type writer struct {
 	http.ResponseWriter
 
-	status int // of the final answer, 0 until it has begun
-	bytes  int64
-	guess  string // the type of a body that has no Content-Type
+	status      int // of the final answer, 0 until it has begun
+	bytes       int64
+	contentType string // what the header says when it is sent, or what net/http guesses
+	guess       bool   // net/http will guess it by the first bytes
 }
 
 func (w *writer) WriteHeader(status int) {
@@ -29,7 +30,10 @@ func (w *writer) WriteHeader(status int) {
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.begin(http.StatusOK)
-	w.sniff(p)
+	if w.guess && len(p) > 0 {
+		w.contentType = http.DetectContentType(p)
+		w.guess = false
+	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
@@ -43,6 +47,7 @@ func (w *writer) FlushError() error {
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	if err == nil {
 		w.begin(http.StatusOK)
+		w.guess = false // a header without a body has gone
 	}
 	return err
 }
@@ -67,31 +72,25 @@ func (w *writer) Push(target string, opts *http.PushOptions) error {
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// begin notes the final status: a 1xx announces another, but for 101.
+// begin notes the final status, and the header as it is by then: a 1xx
+// announces another, but for 101.
 func (w *writer) begin(status int) {
 	informational := status < http.StatusOK && status != http.StatusSwitchingProtocols
-	if w.status == 0 && !informational {
-		w.status = status
+	if w.status != 0 || informational {
+		return
 	}
-}
-
-// sniff guesses the type by the first bytes when net/http will do so.
-func (w *writer) sniff(p []byte) {
 	_, declared := w.Header()[echo.HeaderContentType]
-	if w.bytes == 0 && w.guess == "" && !declared && w.Header().Get(echo.HeaderContentEncoding) == "" && len(p) > 0 {
-		w.guess = http.DetectContentType(p)
-	}
+	w.status = status
+	w.contentType = w.Header().Get(echo.HeaderContentType)
+	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == ""
 }
 
 // report adds what was answered to x.
 func (w *writer) report(x *klime.Exchange) {
+	if !x.Panicked {
+		w.begin(http.StatusOK) // what net/http sends when nothing was written
+	}
 	x.Status = w.status
-	if w.status == 0 && !x.Panicked {
-		x.Status = http.StatusOK // what net/http sends when nothing was written
-	}
 	x.ResponseBytes = w.bytes
-	x.ContentType = w.Header().Get(echo.HeaderContentType)
-	if x.ContentType == "" {
-		x.ContentType = w.guess
-	}
+	x.ContentType = w.contentType
 }
