@@ -38,14 +38,14 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		router.Use(wrap(m))
 	}
 	if app.UserIDInside != nil {
-		router.Use(chiklime.Middleware(app.Client, chiklime.UserID(func(r *http.Request) any { return app.UserIDInside(request{nil, r}) })))
+		router.Use(chiklime.Middleware(app.ClientInside, chiklime.UserID(func(r *http.Request) any { return app.UserIDInside(request{nil, r}) })))
 	}
-	mounted := map[string]chi.Router{}
+	mounted, groups := map[string]chi.Router{}, map[string]chi.Router{"": router}
 	for _, route := range app.Routes {
 		prefix := strings.Join(route.Groups, "")
 		switch {
 		case !route.Mounted:
-			nest(router, route.Groups, func(r chi.Router) { add(r, app, route) })
+			add(nest(groups, route.Groups), app, route)
 		case mounted[prefix] == nil:
 			mounted[prefix] = chi.NewRouter()
 			router.Mount(prefix, mounted[prefix])
@@ -57,13 +57,14 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	return conformance.Serve(tb, app, router)
 }
 
-// nest makes the groups, one in the other.
-func nest(r chi.Router, groups []string, build func(chi.Router)) {
-	if len(groups) == 0 {
-		build(r)
-		return
+// nest makes the groups that are not there yet, one in the other.
+func nest(known map[string]chi.Router, groups []string) chi.Router {
+	path := strings.Join(groups, "")
+	if known[path] == nil {
+		last := len(groups) - 1
+		known[path] = nest(known, groups[:last]).Route(groups[last], func(chi.Router) {})
 	}
-	r.Route(groups[0], func(inner chi.Router) { nest(inner, groups[1:], build) })
+	return known[path]
 }
 
 func add(r chi.Router, app conformance.App, route conformance.Route) {

@@ -1,6 +1,7 @@
 package fiberklime_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -23,7 +24,7 @@ func TestConformance(t *testing.T) {
 
 func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	tb.Helper()
-	server := fiber.New(fiber.Config{DisableStartupMessage: true})
+	server := fiber.New(fiber.Config{DisableStartupMessage: true, BodyLimit: 16 << 20, ReadBufferSize: 16 << 10})
 	for _, m := range app.Outside {
 		server.Use(wrap(m))
 	}
@@ -38,7 +39,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		server.Use(wrap(m))
 	}
 	if app.UserIDInside != nil {
-		server.Use(fiberklime.Middleware(app.Client, fiberklime.UserID(func(c *fiber.Ctx) any { return app.UserIDInside(request{c}) })))
+		server.Use(fiberklime.Middleware(app.ClientInside, fiberklime.UserID(func(c *fiber.Ctx) any { return app.UserIDInside(request{c}) })))
 	}
 	mounted, mounts := map[string]*fiber.App{}, []string{}
 	for _, route := range app.Routes {
@@ -155,6 +156,11 @@ func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(q.c.UserContext())
 	q.c.SetUserContext(ctx)
 	return q, cancel
+}
+
+func (q request) Stream(contentType string, write func(w conformance.StreamWriter)) {
+	q.c.Set(fiber.HeaderContentType, contentType)
+	q.c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { write(w) })
 }
 
 func (q request) Reply(status int, contentType, body string) {

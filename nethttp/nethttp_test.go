@@ -36,7 +36,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	}
 	var handler http.Handler = mux
 	if app.UserIDInside != nil {
-		handler = nethttp.Middleware(app.Client, nethttp.UserID(func(r *http.Request) any {
+		handler = nethttp.Middleware(app.ClientInside, nethttp.UserID(func(r *http.Request) any {
 			return app.UserIDInside(request{nil, r})
 		}))(handler)
 	}
@@ -80,8 +80,8 @@ func pattern(route conformance.Route) string {
 	if method == "" {
 		method = http.MethodGet
 	}
-	if path == "/" {
-		path = "/{$}" // "/" alone would match everything
+	if strings.HasSuffix(path, "/") {
+		path += "{$}" // else it matches everything below it
 	}
 	return method + " " + path
 }

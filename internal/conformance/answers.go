@@ -1,8 +1,12 @@
 package conformance
 
 import (
-	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/klimeapp/klime-go/klimetest"
@@ -117,30 +121,147 @@ func answerCases() []testCase {
 	}
 }
 
-// testStatusTwice: of two statuses, the one that the client sees is recorded.
-func testStatusTwice(t *testing.T, a Adapter) {
+// testAnswers: the status, the kind and the size that are recorded are those
+// that the client sees, whoever has completed the answer.
+func testAnswers(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
 	server := klimetest.NewServer(t)
-	client := server.Client()
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
-		{Path: "/written", Handler: func(r Request) {
-			w, _ := r.HTTP()
-			w.WriteHeader(http.StatusTeapot)
-			w.WriteHeader(http.StatusAccepted)
-		}},
-		{Path: "/flushed", Handler: func(r Request) {
-			w, _ := r.HTTP()
-			_ = http.NewResponseController(w).Flush()
-			w.WriteHeader(http.StatusInternalServerError)
-		}},
-	}})
+	app := App{Client: server.Client(), UserID: jane}
+	add := func(path string, handler func(Request)) {
+		app.Routes = append(app.Routes, Route{Path: path, Handler: handler})
+	}
+	add("/nothing", func(Request) {})
+	add("/untyped", reply(http.StatusOK, "", aPage))
+	add("/untyped/json", reply(http.StatusOK, "", `{"a":1}`))
+	add("/unstated", reply(0, "", aPage))
+	add("/unstated/typed", reply(0, textHTML, aPage))
+	add("/upper", reply(http.StatusOK, "TEXT/HTML", aPage))
+	add("/large", reply(http.StatusOK, textHTML, strings.Repeat(aPage, 10_000)))
+	add("/not/found", reply(http.StatusNotFound, textHTML, aPage))
+	add("/empty/page", reply(http.StatusOK, textHTML, ""))
+	add("/reset", reply(http.StatusResetContent, "", ""))
+	if !a.OwnServer {
+		addHTTPAnswers(t, add)
+	}
+	url, stop := a.Start(t, app)
 	var want []string
-	for _, path := range []string{"/written", "/flushed"} {
-		status, _ := do(t, url, get(path))
-		want = append(want, fmt.Sprintf(`{"type":"track","event":"API Called","userId":"jane","properties":`+
-			`{"method":"GET","route":%q,"status":%d,"requestBytes":0,"responseBytes":0}}`, path, status))
+	for _, route := range app.Routes {
+		got := ask(t, url, get(route.Path))
+		if got.status == 0 {
+			t.Errorf("%s: no answer", route.Path)
+		}
+		if event := seen(http.MethodGet, route.Path, got); !strings.HasPrefix(got.header.Get("Content-Type"), "TEXT") {
+			want = append(want, event)
+		} else {
+			want = append(want, strings.Replace(event, "API Called", "Page Viewed", 1))
+		}
+		if got := ask(t, url, call{method: http.MethodHead, path: route.Path}); got.body != "" {
+			t.Errorf("HEAD %s: body %q", route.Path, got.body)
+		}
 	}
 	stop()
-	compare(t, server, client, want)
+	compare(t, server, app.Client, want)
+}
+
+// aPage is HTML whose type can be guessed.
+const aPage = "<!doctype html><title>Reports</title>"
+
+// addHTTPAnswers adds what can be done with an http.ResponseWriter.
+func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request))) {
+	tb.Helper()
+	const longPage = "long page.html"
+	folder := tb.TempDir()
+	for name, content := range map[string]string{"page.html": aPage, longPage: strings.Repeat(aPage, 1000), "empty": ""} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	// send copies a real file, as sendfile(2) likes it.
+	send := func(w io.Writer, name string) {
+		file, err := os.Open(filepath.Join(folder, name))
+		if err != nil {
+			tb.Error(err)
+			return
+		}
+		_, _ = io.Copy(w, file)
+		if err := file.Close(); err != nil {
+			tb.Error(err)
+		}
+	}
+	writer := func(use func(http.ResponseWriter)) func(Request) {
+		return func(r Request) {
+			w, _ := r.HTTP()
+			use(w)
+		}
+	}
+	add("/file", writer(func(w http.ResponseWriter) { send(w, "page.html") }))
+	add("/file/long", writer(func(w http.ResponseWriter) { send(w, longPage) }))
+	add("/file/empty", writer(func(w http.ResponseWriter) { send(w, "empty") }))
+	add("/file/typed", writer(func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", appJSON)
+		send(w, longPage)
+	}))
+	add("/file/page", writer(func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", textHTML)
+		send(w, longPage)
+	}))
+	add("/file/with/status", writer(func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusAccepted)
+		send(w, longPage)
+	}))
+	add("/file/after/text", writer(func(w http.ResponseWriter) {
+		_, _ = io.WriteString(w, "text first ")
+		send(w, longPage)
+	}))
+	add("/file/before/text", writer(func(w http.ResponseWriter) {
+		send(w, longPage)
+		_, _ = io.WriteString(w, " and text")
+	}))
+	add("/file/with/length", writer(func(w http.ResponseWriter) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(aPage)))
+		send(w, "page.html")
+	}))
+	add("/encoded", writer(func(w http.ResponseWriter) { // of which net/http guesses no type
+		w.Header().Set("Content-Encoding", "x-none")
+		_, _ = io.WriteString(w, aPage)
+	}))
+	add("/encoded/file", writer(func(w http.ResponseWriter) {
+		w.Header().Set("Content-Encoding", "x-none")
+		send(w, longPage)
+	}))
+	add("/type/withheld", writer(func(w http.ResponseWriter) {
+		w.Header()["Content-Type"] = nil
+		_, _ = io.WriteString(w, aPage)
+	}))
+	add("/type/too/late", writer(func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusOK)
+		_, _ = io.WriteString(w, "some text")
+		w.Header().Set("Content-Type", textHTML)
+	}))
+	add("/flushed/first", writer(func(w http.ResponseWriter) {
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.WriteString(w, aPage)
+	}))
+	add("/in/pieces", writer(func(w http.ResponseWriter) {
+		for range 100 {
+			_, _ = io.WriteString(w, aPage)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	add("/nothing/written", writer(func(w http.ResponseWriter) { _, _ = w.Write(nil) }))
+	add("/status/twice", writer(func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusTeapot)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	add("/status/after/flush", writer(func(w http.ResponseWriter) {
+		_ = http.NewResponseController(w).Flush()
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	add("/hints", writer(func(w http.ResponseWriter) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, aPage)
+	}))
 }

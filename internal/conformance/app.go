@@ -29,9 +29,10 @@ type App struct {
 	Inside  []Middleware
 	Routes  []Route
 
-	// UserIDInside is the UserID of our middleware once more, after Inside. Nil
-	// for none.
+	// UserIDInside is the UserID of our middleware once more, after Inside, with
+	// the client ClientInside. Nil for none.
 	UserIDInside func(Request) any
+	ClientInside *klime.Client // the suite sets it wherever UserIDInside is set
 }
 
 // Middleware runs around the rest of the app. It may pass on another request.
@@ -73,6 +74,20 @@ type Request interface {
 	// HTTP returns what net/http would give, nil where the framework does not
 	// build on it.
 	HTTP() (http.ResponseWriter, *http.Request)
+}
+
+// Streamer is a Request of a framework that is not built on net/http and can
+// stream. A Request need not be one: what streams is then left out.
+type Streamer interface {
+	// Stream answers 200 with what write writes, be it after the handler. Flush
+	// sends what has been written so far.
+	Stream(contentType string, write func(w StreamWriter))
+}
+
+// StreamWriter is a *bufio.Writer, or what is like it.
+type StreamWriter interface {
+	io.Writer
+	Flush() error
 }
 
 // Adapter is an adapter under test.

@@ -1,10 +1,12 @@
 package conformance
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -14,7 +16,7 @@ import (
 func testBodies(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
-	const size = 3 << 20 // more than any buffer on the way, and less than frameworks' own limits
+	const size = 10 << 20 // more than any buffer on the way
 	server := klimetest.NewServer(t)
 	client := server.Client()
 	read := func(n int64) func(Request) {
@@ -76,4 +78,56 @@ func testBodies(t *testing.T, a Adapter) {
 			t.Errorf("%v: requestBytes %v", e.Properties["route"], bytes)
 		}
 	}
+}
+
+// testBodyInLockStep: a handler reads a body as the client sends it. One that
+// was read ahead as a whole would never begin.
+func testBodyInLockStep(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const parts, part = 3, 1 << 20
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	read := make(chan struct{}, parts)
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+		{Method: http.MethodPost, Path: "/", Handler: func(r Request) {
+			for range parts {
+				n, err := io.CopyN(io.Discard, r.Body(), part)
+				if err != nil {
+					t.Errorf("read %d bytes: %v", n, err)
+				}
+				read <- struct{}{}
+			}
+			r.Reply(http.StatusOK, textPlain, "")
+		}},
+	}})
+	body, sender := io.Pipe()
+	go func() {
+		for range parts {
+			if _, err := io.CopyN(sender, zeros{}, part); err != nil {
+				return
+			}
+			select {
+			case <-read:
+			case <-time.After(10 * time.Second):
+				_ = sender.CloseWithError(errors.New("the handler does not read"))
+			}
+		}
+		_ = sender.Close()
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	stop()
+	compare(t, server, client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/","status":200,"responseBytes":0}}`,
+	})
 }

@@ -1,10 +1,15 @@
 package conformance
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
+	"strings"
+	"testing"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // identityCases: whose request it is.
@@ -24,7 +29,10 @@ func identityCases() []testCase {
 			next(r)
 		}
 	}
-	replace := func(r Request, next func(Request)) { next(r.Replace(replaced{}, "x")) }
+	replaceBy := func(key, value any) Middleware {
+		return func(r Request, next func(Request)) { next(r.Replace(key, value)) }
+	}
+	replace := replaceBy(replaced{}, "x")
 	timeout := func(r Request, next func(Request)) {
 		inner, cancel := r.WithCancel()
 		defer cancel()
@@ -85,6 +93,42 @@ func identityCases() []testCase {
 				Routes:  []Route{{Path: "/", Handler: jsonOK}},
 			},
 			requests: []call{get("/")}, want: []string{maryAtAcme}, needs: keepsInPlace,
+		},
+		{
+			name: "two middlewares, the inner one knows better",
+			app: App{
+				UserID:       jane,
+				UserIDInside: func(Request) any { return "mary" },
+				GroupID:      func(Request) any { return "acme" },
+				Routes:       []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
+			name: "plain values kept by an auth middleware inside",
+			app: App{
+				Inside: []Middleware{keep("userId", "mary", "groupId", "acme")},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme}, needs: keepsInPlace,
+		},
+		{
+			name: "plain values in the context of a request that replaced ours",
+			app: App{
+				Inside: []Middleware{replaceBy("userId", "mary"), replaceBy("groupId", "acme")},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme}, needs: keepsInPlace,
+		},
+		{
+			name: "plain values in an inner request, which only the handler sees",
+			app: App{
+				Inside: []Middleware{keep("userId", "mary", "groupId", "acme")},
+				Routes: []Route{{Path: "/", Handler: func(r Request) { klime.Track(r.Context(), "Done", nil) }}},
+			},
+			requests: []call{get("/")},
+			want:     []string{`{"type":"track","event":"Done","userId":"mary","groupId":"acme"}`},
+			needs:    passesOn,
 		},
 		{
 			name: "set over what the resolvers say",
@@ -184,3 +228,71 @@ func identityCases() []testCase {
 
 // replaced is a context key of an app.
 type replaced struct{}
+
+// testTwoClients: the middlewares of two clients know nothing of each other.
+// Each records the request once; handlers speak to the inner one.
+func testTwoClients(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	outer, inner := klimetest.NewServer(t), klimetest.NewServer(t)
+	app := App{
+		Client:       outer.Client(),
+		UserID:       jane,
+		Inside:       []Middleware{func(r Request, next func(Request)) { next(r) }},
+		ClientInside: inner.Client(),
+		UserIDInside: func(Request) any { return "mary" },
+		Routes: []Route{{Path: "/orgs/{org}", Handler: func(r Request) {
+			klime.SetGroup(r.Context(), "acme")
+			klime.Track(r.Context(), "Done", nil)
+			r.Reply(http.StatusOK, appJSON, `{}`)
+		}}},
+	}
+	url, stop := a.Start(t, app)
+	do(t, url, get("/orgs/1"))
+	stop()
+	compare(t, outer, app.Client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2}}`,
+	})
+	compare(t, inner, app.ClientInside, []string{
+		`{"type":"track","event":"Done","userId":"mary","groupId":"acme"}`,
+		`{"type":"track","event":"API Called","userId":"mary","groupId":"acme","properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2}}`,
+	})
+}
+
+// testNobodyHint: where nobody is ever known, the log says once what to do.
+func testNobodyHint(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client, log := logged(t, server)
+	url, stop := a.Start(t, App{
+		Client: client,
+		UserID: func(r Request) any { return r.Value("account") },
+		Routes: []Route{{Path: "/", Handler: func(Request) {}}},
+	})
+	for range 120 {
+		do(t, url, get("/"))
+	}
+	stop()
+	compare(t, server, client, nil)
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "klime.SetUser"); n != 1 || client.Stats().Anonymous != 120 {
+		t.Errorf("%d hints of %d: %s", n, client.Stats().Anonymous, log)
+	}
+}
+
+// logged is a client of server, and its log, which may be read once the client
+// is shut down.
+func logged(tb testing.TB, server *klimetest.Server) (*klime.Client, *bytes.Buffer) {
+	tb.Helper()
+	var log bytes.Buffer
+	config := server.Config()
+	config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	client, err := klime.New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client, &log
+}

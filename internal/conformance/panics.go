@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/klimeapp/klime-go/klimetest"
@@ -53,6 +54,43 @@ func testPanics(t *testing.T, a Adapter) {
 				t.Errorf("went up as %v, want %v", seen, test.value)
 			}
 			compare(t, server, client, []string{test.want})
+		})
+	}
+	t.Run("after a part of the body", func(t *testing.T) {
+		t.Parallel()
+		server := klimetest.NewServer(t)
+		client := server.Client()
+		url, stop := a.Start(t, App{
+			Client: client,
+			UserID: jane,
+			Outside: []Middleware{func(r Request, next func(Request)) {
+				defer func() { _ = recover() }()
+				next(r)
+			}},
+			Routes: []Route{{Path: "/", Handler: func(r Request) {
+				r.Reply(http.StatusOK, textHTML, "half")
+				panic("a panic")
+			}}},
+		})
+		if status, body := do(t, url, get("/")); status != http.StatusOK || body != "half" {
+			t.Errorf("answer %d %q", status, body)
+		}
+		stop()
+		compare(t, server, client, []string{strings.Replace(broken, `"responseBytes":0`, `"responseBytes":4`, 1)})
+	})
+	if !a.OwnServer { // whose server lives on
+		t.Run("that nobody recovers", func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			client := server.Client()
+			url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/", Handler: func(Request) {
+				panic(http.ErrAbortHandler) // which net/http does not log
+			}}}})
+			if got := ask(t, url, get("/")); got.status != 0 || got.header != nil {
+				t.Errorf("answer %d", got.status)
+			}
+			stop()
+			compare(t, server, client, []string{aborted})
 		})
 	}
 	t.Run("recovered inside", func(t *testing.T) {

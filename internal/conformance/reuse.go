@@ -1,10 +1,10 @@
 package conformance
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -12,49 +12,63 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testKeptContext: what a handler keeps of its context belongs to the right
-// user, also while later requests are served.
+// testKeptContext: what goroutines keep of a request's context belongs to its
+// user, while the framework serves other requests with the memory of this one.
 func testKeptContext(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
-	const requests = 50
+	const clients, each, late = 4, 25, 5
 	server := klimetest.NewServer(t)
 	client := server.Client()
-	kept := make(chan context.Context, requests)
+	var jobs sync.WaitGroup
+	begin := make(chan struct{}) // once all clients have had one answer
 	url, stop := a.Start(t, App{
-		Client: client,
-		UserID: func(r Request) any { return r.Header("X-User") },
-		Routes: []Route{{Path: "/{user}", Skip: true, Handler: func(r Request) {
-			ctx := r.Detached()
-			kept <- context.WithValue(ctx, keptUser{}, string([]byte(r.Param("user"))))
+		Client:  client,
+		UserID:  func(r Request) any { return r.Header("X-User") },
+		GroupID: func(r Request) any { return r.Param("org") },
+		Routes: []Route{{Path: "/orgs/{org}", Skip: true, Handler: func(r Request) {
+			klime.SetProperty(r.Context(), "skipped", true)
+			ctx, user, org := r.Detached(), strings.Clone(r.Header("X-User")), strings.Clone(r.Param("org"))
+			jobs.Go(func() {
+				<-begin
+				for range late {
+					klime.Track(ctx, "Job Done", klime.Properties{"user": user, "org": org})
+				}
+			})
 			r.Reply(http.StatusOK, textPlain, "")
 		}}},
 	})
-	for i := range requests {
-		user := fmt.Sprintf("user-%02d", i)
-		do(t, url, call{path: "/" + user, header: http.Header{"X-User": {user}}})
+	var running, started sync.WaitGroup
+	started.Add(clients)
+	for c := range clients {
+		running.Go(func() {
+			for i := range each {
+				user := fmt.Sprintf("user-%d-%02d", c, i)
+				do(t, url, call{path: "/orgs/org-" + user, header: http.Header{"X-User": {user}}})
+				if i == 0 {
+					started.Done()
+				}
+			}
+		})
 	}
+	started.Wait()
+	close(begin)
+	running.Wait()
+	jobs.Wait()
 	stop()
-	close(kept)
-	for ctx := range kept {
-		klime.Track(ctx, "Job Done", klime.Properties{"owner": ctx.Value(keptUser{})})
-	}
 	if err := client.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	events := server.Events()
-	if len(events) != requests {
-		t.Errorf("%d events, want %d", len(events), requests)
+	if want := clients * each * late; len(events) != want {
+		t.Errorf("%d events, want %d", len(events), want)
 	}
 	for _, e := range events {
-		if e.UserID != e.Properties["owner"] {
-			t.Errorf("event of %v went to %s", e.Properties["owner"], e.UserID)
+		if e.UserID != e.Properties["user"] || e.GroupID != e.Properties["org"] {
+			t.Errorf("event of %v in %v went to %q in %q", e.Properties["user"], e.Properties["org"], e.UserID, e.GroupID)
 		}
 	}
 }
-
-// keptUser is a context key of an app.
-type keptUser struct{}
 
 // testConcurrentRequests: every event carries its own request's strings, also
 // those that the app has kept.

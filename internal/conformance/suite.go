@@ -15,19 +15,24 @@ import (
 func Run(t *testing.T, a Adapter) {
 	t.Helper()
 	runCases(t, a, false)
+	t.Run("what the client sees", func(t *testing.T) { testAnswers(t, a) })
 	t.Run("panic", func(t *testing.T) { testPanics(t, a) })
-	t.Run("nil client", func(t *testing.T) { testNilClient(t, a) })
+	t.Run("without a client", func(t *testing.T) { testTransparency(t, a) })
+	t.Run("two clients", func(t *testing.T) { testTwoClients(t, a) })
+	t.Run("nobody known", func(t *testing.T) { testNobodyHint(t, a) })
 	t.Run("kept context", func(t *testing.T) { testKeptContext(t, a) })
 	t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, a) })
+	t.Run("stream", func(t *testing.T) { testStream(t, a) })
 	t.Run("bodies", func(t *testing.T) { testBodies(t, a) })
 	t.Run("hostile requests", func(t *testing.T) { testHostileRequests(t, a) })
+	t.Run("huge IDs", func(t *testing.T) { testHugeIDs(t, a) })
 	t.Run("graceful shutdown", func(t *testing.T) { testGracefulShutdown(t, a) })
 	t.Run("option of another framework", func(t *testing.T) { testForeignOption(t, a) })
 	if a.OwnServer {
 		return
 	}
 	t.Run("writer", func(t *testing.T) { testWriter(t, a, false) })
-	t.Run("status twice", func(t *testing.T) { testStatusTwice(t, a) })
+	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })
 	t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, a) })
 	t.Run("over HTTP2", func(t *testing.T) {
 		t.Parallel()
@@ -40,7 +45,7 @@ func runCases(t *testing.T, a Adapter, http2 bool) {
 	t.Helper()
 	for _, group := range [][]testCase{routeCases(), answerCases(), identityCases(), tuningCases()} {
 		for _, c := range group {
-			if c.needs == keepsInPlace && !a.KeepsInPlace || c.needs == netHTTP && a.OwnServer {
+			if !a.has(c.needs) {
 				continue
 			}
 			c.app.HTTP2 = http2
@@ -66,10 +71,24 @@ type testCase struct {
 type need int
 
 const (
-	nothing need = iota
-	keepsInPlace
+	nothing      need = iota
+	keepsInPlace      // what is kept further in is seen further out
+	passesOn          // it is not: the request that is passed on is another
 	netHTTP
 )
+
+func (a Adapter) has(n need) bool {
+	switch n {
+	case keepsInPlace:
+		return a.KeepsInPlace
+	case passesOn:
+		return !a.KeepsInPlace
+	case netHTTP:
+		return !a.OwnServer
+	default:
+		return true
+	}
+}
 
 // call is a request of a test. The method is GET if empty.
 type call struct {
@@ -88,6 +107,7 @@ func (c testCase) run(t *testing.T, a Adapter) {
 	server := klimetest.NewServer(t)
 	app := c.app
 	app.Client = server.Client()
+	app.ClientInside = app.Client
 	url, stop := a.Start(t, app)
 	for _, r := range c.requests {
 		want := r.status
@@ -102,9 +122,22 @@ func (c testCase) run(t *testing.T, a Adapter) {
 	compare(t, server, app.Client, c.want)
 }
 
-// do makes a request and returns the answer's status and body, 0 if there is
-// no whole answer. Redirects are not followed.
+// answer is what a client sees. The status is 0 if there is no whole answer.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do makes a request and returns the answer's status and body.
 func do(tb testing.TB, url string, c call) (status int, body string) {
+	tb.Helper()
+	got := ask(tb, url, c)
+	return got.status, got.body
+}
+
+// ask makes a request. Redirects are not followed.
+func ask(tb testing.TB, url string, c call) answer {
 	tb.Helper()
 	method := c.method
 	if method == "" {
@@ -119,20 +152,22 @@ func do(tb testing.TB, url string, c call) (status int, body string) {
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return 0, ""
+		return answer{}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0, string(text)
+		return answer{header: resp.Header, body: string(text)}
 	}
-	return resp.StatusCode, string(text)
+	return answer{resp.StatusCode, resp.Header, string(text)}
 }
 
-// newTransport speaks HTTP/1, and HTTP/2 to a server with TLS.
+// newTransport speaks HTTP/1, and HTTP/2 to a server with TLS. It shows answers
+// as they come.
 func newTransport() *http.Transport {
 	return &http.Transport{
-		ForceAttemptHTTP2: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // a test server's own certificate
+		DisableCompression: true,
+		ForceAttemptHTTP2:  true,
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, // a test server's own certificate
 	}
 }

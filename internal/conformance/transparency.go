@@ -1,24 +1,64 @@
 package conformance
 
 import (
-	"bytes"
-	"log/slog"
+	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testNilClient: without a client the app is as it was.
-func testNilClient(t *testing.T, a Adapter) {
+// testTransparency: without a client, and with one that is shut down, the app
+// is as it is without our middleware.
+func testTransparency(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
-	url, stop := a.Start(t, App{
-		UserID: jane,
-		Link:   func(Request) (klime.User, []klime.Group) { return klime.User{ID: "jane"}, []klime.Group{{ID: "acme"}} },
-		Routes: []Route{{Path: "/orgs/{org}", Event: "Seen", Handler: func(r Request) {
+	server := klimetest.NewServer(t)
+	closed := server.Client()
+	if err := closed.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bare, bareWriter := observe(t, a, App{Bare: true})
+	without, writer := observe(t, a, App{})
+	if !slices.Equal(bare, without) || writer != bareWriter {
+		t.Errorf("without a client: %q\nof us: %q\nwriters %s, %s", without, bare, writer, bareWriter)
+	}
+	if with, _ := observe(t, a, App{Client: closed}); !slices.Equal(bare, with) {
+		t.Errorf("with a client that is shut down: %q\nwithout us: %q", with, bare)
+	}
+	if n := len(server.Events()); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// observe says what clients and handlers of an app see, and of which type the
+// handlers' http.ResponseWriter is.
+func observe(t *testing.T, a Adapter, app App) (notes []string, writer string) {
+	t.Helper()
+	var mu sync.Mutex
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		notes = append(notes, fmt.Sprintf(format, args...))
+	}
+	app.UserID = jane
+	app.Link = func(Request) (klime.User, []klime.Group) { return klime.User{ID: "jane"}, []klime.Group{{ID: "acme"}} }
+	app.Outside = []Middleware{func(r Request, next func(Request)) {
+		defer func() {
+			if v := recover(); v != nil {
+				note("panic %v", v)
+				r.Reply(http.StatusTeapot, textPlain, "caught")
+			}
+		}()
+		next(r)
+	}}
+	app.Routes = []Route{
+		{Path: "/orgs/{org}", Event: "Seen", Handler: func(r Request) {
 			ctx := r.Context()
 			klime.SetUser(ctx, "mary")
 			klime.SetGroup(ctx, "acme")
@@ -29,12 +69,40 @@ func testNilClient(t *testing.T, a Adapter) {
 			klime.Skip(ctx)
 			klime.Silence(ctx)
 			r.Reply(http.StatusOK, textPlain, r.Param("org"))
-		}}},
-	})
-	defer stop()
-	if status, body := do(t, url, get("/orgs/acme")); status != http.StatusOK || body != "acme" {
-		t.Errorf("answer %d %q", status, body)
+		}},
+		{Path: "/panic", Skip: true, Handler: func(Request) { panic("a panic") }},
+		{Path: "/stream", Handler: func(r Request) {
+			streamTo(r, "text/event-stream", func(w StreamWriter) {
+				_, _ = io.WriteString(w, "data: 1\n\n")
+				note("flushed: %v", w.Flush())
+				_, _ = io.WriteString(w, "data: 2\n\n")
+			})
+		}},
+		{Method: http.MethodPost, Path: "/echo", Handler: func(r Request) {
+			body, err := io.ReadAll(r.Body())
+			note("body %q, %v", body, err)
+			r.Reply(http.StatusCreated, textPlain, string(body))
+		}},
+		{Path: "/upgrade", Handler: func(r Request) {
+			w, _ := r.HTTP()
+			writer = fmt.Sprintf("%T", w)
+			note("writer %v", interfacesOf(w))
+			upgrade(t, r)
+		}},
 	}
+	url, stop := a.Start(t, app)
+	for _, request := range []call{
+		get("/orgs/acme"), get("/panic"), get("/stream"), get("/nowhere"), {method: http.MethodPost, path: "/echo", body: "hello"},
+	} {
+		got := ask(t, url, request)
+		got.header.Del("Date")
+		note("%s: %d %q %v", request.path, got.status, got.body, got.header)
+	}
+	if !a.OwnServer {
+		checkUpgrade(t, strings.TrimPrefix(url, "http://"))
+	}
+	stop()
+	return notes, writer
 }
 
 // alien is the request of a framework that no adapter knows.
@@ -46,13 +114,7 @@ func testForeignOption(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
 	server := klimetest.NewServer(t)
-	config := server.Config()
-	var log bytes.Buffer
-	config.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	client, err := klime.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, log := logged(t, server)
 	url, stop := a.Start(t, App{
 		Client:  client,
 		Options: []klime.Option{klime.ResolveUser(klime.Native(func(alien) string { return "eve" }))},

@@ -21,8 +21,8 @@
 // Run it under the race detector too. examples/echo/echoklime has a whole one,
 // docs/write-your-own-adapter.md is the guide. Where your router reads a pattern
 // differently than the suite means it, let the test's app say it in your router's
-// way. A later version of klime-go may add cases, and with them fields, and
-// methods to Request.
+// way. A later version of klime-go may add cases, and with them fields; what it
+// wants of a Request beyond its methods is an interface of its own, like Streamer.
 package adaptertest
 
 import (
@@ -48,6 +48,7 @@ import (
 //	Inside       []Middleware       likewise
 //	Routes       []Route
 //	UserIDInside func(Request) any  unless nil: the UserID of your middleware once more, after Inside
+//	ClientInside *klime.Client      for that one
 type App = conformance.App
 
 // Route is one route of an App.
@@ -82,6 +83,18 @@ type Route = conformance.Route
 // Where a framework changes its request in place, Keep, Replace and WithCancel
 // do so and return their receiver.
 type Request = conformance.Request
+
+// Streamer is what a Request may be besides, of a framework that streams in a
+// way of its own. Without it, or what HTTP returns, cases of streams are left out.
+//
+//	Stream(contentType string, write func(w StreamWriter))  answers 200 with what write writes, be it after the handler
+type Streamer = conformance.Streamer
+
+// StreamWriter is a *bufio.Writer, or what is like it.
+//
+//	Write(p []byte) (int, error)
+//	Flush() error                 sends what has been written so far
+type StreamWriter = conformance.StreamWriter
 
 // Middleware is a middleware of an App: func(r Request, next func(Request)). It
 // calls next for the rest of the app, maybe with another Request than it got,

@@ -34,6 +34,8 @@ func TestCommentsNameEverything(t *testing.T) {
 		reflect.TypeFor[adaptertest.Route](),
 		reflect.TypeFor[adaptertest.Request](),
 		reflect.TypeFor[adaptertest.Adapter](),
+		reflect.TypeFor[adaptertest.Streamer](),
+		reflect.TypeFor[adaptertest.StreamWriter](),
 	} {
 		for _, name := range members(one) {
 			if !strings.Contains(comments[one.Name()], "\n\t"+name) {

@@ -40,8 +40,8 @@ func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 	for _, m := range app.Inside {
 		e.Use(wrap(m))
 	}
-	if app.UserIDInside != nil && !app.Bare {
-		e.Use(echoklime.Middleware(app.Client, echoklime.UserID(func(c echo.Context) any { return app.UserIDInside(request{c}) })))
+	if app.UserIDInside != nil {
+		e.Use(echoklime.Middleware(app.ClientInside, echoklime.UserID(func(c echo.Context) any { return app.UserIDInside(request{c}) })))
 	}
 	for _, route := range app.Routes {
 		var middlewares []echo.MiddlewareFunc

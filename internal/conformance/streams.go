@@ -1,0 +1,117 @@
+package conformance
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// streamTo streams an answer, and reports whether r can.
+func streamTo(r Request, contentType string, write func(w StreamWriter)) bool {
+	if s, ok := r.(Streamer); ok {
+		s.Stream(contentType, write)
+		return true
+	}
+	w, _ := r.HTTP()
+	if w == nil {
+		return false
+	}
+	w.Header().Set("Content-Type", contentType)
+	write(flusher{w})
+	return true
+}
+
+// flusher is a StreamWriter of net/http.
+type flusher struct{ http.ResponseWriter }
+
+func (f flusher) Flush() error {
+	return http.NewResponseController(f.ResponseWriter).Flush()
+}
+
+// testStream: what is streamed goes out as it is written, whatever its type. Of
+// a framework that streams after the handler, the size is not known.
+func testStream(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const part = "1;2;3\n"
+	types := []string{"text/csv", textHTML, "text/event-stream"}
+	server := klimetest.NewServer(t)
+	app := App{Client: server.Client(), UserID: jane}
+	received := make(chan struct{}) // by the client: what was sent so far
+	var can atomic.Bool
+	for i, contentType := range types {
+		app.Routes = append(app.Routes, Route{Path: fmt.Sprintf("/%d", i), Handler: func(r Request) {
+			can.Store(streamTo(r, contentType, func(w StreamWriter) {
+				for range 3 {
+					_, _ = io.WriteString(w, part)
+					if err := w.Flush(); err != nil {
+						t.Errorf("flush: %v", err)
+					}
+					select {
+					case <-received:
+					case <-time.After(10 * time.Second):
+						t.Error("what was flushed did not come through")
+						return
+					}
+				}
+			}))
+		}})
+	}
+	url, stop := a.Start(t, app)
+	var want []string
+	for _, route := range app.Routes {
+		got := follow(t, url+route.Path, len(part), received)
+		if !can.Load() {
+			stop()
+			t.Skip("its Request is no Streamer")
+		}
+		if got.body != strings.Repeat(part, 3) {
+			t.Errorf("%s: body %q", route.Path, got.body)
+		}
+		event := seen(http.MethodGet, route.Path, got)
+		if a.OwnServer {
+			event = strings.Replace(event, `,"responseBytes":18`, "", 1)
+		}
+		if got.header.Get("Content-Type") == "text/event-stream" {
+			event = strings.Replace(event, `"status"`, `"protocol":"sse","status"`, 1)
+		}
+		want = append(want, event)
+	}
+	stop()
+	compare(t, server, app.Client, want)
+}
+
+// follow reads an answer part by part, and confirms each.
+func follow(t *testing.T, url string, size int, received chan<- struct{}) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var body strings.Builder
+	for part := make([]byte, size); ; {
+		n, err := io.ReadFull(resp.Body, part)
+		body.Write(part[:n])
+		if err != nil {
+			return answer{resp.StatusCode, resp.Header, body.String()}
+		}
+		select {
+		case received <- struct{}{}:
+		case <-time.After(10 * time.Second): // the handler has given up
+			return answer{}
+		}
+	}
+}
