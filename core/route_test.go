@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // Every router's patterns in one dialect.
@@ -120,4 +121,24 @@ func FuzzNormalizeRoute(f *testing.F) {
 			t.Errorf("%q became %q, and that %q", pattern, route, again)
 		}
 	})
+}
+
+// A pattern may lie in memory that the framework uses again: what is remembered
+// of it is a copy.
+func TestRouteCacheCopies(t *testing.T) {
+	t.Parallel()
+	const pattern = "/reports"
+	memory := []byte(pattern)
+	var cache routeCache
+	route := cache.normalize(unsafe.String(&memory[0], len(memory)))
+	copy(memory, "/foreign")
+	cache.known.Range(func(known, normalized any) bool {
+		if known != pattern || normalized != pattern {
+			t.Errorf("remembers %v as %v", known, normalized)
+		}
+		return true
+	})
+	if again := cache.normalize(pattern); route != pattern || again != pattern || cache.size.Load() != 1 {
+		t.Errorf("route %q, then %q, %d remembered", route, again, cache.size.Load())
+	}
 }

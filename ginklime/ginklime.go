@@ -32,6 +32,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		c.Writer = w
 		defer func() {
 			panicked := recover()
+			if last, ok := c.Writer.(*writer); ok {
+				w = last // after HandleContext, which puts ours away
+			}
 			x := httpexchange.Request(r)
 			x.Recovered(panicked)
 			x.Values = c.Request.Context()

@@ -2,10 +2,13 @@ package ginklime_test
 
 import (
 	"context"
+	"fmt"
+	"html/template"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -210,3 +213,69 @@ func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
 }
 
 type key struct{}
+
+// Gin writes Content-Type in ways of its own, and can serve a request as if it
+// were another: what the client has got is recorded.
+func TestPagesInGinsWays(t *testing.T) {
+	t.Parallel()
+	const page = "<!doctype html><title>Reports</title>"
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	router := gin.New()
+	router.SetHTMLTemplate(template.Must(template.New("page").Parse(page)))
+	router.Use(ginklime.Middleware(client, ginklime.UserID(func(*gin.Context) string { return "jane" })))
+	router.GET("/data", func(c *gin.Context) { c.Data(http.StatusOK, "", []byte(page)) })
+	router.GET("/html", func(c *gin.Context) { c.HTML(http.StatusOK, "page", nil) })
+	router.GET("/reader", func(c *gin.Context) {
+		c.DataFromReader(http.StatusOK, int64(len(page)), "text/html", strings.NewReader(page), nil)
+	})
+	router.GET("/string", func(c *gin.Context) { c.String(http.StatusOK, page) })
+	router.GET("/untyped", func(c *gin.Context) { _, _ = c.Writer.WriteString(page) })
+	router.GET("/type/too/late", func(c *gin.Context) {
+		c.Writer.WriteHeaderNow()
+		c.Header("Content-Type", "text/html")
+		_, _ = c.Writer.WriteString("just text")
+	})
+	router.GET("/status/only", func(c *gin.Context) { c.Status(http.StatusAccepted) })
+	router.GET("/aborted", func(c *gin.Context) { c.AbortWithStatus(http.StatusConflict) })
+	again := func(path string) gin.HandlerFunc {
+		return func(c *gin.Context) {
+			c.Request.URL.Path = path
+			router.HandleContext(c)
+		}
+	}
+	router.GET("/old/untyped", again("/untyped"))
+	router.GET("/old/html", again("/html"))
+	router.GET("/old/nowhere", again("/nowhere"))
+	web := httptest.NewServer(router)
+	defer web.Close()
+	var want []string
+	for _, path := range []string{"/data", "/html", "/reader", "/string", "/untyped", "/type/too/late", "/status/only", "/aborted", "/old/untyped", "/old/html", "/old/nowhere"} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+path, http.NoBody)
+		resp, err := web.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		name, route := "API Called", strings.TrimPrefix(path, "/old")
+		if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+			name = "Page Viewed"
+		}
+		if resp.StatusCode != http.StatusNotFound {
+			want = append(want, fmt.Sprintf("%s %s %d %d", name, route, resp.StatusCode, len(body)))
+		}
+	}
+	web.Close()
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range server.Events() {
+		p := e.Properties
+		got = append(got, fmt.Sprint(e.Event, " ", p["route"], " ", p["status"], " ", p["responseBytes"]))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n got %q\nwant %q", got, want)
+	}
+}

@@ -119,33 +119,18 @@ func wrap(m adaptertest.Middleware) echo.MiddlewareFunc {
 // request is an adaptertest.Request of Echo.
 type request struct{ c echo.Context }
 
-func (q request) Context() context.Context  { return q.c.Request().Context() }
-func (q request) Detached() context.Context { return q.c.Request().Context() }
-func (q request) Value(key string) any      { return q.c.Get(key) }
-func (q request) Header(name string) string { return q.c.Request().Header.Get(name) }
-func (q request) Body() io.Reader           { return q.c.Request().Body }
+func (q request) Context() context.Context                   { return q.c.Request().Context() }
+func (q request) Detached() context.Context                  { return q.c.Request().Context() }
+func (q request) Value(key string) any                       { return q.c.Get(key) }
+func (q request) Header(name string) string                  { return q.c.Request().Header.Get(name) }
+func (q request) Body() io.Reader                            { return q.c.Request().Body }
+func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.c.Response(), q.c.Request() }
 
 func (q request) Param(name string) string {
 	if name == "rest" {
 		name = "*"
 	}
 	return q.c.Param(name)
-}
-
-func (q request) HTTP() (http.ResponseWriter, *http.Request) {
-	return informing{q.c.Response()}, q.c.Request()
-}
-
-// informing sends a 1xx as an Echo app must, past the *echo.Response, which
-// would take it for the final header.
-type informing struct{ *echo.Response }
-
-func (w informing) WriteHeader(status int) {
-	if status < http.StatusOK && status != http.StatusSwitchingProtocols {
-		w.Writer.WriteHeader(status)
-		return
-	}
-	w.Response.WriteHeader(status)
 }
 
 func (q request) Keep(key string, value any) adaptertest.Request {
