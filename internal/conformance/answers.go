@@ -162,7 +162,10 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 			tb.Error(err)
 			return
 		}
-		_, _ = io.Copy(w, file)
+		info, _ := file.Stat()
+		if n, err := io.Copy(w, file); n != info.Size() || err != nil {
+			tb.Errorf("%s: copied %d bytes of %d, %v", name, n, info.Size(), err)
+		}
 		if err := file.Close(); err != nil {
 			tb.Error(err)
 		}
