@@ -2,9 +2,13 @@ package conformance
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,14 +25,18 @@ func testWriter(t *testing.T, a Adapter, http2 bool) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
 	client := server.Client()
-	var without, with []string
-	exercise := func(app App, interfaces *[]string) {
-		received := make(chan struct{})
+	type findings struct {
+		interfaces []string
+		flush      string
+	}
+	var without, with findings
+	exercise := func(app App, found *findings) {
+		received, flushed := make(chan struct{}), make(chan string, 1)
 		app.HTTP2 = http2
 		app.Routes = []Route{
 			{Path: "/interfaces", Handler: func(r Request) {
 				w, _ := r.HTTP()
-				*interfaces = interfacesOf(w)
+				found.interfaces = interfacesOf(w)
 				r.Reply(http.StatusOK, appJSON, `{}`)
 			}},
 			{Path: "/stream", Handler: func(r Request) { stream(t, r, received) }},
@@ -37,6 +45,7 @@ func testWriter(t *testing.T, a Adapter, http2 bool) {
 				w, _ := r.HTTP()
 				_, _ = io.Copy(w, io.LimitReader(zeros{}, copied))
 			}},
+			{Path: "/late", Handler: func(r Request) { flushed <- flushTooLate(r) }},
 		}
 		url, stop := a.Start(t, app)
 		defer stop()
@@ -51,17 +60,22 @@ func testWriter(t *testing.T, a Adapter, http2 bool) {
 		if status, body := do(t, url, get("/copy")); status != http.StatusOK || len(body) != copied {
 			t.Errorf("copied: status %d, %d bytes", status, len(body))
 		}
+		if status, _ := do(t, url, get("/late")); status != 0 {
+			t.Errorf("flushed too late: status %d", status)
+		}
+		found.flush = <-flushed
 	}
 	exercise(App{Bare: true}, &without)
 	exercise(App{Client: client, UserID: jane}, &with)
-	if !slices.Equal(without, with) {
-		t.Errorf("interfaces\nwithout us %v\n   with us %v", without, with)
+	if !reflect.DeepEqual(without, with) {
+		t.Errorf("writer\nwithout us %v\n   with us %v", without, with)
 	}
 	want := []string{
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/interfaces","status":200,"requestBytes":0,"responseBytes":2}}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":27}}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/upgrade","status":101,"protocol":"echo","requestBytes":0,"responseBytes":0}}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/copy","status":200,"requestBytes":0,"responseBytes":100000}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/late","aborted":true,"requestBytes":0,"responseBytes":0}}`,
 	}
 	if http2 {
 		want = slices.Delete(want, 2, 3)
@@ -80,10 +94,16 @@ func interfacesOf(w http.ResponseWriter) []string {
 		}
 	}
 	_, flusher := w.(http.Flusher)
+	_, flushError := w.(interface{ FlushError() error })
+	_, stringWriter := w.(io.StringWriter)
+	_, closeNotifier := w.(http.CloseNotifier) //nolint:staticcheck // old handlers still ask for it
 	_, hijacker := w.(http.Hijacker)
 	_, readerFrom := w.(io.ReaderFrom)
 	_, pusher := w.(http.Pusher)
 	note("Flusher", flusher)
+	note("FlushError", flushError)
+	note("StringWriter", stringWriter)
+	note("CloseNotifier", closeNotifier)
 	note("Hijacker", hijacker)
 	note("ReaderFrom", readerFrom)
 	note("Pusher", pusher)
@@ -92,6 +112,18 @@ func interfacesOf(w http.ResponseWriter) []string {
 	note("SetWriteDeadline", controller.SetWriteDeadline(time.Time{}) == nil)
 	note("EnableFullDuplex", controller.EnableFullDuplex() == nil)
 	return names
+}
+
+// flushTooLate tells how a flush fails that the connection does not take any more.
+func flushTooLate(r Request) string {
+	w, req := r.HTTP()
+	controller := http.NewResponseController(w)
+	_ = controller.SetWriteDeadline(time.Unix(1, 0))
+	if req.ProtoMajor > 1 { // where that ends the request, soon
+		<-req.Context().Done()
+	}
+	err := controller.Flush()
+	return fmt.Sprintf("%T, past its deadline: %v", err, errors.Is(err, os.ErrDeadlineExceeded))
 }
 
 // stream sends an event, and another once the client has received the first.
