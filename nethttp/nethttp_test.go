@@ -1,8 +1,6 @@
 package nethttp_test
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,7 +35,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	var handler http.Handler = mux
 	if app.UserIDInside != nil {
 		handler = nethttp.Middleware(app.ClientInside, nethttp.UserID(func(r *http.Request) any {
-			return app.UserIDInside(request{nil, r})
+			return app.UserIDInside(request(nil, r))
 		}))(handler)
 	}
 	for _, m := range slices.Backward(app.Inside) {
@@ -58,11 +56,11 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 
 func handler(app conformance.App, route conformance.Route) http.Handler {
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		route.Handler(request{w, r})
+		route.Handler(request(w, r))
 	}))
 	if app.Link != nil {
 		handler = nethttp.Link(func(r *http.Request) (klime.User, []klime.Group) {
-			return app.Link(request{nil, r})
+			return app.Link(request(nil, r))
 		})(handler)
 	}
 	if route.Event != "" {
@@ -89,10 +87,10 @@ func pattern(route conformance.Route) string {
 func options(app conformance.App, mux *http.ServeMux) []klime.Option {
 	opts := app.Options
 	if app.UserID != nil {
-		opts = append(opts, nethttp.UserID(func(r *http.Request) any { return app.UserID(request{nil, r}) }))
+		opts = append(opts, nethttp.UserID(func(r *http.Request) any { return app.UserID(request(nil, r)) }))
 	}
 	if app.GroupID != nil {
-		opts = append(opts, nethttp.GroupID(func(r *http.Request) any { return app.GroupID(request{nil, r}) }))
+		opts = append(opts, nethttp.GroupID(func(r *http.Request) any { return app.GroupID(request(nil, r)) }))
 	}
 	if len(app.Inside) > 0 {
 		// A middleware between us and the mux may replace the request, and the
@@ -104,43 +102,13 @@ func options(app conformance.App, mux *http.ServeMux) []klime.Option {
 
 func wrap(m conformance.Middleware, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m(request{w, r}, func(inner conformance.Request) {
+		m(request(w, r), func(inner conformance.Request) {
 			next.ServeHTTP(inner.HTTP())
 		})
 	})
 }
 
-// request is a conformance.Request of net/http.
-type request struct {
-	w http.ResponseWriter
-	r *http.Request
-}
-
-func (q request) Context() context.Context                   { return q.r.Context() }
-func (q request) Detached() context.Context                  { return q.r.Context() }
-func (q request) Value(key string) any                       { return q.r.Context().Value(key) }
-func (q request) Param(name string) string                   { return q.r.PathValue(name) }
-func (q request) Header(name string) string                  { return q.r.Header.Get(name) }
-func (q request) Body() io.Reader                            { return q.r.Body }
-func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.w, q.r }
-
-func (q request) Keep(key string, value any) conformance.Request { return q.Replace(key, value) }
-
-func (q request) Replace(key, value any) conformance.Request {
-	return request{q.w, q.r.WithContext(context.WithValue(q.r.Context(), key, value))}
-}
-
-func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(q.r.Context())
-	return request{q.w, q.r.WithContext(ctx)}, cancel
-}
-
-func (q request) Reply(status int, contentType, body string) {
-	if contentType != "" {
-		q.w.Header().Set("Content-Type", contentType)
-	}
-	if status != 0 {
-		q.w.WriteHeader(status)
-	}
-	_, _ = io.WriteString(q.w, body)
+// request is a conformance.Request of a handler.
+func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
+	return conformance.NetHTTP{W: w, R: r, PathParam: (*http.Request).PathValue}
 }
