@@ -1,14 +1,14 @@
 package chiklime_test
 
 import (
-	"context"
-	"io"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/klimeapp/klime-go/chiklime"
 	klime "github.com/klimeapp/klime-go/core"
@@ -38,7 +38,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		router.Use(wrap(m))
 	}
 	if app.UserIDInside != nil {
-		router.Use(chiklime.Middleware(app.ClientInside, chiklime.UserID(func(r *http.Request) any { return app.UserIDInside(request{nil, r}) })))
+		router.Use(chiklime.Middleware(app.ClientInside, chiklime.UserID(func(r *http.Request) any { return app.UserIDInside(request(nil, r)) })))
 	}
 	mounted, groups := map[string]chi.Router{}, map[string]chi.Router{"": router}
 	for _, route := range app.Routes {
@@ -69,7 +69,7 @@ func nest(known map[string]chi.Router, groups []string) chi.Router {
 
 func add(r chi.Router, app conformance.App, route conformance.Route) {
 	if app.Link != nil {
-		r = r.With(chiklime.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.Link(request{nil, r}) }))
+		r = r.With(chiklime.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.Link(request(nil, r)) }))
 	}
 	if route.Event != "" {
 		r = r.With(chiklime.Event(route.Event))
@@ -82,7 +82,7 @@ func add(r chi.Router, app conformance.App, route conformance.Route) {
 		method = http.MethodGet
 	}
 	r.MethodFunc(method, dialect(route.Path), func(w http.ResponseWriter, r *http.Request) {
-		route.Handler(request{w, r})
+		route.Handler(request(w, r))
 	})
 }
 
@@ -97,10 +97,10 @@ func dialect(path string) string {
 func options(app conformance.App) []klime.Option {
 	opts := app.Options
 	if app.UserID != nil {
-		opts = append(opts, chiklime.UserID(func(r *http.Request) any { return app.UserID(request{nil, r}) }))
+		opts = append(opts, chiklime.UserID(func(r *http.Request) any { return app.UserID(request(nil, r)) }))
 	}
 	if app.GroupID != nil {
-		opts = append(opts, chiklime.GroupID(func(r *http.Request) any { return app.GroupID(request{nil, r}) }))
+		opts = append(opts, chiklime.GroupID(func(r *http.Request) any { return app.GroupID(request(nil, r)) }))
 	}
 	return opts
 }
@@ -108,81 +108,167 @@ func options(app conformance.App) []klime.Option {
 func wrap(m conformance.Middleware) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			m(request{w, r}, func(inner conformance.Request) { next.ServeHTTP(inner.HTTP()) })
+			m(request(w, r), func(inner conformance.Request) { next.ServeHTTP(inner.HTTP()) })
 		})
 	}
 }
 
-// A sub-router in which nothing matches does not make its mount a route.
-func TestSubRouters(t *testing.T) {
-	t.Parallel()
+// routesOf makes requests such as "GET /things" and returns the routes and
+// statuses of their events, "-" for no route.
+func routesOf(t *testing.T, build func(record func(http.Handler) http.Handler) http.Handler, requests ...string) string {
+	t.Helper()
 	server := klimetest.NewServer(t)
 	client := server.Client()
-	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
-	inner := chi.NewRouter()
-	inner.Get("/reports/{id:[0-9]+}", ok)
-	inner.Get("/files/*", ok)
-	inner.Get("/gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }) // its own 404
-	inner.Route("/deep", func(r chi.Router) { r.Get("/{name}", ok) })
-	inner.Route("/denied", func(r chi.Router) {
-		r.Use(func(http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
-		})
-		r.Get("/{name}", ok)
-	})
-	router := chi.NewRouter()
-	router.Use(chiklime.Middleware(client, chiklime.UserID(func(*http.Request) string { return "jane" })))
-	router.Mount("/orgs/{org}", inner)
-	for _, path := range []string{"/orgs/a/reports/1", "/orgs/a/files/x/y", "/orgs/a/gone", "/orgs/a/deep/z", "/orgs/a/denied/z", "/orgs/a/nowhere", "/orgs/a/deep/no/where", "/orgs/a", "/orgs/a/", "/no"} {
-		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+	router := build(chiklime.Middleware(client, chiklime.UserID(func(*http.Request) string { return "jane" })))
+	for _, request := range requests {
+		method, path, _ := strings.Cut(request, " ")
+		router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody))
 	}
 	if err := client.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var routes []string
+	var got []string
 	for _, e := range server.Events() {
 		route, known := e.Properties["route"].(string)
 		if !known {
 			route = "-"
 		}
-		routes = append(routes, route)
+		got = append(got, fmt.Sprint(route, " ", e.Properties["status"]))
 	}
-	if got, want := strings.Join(routes, " "), "/orgs/{org}/reports/{id} /orgs/{org}/files/* /orgs/{org}/gone /orgs/{org}/deep/{name} -"; got != want {
-		t.Errorf("routes %s, want %s", got, want)
+	return strings.Join(got, ", ")
+}
+
+// answer is a handler with this status.
+func answer(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}
+
+// refuse is a middleware that answers in place of the handler.
+func refuse(status int) func(http.Handler) http.Handler {
+	return func(http.Handler) http.Handler { return answer(status) }
+}
+
+// A sub-router in which nothing matches does not make its mount a route.
+func TestSubRouters(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		inner := chi.NewRouter()
+		inner.Get("/reports/{id:[0-9]+}", answer(200))
+		inner.Get("/files/*", answer(200))
+		inner.Get("/gone", answer(404)) // its own 404
+		inner.Route("/deep", func(r chi.Router) { r.Get("/{name}", answer(200)) })
+		inner.Route("/home", func(r chi.Router) { r.Get("/", answer(404)) })
+		router := chi.NewRouter()
+		router.Use(record)
+		router.Mount("/orgs/{org}", inner)
+		router.Mount("/plain", answer(200))
+		router.Route("/all", func(r chi.Router) { r.Get("/*", answer(200)) })
+		return router
+	},
+		"GET /orgs/a/reports/1", "GET /orgs/a/files/x/y", "GET /orgs/a/gone", "GET /orgs/a/deep/z", "GET /orgs/a/home", "GET /orgs/a/home/", "GET /plain/x",
+		"GET /orgs/a/nowhere", "GET /orgs/a/deep/no/where", "GET /orgs/a", "GET /orgs/a/", "GET /no", "GET /orgs/a/deep", "GET /orgs/a/reports/x",
+		"POST /orgs/a/reports/1", "POST /orgs/a/files/x", "POST /orgs/a/home", "POST /orgs/a/gone", "POST /all/x", "BREW /orgs/a/gone")
+	const want = "/orgs/{org}/reports/{id} 200, /orgs/{org}/files/* 200, /orgs/{org}/gone 404, /orgs/{org}/deep/{name} 200, " +
+		"/orgs/{org}/home 404, /orgs/{org}/home 404, /plain/* 200"
+	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
 
-// request is a conformance.Request of chi.
-type request struct {
-	w http.ResponseWriter
-	r *http.Request
-}
-
-func (q request) Context() context.Context                   { return q.r.Context() }
-func (q request) Detached() context.Context                  { return q.r.Context() }
-func (q request) Value(key string) any                       { return q.r.Context().Value(key) }
-func (q request) Param(name string) string                   { return chi.URLParam(q.r, name) }
-func (q request) Header(name string) string                  { return q.r.Header.Get(name) }
-func (q request) Body() io.Reader                            { return q.r.Body }
-func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.w, q.r }
-
-func (q request) Keep(key string, value any) conformance.Request { return q.Replace(key, value) }
-
-func (q request) Replace(key, value any) conformance.Request {
-	return request{q.w, q.r.WithContext(context.WithValue(q.r.Context(), key, value))}
-}
-
-func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(q.r.Context())
-	return request{q.w, q.r.WithContext(ctx)}, cancel
-}
-
-func (q request) Reply(status int, contentType, body string) {
-	if contentType != "" {
-		q.w.Header().Set("Content-Type", contentType)
+// What a middleware refuses before a route is found has its route all the same.
+func TestRefusedBeforeRouting(t *testing.T) {
+	t.Parallel()
+	routes := func(r chi.Router) {
+		r.Get("/reports/{id}", answer(200))
+		r.Get("/files/*", answer(200))
+		r.Post("/", answer(200))
 	}
-	if status != 0 {
-		q.w.WriteHeader(status)
+	for _, test := range []struct {
+		name  string
+		build func(record func(http.Handler) http.Handler) http.Handler
+	}{
+		{"by the router", func(record func(http.Handler) http.Handler) http.Handler {
+			router := chi.NewRouter()
+			router.Use(record, refuse(401))
+			router.Route("/orgs/{org}", routes)
+			return router
+		}},
+		{"by a sub-router", func(record func(http.Handler) http.Handler) http.Handler {
+			router := chi.NewRouter()
+			router.Use(record)
+			router.Route("/orgs/{org}", func(r chi.Router) { r.Use(refuse(401)); routes(r) })
+			return router
+		}},
+		{"by the endpoint", func(record func(http.Handler) http.Handler) http.Handler {
+			router := chi.NewRouter()
+			router.Use(record)
+			router.Route("/orgs/{org}", func(r chi.Router) { routes(r.With(refuse(401))) })
+			return router
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := routesOf(t, test.build, "GET /orgs/a/reports/1", "GET /orgs/a/reports/b%2Fc", "GET /orgs/a/files/x/y", "POST /orgs/a", "POST /orgs/a/")
+			if want := "/orgs/{org}/reports/{id} 401, /orgs/{org}/reports/{id} 401, /orgs/{org}/files/* 401, /orgs/{org} 401, /orgs/{org} 401"; got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
 	}
-	_, _ = io.WriteString(q.w, body)
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router := chi.NewRouter()
+		router.Use(record, refuse(401))
+		router.Route("/orgs/{org}", routes)
+		return router
+	}, "GET /nowhere", "GET /orgs/a/nowhere", "POST /orgs/a/reports/1")
+	if want := "- 401, - 401, - 401"; got != want {
+		t.Errorf("paths without a route:\n got %s\nwant %s", got, want)
+	}
+}
+
+// chi's own middlewares change paths and methods on the way.
+func TestMiddlewaresOfChi(t *testing.T) {
+	t.Parallel()
+	with := func(middlewares ...func(http.Handler) http.Handler) func(record func(http.Handler) http.Handler) http.Handler {
+		return func(record func(http.Handler) http.Handler) http.Handler {
+			router := chi.NewRouter()
+			router.Use(record)
+			router.Use(middlewares...)
+			router.Post("/", answer(200))
+			router.Get("/things/{id}", answer(200))
+			router.Post("/things/{id}", answer(303))
+			router.Get("/files/*", answer(200))
+			router.Route("/sub", func(r chi.Router) { r.Get("/gone", answer(404)) })
+			return router
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		build    func(record func(http.Handler) http.Handler) http.Handler
+		requests []string
+		want     string
+	}{
+		{
+			"RedirectSlashes", with(middleware.RedirectSlashes), // its redirects are no events, those of a handler are
+			[]string{"GET /things/1/", "POST /things/1/", "POST /sub/gone/", "POST /things/1"}, "/things/{id} 303",
+		},
+		{
+			"StripSlashes", with(middleware.StripSlashes),
+			[]string{"GET /things/1/", "POST /things/1/", "GET /sub/gone/", "GET /sub/none/"}, "/things/{id} 200, /things/{id} 303, /sub/gone 404",
+		},
+		{"CleanPath", with(middleware.CleanPath), []string{"GET //things//1", "GET //sub//gone"}, "/things/{id} 200, /sub/gone 404"},
+		{"StripPrefix", with(middleware.StripPrefix("/v1")), []string{"GET /v1/things/1", "GET /v1/files/a", "GET /v1/none"}, "/things/{id} 200, /files/* 200"},
+		{"GetHead", with(middleware.GetHead), []string{"HEAD /things/1", "GET /things/1"}, "/things/{id} 200"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := routesOf(t, test.build, test.requests...); got != test.want {
+				t.Errorf("\n got %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// request is a conformance.Request of a handler.
+func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
+	return conformance.NetHTTP{W: w, R: r, PathParam: chi.URLParam}
 }

@@ -6,35 +6,55 @@ import (
 	"sync"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
 // endpoints knows which patterns of a router have a handler of their own: a
 // mounted sub-router in which nothing has matched leaves the pattern of the
 // mount, which looks like a match.
-type endpoints struct{ known sync.Map } // chi.Routes → map[string]bool
+type endpoints struct{ known sync.Map } // chi.Routes → map[endpoint]bool
 
-// pattern is what the router and its sub-routers have matched, "" if nothing.
-func (e *endpoints) pattern(r *http.Request, status int) string {
+// endpoint is a route without the slash at its end.
+type endpoint struct{ method, pattern string }
+
+// pattern is what the router and its sub-routers have matched, or would have if
+// no middleware had answered in their place; "" if nothing.
+func (e *endpoints) pattern(_, r *http.Request, status int) string {
 	ctx := chi.RouteContext(r.Context())
 	matched := ctx.RoutePattern()
-	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
-	if !nothing && !strings.HasSuffix(matched, "/*") || ctx == nil || ctx.Routes == nil {
+	partly := matched == "" || strings.HasSuffix(matched, "/*")
+	if ctx == nil || ctx.Routes == nil || !partly && !httpexchange.Nothing(status) {
 		return matched
 	}
-	if !e.of(ctx.Routes)[strings.TrimSuffix(matched, "/")] {
+	if partly {
+		asked := ctx.Routes.Find(chi.NewRouteContext(), r.Method, pathOf(r))
+		if asked != "" { // else a middleware may have changed the path
+			matched = asked
+		}
+	}
+	if !e.of(ctx.Routes)[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
 		return ""
 	}
 	return matched
 }
 
-// of returns the patterns of a router, which has all its routes by now.
-func (e *endpoints) of(routes chi.Routes) map[string]bool {
-	if known, ok := e.known.Load(routes); ok {
-		return known.(map[string]bool) //nolint:forcetypeassert // nothing else is stored
+// pathOf is the path by which a router goes.
+func pathOf(r *http.Request) string {
+	if r.URL.RawPath != "" {
+		return r.URL.RawPath
 	}
-	known := map[string]bool{}
-	_ = chi.Walk(routes, func(_, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		known[strings.TrimSuffix(route, "/")] = true
+	return r.URL.Path
+}
+
+// of returns the endpoints of a router, which has all its routes by now.
+func (e *endpoints) of(routes chi.Routes) map[endpoint]bool {
+	if known, ok := e.known.Load(routes); ok {
+		return known.(map[endpoint]bool) //nolint:forcetypeassert // nothing else is stored
+	}
+	known := map[endpoint]bool{}
+	_ = chi.Walk(routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		known[endpoint{method, strings.TrimSuffix(route, "/")}] = true
 		return nil
 	})
 	e.known.Store(routes, known)

@@ -28,7 +28,7 @@ func (h *hints) noRoute(c *Client) {
 	}
 	h.route.Do(func() {
 		c.cfg.Logger.Warn("klime: a request's route is not known, it is recorded without; " +
-			"with net/http, see nethttp.Route")
+			"the Middleware of the adapter's package says when that is, and what to do")
 	})
 }
 
@@ -56,7 +56,7 @@ func (h *hints) foreignOption(c *Client) {
 		return
 	}
 	h.foreign.Do(func() {
-		c.cfg.Logger.Warn("klime: a UserID or GroupID option is of another framework's package, it finds nothing here")
+		c.cfg.Logger.Warn("klime: a UserID, GroupID or Route option is of another framework's package, it finds nothing here")
 	})
 }
 

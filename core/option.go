@@ -9,7 +9,7 @@ type Option struct {
 }
 
 // resolver is the Option that sets where to a function of the app.
-func resolver[F func(any) any | func(any) string](name string, resolve F, where func(*Tracker) *F) Option {
+func resolver(name string, resolve func(any) any, where func(*Tracker) *func(any) any) Option {
 	return Option{func(t *Tracker) error {
 		if resolve == nil {
 			return fmt.Errorf("%w: %s without a function", ErrInvalidOption, name)
@@ -71,8 +71,17 @@ func Native[N, T any](find func(N) T) func(native any) any {
 type foreign struct{}
 
 // ResolveRoute says how to find the pattern that a request has matched, given
-// the framework's own request, where the adapter does not know it, or knows
-// it worse. It is asked after the handler; "" leaves it to the adapter.
-func ResolveRoute(resolve func(native any) string) Option {
-	return resolver("ResolveRoute", resolve, func(t *Tracker) *func(any) string { return &t.route })
+// the framework's own request and the status of the answer, where the adapter
+// does not know it, or knows it worse. It is asked after the handler; "" leaves
+// it to the adapter.
+func ResolveRoute[N any](find func(native N, status int) string) Option {
+	return Option{func(t *Tracker) error {
+		if find == nil {
+			return fmt.Errorf("%w: ResolveRoute without a function", ErrInvalidOption)
+		}
+		t.route = func(native any, status int) any {
+			return Native(func(n N) string { return find(n, status) })(native)
+		}
+		return nil
+	}}
 }

@@ -12,7 +12,7 @@ func TestTrackerErr(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	c := &Client{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
-	tracker := NewTracker(c, Option{}, ResolveUser(nil), ResolveGroup(nil), ResolveRoute(nil))
+	tracker := NewTracker(c, Option{}, ResolveUser(nil), ResolveGroup(nil), ResolveRoute[any](nil))
 	err := tracker.Err()
 	if !errors.Is(err, ErrInvalidOption) {
 		t.Fatalf("error %v", err)

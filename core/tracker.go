@@ -35,7 +35,7 @@ const (
 type Tracker struct {
 	client      *Client
 	user, group func(native any) any
-	route       func(native any) string
+	route       func(native any, status int) any
 	err         error
 
 	requireMembership bool
@@ -154,13 +154,13 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 
 // routeOf is the route as the Route option or else the adapter tells.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) string {
-	if asked := t.askRoute(s); asked != "" {
+	if asked := t.askRoute(s, x.Status); asked != "" {
 		return t.routes.normalize(asked)
 	}
 	return t.routes.normalize(x.Route)
 }
 
-func (t *Tracker) askRoute(s *Scope) string {
+func (t *Tracker) askRoute(s *Scope, status int) string {
 	if t.route == nil {
 		return ""
 	}
@@ -169,7 +169,7 @@ func (t *Tracker) askRoute(s *Scope) string {
 		return ""
 	}
 	defer s.request.giveBack()
-	return t.hear(ask(func(native any) any { return t.route(native) }, native))
+	return t.hear(ask(func(native any) any { return t.route(native, status) }, native))
 }
 
 // leave ends a scope that has joined another: what it alone can find is kept.

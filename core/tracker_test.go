@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -343,14 +344,15 @@ func TestResolveRoute(t *testing.T) {
 	tests := []struct {
 		name    string
 		adapter string
-		resolve func(native any) string
+		resolve func(native any, status int) string
 		want    any
 	}{
-		{"asked where the adapter does not know", "", func(any) string { return "GET /reports/{id}" }, "/reports/{id}"},
-		{"before what the adapter knows", "/other", func(any) string { return "/reports/:id" }, "/reports/{id}"},
-		{"no better answer", "/reports/:id", func(any) string { return "" }, "/reports/{id}"},
-		{"panics", "", func(any) string { panic("no route") }, nil},
-		{"no answer", "", func(any) string { return "" }, nil},
+		{"asked where the adapter does not know", "", func(any, int) string { return "GET /reports/{id}" }, "/reports/{id}"},
+		{"before what the adapter knows", "/other", func(any, int) string { return "/reports/:id" }, "/reports/{id}"},
+		{"no better answer", "/reports/:id", func(any, int) string { return "" }, "/reports/{id}"},
+		{"by the status", "", func(_ any, status int) string { return "/" + strconv.Itoa(status) }, "/200"},
+		{"panics", "", func(any, int) string { panic("no route") }, nil},
+		{"no answer", "", func(any, int) string { return "" }, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -394,6 +396,9 @@ func TestCircularResolver(t *testing.T) {
 	}
 }
 
+// alien is the request of a framework that is not the adapter's.
+type alien struct{}
+
 // The log tells once what is most likely a mistake, and never who it is about.
 func TestHints(t *testing.T) {
 	t.Parallel()
@@ -408,6 +413,11 @@ func TestHints(t *testing.T) {
 		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
 		{"somebody", []klime.Option{asUser("u1")}, 90, klime.Exchange{}, ""},
 		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
+		{
+			"a route option of another framework",
+			[]klime.Option{asUser("u1"), klime.ResolveRoute(func(alien, int) string { return "/" })}, 3,
+			klime.Exchange{Route: "/", Native: 1}, "UserID, GroupID or Route option is of another",
+		},
 		{
 			"a resolver panics",
 			[]klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { panic("secret") })}, 3,

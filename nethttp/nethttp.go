@@ -4,7 +4,6 @@ package nethttp
 
 import (
 	"net/http"
-	"strings"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/internal/httpexchange"
@@ -13,27 +12,14 @@ import (
 // Middleware records every request with client. It goes around the router,
 // inside of what sets up traces and outside of the rest. A nil client records
 // nothing.
+//
+// The route is the pattern of an [http.ServeMux]. It is not known, and left out,
+// where a middleware inside answers in place of the mux, or replaces the request:
+// see [Mux]. Of a mux within the mux, behind [http.StripPrefix], only the prefix
+// is seen. Put Middleware around the inner mux too: it joins, there is still one
+// event, and its route is the whole one. For other routers see [Route].
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
-	return httpexchange.Middleware(client, pattern, opts)
-}
-
-// pattern is what an http.ServeMux has matched. A subtree in which there is
-// nothing is no match: another mux may stand behind it, which does not tell.
-func pattern(r *http.Request, status int) string {
-	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
-	if nothing && strings.HasSuffix(r.Pattern, "/") {
-		return ""
-	}
-	return subtree(r.Pattern)
-}
-
-// subtree spells out the rest of the path that a ServeMux pattern with a slash
-// at its end stands for.
-func subtree(pattern string) string {
-	if strings.HasSuffix(pattern, "/") {
-		return pattern + "{rest...}"
-	}
-	return pattern
+	return httpexchange.Middleware(client, matched, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an
@@ -50,25 +36,23 @@ func GroupID[T any](find func(*http.Request) T) klime.Option {
 }
 
 // Mux says which ServeMux serves the requests. It is needed where a middleware
-// between Middleware and the mux replaces the request: what the mux has matched
-// is then not seen from outside, and the mux is asked again.
+// between Middleware and the mux replaces the request, or answers in its place:
+// what the mux has matched is then not seen from outside, and the mux is asked
+// again. Nothing in between may change the path, as [http.StripPrefix] does:
+// there, Middleware goes inside of that.
 func Mux(mux *http.ServeMux) klime.Option {
-	return Route(func(r *http.Request) string {
-		_, pattern := mux.Handler(r)
-		return subtree(pattern)
-	})
+	return klime.ResolveRoute(func(r *http.Request, status int) string { return ask(mux, r, status) })
 }
 
 // Route says how to find the pattern that a request has matched, for routers
-// other than [http.ServeMux], "" if none.
+// other than [http.ServeMux], "" if none. The request is the one that Middleware
+// has passed on: where the router keeps the pattern in a request of its own,
+// Middleware goes inside the router, or the router is asked again.
 func Route(find func(*http.Request) string) klime.Option {
-	return klime.ResolveRoute(func(native any) string {
-		r, ok := native.(*http.Request)
-		if !ok {
-			return ""
-		}
-		return find(r)
-	})
+	if find == nil {
+		return klime.ResolveRoute[*http.Request](nil)
+	}
+	return klime.ResolveRoute(func(r *http.Request, _ int) string { return find(r) })
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].

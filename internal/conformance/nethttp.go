@@ -36,15 +36,21 @@ func (q NetHTTP) Body() io.Reader { return q.R.Body }
 func (q NetHTTP) HTTP() (http.ResponseWriter, *http.Request) { return q.W, q.R }
 
 // Keep implements [Request].
+//
+//nolint:ireturn // as Request has it
 func (q NetHTTP) Keep(key string, value any) Request { return q.Replace(key, value) }
 
 // Replace implements [Request].
+//
+//nolint:ireturn // as Request has it
 func (q NetHTTP) Replace(key, value any) Request {
 	q.R = q.R.WithContext(context.WithValue(q.R.Context(), key, value))
 	return q
 }
 
 // WithCancel implements [Request].
+//
+//nolint:ireturn // as Request has it
 func (q NetHTTP) WithCancel() (Request, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(q.R.Context())
 	q.R = q.R.WithContext(ctx)

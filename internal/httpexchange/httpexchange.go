@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/felixge/httpsnoop"
@@ -95,6 +98,19 @@ func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, 
 	}
 	r.bytes += n
 	return head + n, err
+}
+
+// respells reports whether the answer sends the client to another form of the
+// path that it has asked for, as routers do: a clean one, in the right case, with
+// or without a slash at its end.
+func (r *Response) respells(requested string) bool {
+	switch r.status {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return false
+	}
+	location, err := url.Parse(r.Writer.Header().Get("Location"))
+	return err == nil && location.Path != requested && strings.EqualFold(path.Clean(location.Path), path.Clean(requested))
 }
 
 // Exchange tells of r and its answer. Panic is what the handler panicked with,

@@ -10,24 +10,29 @@ import (
 )
 
 // Middleware records requests with client, if that is not nil. The route of a
-// request is asked after the handler, given the status of the answer.
+// request is asked after the handler, given the request as it came, as it was
+// passed on, and the status of the answer.
 func Middleware(
-	client *klime.Client, route func(r *http.Request, status int) string, opts []klime.Option,
+	client *klime.Client, route func(came, passed *http.Request, status int) string, opts []klime.Option,
 ) func(http.Handler) http.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	return func(next http.Handler) http.Handler {
 		if client == nil {
 			return next
 		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			scope := tracker.Begin(r.Context())
-			r = r.WithContext(scope)
+		return http.HandlerFunc(func(w http.ResponseWriter, came *http.Request) {
+			path := came.URL.Path // which some routers change in place
+			scope := tracker.Begin(came.Context())
+			r := came.WithContext(scope)
 			scope.Bind(r, nil)
 			response := Observe(w)
 			defer func() {
 				panicked := recover()
 				x := response.Exchange(r, panicked)
-				x.Route = route(r, x.Status)
+				x.Route = route(came, r, x.Status)
+				if response.respells(path) {
+					klime.Skip(scope) // nothing was done yet: the client will ask again
+				}
 				tracker.Observe(scope, x)
 				if panicked != nil {
 					panic(panicked)
@@ -36,6 +41,12 @@ func Middleware(
 			next.ServeHTTP(response.Writer, r)
 		})
 	}
+}
+
+// Nothing reports whether an answer of this status may mean that the router has
+// found no handler.
+func Nothing(status int) bool {
+	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // Before is a middleware that does something before the handler.

@@ -1,0 +1,231 @@
+package nethttp_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+// record answers requests such as "POST /things" and returns their events as
+// "POST /things 201", with "-" for no route.
+func record(t *testing.T, build func(*klime.Client) http.Handler, requests ...string) string {
+	t.Helper()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	handler := build(client)
+	for _, request := range requests {
+		method, path, _ := strings.Cut(request, " ")
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody))
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range server.Events() {
+		route, known := e.Properties["route"].(string)
+		if !known {
+			route = "-"
+		}
+		got = append(got, fmt.Sprint(e.Properties["method"], " ", route, " ", e.Properties["status"]))
+	}
+	return strings.Join(got, ", ")
+}
+
+// jane makes every request.
+func jane() klime.Option { return nethttp.UserID(func(*http.Request) string { return "jane" }) }
+
+// status is a handler that answers so.
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// replace passes on another request.
+func replace(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, 1)))
+	})
+}
+
+type key struct{}
+
+// inner is a mux that stands behind a prefix.
+func inner() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("GET /things/{id}", status(http.StatusOK))
+	mux.Handle("POST /things/{id}/", status(http.StatusCreated))
+	mux.Handle("GET /gone", status(http.StatusNotFound)) // its own 404
+	mux.Handle("POST /moved", http.RedirectHandler("/", http.StatusSeeOther))
+	return mux
+}
+
+var toInner = []string{ //nolint:gochecknoglobals // a table
+	"GET /api/things/1", "GET /api/things/1?q=/things/1", "POST /api/things/1/x", "GET /api/gone", "POST /api/moved",
+	"GET /api/nowhere", "DELETE /api/things/1", "POST /api/things/1", "POST /api//things/1/x", "GET /api",
+}
+
+const ofInner = "GET /api/things/{id} 200, GET /api/things/{id} 200, POST /api/things/{id}/* 201, GET /api/gone 404, POST /api/moved 303"
+
+// Middleware around a mux behind http.StripPrefix knows the whole route.
+func TestStripPrefix(t *testing.T) {
+	t.Parallel()
+	plain := func(next http.Handler) http.Handler { return next }
+	for _, test := range []struct {
+		name    string
+		outside func(*klime.Client, *http.ServeMux) func(http.Handler) http.Handler
+		inside  func(*klime.Client, *http.ServeMux) func(http.Handler) http.Handler
+		between func(http.Handler) http.Handler
+	}{
+		{"joined", outermost, joined, plain},
+		{"alone", nobody, alone, plain},
+		{"request replaced on the way to the outer mux", replacing, joined, plain},
+		{"request replaced on the way to the inner mux", outermost, askingMux, replace},
+		{"mux asked for nothing", outermost, askingMux, plain},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				in, out := inner(), http.NewServeMux()
+				out.Handle("/api/", http.StripPrefix("/api", test.inside(client, in)(test.between(in))))
+				return test.outside(client, out)(out)
+			}, toInner...)
+			if got != ofInner {
+				t.Errorf("\n got %s\nwant %s", got, ofInner)
+			}
+		})
+	}
+}
+
+func outermost(c *klime.Client, _ *http.ServeMux) func(http.Handler) http.Handler {
+	return nethttp.Middleware(c, jane())
+}
+
+func replacing(c *klime.Client, mux *http.ServeMux) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return nethttp.Middleware(c, jane(), nethttp.Mux(mux))(replace(next))
+	}
+}
+
+func nobody(*klime.Client, *http.ServeMux) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler { return next }
+}
+
+func joined(c *klime.Client, _ *http.ServeMux) func(http.Handler) http.Handler {
+	return nethttp.Middleware(c)
+}
+
+func alone(c *klime.Client, _ *http.ServeMux) func(http.Handler) http.Handler {
+	return nethttp.Middleware(c, jane())
+}
+
+func askingMux(c *klime.Client, mux *http.ServeMux) func(http.Handler) http.Handler {
+	return nethttp.Middleware(c, nethttp.Mux(mux))
+}
+
+// What StripPrefix takes may be more or less than the outer pattern, or an ID.
+func TestStripPrefixIsNotThePattern(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		in := http.NewServeMux()
+		in.Handle("GET /things/{id}", status(http.StatusOK))
+		in.Handle("GET /v1/things/{id}", status(http.StatusOK))
+		around := nethttp.Middleware(client)
+		tenant := func(w http.ResponseWriter, r *http.Request) {
+			prefix, _, _ := strings.Cut(r.URL.Path, "/things/")
+			http.StripPrefix(prefix, around(in)).ServeHTTP(w, r)
+		}
+		mux := http.NewServeMux()
+		mux.HandleFunc("/tenants/{tenant}/", tenant)
+		mux.HandleFunc("/customers/", tenant) // more than the pattern
+		mux.Handle("/api/v1/", http.StripPrefix("/api", around(in)))
+		mux.Handle("example.com/whole/{rest...}", http.StripPrefix("/whole", around(in)))
+		mux.Handle("/forms/{kind}/", http.StripPrefix("/forms", around(status(http.StatusSeeOther)))) // no mux
+		return nethttp.Middleware(client, jane())(mux)
+	}, "GET /tenants/acme/things/1", "GET /tenants/acme/things/a%2Fb", "GET /customers/acme/things/1", "GET /api/v1/things/1", "GET /whole/things/1",
+		"GET http://example.com/whole/things/1", "POST /forms/x/", "POST /forms/x/y")
+	const want = "GET /tenants/{tenant}/things/{id} 200, GET /tenants/{tenant}/things/{id} 200, GET /customers/* 200, " +
+		"GET /api/v1/things/{id} 200, GET /whole/things/{id} 200, GET /whole/things/{id} 200, POST /forms/{kind}/* 303, POST /forms/{kind}/* 303"
+	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// A redirect that the mux itself answers with is no event, one by a handler is.
+func TestRedirectsOfTheMux(t *testing.T) {
+	t.Parallel()
+	requests := []string{
+		"POST /dir", "POST /exact", "POST /rest", "POST /orgs/acme", "POST //leaf", "POST /x/../leaf", "POST //nowhere", "POST /dir//x",
+		"POST /dir/", "POST /exact/", "POST /rest/", "POST /orgs/acme/x", "POST /leaf", "POST /wild/a%2Fb", "POST /dir/x", "POST /made/", "POST /same",
+	}
+	const want = "POST /dir/* 307, POST /exact 307, POST /rest/* 307, POST /orgs/{org}/* 307, POST /leaf 307, POST /wild/{id} 307, POST /dir/* 307, " +
+		"POST /made/* 303, POST /same 307"
+	for _, test := range []struct {
+		name    string
+		outside func(*klime.Client, *http.ServeMux) func(http.Handler) http.Handler
+	}{{"seen", outermost}, {"asked", replacing}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				mux := http.NewServeMux()
+				for _, pattern := range []string{"/dir/", "/exact/{$}", "/rest/{rest...}", "/orgs/{org}/", "/leaf", "/wild/{id}"} {
+					mux.Handle("POST "+pattern, http.RedirectHandler("/", http.StatusTemporaryRedirect))
+				}
+				mux.Handle("POST /made/", http.RedirectHandler("/made", http.StatusSeeOther))
+				mux.Handle("POST /same", http.RedirectHandler("/same?again", http.StatusTemporaryRedirect))
+				return test.outside(client, mux)(mux)
+			}, requests...)
+			if got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// Without a mux, any path is as good as another.
+func TestNoMux(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		return nethttp.Middleware(client, jane())(status(http.StatusCreated))
+	}, "POST //x", "POST /x")
+	if want := "POST - 201, POST - 201"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What a middleware refuses before the mux has its route all the same, if the mux
+// can be asked; so has what a mux within the mux serves.
+func TestMuxIsAsked(t *testing.T) {
+	t.Parallel()
+	admin := http.NewServeMux()
+	admin.Handle("GET /admin/users/{user}", status(http.StatusOK))
+	mux := http.NewServeMux()
+	mux.Handle("/admin/", admin)
+	mux.Handle("GET /orgs/{org}", status(http.StatusOK))
+	mux.Handle("/files/", status(http.StatusNotFound))
+	requests := []string{
+		"GET /orgs/acme", "GET /admin/users/1", "GET /orgs/acme?refused", "GET /admin/users/1?refused", "GET /nowhere?refused",
+		"GET /admin/nowhere", "GET /files/none", "POST /orgs/acme", "GET /nowhere",
+	}
+	refuse := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.RawQuery == "refused" {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			replace(next).ServeHTTP(w, r)
+		})
+	}
+	got := record(t, func(client *klime.Client) http.Handler {
+		return nethttp.Middleware(client, jane(), nethttp.Mux(mux))(refuse(mux))
+	}, requests...)
+	const want = "GET /orgs/{org} 200, GET /admin/users/{user} 200, GET /orgs/{org} 403, GET /admin/users/{user} 403, GET - 403"
+	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
