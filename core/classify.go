@@ -17,14 +17,14 @@ const (
 	KindNoise              // not recorded: nobody's doing
 )
 
-// classify tells what a request was, by the response and then the request. It
-// depends on nothing else.
-func classify(x *Exchange) Kind {
+// classify tells what a request was, by the response and then the request, and
+// whether it was for a health check. It depends on nothing else.
+func classify(x *Exchange, health bool) Kind {
 	mediaType := mediaTypeOf(x.ContentType)
 	switch {
 	case x.Status == http.StatusSwitchingProtocols, mediaType == "text/event-stream":
 		return KindStream
-	case isNoise(x):
+	case health || isNoise(x):
 		return KindNoise
 	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
 		return KindAPI
@@ -48,21 +48,9 @@ func isNoise(x *Exchange) bool {
 	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
 		return true
 	case http.MethodGet:
-		return redirect || unmatched || isHealthPath(x.Path) || isPrefetch(x) || isProbe(x.header("User-Agent"))
+		return redirect || unmatched || isPrefetch(x) || isProbe(x.header("User-Agent"))
 	default:
 		return unmatched
-	}
-}
-
-// isHealthPath knows the usual paths of health checks, metrics and what
-// browsers and crawlers ask for by themselves.
-func isHealthPath(path string) bool {
-	switch path {
-	case "/health", "/healthz", "/healthcheck", "/livez", "/readyz", "/ready", "/startupz",
-		"/ping", "/metrics", "/favicon.ico", "/robots.txt":
-		return true
-	default:
-		return false
 	}
 }
 

@@ -27,6 +27,9 @@ type Client struct {
 	delivery   *delivery.Deliverer
 	hangUp     func() // closes idle connections that are the client's own
 	anonymous  atomic.Uint64
+	secrets    *redactor
+	rollUps    rollUps
+	rules      watchedRules
 	notLinked  atomic.Uint64
 	notMember  atomic.Uint64
 	filtered   atomic.Uint64 // events dropped by BeforeSend
@@ -46,6 +49,7 @@ func New(cfg Config) (*Client, error) {
 	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
+	c.secrets = newRedactor(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, func() {
 		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
 	})
@@ -261,7 +265,10 @@ func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
 	if d.Timestamp.IsZero() {
 		d.Timestamp = now
 	}
-	d.span = spanOf(ctx)
+	if !d.span.IsValid() {
+		d.span = spanOf(ctx)
+	}
+	c.redact(&d.Event)
 	body, err := c.encoder.encode(d)
 	switch {
 	case err != nil:
@@ -270,7 +277,18 @@ func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
 	default:
 		body, err = c.filter(body)
 	}
-	return delivery.Item{Body: body, Queued: now, Automatic: d.request != nil}, err
+	return delivery.Item{Body: body, Queued: now, Automatic: d.automatic, Patient: d.patient}, err
+}
+
+// redact replaces secrets in what the app tells of users and groups, and if it
+// wants so in what it tracks. The app's maps stay as they are.
+func (c *Client) redact(e *Event) {
+	if e.Traits != nil {
+		e.Traits = c.secrets.clean(e.Traits)
+	}
+	if e.Properties != nil && c.cfg.RedactProperties {
+		e.Properties = c.secrets.clean(e.Properties)
+	}
 }
 
 // Ping sends an empty batch to learn whether Klime is there and the write key
@@ -292,6 +310,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
+	c.rollUps.flush(ctx, false)
 	return publicError(c.delivery.Flush(ctx))
 }
 
@@ -306,6 +325,8 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
+	c.rollUps.flush(ctx, true)
+	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
 	c.hangUp()
 	return publicError(err)

@@ -120,10 +120,22 @@ type Config struct {
 	// Default 10,000.
 	QueueSize int
 
+	// RedactProperties also replaces, in the properties of Track, what SecretKeys
+	// names. Default false: what the app tracks by itself is sent as it is.
+	RedactProperties bool
+
 	// RetryDelay is the wait before the first retry. It doubles for each
 	// further one, to 16s, with jitter; Klime may ask for other waits.
 	// Default 1s.
 	RetryDelay time.Duration
+
+	// SecretKeys says under which keys traits, and properties set with
+	// [SetProperty], are secrets: their values are sent as "[redacted]", at any
+	// depth. A key is meant if it holds these words one after the other, in
+	// whatever case ("api key" means userApiKey, api-key and APIKEY, but not
+	// capikeys), and one that begins with = if it has just these. An empty list
+	// that is not nil means none. Default [SecretKeys].
+	SecretKeys []string
 
 	// Senders is how many requests are made at the same time at most.
 	// Default 2.
@@ -210,6 +222,9 @@ func (c Config) withDefaults() Config {
 	}
 	c.QueueBytes = cmp.Or(c.QueueBytes, 64<<20)
 	c.QueueSize = cmp.Or(c.QueueSize, 10_000)
+	if c.SecretKeys == nil {
+		c.SecretKeys = SecretKeys()
+	}
 	c.RetryDelay = cmp.Or(c.RetryDelay, time.Second)
 	c.Senders = cmp.Or(c.Senders, 2)
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 10*time.Second)

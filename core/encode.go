@@ -38,8 +38,10 @@ type encoder struct {
 type draft struct {
 	Event
 
-	request *requestProperties // of an automatic event, in place of Properties
-	span    trace.SpanContext  // under which it happened
+	request   *requestProperties // of an automatic event, in place of Properties
+	automatic bool               // made by a middleware, and not by the app
+	patient   bool               // waits for room
+	span      trace.SpanContext  // under which it happened
 }
 
 // encode returns the event's JSON in a slice of its own, of just its size. A
@@ -116,6 +118,10 @@ func appendContext(b []byte, d *draft) ([]byte, error) {
 	b = append(b, `,"context":{`+libraryContext...)
 	if _, own := d.Context["trace"]; d.span.IsValid() && !own {
 		b = appendTrace(b, d.span)
+	}
+	if d.request != nil {
+		b = appendField(b, `,"ip":`, d.request.captured.ip)
+		b = appendField(b, `,"userAgent":`, d.request.captured.userAgent)
 	}
 	for key, value := range d.Context {
 		if key == "library" {
@@ -342,6 +348,12 @@ func appendUUID(b []byte) []byte {
 	b = appendHex(b, lo>>48, 4)
 	b = append(b, '-')
 	return appendHex(b, lo&0xffffffffffff, 12)
+}
+
+// newUUID is [appendUUID] as a string.
+func newUUID() string {
+	const length = 36
+	return string(appendUUID(make([]byte, 0, length)))
 }
 
 // appendHex appends the lowest digits of v.

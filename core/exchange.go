@@ -20,6 +20,10 @@ type Exchange struct {
 	ContentType   string                   // of the answer, "" if it has none
 	Header        func(name string) string // of the request; may be nil
 
+	// Client tells the client's address, by the framework's rules for proxies, where
+	// Capture asks for it; nil if it is not known.
+	Client interface{ ClientIP() string }
+
 	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
 

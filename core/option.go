@@ -1,6 +1,12 @@
 package klime
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // Option tunes a middleware; the same options hold in every framework. The zero
 // Option changes nothing.
@@ -82,6 +88,135 @@ func ResolveRoute[N any](find func(native N, status int) string) Option {
 		t.route = func(native any, status int) any {
 			return Native(func(n N) string { return find(n, status) })(native)
 		}
+		return nil
+	}}
+}
+
+// SkipRoutes drops the automatic events of requests that match one of the
+// patterns, such as "/healthz" or "GET /internal/*". A pattern is a path in any
+// router's dialect: {name} or :name stands for one segment, /* at the end for all
+// that follows, also nothing. A method before it, and a space, restrict it.
+// Patterns are compared with the request's route, and where that is not known, or
+// ends in /*, with its path. Of a pattern that is malformed Tracker.Err tells, and
+// of one that was never met the log at Shutdown.
+func SkipRoutes(patterns ...string) Option {
+	return Option{func(t *Tracker) error {
+		parsed, err := parsePatterns(patterns)
+		t.rules.skipped = append(t.rules.skipped, parsed...)
+		return err
+	}}
+}
+
+// NameRoutes names the events of routes, in place of "Page Viewed" and "API
+// Called": {"POST /reports": "Report Generated"}. Patterns are those of
+// [SkipRoutes]. Of several that match, the most specific one counts: segment by
+// segment a literal goes before a parameter, and that before the rest of a path;
+// then one with a method before one without. A name holds for answers below
+// 400; failures are API calls. [SetEvent] and an adapter's Event go before it.
+func NameRoutes(names map[string]string) Option {
+	return Option{func(t *Tracker) error {
+		parsed, err := parsePatterns(slices.Sorted(maps.Keys(names)))
+		for _, p := range parsed {
+			if p.name = names[p.text]; isBlank(p.name) {
+				err = errors.Join(err, fmt.Errorf("%w: pattern %q has no name", ErrInvalidOption, p.text))
+			}
+		}
+		t.rules.named = append(t.rules.named, parsed...)
+		slices.SortStableFunc(t.rules.named, moreSpecific)
+		return err
+	}}
+}
+
+// HealthRoutes replaces the patterns of health checks and metrics, whose requests
+// are not recorded unless they are named: by default GET of /health, /healthz,
+// /healthcheck, /livez, /readyz, /ready, /startupz, /ping, /metrics, /favicon.ico
+// and /robots.txt. Patterns are those of [SkipRoutes]; without any, all of that is
+// recorded.
+func HealthRoutes(patterns ...string) Option {
+	return Option{func(t *Tracker) error {
+		parsed, err := parsePatterns(patterns)
+		t.rules.health = parsed
+		return err
+	}}
+}
+
+// DefaultNames names the events that have no name of their own, in place of "Page
+// Viewed" and "API Called". An empty name changes nothing.
+func DefaultNames(page, api string) Option {
+	return Option{func(t *Tracker) error {
+		if !isBlank(page) {
+			t.pageName = page
+		}
+		if !isBlank(api) {
+			t.apiName = api
+		}
+		return nil
+	}}
+}
+
+// ClassifyWith changes what kind of request something was. It is given what was
+// found and may return that; it must not keep the Exchange. If it panics, what was
+// found counts.
+func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
+	return Option{func(t *Tracker) error {
+		if classify == nil {
+			return fmt.Errorf("%w: ClassifyWith without a function", ErrInvalidOption)
+		}
+		t.classifyWith = classify
+		return nil
+	}}
+}
+
+// RollUp counts API calls, to send one "API Usage Recorded" for each user, group,
+// method and route in a window of that length, in place of an "API Called" each.
+// Windows are a second to a day long; a minute is a good start. Pages, streams
+// and named events are sent by themselves. What is counted is sent at the end of
+// a window, by Flush and by Shutdown, and before that if a window has more than
+// 10,000 users, groups, methods and routes; then several events of one window add
+// up. Of what [SetProperty] and [Capture] add, nothing is kept.
+func RollUp(window time.Duration) Option {
+	return Option{func(t *Tracker) error {
+		if window < time.Second || window > 24*time.Hour {
+			return fmt.Errorf("%w: RollUp of %v, allowed is a second to a day", ErrInvalidOption, window)
+		}
+		t.rollUpWindow = window
+		return nil
+	}}
+}
+
+// Sample records only a part of the API calls, from 0 for none to 1 for all, with
+// the property sampleRate. The trace decides if there is one, so that services
+// that sample alike record the same requests. Pages, named events and what
+// [RollUp] counts are not sampled.
+func Sample(rate float64) Option {
+	return Option{func(t *Tracker) error {
+		if !(rate >= 0 && rate <= 1) { // nor NaN
+			return fmt.Errorf("%w: Sample of %v, allowed is 0 to 1", ErrInvalidOption, rate)
+		}
+		t.sampler = sampler{on: rate < 1, rate: rate}
+		return nil
+	}}
+}
+
+// Capture records what is left out otherwise, as it may tell who somebody is:
+// [IP], [UserAgent], [Path], [Referrer].
+func Capture(what ...Captured) Option {
+	return Option{func(t *Tracker) error {
+		for _, c := range what {
+			if c < IP || c > Referrer {
+				return fmt.Errorf("%w: Capture of %d", ErrInvalidOption, c)
+			}
+		}
+		t.capture = what
+		return nil
+	}}
+}
+
+// HonorOptOut sends nothing at all from a request whose client asks not to be
+// tracked: by Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1).
+func HonorOptOut() Option {
+	return Option{func(t *Tracker) error {
+		t.honorOptOut = true
 		return nil
 	}}
 }

@@ -13,6 +13,9 @@ type requestProperties struct {
 	kind     Kind
 	duration time.Duration
 	extra    []property // by SetProperty; these win
+	captured captured
+
+	sampleRate float64 // 0 if not sampled
 }
 
 // append appends the properties as a JSON object.
@@ -38,6 +41,11 @@ func (p *requestProperties) append(b []byte) []byte {
 	}
 	if x.RequestBytes >= 0 {
 		b = p.number(b, "requestBytes", x.RequestBytes)
+	}
+	b = p.text(b, "path", p.captured.path)
+	b = p.text(b, "referrer", p.captured.referrer)
+	if p.sampleRate > 0 && p.key(&b, "sampleRate") {
+		b, _ = appendFloat(b, p.sampleRate) // it is a number
 	}
 	for _, extra := range p.extra {
 		b = appendKey(b, extra.key)

@@ -48,6 +48,9 @@ type property struct {
 	value []byte
 }
 
+// maxProperties bounds how many properties the app adds to a request's event.
+const maxProperties = 100
+
 // maxPropertyBytes bounds the properties that the app adds to a request's
 // event, so that one too many of them does not make the event too large.
 const maxPropertyBytes = maxEventBytes - 16*1024
@@ -63,7 +66,7 @@ func (s *state) setProperty(key string, value []byte) bool {
 		}
 	}
 	switch {
-	case size > maxPropertyBytes:
+	case size > maxPropertyBytes, at == maxProperties:
 		return false
 	case at < len(s.properties):
 		s.properties[at].value = value
@@ -124,6 +127,17 @@ func (s *Scope) context() context.Context {
 func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 	if s != nil {
 		s.request.bind(native, values)
+	}
+}
+
+// ReadHeader tells the Scope the headers of the request, before the handler: some
+// options decide by them. Get is not kept.
+func (s *Scope) ReadHeader(get func(name string) string) {
+	if s == nil || !s.tracker.honorOptOut {
+		return
+	}
+	if get("Sec-GPC") == "1" || get("DNT") == "1" {
+		s.update(func(known *state) { known.silent = true })
 	}
 }
 
@@ -260,13 +274,16 @@ func SetEvent(ctx context.Context, name string) {
 }
 
 // SetProperty adds a property to the event of this request. It wins over a
-// property of the same name that would be recorded by itself.
+// property of the same name that would be recorded by itself. A request can have
+// 100 of them, of 184 KiB together; what is too much, or cannot be sent as JSON, is
+// left out, counted and logged. Of what Config.SecretKeys names, the value is
+// not sent.
 func SetProperty(ctx context.Context, key string, v any) {
 	scope := ScopeFrom(ctx)
 	if scope == nil {
 		return
 	}
-	value, err := appendValue(nil, v, 0) // now: v may change, or be reused by the framework
+	value, err := appendValue(nil, scope.client().revealing(key, v), 0) // now: v may change, or be reused by the framework
 	if err != nil {
 		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err))
 		return
@@ -274,7 +291,8 @@ func SetProperty(ctx context.Context, key string, v any) {
 	fits := true
 	scope.update(func(s *state) { fits = s.setProperty(strings.Clone(key), value) })
 	if !fits {
-		scope.client().complain(fmt.Errorf("%w: property %s", ErrEventTooLarge, quoted(key)))
+		scope.client().complain(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
+			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)))
 	}
 }
 

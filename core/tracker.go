@@ -39,6 +39,14 @@ type Tracker struct {
 	err         error
 
 	requireMembership bool
+	honorOptOut       bool
+	pageName, apiName string
+	rules             rules
+	capture           []Captured
+	sampler           sampler
+	rollUpWindow      time.Duration // 0 for none
+	rollUp            *rollUp
+	classifyWith      func(Exchange, Kind) Kind
 
 	routes routeCache
 	hints  hints
@@ -47,7 +55,8 @@ type Tracker struct {
 // NewTracker returns a Tracker. With a nil client it does nothing. An option
 // that is wrong is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
-	t := &Tracker{client: c}
+	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled}
+	t.rules.health, _ = parsePatterns(defaultHealthRoutes())
 	var errs []error
 	for _, o := range opts {
 		if o.apply == nil {
@@ -58,6 +67,12 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		}
 	}
 	t.err = errors.Join(errs...)
+	if t.rollUpWindow > 0 {
+		t.rollUp = c.rollUp(t.rollUpWindow)
+	}
+	if c != nil {
+		c.rules.watch(&t.rules)
+	}
 	if t.err != nil && c != nil {
 		c.cfg.Logger.Error("klime: a middleware option is wrong and left out", slog.Any("error", t.err))
 	}
@@ -114,31 +129,84 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		s.leave(x.Route)
 		return
 	}
-	known, id := s.finish(x.Status)
-	if known.silent || known.skip {
-		return
-	}
+	known, _ := s.snapshot()
 	if known.route != "" {
 		x.Route = known.route // the innermost middleware is nearest to the handler
 	}
+	x.settle()
+	rule := t.rules.of(x.Method, x.Route, x.Path)
+	if known.event != "" {
+		rule.name = known.event
+	}
+	kind := t.classify(&x, rule.health)
+	name := t.eventName(kind, rule.name, &x)
+	if known.skip || known.silent || rule.skip {
+		name = ""
+	}
+	// Who it was is found out also for what the app may track later, but for a
+	// health check and a part of a page.
+	id := s.finish(x.Status, name != "" || !rule.health && kind != KindAsset)
+	if name == "" {
+		return
+	}
+	t.record(s, name, id, &x, kind, known.properties)
+}
+
+// settle makes x what the client has seen.
+func (x *Exchange) settle() {
 	if x.Panicked && !x.Aborted {
 		x.Status = http.StatusInternalServerError
 	}
 	if x.Status == http.StatusNoContent || x.Status == http.StatusNotModified {
 		x.ResponseBytes = 0 // whatever the framework has put there is not sent
 	}
-	kind := classify(&x)
+}
+
+// classify tells the kind of a request, as the app sees it.
+func (t *Tracker) classify(x *Exchange, health bool) Kind {
+	kind := classify(x, health)
+	if t.classifyWith != nil {
+		kind = t.askKind(x, kind)
+	}
 	if kind == KindStream && !x.Panicked {
 		x.Aborted = false // that the client goes away is how a stream ends
 	}
-	name := eventName(kind, known.event, &x)
-	if name == "" {
-		return
+	return kind
+}
+
+func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
+	defer func() {
+		if recover() != nil {
+			t.hints.resolverPanicked(t.client)
+			asked = kind
+		}
+	}()
+	return t.classifyWith(*x, kind)
+}
+
+// eventName is the name under which a request is recorded, "" for not at all.
+func (t *Tracker) eventName(kind Kind, named string, x *Exchange) string {
+	switch {
+	case named != "" && x.Status < http.StatusBadRequest && !x.Panicked:
+		return named
+	case kind == KindPage:
+		return t.pageName
+	case kind == KindAPI, kind == KindStream:
+		return t.apiName
+	default:
+		return ""
 	}
+}
+
+// record sends or counts a request that is worth an event.
+func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind Kind, extra []property) {
 	if x.Route == "" {
 		t.hints.noRoute(t.client)
 	}
-	if t.client != nil && t.client.cfg.Mode == UserMode {
+	if t.client == nil {
+		return
+	}
+	if t.client.cfg.Mode == UserMode {
 		id.group = ""
 	}
 	if id.user == "" && id.group == "" {
@@ -148,8 +216,22 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	t.hints.attributed()
 	t.client.countVerdict(id.verdict)
-	request := requestProperties{exchange: &x, kind: kind, duration: time.Since(x.Start), extra: known.properties}
-	t.client.record(s, name, id, &request)
+	duration := time.Since(x.Start)
+	plain := kind == KindAPI && name == t.apiName
+	if plain && t.rollUp != nil && t.rollUp.add(id, x, duration) {
+		return
+	}
+	request := requestProperties{exchange: x, kind: kind, duration: duration, extra: extra, captured: t.captureFrom(x)}
+	d := draft{request: &request, automatic: true, span: spanOf(s)}
+	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, name, id.user, id.group, x.Start
+	if t.sampler.on && name == t.apiName {
+		d.MessageID = newUUID()
+		if !t.sampler.takes(d.span, d.MessageID) {
+			return
+		}
+		request.sampleRate = t.sampler.rate
+	}
+	t.client.complain(t.client.send(s, &d, 0))
 }
 
 // routeOf is the route as the Route option or else the adapter tells.
@@ -190,32 +272,23 @@ func (s *Scope) leave(route string) {
 	s.request.end()
 }
 
-// finish ends the outermost scope and fixes whose request it was.
-func (s *Scope) finish(status int) (state, identity) {
-	id := s.identify(s).trusted(status)
+// finish ends the outermost scope and fixes whose request it was. If it is not
+// wanted, nobody is asked.
+func (s *Scope) finish(status int, wanted bool) identity {
+	var id identity
+	if wanted {
+		id = s.identify(s).trusted(status)
+	}
 	s.mu.Lock()
-	known := s.state
 	s.state.closed++
-	s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
+	if wanted {
+		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
+	}
 	s.state.properties = nil
 	s.innermost = nil
 	s.mu.Unlock()
 	s.request.end()
-	return known, id
-}
-
-// eventName is the name under which a request is recorded, "" for not at all.
-func eventName(kind Kind, named string, x *Exchange) string {
-	switch {
-	case named != "" && x.Status < http.StatusBadRequest && !x.Panicked:
-		return named
-	case kind == KindPage:
-		return pageViewed
-	case kind == KindAPI, kind == KindStream:
-		return apiCalled
-	default:
-		return ""
-	}
+	return id
 }
 
 // resolve asks the tracker's resolvers.
@@ -235,15 +308,4 @@ func (t *Tracker) hear(a answer) string {
 		t.hints.noID(t.client, a.noID)
 	}
 	return a.id
-}
-
-// record sends an automatic event.
-func (c *Client) record(s *Scope, name string, id identity, request *requestProperties) {
-	if c == nil {
-		return
-	}
-	d := draft{request: request}
-	d.Type, d.Event.Event, d.UserID, d.GroupID = TrackEvent, name, id.user, id.group
-	d.Timestamp = request.exchange.Start
-	c.complain(c.send(s, &d, 0))
 }

@@ -95,14 +95,14 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 	if q.closed {
 		return a, ErrClosed
 	}
-	if !q.canFit(&it) {
-		if patient && q.overflow == Block && !it.Automatic && q.halt == nil && len(it.Body) <= q.maxBytes {
-			if q.room == nil {
-				q.room = make(chan struct{})
-			}
-			a.room, a.wake = q.room, true
-			return a, nil
+	if patient && q.mustWait(&it) {
+		if q.room == nil {
+			q.room = make(chan struct{})
 		}
+		a.room, a.wake = q.room, true
+		return a, nil
+	}
+	if !q.canFit(&it) {
 		q.counts.Accepted++
 		q.counts.Evicted++
 		if q.halt != nil {
@@ -119,6 +119,17 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 	waiting := q.waiting()
 	a.wake = waiting == 1 || waiting == q.dueItems || before < q.takeBytes && q.waitingBytes() >= q.takeBytes
 	return a, nil
+}
+
+// mustWait reports whether it has to wait for room, if it is patient.
+func (q *queue) mustWait(it *Item) bool {
+	if q.halt != nil || len(it.Body) > q.maxBytes {
+		return false // which may be long in coming
+	}
+	if it.Patient {
+		return !q.fits(it)
+	}
+	return q.overflow == Block && !it.Automatic && !q.canFit(it)
 }
 
 // bypass accepts an item that its caller sends itself.

@@ -1,0 +1,47 @@
+package klime
+
+import "net/url"
+
+// Captured is something of a request that is recorded only if [Capture] asks for
+// it: it may tell who somebody is.
+type Captured int
+
+// What [Capture] can ask for.
+const (
+	IP        Captured = iota // context.ip: the client's address, as the framework finds it
+	UserAgent                 // context.userAgent
+	Path                      // property path: as requested, without its query
+	Referrer                  // property referrer: without query, fragment and user info
+)
+
+// captured is what was asked for and found.
+type captured struct{ ip, userAgent, path, referrer string }
+
+func (t *Tracker) captureFrom(x *Exchange) captured {
+	var c captured
+	for _, what := range t.capture {
+		switch what {
+		case IP:
+			if x.Client != nil {
+				c.ip = x.Client.ClientIP()
+			}
+		case UserAgent:
+			c.userAgent = x.header("User-Agent")
+		case Path:
+			c.path = x.Path
+		case Referrer:
+			c.referrer = withoutSecrets(x.header("Referer"))
+		}
+	}
+	return c
+}
+
+// withoutSecrets is a URL without what may hold a secret, "" if it cannot be
+// read.
+func withoutSecrets(link string) string {
+	u, err := url.Parse(link)
+	if err != nil || link == "" {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}

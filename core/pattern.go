@@ -1,0 +1,181 @@
+package klime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// pattern is what an option selects requests by: "/healthz", "GET /internal/*".
+type pattern struct {
+	text     string // as the app wrote it
+	method   string // "" for all
+	segments []segment
+	rest     bool // any further segments, or none, may follow
+
+	name string      // the event's, of NameRoutes
+	used atomic.Bool // a request has matched
+}
+
+// segment of a pattern: a literal, or a parameter that may have some text around
+// it. The parameter's name does not matter.
+type segment struct {
+	head, tail string
+	param      bool
+}
+
+// parsePattern reads a pattern in any router's dialect, with a method before it
+// or not.
+func parsePattern(text string) (*pattern, error) {
+	p := &pattern{text: text}
+	path := strings.TrimSpace(text)
+	if method, rest, ok := strings.Cut(path, " "); ok {
+		p.method, path = method, strings.TrimSpace(rest)
+	}
+	switch {
+	case p.method != strings.ToUpper(p.method) || strings.Contains(p.method, "/"):
+		return p, fmt.Errorf("%w: pattern %q: a method in capitals and a space may stand before the path, nothing else", ErrInvalidOption, text)
+	case !strings.HasPrefix(path, "/"):
+		return p, fmt.Errorf("%w: pattern %q: the path must begin with a slash", ErrInvalidOption, text)
+	case strings.Count(path, "{") != strings.Count(path, "}"):
+		return p, fmt.Errorf("%w: pattern %q: braces do not match", ErrInvalidOption, text)
+	}
+	path = normalizeRoute(path)
+	if strings.ContainsAny(path, " ?#") {
+		return p, fmt.Errorf("%w: pattern %q: a path has no spaces, query or fragment", ErrInvalidOption, text)
+	}
+	for part := range segmentsOf(path) {
+		if p.rest {
+			return p, fmt.Errorf("%w: pattern %q: nothing can follow the rest of a path", ErrInvalidOption, text)
+		}
+		if part == "*" {
+			p.rest = true
+			continue
+		}
+		p.segments = append(p.segments, parseSegment(part))
+	}
+	return p, nil
+}
+
+func parseSegment(part string) segment {
+	open, end := strings.IndexByte(part, '{'), strings.LastIndexByte(part, '}')
+	if open < 0 || end < open {
+		return segment{head: part}
+	}
+	return segment{head: part[:open], tail: part[end+1:], param: true}
+}
+
+// segmentsOf yields the parts of a path between its slashes.
+func segmentsOf(path string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		path = strings.Trim(path, "/")
+		for path != "" {
+			var part string
+			part, path, _ = strings.Cut(path, "/")
+			if !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+// matches reports whether the pattern is one of the route, or path, and method.
+func (p *pattern) matches(method, path string) bool {
+	if p.method != "" && p.method != method {
+		return false
+	}
+	i := 0
+	for part := range segmentsOf(path) {
+		if i == len(p.segments) {
+			return p.rest
+		}
+		if !p.segments[i].matches(part) {
+			return false
+		}
+		i++
+	}
+	return i == len(p.segments)
+}
+
+func (s *segment) matches(part string) bool {
+	if !s.param {
+		return part == s.head
+	}
+	return part != "*" && len(part) > len(s.head)+len(s.tail) && strings.HasPrefix(part, s.head) && strings.HasSuffix(part, s.tail)
+}
+
+// shape is the same for patterns that match the same requests.
+func (p *pattern) shape() string {
+	var b strings.Builder
+	b.WriteString(p.method)
+	for _, s := range p.segments {
+		b.WriteByte('/')
+		b.WriteString(s.head)
+		if s.param {
+			b.WriteString("{}")
+		}
+		b.WriteString(s.tail)
+	}
+	if p.rest {
+		b.WriteString("/*")
+	}
+	return b.String()
+}
+
+// moreSpecific orders patterns so that the first that matches is the one meant:
+// segment by segment a literal goes before a parameter, and that before the rest
+// of a path; then one with a method before one without.
+func moreSpecific(a, b *pattern) int {
+	for i := range min(len(a.segments), len(b.segments)) {
+		if c := a.segments[i].compare(&b.segments[i]); c != 0 {
+			return c
+		}
+	}
+	switch {
+	case len(a.segments) != len(b.segments):
+		return cmp.Compare(len(b.segments), len(a.segments))
+	case a.rest != b.rest:
+		return truth(a.rest) - truth(b.rest)
+	default:
+		return cmp.Or(truth(b.method != "")-truth(a.method != ""), cmp.Compare(a.text, b.text))
+	}
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *segment) compare(other *segment) int {
+	return cmp.Or(truth(s.param)-truth(other.param), cmp.Compare(len(other.head)+len(other.tail), len(s.head)+len(s.tail)))
+}
+
+// parsePatterns parses texts, in the order of moreSpecific. Those that are
+// malformed, or mean just the same as another, are left out and reported.
+func parsePatterns(texts []string) ([]*pattern, error) {
+	var errs []error
+	shapes := map[string][]*pattern{}
+	for _, text := range texts {
+		p, err := parsePattern(text)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		shapes[p.shape()] = append(shapes[p.shape()], p)
+	}
+	var patterns []*pattern
+	for _, same := range shapes {
+		if len(same) > 1 {
+			errs = append(errs, fmt.Errorf("%w: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, same[1].text))
+			continue
+		}
+		patterns = append(patterns, same[0])
+	}
+	slices.SortFunc(patterns, moreSpecific)
+	return patterns, errors.Join(errs...)
+}

@@ -1,0 +1,158 @@
+package klime
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestPatternMatches(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		pattern string
+		matches []string // "METHOD route or path"
+		not     []string
+	}{
+		{"/healthz", []string{"GET /healthz", "POST /healthz", "GET /healthz/"}, []string{"GET /healthz/x", "GET /", "GET /health"}},
+		{"GET /healthz", []string{"GET /healthz"}, []string{"POST /healthz", "HEAD /healthz"}},
+		{"GET  /healthz ", []string{"GET /healthz"}, nil},
+		{"/", []string{"GET /"}, []string{"GET /a"}},
+		{"/*", []string{"GET /", "GET /a", "GET /a/b"}, nil},
+		{"/internal/*", []string{"GET /internal", "GET /internal/", "GET /internal/users/{id}", "GET /internal/*"}, []string{"GET /internals", "GET /a/internal"}},
+		{"/internal/{rest...}", []string{"GET /internal/a/b"}, []string{"GET /external"}},
+		{"/orgs/{org}/reports", []string{"GET /orgs/{id}/reports", "GET /orgs/acme/reports"}, []string{"GET /orgs/reports", "GET /orgs//reports", "GET /orgs/{id}/reports/{n}"}},
+		{"/orgs/:org/files/*path", []string{"GET /orgs/{org}/files/*", "GET /orgs/a/files/b/c"}, []string{"GET /orgs/a/file"}},
+		{"/orgs/{org:[a-z]{2,}}", []string{"GET /orgs/{org}"}, []string{"GET /orgs"}},
+		{"/orgs/{org}", nil, []string{"GET /orgs/*"}}, // which is more than one segment
+		{"/files/{name}.json", []string{"GET /files/{id}.json", "GET /files/a.json"}, []string{"GET /files/.json", "GET /files/a.xml", "GET /files/{id}"}},
+		{"/v{n}/x", []string{"GET /v1/x"}, []string{"GET /v/x", "GET /w1/x"}},
+		{"/Case", nil, []string{"GET /case"}},
+		{"/a/$/x", []string{"GET /a/$/x"}, nil},
+	}
+	for _, tt := range tests {
+		p, err := parsePattern(tt.pattern)
+		if err != nil {
+			t.Errorf("%s: %v", tt.pattern, err)
+			continue
+		}
+		check := func(requests []string, want bool) {
+			for _, request := range requests {
+				method, path, _ := strings.Cut(request, " ")
+				if p.matches(method, path) != want {
+					t.Errorf("%q matches %q: %v", tt.pattern, request, !want)
+				}
+			}
+		}
+		check(tt.matches, true)
+		check(tt.not, false)
+	}
+}
+
+func TestMalformedPatterns(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"", " ", "healthz", "GET", "GET healthz", "get /healthz", "GET /a /b", "example.com/a", "/a?b=c", "/a#b", "/a/*/b", "/a/{rest...}/b",
+		"/a/{b", "/a/b}", "https://example.com/a",
+	} {
+		if p, err := parsePattern(text); !errors.Is(err, ErrInvalidOption) {
+			t.Errorf("%q: %+v, error %v", text, p, err)
+		}
+	}
+}
+
+// Patterns that mean the same are left out and named: which one counts nobody
+// could tell.
+func TestAmbiguousPatterns(t *testing.T) {
+	t.Parallel()
+	patterns, err := parsePatterns([]string{"/a/{x}", "/a/:y", "GET /a/{x}", "/b", "c"})
+	if !errors.Is(err, ErrInvalidOption) || !strings.Contains(err.Error(), `"/a/{x}" and "/a/:y"`) || !strings.Contains(err.Error(), `"c"`) {
+		t.Errorf("error %v", err)
+	}
+	if len(patterns) != 2 || patterns[0].text != "GET /a/{x}" || patterns[1].text != "/b" {
+		t.Errorf("%d patterns left", len(patterns))
+	}
+}
+
+// Of several patterns that match the most specific one counts, in whatever order
+// they were given.
+func TestMostSpecificPattern(t *testing.T) {
+	t.Parallel()
+	all := []string{
+		"/*", "/orgs/*", "/orgs/{org}", "/orgs/acme", "GET /orgs/acme", "GET /orgs/*", "/orgs/{org}/reports", "/orgs/{org}/*", "/orgs/x-{org}",
+	}
+	tests := map[string]string{
+		"GET /":               "/*",
+		"GET /users":          "/*",
+		"POST /orgs":          "/orgs/*",
+		"GET /orgs":           "GET /orgs/*",
+		"POST /orgs/{id}":     "/orgs/{org}",
+		"GET /orgs/{id}":      "/orgs/{org}",
+		"POST /orgs/acme":     "/orgs/acme",
+		"GET /orgs/acme":      "GET /orgs/acme",
+		"GET /orgs/x-1":       "/orgs/x-{org}",
+		"GET /orgs/a/reports": "/orgs/{org}/reports",
+		"GET /orgs/a/other":   "/orgs/{org}/*",
+	}
+	for range 20 {
+		patterns, err := parsePatterns(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for request, want := range tests {
+			method, path, _ := strings.Cut(request, " ")
+			if p := firstOf(patterns, method, path); p == nil || p.text != want {
+				t.Errorf("%s: %+v, want %s", request, p, want)
+			}
+		}
+		all = append(all[1:], all[0])
+	}
+}
+
+// The usual health checks are known by their routes, and by their paths where
+// there is no route.
+func TestDefaultHealthRoutes(t *testing.T) {
+	t.Parallel()
+	r := &NewTracker(nil).rules
+	for _, tt := range []struct {
+		method, route, path string
+		want                bool
+	}{
+		{"GET", "/healthz", "/healthz", true},
+		{"GET", "", "/healthz", true}, // answered by a middleware
+		{"GET", "/*", "/robots.txt", true},
+		{"GET", "/favicon.ico", "/favicon.ico", true},
+		{"GET", "/metrics", "/metrics", true},
+		{"POST", "/ping", "/ping", false},
+		{"GET", "/{page}", "/health", false}, // a page of that name
+		{"GET", "", "/health-plans", false},
+		{"GET", "/api/healthz", "/api/healthz", false},
+	} {
+		for range 2 { // the second time from memory
+			if got := r.of(tt.method, tt.route, tt.path).health; got != tt.want {
+				t.Errorf("%s %s (%s): health %v", tt.method, tt.route, tt.path, got)
+			}
+		}
+	}
+}
+
+// Whatever is given as pattern and as path, nothing panics; what is a pattern
+// matches itself.
+func FuzzPattern(f *testing.F) {
+	for _, text := range []string{"GET /a/{b}/c", "/a/*", "/a/{b...}", "/:x/*y", "/v{n}.json", "/{", "POST"} {
+		f.Add(text, "/a/b/c")
+	}
+	f.Fuzz(func(t *testing.T, text, path string) {
+		p, err := parsePattern(text)
+		if err != nil {
+			if !errors.Is(err, ErrInvalidOption) {
+				t.Errorf("error %v", err)
+			}
+			return
+		}
+		p.matches("GET", path)
+		route := strings.ReplaceAll(strings.TrimPrefix(p.shape(), p.method), "{}", "{x}")
+		if !p.matches(p.method, route) {
+			t.Errorf("%q does not match %q", text, route)
+		}
+	})
+}

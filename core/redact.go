@@ -1,0 +1,197 @@
+package klime
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode"
+)
+
+// redacted stands for a value that is not sent.
+const redacted = "[redacted]"
+
+// SecretKeys returns the default of Config.SecretKeys, for a list with more or
+// fewer.
+func SecretKeys() []string {
+	return []string{
+		"password", "passwd", "pwd", "passphrase", "passcode", "pin code", "otp", "secret", "secrets", "credential", "credentials",
+		"authorization", "cookie", "cookies", "session id", "jwt", "=token", "access token", "api token", "auth token", "bearer token",
+		"csrf token", "id token", "refresh token", "reset token", "session token",
+		"api key", "api keys", "access key", "private key", "signing key", "encryption key",
+		"card number", "credit card", "cvv", "cvc", "iban", "account number", "routing number",
+		"ssn", "social security", "passport number", "tax id",
+	}
+}
+
+// redactor knows by their keys which values are secrets. It is safe for
+// concurrent use.
+type redactor struct {
+	secrets []string        // each in spaces: " api key "
+	whole   map[string]bool // those that are a key of their own
+
+	known sync.Map // key → bool
+	size  atomic.Int64
+}
+
+// maxKnownKeys bounds the memory of a redactor.
+const maxKnownKeys = 1000
+
+func newRedactor(keys []string) *redactor {
+	r := &redactor{whole: map[string]bool{}}
+	for _, key := range keys {
+		words := wordsOf(key)
+		if strings.HasPrefix(key, "=") {
+			r.whole[words] = true
+			continue
+		}
+		if joined := strings.ReplaceAll(words, " ", ""); joined != "" {
+			r.secrets = append(r.secrets, words, " "+joined+" ") // apikey
+		}
+	}
+	return r
+}
+
+// isSecret reports whether the words of key hold those of a secret.
+func (r *redactor) isSecret(key string) bool {
+	if known, ok := r.known.Load(key); ok {
+		return known.(bool) //nolint:forcetypeassert // nothing else is stored
+	}
+	words := wordsOf(key)
+	secret := r.whole[words] || slices.ContainsFunc(r.secrets, func(s string) bool { return strings.Contains(words, s) })
+	if r.size.Load() < maxKnownKeys {
+		if _, loaded := r.known.LoadOrStore(strings.Clone(key), secret); !loaded {
+			r.size.Add(1)
+		}
+	}
+	return secret
+}
+
+// wordsOf splits a key in camel, snake, kebab or any such case into lower-case
+// words, each in spaces: "userAPIKey_2" is " user api key 2 ".
+func wordsOf(key string) string {
+	b := []rune{' '}
+	space := func() {
+		if b[len(b)-1] != ' ' {
+			b = append(b, ' ')
+		}
+	}
+	runes := []rune(key)
+	for i, c := range runes {
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) {
+			space()
+			continue
+		}
+		if i > 0 {
+			before := runes[i-1]
+			ends := i+1 < len(runes) && unicode.IsUpper(before) && unicode.IsUpper(c) && unicode.IsLower(runes[i+1]) // the K of APIKey
+			if unicode.IsUpper(c) && !unicode.IsUpper(before) || ends || unicode.IsDigit(c) != unicode.IsDigit(before) {
+				space()
+			}
+		}
+		b = append(b, unicode.ToLower(c))
+	}
+	space()
+	return string(b)
+}
+
+// clean returns m with the values of secret keys replaced, at any depth: a copy
+// then, and else m itself.
+func (r *redactor) clean(m map[string]any) map[string]any {
+	cleaned, _ := r.cleanMap(m, 0)
+	return cleaned
+}
+
+func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, changed bool) {
+	var copied map[string]any
+	for key, value := range m {
+		better, differs := any(redacted), true
+		if !r.isSecret(key) {
+			better, differs = r.cleanValue(value, depth)
+		}
+		if !differs {
+			continue
+		}
+		if copied == nil {
+			copied = maps.Clone(m)
+		}
+		copied[key] = better
+	}
+	if copied == nil {
+		return m, false
+	}
+	return copied, true
+}
+
+func (r *redactor) cleanSlice(values []any, depth int) (_ []any, changed bool) {
+	var copied []any
+	for i, value := range values {
+		better, differs := r.cleanValue(value, depth)
+		if !differs {
+			continue
+		}
+		if copied == nil {
+			copied = slices.Clone(values)
+		}
+		copied[i] = better
+	}
+	if copied == nil {
+		return values, false
+	}
+	return copied, true
+}
+
+// cleanValue cleans what is in a value. Of types that it does not know, it goes
+// by their JSON; what has none is refused when it is encoded.
+func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
+	switch v := value.(type) {
+	case nil, string, bool, int, int64, float64, time.Time, json.Number, []string:
+		return value, false
+	case map[string]any:
+		if depth < maxDepth { // beyond, it may be a cycle, which JSON has not
+			return r.cleanMap(v, depth+1)
+		}
+	case []any:
+		if depth < maxDepth {
+			return r.cleanSlice(v, depth+1)
+		}
+	}
+	switch reflect.ValueOf(value).Kind() {
+	case reflect.Map, reflect.Struct, reflect.Slice, reflect.Array, reflect.Pointer:
+	default:
+		return value, false
+	}
+	encoded, err := appendAny(nil, value)
+	if err != nil {
+		return value, false
+	}
+	var plain any
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.UseNumber()
+	if decoder.Decode(&plain) != nil {
+		return value, false
+	}
+	cleaned, changed := r.cleanValue(plain, math.MinInt) // it is a tree
+	if !changed {
+		return value, false
+	}
+	return cleaned, true
+}
+
+// revealing is a property's value, as far as it may be sent.
+func (c *Client) revealing(key string, value any) any {
+	if c == nil {
+		return value
+	}
+	if c.secrets.isSecret(key) {
+		return redacted
+	}
+	value, _ = c.secrets.cleanValue(value, 0)
+	return value
+}

@@ -1,0 +1,128 @@
+package klime
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestSecretKeys(t *testing.T) {
+	t.Parallel()
+	secret := []string{
+		"password", "Password", "PASSWORD", "userPassword", "password_hash", "db-password", "password2", "oldPassword2", "passwd", "pwd",
+		"secret", "clientSecret", "CLIENT_SECRET", "authorization", "Authorization", "X-Authorization", "proxy-authorization",
+		"cookie", "Set-Cookie", "sessionCookie", "apiKey", "APIKey", "API_KEY", "x-api-key", "stripeApiKey", "apikey", "userAPIKey2",
+		"accessToken", "access_token", "ACCESS-TOKEN", "accesstoken", "refreshToken", "idToken", "csrf.token", "token", "Token", "jwt",
+		"cardNumber", "card_number", "creditCard", "creditCardLast4", "cvv", "CVC", "ssn", "userSSN", "SSN", "socialSecurity", "iban", "privateKey",
+		"credentials", "session id", "sessionId", "user.password", "пароль password",
+	}
+	open := []string{
+		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "cardNumbers", "passwordless", "pass", "passed", "secretary", "key", "keyId",
+		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
+		"classname", "assn", "pinned", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "idTokens",
+	}
+	r := newRedactor(SecretKeys())
+	for range 2 { // the second time from memory
+		for _, key := range secret {
+			if !r.isSecret(key) {
+				t.Errorf("%q is not secret", key)
+			}
+		}
+		for _, key := range open {
+			if r.isSecret(key) {
+				t.Errorf("%q is secret", key)
+			}
+		}
+	}
+	if none := newRedactor([]string{}); none.isSecret("password") {
+		t.Error("an empty list names something")
+	}
+	own := newRedactor(append(SecretKeys(), "employee number", "=plan", " "))
+	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "planName": false, "password": true, "other": false} {
+		if own.isSecret(key) != want {
+			t.Errorf("%q: %v", key, !want)
+		}
+	}
+}
+
+// Whatever values look like, what is under a secret key goes, and nothing else
+// changes; the app's own maps stay as they are.
+func TestClean(t *testing.T) {
+	t.Parallel()
+	type login struct {
+		Name     string `json:"name"`
+		Password string `json:"password,omitempty"`
+	}
+	type m = map[string]any
+	deep := m{}
+	for range 100 {
+		deep = m{"inner": deep, "password": "hidden"}
+	}
+	cycle := m{"name": "x"}
+	cycle["self"] = cycle
+	marshals := json.RawMessage(`{"a":[{"apiKey":"hidden","b":1}]}`)
+	tests := map[string]struct {
+		in   any
+		want string // JSON, "" for the very value that came in
+	}{
+		"nothing":          {in: m{"a": 1, "b": "hidden"}},
+		"a key":            {m{"a": 1, "password": "hidden"}, `{"a":1,"password":"[redacted]"}`},
+		"a number":         {m{"cvv": 123}, `{"cvv":"[redacted]"}`},
+		"nested":           {m{"a": m{"b": m{"apiKey": "hidden", "c": 1}}}, `{"a":{"b":{"apiKey":"[redacted]","c":1}}}`},
+		"a whole object":   {m{"credentials": m{"user": "hidden"}}, `{"credentials":"[redacted]"}`},
+		"in a list":        {m{"a": []any{1, m{"ssn": "hidden"}}}, `{"a":[1,{"ssn":"[redacted]"}]}`},
+		"in a typed list":  {m{"a": []m{{"ssn": "hidden"}}}, `{"a":[{"ssn":"[redacted]"}]}`},
+		"in a typed map":   {m{"a": map[string]string{"ssn": "hidden", "b": "c"}}, `{"a":{"b":"c","ssn":"[redacted]"}}`},
+		"in a struct":      {m{"a": login{"Jane", "hidden"}}, `{"a":{"name":"Jane","password":"[redacted]"}}`},
+		"by a pointer":     {m{"a": &login{"Jane", "hidden"}}, `{"a":{"name":"Jane","password":"[redacted]"}}`},
+		"in a Marshaler":   {m{"a": marshals}, `{"a":{"a":[{"apiKey":"[redacted]","b":1}]}}`},
+		"an open struct":   {in: m{"a": login{Name: "Jane"}}},
+		"an open list":     {in: m{"a": []any{1, m{"b": 2}}, "c": []string{"password"}}},
+		"a typed nil":      {in: m{"a": (*login)(nil)}},
+		"a big number":     {m{"a": login{"1", "hidden"}, "n": json.Number("12345678901234567890")}, `{"a":{"name":"1","password":"[redacted]"},"n":12345678901234567890}`},
+		"a channel":        {in: m{"a": make(chan int)}},
+		"a cycle":          {in: m{"a": cycle}},
+		"Traits by a type": {m{"a": Traits{"password": "hidden"}}, `{"a":{"password":"[redacted]"}}`},
+	}
+	r := newRedactor(SecretKeys())
+	for name, tt := range tests {
+		before, _ := json.Marshal(tt.in)
+		got, changed := r.cleanValue(tt.in, 0)
+		if after, _ := json.Marshal(tt.in); !bytes.Equal(after, before) {
+			t.Errorf("%s: the app's value has become %s", name, after)
+		}
+		if tt.want == "" {
+			if changed || reflect.ValueOf(got).Pointer() != reflect.ValueOf(tt.in).Pointer() {
+				t.Errorf("%s: changed to %v", name, got)
+			}
+			continue
+		}
+		if text, err := json.Marshal(got); err != nil || string(text) != tt.want {
+			t.Errorf("%s: %s, want %s", name, text, tt.want)
+		}
+	}
+	text, err := json.Marshal(r.clean(deep))
+	if err != nil || strings.Contains(string(text), "hidden") {
+		t.Errorf("a deep value keeps a secret: %v", err)
+	}
+}
+
+// No secret gets through, whatever else a key and a value hold.
+func FuzzClean(f *testing.F) {
+	f.Add(`{"a":{"b":[1,{"c":"x"}]}}`, "user")
+	f.Fuzz(func(t *testing.T, text, prefix string) {
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			t.Skip("no JSON")
+		}
+		const hidden = "4f6c1b0e-hidden"
+		r := newRedactor(SecretKeys())
+		cleaned := r.clean(map[string]any{"a": []any{value, map[string]any{prefix + "-api_key": hidden, prefix + " Password": value, "b": value}}})
+		out, err := json.Marshal(cleaned)
+		if err != nil || strings.Contains(string(out), hidden) {
+			t.Errorf("%s, error %v", out, err)
+		}
+	})
+}

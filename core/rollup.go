@@ -1,0 +1,234 @@
+package klime
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// apiUsageRecorded is the event of what a user did of one kind in a window.
+const apiUsageRecorded = "API Usage Recorded"
+
+// maxRollUpKeys bounds the keys of a window. A window that has as many is sent
+// early, and another begun.
+const maxRollUpKeys = 10_000
+
+// rollUp counts API calls, to send one event for many. Windows begin at
+// multiples of their length on the clock. It is safe for concurrent use.
+type rollUp struct {
+	client *Client
+	length time.Duration
+	most   int // keys of a window
+
+	mu      sync.Mutex
+	current *usageWindow // nil while there is nothing to send
+	closed  bool
+	sent    chan struct{}      // closed when all windows before current are queued; nil if there were none
+	hurry   context.CancelFunc // ends the patience of the one that is being queued
+}
+
+// usageWindow is what was counted in some time.
+type usageWindow struct {
+	start, end time.Time
+	usage      map[usageKey]*usage
+	expiry     *time.Timer
+}
+
+// usageKey is what one event tells of.
+type usageKey struct{ user, group, method, route string }
+
+// usage adds up requests.
+type usage struct {
+	count, clientErrors, serverErrors uint64
+	requestBytes, responseBytes       int64
+	durations                         sketch
+	last                              time.Time // when the last one began
+}
+
+func newRollUp(c *Client, length time.Duration) *rollUp {
+	return &rollUp{client: c, length: length, most: maxRollUpKeys, hurry: func() {}}
+}
+
+// add counts a request. It reports false when the client is shutting down and
+// nothing is counted any more.
+func (r *rollUp) add(id identity, x *Exchange, duration time.Duration) bool {
+	key := usageKey{id.user, id.group, x.Method, x.Route}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	if r.current != nil && !now.Before(r.current.end) {
+		r.finish()
+	}
+	u := r.entry(now, key)
+	if u == nil {
+		r.finish()
+		u = r.entry(now, key)
+	}
+	u.add(x, duration)
+	return true
+}
+
+// entry finds the usage of a key, or makes it; nil if there is no room.
+func (r *rollUp) entry(now time.Time, key usageKey) *usage {
+	if r.current == nil {
+		r.begin(now)
+	}
+	w := r.current
+	u, ok := w.usage[key]
+	if !ok && len(w.usage) < r.most {
+		key.method = strings.Clone(key.method) // a framework may reuse its memory; the rest are copies
+		u = new(usage)
+		w.usage[key] = u
+	}
+	return u
+}
+
+func (u *usage) add(x *Exchange, duration time.Duration) {
+	u.count++
+	switch {
+	case x.Aborted:
+	case x.Status >= http.StatusInternalServerError:
+		u.serverErrors++
+	case x.Status >= http.StatusBadRequest:
+		u.clientErrors++
+	}
+	u.requestBytes += max(x.RequestBytes, 0)
+	u.responseBytes += max(x.ResponseBytes, 0)
+	if !x.Start.IsZero() && !x.Unfinished {
+		u.durations.add(duration)
+	}
+	if x.Start.After(u.last) {
+		u.last = x.Start
+	}
+}
+
+// begin opens a window that ends by itself.
+func (r *rollUp) begin(now time.Time) {
+	start := now.Truncate(r.length)
+	rest := r.length - now.Sub(start)
+	w := &usageWindow{
+		start: start,
+		end:   now.Add(rest), // of the monotonic clock: no jump of the other makes it longer
+		usage: map[usageKey]*usage{},
+	}
+	w.expiry = time.AfterFunc(rest, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.current == w {
+			r.finish()
+		}
+	})
+	r.current = w
+}
+
+// finish lets a goroutine queue the current window. It waits for room, so that a
+// burst of events does not cost others theirs; but not longer than until the
+// next window ends.
+func (r *rollUp) finish() {
+	w, before, sent := r.current, r.sent, make(chan struct{})
+	w.expiry.Stop()
+	r.hurry()
+	ctx, hurry := context.WithCancel(context.Background())
+	r.current, r.sent, r.hurry = nil, sent, hurry
+	go func() {
+		defer close(sent)
+		defer hurry()
+		r.client.sendUsage(ctx, w, r.length)
+		if before != nil {
+			<-before
+		}
+	}()
+}
+
+// flush queues what has been counted so far, and returns when that is done. When
+// ctx ends, it no longer waits for room.
+func (r *rollUp) flush(ctx context.Context, last bool) {
+	r.mu.Lock()
+	r.closed = r.closed || last
+	if r.current != nil {
+		r.finish()
+	}
+	sent, hurry := r.sent, r.hurry
+	r.mu.Unlock()
+	if sent == nil {
+		return
+	}
+	select {
+	case <-sent:
+	case <-ctx.Done():
+		hurry()
+		<-sent
+	}
+}
+
+// sendUsage queues an event for each key of a window.
+func (c *Client) sendUsage(ctx context.Context, w *usageWindow, length time.Duration) {
+	for key, u := range w.usage {
+		d := draft{automatic: true, patient: true}
+		d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, apiUsageRecorded, key.user, key.group, u.last
+		d.Properties = u.properties()
+		d.Properties["windowStart"], d.Properties["windowSeconds"] = w.start, length.Seconds()
+		d.Properties["method"] = key.method
+		if key.route != "" {
+			d.Properties["route"] = key.route
+		}
+		c.complain(c.send(ctx, &d, 0))
+	}
+}
+
+func (u *usage) properties() Properties {
+	p := Properties{
+		"count": u.count, "clientErrors": u.clientErrors, "serverErrors": u.serverErrors,
+		"requestBytes": u.requestBytes, "responseBytes": u.responseBytes,
+	}
+	if d := &u.durations; d.count > 0 {
+		p["durationMsAvg"], p["durationMsMax"] = millis(d.mean()), millis(d.longest)
+		p["durationMsP50"], p["durationMsP95"] = millis(d.percentile(50)), millis(d.percentile(95))
+	}
+	return p
+}
+
+// millis is d in milliseconds, with microseconds as decimals.
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// rollUps are a client's, by the length of their windows.
+type rollUps struct {
+	mu sync.Mutex
+	of map[time.Duration]*rollUp
+}
+
+// rollUp returns the one with windows of that length: middlewares share it.
+func (c *Client) rollUp(length time.Duration) *rollUp {
+	if c == nil {
+		return nil
+	}
+	c.rollUps.mu.Lock()
+	defer c.rollUps.mu.Unlock()
+	r, ok := c.rollUps.of[length]
+	if !ok {
+		r = newRollUp(c, length)
+		if c.rollUps.of == nil {
+			c.rollUps.of = map[time.Duration]*rollUp{}
+		}
+		c.rollUps.of[length] = r
+	}
+	return r
+}
+
+// flush is that of all; see [rollUp.flush].
+func (r *rollUps) flush(ctx context.Context, last bool) {
+	r.mu.Lock()
+	all := make([]*rollUp, 0, len(r.of))
+	for _, one := range r.of {
+		all = append(all, one)
+	}
+	r.mu.Unlock()
+	for _, one := range all {
+		one.flush(ctx, last)
+	}
+}

@@ -1,0 +1,225 @@
+package klime_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// usageOf is the roll-ups among events, as "user/group method route count
+// clientErrors serverErrors".
+func usageOf(events []map[string]any) []string {
+	var lines []string
+	for _, e := range events {
+		if e["event"] != "API Usage Recorded" {
+			continue
+		}
+		p := e["properties"].(map[string]any)
+		lines = append(lines, fmt.Sprintf("%s %v %v %v %v %v", who(e), p["method"], p["route"], p["count"], p["clientErrors"], p["serverErrors"]))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// countOf adds up what roll-ups and single events stand for.
+func countOf(events []map[string]any) int {
+	n := 0
+	for _, e := range events {
+		switch e["event"] {
+		case "API Usage Recorded":
+			n += int(e["properties"].(map[string]any)["count"].(float64))
+		case "API Called":
+			n++
+		}
+	}
+	return n
+}
+
+// One event for each user, group, method and route in a window.
+func TestRollUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+		start := time.Now() // midnight, in a bubble
+		request := func(user, group string, x klime.Exchange) {
+			x.Start = time.Now()
+			traffic{tracker: tracker, exchange: x}.serve(func(ctx context.Context) {
+				klime.SetUser(ctx, user)
+				klime.SetGroup(ctx, group)
+				time.Sleep(10 * time.Millisecond)
+			})
+		}
+		time.Sleep(20 * time.Second)
+		for i := range 10 {
+			request("u1", "g1", klime.Exchange{RequestBytes: 10, ResponseBytes: int64(i)})
+		}
+		request("u1", "g1", klime.Exchange{Status: 404, RequestBytes: -1, ResponseBytes: -1})
+		request("u1", "g1", klime.Exchange{Panicked: true})
+		request("u1", "g1", klime.Exchange{Aborted: true})
+		request("u1", "g2", klime.Exchange{})                                        // another company of the same user
+		request("u2", "g1", klime.Exchange{})                                        // another user of the same company
+		request("u1", "g1", klime.Exchange{Method: "GET"})                           // another method
+		request("u1", "g1", klime.Exchange{Route: "/orgs/{org}"})                    // another route
+		request("u1", "g1", klime.Exchange{Method: "GET", ContentType: "text/html"}) // a page
+		request("u1", "g1", klime.Exchange{Status: 101})                             // a stream
+		last := time.Now()
+		if got := wire.events(t, client); len(usageOf(got)) == 0 {
+			t.Error("Flush does not send what was counted")
+		}
+		request("u1", "g1", klime.Exchange{})
+		time.Sleep(time.Minute) // the window ends, and FlushInterval
+		synctest.Wait()
+		wire.mu.Lock()
+		events := slices.Clone(wire.accepted)
+		wire.mu.Unlock()
+		want := []string{
+			"u1/g1 GET /reports 1 0 0", "u1/g1 POST /orgs/{org} 1 0 0", "u1/g1 POST /reports 1 0 0", "u1/g1 POST /reports 13 1 1",
+			"u1/g2 POST /reports 1 0 0", "u2/g1 POST /reports 1 0 0",
+		}
+		if got := usageOf(events); !slices.Equal(got, want) {
+			t.Errorf("usage\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+		}
+		if got := countOf(events); got != 19 { // the stream is sent by itself
+			t.Errorf("%d requests counted, want 19", got)
+		}
+		for _, e := range events {
+			p := e["properties"].(map[string]any)
+			if p["count"] != 13.0 {
+				continue
+			}
+			for key, want := range map[string]any{
+				"requestBytes": 100.0, "responseBytes": 45.0, "durationMsAvg": 10.0, "durationMsMax": 10.0,
+				"windowStart": start.UTC().Format("2006-01-02T15:04:05.000Z"), "windowSeconds": 60.0,
+			} {
+				if p[key] != want {
+					t.Errorf("%s is %v, want %v", key, p[key], want)
+				}
+			}
+			for _, key := range []string{"durationMsP50", "durationMsP95"} {
+				if ms, ok := p[key].(float64); !ok || ms < 9.5 || ms > 10 {
+					t.Errorf("%s is %v, want about 10", key, p[key])
+				}
+			}
+			if at, err := time.Parse(time.RFC3339, e["timestamp"].(string)); err != nil || at.Before(start.Add(20*time.Second)) || at.After(last) {
+				t.Errorf("timestamp %v", e["timestamp"])
+			}
+			if _, traced := e["context"].(map[string]any)["trace"]; traced {
+				t.Error("a roll-up has a trace")
+			}
+		}
+	})
+}
+
+// Whatever goes on meanwhile, the counts add up to the requests seen: windows
+// that end, Flush, too many keys, a queue that is too small for a burst,
+// Shutdown.
+func TestRollUpsAddUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		wire := &wire{}
+		client, err := klime.New(klime.Config{WriteKey: "key", HTTPClient: &http.Client{Transport: wire}, QueueSize: 500})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tracker := klime.NewTracker(client, klime.RollUp(time.Second))
+		const goroutines, each = 8, 5000
+		var running sync.WaitGroup
+		for g := range goroutines {
+			running.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(g), 1))
+				for range each {
+					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", random.IntN(20_000))) })
+					if random.IntN(50) == 0 {
+						time.Sleep(50 * time.Millisecond)
+					}
+					if random.IntN(2000) == 0 {
+						if err := client.Flush(t.Context()); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+		running.Wait()
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, "late") })
+		synctest.Wait()
+		if got := countOf(wire.accepted); got != goroutines*each {
+			t.Errorf("%d requests counted, want %d; %+v", got, goroutines*each, client.Stats())
+		}
+		if n := len(wire.accepted); n >= goroutines*each {
+			t.Errorf("%d events for as many requests", n)
+		}
+	})
+}
+
+// A window with too many keys is sent early.
+func TestRollUpWithManyKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 20_000 })
+		tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+		for i := range 10_001 {
+			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		wire.mu.Lock()
+		early := len(wire.accepted)
+		wire.mu.Unlock()
+		if early != 10_000 {
+			t.Errorf("%d events long before the window ends, want 10000", early)
+		}
+		if got := countOf(wire.events(t, client)); got != 10_001 {
+			t.Errorf("%d requests counted", got)
+		}
+	})
+}
+
+// During an outage what is counted waits for room; it does not push out what the
+// app tracks, and memory stays bounded.
+func TestRollUpDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+		wire.answers(always(http.StatusServiceUnavailable, "down"))
+		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 200 {
+			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+		}
+		time.Sleep(90 * time.Second) // the window has ended: 80 are queued, the others wait
+		if s := client.Stats(); s.Queued != 81 || s.Dropped[klime.DropQueueFull] != 0 {
+			t.Errorf("Stats %+v", s)
+		}
+		wire.answers(nil)
+		time.Sleep(time.Minute)
+		if got := countOf(wire.events(t, client)); got != 200 {
+			t.Errorf("%d requests counted", got)
+		}
+	})
+}
+
+func BenchmarkRollUp(b *testing.B) {
+	client, _ := newClient(b)
+	tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))
+	request := traffic{tracker: tracker, native: struct{}{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		request.serve(nil)
+	}
+}

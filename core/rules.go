@@ -1,0 +1,126 @@
+package klime
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// rules are what a middleware's options say of certain routes. They are set up
+// before the first request, and then safe for concurrent use.
+type rules struct {
+	skipped []*pattern // of SkipRoutes
+	named   []*pattern // of NameRoutes
+	health  []*pattern // of HealthRoutes
+
+	mu    sync.RWMutex
+	known map[routeKey]ruling
+}
+
+// routeKey is one route of an app.
+type routeKey struct{ method, route string }
+
+// ruling is what the rules say of a request.
+type ruling struct {
+	name   string // of its event; "" if it has none of its own
+	skip   bool   // no event, whatever else holds
+	health bool   // no event unless it is named
+}
+
+// defaultHealthRoutes are the usual paths of health checks and metrics, and
+// what browsers and crawlers ask for by themselves.
+func defaultHealthRoutes() []string {
+	return []string{
+		"GET /health", "GET /healthz", "GET /healthcheck", "GET /livez", "GET /readyz", "GET /ready", "GET /startupz", "GET /ping",
+		"GET /metrics", "GET /favicon.ico", "GET /robots.txt",
+	}
+}
+
+// of returns the ruling on a request: by its route, or where that is not known
+// or is one for many paths, by its path.
+func (r *rules) of(method, route, path string) ruling {
+	if route == "" || strings.HasSuffix(route, "*") {
+		return r.decide(method, path)
+	}
+	r.mu.RLock()
+	known, ok := r.known[routeKey{method, route}]
+	r.mu.RUnlock()
+	if ok {
+		return known
+	}
+	known = r.decide(method, route)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = map[routeKey]ruling{}
+	}
+	if len(r.known) < maxRoutes {
+		r.known[routeKey{strings.Clone(method), route}] = known // the route is a copy already
+	}
+	return known
+}
+
+func (r *rules) decide(method, path string) ruling {
+	var ruled ruling
+	if p := firstOf(r.named, method, path); p != nil {
+		ruled.name = p.name
+	}
+	ruled.skip = firstOf(r.skipped, method, path) != nil
+	ruled.health = firstOf(r.health, method, path) != nil
+	return ruled
+}
+
+// firstOf returns the first pattern that matches, nil if none does.
+func firstOf(patterns []*pattern, method, path string) *pattern {
+	for _, p := range patterns {
+		if p.matches(method, path) {
+			p.used.Store(true)
+			return p
+		}
+	}
+	return nil
+}
+
+// unused lists the app's patterns that no request has matched.
+func (r *rules) unused() []string {
+	var texts []string
+	for _, p := range slices.Concat(r.skipped, r.named) {
+		if !p.used.Load() {
+			texts = append(texts, p.text)
+		}
+	}
+	return texts
+}
+
+// maxWatched bounds how many middlewares of a client are watched: there should be
+// a few.
+const maxWatched = 100
+
+// watchedRules are those of a client's middlewares.
+type watchedRules struct {
+	mu  sync.Mutex
+	all []*rules
+}
+
+// watch remembers rules of the app.
+func (w *watchedRules) watch(r *rules) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(r.skipped)+len(r.named) > 0 && len(w.all) < maxWatched {
+		w.all = append(w.all, r)
+	}
+}
+
+// tellUnused names the patterns that no request has matched: there may be a
+// slip in them.
+func (w *watchedRules) tellUnused(c *Client) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.all {
+		if unused := r.unused(); len(unused) > 0 && !c.cfg.NoHints {
+			c.cfg.Logger.Info("klime: no request has matched these patterns of SkipRoutes or NameRoutes", slog.Any("patterns", unused))
+		}
+	}
+	w.all = nil
+}

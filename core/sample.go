@@ -1,0 +1,38 @@
+package klime
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// sampler decides which API calls are recorded.
+type sampler struct {
+	on   bool
+	rate float64 // 0 to 1
+}
+
+// takes decides by the trace, so that all services that see a request decide
+// alike, or else by the event's random ID. A trace that came with the request is
+// the client's choice, and not gone by.
+func (s sampler) takes(span trace.SpanContext, messageID string) bool {
+	if span.IsValid() && !span.IsRemote() {
+		id := span.TraceID()
+		return s.below(binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:]))
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(messageID))
+	return s.below(h.Sum64())
+}
+
+// below spreads a hash evenly and compares it with the rate.
+func (s sampler) below(hash uint64) bool {
+	hash ^= hash >> 30 // the finalizer of SplitMix64
+	hash *= 0xbf58476d1ce4e5b9
+	hash ^= hash >> 27
+	hash *= 0x94d049bb133111eb
+	hash ^= hash >> 31
+	return float64(hash) < s.rate*math.MaxUint64 || s.rate == 1
+}

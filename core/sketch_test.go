@@ -1,0 +1,73 @@
+package klime
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Percentiles are at most 5 % off, whatever the durations look like; count, mean
+// and maximum are exact.
+func TestSketch(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	shapes := map[string]func() time.Duration{
+		"alike":   func() time.Duration { return 42 * time.Millisecond },
+		"uniform": func() time.Duration { return time.Duration(random.Int64N(int64(time.Second))) + time.Microsecond },
+		"exponential": func() time.Duration {
+			return time.Duration(random.ExpFloat64()*float64(20*time.Millisecond)) + time.Microsecond
+		},
+		"long tail": func() time.Duration {
+			return time.Duration(math.Exp(random.NormFloat64()*3) * float64(time.Millisecond))
+		},
+		"two humps": func() time.Duration {
+			if random.IntN(10) == 0 {
+				return 3 * time.Second
+			}
+			return 2 * time.Millisecond
+		},
+	}
+	for name, shape := range shapes {
+		for _, n := range []int{1, 2, 3, 10, 10_000} {
+			var s sketch
+			var all []time.Duration
+			var sum time.Duration
+			for range n {
+				d := shape()
+				s.add(d)
+				sum += d
+				all = append(all, d)
+			}
+			slices.Sort(all)
+			for _, p := range []uint64{1, 50, 95, 99, 100} {
+				exact := all[(n*int(p)+99)/100-1]
+				if got := s.percentile(p); math.Abs(float64(got-exact)) > 0.05*float64(exact) && exact > time.Microsecond {
+					t.Errorf("%s, %d durations: P%d is %v, exactly %v", name, n, p, got, exact)
+				}
+			}
+			if s.longest != all[n-1] || s.mean() != sum/time.Duration(n) || s.count != uint64(n) {
+				t.Errorf("%s, %d durations: longest %v, mean %v, count %d", name, n, s.longest, s.mean(), s.count)
+			}
+		}
+	}
+}
+
+func TestSketchOfExtremes(t *testing.T) {
+	t.Parallel()
+	var empty sketch
+	if empty.mean() != 0 || empty.percentile(50) != 0 {
+		t.Error("an empty sketch has durations")
+	}
+	var s sketch
+	for _, d := range []time.Duration{-time.Hour, 0, 1, time.Microsecond, 1000 * time.Hour, math.MaxInt64 / 4} {
+		s.add(d)
+	}
+	if got := s.percentile(50); got > time.Microsecond {
+		t.Errorf("P50 %v", got)
+	}
+	if got := s.percentile(100); got < 9*time.Hour {
+		t.Errorf("P100 %v", got)
+	}
+}

@@ -1,0 +1,352 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// namesOf lists the names of events.
+func namesOf(events []map[string]any) []string {
+	var names []string
+	for _, e := range events {
+		names = append(names, fmt.Sprint(e["event"]))
+	}
+	return names
+}
+
+// Which event the options make of a request.
+func TestNamesAndNoise(t *testing.T) {
+	t.Parallel()
+	names := klime.NameRoutes(map[string]string{
+		"POST /reports": "Report Generated", "/docs/*": "Docs Read", "GET /docs/api": "API Docs Read", "/healthz": "Health Asked",
+		"GET /moved": "Link Followed",
+	})
+	skip := klime.SkipRoutes("/internal/*", "DELETE /reports")
+	page := klime.Exchange{Method: "GET", ContentType: "text/html"}
+	with := func(x klime.Exchange, method, route string, status int) klime.Exchange {
+		x.Method, x.Route, x.Path, x.Status = method, route, route, status
+		return x
+	}
+	tests := []struct {
+		name   string
+		opts   []klime.Option
+		in     klime.Exchange
+		do     func(context.Context)
+		want   string // "" for no event
+		status int
+	}{
+		{name: "a route that is named", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports"}, want: "Report Generated"},
+		{name: "another method of it", opts: []klime.Option{names}, in: klime.Exchange{Method: "PUT", Route: "/reports"}, want: "API Called"},
+		{name: "a named route that fails", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Status: 422}, want: "API Called"},
+		{name: "a named route that panics", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Panicked: true}, want: "API Called"},
+		{name: "the rest of a path", opts: []klime.Option{names}, in: with(page, "GET", "/docs/{page}", 200), want: "Docs Read"},
+		{name: "the most specific", opts: []klime.Option{names}, in: with(page, "GET", "/docs/api", 200), want: "API Docs Read"},
+		{name: "a route for all paths", opts: []klime.Option{names}, in: klime.Exchange{Route: "/{rest...}", Path: "/docs/a/b"}, want: "Docs Read"},
+		{name: "no route", opts: []klime.Option{names}, in: klime.Exchange{Route: "none", Path: "/docs/a/b"}, want: "Docs Read"},
+		{name: "a named health check", opts: []klime.Option{names}, in: with(page, "GET", "/healthz", 200), want: "Health Asked"},
+		{name: "a named redirect", opts: []klime.Option{names}, in: with(page, "GET", "/moved", 302), want: "Link Followed"},
+		{name: "SetEvent goes before", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports"}, do: func(ctx context.Context) { klime.SetEvent(ctx, "Done") }, want: "Done"},
+		{name: "a health check", in: with(page, "GET", "/healthz", 200)},
+		{name: "other health checks", opts: []klime.Option{klime.HealthRoutes("/up")}, in: with(page, "GET", "/up", 200)},
+		{name: "then the usual are pages", opts: []klime.Option{klime.HealthRoutes("/up")}, in: with(page, "GET", "/healthz", 200), want: "Page Viewed"},
+		{name: "skipped", opts: []klime.Option{skip}, in: klime.Exchange{Route: "/internal/jobs"}},
+		{name: "skipped by path", opts: []klime.Option{skip}, in: klime.Exchange{Route: "/*", Path: "/internal/jobs"}},
+		{name: "skipped by method", opts: []klime.Option{skip}, in: klime.Exchange{Method: "DELETE", Route: "/reports"}},
+		{name: "skipped although named", opts: []klime.Option{skip}, in: klime.Exchange{Route: "/internal/jobs"}, do: func(ctx context.Context) { klime.SetEvent(ctx, "Done") }},
+		{name: "not skipped", opts: []klime.Option{skip}, in: klime.Exchange{Route: "/reports"}, want: "API Called"},
+		{name: "names of one's own", opts: []klime.Option{klime.DefaultNames("", "Endpoint Called")}, in: klime.Exchange{}, want: "Endpoint Called"},
+		{name: "of pages too", opts: []klime.Option{klime.DefaultNames("Screen Seen", "")}, in: with(page, "GET", "/", 200), want: "Screen Seen"},
+		{
+			name: "kinds of one's own", in: with(page, "GET", "/healthz", 200), want: "API Called",
+			opts: []klime.Option{klime.ClassifyWith(func(x klime.Exchange, k klime.Kind) klime.Kind {
+				if k == klime.KindNoise && x.Path == "/healthz" {
+					return klime.KindAPI
+				}
+				return k
+			})},
+		},
+		{name: "a classifier that panics", opts: []klime.Option{klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { panic("x") })}, want: "API Called"},
+		{name: "a kind that does not exist", opts: []klime.Option{klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return 42 })}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, append(tt.opts, asUser("u1"))...)
+			if err := tracker.Err(); err != nil {
+				t.Fatal(err)
+			}
+			traffic{tracker: tracker, exchange: tt.in}.serve(tt.do)
+			var want []string
+			if tt.want != "" {
+				want = []string{tt.want}
+			}
+			if got := namesOf(wire.events(t, client)); !slices.Equal(got, want) {
+				t.Errorf("events %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// What is wrong with options is told by Err, and once by the log; the rest of
+// them holds.
+func TestWrongOptions(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	tracker := klime.NewTracker(
+		client, asUser("u1"),
+		klime.SkipRoutes("internal", "/skipped"),
+		klime.NameRoutes(map[string]string{"/a/{x}": "A", "/a/{y}": "B", "/c": " ", "POST /reports": "Report Generated"}),
+		klime.RollUp(time1), klime.RollUp(-1), klime.Sample(1.5), klime.Sample(-0.1), klime.Sample(math.NaN()),
+		klime.Capture(klime.Captured(9)), klime.ClassifyWith(nil), klime.HealthRoutes("GET"),
+	)
+	err := tracker.Err()
+	if !errors.Is(err, klime.ErrInvalidOption) {
+		t.Fatalf("error %v", err)
+	}
+	for _, part := range []string{
+		`"internal"`, `"/a/{x}" and "/a/{y}"`, `"/c" has no name`, "RollUp of 1ns", "RollUp of -1ns", "Sample of 1.5", "Sample of -0.1", "Sample of NaN",
+		"Capture of 9", "ClassifyWith", `"GET"`,
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error without %s: %v", part, err)
+		}
+	}
+	if n := strings.Count(log.String(), "left out"); n != 1 {
+		t.Errorf("told %d times: %s", n, log)
+	}
+	traffic{tracker: tracker}.serve(nil)
+	traffic{tracker: tracker, exchange: klime.Exchange{Route: "/skipped"}}.serve(nil)
+	if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"Report Generated"}) {
+		t.Errorf("events %q", got)
+	}
+}
+
+const time1 = 1 // a nanosecond
+
+// A pattern that no request has matched is named at Shutdown.
+func TestUnusedPatterns(t *testing.T) {
+	t.Parallel()
+	for _, quiet := range []bool{false, true} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) {
+			log = logTo(cfg)
+			cfg.NoHints = quiet
+		})
+		tracker := klime.NewTracker(client, asUser("u1"), klime.SkipRoutes("/internal/*", "/intrenal"),
+			klime.NameRoutes(map[string]string{"POST /reports": "Report Generated", "/repotrs": "Slip"}))
+		traffic{tracker: tracker}.serve(nil)
+		traffic{tracker: tracker, exchange: klime.Exchange{Route: "/internal/a"}}.serve(nil)
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if told := strings.Contains(log.String(), `"[/intrenal /repotrs]"`); told == quiet {
+			t.Errorf("NoHints %v: log %s", quiet, log)
+		}
+	}
+}
+
+// Sampled is API calls alone; about so many, each saying at which rate.
+func TestSample(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100_000 })
+	tracker := klime.NewTracker(client, asUser("u1"), klime.Sample(0.25), klime.NameRoutes(map[string]string{"/named": "Named"}))
+	const n = 8000
+	for range n {
+		traffic{tracker: tracker}.serve(nil)
+	}
+	const others = 100
+	for range others {
+		traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", ContentType: "text/html"}}.serve(nil)
+		traffic{tracker: tracker, exchange: klime.Exchange{Route: "/named"}}.serve(nil)
+	}
+	counts := map[string]int{}
+	for _, e := range wire.events(t, client) {
+		name := fmt.Sprint(e["event"])
+		counts[name]++
+		rate, sampled := e["properties"].(map[string]any)["sampleRate"]
+		if sampled != (name == "API Called") || sampled && rate != 0.25 {
+			t.Errorf("%s with sampleRate %v", name, rate)
+		}
+	}
+	if counts["Page Viewed"] != others || counts["Named"] != others {
+		t.Errorf("events %v", counts)
+	}
+	if got := counts["API Called"]; math.Abs(float64(got)-n/4) > 200 { // five standard deviations
+		t.Errorf("%d of %d API calls", got, n)
+	}
+}
+
+// All services that see a trace decide alike; a trace that only the client has
+// chosen decides nothing.
+func TestSampleByTrace(t *testing.T) {
+	t.Parallel()
+	taken := func(rate float64, span trace.SpanContext) bool {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"), klime.Sample(rate))
+		traffic{tracker: tracker, ctx: trace.ContextWithSpanContext(t.Context(), span)}.serve(nil)
+		return len(wire.events(t, client)) == 1
+	}
+	both := 0
+	for i := range 64 {
+		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, byte(i)}, SpanID: trace.SpanID{1}})
+		one, other := taken(0.5, span), taken(0.5, span)
+		if one != other {
+			t.Fatal("two services decide differently")
+		}
+		if one {
+			both++
+		}
+		if taken(0.1, span) && !one {
+			t.Error("a lower rate takes what a higher one does not")
+		}
+	}
+	if both < 16 || both > 48 {
+		t.Errorf("%d of 64 traces", both)
+	}
+	remote := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
+	seen := 0
+	for range 64 {
+		if taken(0.5, remote) {
+			seen++
+		}
+	}
+	if seen == 0 || seen == 64 {
+		t.Errorf("a trace of the client's choice decides: %d of 64", seen)
+	}
+	if taken(0, remote) || !taken(1, remote) {
+		t.Error("none or all is not that")
+	}
+}
+
+// What may tell who somebody is, is recorded when asked for, and then without
+// what may be secret in it.
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"User-Agent": {"curl/8"}, "Referer": {"https://jane:hidden@acme.com/a?token=hidden#hidden"}}
+	in := klime.Exchange{Path: "/orgs/acme", Header: header.Get, Client: address("192.0.2.7")}
+	for _, ask := range []bool{false, true} {
+		client, wire := newClient(t)
+		opts := []klime.Option{asUser("u1")}
+		if ask {
+			opts = append(opts, klime.Capture(klime.IP, klime.UserAgent, klime.Path, klime.Referrer))
+		}
+		traffic{tracker: klime.NewTracker(client, opts...), exchange: in}.serve(nil)
+		e := wire.one(t, client)
+		props, ctx := e["properties"].(map[string]any), e["context"].(map[string]any)
+		got := fmt.Sprint(ctx["ip"], " ", ctx["userAgent"], " ", props["path"], " ", props["referrer"])
+		want := "<nil> <nil> <nil> <nil>"
+		if ask {
+			want = "192.0.2.7 curl/8 /orgs/acme https://acme.com/a"
+		}
+		if got != want {
+			t.Errorf("captured %s, want %s", got, want)
+		}
+	}
+}
+
+type address string
+
+func (a address) ClientIP() string { return string(a) }
+
+// A client that asks not to be tracked is not, at all.
+func TestHonorOptOut(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header http.Header
+		opts   []klime.Option
+		want   int
+	}{
+		"nothing asked":              {http.Header{}, []klime.Option{klime.HonorOptOut()}, 2},
+		"Global Privacy Control":     {http.Header{"Sec-Gpc": {"1"}}, []klime.Option{klime.HonorOptOut()}, 0},
+		"Do Not Track":               {http.Header{"Dnt": {"1"}}, []klime.Option{klime.HonorOptOut()}, 0},
+		"tracking allowed":           {http.Header{"Dnt": {"0"}}, []klime.Option{klime.HonorOptOut()}, 2},
+		"the app does not honour it": {http.Header{"Dnt": {"1"}}, nil, 2},
+	} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, append(tt.opts, asUser("u1"))...)
+		scope := tracker.Begin(t.Context())
+		scope.ReadHeader(tt.header.Get)
+		scope.Bind(struct{}{}, nil)
+		klime.Track(scope, "Done", nil)
+		tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+		if got := len(wire.events(t, client)); got != tt.want {
+			t.Errorf("%s: %d events, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// Secrets do not leave with traits and properties of requests; what the app tracks
+// by itself is its word, unless it wants otherwise.
+func TestSecretsAreRedacted(t *testing.T) {
+	t.Parallel()
+	type p = klime.Properties
+	for name, tt := range map[string]struct {
+		change func(*klime.Config)
+		want   int // of the four calls below, how many keep the value
+	}{
+		"default":              {func(*klime.Config) {}, 1},
+		"Track too":            {func(cfg *klime.Config) { cfg.RedactProperties = true }, 0},
+		"no secrets at all":    {func(cfg *klime.Config) { cfg.SecretKeys = []string{} }, 4},
+		"others than a secret": {func(cfg *klime.Config) { cfg.SecretKeys = []string{"api key"} }, 4},
+	} {
+		client, wire := newClient(t, tt.change)
+		traits := klime.Traits{"name": "Jane", "password": "hidden"}
+		traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+			klime.Link(ctx, klime.User{ID: "u1", Traits: traits}, klime.Group{ID: "g1", Traits: klime.Traits{"password": "hidden"}})
+			klime.SetProperty(ctx, "login", map[string]any{"password": "hidden"})
+			klime.Track(ctx, "Done", p{"password": "hidden"})
+		})
+		if traits["password"] != "hidden" {
+			t.Error("the app's own map was changed")
+		}
+		kept := 0
+		for _, e := range wire.events(t, client) {
+			if text := fmt.Sprint(e); strings.Contains(text, "hidden") {
+				kept++
+			} else if !strings.Contains(text, "[redacted]") {
+				t.Errorf("%s: neither: %s", name, text)
+			}
+		}
+		if kept != tt.want {
+			t.Errorf("%s: %d events keep the secret, want %d", name, kept, tt.want)
+		}
+	}
+}
+
+// Of too many properties the first are sent, and the log tells of the others.
+func TestManyProperties(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+		for i := range 150 {
+			klime.SetProperty(ctx, fmt.Sprint("p", i), i)
+		}
+		klime.SetProperty(ctx, "p7", "changed")
+	})
+	props := wire.one(t, client)["properties"].(map[string]any)
+	own := 0
+	for key := range props {
+		if strings.HasPrefix(key, "p") {
+			own++
+		}
+	}
+	if own != 100 || props["p7"] != "changed" {
+		t.Errorf("%d properties, p7 %v", own, props["p7"])
+	}
+	if n := strings.Count(log.String(), "not recorded"); n != 1 || client.Stats().Invalid != 50 {
+		t.Errorf("told %d times, counted %d", n, client.Stats().Invalid)
+	}
+}
