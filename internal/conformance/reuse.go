@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,8 @@ import (
 )
 
 // testKeptContext: what goroutines keep of a request's context belongs to its
-// user, while the framework serves other requests with the memory of this one.
+// user, also when the framework serves other requests with the memory of this
+// one, which is answered.
 func testKeptContext(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -21,7 +23,10 @@ func testKeptContext(t *testing.T, a Adapter) {
 	server := klimetest.NewServer(t)
 	client := server.Client()
 	var jobs sync.WaitGroup
-	begin := make(chan struct{}) // once all clients have had one answer
+	answered := map[string]chan struct{}{} // by user
+	for i := range clients * each {
+		answered["user-"+strconv.Itoa(i)] = make(chan struct{})
+	}
 	url, stop := a.Start(t, App{
 		Client:  client,
 		UserID:  func(r Request) any { return r.Header("X-User") },
@@ -30,7 +35,7 @@ func testKeptContext(t *testing.T, a Adapter) {
 			klime.SetProperty(r.Context(), "skipped", true)
 			ctx, user, org := r.Detached(), strings.Clone(r.Header("X-User")), strings.Clone(r.Param("org"))
 			jobs.Go(func() {
-				<-begin
+				<-answered[user]
 				for range late {
 					klime.Track(ctx, "Job Done", klime.Properties{"user": user, "org": org})
 				}
@@ -38,21 +43,16 @@ func testKeptContext(t *testing.T, a Adapter) {
 			r.Reply(http.StatusOK, textPlain, "")
 		}}},
 	})
-	var running, started sync.WaitGroup
-	started.Add(clients)
+	var running sync.WaitGroup
 	for c := range clients {
 		running.Go(func() {
 			for i := range each {
-				user := fmt.Sprintf("user-%d-%02d", c, i)
+				user := "user-" + strconv.Itoa(c*each+i)
 				do(t, url, call{path: "/orgs/org-" + user, header: http.Header{"X-User": {user}}})
-				if i == 0 {
-					started.Done()
-				}
+				close(answered[user])
 			}
 		})
 	}
-	started.Wait()
-	close(begin)
 	running.Wait()
 	jobs.Wait()
 	stop()
