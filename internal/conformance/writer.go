@@ -119,8 +119,9 @@ func flushTooLate(r Request) string {
 	w, req := r.HTTP()
 	controller := http.NewResponseController(w)
 	_ = controller.SetWriteDeadline(time.Unix(1, 0))
-	if req.ProtoMajor > 1 { // where that ends the request, soon
+	if req.ProtoMajor > 1 { // where that ends the request, soon, with one of several errors
 		<-req.Context().Done()
+		return fmt.Sprintf("fails: %v", controller.Flush() != nil)
 	}
 	err := controller.Flush()
 	return fmt.Sprintf("%T, past its deadline: %v", err, errors.Is(err, os.ErrDeadlineExceeded))
