@@ -1,0 +1,18 @@
+// Package routers shows klime with routers that build on net/http and have no
+// adapter of their own: nethttp records, and is told the route. Nothing here is
+// needed but what each function shows.
+package routers
+
+import (
+	"net/http"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+// user stands for a session that the app has checked.
+func user() klime.Option {
+	return nethttp.UserID(func(r *http.Request) string { return r.Header.Get("X-User") })
+}
+
+func showReport(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }

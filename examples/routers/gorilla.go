@@ -1,0 +1,48 @@
+package routers
+
+import (
+	"net/http"
+
+	"github.com/gorilla/mux"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+// Gorilla records inside a gorilla/mux router, which runs its middlewares for
+// what has a route, and only for that.
+func Gorilla(client *klime.Client) http.Handler {
+	router := mux.NewRouter()
+	router.Use(nethttp.Middleware(client, user(), nethttp.Route(func(r *http.Request) string {
+		return template(mux.CurrentRoute(r))
+	})))
+	router.HandleFunc("/orgs/{org}/reports/{id:[0-9]+}", showReport).Methods(http.MethodGet)
+	return router
+}
+
+// GorillaOutside records around the router, and so also what a middleware on
+// the way to it refuses. The router is asked what it would match.
+func GorillaOutside(client *klime.Client, refuse func(http.Handler) http.Handler) http.Handler {
+	router := mux.NewRouter().StrictSlash(true)
+	router.HandleFunc("/orgs/{org}/reports/{id:[0-9]+}", showReport).Methods(http.MethodGet)
+	record := nethttp.Middleware(client, user(), nethttp.Route(func(r *http.Request) string {
+		var match mux.RouteMatch
+		if !router.Match(r, &match) || match.MatchErr != nil {
+			return ""
+		}
+		return template(match.Route)
+	}))
+	return record(refuse(router))
+}
+
+// template is the pattern of a route, "" if there is none.
+func template(route *mux.Route) string {
+	if route == nil {
+		return ""
+	}
+	pattern, err := route.GetPathTemplate()
+	if err != nil { // it matches by something else than the path
+		return ""
+	}
+	return pattern
+}

@@ -1,0 +1,37 @@
+package routers
+
+import (
+	"net/http"
+
+	"github.com/julienschmidt/httprouter"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+// HTTPRouter records around a julienschmidt/httprouter. That does not tell what
+// it has matched: each handle does, in the request's Pattern, where nethttp looks.
+func HTTPRouter(client *klime.Client) http.Handler {
+	router := httprouter.New()
+	handle := func(method, pattern string, next httprouter.Handle) {
+		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+			r.Pattern = pattern
+			next(w, r, params)
+		})
+	}
+	handle(http.MethodGet, "/orgs/:org/reports/:id", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
+		showReport(w, r)
+	})
+	return nethttp.Middleware(client, user())(router)
+}
+
+// HTTPRouterInside records around each handler, whose pattern is known there.
+func HTTPRouterInside(client *klime.Client) http.Handler {
+	router := httprouter.New()
+	handle := func(method, pattern string, next http.Handler) {
+		record := nethttp.Middleware(client, user(), nethttp.Route(func(*http.Request) string { return pattern }))
+		router.Handler(method, pattern, record(next))
+	}
+	handle(http.MethodGet, "/orgs/:org/reports/:id", http.HandlerFunc(showReport))
+	return router
+}

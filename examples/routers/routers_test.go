@@ -1,0 +1,72 @@
+package routers_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/examples/routers"
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// Each router gives the template, and nothing for what it has no route for.
+func TestRouters(t *testing.T) {
+	t.Parallel()
+	refuse := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.RawQuery == "refused" {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	requests := []string{
+		"GET /orgs/acme/reports/42", "GET /orgs/acme/reports/7?refused",
+		"GET /nowhere", "GET /orgs/acme/reports", "POST /nowhere", // no route
+		"POST /orgs/acme/reports/42", "DELETE /orgs/acme/reports/42", // another method
+		"GET /orgs/acme/reports/42/", "GET //orgs/acme/reports/42", "POST //orgs/acme/reports/42", "POST /orgs/acme/reports/42/", // redirects
+	}
+	served := []string{"/orgs/{org}/reports/{id} 204", "/orgs/{org}/reports/{id} 204"}
+	for _, test := range []struct {
+		name  string
+		build func(*klime.Client) http.Handler
+		want  []string
+	}{
+		{"gorilla/mux", routers.Gorilla, served},
+		{
+			"around gorilla/mux",
+			func(client *klime.Client) http.Handler { return routers.GorillaOutside(client, refuse) },
+			[]string{"/orgs/{org}/reports/{id} 204", "/orgs/{org}/reports/{id} 403"},
+		},
+		{"httprouter", routers.HTTPRouter, served},
+		{"in httprouter", routers.HTTPRouterInside, served},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			client := server.Client()
+			handler := test.build(client)
+			for _, request := range requests {
+				method, target, _ := strings.Cut(request, " ")
+				r := httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)
+				r.Header.Set("X-User", "jane")
+				handler.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			if err := client.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range server.Events() {
+				got = append(got, fmt.Sprint(e.Properties["route"], " ", e.Properties["status"]))
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("events\n got %q\nwant %q", got, test.want)
+			}
+		})
+	}
+}
