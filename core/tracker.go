@@ -86,14 +86,18 @@ func (t *Tracker) Err() error { return t.err }
 // Begin returns the Scope of a request, over the request's context ctx. Where
 // a middleware of the same client has begun one already, the new Scope joins
 // it: there is still one event, and the identity found further in is preferred.
-// So does the Scope of a middleware without a client.
+// So does the Scope of a middleware without a client. That of another client is
+// a Scope of its own: each client records the request, with what its own
+// middlewares know, and handlers speak to the innermost.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	s := &Scope{parent: ctx, tracker: t}
-	if outer := ScopeFrom(ctx); outer != nil && (t.client == nil || outer.client() == t.client) && outer.join(s) {
-		return s
+	for outer := ScopeFrom(ctx); outer != nil; outer = ScopeFrom(outer.root().parent) {
+		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
+			return s
+		}
 	}
 	s.innermost = s
 	s.state.members.required = t.requireMembership

@@ -339,6 +339,21 @@ func TestNestedTrackersOfDifferentClients(t *testing.T) {
 	}
 }
 
+// A middleware joins that of its client also past another client's.
+func TestJoinedPastAnotherClient(t *testing.T) {
+	t.Parallel()
+	ours, wire := newClient(t)
+	others, otherWire := newClient(t)
+	traffic{tracker: klime.NewTracker(ours, asUser("u0"))}.serve(func(ctx context.Context) {
+		traffic{tracker: klime.NewTracker(others, asUser("u2")), ctx: ctx}.serve(func(ctx context.Context) {
+			traffic{tracker: klime.NewTracker(ours, asUser("u1")), ctx: ctx}.serve(nil)
+		})
+	})
+	if got, theirs := who(wire.one(t, ours)), who(otherWire.one(t, others)); got != "u1/" || theirs != "u2/" {
+		t.Errorf("events of %s and %s", got, theirs)
+	}
+}
+
 func TestResolveRoute(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
