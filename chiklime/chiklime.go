@@ -11,6 +11,10 @@ import (
 // Middleware records every request with client: r.Use(chiklime.Middleware(client))
 // on the outermost router, after what sets up traces and recovery. A nil client
 // records nothing.
+//
+// The route is not known, and left out, where Middleware goes around the router
+// rather than into it, and of a path that no route has. Of a router that is
+// mounted in another handler's guise, it is known once it has routed.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
 	var known endpoints
 	return httpexchange.Middleware(client, known.pattern, opts)

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -257,6 +258,7 @@ func TestMiddlewaresOfChi(t *testing.T) {
 		},
 		{"CleanPath", with(middleware.CleanPath), []string{"GET //things//1", "GET //sub//gone"}, "/things/{id} 200, /sub/gone 404"},
 		{"StripPrefix", with(middleware.StripPrefix("/v1")), []string{"GET /v1/things/1", "GET /v1/files/a", "GET /v1/none"}, "/things/{id} 200, /files/* 200"},
+		{"Timeout", with(middleware.Timeout(time.Minute)), []string{"GET /things/1", "GET /sub/gone"}, "/things/{id} 200, /sub/gone 404"},
 		{"GetHead", with(middleware.GetHead), []string{"HEAD /things/1", "GET /things/1"}, "/things/{id} 200"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -14,10 +14,14 @@ import (
 // nothing.
 //
 // The route is the pattern of an [http.ServeMux]. It is not known, and left out,
-// where a middleware inside answers in place of the mux, or replaces the request:
-// see [Mux]. Of a mux within the mux, behind [http.StripPrefix], only the prefix
-// is seen. Put Middleware around the inner mux too: it joins, there is still one
-// event, and its route is the whole one. For other routers see [Route].
+// where a middleware inside answers in place of the mux, or replaces the request,
+// as [http.TimeoutHandler] does: see [Mux]. Of a mux within the mux, behind
+// [http.StripPrefix], only the prefix is seen. Put Middleware around the inner mux
+// too: it joins, there is still one event, and its route is the whole one. For
+// other routers see [Route].
+//
+// What stands outside and answers in place of what is inside, as a TimeoutHandler
+// or a recovery may, is not seen.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
 	return httpexchange.Middleware(client, matched, opts)
 }

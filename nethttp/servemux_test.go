@@ -2,11 +2,15 @@ package nethttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
@@ -227,5 +231,39 @@ func TestMuxIsAsked(t *testing.T) {
 	const want = "GET /orgs/{org} 200, GET /admin/users/{user} 200, GET /orgs/{org} 403, GET /admin/users/{user} 403, GET - 403"
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// Handlers of net/http that stand inside: what they answer is seen, and what is
+// not told to the client is not guessed.
+func TestHandlersInside(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("POST /large", func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	})
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	record := nethttp.Middleware(client, jane(), nethttp.Mux(mux))
+	get := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/slow", http.NoBody)
+	record(http.TimeoutHandler(mux, time.Nanosecond, "late")).ServeHTTP(httptest.NewRecorder(), get)
+	post := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/large", strings.NewReader("too much"))
+	record(http.MaxBytesHandler(mux, 3)).ServeHTTP(httptest.NewRecorder(), post)
+	// Compressed, and without a type: net/http guesses none.
+	record(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "br")
+		_, _ = w.Write([]byte("<!doctype html>"))
+	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/large", http.NoBody))
+	var got []string
+	for _, e := range server.Wait(3) {
+		got = append(got, fmt.Sprint(e.Event, " ", e.Properties["route"], " ", e.Properties["status"], " ", e.Properties["responseBytes"]))
+	}
+	want := []string{"API Called /slow 503 4", "API Called /large 413 0", "API Called <nil> 200 15"}
+	if !slices.Equal(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
 	}
 }

@@ -96,6 +96,13 @@ type Streamer = conformance.Streamer
 //	Flush() error                 sends what has been written so far
 type StreamWriter = conformance.StreamWriter
 
+// NetHTTP is a Request for routers whose handlers take these two:
+//
+//	W          http.ResponseWriter                          nil where there is none, such as in a resolver
+//	R          *http.Request
+//	PathParam  func(r *http.Request, name string) string    how the router tells a parameter of the path
+type NetHTTP = conformance.NetHTTP
+
 // Middleware is a middleware of an App: func(r Request, next func(Request)). It
 // calls next for the rest of the app, maybe with another Request than it got,
 // which is then the one to go on with. It may panic, and recover.

@@ -34,6 +34,7 @@ func TestCommentsNameEverything(t *testing.T) {
 		reflect.TypeFor[adaptertest.Route](),
 		reflect.TypeFor[adaptertest.Request](),
 		reflect.TypeFor[adaptertest.Adapter](),
+		reflect.TypeFor[adaptertest.NetHTTP](),
 		reflect.TypeFor[adaptertest.Streamer](),
 		reflect.TypeFor[adaptertest.StreamWriter](),
 	} {
