@@ -43,7 +43,9 @@ func classify(x *Exchange, health bool) Kind {
 func isNoise(x *Exchange) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
 	catchAll := x.Route == "" || x.Route == "/*" // which a handler for all paths may use to say that there is nothing
-	unmatched := catchAll && (x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed)
+	nothing := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed ||
+		x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
+	unmatched := catchAll && nothing
 	switch x.Method {
 	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
 		return true

@@ -21,6 +21,7 @@ func TestClassify(t *testing.T) {
 		return with(get(status, contentType), func(x *Exchange) { x.Method = name })
 	}
 	unmatched := func(x Exchange) Exchange { return with(x, func(x *Exchange) { x.Route = "" }) }
+	nothing := func(x Exchange) Exchange { return with(x, func(x *Exchange) { x.Unmatched = true }) }
 	asks := func(x Exchange, h headers) Exchange {
 		header := http.Header{}
 		for name, value := range h {
@@ -109,6 +110,10 @@ func TestClassify(t *testing.T) {
 		{"no such route", unmatched(get(404, html)), KindNoise},
 		{"no such route, POST", unmatched(method("POST", 404, json)), KindNoise},
 		{"no such method", unmatched(method("DELETE", 405, "")), KindNoise},
+		{"no such route, answered otherwise", nothing(unmatched(get(418, json))), KindNoise},
+		{"no such route, but a page for it", nothing(unmatched(get(200, html))), KindPage},
+		{"no such route, then a panic", with(nothing(unmatched(get(500, ""))), func(x *Exchange) { x.Panicked = true }), KindAPI},
+		{"a route that says that there is nothing", nothing(get(418, json)), KindAPI},
 		{"prefetch", asks(get(200, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},
 		{"prerender", asks(get(200, html), headers{"Sec-Purpose": "prefetch;prerender"}), KindNoise},
 		{"prefetch, the old header", asks(get(200, html), headers{"Purpose": "prefetch"}), KindNoise},

@@ -27,6 +27,10 @@ type Exchange struct {
 	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
 
+	// Unmatched says that the router, or a handler in its stead, has found nothing
+	// (404, 405), whatever the app has made of that. Next to a Route it says nothing.
+	Unmatched bool
+
 	// Unfinished says that the answer goes on after Observe, as that of a stream
 	// whose end the framework does not tell: how long it takes is left out.
 	Unfinished bool
