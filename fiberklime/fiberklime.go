@@ -2,6 +2,7 @@
 package fiberklime
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -13,15 +14,22 @@ import (
 // Middleware records every request with client. It goes before the routes,
 // after what sets up traces and recovery. A nil client records nothing.
 //
-// Fiber makes answers of errors after all middlewares. To see the answer, this
-// one calls the app's ErrorHandler itself, once: middlewares before it see the
-// answer, and no error.
-//
-// In handlers, functions such as [klime.Track] take c.UserContext(). Fiber reuses
-// a *fiber.Ctx after its handler: what may run longer keeps c.UserContext().
-// Locals are not safe for concurrent use, and are read where an event's user or
-// group is not known otherwise: call [klime.SetUser] and [klime.SetGroup] before
-// a goroutine tracks while its handler goes on.
+//   - In handlers, functions such as [klime.Track] take c.UserContext(), and what
+//     may run longer keeps that: Fiber reuses a *fiber.Ctx and its c.Context().
+//     In the latter klime finds nothing: give a net/http handler behind Fiber's
+//     adaptor r.WithContext(c.UserContext()), and keep c.UserContext() in Locals
+//     for the handler of a WebSocket.
+//   - Locals are not safe for concurrent use, and are read where an event's user
+//     or group is not known otherwise: call [klime.SetUser] and [klime.SetGroup]
+//     before a goroutine tracks while its handler goes on.
+//   - Fiber makes answers of errors after all middlewares. To see the answer, this
+//     one calls the app's ErrorHandler itself, once: middlewares before it see the
+//     answer and no error, and what they make of it (Compress, ETag, also
+//     Config.ETag) is not recorded.
+//   - Fiber tells neither when a file, a stream or a WebSocket ends, nor that a
+//     client has gone away. Both are left out.
+//   - What app.Use or app.Static answers has the route to which its path leads, or
+//     none.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
 		return func(c *fiber.Ctx) error { return c.Next() }
@@ -33,10 +41,12 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		scope := tracker.Begin(c.UserContext())
 		scope.Bind(c, c.Context())
 		c.SetUserContext(scope)
+		var err error
 		defer func() {
 			panicked := recover()
 			x := exchange(c)
 			x.Recovered(panicked)
+			x.Unmatched = isUnmatched(err)
 			x.Start = start
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
@@ -45,39 +55,45 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 				panic(panicked)
 			}
 		}()
-		if err := c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
+		if err = c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
 			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
 		}
 		return nil
 	}
 }
 
-// noBody is fasthttp's length of a request with neither Content-Length nor chunks.
-const noBody = -2
+// isUnmatched reports whether err is Fiber's own for a path without a route.
+func isUnmatched(err error) bool {
+	known := (*fiber.Error)(nil)
+	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
+}
 
 // exchange tells of c and its answer. Its strings live in memory that Fiber
 // reuses. Of an answer that is streamed, or of a connection that was taken
 // over, Fiber does not tell how it ends.
 func exchange(c *fiber.Ctx) klime.Exchange {
-	streamed := c.Response().IsBodyStream()
+	answer := c.Response()
 	x := klime.Exchange{
 		Method:        c.Method(),
 		Path:          c.Path(),
-		Status:        c.Response().StatusCode(),
+		Status:        answer.StatusCode(),
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
-		ResponseBytes: int64(c.Response().Header.ContentLength()),
-		ContentType:   string(c.Response().Header.ContentType()),
+		ResponseBytes: int64(answer.Header.ContentLength()),
+		ContentType:   string(answer.Header.ContentType()),
 		Header:        func(name string) string { return c.Get(name) },
-		Unfinished:    streamed || c.Context().Hijacked(),
+		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}
 	if x.RequestBytes == noBody {
 		x.RequestBytes = 0
 	}
-	if !streamed {
-		x.ResponseBytes = int64(len(c.Response().Body()))
+	if !answer.IsBodyStream() {
+		x.ResponseBytes = int64(len(answer.Body()))
 	}
 	return x
 }
+
+// noBody is fasthttp's length of a request with neither Content-Length nor chunks.
+const noBody = -2
 
 // UserID says how to find the user of a request: a string, an integer, an
 // encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See

@@ -6,37 +6,45 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// routes knows which routes of an app are not middlewares: a request that
-// matches none of them is left with the route of the last middleware.
+// routes knows which routes of an app are not middlewares: Fiber leaves a
+// request with the last of either that it has reached.
 type routes struct{ tables sync.Map } // *fiber.App → *routeTable
 
 type routeTable struct {
 	handlers uint32 // of the app when the table was made
-	routes   map[route]bool
+	reached  map[route]bool
+	plain    *fiber.App // with the routes alone
 }
 
-// route tells one from another. A middleware may have the method and path of a
-// route, but not its handlers.
+// route tells one from a middleware, which may have its path or its handlers,
+// but not both.
 type route struct {
-	method, path string
-	first        *fiber.Handler
+	path  string
+	first *fiber.Handler
 }
 
 func keyOf(r *fiber.Route) route {
-	key := route{method: r.Method, path: r.Path}
+	key := route{path: r.Path}
 	if len(r.Handlers) > 0 {
 		key.first = &r.Handlers[0]
 	}
 	return key
 }
 
-// pattern is the path of the route that c has matched, "" if none.
+// pattern is the path of the route that c has reached. If a middleware was
+// reached last, it is that of the route to which the request leads, "" if none.
 func (r *routes) pattern(c *fiber.Ctx) string {
-	matched := c.Route()
-	if !r.table(c.App()).routes[keyOf(matched)] {
+	table := r.table(c.App())
+	if reached := c.Route(); table.reached[keyOf(reached)] {
+		return reached.Path
+	}
+	asked := table.plain.AcquireCtx(c.Context())
+	defer table.plain.ReleaseCtx(asked)
+	asked.Method(c.Method()) // a middleware may have changed it
+	if asked.RestartRouting() != nil {
 		return ""
 	}
-	return matched.Path
+	return asked.Route().Path
 }
 
 // table is that of app, made anew when app has got more routes.
@@ -46,11 +54,25 @@ func (r *routes) table(app *fiber.App) *routeTable {
 			return table
 		}
 	}
-	table := &routeTable{handlers: app.HandlersCount(), routes: map[route]bool{}}
+	config := app.Config()
+	table := &routeTable{
+		handlers: app.HandlersCount(),
+		reached:  map[route]bool{},
+		plain: fiber.New(fiber.Config{
+			CaseSensitive:  config.CaseSensitive,
+			StrictRouting:  config.StrictRouting,
+			UnescapePath:   config.UnescapePath,
+			RequestMethods: config.RequestMethods,
+		}),
+	}
 	known := app.GetRoutes(true)
 	for i := range known {
-		table.routes[keyOf(&known[i])] = true
+		table.reached[keyOf(&known[i])] = true
+		table.plain.Add(known[i].Method, known[i].Path, func(*fiber.Ctx) error { return nil })
 	}
+	// Last, so that Fiber does not write an answer of its own when nothing matches.
+	table.plain.Use(func(*fiber.Ctx) error { return fiber.ErrNotFound })
+	table.plain.Handler() // builds its tree
 	r.tables.Store(app, table)
 	return table
 }

@@ -75,19 +75,17 @@ func newApp(app *demo.App, client *klime.Client) *fiber.App {
 	r.Post("/logout", h.logout)
 	r.Post("/webhooks/billing", fiberklime.Skip(), h.billing) // a machine called: that is nobody's usage
 
-	// What may refuse a request stands in the routes: when it stands in a group,
-	// Fiber does not know yet which route a refused request would have had.
 	r.Get("/", h.requireCustomer, h.dashboard)
 	r.Get("/reports", h.requireCustomer, h.reportsPage)
 	r.Get("/reports/:id", h.requireCustomer, h.reportPage)
 	r.Post("/reports", h.requireCustomer, h.generate)
 	r.Post("/switch", h.requireCustomer, h.switchOrg)
 
-	api := r.Group("/api/orgs/:org")
-	api.Get("/reports", h.requireMember, h.apiReports)
-	api.Post("/reports", h.requireMember, h.apiGenerate)
-	api.Get("/reports/:id", h.requireMember, h.apiReport)
-	api.Get("/reports/:id/export", h.requireMember, fiberklime.Event("Report Exported"), h.apiExport)
+	api := r.Group("/api/orgs/:org", h.requireMember) // a request that it refuses has its route nevertheless
+	api.Get("/reports", h.apiReports)
+	api.Post("/reports", h.apiGenerate)
+	api.Get("/reports/:id", h.apiReport)
+	api.Get("/reports/:id/export", fiberklime.Event("Report Exported"), h.apiExport)
 
 	r.Get("/admin", h.requireStaff, h.adminPage)
 	r.Post("/admin/orgs/:org", h.requireStaff, h.adminUpdate)

@@ -1,0 +1,396 @@
+package fiberklime_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/compress"
+	"github.com/gofiber/fiber/v2/middleware/etag"
+	"github.com/gofiber/fiber/v2/middleware/timeout"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/fiberklime"
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// Fiber makes answers of errors after all middlewares: what the client sees is
+// recorded, and the ErrorHandler runs once.
+func TestReturnedErrors(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	var handled, seenOutside atomic.Int64
+	app := fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		ErrorHandler: func(c *fiber.Ctx, err error) error {
+			handled.Add(1)
+			if known := (*fiber.Error)(nil); errors.As(err, &known) {
+				return c.Status(known.Code).SendString("known")
+			}
+			if err.Error() == "unmanageable" {
+				return err
+			}
+			return c.Status(http.StatusTeapot).SendString("custom")
+		},
+	})
+	app.Use(func(c *fiber.Ctx) error {
+		err := c.Next()
+		if err != nil {
+			seenOutside.Add(1)
+		}
+		return err
+	})
+	app.Use(fiberklime.Middleware(server.Client(), fiberklime.UserID(func(*fiber.Ctx) string { return "jane" })))
+	app.Get("/known", func(*fiber.Ctx) error { return fiber.NewError(http.StatusServiceUnavailable) })
+	app.Get("/custom", func(*fiber.Ctx) error { return errors.New("anything") })
+	app.Get("/partial", func(c *fiber.Ctx) error {
+		_ = c.Status(http.StatusOK).SendString("half of")
+		return errors.New("the answer")
+	})
+	app.Get("/unmanageable", func(*fiber.Ctx) error { return errors.New("unmanageable") })
+	url, stop := listen(t, app)
+	paths := []string{"/known", "/custom", "/partial", "/unmanageable"}
+	for i, path := range paths {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, http.NoBody)
+		resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		e := server.Wait(i + 1)[i]
+		if e.Properties["route"] != path || e.Properties["status"] != float64(resp.StatusCode) || resp.StatusCode < 400 {
+			t.Errorf("%s: client saw %d, recorded %v", path, resp.StatusCode, e.Properties)
+		}
+	}
+	stop()
+	if handled.Load() != int64(len(paths)) || seenOutside.Load() != 0 {
+		t.Errorf("ErrorHandler ran %d times, outer middleware saw %d errors", handled.Load(), seenOutside.Load())
+	}
+}
+
+// The ErrorHandler is the one that Fiber would pick, and what becomes of it too:
+// with and without the middleware the client sees the same.
+func TestErrorHandlers(t *testing.T) {
+	t.Parallel()
+	ran := map[string]*atomic.Int64{"app": {}, "mounted": {}, "nested": {}}
+	handles := func(name string) fiber.ErrorHandler {
+		return func(c *fiber.Ctx, err error) error {
+			ran[name].Add(1)
+			switch err.Error() {
+			case "fails":
+				return errors.New("the handler fails too")
+			case "panics":
+				panic("in the handler")
+			default:
+				return c.Status(http.StatusBadGateway).SendString(name)
+			}
+		}
+	}
+	for _, bare := range []bool{true, false} {
+		var panicked any
+		build := func(app *fiber.App, ours fiber.Handler) {
+			app.Use(func(c *fiber.Ctx) error {
+				defer func() {
+					if panicked = recover(); panicked != nil {
+						_ = c.SendStatus(http.StatusTeapot)
+					}
+				}()
+				return c.Next()
+			})
+			if !bare {
+				app.Use(ours)
+			}
+			fails := func(c *fiber.Ctx) error { return errors.New(c.Params("how")) }
+			nested := fiber.New(fiber.Config{ErrorHandler: handles("nested")})
+			nested.Get("/:how", fails)
+			silent := fiber.New()
+			silent.Get("/:how", fails)
+			mounted := fiber.New(fiber.Config{ErrorHandler: handles("mounted")})
+			mounted.Get("/:how", fails)
+			mounted.Mount("/nested", nested)
+			app.Mount("/mounted", mounted)
+			app.Mount("/silent", silent)
+			app.Get("/:how", fails)
+		}
+		s := serve(t, fiber.Config{ErrorHandler: handles("app")}, build)
+		tests := []struct {
+			path, handler string
+			status        int
+			want          string
+		}{
+			{"/x", "app", http.StatusBadGateway, "502 /{how}"},
+			{"/mounted/x", "mounted", http.StatusBadGateway, "502 /mounted/{how}"},
+			{"/mounted/nested/x", "nested", http.StatusBadGateway, "502 /mounted/nested/{how}"},
+			{"/silent/x", "app", http.StatusBadGateway, "502 /silent/{how}"},
+			{"/fails", "app", http.StatusInternalServerError, "500 /{how}"},
+			{"/mounted/fails", "mounted", http.StatusInternalServerError, "500 /mounted/{how}"},
+			{"/mounted/panics", "mounted", http.StatusTeapot, "500 /mounted/{how}"},
+		}
+		var want []string
+		for _, test := range tests {
+			before := ran[test.handler].Load()
+			if bare && test.status == http.StatusTeapot {
+				continue // Fiber's own call is outside of any middleware: the server dies
+			}
+			if got := s.do("GET " + test.path); got.status != test.status {
+				t.Errorf("%s, bare %v: status %d, want %d", test.path, bare, got.status, test.status)
+			}
+			if n := ran[test.handler].Load() - before; n != 1 {
+				t.Errorf("%s, bare %v: the ErrorHandler ran %d times", test.path, bare, n)
+			}
+			want = append(want, test.want)
+		}
+		if bare {
+			want = nil
+		}
+		var got []string
+		for _, e := range s.events(len(want)) {
+			got = append(got, brief(&e))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("recorded\n got %q\nwant %q", got, want)
+		}
+		if !bare && panicked != "in the handler" { // by the last request
+			t.Errorf("went up as %v", panicked)
+		}
+	}
+}
+
+// What is recorded of files, streams and what compresses or revalidates them is
+// what the client sees, and else absent.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	const page, data = "/file/page.html", "/file/data.json"
+	folder := t.TempDir()
+	text := strings.Repeat("<p>hello</p>", 200)
+	for _, name := range []string{"page.html", "data.json"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Static("/static", folder, fiber.Static{ByteRange: true})
+		app.Get("/file/:name", func(c *fiber.Ctx) error { return c.SendFile(filepath.Join(folder, c.Params("name"))) })
+		app.Get("/sized", func(c *fiber.Ctx) error { return c.SendStream(strings.NewReader(text), len(text)) })
+		app.Get("/unsized", func(c *fiber.Ctx) error { return c.SendStream(strings.NewReader(text)) })
+		sendText := func(c *fiber.Ctx) error { return c.Type("json").SendString(text) }
+		app.Get("/etag", etag.New(), sendText)
+		app.Get("/compressed", compress.New(), sendText)
+		app.Get("/compressed-stream", compress.New(), func(c *fiber.Ctx) error {
+			return c.Type("json").SendStream(strings.NewReader(text), len(text))
+		})
+		app.Get("/in-time", timeout.NewWithContext(sendText, time.Hour))
+		app.Get("/too-late", timeout.NewWithContext(func(c *fiber.Ctx) error {
+			<-c.UserContext().Done()
+			klime.SetProperty(c.UserContext(), "noticed", true)
+			return c.UserContext().Err()
+		}, time.Nanosecond))
+	})
+	tag, modified := s.do("GET /etag").header.Get("ETag"), s.do("GET "+page).header.Get("Last-Modified")
+	type headers = []string
+	tests := []struct {
+		path    string
+		headers headers
+		event   string // "" for an asset's: none
+		status  int
+		bytes   bool // are known
+	}{
+		{page, nil, "Page Viewed", 200, true},
+		{page, headers{"Range", "bytes=0-99"}, "Page Viewed", 206, true},
+		{page, headers{"If-Modified-Since", modified, "Accept", "text/html"}, "Page Viewed", 304, true},
+		{data, headers{"If-Modified-Since", modified, "Accept", "application/json"}, "API Called", 304, true},
+		{data, headers{"Range", "bytes=9999-"}, "API Called", 416, true},
+		{"/file/missing", nil, "API Called", 404, true},
+		{"/static/page.html", nil, "Page Viewed", 200, true},
+		{"/static/page.html", headers{"Range", "bytes=0-99"}, "Page Viewed", 206, true},
+		{"/static/page.html", headers{"If-Modified-Since", modified, "Accept", "text/html"}, "Page Viewed", 304, true},
+		{"/static/data.json", nil, "API Called", 200, true},
+		{"/static/missing", nil, "", 404, true},
+		{"/sized", nil, "API Called", 200, true},
+		{"/unsized", nil, "API Called", 200, false},
+		{"/etag", nil, "API Called", 200, true},
+		{"/etag", headers{"If-None-Match", tag}, "API Called", 304, true},
+		{"/compressed", headers{"Accept-Encoding", "gzip"}, "API Called", 200, true},
+		{"/compressed-stream", headers{"Accept-Encoding", "gzip"}, "API Called", 200, false},
+		{"/in-time", nil, "API Called", 200, true},
+		{"/too-late", nil, "API Called", 408, true},
+	}
+	want := []string{"API Called 200 2400", "Page Viewed 200 2400"} // of the first two
+	for _, test := range tests {
+		got := s.do("GET "+test.path, test.headers...)
+		if got.status != test.status {
+			t.Errorf("%s %q: status %d, want %d", test.path, test.headers, got.status, test.status)
+		}
+		if test.event == "" {
+			continue
+		}
+		var size any = float64(len(got.body))
+		if !test.bytes {
+			size = nil
+		}
+		want = append(want, fmt.Sprint(test.event, " ", test.status, " ", size))
+	}
+	for i, e := range s.events(len(want)) {
+		if got := fmt.Sprint(e.Event, " ", e.Properties["status"], " ", e.Properties["responseBytes"]); got != want[i] {
+			t.Errorf("%v: recorded %s, want %s", e.Properties["route"], got, want[i])
+		}
+		_, timed := e.Properties["durationMs"]
+		if path := fmt.Sprint(e.Properties["route"]); path == "/sized" && timed || path == "/etag" && !timed {
+			t.Errorf("%s: durationMs %v", path, timed)
+		}
+		if e.Properties["route"] == "/too-late" && e.Properties["noticed"] != true {
+			t.Errorf("behind the timeout, the scope is lost: %v", e.Properties)
+		}
+	}
+}
+
+// A stream is not buffered to measure it: its first bytes come at once, and what
+// Fiber cannot tell of it is left out.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	received := make(chan struct{})
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(fiberklime.Middleware(server.Client(), fiberklime.UserID(func(*fiber.Ctx) string { return "jane" })))
+	app.Get("/stream", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, "text/event-stream")
+		c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+			_, _ = w.WriteString("data: first\n\n")
+			_ = w.Flush()
+			select {
+			case <-received:
+			case <-time.After(10 * time.Second):
+				t.Error("the first event did not come through")
+			}
+			_, _ = w.WriteString("data: second\n\n")
+		})
+		return nil
+	})
+	url, stop := listen(t, app)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/stream", http.NoBody)
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	if !lines.Scan() || lines.Text() != "data: first" {
+		t.Errorf("first line %q", lines.Text())
+	}
+	close(received)
+	for lines.Scan() {
+	}
+	resp.Body.Close()
+	stop()
+	e := server.Wait(1)[0]
+	for _, unknown := range []string{"openMs", "durationMs", "responseBytes"} {
+		if value, ok := e.Properties[unknown]; ok {
+			t.Errorf("%s: %v", unknown, value)
+		}
+	}
+	if e.Properties["protocol"] != "sse" || e.Event != "API Called" {
+		t.Errorf("event %+v", e)
+	}
+}
+
+// A connection that a handler takes over is left alone. When it ends, Fiber does
+// not tell.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/upgrade/:id", func(c *fiber.Ctx) error {
+			c.Set(fiber.HeaderConnection, "Upgrade")
+			c.Set(fiber.HeaderUpgrade, "echo")
+			c.Context().Hijack(func(conn net.Conn) {
+				line, _ := bufio.NewReader(conn).ReadString('\n')
+				_, _ = io.WriteString(conn, line)
+			})
+			c.Status(http.StatusSwitchingProtocols)
+			return nil
+		})
+	})
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "GET /upgrade/7 HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: Echo\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	s.fake.Wait(1) // while the connection is open
+	_, _ = io.WriteString(conn, "hello\n")
+	if line, err := reader.ReadString('\n'); line != "hello\n" {
+		t.Errorf("echoed %q, %v", line, err)
+	}
+	e := s.events(1)[0]
+	for _, unknown := range []string{"openMs", "durationMs"} {
+		if value, ok := e.Properties[unknown]; ok {
+			t.Errorf("%s: %v", unknown, value)
+		}
+	}
+	if e.Event != "API Called" || brief(&e) != "101 /upgrade/{id}" || e.Properties["protocol"] != "echo" {
+		t.Errorf("event %+v", e)
+	}
+}
+
+// That a client has gone away is not told by Fiber: there is one event, as if it
+// were there, and nothing waits for it.
+func TestClientGoesAway(t *testing.T) {
+	t.Parallel()
+	serving, left, ended := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/report", func(c *fiber.Ctx) error {
+			serving <- struct{}{}
+			<-left
+			return c.SendString("for nobody")
+		})
+		app.Get("/stream", func(c *fiber.Ctx) error {
+			c.Set(fiber.HeaderContentType, "text/event-stream")
+			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+				defer close(ended)
+				serving <- struct{}{}
+				for w.Flush() == nil {
+					_, _ = w.WriteString("data: 1\n\n")
+				}
+			})
+			return nil
+		})
+	})
+	for _, path := range []string{"/stream", "/report"} {
+		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: app\r\n\r\n")
+		<-serving
+		conn.Close()
+	}
+	<-ended
+	close(left)
+	events := s.events(2)
+	if brief(&events[0]) != "200 /stream" || brief(&events[1]) != "200 /report" {
+		t.Errorf("events %+v", events)
+	}
+	for _, e := range events {
+		if aborted, ok := e.Properties["aborted"]; ok {
+			t.Errorf("aborted %v: does Fiber tell now?", aborted)
+		}
+	}
+}
