@@ -19,9 +19,10 @@ import (
 //     In the latter klime finds nothing: give a net/http handler behind Fiber's
 //     adaptor r.WithContext(c.UserContext()), and keep c.UserContext() in Locals
 //     for the handler of a WebSocket.
-//   - Locals are not safe for concurrent use, and are read where an event's user
-//     or group is not known otherwise: call [klime.SetUser] and [klime.SetGroup]
-//     before a goroutine tracks while its handler goes on.
+//   - A *fiber.Ctx is not safe for concurrent use, not even c.Get and Locals, and
+//     UserID and GroupID read it where an event's user or group is not known
+//     otherwise: call [klime.SetUser] and [klime.SetGroup] before a goroutine
+//     tracks while its request goes on.
 //   - Fiber makes answers of errors after all middlewares. To see the answer, this
 //     one calls the app's ErrorHandler itself, once: middlewares before it see the
 //     answer and no error, and what they make of it (Compress, ETag, also
