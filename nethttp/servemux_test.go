@@ -165,7 +165,7 @@ func TestRedirectsOfTheMux(t *testing.T) {
 	t.Parallel()
 	requests := []string{
 		"POST /dir", "POST /exact", "POST /rest", "POST /orgs/acme", "POST //leaf", "POST /x/../leaf", "POST //nowhere", "POST /dir//x",
-		"POST /dir/", "POST /exact/", "POST /rest/", "POST /orgs/acme/x", "POST /leaf", "POST /wild/a%2Fb", "POST /dir/x", "POST /made/", "POST /same",
+		"POST /dir/", "POST /exact/", "POST /rest/", "POST /orgs/acme/x", "POST /leaf", "POST /wild/a%2Fb", "POST /dir/x", "POST /made/", "POST /same", "POST /UPPER",
 	}
 	const want = "POST /dir/* 307, POST /exact 307, POST /rest/* 307, POST /orgs/{org}/* 307, POST /leaf 307, POST /wild/{id} 307, POST /dir/* 307, " +
 		"POST /made/* 303, POST /same 307"
@@ -181,6 +181,7 @@ func TestRedirectsOfTheMux(t *testing.T) {
 					mux.Handle("POST "+pattern, http.RedirectHandler("/", http.StatusTemporaryRedirect))
 				}
 				mux.Handle("POST /made/", http.RedirectHandler("/made", http.StatusSeeOther))
+				mux.Handle("POST /UPPER", http.RedirectHandler("/upper", http.StatusPermanentRedirect)) // as some routers do
 				mux.Handle("POST /same", http.RedirectHandler("/same?again", http.StatusTemporaryRedirect))
 				return test.outside(client, mux)(mux)
 			}, requests...)
