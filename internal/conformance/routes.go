@@ -2,6 +2,11 @@ package conformance
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // routeCases: which route a request has.
@@ -48,6 +53,40 @@ func routeCases() []testCase {
 			},
 		},
 		{
+			name: "refused before the routes",
+			app: App{
+				UserID:  jane,
+				GroupID: func(Request) any { return "acme" },
+				Inside: []Middleware{func(r Request, next func(Request)) {
+					if status, err := strconv.Atoi(r.Header("X-Refuse")); err == nil {
+						r.Reply(status, appJSON, `{}`)
+						return
+					}
+					next(r)
+				}},
+				Routes: []Route{
+					{Path: "/orgs/{org}/reports/{id}", Handler: jsonOK},
+					{Method: http.MethodPost, Groups: []string{"/admin", "/users"}, Path: "/{user}", Handler: jsonOK},
+				},
+			},
+			requests: []call{
+				{path: "/orgs/a/reports/1", header: http.Header{"X-Refuse": {"401"}}, status: http.StatusUnauthorized},
+				{path: "/orgs/a/reports/1", header: http.Header{"X-Refuse": {"403"}}, status: http.StatusForbidden},
+				{path: "/orgs/a/reports/1", header: http.Header{"X-Refuse": {"404"}}, status: http.StatusNotFound},
+				{path: "/orgs/a/reports/1", header: http.Header{"X-Refuse": {"429"}}, status: http.StatusTooManyRequests},
+				{method: http.MethodPost, path: "/admin/users/1", header: http.Header{"X-Refuse": {"403"}}, status: http.StatusForbidden},
+				{method: http.MethodPost, path: "/admin/users/1"},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":401,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":403,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":404,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","groupId":"acme","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":429,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/admin/users/{user}","status":403,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","groupId":"acme","properties":{"method":"POST","route":"/admin/users/{user}","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
 			name: "unmatched requests and noise are not recorded",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/", Handler: jsonOK},
@@ -63,4 +102,55 @@ func routeCases() []testCase {
 			},
 		},
 	}
+}
+
+// testRouterAnswers: what a route answers is recorded under its template, by
+// whichever path it was reached; what the router answers by itself (redirects,
+// 404, 405, OPTIONS) is not recorded. Which of them it is, the client sees.
+func testRouterAnswers(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const routed = "by the route"
+	server := klimetest.NewServer(t)
+	app := App{Client: server.Client(), UserID: jane}
+	template := map[string]string{} // by what the route answers
+	for _, route := range []Route{
+		{Path: "/reports"},
+		{Path: "/daily/"},
+		{Path: "/orgs/{org}"},
+		{Groups: []string{"/v1", "/teams"}, Path: "/{team}"},
+		{Groups: []string{"/api"}, Mounted: true, Path: "/things/{id}"},
+	} {
+		path := route.FullPath()
+		route.Handler = reply(http.StatusOK, textPlain, routed+" "+path)
+		template[routed+" "+path] = strings.TrimSuffix(path, "/")
+		for _, route.Method = range []string{http.MethodGet, http.MethodPost} {
+			app.Routes = append(app.Routes, route)
+		}
+	}
+	url, stop := a.Start(t, app)
+	var want []string
+	for _, path := range []string{
+		"/reports", "/reports/", "//reports", "/reports//", "/./reports", "/x/../reports", "/REPORTS",
+		"/daily", "/daily/", "//daily",
+		"/orgs", "/orgs/", "/orgs/a", "/orgs/a/", "//orgs//a", "/orgs//a", "/orgs/a/b",
+		"/v1", "/v1/", "/v1/teams", "/v1/teams/", "/v1/teams/7", "/v1/teams/7/", "/v1/teams/7/8",
+		"/api", "/api/", "/api/nowhere", "/api/things", "/api/things/1", "/api/things/1/", "/api//things/1", "//api/things/1",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodHead} {
+			got := ask(t, url, call{method: method, path: path})
+			route, ok := template[got.body]
+			if got.status == 0 || ok != (got.status == http.StatusOK && got.body != "") {
+				t.Errorf("%s %s: answer %d %q", method, path, got.status, got.body)
+			}
+			if ok {
+				want = append(want, seen(method, route, got))
+			}
+		}
+	}
+	stop()
+	if len(want) < 2*len(template) {
+		t.Errorf("%d requests have reached a route", len(want))
+	}
+	compare(t, server, app.Client, want)
 }
