@@ -22,6 +22,7 @@ import (
 type Client struct {
 	cfg        Config
 	encoder    encoder
+	app        string     // context.app, encoded
 	diagnosis  *diagnosis // nil if switched off
 	links      *linkCache
 	delivery   *delivery.Deliverer
@@ -49,6 +50,7 @@ func New(cfg Config) (*Client, error) {
 	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
+	c.app = cfg.App.encode()
 	c.secrets = newRedactor(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, func() {
 		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
@@ -177,12 +179,13 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 	if c == nil {
 		return d, false, nil
 	}
-	scope := ScopeFrom(ctx)
+	scope := scopeOf(ctx)
 	if scope.isSilent() {
 		return d, false, nil
 	}
 	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
 	who := scope.identify(ctx)
+	scope.annotate(ctx, who)
 	d.UserID, d.GroupID = who.user, who.group
 	if err := d.apply(opts); err != nil {
 		return d, false, err
@@ -265,9 +268,10 @@ func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
 	if d.Timestamp.IsZero() {
 		d.Timestamp = now
 	}
-	if !d.span.IsValid() {
-		d.span = spanOf(ctx)
+	if d.request == nil {
+		d.telemetry = telemetryOf(ctx, ScopeFrom(ctx))
 	}
+	d.app = c.app
 	c.redact(&d.Event)
 	body, err := c.encoder.encode(d)
 	switch {

@@ -49,6 +49,9 @@ type Config struct {
 	// write key and all events then travel in the clear. Default false.
 	AllowInsecure bool
 
+	// App is the app that makes the events. Default: not sent.
+	App App
+
 	// BatchSize is how many waiting events start a send, 1 to 100. A send
 	// takes all that wait, up to 100 events and 10 MB. Default 20.
 	BatchSize int
@@ -168,6 +171,10 @@ type Config struct {
 //	KLIME_FLUSH_INTERVAL  FlushInterval, such as "500ms"
 //	KLIME_QUEUE_SIZE      QueueSize
 //
+//	OTEL_SERVICE_NAME         App.Name
+//	OTEL_RESOURCE_ATTRIBUTES  App, by service.name, service.version and
+//	                          deployment.environment.name
+//
 // What is unset is left at its default; what cannot be read makes New fail.
 func FromEnv() Config {
 	var c Config
@@ -178,6 +185,7 @@ func FromEnv() Config {
 	c.BatchSize = read(&env, "KLIME_BATCH_SIZE", strconv.Atoi)
 	c.FlushInterval = read(&env, "KLIME_FLUSH_INTERVAL", time.ParseDuration)
 	c.QueueSize = read(&env, "KLIME_QUEUE_SIZE", strconv.Atoi)
+	c.App = appFromEnv()
 	c.envErr = errors.Join(env.errs...)
 	return c
 }

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Version is the version of this library, as it stands in context.library.
@@ -41,7 +39,8 @@ type draft struct {
 	request   *requestProperties // of an automatic event, in place of Properties
 	automatic bool               // made by a middleware, and not by the app
 	patient   bool               // waits for room
-	span      trace.SpanContext  // under which it happened
+	telemetry telemetry
+	app       string // context.app as JSON, after a comma; "" for none
 }
 
 // encode returns the event's JSON in a slice of its own, of just its size. A
@@ -116,9 +115,10 @@ func appendField(b []byte, prefix, value string) []byte {
 
 func appendContext(b []byte, d *draft) ([]byte, error) {
 	b = append(b, `,"context":{`+libraryContext...)
-	if _, own := d.Context["trace"]; d.span.IsValid() && !own {
-		b = appendTrace(b, d.span)
+	if _, own := d.Context["app"]; !own {
+		b = append(b, d.app...)
 	}
+	b = d.telemetry.append(b, d.Context)
 	if d.request != nil {
 		b = appendField(b, `,"ip":`, d.request.captured.ip)
 		b = appendField(b, `,"userAgent":`, d.request.captured.userAgent)

@@ -144,19 +144,19 @@ func TestEncodeWireFormat(t *testing.T) {
 		},
 		{
 			"under a span",
-			track(func(d *draft) { d.span = span }),
+			track(func(d *draft) { d.telemetry.span = span }),
 			head + `"event":"Report Generated","userId":"u1",` + at + `,"context":{` + library +
 				`,"trace":{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","sampled":true}}}`,
 		},
 		{
 			"under a span that is not sampled",
-			track(func(d *draft) { d.span = span.WithTraceFlags(0) }),
+			track(func(d *draft) { d.telemetry.span = span.WithTraceFlags(0) }),
 			head + `"event":"Report Generated","userId":"u1",` + at + `,"context":{` + library +
 				`,"trace":{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","sampled":false}}}`,
 		},
 		{
 			"the app's own trace wins",
-			track(func(d *draft) { d.span = span; d.Context = map[string]any{"trace": "own"} }),
+			track(func(d *draft) { d.telemetry.span = span; d.Context = map[string]any{"trace": "own"} }),
 			head + `"event":"Report Generated","userId":"u1",` + at + `,"context":{` + library + `,"trace":"own"}}`,
 		},
 		{

@@ -42,7 +42,7 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	if c == nil {
 		return nil
 	}
-	scope := ScopeFrom(ctx)
+	scope := scopeOf(ctx)
 	if scope.isSilent() {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 			return ErrMissingGroup
 		}
 	}
-	scope.link(u.ID, groups)
+	scope.link(ctx, u.ID, groups)
 
 	now := time.Now()
 	var errs []error
@@ -90,7 +90,7 @@ func (c *Client) linkOnce(ctx context.Context, e Event) error {
 }
 
 // link makes the request the user's.
-func (s *Scope) link(user string, groups []Group) {
+func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	if s == nil {
 		return
 	}
@@ -108,6 +108,7 @@ func (s *Scope) link(user string, groups []Group) {
 			known.members.add(user, "")
 		}
 	})
+	s.annotateSaid(ctx)
 }
 
 // maxLinks is how many facts a generation of the cache holds. With two

@@ -220,3 +220,26 @@ func HonorOptOut() Option {
 		return nil
 	}}
 }
+
+// Baggage sends these members of OpenTelemetry's baggage as context.baggage, of
+// events that are made under a context with them. They are the word of whoever
+// called, and never say whose event it is. Values of more than 256 bytes are left
+// out.
+func Baggage(keys ...string) Option {
+	return Option{func(t *Tracker) error {
+		t.baggage = append(t.baggage, keys...)
+		return nil
+	}}
+}
+
+// AnnotateSpan writes whose request it is on the span that is current, so that a
+// trace can be found by its customer: user.id, as OpenTelemetry's semantic
+// conventions have it, and klime.group.id. That goes past Config.BeforeSend. The
+// middleware of the instrumentation goes before this one; where it is further
+// in, the span is annotated by [SetUser], [SetGroup], [Link] and [Track].
+func AnnotateSpan() Option {
+	return Option{func(t *Tracker) error {
+		t.annotateSpan = true
+		return nil
+	}}
+}

@@ -3,6 +3,7 @@ package klime
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,21 +13,24 @@ import (
 const apiUsageRecorded = "API Usage Recorded"
 
 // maxRollUpKeys bounds the keys of a window. A window that has as many is sent
-// early, and another begun.
-const maxRollUpKeys = 10_000
+// early, and another begun. So many windows' worth of keys may wait for room in
+// the queue; then the oldest of them waits no longer.
+const (
+	maxRollUpKeys    = 10_000
+	maxRollUpWindows = 4
+)
 
 // rollUp counts API calls, to send one event for many. Windows begin at
 // multiples of their length on the clock. It is safe for concurrent use.
 type rollUp struct {
 	client *Client
 	length time.Duration
-	most   int // keys of a window
 
 	mu      sync.Mutex
-	current *usageWindow // nil while there is nothing to send
+	current *usageWindow   // nil while there is nothing to send
+	backlog []*usageWindow // that are being queued, one after the other
+	keys    int            // of all these
 	closed  bool
-	sent    chan struct{}      // closed when all windows before current are queued; nil if there were none
-	hurry   context.CancelFunc // ends the patience of the one that is being queued
 }
 
 // usageWindow is what was counted in some time.
@@ -34,6 +38,9 @@ type usageWindow struct {
 	start, end time.Time
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
+
+	hurry  context.CancelFunc // ends its patience
+	queued chan struct{}      // closed when it is
 }
 
 // usageKey is what one event tells of.
@@ -48,7 +55,7 @@ type usage struct {
 }
 
 func newRollUp(c *Client, length time.Duration) *rollUp {
-	return &rollUp{client: c, length: length, most: maxRollUpKeys, hurry: func() {}}
+	return &rollUp{client: c, length: length}
 }
 
 // add counts a request. It reports false when the client is shutting down and
@@ -80,7 +87,11 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 	}
 	w := r.current
 	u, ok := w.usage[key]
-	if !ok && len(w.usage) < r.most {
+	if !ok && len(w.usage) < maxRollUpKeys {
+		r.keys++
+		if r.keys > maxRollUpKeys*maxRollUpWindows {
+			r.backlog[0].hurry()
+		}
 		key.method = strings.Clone(key.method) // a framework may reuse its memory; the rest are copies
 		u = new(usage)
 		w.usage[key] = u
@@ -126,22 +137,29 @@ func (r *rollUp) begin(now time.Time) {
 	r.current = w
 }
 
-// finish lets a goroutine queue the current window. It waits for room, so that a
-// burst of events does not cost others theirs; but not longer than until the
-// next window ends.
+// finish lets a goroutine queue the current window, after those before it. It
+// waits for room, so that a burst of events does not cost others theirs.
 func (r *rollUp) finish() {
-	w, before, sent := r.current, r.sent, make(chan struct{})
+	w := r.current
 	w.expiry.Stop()
-	r.hurry()
 	ctx, hurry := context.WithCancel(context.Background())
-	r.current, r.sent, r.hurry = nil, sent, hurry
+	w.hurry, w.queued = hurry, make(chan struct{})
+	var before chan struct{}
+	if n := len(r.backlog); n > 0 {
+		before = r.backlog[n-1].queued
+	}
+	r.current, r.backlog = nil, append(r.backlog, w)
 	go func() {
-		defer close(sent)
+		defer close(w.queued)
 		defer hurry()
-		r.client.sendUsage(ctx, w, r.length)
 		if before != nil {
 			<-before
 		}
+		r.client.sendUsage(ctx, w, r.length)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.backlog = slices.Delete(r.backlog, 0, 1)
+		r.keys -= len(w.usage)
 	}()
 }
 
@@ -153,16 +171,19 @@ func (r *rollUp) flush(ctx context.Context, last bool) {
 	if r.current != nil {
 		r.finish()
 	}
-	sent, hurry := r.sent, r.hurry
+	backlog := slices.Clone(r.backlog)
 	r.mu.Unlock()
-	if sent == nil {
+	if len(backlog) == 0 {
 		return
 	}
+	queued := backlog[len(backlog)-1].queued
 	select {
-	case <-sent:
+	case <-queued:
 	case <-ctx.Done():
-		hurry()
-		<-sent
+		for _, w := range backlog {
+			w.hurry()
+		}
+		<-queued
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Scope is whose request this is: what the app said of it, and how to find out
@@ -18,6 +20,8 @@ type Scope struct {
 	parent  context.Context
 	tracker *Tracker
 	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
+
+	telemetry telemetry // that the request began with, of the outermost scope
 
 	request   loan       // of the framework's request
 	mu        sync.Mutex // guards all below, which is of use in the outermost scope only
@@ -39,7 +43,10 @@ type state struct {
 	skip       bool
 	silent     bool
 	route      string // as the innermost middleware saw it
-	closed     int    // how many scopes of the request have ended
+
+	telemetry telemetry         // the first that the app's calls have shown
+	remote    trace.SpanContext // that the request came with
+	closed    int               // how many scopes of the request have ended
 }
 
 // property is an encoded property.
@@ -96,6 +103,13 @@ func ScopeFrom(ctx context.Context) *Scope {
 	return s
 }
 
+// scopeOf is [ScopeFrom] for what the app calls: the Scope learns from ctx.
+func scopeOf(ctx context.Context) *Scope {
+	s := ScopeFrom(ctx)
+	s.learn(ctx)
+	return s
+}
+
 // Deadline implements [context.Context].
 func (s *Scope) Deadline() (time.Time, bool) { return s.context().Deadline() }
 
@@ -133,11 +147,25 @@ func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 // ReadHeader tells the Scope the headers of the request, before the handler: some
 // options decide by them. Get is not kept.
 func (s *Scope) ReadHeader(get func(name string) string) {
-	if s == nil || !s.tracker.honorOptOut {
+	if s == nil {
 		return
 	}
-	if get("Sec-GPC") == "1" || get("DNT") == "1" {
+	if s.tracker.honorOptOut && (get("Sec-GPC") == "1" || get("DNT") == "1") {
 		s.update(func(known *state) { known.silent = true })
+	}
+	if s.root().telemetry.span.IsValid() {
+		return
+	}
+	if remote := parseTraceparent(get("Traceparent")); remote.IsValid() {
+		s.update(func(known *state) { known.remote = remote })
+	}
+}
+
+// annotateSaid writes on ctx's span what the app has said.
+func (s *Scope) annotateSaid(ctx context.Context) {
+	if s != nil && s.root().tracker.annotateSpan {
+		known, _ := s.snapshot()
+		s.annotate(ctx, known.said)
 	}
 }
 
@@ -255,7 +283,9 @@ func (s *Scope) stored() identity {
 // says that it is nobody's.
 func SetUser(ctx context.Context, id string) {
 	id = kept(id)
-	ScopeFrom(ctx).update(func(s *state) { s.said.user, s.hasUser = id, true })
+	scope := scopeOf(ctx)
+	scope.update(func(s *state) { s.said.user, s.hasUser = id, true })
+	scope.annotateSaid(ctx)
 }
 
 // SetGroup says which group this request is about: the active one of a user of
@@ -263,14 +293,16 @@ func SetUser(ctx context.Context, id string) {
 // it. The empty ID says that it is about none.
 func SetGroup(ctx context.Context, id string) {
 	id = kept(id)
-	ScopeFrom(ctx).update(func(s *state) { s.said.group, s.hasGrp = id, true })
+	scope := scopeOf(ctx)
+	scope.update(func(s *state) { s.said.group, s.hasGrp = id, true })
+	scope.annotateSaid(ctx)
 }
 
 // SetEvent names the event of this request, in place of "Page Viewed" or "API
 // Called". The name holds for answers below 400.
 func SetEvent(ctx context.Context, name string) {
 	name = strings.Clone(name)
-	ScopeFrom(ctx).update(func(s *state) { s.event = name })
+	scopeOf(ctx).update(func(s *state) { s.event = name })
 }
 
 // SetProperty adds a property to the event of this request. It wins over a
@@ -279,7 +311,7 @@ func SetEvent(ctx context.Context, name string) {
 // left out, counted and logged. Of what Config.SecretKeys names, the value is
 // not sent.
 func SetProperty(ctx context.Context, key string, v any) {
-	scope := ScopeFrom(ctx)
+	scope := scopeOf(ctx)
 	if scope == nil {
 		return
 	}

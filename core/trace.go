@@ -2,23 +2,135 @@ package klime
 
 import (
 	"context"
+	"strings"
+	"unicode/utf8"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// spanOf returns the span that is current in ctx, or else (a *gin.Context finds
-// only values of string keys) the one under which the request began, an
-// invalid one if there is none.
-func spanOf(ctx context.Context) trace.SpanContext {
-	span := trace.SpanContextFromContext(ctx)
-	if span.IsValid() {
-		return span
-	}
-	return trace.SpanContextFromContext(ScopeFrom(ctx))
+// telemetry is what OpenTelemetry's contexts tell of an event.
+type telemetry struct {
+	span    trace.SpanContext
+	baggage baggage.Baggage
+	keys    []string // of baggage that is sent
 }
 
-// appendTrace appends context.trace, by which an event and its trace find each
-// other. The IDs are hexadecimal, as in W3C Trace Context.
+func telemetryIn(ctx context.Context) telemetry {
+	return telemetry{span: trace.SpanContextFromContext(ctx), baggage: baggage.FromContext(ctx)}
+}
+
+// telemetryOf is that of an event which is made with ctx: of the span that is
+// current there. Else (a *gin.Context finds only values of string keys) it is
+// what the request began with, has met since, or came with.
+func telemetryOf(ctx context.Context, s *Scope) telemetry {
+	t := telemetryIn(orBackground(ctx))
+	if s == nil {
+		return t
+	}
+	if !t.span.IsValid() {
+		t = s.known()
+	}
+	t.keys = s.root().tracker.baggage
+	return t
+}
+
+// known is the telemetry of the request itself.
+func (s *Scope) known() telemetry {
+	root := s.root()
+	if root.telemetry.span.IsValid() {
+		return root.telemetry
+	}
+	met, _ := s.snapshot()
+	if met.telemetry.span.IsValid() {
+		return met.telemetry
+	}
+	return telemetry{span: met.remote, baggage: root.telemetry.baggage}
+}
+
+// learn remembers the first span under which the app calls, of a request that
+// began without: its instrumentation stands further in.
+func (s *Scope) learn(ctx context.Context) {
+	if s == nil || s.root().telemetry.span.IsValid() {
+		return
+	}
+	if met := telemetryIn(ctx); met.span.IsValid() {
+		s.update(func(known *state) {
+			if !known.telemetry.span.IsValid() {
+				known.telemetry = met
+			}
+		})
+	}
+}
+
+// annotate writes on ctx's span whose request it is, for [AnnotateSpan].
+func (s *Scope) annotate(ctx context.Context, id identity) {
+	if s == nil || !s.root().tracker.annotateSpan {
+		return
+	}
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	if id.user != "" {
+		span.SetAttributes(attribute.String(spanUserID, id.user))
+	}
+	if id.group != "" {
+		span.SetAttributes(attribute.String(spanGroupID, id.group))
+	}
+}
+
+// The attributes of [AnnotateSpan]. The first is that of OpenTelemetry's semantic
+// conventions, version 1.37.0 (registry, user attributes); they have none for a
+// customer.
+const (
+	spanUserID  = "user.id"
+	spanGroupID = "klime.group.id"
+)
+
+// parseTraceparent reads the header of W3C Trace Context (level 1, section 3.2),
+// an invalid span context if it is not valid.
+func parseTraceparent(header string) trace.SpanContext {
+	const (
+		length            = len("00-00000000000000000000000000000000-0000000000000000-00")
+		traceAt, spanAt   = 3, 36
+		flagsAt           = 53
+		lowerHex, sampled = "0123456789abcdef", 1
+	)
+	later := len(header) > length && header[length] == '-' && header[:2] != "00" // more fields, of a later version
+	if len(header) != length && !later || header[:2] == "ff" {
+		return trace.SpanContext{}
+	}
+	for i := range length {
+		if dash := i == traceAt-1 || i == spanAt-1 || i == flagsAt-1; dash && header[i] != '-' || !dash && strings.IndexByte(lowerHex, header[i]) < 0 {
+			return trace.SpanContext{}
+		}
+	}
+	traceID, err := trace.TraceIDFromHex(header[traceAt : spanAt-1])
+	if err != nil {
+		return trace.SpanContext{}
+	}
+	spanID, err := trace.SpanIDFromHex(header[spanAt : flagsAt-1])
+	if err != nil {
+		return trace.SpanContext{}
+	}
+	flags := trace.TraceFlags(strings.IndexByte(lowerHex, header[length-1])) & sampled //nolint:gosec // one digit
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: flags, Remote: true})
+}
+
+// append appends context.trace, by which an event and its trace find each other
+// (the IDs are hexadecimal, as in W3C Trace Context), and context.baggage.
+func (t *telemetry) append(b []byte, own map[string]any) []byte {
+	if _, taken := own["trace"]; t.span.IsValid() && !taken {
+		b = appendTrace(b, t.span)
+	}
+	if _, taken := own["baggage"]; len(t.keys) > 0 && !taken {
+		b = t.appendBaggage(b)
+	}
+	return b
+}
+
 func appendTrace(b []byte, span trace.SpanContext) []byte {
 	b = append(b, `,"trace":{"traceId":"`...)
 	id := span.TraceID()
@@ -32,7 +144,31 @@ func appendTrace(b []byte, span trace.SpanContext) []byte {
 	}
 	b = append(b, `","sampled":`...)
 	if span.IsSampled() {
-		return append(b, `true}`...)
+		b = append(b, "true"...)
+	} else {
+		b = append(b, "false"...)
 	}
-	return append(b, `false}`...)
+	if span.IsRemote() {
+		b = append(b, `,"remote":true`...)
+	}
+	return append(b, '}')
+}
+
+// maxBaggageValue bounds a member of baggage, in bytes.
+const maxBaggageValue = 256
+
+func (t *telemetry) appendBaggage(b []byte) []byte {
+	start := len(b)
+	b = append(b, `,"baggage":{`...)
+	for _, key := range t.keys {
+		value := t.baggage.Member(key).Value()
+		if value == "" || len(value) > maxBaggageValue || !utf8.ValidString(value) {
+			continue
+		}
+		b = appendString(appendKey(b, key), value)
+	}
+	if b[len(b)-1] == '{' {
+		return b[:start]
+	}
+	return append(b, '}')
 }

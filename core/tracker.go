@@ -44,6 +44,8 @@ type Tracker struct {
 	rules             rules
 	capture           []Captured
 	sampler           sampler
+	baggage           []string // the keys that are sent
+	annotateSpan      bool
 	rollUpWindow      time.Duration // 0 for none
 	rollUp            *rollUp
 	classifyWith      func(Exchange, Kind) Kind
@@ -96,10 +98,12 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 	s := &Scope{parent: ctx, tracker: t}
 	for outer := ScopeFrom(ctx); outer != nil; outer = ScopeFrom(outer.root().parent) {
 		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
+			outer.learn(ctx)
 			return s
 		}
 	}
 	s.innermost = s
+	s.telemetry = telemetryIn(ctx)
 	s.state.members.required = t.requireMembership
 	return s
 }
@@ -150,6 +154,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	// Who it was is found out also for what the app may track later, but for a
 	// health check and a part of a page.
 	id := s.finish(x.Status, name != "" || !rule.health && kind != KindAsset)
+	s.annotate(s.parent, id)
 	if name == "" {
 		return
 	}
@@ -226,11 +231,12 @@ func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind K
 		return
 	}
 	request := requestProperties{exchange: x, kind: kind, duration: duration, extra: extra, captured: t.captureFrom(x)}
-	d := draft{request: &request, automatic: true, span: spanOf(s)}
+	d := draft{request: &request, automatic: true, telemetry: s.known()}
+	d.telemetry.keys = t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, name, id.user, id.group, x.Start
 	if t.sampler.on && name == t.apiName {
 		d.MessageID = newUUID()
-		if !t.sampler.takes(d.span, d.MessageID) {
+		if !t.sampler.takes(d.telemetry.span, d.MessageID) {
 			return
 		}
 		request.sampleRate = t.sampler.rate

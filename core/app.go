@@ -1,0 +1,53 @@
+package klime
+
+import (
+	"net/url"
+	"os"
+	"strings"
+)
+
+// App is the app that makes the events; it is sent as context.app. What is empty
+// is left out.
+type App struct {
+	Name        string
+	Version     string
+	Environment string // such as "production"
+}
+
+// encode is context.app after a comma, "" if nothing is known.
+func (a App) encode() string {
+	b := append([]byte(nil), `,"app":{`...)
+	for _, member := range []struct{ key, value string }{{"name", a.Name}, {"version", a.Version}, {"environment", a.Environment}} {
+		if member.value != "" {
+			b = appendString(appendKey(b, member.key), member.value)
+		}
+	}
+	if b[len(b)-1] == '{' {
+		return ""
+	}
+	return string(append(b, '}'))
+}
+
+// appFromEnv reads the variables that OpenTelemetry's SDKs read (specification
+// 1.49.0, "Resource SDK"); pairs that are malformed are left out.
+func appFromEnv() App {
+	known := map[string]string{}
+	for pair := range strings.SplitSeq(os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		if text, err := url.PathUnescape(strings.TrimSpace(value)); err == nil {
+			known[strings.TrimSpace(key)] = text
+		}
+	}
+	a := App{
+		Name:        known["service.name"],
+		Version:     known["service.version"],
+		Environment: known["deployment.environment.name"],
+	}
+	if name := os.Getenv("OTEL_SERVICE_NAME"); name != "" {
+		a.Name = name
+	}
+	if a.Environment == "" {
+		a.Environment = known["deployment.environment"] // as it was called before version 1.27.0 of the conventions
+	}
+	return a
+}

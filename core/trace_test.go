@@ -1,0 +1,286 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+func spanContext(id byte) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{id}, SpanID: trace.SpanID{id}, TraceFlags: trace.FlagsSampled})
+}
+
+// traceOf is an event's trace in short: the ID's first byte, and "remote".
+func traceOf(event map[string]any) string {
+	of, _ := event["context"].(map[string]any)["trace"].(map[string]any)
+	if of == nil {
+		return "none"
+	}
+	text := fmt.Sprint(of["traceId"])[:2]
+	if of["remote"] == true {
+		text += " remote"
+	}
+	return text
+}
+
+// Which trace an event names: that of the context that it is made with, or else
+// the request's own, from wherever that can be known.
+func TestTraceOfARequest(t *testing.T) {
+	t.Parallel()
+	with := func(ctx context.Context, id byte) context.Context {
+		return trace.ContextWithSpanContext(ctx, spanContext(id))
+	}
+	header := func(value string) func(*klime.Scope) {
+		return func(s *klime.Scope) { s.ReadHeader(http.Header{"Traceparent": {value}}.Get) }
+	}
+	const parent = "00-0a000000000000000000000000000000-0b00000000000000-01"
+	tests := []struct {
+		name   string
+		before byte // of the span around the middleware, 0 for none
+		begin  func(*klime.Scope)
+		do     func(context.Context)
+		want   string // of the app's events and then the request's
+	}{
+		{name: "none", want: "none"},
+		{name: "instrumentation outside", before: 1, want: "01"},
+		{name: "and a span of the app", before: 1, want: "02, 01", do: func(ctx context.Context) { klime.Track(with(ctx, 2), "Done", nil) }},
+		{name: "instrumentation inside", want: "02, 02", do: func(ctx context.Context) { klime.Track(with(ctx, 2), "Done", nil) }},
+		{name: "met by SetUser", want: "02", do: func(ctx context.Context) { klime.SetUser(with(ctx, 2), "u1") }},
+		{name: "met by SetProperty", want: "02", do: func(ctx context.Context) { klime.SetProperty(with(ctx, 2), "a", 1) }},
+		{name: "met by Link", want: "02, 02", do: func(ctx context.Context) {
+			klime.Link(with(ctx, 2), klime.User{ID: "u1"}, klime.Group{ID: "g1"})
+		}},
+		{name: "then a context without", want: "02, 02", do: func(ctx context.Context) {
+			klime.SetUser(with(ctx, 2), "u1")
+			klime.Track(ctx, "Done", nil)
+		}},
+		{name: "the first that is met", want: "02", do: func(ctx context.Context) {
+			klime.SetUser(with(ctx, 2), "u1")
+			klime.SetUser(with(ctx, 3), "u1")
+		}},
+		{name: "came with the request", begin: header(parent), want: "0a remote, 0a remote", do: func(ctx context.Context) { klime.Track(ctx, "Done", nil) }},
+		{name: "a span of ours goes before", before: 1, begin: header(parent), want: "01"},
+		{name: "one that is met too", begin: header(parent), want: "02", do: func(ctx context.Context) { klime.SetUser(with(ctx, 2), "u1") }},
+		{name: "came malformed", begin: header("00-xyz"), want: "none"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, asUser("u1"))
+			ctx := t.Context()
+			if tt.before != 0 {
+				ctx = with(ctx, tt.before)
+			}
+			scope := tracker.Begin(ctx)
+			scope.Bind(struct{}{}, nil)
+			if tt.begin != nil {
+				tt.begin(scope)
+			}
+			if tt.do != nil {
+				tt.do(scope)
+			}
+			tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+			var got []string
+			for _, e := range wire.events(t, client) {
+				got = append(got, traceOf(e))
+			}
+			if text := strings.Join(got, ", "); text != tt.want {
+				t.Errorf("traces %s, want %s", text, tt.want)
+			}
+		})
+	}
+}
+
+// A traceparent that is not valid by W3C Trace Context is none.
+func TestTraceparent(t *testing.T) {
+	t.Parallel()
+	const traceID, spanID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	for header, want := range map[string]string{
+		"00-" + traceID + "-" + spanID + "-01":                  "0a remote",
+		"00-" + traceID + "-" + spanID + "-00":                  "0a remote",
+		"cc-" + traceID + "-" + spanID + "-01-more":             "0a remote", // of a later version
+		"00-" + traceID + "-" + spanID + "-01-more":             "none",
+		"ff-" + traceID + "-" + spanID + "-01":                  "none",
+		"00-" + traceID + "-" + spanID + "-01x":                 "none",
+		"00-" + traceID + "-" + spanID + "-0":                   "none",
+		"00-" + strings.ToUpper(traceID) + "-" + spanID + "-01": "none",
+		"00-" + strings.Repeat("0", 32) + "-" + spanID + "-01":  "none",
+		"00-" + traceID + "-0000000000000000-01":                "none",
+		"00_" + traceID + "-" + spanID + "-01":                  "none",
+		"00-" + traceID + "-" + spanID + "-g1":                  "none",
+		"":                                                      "none",
+		"-":                                                     "none",
+	} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"))
+		scope := tracker.Begin(t.Context())
+		scope.ReadHeader(func(name string) string {
+			if name == "Traceparent" {
+				return header
+			}
+			return ""
+		})
+		scope.Bind(struct{}{}, nil)
+		tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+		e := wire.one(t, client)
+		if got := traceOf(e); got != want {
+			t.Errorf("%q: trace %s, want %s", header, got, want)
+		}
+		if of, ok := e["context"].(map[string]any)["trace"].(map[string]any); ok {
+			if sampled := strings.Contains(header, "-01"); of["sampled"] != sampled || of["traceId"] != traceID || of["spanId"] != spanID {
+				t.Errorf("%q: %v", header, of)
+			}
+		}
+	}
+}
+
+// Only what is listed of the baggage is sent, if it is of a reasonable size.
+func TestBaggage(t *testing.T) {
+	t.Parallel()
+	var members []baggage.Member
+	for key, value := range map[string]string{"tenant.tier": "gold", "secret": "hidden", "long": strings.Repeat("x", 257), "empty": ""} {
+		m, err := baggage.NewMemberRaw(key, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		members = append(members, m)
+	}
+	bag, err := baggage.New(members...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := baggage.ContextWithBaggage(t.Context(), bag)
+	for _, tt := range []struct {
+		ctx  context.Context //nolint:containedctx // of a request
+		keys []string
+		want string
+	}{
+		{ctx, nil, "<nil>"},
+		{ctx, []string{"tenant.tier", "long", "empty", "none"}, "map[tenant.tier:gold]"},
+		{ctx, []string{"long"}, "<nil>"},
+		{t.Context(), []string{"tenant.tier"}, "<nil>"},
+	} {
+		client, wire := newClient(t)
+		traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.Baggage(tt.keys...)), ctx: tt.ctx}.serve(func(ctx context.Context) {
+			klime.Track(ctx, "Done", nil)
+		})
+		for _, e := range wire.events(t, client) {
+			if got := fmt.Sprint(e["context"].(map[string]any)["baggage"]); got != tt.want {
+				t.Errorf("keys %v, %v: baggage %s, want %s", tt.keys, e["event"], got, tt.want)
+			}
+		}
+	}
+}
+
+// recorder is a span that keeps its attributes.
+type recorder struct {
+	noop.Span
+
+	attributes map[attribute.Key]string
+}
+
+func (r *recorder) IsRecording() bool { return true }
+
+func (r *recorder) SetAttributes(attributes ...attribute.KeyValue) {
+	for _, a := range attributes {
+		r.attributes[a.Key] = a.Value.AsString()
+	}
+}
+
+// A trace can be found by its customer, where the app wants that.
+func TestAnnotateSpan(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opts   []klime.Option
+		inside bool // the instrumentation stands further in
+		do     func(context.Context)
+		want   string
+	}{
+		"resolved":           {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1"), klime.ResolveGroup(answerWith("g1"))}, want: "map[klime.group.id:g1 user.id:u1]"},
+		"not wanted":         {opts: []klime.Option{asUser("u1")}, want: "map[]"},
+		"nobody":             {opts: []klime.Option{klime.AnnotateSpan()}, want: "map[]"},
+		"said":               {opts: []klime.Option{klime.AnnotateSpan()}, do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]"},
+		"further in":         {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1")}, inside: true, want: "map[]"},
+		"further in, said":   {opts: []klime.Option{klime.AnnotateSpan()}, inside: true, do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]"},
+		"further in, linked": {opts: []klime.Option{klime.AnnotateSpan()}, inside: true, do: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, want: "map[klime.group.id:g1 user.id:u1]"},
+		"further in, an event": {
+			opts: []klime.Option{klime.AnnotateSpan(), asUser("u1")}, inside: true,
+			do: func(ctx context.Context) { klime.Track(ctx, "Done", nil, klime.ForUser("u2")) }, want: "map[user.id:u1]",
+		},
+	} {
+		client, _ := newClient(t)
+		span := &recorder{attributes: map[attribute.Key]string{}}
+		ctx := t.Context()
+		if !tt.inside {
+			ctx = trace.ContextWithSpan(ctx, span)
+		}
+		traffic{tracker: klime.NewTracker(client, tt.opts...), ctx: ctx}.serve(func(ctx context.Context) {
+			if tt.inside {
+				ctx = trace.ContextWithSpan(ctx, span)
+			}
+			if tt.do != nil {
+				tt.do(ctx)
+			}
+		})
+		if got := fmt.Sprint(span.attributes); got != tt.want {
+			t.Errorf("%s: attributes %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// The app's own name is sent with each event.
+func TestApp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"nothing":    {nil, "<nil>"},
+		"name":       {map[string]string{"OTEL_SERVICE_NAME": "shop"}, "map[name:shop]"},
+		"attributes": {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": " service.name=shop , service.version=1.2%2B3,deployment.environment.name=production,team=a"}, "map[environment:production name:shop version:1.2+3]"},
+		"both":       {map[string]string{"OTEL_SERVICE_NAME": "shop", "OTEL_RESOURCE_ATTRIBUTES": "service.name=other"}, "map[name:shop]"},
+		"of old":     {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=staging"}, "map[environment:staging]"},
+		"malformed":  {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "service.name,=,service.version=%zz,,"}, "<nil>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_SERVICE_NAME", "")
+			t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "")
+			for key, value := range tt.env {
+				t.Setenv(key, value)
+			}
+			client, wire := newClient(t, func(cfg *klime.Config) { cfg.App = klime.FromEnv().App })
+			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(wire.one(t, client)["context"].(map[string]any)["app"]); got != tt.want {
+				t.Errorf("app %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// Whatever a client sends as traceparent, the event is sent, and names a trace or
+// none.
+func FuzzTraceparent(f *testing.F) {
+	f.Add("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	f.Add("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x")
+	client, _ := newClient(f, func(cfg *klime.Config) { cfg.BeforeSend = func(*klime.Event) bool { return false } })
+	tracker := klime.NewTracker(client, asUser("u1"))
+	f.Fuzz(func(t *testing.T, header string) {
+		scope := tracker.Begin(t.Context())
+		scope.ReadHeader(func(string) string { return header })
+		if err := client.Track(scope, "Done", nil, klime.ForUser("u1")); err != nil && !errors.Is(err, klime.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
