@@ -30,6 +30,7 @@ type Client struct {
 	anonymous  atomic.Uint64
 	secrets    *redactor
 	rollUps    rollUps
+	metrics    metrics
 	rules      watchedRules
 	notLinked  atomic.Uint64
 	notMember  atomic.Uint64
@@ -72,10 +73,12 @@ func New(cfg Config) (*Client, error) {
 		Timeout:       cfg.Timeout,
 		Logger:        cfg.Logger,
 		OnOutcome:     c.links.settle,
+		OnRequest:     c.metrics.onRequest(c),
 		OnReport:      c.reportTo(),
 		ReportSent:    cfg.OnSuccess != nil,
 		OnPanic:       func() { c.panics.Add(1) },
 	})
+	c.metrics.observe(c)
 	return c, nil
 }
 
@@ -333,6 +336,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
 	c.hangUp()
+	c.metrics.unregister()
 	return publicError(err)
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
@@ -89,6 +91,10 @@ type Config struct {
 	// MaxAttempts is how often an event is sent before it is given up. Default 0: transient failures are retried until the event is
 	// delivered, pushed out of a full queue, or left over at shutdown.
 	MaxAttempts int
+
+	// MeterProvider is given the client's own figures, those of [Stats] and how
+	// requests to Klime go: see the README for their names. Default none.
+	MeterProvider metric.MeterProvider
 
 	// Mode says who the customers are. Default GroupMode.
 	Mode Mode

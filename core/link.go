@@ -192,6 +192,19 @@ func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token ui
 	return token, !valid || changed
 }
 
+// len is how many pairs are known.
+func (l *linkCache) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.recent)
+	for token := range l.previous {
+		if _, again := l.recent[token]; !again {
+			n++
+		}
+	}
+	return n
+}
+
 // forget makes the next claim of the pair fresh.
 func (l *linkCache) forget(token uint64) {
 	l.mu.Lock()

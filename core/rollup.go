@@ -253,3 +253,16 @@ func (r *rollUps) flush(ctx context.Context, last bool) {
 		one.flush(ctx, last)
 	}
 }
+
+// keys is how many are counted, or wait for room.
+func (r *rollUps) keys() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, one := range r.of {
+		one.mu.Lock()
+		n += one.keys
+		one.mu.Unlock()
+	}
+	return n
+}

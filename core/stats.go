@@ -25,6 +25,8 @@ type Stats struct {
 	Retries     uint64                // requests that repeated events of a failed one
 	Halted      bool                  // sending is stopped, most likely by a wrong write key or endpoint
 	Panics      uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger
+	RollUpKeys  int                   // users, groups, methods and routes that RollUp is counting now
+	Links       int                   // facts of Link that are known as sent
 	Anonymous   uint64                // requests not recorded as neither user nor group was known
 	NotLinked   uint64                // events without the request's group: the user was not linked in it (RequireMembership)
 	NotMember   uint64                // likewise: the user was linked to other groups
@@ -48,6 +50,8 @@ func (c *Client) Stats() Stats {
 		Retries:     n.Retries,
 		Halted:      c.delivery.Halted(),
 		Panics:      c.panics.Load(),
+		RollUpKeys:  c.rollUps.keys(),
+		Links:       c.links.len(),
 		Anonymous:   c.anonymous.Load(),
 		NotLinked:   c.notLinked.Load(),
 		NotMember:   c.notMember.Load(),

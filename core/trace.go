@@ -103,7 +103,8 @@ func parseTraceparent(header string) trace.SpanContext {
 		return trace.SpanContext{}
 	}
 	for i := range length {
-		if dash := i == traceAt-1 || i == spanAt-1 || i == flagsAt-1; dash && header[i] != '-' || !dash && strings.IndexByte(lowerHex, header[i]) < 0 {
+		dash := i == traceAt-1 || i == spanAt-1 || i == flagsAt-1
+		if dash && header[i] != '-' || !dash && strings.IndexByte(lowerHex, header[i]) < 0 {
 			return trace.SpanContext{}
 		}
 	}

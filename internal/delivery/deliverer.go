@@ -28,6 +28,11 @@ type Config struct {
 	// many goroutines and must not block. It may be nil.
 	OnOutcome func(token uint64, outcome Outcome)
 
+	// OnRequest is told of each request that carried items: how many, how long it
+	// took, and why it failed, nil if it did not. It is called from many
+	// goroutines and must not block. It may be nil.
+	OnRequest func(items int, took time.Duration, failure *SendError)
+
 	// OnReport learns how items ended, from one goroutine. It may block, at the
 	// cost of later reports: see Report.Untold. It may be nil.
 	OnReport func(Report)

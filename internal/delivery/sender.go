@@ -72,8 +72,12 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendError) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
+	start := time.Now()
 	result, err := d.callTransport(ctx, items)
 	failure := asSendError(err)
+	if d.cfg.OnRequest != nil && len(items) > 0 {
+		d.cfg.OnRequest(len(items), time.Since(start), failure)
+	}
 	if failure != nil && len(items) > 0 {
 		failure.Attempts = items[0].attempts
 	}

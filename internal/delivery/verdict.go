@@ -93,3 +93,18 @@ func judge(failure *SendError) verdict {
 		return transient
 	}
 }
+
+// Outcome names what came of a request: delivered, refused, retried or halted.
+// No failure is nil.
+func (e *SendError) Outcome() string {
+	switch judge(e) {
+	case delivered:
+		return "delivered"
+	case refused:
+		return "refused"
+	case halting:
+		return "halted"
+	default:
+		return "retried"
+	}
+}

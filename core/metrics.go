@@ -1,0 +1,135 @@
+package klime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// metrics gives the client's figures to OpenTelemetry. The zero value gives
+// nothing. Names and units follow its conventions; the attributes have few
+// values, each known beforehand.
+type metrics struct{ registration metric.Registration }
+
+// The attributes of metrics.
+const (
+	reasonKey  = attribute.Key("klime.drop.reason")
+	outcomeKey = attribute.Key("klime.request.outcome")
+)
+
+// meter is of the app's provider, nil if there is none.
+func (c *Client) meter() metric.Meter {
+	if c.cfg.MeterProvider == nil {
+		return nil
+	}
+	return c.cfg.MeterProvider.Meter("github.com/klimeapp/klime-go/core", metric.WithInstrumentationVersion(Version))
+}
+
+// complainOfMetrics logs what could not be made, and is left out: analytics work
+// without.
+func (c *Client) complainOfMetrics(errs ...error) {
+	if err := errors.Join(errs...); err != nil {
+		c.cfg.Logger.Warn("klime: metrics are not complete", slog.Any("error", err))
+	}
+}
+
+// onRequest measures requests. It returns who is to be told of each, nil if
+// nobody wants to know.
+func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failure *delivery.SendError) {
+	meter := c.meter()
+	if meter == nil {
+		return nil
+	}
+	size, err := meter.Int64Histogram("klime.delivery.batch.size", metric.WithUnit("{event}"),
+		metric.WithDescription("Events of a request"), metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100))
+	duration, err2 := meter.Float64Histogram("klime.delivery.request.duration", metric.WithUnit("s"),
+		metric.WithDescription("Duration of requests to Klime"),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
+	if err != nil || err2 != nil {
+		c.complainOfMetrics(err, err2)
+		return nil
+	}
+	return func(items int, took time.Duration, failure *delivery.SendError) {
+		ctx := context.Background()
+		size.Record(ctx, int64(items))
+		duration.Record(ctx, took.Seconds(), metric.WithAttributes(outcomeKey.String(failure.Outcome())))
+	}
+}
+
+// observe lets the provider ask for the client's Stats.
+func (m *metrics) observe(c *Client) {
+	meter := c.meter()
+	if meter == nil {
+		return
+	}
+	var errs []error
+	var observed []metric.Observable
+	counter := func(name, unit, description string) metric.Int64ObservableCounter {
+		i, err := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		errs, observed = append(errs, err), append(observed, i)
+		return i
+	}
+	gauge := func(name, unit, description string) metric.Int64ObservableGauge {
+		i, err := meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+		errs, observed = append(errs, err), append(observed, i)
+		return i
+	}
+	var (
+		accepted   = counter("klime.event.accepted", "{event}", "Events that were valid and taken in")
+		sent       = counter("klime.event.sent", "{event}", "Events that Klime has accepted")
+		failed     = counter("klime.event.failed", "{event}", "Events that Klime refused, or given up after too many attempts")
+		dropped    = counter("klime.event.dropped", "{event}", "Events given up before they were sent")
+		invalid    = counter("klime.event.invalid", "{event}", "Events of handlers and requests that were not valid")
+		notLinked  = counter("klime.event.not_linked", "{event}", "Events without their group: no Link in the request")
+		notMember  = counter("klime.event.not_member", "{event}", "Events without their group: it is not among the linked")
+		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
+		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed one")
+		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's callbacks")
+		queued     = gauge("klime.queue.length", "{event}", "Events held: queued, in flight or waiting for a retry")
+		queueBytes = gauge("klime.queue.size", "By", "Bytes of these")
+		halted     = gauge("klime.delivery.halted", "1", "1 while sending is stopped, or else 0")
+		keys       = gauge("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted")
+		links      = gauge("klime.link.known", "{link}", "Facts of Link known as sent")
+	)
+	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := c.Stats()
+		count := func(i metric.Int64ObservableCounter, n uint64, opts ...metric.ObserveOption) {
+			o.ObserveInt64(i, signed(n), opts...)
+		}
+		count(accepted, s.Accepted)
+		count(sent, s.Sent)
+		count(failed, s.Failed)
+		for reason, n := range s.Dropped {
+			count(dropped, n, metric.WithAttributes(reasonKey.String(string(reason))))
+		}
+		count(invalid, s.Invalid)
+		count(notLinked, s.NotLinked)
+		count(notMember, s.NotMember)
+		count(anonymous, s.Anonymous)
+		count(retries, s.Retries)
+		count(panics, s.Panics)
+		o.ObserveInt64(queued, int64(s.Queued))
+		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))
+		o.ObserveInt64(halted, int64(truth(s.Halted)))
+		o.ObserveInt64(keys, int64(s.RollUpKeys))
+		o.ObserveInt64(links, int64(s.Links))
+		return nil
+	}, observed...)
+	m.registration = registration
+	c.complainOfMetrics(append(errs, err)...)
+}
+
+func (m *metrics) unregister() {
+	if m.registration != nil {
+		_ = m.registration.Unregister() // there is nothing to do about it
+	}
+}
+
+// signed is n as OpenTelemetry counts.
+func signed(n uint64) int64 { return int64(n) } //nolint:gosec // nobody counts that far

@@ -1,0 +1,239 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// meter keeps what is measured, by the instrument's name and the values of its
+// attributes.
+type meter struct {
+	noop.Meter
+
+	mu       sync.Mutex
+	callback metric.Callback
+	ended    bool
+	values   map[string]float64 // the last of a counter, the sum of a histogram
+	broken   bool
+}
+
+// provider has one meter.
+type provider struct {
+	noop.MeterProvider
+
+	m *meter
+}
+
+func (p provider) Meter(string, ...metric.MeterOption) metric.Meter { return p.m }
+
+func (m *meter) fault() error {
+	if m.broken {
+		return errors.New("no instruments today")
+	}
+	return nil
+}
+
+type counter struct {
+	noop.Int64ObservableCounter
+
+	name string
+}
+
+func (m *meter) Int64ObservableCounter(name string, _ ...metric.Int64ObservableCounterOption) (metric.Int64ObservableCounter, error) {
+	return counter{name: name}, m.fault()
+}
+
+type gauge struct {
+	noop.Int64ObservableGauge
+
+	name string
+}
+
+func (m *meter) Int64ObservableGauge(name string, _ ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+	return gauge{name: name}, m.fault()
+}
+
+type sizes struct {
+	noop.Int64Histogram
+
+	m    *meter
+	name string
+}
+
+func (s sizes) Record(_ context.Context, n int64, _ ...metric.RecordOption) {
+	s.m.add(s.name, float64(n))
+}
+
+func (m *meter) Int64Histogram(name string, _ ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	return sizes{m: m, name: name}, m.fault()
+}
+
+type durations struct {
+	noop.Float64Histogram
+
+	m    *meter
+	name string
+}
+
+func (d durations) Record(_ context.Context, _ float64, opts ...metric.RecordOption) {
+	set := metric.NewRecordConfig(opts).Attributes()
+	d.m.add(d.name+" "+set.Encoded(attribute.DefaultEncoder()), 1)
+}
+
+func (m *meter) Float64Histogram(name string, _ ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return durations{m: m, name: name}, m.fault()
+}
+
+func (m *meter) add(name string, n float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.values[name] += n
+}
+
+type registration struct {
+	noop.Registration
+
+	m *meter
+}
+
+func (r registration) Unregister() error {
+	r.m.ended = true
+	return nil
+}
+
+func (m *meter) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
+	m.callback = f
+	return registration{m: m}, m.fault()
+}
+
+type observer struct {
+	noop.Observer
+
+	m *meter
+}
+
+func (o observer) ObserveInt64(i metric.Int64Observable, n int64, opts ...metric.ObserveOption) {
+	var name string
+	switch i := i.(type) {
+	case counter:
+		name = i.name
+	case gauge:
+		name = i.name
+	}
+	set := metric.NewObserveConfig(opts).Attributes()
+	o.m.values[strings.TrimSpace(name+" "+set.Encoded(attribute.DefaultEncoder()))] = float64(n)
+}
+
+// What OpenTelemetry is told is what Stats tells.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testMetrics)
+}
+
+func testMetrics(t *testing.T) {
+	t.Helper()
+	m := &meter{values: map[string]float64{}}
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		cfg.MeterProvider = provider{m: m}
+		cfg.BeforeSend = func(e *klime.Event) bool { return e.Event != "Dropped" }
+		cfg.QueueSize = 3
+		cfg.MaxAttempts = 1
+	})
+	tracker := klime.NewTracker(client, klime.RollUp(3600e9))
+	klime.Track(tracker.Begin(t.Context()), "Nobody's", nil)
+	traffic{tracker: tracker}.serve(nil)
+	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, "u1") })
+	if err := client.Link(t.Context(), klime.User{ID: "u1"}, klime.Group{ID: "g1"}); err != nil {
+		t.Fatal(err)
+	}
+	track := func(name string) {
+		if err := client.Track(t.Context(), name, nil, klime.ForUser("u1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	track("Dropped")
+	_ = client.Flush(t.Context())
+	wire.answers(always(http.StatusServiceUnavailable, "down"))
+	track("Lost")
+	_ = client.Flush(t.Context())
+	wire.answers(nil)
+	track("Sent")
+	_ = client.Flush(t.Context())
+	wire.answers(always(http.StatusUnauthorized, "who are you"))
+	for range 5 {
+		track("Waiting")
+	}
+	_ = client.Flush(t.Context())
+	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, "u1") })
+
+	s := client.Stats()
+	if err := m.callback(t.Context(), observer{m: m}); err != nil {
+		t.Fatal(err)
+	}
+	halted := 0.0
+	if s.Halted {
+		halted = 1
+	}
+	want := map[string]float64{
+		"klime.event.accepted": float64(s.Accepted), "klime.event.sent": float64(s.Sent), "klime.event.failed": float64(s.Failed),
+		"klime.event.invalid": float64(s.Invalid), "klime.event.not_linked": float64(s.NotLinked), "klime.event.not_member": float64(s.NotMember),
+		"klime.request.anonymous": float64(s.Anonymous), "klime.delivery.retries": float64(s.Retries), "klime.callback.panics": float64(s.Panics),
+		"klime.queue.length": float64(s.Queued), "klime.queue.size": float64(s.QueuedBytes), "klime.delivery.halted": halted,
+		"klime.rollup.keys": float64(s.RollUpKeys), "klime.link.known": float64(s.Links),
+	}
+	for reason, n := range s.Dropped {
+		want["klime.event.dropped klime.drop.reason="+string(reason)] = float64(n)
+	}
+	got := maps.Clone(m.values)
+	requests := 0.0
+	for name, n := range got {
+		if strings.HasPrefix(name, "klime.delivery.request.duration klime.request.outcome=") {
+			requests += n
+			delete(got, name)
+		}
+	}
+	if got["klime.delivery.batch.size"] < float64(s.Sent) || requests < 3 {
+		t.Errorf("batches of %v events in %v requests", got["klime.delivery.batch.size"], requests)
+	}
+	delete(got, "klime.delivery.batch.size")
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("measured\n     %v\nwant %v", got, want)
+	}
+	if s.Sent == 0 || s.Failed == 0 || s.Dropped[klime.DropQueueFull] == 0 || s.Dropped[klime.DropBeforeSend] == 0 || !s.Halted ||
+		s.Anonymous == 0 || s.RollUpKeys == 0 || s.Links == 0 || s.Invalid == 0 || s.Queued == 0 {
+		t.Errorf("the test does not show all: %+v", s)
+	}
+	_ = client.Shutdown(t.Context())
+	if !m.ended {
+		t.Error("the callback is still registered after Shutdown")
+	}
+}
+
+// A provider that fails costs the figures, and nothing else.
+func TestMetricsThatFail(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		log = logTo(cfg)
+		cfg.MeterProvider = provider{m: &meter{values: map[string]float64{}, broken: true}}
+	})
+	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+		t.Fatal(err)
+	}
+	if wire.one(t, client); !strings.Contains(log.String(), "metrics are not complete") {
+		t.Errorf("log %q", log.String())
+	}
+}
