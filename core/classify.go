@@ -2,6 +2,8 @@ package klime
 
 import (
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 )
 
@@ -52,8 +54,21 @@ func isNoise(x *Exchange) bool {
 	case http.MethodGet:
 		return redirect || unmatched || isPrefetch(x) || isProbe(x.header("User-Agent"))
 	default:
-		return unmatched
+		return unmatched || respells(x)
 	}
+}
+
+// respells reports a redirect to another form of the path that was asked for, as
+// routers make them: a clean one, in the right case, with or without a slash at
+// its end. Nothing is done yet, and the client will ask again.
+func respells(x *Exchange) bool {
+	switch x.Status {
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return false
+	}
+	location, err := url.Parse(x.Location)
+	return err == nil && location.Path != x.Path && strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path))
 }
 
 // isPrefetch reports a browser's guess at what its user will want

@@ -22,6 +22,9 @@ func TestClassify(t *testing.T) {
 	}
 	unmatched := func(x Exchange) Exchange { return with(x, func(x *Exchange) { x.Route = "" }) }
 	nothing := func(x Exchange) Exchange { return with(x, func(x *Exchange) { x.Unmatched = true }) }
+	to := func(location string, x Exchange) Exchange {
+		return with(x, func(x *Exchange) { x.Location = location })
+	}
 	asks := func(x Exchange, h headers) Exchange {
 		header := http.Header{}
 		for name, value := range h {
@@ -96,6 +99,10 @@ func TestClassify(t *testing.T) {
 		{"DELETE", method("DELETE", 204, ""), KindAPI},
 		{"an unusual method", method("PROPFIND", 207, "application/xml"), KindAPI},
 		{"a POST that redirects", method("POST", 303, ""), KindAPI},
+		{"a POST sent elsewhere", to("/reports/8", method("POST", 308, "")), KindAPI},
+		{"a POST sent nowhere", method("POST", 307, ""), KindAPI},
+		{"a POST that is answered by the same path", to("/reports/7", method("POST", 307, "")), KindAPI},
+		{"a POST that ends at a page with a slash", to("/reports/7/", method("POST", 303, "")), KindAPI},
 		{"not found, of a route", get(404, json), KindAPI},
 		{"forbidden", get(403, json), KindAPI},
 		{"a server's failure without a route", unmatched(get(500, "")), KindAPI},
@@ -114,6 +121,8 @@ func TestClassify(t *testing.T) {
 		{"no such route, but a page for it", nothing(unmatched(get(200, html))), KindPage},
 		{"no such route, then a panic", with(nothing(unmatched(get(500, ""))), func(x *Exchange) { x.Panicked = true }), KindAPI},
 		{"a route that says that there is nothing", nothing(get(418, json)), KindAPI},
+		{"a POST sent to the path with a slash", to("/reports/7/", method("POST", 307, "")), KindNoise},
+		{"in full", to("https://app.example/Reports//7?a=b", method("PUT", 308, "")), KindNoise},
 		{"prefetch", asks(get(200, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},
 		{"prerender", asks(get(200, html), headers{"Sec-Purpose": "prefetch;prerender"}), KindNoise},
 		{"prefetch, the old header", asks(get(200, html), headers{"Purpose": "prefetch"}), KindNoise},

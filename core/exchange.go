@@ -18,6 +18,7 @@ type Exchange struct {
 	ResponseBytes int64                    // of the body; negative if not known
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
+	Location      string                   // to which the answer redirects, "" if it does not
 	Header        func(name string) string // of the request; may be nil
 
 	// Client tells the client's address, by the framework's rules for proxies, where

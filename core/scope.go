@@ -46,6 +46,7 @@ type state struct {
 
 	telemetry telemetry         // the first that the app's calls have shown
 	remote    trace.SpanContext // that the request came with
+	respelled bool              // an inner middleware saw the client sent to another form of the path
 	closed    int               // how many scopes of the request have ended
 }
 

@@ -134,7 +134,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		s.update(func(known *state) { known.held = known.held.or(late) })
 	}
 	if s.outer != nil {
-		s.leave(x.Route)
+		s.leave(&x)
 		return
 	}
 	known, _ := s.snapshot()
@@ -148,7 +148,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	kind := t.classify(&x, rule.health)
 	name := t.eventName(kind, rule.name, &x)
-	if known.skip || known.silent || rule.skip {
+	if known.skip || known.silent || known.respelled || rule.skip {
 		name = ""
 	}
 	// Who it was is found out also for what the app may track later, but for a
@@ -265,7 +265,7 @@ func (t *Tracker) askRoute(s *Scope, status int) string {
 }
 
 // leave ends a scope that has joined another: what it alone can find is kept.
-func (s *Scope) leave(route string) {
+func (s *Scope) leave(x *Exchange) {
 	found, held := s.resolve(), s.stored()
 	root := s.root()
 	root.mu.Lock()
@@ -273,9 +273,10 @@ func (s *Scope) leave(route string) {
 	root.state.found = root.state.found.or(found)
 	root.state.held = root.state.held.or(held)
 	if root.state.route == "" {
-		root.state.route = route
+		root.state.route = x.Route
 	}
-	if root.innermost == s { // else the request is over, or an inner one still open
+	root.state.respelled = root.state.respelled || respells(x) // which goes by the path as this one sees it
+	if root.innermost == s {                                   // else the request is over, or an inner one still open
 		root.innermost = s.outer
 	}
 	root.mu.Unlock()

@@ -41,6 +41,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		start := time.Now()
 		scope := tracker.Begin(c.UserContext())
 		scope.Bind(c, c.Context())
+		scope.ReadHeader(headerOf(c))
 		c.SetUserContext(scope)
 		var err error
 		defer func() {
@@ -81,7 +82,9 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),
 		ContentType:   string(answer.Header.ContentType()),
-		Header:        func(name string) string { return c.Get(name) },
+		Location:      string(answer.Header.Peek(fiber.HeaderLocation)),
+		Header:        headerOf(c),
+		Client:        client{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}
 	if x.RequestBytes == noBody {
@@ -92,6 +95,16 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	}
 	return x
 }
+
+func headerOf(c *fiber.Ctx) func(name string) string {
+	return func(name string) string { return c.Get(name) }
+}
+
+// client is who has sent a request.
+type client struct{ *fiber.Ctx }
+
+// ClientIP is Fiber's c.IP.
+func (c client) ClientIP() string { return c.IP() }
 
 // noBody is fasthttp's length of a request with neither Content-Length nor chunks.
 const noBody = -2

@@ -25,6 +25,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		start := time.Now()
 		scope := tracker.Begin(c.Request.Context())
 		scope.Bind(c, keys{c})
+		scope.ReadHeader(c.GetHeader)
 		r := c.Request.WithContext(scope)
 		c.Request = r
 		c.Set(klime.ScopeKey, scope)
@@ -37,12 +38,14 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			}
 			x := httpexchange.Request(r)
 			x.Recovered(panicked)
+			x.Client = c
 			x.Values = c.Request.Context()
 			x.Route = c.FullPath()
 			x.Start = start
 			x.Status = w.sent()
 			x.ResponseBytes = int64(max(w.Size(), 0))
 			x.ContentType = w.media.Of(w.Header())
+			x.Location = w.Header().Get("Location")
 			tracker.Observe(scope, x)
 			if panicked != nil {
 				panic(panicked)

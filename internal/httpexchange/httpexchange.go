@@ -7,9 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/felixge/httpsnoop"
@@ -100,19 +97,6 @@ func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, 
 	return head + n, err
 }
 
-// respells reports whether the answer sends the client to another form of the
-// path that it has asked for, as routers do: a clean one, in the right case, with
-// or without a slash at its end.
-func (r *Response) respells(requested string) bool {
-	switch r.status {
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return false
-	}
-	location, err := url.Parse(r.Writer.Header().Get("Location"))
-	return err == nil && location.Path != requested && strings.EqualFold(path.Clean(location.Path), path.Clean(requested))
-}
-
 // Exchange tells of r and its answer. Panic is what the handler panicked with,
 // nil if it did not.
 func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
@@ -125,7 +109,21 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	}
 	x.ResponseBytes = r.bytes
 	x.ContentType = r.media.Of(r.Writer.Header())
+	x.Location = r.Writer.Header().Get("Location")
 	return x
+}
+
+// client is who has sent a request.
+type client struct{ *http.Request }
+
+// ClientIP is the address of the connection. Behind a proxy, that is the proxy's,
+// unless a middleware has put the client's in place of it.
+func (c client) ClientIP() string {
+	host, _, err := net.SplitHostPort(c.RemoteAddr)
+	if err != nil {
+		return c.RemoteAddr // such a middleware may leave out the port
+	}
+	return host
 }
 
 // Request tells what is known of an exchange by its request.
@@ -135,6 +133,7 @@ func Request(r *http.Request) klime.Exchange {
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
 		Header:       r.Header.Get,
+		Client:       client{r},
 		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }

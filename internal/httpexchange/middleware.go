@@ -25,14 +25,13 @@ func Middleware(
 			scope := tracker.Begin(came.Context())
 			r := came.WithContext(scope)
 			scope.Bind(r, nil)
+			scope.ReadHeader(r.Header.Get)
 			response := Observe(w)
 			defer func() {
 				panicked := recover()
 				x := response.Exchange(r, panicked)
 				x.Route = route(came, r, x.Status)
-				if response.respells(path) {
-					klime.Skip(scope) // nothing was done yet: the client will ask again
-				}
+				x.Path = path
 				tracker.Observe(scope, x)
 				if panicked != nil {
 					panic(panicked)

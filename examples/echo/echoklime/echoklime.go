@@ -34,6 +34,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			start := time.Now()
 			scope := tracker.Begin(c.Request().Context())
 			scope.Bind(c, keys{c})
+			scope.ReadHeader(c.Request().Header.Get)
 			r := c.Request().WithContext(scope)
 			c.SetRequest(r)
 			w := &writer{ResponseWriter: c.Response().Writer}
@@ -44,6 +45,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Recovered(panicked)
 				x.Start = start
 				x.Route = known.pattern(c)
+				x.Client = client{c}
 				x.Values = c.Request().Context()
 				w.report(&x)
 				tracker.Observe(scope, x)
@@ -69,6 +71,12 @@ func exchange(r *http.Request) klime.Exchange {
 		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }
+
+// client is who has sent the request.
+type client struct{ c echo.Context }
+
+// ClientIP is what Echo's IPExtractor finds.
+func (a client) ClientIP() string { return a.c.RealIP() }
 
 // keys finds what c.Set has stored. Echo guards that, and nothing else of an
 // echo.Context, against use by several goroutines.

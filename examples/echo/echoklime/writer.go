@@ -92,5 +92,6 @@ func (w *writer) report(x *klime.Exchange) {
 	}
 	x.Status = w.status
 	x.ResponseBytes = w.bytes
+	x.Location = w.Header().Get(echo.HeaderLocation)
 	x.ContentType = w.contentType
 }
