@@ -6,6 +6,7 @@ require github.com/klimeapp/klime-go v0.0.0
 
 require (
 	go.opentelemetry.io/otel v1.35.0 // indirect
+	go.opentelemetry.io/otel/metric v1.35.0 // indirect
 	go.opentelemetry.io/otel/trace v1.35.0 // indirect
 )
 
