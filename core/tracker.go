@@ -209,9 +209,6 @@ func (t *Tracker) eventName(kind Kind, named string, x *Exchange) string {
 
 // record sends or counts a request that is worth an event.
 func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind Kind, extra []property) {
-	if x.Route == "" {
-		t.hints.noRoute(t.client)
-	}
 	if t.client == nil {
 		return
 	}
@@ -224,6 +221,9 @@ func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind K
 		return
 	}
 	t.hints.attributed()
+	if x.Route == "" && x.Status < http.StatusBadRequest { // a middleware that refuses needs no route
+		t.hints.noRoute(t.client)
+	}
 	t.client.countVerdict(id.verdict)
 	duration := time.Since(x.Start)
 	plain := kind == KindAPI && name == t.apiName

@@ -428,6 +428,8 @@ func TestHints(t *testing.T) {
 		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
 		{"somebody", []klime.Option{asUser("u1")}, 90, klime.Exchange{}, ""},
 		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
+		{"no route, and refused before the router", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash", Status: 401}, ""},
+		{"no route, and nobody", nil, 3, klime.Exchange{Route: "no slash"}, ""},
 		{
 			"a route option of another framework",
 			[]klime.Option{asUser("u1"), klime.ResolveRoute(func(alien, int) string { return "/" })}, 3,
