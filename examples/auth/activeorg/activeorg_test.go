@@ -1,0 +1,121 @@
+package activeorg_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gofiber/fiber/v2"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/examples/auth/accounts"
+	"github.com/klimeapp/klime-go/examples/auth/activeorg"
+	"github.com/klimeapp/klime-go/examples/auth/internal/authtest"
+)
+
+// request says where requests name a company: at a path, and beside it.
+type request func(org accounts.Org) (path string, named authtest.Change)
+
+func byPath(org accounts.Org) (string, authtest.Change) {
+	return "/orgs/" + org.ID.String(), func(*http.Request) {}
+}
+
+func bySubdomain(org accounts.Org) (string, authtest.Change) {
+	return "/orgs/any", authtest.Host(org.Slug + ".reports.example")
+}
+
+func byHeader(org accounts.Org) (string, authtest.Change) {
+	return "/orgs/any", authtest.Header("X-Org-Id", org.ID.String())
+}
+
+func onNetHTTP(active func(*http.Request) string) func(*testing.T) *authtest.Site {
+	return func(t *testing.T) *authtest.Site {
+		return authtest.Serve(t, func(c *klime.Client) http.Handler { return activeorg.NetHTTP(c, active) })
+	}
+}
+
+func onChi(active func(*http.Request) string) func(*testing.T) *authtest.Site {
+	return func(t *testing.T) *authtest.Site {
+		return authtest.Serve(t, func(c *klime.Client) http.Handler { return activeorg.Chi(c, active) })
+	}
+}
+
+func onGin(active func(*gin.Context) string) func(*testing.T) *authtest.Site {
+	return func(t *testing.T) *authtest.Site {
+		return authtest.Serve(t, func(c *klime.Client) http.Handler { return activeorg.Gin(c, active) })
+	}
+}
+
+func onFiber(active func(*fiber.Ctx) string) func(*testing.T) *authtest.Site {
+	return func(t *testing.T) *authtest.Site {
+		return authtest.ServeFiber(t, func(c *klime.Client) *fiber.App { return activeorg.Fiber(c, active) })
+	}
+}
+
+func TestActiveOrg(t *testing.T) {
+	gin.SetMode(gin.ReleaseMode)
+	t.Parallel()
+	tests := map[string]struct {
+		serve func(*testing.T) *authtest.Site
+		ask   request
+	}{
+		"net/http, path":      {onNetHTTP(activeorg.NetHTTPPath), byPath},
+		"net/http, subdomain": {onNetHTTP(activeorg.NetHTTPSubdomain), bySubdomain},
+		"net/http, header":    {onNetHTTP(activeorg.NetHTTPHeader), byHeader},
+		"chi, path":           {onChi(activeorg.ChiPath), byPath},
+		"chi, subdomain":      {onChi(activeorg.NetHTTPSubdomain), bySubdomain},
+		"chi, header":         {onChi(activeorg.NetHTTPHeader), byHeader},
+		"Gin, path":           {onGin(activeorg.GinPath), byPath},
+		"Gin, subdomain":      {onGin(activeorg.GinSubdomain), bySubdomain},
+		"Gin, header":         {onGin(activeorg.GinHeader), byHeader},
+		"Fiber, path":         {onFiber(activeorg.FiberPath), byPath},
+		"Fiber, subdomain":    {onFiber(activeorg.FiberSubdomain), bySubdomain},
+		"Fiber, header":       {onFiber(activeorg.FiberHeader), byHeader},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site := test.serve(t)
+			visit := func(org accounts.Org, page string, want int, who ...authtest.Change) {
+				t.Helper()
+				path, named := test.ask(org)
+				site.Visit("GET", path+page, want, append(who, named)...)
+			}
+			jane := authtest.Basic("jane@acme.example", accounts.Password)
+			alex := authtest.Basic("alex@agency.example", accounts.Password)
+
+			// Nobody, and nobody who says to be somebody.
+			visit(accounts.Acme(), "/reports", 401)
+			visit(accounts.Acme(), "/reports", 401, authtest.Basic("jane@acme.example", "wrong"))
+
+			// Alex belongs to Acme and Cobalt.
+			visit(accounts.Acme(), "/reports", 200, alex)
+			visit(accounts.Cobalt(), "/reports", 200, alex)
+
+			// Harbor's activity, forged by Alex and by Jane, who only belongs to Acme.
+			visit(accounts.Harbor(), "/reports", 200, alex)
+			visit(accounts.Harbor(), "/billing", 403, alex)
+			visit(accounts.Harbor(), "/reports/1", 404, alex)
+			visit(accounts.Harbor(), "/reports", 200, jane)
+
+			// Where the app says no, even one's own company is a claim only.
+			visit(accounts.Cobalt(), "/billing", 403, alex)
+
+			const route = "GET /orgs/{org}/reports"
+			site.WantTold(
+				"identify 1002 email=alex@agency.example name=Alex",
+				"group acme of 1002 name=Acme Robotics",
+				"group cobalt of 1002 name=Cobalt Health",
+				"API Called by 1002 in acme: "+route+" 200",
+				"API Called by 1002 in cobalt: "+route+" 200",
+				"API Called by 1002 in -: "+route+" 200",
+				"API Called by 1002 in -: GET /orgs/{org}/billing 403",
+				"API Called by 1002 in -: "+route+"/{id} 404",
+				"identify 1001 email=jane@acme.example name=Jane",
+				"group acme of 1001 name=Acme Robotics",
+				"API Called by 1001 in acme: "+route+" 200", // her only company, whatever the request says
+				"API Called by 1002 in -: GET /orgs/{org}/billing 403",
+			)
+		})
+	}
+}

@@ -1,0 +1,104 @@
+// Package staff is a recipe for an app's own people: their pages are no
+// customer's usage, and when they act as a customer (impersonation) nothing of
+// it may be seen at the customer.
+package staff
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/alexedwards/scs/v2"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/examples/auth/accounts"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+// NetHTTP is an app on net/http. In other frameworks klime.Silence and klime.Skip
+// take the context that klime.Track takes: *gin.Context, or Fiber's
+// c.UserContext().
+func NetHTTP(client *klime.Client) http.Handler {
+	app := site{scs.New()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /login", app.login)
+	mux.HandleFunc("GET /reports", app.reports)
+	mux.Handle("GET /admin", nethttp.Skip()(http.HandlerFunc(app.admin))) // no request of it is recorded, whoever makes it
+	mux.HandleFunc("POST /admin/impersonate/{user}", app.impersonate)
+	mux.HandleFunc("POST /admin/leave", app.leave)
+
+	record := nethttp.Middleware(client)
+	link := nethttp.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.user(r).Klime() })
+	// The order matters: silence goes before link, which tells of the customer.
+	return app.sessions.LoadAndSave(record(app.silence(link(mux))))
+}
+
+type site struct{ sessions *scs.SessionManager }
+
+// silence sends nothing at all of requests of staff, least of all of those in
+// which they act as a customer.
+func (s site) silence(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.user(r).Staff || s.sessions.Exists(r.Context(), "impersonator") {
+			klime.Silence(r.Context())
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// impersonate makes the session the customer's. Staff make the request, so that
+// it is silent already.
+func (s site) impersonate(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	id, _ := strconv.Atoi(r.PathValue("user"))
+	customer, ok := accounts.ByID(id)
+	if staff := s.user(r); !ok || !staff.Staff {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	s.sessions.Put(ctx, "impersonator", s.sessions.GetInt(ctx, "user"))
+	s.sessions.Put(ctx, "user", customer.ID)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// leave gives the session back to the one of the staff.
+func (s site) leave(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	s.sessions.Put(ctx, "user", s.sessions.PopInt(ctx, "impersonator"))
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s site) admin(w http.ResponseWriter, r *http.Request) {
+	if !s.user(r).Staff {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+func (s site) login(w http.ResponseWriter, r *http.Request) {
+	user, ok := accounts.SignIn(r.PostFormValue("email"), r.PostFormValue("password"))
+	if !ok {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	if err := s.sessions.RenewToken(r.Context()); err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	s.sessions.Put(r.Context(), "user", user.ID)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s site) reports(w http.ResponseWriter, r *http.Request) {
+	if s.user(r).ID == 0 {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	klime.Track(r.Context(), "Report Generated", nil)
+	w.WriteHeader(http.StatusOK)
+}
+
+func (s site) user(r *http.Request) accounts.User {
+	user, _ := accounts.ByID(s.sessions.GetInt(r.Context(), "user"))
+	return user
+}
