@@ -164,7 +164,7 @@ func TestUpdateOrg(t *testing.T) {
 
 func TestBillingWebhook(t *testing.T) {
 	app := NewApp()
-	body, signature := app.billingRequest("org_1002", "business")
+	body, signature := app.BillingRequest("org_1002", "business")
 	org, err := app.ChangePlan(body, signature)
 	if err != nil || org.Plan != "business" || org.Name != "Blue Harbor Foods" {
 		t.Errorf("got %v, %v", org, err)
@@ -179,10 +179,10 @@ func TestBillingWebhook(t *testing.T) {
 	if _, err := app.ChangePlan([]byte(`{"org":"org_1001","plan":"business"}`), signature); !errors.Is(err, ErrForbidden) {
 		t.Errorf("another body: got %v", err)
 	}
-	if _, err := app.ChangePlan(app.billingRequest("org_9999", "business")); !errors.Is(err, ErrNotFound) {
+	if _, err := app.ChangePlan(app.BillingRequest("org_9999", "business")); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unknown company: got %v", err)
 	}
-	if _, err := app.ChangePlan(app.billingRequest("org_1001", "free")); !errors.Is(err, ErrInvalid) {
+	if _, err := app.ChangePlan(app.BillingRequest("org_1001", "free")); !errors.Is(err, ErrInvalid) {
 		t.Errorf("unknown plan: got %v", err)
 	}
 }

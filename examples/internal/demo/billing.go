@@ -38,8 +38,9 @@ func (a *App) ChangePlan(body []byte, signature string) (Org, error) {
 	return org.update(org.Name, call.Plan)
 }
 
-// billingRequest is what the billing service sends.
-func (a *App) billingRequest(orgID, plan string) (body []byte, signature string) {
+// BillingRequest is what the billing service sends when a company changes its
+// plan.
+func (a *App) BillingRequest(orgID, plan string) (body []byte, signature string) {
 	body = fmt.Appendf(nil, `{"org":%q,"plan":%q}`, orgID, plan)
 	return body, hex.EncodeToString(a.billing.sign(body))
 }

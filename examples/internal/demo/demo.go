@@ -33,6 +33,7 @@ type Options struct {
 	KlimeAddr string        // where the local Klime listens; default 127.0.0.1:8081
 	For       time.Duration // when it ends by itself; default never
 	NoTraffic bool          // no sample users
+	NoPages   bool          // the program only has webhooks: no users, nothing to click on
 	Pace      time.Duration // between two requests of sample users; default 250ms
 	Stdout    io.Writer     // default os.Stdout
 	Stderr    io.Writer     // default os.Stderr
@@ -113,7 +114,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stopTraffic = cancel
 	if !opts.NoTraffic {
-		visits := newTraffic(app, d.URL, opts.Pace, func(err error) { fmt.Fprintln(opts.Stderr, err) })
+		visits := newTraffic(app, d.URL, opts.Pace, opts.NoPages, func(err error) { fmt.Fprintln(opts.Stderr, err) })
 		d.traffic.Go(func() { visits.run(ctx) })
 	}
 	return d, nil

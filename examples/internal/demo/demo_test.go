@@ -228,7 +228,7 @@ func TestServerThatFailsEndsTheDemo(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	var stderr bytes.Buffer
-	opts, err := parseFlags("demo", []string{"-addr", ":1", "-klime-addr=:2", "-for", "3s", "-traffic=false"}, &stderr)
+	opts, err := parseFlags(Options{Name: "demo"}, []string{"-addr", ":1", "-klime-addr=:2", "-for", "3s", "-traffic=false"}, &stderr)
 	if want := (Options{Name: "demo", Addr: ":1", KlimeAddr: ":2", For: 3 * time.Second, NoTraffic: true}); err != nil || opts != want {
 		t.Errorf("got %+v, %v", opts, err)
 	}
@@ -238,14 +238,14 @@ func TestFlags(t *testing.T) {
 
 	for _, args := range [][]string{{"-port", "80"}, {"start"}, {"-for", "soon"}, {"-for", "-1s"}, {"-traffic", "false"}} {
 		stderr.Reset()
-		if _, err := parseFlags("demo", args, &stderr); err == nil || errors.Is(err, flag.ErrHelp) {
+		if _, err := parseFlags(Options{Name: "demo"}, args, &stderr); err == nil || errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%q: got %v", args, err)
 		}
 		if got := stderr.String(); strings.Count(got, "Usage of demo:") != 1 || strings.HasPrefix(got, "Usage") {
 			t.Errorf("%q: stderr: %s", args, got)
 		}
 	}
-	if _, err := parseFlags("demo", []string{"-h"}, &stderr); !errors.Is(err, flag.ErrHelp) {
+	if _, err := parseFlags(Options{Name: "demo"}, []string{"-h"}, &stderr); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("-h: got %v", err)
 	}
 }

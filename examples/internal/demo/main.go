@@ -14,7 +14,12 @@ import (
 // Main is a demo program from its flags to its exit code. It runs until Ctrl-C
 // or SIGTERM; a second one kills it. See [Start] for newServer.
 func Main[S Server](name string, newServer NewServer[S]) int {
-	opts, err := parseFlags(name, os.Args[1:], os.Stderr)
+	return Run(Options{Name: name}, newServer)
+}
+
+// Run is [Main] with other options than the defaults.
+func Run[S Server](opts Options, newServer NewServer[S]) int {
+	opts, err := parseFlags(opts, os.Args[1:], os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -30,7 +35,7 @@ func Main[S Server](name string, newServer NewServer[S]) int {
 		err = d.Wait(ctx)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", opts.Name, err)
 		return 1
 	}
 	return 0
@@ -38,9 +43,8 @@ func Main[S Server](name string, newServer NewServer[S]) int {
 
 // parseFlags reads a command line. When it returns an error, it has said what
 // is wrong, or was asked for help and gave it.
-func parseFlags(name string, args []string, stderr io.Writer) (Options, error) {
-	opts := Options{Name: name}
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+func parseFlags(opts Options, args []string, stderr io.Writer) (Options, error) {
+	flags := flag.NewFlagSet(opts.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&opts.Addr, "addr", defaultAddr, "`address` where the app listens")
 	flags.StringVar(&opts.KlimeAddr, "klime-addr", defaultKlimeAddr, "loopback `address` where the local Klime listens")

@@ -14,9 +14,15 @@ import (
 func (d *Demo) greet(app *App, endpoint string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Sundial, the %s example, is running. Ctrl-C stops it.\n\n", d.opts.Name)
-	fmt.Fprintf(&b, "The app:    %s, password of everybody: %s\n", d.URL, Password)
-	for _, line := range app.whoIsWho() {
-		fmt.Fprintf(&b, "            %s\n", line)
+	traffic := "sample users click around; -traffic=false keeps them out"
+	if d.opts.NoPages {
+		traffic = "the billing service sends webhooks; -traffic=false keeps it out"
+		fmt.Fprintf(&b, "The app:    %s, for webhooks\n", d.URL)
+	} else {
+		fmt.Fprintf(&b, "The app:    %s, password of everybody: %s\n", d.URL, Password)
+		for _, line := range app.whoIsWho() {
+			fmt.Fprintf(&b, "            %s\n", line)
+		}
 	}
 	if d.Klime != nil {
 		fmt.Fprintf(&b, "Klime:      %s, a local one: watch customers and events arrive\n", baseURL(d.local.listener))
@@ -26,7 +32,7 @@ func (d *Demo) greet(app *App, endpoint string) {
 	if d.opts.NoTraffic {
 		fmt.Fprint(&b, "Traffic:    only yours\n\n")
 	} else {
-		fmt.Fprint(&b, "Traffic:    sample users click around; -traffic=false keeps them out\n\n")
+		fmt.Fprintf(&b, "Traffic:    %s\n\n", traffic)
 	}
 	fmt.Fprint(d.opts.Stdout, b.String())
 }
