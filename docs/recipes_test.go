@@ -1,0 +1,78 @@
+// Package docs_test holds a page to the code that it quotes.
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const page = "who-is-the-customer.md"
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// recipes returns the files of examples/auth.
+func recipes(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.FromSlash("../examples/auth/*/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) == 0 {
+		t.Skip("the recipes are a module of their own, and not here")
+	}
+	return names
+}
+
+func TestPageQuotesTheCode(t *testing.T) {
+	t.Parallel()
+	var code strings.Builder
+	for _, name := range append(recipes(t), "../examples/jobs/main.go", "../core/example_privacy_test.go") {
+		code.WriteString(unindented(read(t, name)))
+	}
+	snippets := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(read(t, page), -1)
+	if len(snippets) == 0 {
+		t.Error("no snippets")
+	}
+	for _, snippet := range snippets {
+		if !strings.Contains(code.String(), unindented(snippet[1])) {
+			t.Errorf("not in the code as it stands on the page:\n%s", snippet[1])
+		}
+	}
+}
+
+// Every link leads to a file, and every recipe has a link.
+func TestPageLinksTheRecipes(t *testing.T) {
+	t.Parallel()
+	names, linked := recipes(t), make(map[string]bool)
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
+		name := filepath.Clean(filepath.FromSlash(link[1]))
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+		linked[name] = true
+	}
+	for _, name := range names {
+		recipe := !strings.HasSuffix(name, "_test.go") && filepath.Base(filepath.Dir(name)) != "accounts"
+		if recipe && !linked[name] {
+			t.Errorf("%s has no link", name)
+		}
+	}
+}
+
+func unindented(code string) string {
+	var b strings.Builder
+	for line := range strings.Lines(code) {
+		b.WriteString(strings.TrimLeft(line, "\t"))
+	}
+	return b.String()
+}
