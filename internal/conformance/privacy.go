@@ -1,0 +1,183 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// tap keeps what is sent through it.
+type tap struct {
+	mu   sync.Mutex
+	sent bytes.Buffer
+}
+
+func (w *tap) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a test's
+	}
+	w.mu.Lock()
+	w.sent.Write(body)
+	w.mu.Unlock()
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return http.DefaultTransport.RoundTrip(r) //nolint:wrapcheck // likewise
+}
+
+// testNothingLeaks: a request has a secret in every place that has room for one,
+// and the app another under the usual keys. None is sent, none is logged.
+func testNothingLeaks(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const secret = "hunter2"
+	server := klimetest.NewServer(t)
+	wire, log := &tap{}, &bytes.Buffer{}
+	config := server.Config()
+	config.HTTPClient = &http.Client{Transport: wire}
+	config.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	client, err := klime.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := func(r Request) {
+		ctx := r.Context()
+		traits := klime.Traits{"name": "Jane", "password": secret, "apiKey": secret, "ssn": secret}
+		klime.Link(ctx, klime.User{ID: "jane", Traits: traits}, klime.Group{ID: "acme", Traits: klime.Traits{"accessToken": secret}})
+		klime.SetProperty(ctx, "login", map[string]any{"Password": secret, "card_number": secret})
+		klime.SetProperty(ctx, "Authorization", secret)
+		klime.SetProperty(ctx, "cookies", []string{secret})
+		_, _ = io.Copy(io.Discard, r.Body())
+		if r.Header("X-Panic") != "" {
+			panic(secret)
+		}
+		r.Reply(http.StatusOK, appJSON, `{"token":"`+secret+`"}`)
+	}
+	recovery := func(r Request, next func(Request)) {
+		defer func() {
+			if recover() != nil {
+				r.Reply(http.StatusInternalServerError, appJSON, `{"error":"`+secret+`"}`)
+			}
+		}()
+		next(r)
+	}
+	url, stop := a.Start(t, App{
+		Client: client, Outside: []Middleware{recovery},
+		UserID: func(r Request) any {
+			if r.Header("X-Panic") != "" {
+				panic(secret)
+			}
+			return "jane"
+		},
+		Routes: []Route{
+			{Method: http.MethodPost, Path: "/reset/{token}", Handler: handler},
+			{Path: "/reset/{token}", Handler: handler},
+		},
+	})
+	header := http.Header{
+		"Authorization": {"Bearer " + secret}, "Proxy-Authorization": {"Basic " + secret}, "Cookie": {"session=" + secret},
+		"X-Api-Key": {secret}, "X-Csrf-Token": {secret}, "Referer": {"https://u:" + secret + "@app.example/" + secret + "?t=" + secret},
+		"User-Agent": {secret}, "X-Forwarded-For": {secret}, "Accept": {secret}, "Content-Type": {"text/" + secret}, "Origin": {"https://" + secret},
+		"Traceparent": {secret}, "Baggage": {"a=" + secret}, "Accept-Language": {secret}, "Etag": {secret}, "If-None-Match": {secret},
+	}
+	panics := header.Clone()
+	panics.Set("X-Panic", "1")
+	query := "?password=" + secret + "&" + secret + "=1#" + secret
+	for _, c := range []call{
+		{method: http.MethodPost, path: "/reset/" + secret + query, header: header, body: "password=" + secret},
+		{path: "/reset/" + secret + query, header: header},
+		{method: http.MethodPost, path: "/reset/" + secret + query, header: panics, body: secret},
+		{path: "/" + secret + query, header: header}, // a path without a route
+		{method: http.MethodPatch, path: "/reset/" + secret, header: header, body: secret},
+	} {
+		do(t, url, c)
+	}
+	stop()
+	if err := client.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(server.Events()); n != 5 { // identify, group, and what was done at routes
+		t.Errorf("%d events", n)
+	}
+	for place, text := range map[string]string{"sent": wire.sent.String(), "logged": log.String()} {
+		if at := strings.Index(text, secret); at >= 0 {
+			t.Errorf("%s: …%s…", place, text[max(0, at-100):min(len(text), at+50)])
+		}
+		if strings.Contains(text, "192.0.2.") || strings.Contains(text, "127.0.0.1") {
+			t.Errorf("an address is %s", place)
+		}
+	}
+	if !strings.Contains(wire.sent.String(), "[redacted]") {
+		t.Error("nothing is redacted")
+	}
+}
+
+// testCapture: what the app asks for is recorded, as far as it holds no secret.
+func testCapture(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	base, stop := a.Start(t, App{
+		Client: client, UserID: jane, Options: []klime.Option{klime.Capture(klime.IP, klime.UserAgent, klime.Path, klime.Referrer)},
+		Routes: []Route{{Path: "/orgs/{org}", Handler: reply(http.StatusOK, appJSON, `{}`)}},
+	})
+	header := http.Header{"User-Agent": {"curl/8"}, "Referer": {"https://u:p@app.example/a?b=c#d"}}
+	do(t, base, call{path: "/orgs/acme?q=1", header: header})
+	stop()
+	host, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane",` +
+		`"context":{"ip":"` + host.Hostname() + `","userAgent":"curl/8"},"properties":{"method":"GET","route":"/orgs/{org}",` +
+		`"path":"/orgs/acme","referrer":"https://app.example/a","status":200,"requestBytes":0,"responseBytes":2}}`})
+}
+
+// testOptOut: of a request whose client does not want to be tracked nothing is
+// sent, where the app honours that.
+func testOptOut(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	url, stop := a.Start(t, App{
+		Client: client, UserID: jane, Options: []klime.Option{klime.HonorOptOut()},
+		Routes: []Route{{Path: "/", Handler: func(r Request) {
+			klime.Track(r.Context(), "Done", nil)
+			r.Reply(http.StatusOK, appJSON, `{}`)
+		}}},
+	})
+	for _, name := range []string{"Sec-Gpc", "Dnt"} {
+		if status, _ := do(t, url, call{path: "/", header: http.Header{name: {"1"}}}); status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	}
+	stop()
+	compare(t, server, client, nil)
+}
+
+// testTraceparent: the trace that a request came with is named where there is no
+// better.
+func testTraceparent(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	url, stop := a.Start(t, App{
+		Client: client, UserID: jane, Routes: []Route{{Path: "/", Handler: reply(http.StatusOK, appJSON, `{}`)}},
+	})
+	do(t, url, call{path: "/", header: http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}})
+	stop()
+	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane",` +
+		`"context":{"trace":{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","sampled":true,"remote":true}},` +
+		`"properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`})
+}
