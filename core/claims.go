@@ -3,6 +3,7 @@ package klime
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -23,6 +24,12 @@ type ClaimNames struct {
 // FromClaims reads what [Link] takes from the claims of a token, under the
 // default [ClaimNames].
 func FromClaims(claims any) (User, []Group) { return ClaimNames{}.Read(claims) }
+
+// LinkClaims is [Link] of what a verified token says, under the default
+// [ClaimNames]. Without a user in it, it does nothing.
+func LinkClaims(ctx context.Context, claims any) {
+	LinkFunc(ctx, func() (User, []Group) { return FromClaims(claims) })
+}
 
 // Read reads what [Link] takes from the claims of a token that your
 // authentication has verified. Claims are a map, such as jwt.MapClaims, or

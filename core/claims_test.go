@@ -1,8 +1,10 @@
 package klime_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -99,6 +101,19 @@ func TestClaims(t *testing.T) {
 				t.Errorf("read\n     %+v %+v\nwant %+v %+v", user, groups, tt.user, tt.groups)
 			}
 		})
+	}
+}
+
+func TestLinkClaims(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.LinkClaims(ctx, mapClaims{"iat": 1.7e9})
+		klime.LinkClaims(ctx, mapClaims{"sub": "u1", "org_id": "g1", "org_name": "Acme"})
+	})
+	got := fmt.Sprint(summary(wire.events(t, client)))
+	if want := "[group u1/g1 Acme track u1/g1]"; got != want || client.Stats().Invalid != 0 {
+		t.Errorf("sent %s, want %s", got, want)
 	}
 }
 

@@ -205,12 +205,12 @@ func (d *diagnosis) examineFacts(e *Event) {
 	switch {
 	case d.users.facts.Load() < enoughFacts:
 	case d.users.names.Load() == 0:
-		d.tell(missingUserTrait, "no user was given the trait name, which Klime shows and searches")
+		d.tell(missingUserTrait, "this process has given no user the trait name, which Klime shows and searches")
 	case d.users.emails.Load() == 0:
-		d.tell(missingUserTrait, "no user was given the trait email, which Klime shows and searches")
+		d.tell(missingUserTrait, "this process has given no user the trait email, which Klime shows and searches")
 	}
 	if d.groups.facts.Load() >= enoughFacts && d.groups.names.Load() == 0 {
-		d.tell(missingGroupTrait, "no group was given the trait name, by which Klime shows customers")
+		d.tell(missingGroupTrait, "this process has given no group the trait name, by which Klime shows customers")
 	}
 }
 

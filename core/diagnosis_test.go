@@ -70,10 +70,10 @@ func TestDiagnosis(t *testing.T) {
 		"traits as they are": {do: identify("u1", klime.Traits{
 			"a": "x", "b": 1, "c": true, "d": 1.5, "e": time.Unix(0, 0), "f": nil, "g": int8(1), "h": (*string)(nil),
 		})},
-		"users without name":      {do: identify("u1", klime.Traits{"email": "jane@acme.com"}), times: 10, want: "no user was given the trait name"},
-		"users without e-mail":    {do: identify("u1", named("Jane")), times: 10, want: "no user was given the trait email"},
+		"users without name":      {do: identify("u1", klime.Traits{"email": "jane@acme.com"}), times: 10, want: "given no user the trait name"},
+		"users without e-mail":    {do: identify("u1", named("Jane")), times: 10, want: "given no user the trait email"},
 		"few without":             {do: identify("u1", klime.Traits{"role": "admin"}), times: 9},
-		"groups without name":     {do: group("g1", klime.Traits{"plan": "pro"}), times: 10, want: "no group was given the trait name"},
+		"groups without name":     {do: group("g1", klime.Traits{"plan": "pro"}), times: 10, want: "given no group the trait name"},
 		"users never linked":      {do: track(klime.ForUser("u1")), times: 100, want: "your dashboard will stay empty"},
 		"groups never told":       {do: track(klime.ForGroup("g1")), times: 100, want: "your dashboard will stay empty"},
 		"few users never linked":  {do: track(klime.ForUser("u1")), times: 99},

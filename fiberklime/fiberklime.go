@@ -84,7 +84,7 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		ContentType:   string(answer.Header.ContentType()),
 		Location:      string(answer.Header.Peek(fiber.HeaderLocation)),
 		Header:        headerOf(c),
-		Client:        client{c},
+		Client:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}
 	if x.RequestBytes == noBody {
@@ -100,11 +100,11 @@ func headerOf(c *fiber.Ctx) func(name string) string {
 	return func(name string) string { return c.Get(name) }
 }
 
-// client is who has sent a request.
-type client struct{ *fiber.Ctx }
+// caller is who has sent a request.
+type caller struct{ *fiber.Ctx }
 
 // ClientIP is Fiber's c.IP.
-func (c client) ClientIP() string { return c.IP() }
+func (c caller) ClientIP() string { return c.IP() }
 
 // noBody is fasthttp's length of a request with neither Content-Length nor chunks.
 const noBody = -2

@@ -113,12 +113,12 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	return x
 }
 
-// client is who has sent a request.
-type client struct{ *http.Request }
+// caller is who has sent a request.
+type caller struct{ *http.Request }
 
 // ClientIP is the address of the connection. Behind a proxy, that is the proxy's,
 // unless a middleware has put the client's in place of it.
-func (c client) ClientIP() string {
+func (c caller) ClientIP() string {
 	host, _, err := net.SplitHostPort(c.RemoteAddr)
 	if err != nil {
 		return c.RemoteAddr // such a middleware may leave out the port
@@ -133,7 +133,7 @@ func Request(r *http.Request) klime.Exchange {
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
 		Header:       r.Header.Get,
-		Client:       client{r},
+		Client:       caller{r},
 		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }

@@ -45,7 +45,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Recovered(panicked)
 				x.Start = start
 				x.Route = known.pattern(c)
-				x.Client = client{c}
+				x.Client = caller{c}
 				x.Values = c.Request().Context()
 				w.report(&x)
 				tracker.Observe(scope, x)
@@ -72,11 +72,11 @@ func exchange(r *http.Request) klime.Exchange {
 	}
 }
 
-// client is who has sent the request.
-type client struct{ c echo.Context }
+// caller is who has sent the request.
+type caller struct{ c echo.Context }
 
 // ClientIP is what Echo's IPExtractor finds.
-func (a client) ClientIP() string { return a.c.RealIP() }
+func (a caller) ClientIP() string { return a.c.RealIP() }
 
 // keys finds what c.Set has stored. Echo guards that, and nothing else of an
 // echo.Context, against use by several goroutines.
