@@ -38,7 +38,9 @@ func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, er
 	return &http.Server{Handler: newHandler(web.New(app), client), ReadHeaderTimeout: 5 * time.Second}, client, nil
 }
 
-func newHandler(site *web.Site, client *klime.Client) http.Handler {
+// newHandler builds the routes. Options tune how they are recorded, such as
+// klime.RollUp(time.Minute): one event for many API calls.
+func newHandler(site *web.Site, client *klime.Client, opts ...klime.Option) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", web.Healthz) // known as noise, not recorded
 	addSessions(mux, site)
@@ -48,9 +50,9 @@ func newHandler(site *web.Site, client *klime.Client) http.Handler {
 
 	// The one line that records every page and API call, with the mux's patterns
 	// as routes.
-	record := nethttp.Middleware(client,
+	record := nethttp.Middleware(client, append(opts,
 		nethttp.UserID(func(r *http.Request) string { return web.Session(r).User.ID }),
-		nethttp.GroupID(func(r *http.Request) string { return web.Session(r).Org.ID }))
+		nethttp.GroupID(func(r *http.Request) string { return web.Session(r).Org.ID }))...)
 	// Who makes the request is in the context of the request that Authenticate
 	// passes on. It goes around record, so that this is the request that record
 	// gets; and between record and the mux nothing replaces the request, as

@@ -50,6 +50,40 @@ func Run[S demo.Server](t *testing.T, name string, newServer demo.NewServer[S]) 
 	}
 }
 
+// RunRollUp tests an example whose middleware rolls API calls up.
+func RunRollUp[S demo.Server](t *testing.T, name string, newServer demo.NewServer[S]) {
+	t.Helper()
+	const enough = 200 // single events: some rounds of the traffic
+	d, err := demo.Start(demo.Options{
+		Name: name, Addr: "127.0.0.1:0", KlimeAddr: "127.0.0.1:0", Pace: 100 * time.Microsecond, Stdout: io.Discard, Stderr: complaints{t},
+	}, newServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	if err := d.Klime.Wait(ctx, enough); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, d)
+	events, calls, rollUps := 0, 0, 0
+	for _, e := range d.Klime.Events() {
+		events++
+		switch e.Event {
+		case "API Called":
+			t.Errorf("an API call by itself: %v", e.Properties)
+		case "API Usage Recorded":
+			rollUps++
+			count, _ := e.Properties["count"].(float64)
+			calls += int(count)
+		}
+	}
+	t.Logf("%d events, of which %d stand for %d API calls: without RollUp it were %d", events, rollUps, calls, events-rollUps+calls)
+	if rollUps == 0 || calls <= rollUps {
+		t.Errorf("%d roll-ups for %d API calls", rollUps, calls)
+	}
+}
+
 // starter starts the example that is tested.
 type starter func(*testing.T, demo.Options) *demo.Demo
 
