@@ -93,6 +93,17 @@ func TestClassify(t *testing.T) {
 		{"JSON", get(200, json), KindAPI},
 		{"no content type", get(200, ""), KindAPI},
 		{"a download", get(200, "application/pdf"), KindAPI},
+		{"a table", get(200, "text/csv"), KindAPI},
+		{"an archive", get(200, "application/octet-stream"), KindAPI},
+		{"JSON:API", get(200, "application/vnd.api+json"), KindAPI},
+		{"GraphQL", method("POST", 200, "application/graphql-response+json; charset=utf-8"), KindAPI},
+		{"Connect", method("POST", 200, "application/connect+proto"), KindAPI},
+		{"gRPC-Web", method("POST", 200, "application/grpc-web+proto"), KindAPI},
+		{"problem details", get(422, "application/problem+json"), KindAPI},
+		{"no content", get(204, ""), KindAPI},
+		{"an upload", method("PUT", 201, "image/png"), KindAPI},
+		{"text", get(200, "text/plain"), KindAPI},
+		{"a calendar", get(200, "text/calendar"), KindAPI},
 		{"POST", method("POST", 201, json), KindAPI},
 		{"PUT", method("PUT", 200, json), KindAPI},
 		{"PATCH", method("PATCH", 200, json), KindAPI},
@@ -168,4 +179,32 @@ func TestEventName(t *testing.T) {
 			t.Errorf("kind %d, named %q: %q, want %q", tt.kind, tt.named, got, tt.want)
 		}
 	}
+}
+
+// Whatever an exchange looks like it has one of the kinds, the same each time;
+// and what says least of a customer is always noise.
+func FuzzClassify(f *testing.F) {
+	f.Add("GET", "/a", "/a", 200, "text/html", "Sec-Fetch-Dest", "empty", false)
+	f.Add("POST", "/a/", "", 307, "", "Hx-Request", "true", true)
+	f.Fuzz(func(t *testing.T, method, path, route string, status int, contentType, header, value string, panicked bool) {
+		x := Exchange{
+			Method: method, Path: path, Route: route, Status: status, ContentType: contentType, Location: value, Panicked: panicked,
+			Header: func(name string) string {
+				if name == header {
+					return value
+				}
+				return ""
+			},
+		}
+		kind := classify(&x, false)
+		if kind < KindAPI || kind > KindNoise || kind != classify(&x, false) {
+			t.Errorf("kind %d", kind)
+		}
+		if kind != KindNoise && kind != KindStream && (method == http.MethodHead || method == http.MethodOptions || route == "" && status == 404) {
+			t.Errorf("%s %d of no route is of kind %d", method, status, kind)
+		}
+		if kind == KindPage && (method != http.MethodGet || status >= 400 || panicked) {
+			t.Errorf("%s %d is a page", method, status)
+		}
+	})
 }
