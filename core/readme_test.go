@@ -29,7 +29,7 @@ func tableOf(t *testing.T, file, head string) map[string]string {
 	listed := map[string]string{}
 	row := regexp.MustCompile("(?m)^\\| (`[^|]*`) \\| (\\w+) \\|")
 	for _, match := range row.FindAllStringSubmatch(table, -1) {
-		for _, name := range strings.Split(match[1], ", ") {
+		for name := range strings.SplitSeq(match[1], ", ") {
 			listed[strings.Trim(name, "`")] = match[2]
 		}
 	}
@@ -69,7 +69,9 @@ func TestPropertiesAreDocumented(t *testing.T) {
 	} {
 		var wrong []string
 		for property, kind := range found[name] {
-			if said := listed[property]; said != kind && !(said == "number" && kind == "integer") && !(said == "time" && kind == "string") {
+			said := listed[property]
+			same := said == kind || said == "number" && kind == "integer" || said == "time" && kind == "string"
+			if !same {
 				wrong = append(wrong, property+" is "+kind+", documented is "+said)
 			}
 		}

@@ -85,10 +85,7 @@ func TestLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
-		for _, link := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(read(t, page), -1) {
-			if strings.Contains(link[1], "://") {
-				continue
-			}
+		for _, link := range regexp.MustCompile(`\]\(([\w./-]+)(?:#[\w-]+)?\)`).FindAllStringSubmatch(read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), filepath.FromSlash(link[1]))); err != nil {
 				t.Errorf("%s: %v", page, err)
 			}

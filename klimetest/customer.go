@@ -20,8 +20,9 @@ type User struct {
 // Customers returns what Klime would show of each customer by now, sorted by ID.
 // In user mode there are none; see Users.
 func (b *backend) Customers() []Customer {
-	var customers []Customer
-	for _, c := range b.ingest.Customers() {
+	known := b.ingest.Customers()
+	customers := make([]Customer, 0, len(known))
+	for _, c := range known {
 		shown := Customer{ID: c.ID, Traits: c.Traits, Users: c.Users}
 		timeline := b.ingest.Timeline(c.ID)
 		for i := range timeline {
@@ -34,8 +35,9 @@ func (b *backend) Customers() []Customer {
 
 // Users returns what Klime would know of each user by now, sorted by ID.
 func (b *backend) Users() []User {
-	var users []User
-	for _, u := range b.ingest.Users() {
+	known := b.ingest.Users()
+	users := make([]User, 0, len(known))
+	for _, u := range known {
 		users = append(users, User{ID: u.ID, Traits: u.Traits, Groups: u.Groups})
 	}
 	return users
