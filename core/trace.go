@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 
@@ -108,16 +109,11 @@ func parseTraceparent(header string) trace.SpanContext {
 			return trace.SpanContext{}
 		}
 	}
-	traceID, err := trace.TraceIDFromHex(header[traceAt : spanAt-1])
-	if err != nil {
-		return trace.SpanContext{}
-	}
-	spanID, err := trace.SpanIDFromHex(header[spanAt : flagsAt-1])
-	if err != nil {
-		return trace.SpanContext{}
-	}
-	flags := trace.TraceFlags(strings.IndexByte(lowerHex, header[length-1])) & sampled //nolint:gosec // one digit
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: flags, Remote: true})
+	id := trace.SpanContextConfig{Remote: true}
+	_, _ = hex.Decode(id.TraceID[:], []byte(header[traceAt:spanAt-1])) // the digits were checked
+	_, _ = hex.Decode(id.SpanID[:], []byte(header[spanAt:flagsAt-1]))
+	id.TraceFlags = trace.TraceFlags(strings.IndexByte(lowerHex, header[length-1])) & sampled //nolint:gosec // one digit
+	return trace.NewSpanContext(id)
 }
 
 // append appends context.trace, by which an event and its trace find each other
