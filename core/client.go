@@ -241,7 +241,7 @@ func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
 	if err != nil || item.Body == nil {
 		return BatchResult{}, err
 	}
-	answer, err := c.delivery.SendNow(orBackground(ctx), item)
+	answer, err := c.delivery.SendNow(toKlime(ctx), item)
 	if err != nil {
 		return BatchResult{}, publicError(err)
 	}
@@ -304,7 +304,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	return publicError(c.delivery.Ping(orBackground(ctx)))
+	return publicError(c.delivery.Ping(toKlime(ctx)))
 }
 
 // Flush sends what is queued without waiting for more, and returns when all

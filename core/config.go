@@ -76,8 +76,9 @@ type Config struct {
 	FlushInterval time.Duration
 
 	// HTTPClient makes the requests. Redirects are not followed whatever it
-	// says, as they would carry the write key elsewhere. Default: a client of
-	// its own, with the proxy of the environment.
+	// says, as they would carry the write key elsewhere. See docs/opentelemetry.md
+	// for one that traces them. Default: a client of its own, with the proxy of the
+	// environment, that sends no header of a trace.
 	HTTPClient *http.Client
 
 	// LinkTTL is how long a [Link] is known as sent, so that it is not sent
@@ -93,7 +94,8 @@ type Config struct {
 	MaxAttempts int
 
 	// MeterProvider is given the client's own figures, those of [Stats] and how
-	// requests to Klime go: see the README for their names. Default none.
+	// requests to Klime go: see docs/opentelemetry.md for their names. Default
+	// none.
 	MeterProvider metric.MeterProvider
 
 	// Mode says who the customers are. Default GroupMode.

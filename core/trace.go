@@ -37,6 +37,12 @@ func telemetryOf(ctx context.Context, s *Scope) telemetry {
 	return t
 }
 
+// toKlime is ctx for a request to Klime. An instrumented Config.HTTPClient would
+// send the baggage along, listed or not; the span stays.
+func toKlime(ctx context.Context) context.Context {
+	return baggage.ContextWithoutBaggage(orBackground(ctx))
+}
+
 // known is the telemetry of the request itself.
 func (s *Scope) known() telemetry {
 	root := s.root()

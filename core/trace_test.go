@@ -183,6 +183,50 @@ func TestBaggage(t *testing.T) {
 	}
 }
 
+// peek is a RoundTripper that looks at the contexts of requests.
+type peek func(context.Context)
+
+func (look peek) RoundTrip(r *http.Request) (*http.Response, error) {
+	look(r.Context())
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+}
+
+// An instrumented HTTPClient finds the span of a request that is made at once, but
+// not the baggage: it would tell Klime what is not listed.
+func TestBaggageStaysHere(t *testing.T) {
+	t.Parallel()
+	member, err := baggage.NewMemberRaw("secret", "hidden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bag, err := baggage.New(member)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := trace.ContextWithSpanContext(baggage.ContextWithBaggage(t.Context(), bag), spanContext(1))
+	var requests int
+	client, _ := newClient(t, func(cfg *klime.Config) {
+		cfg.HTTPClient = &http.Client{Transport: peek(func(ctx context.Context) {
+			requests++
+			if got := baggage.FromContext(ctx); got.Len() > 0 {
+				t.Errorf("baggage %v", got)
+			}
+			if got := trace.SpanContextFromContext(ctx); !got.Equal(spanContext(1)) {
+				t.Errorf("span %v", got)
+			}
+		})}
+	})
+	if err := client.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.TrackSync(ctx, "Done", nil, klime.ForUser("u1")); err != nil {
+		t.Error(err)
+	}
+	if requests != 2 {
+		t.Errorf("%d requests, want 2", requests)
+	}
+}
+
 // recorder is a span that keeps its attributes.
 type recorder struct {
 	noop.Span
