@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -68,6 +69,7 @@ func (s *Server) servePage(w http.ResponseWriter) {
 // rendered, which no sender waits for.
 type view struct {
 	Counts    Counts
+	TraceURL  string
 	Customers excerpt[customerRow]
 	Users     excerpt[userRow]  // linked to no customer
 	Groups    excerpt[groupRow] // named by track events, but group() was not called
@@ -133,7 +135,8 @@ func (s *Server) view() view {
 	slices.SortFunc(users, func(a, b *user) int { return strings.Compare(a.id, b.id) })
 
 	v := view{
-		Counts: s.countsLocked(),
+		Counts:   s.countsLocked(),
+		TraceURL: s.opts.TraceURL,
 		Customers: first(customers, maxRows, func(g *group) customerRow {
 			activity := g.activity()
 			linked := first(slices.Sorted(maps.Keys(g.users)), maxInCell, func(id string) string { return id })
@@ -186,6 +189,21 @@ func (e eventRow) Data() string {
 		return compact(f["properties"])
 	}
 	return compact(f["traits"])
+}
+
+// TraceID is that of the trace in which the event was made, "" if none is named.
+func (e eventRow) TraceID() string {
+	f, _ := parseFields(e.Raw)
+	var known struct {
+		Trace struct {
+			TraceID string `json:"traceId"`
+		} `json:"trace"`
+	}
+	_ = json.Unmarshal(f["context"], &known) // any other trace than ours is none
+	if id, err := hex.DecodeString(known.Trace.TraceID); err != nil || len(id) != 16 {
+		return ""
+	}
+	return known.Trace.TraceID
 }
 
 // compact returns JSON without white space, or "" if there is none.

@@ -47,6 +47,27 @@ func TestPageGrows(t *testing.T) {
 	wantIn(t, page(t, s), "5 accepted", "Report Shared", `<td class="n">3<td class="t">2026-11-23 10:00:00`)
 }
 
+func TestPageLinksTraces(t *testing.T) {
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, tt := range []struct{ url, context, want string }{
+		{"http://127.0.0.1:8082/traces/", `{"trace":{"traceId":"` + id + `"}}`, `<a href="http://127.0.0.1:8082/traces/` + id + `">` + id + `</a>`},
+		{"", `{"trace":{"traceId":"` + id + `"}}`, `<i>trace</i> ` + id},
+		{"http://127.0.0.1:8082/traces/", `{"trace":{"traceId":"../` + id[3:] + `"}}`, ""},
+		{"http://127.0.0.1:8082/traces/", `{"trace":{"traceId":"4bf9"}}`, ""},
+		{"http://127.0.0.1:8082/traces/", `{"trace":"` + id + `"}`, ""},
+		{"http://127.0.0.1:8082/traces/", `{}`, ""},
+	} {
+		s := ingest.New(ingest.Options{TraceURL: tt.url})
+		post(t, s,
+			event("group", "1", "09:00", "groupId", `"acme"`),
+			event("track", "2", "09:00", "event", `"Done"`, "groupId", `"acme"`, "context", tt.context))
+		p := page(t, s)
+		if wantIn(t, p, tt.want, `<td id="acme">`); tt.want == "" {
+			wantNotIn(t, p, "<a ", "<i>trace</i>")
+		}
+	}
+}
+
 func TestPageIsBounded(t *testing.T) {
 	s := ingest.New(ingest.Options{})
 	for i := range 250 {

@@ -55,6 +55,10 @@ type Options struct {
 	// MaxBytes bounds the JSON of the remembered events; the default is
 	// 256 MiB. The newest event is always remembered.
 	MaxBytes int
+
+	// TraceURL is where the page links an event's trace to, but for the trace's
+	// ID at its end. When empty, the page shows the ID alone.
+	TraceURL string
 }
 
 const (

@@ -35,6 +35,7 @@ type Options struct {
 	NoTraffic bool          // no sample users
 	NoPages   bool          // the program only has webhooks: no users, nothing to click on
 	Pace      time.Duration // between two requests of sample users; default 250ms
+	TraceURL  string        // where traces are shown, but for the ID at its end; default nowhere
 	Stdout    io.Writer     // default os.Stdout
 	Stderr    io.Writer     // default os.Stderr
 }
@@ -98,7 +99,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	}
 	if !elsewhere {
 		cfg.Endpoint, cfg.WriteKey = baseURL(d.local.listener), localWriteKey
-		d.Klime = ingest.New(ingest.Options{})
+		d.Klime = ingest.New(ingest.Options{TraceURL: opts.TraceURL})
 		d.local.server = &http.Server{Handler: d.Klime, ReadHeaderTimeout: headerTimeout}
 	}
 	app := NewApp()
