@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/klimeapp/klime-go/examples/internal/demo"
+	"github.com/klimeapp/klime-go/internal/ingest"
+)
+
+const timeout = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	os.Exit(m.Run())
+}
+
+// start starts the example as main does, on ports of its own. Stop is a clean end.
+func start(t *testing.T, opts demo.Options) (*demo.Demo, *telemetry, func()) {
+	t.Helper()
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") || strings.HasPrefix(name, "OTEL_") {
+			t.Setenv(name, "") // the local Klime and receiver, with the defaults
+		}
+	}
+	telemetry, err := startTelemetry("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Name, opts.Addr, opts.KlimeAddr = "otel", "127.0.0.1:0", "127.0.0.1:0"
+	opts.Stdout, opts.Stderr = io.Discard, t.Output()
+	opts.TraceURL = telemetry.receiver.url + "/traces/"
+	d, err := demo.Start(opts, telemetry.newServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, telemetry, func() {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := telemetry.shutdown(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// browser is a person who uses the app and looks at Klime and at traces.
+type browser struct {
+	t      *testing.T
+	client *http.Client
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &browser{t, &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true}, Jar: jar, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func (b *browser) do(method, address, body string, header http.Header, want int) string {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	maps.Copy(req.Header, header)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	resp, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if resp.StatusCode != want {
+		b.t.Fatalf("%s %s: status %d, want %d: %s", method, address, resp.StatusCode, want, answer)
+	}
+	return string(answer)
+}
+
+func (b *browser) get(address string) string {
+	b.t.Helper()
+	return b.do(http.MethodGet, address, "", nil, http.StatusOK)
+}
+
+// link is the address of the first link in a page that leads to something of that
+// form, from the page at base.
+func (b *browser) link(page, base, pattern string) string {
+	b.t.Helper()
+	found := regexp.MustCompile(`href="(` + pattern + `)"`).FindStringSubmatch(page)
+	if found == nil {
+		b.t.Fatalf("no link to %s in %s", pattern, page)
+	}
+	from, err := url.Parse(base)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	to, err := from.Parse(found[1])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return to.String()
+}
+
+// traceOf is the trace and the span that an event names.
+func traceOf(e *ingest.Event) (traceID, spanID string) {
+	named, _ := e.Context["trace"].(map[string]any)
+	traceID, _ = named["traceId"].(string)
+	spanID, _ = named["spanId"].(string)
+	return traceID, spanID
+}
+
+// compare holds events and exported spans against each other, by their IDs, and
+// returns how many of each have met.
+func compare(t *testing.T, events []ingest.Event, traces []traceView) (met map[string]int) {
+	t.Helper()
+	spans, requests := make(map[string]spanView), make(map[string]spanView)
+	for _, trace := range traces {
+		for _, s := range trace.Spans {
+			spans[trace.ID+s.ID] = s
+			if s.Server {
+				requests[trace.ID] = s
+			}
+		}
+	}
+	met = make(map[string]int)
+	told := make(map[string]bool) // the spans that an event of their request names
+	for _, e := range events {
+		traceID, spanID := traceOf(&e)
+		span, ok := spans[traceID+spanID]
+		request := requests[traceID]
+		automatic := e.Properties["route"] != nil
+		switch {
+		case !ok:
+			t.Errorf("%s %s names span %q of trace %q, which was not exported", e.Type, e.Event, spanID, traceID)
+		case automatic && (!span.Server || span.User != e.UserID || span.Customer != e.GroupID):
+			t.Errorf("%s of %s in %q has the span %+v", e.Event, e.UserID, e.GroupID, span)
+		case e.Event == "Report Generated" && (request.User != e.UserID || request.Customer != e.GroupID):
+			t.Errorf("%s of %s in %s was in the request %+v", e.Event, e.UserID, e.GroupID, request)
+		case e.Event == "Report Generated" && e.Properties["via"] == "web" && (span.Name != "generate report" || span.Parent != request.ID):
+			t.Errorf("%s names the span %+v", e.Event, span)
+		}
+		met[strings.TrimSpace(e.Type+" "+e.Event)]++
+		told[traceID+spanID] = told[traceID+spanID] || automatic
+	}
+	for id, s := range spans {
+		quiet := s.User == "" || s.User == "usr_2007" || s.Name == "GET /login" // nobody, staff, or no event of its own
+		if s.Server && !quiet && !told[id] {
+			t.Errorf("no event names the span %s: %+v", id, s)
+		}
+	}
+	return met
+}
+
+// From a customer's event one comes to its trace, and from a trace to the customer.
+func TestThereAndBack(t *testing.T) {
+	d, telemetry, stop := start(t, demo.Options{NoTraffic: true})
+	b := newBrowser(t)
+	b.get(d.URL + "/login")
+	b.do(http.MethodPost, d.URL+"/login", "email=jane@acme.example&password="+demo.Password, nil, http.StatusSeeOther)
+	b.get(d.URL + "/")
+	b.do(http.MethodPost, d.URL+"/reports", "type=churn", nil, http.StatusSeeOther)
+	const caller = "0af7651916cd43dd8448eb211c80319c"
+	b.do(http.MethodGet, d.URL+"/api/orgs/org_1001/reports", "", http.Header{"Traceparent": {"00-" + caller + "-b7ad6b7169203331-01"}}, http.StatusOK)
+
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	const n = 7 // identify, group, User Signed In; Page Viewed; Report Generated, API Called; API Called
+	if err := d.Klime.Wait(ctx, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := telemetry.provider.ForceFlush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	events := d.Klime.Events()
+	met := compare(t, events, telemetry.receiver.all(""))
+	if want := "map[group:1 identify:1 track API Called:2 track Page Viewed:1 track Report Generated:1 track User Signed In:1]"; fmt.Sprint(met) != want {
+		t.Errorf("events %v, want %s", met, want)
+	}
+	if last, _ := traceOf(&events[n-1]); last != caller {
+		t.Errorf("the trace is %s, want the caller's, %s", last, caller)
+	}
+
+	klime := baseOf(t, telemetry)
+	page := b.get(klime)
+	address := b.link(page, klime, regexp.QuoteMeta(telemetry.receiver.url)+"/traces/"+caller)
+	page = b.get(address)
+	for _, want := range []string{"usr_2001", "org_1001", "GET /api/orgs/:org/reports"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in %s", want, page)
+		}
+	}
+	if page := b.get(b.link(page, address, regexp.QuoteMeta(klime)+`/#org_1001`)); !strings.Contains(page, `<td id="org_1001">`) {
+		t.Errorf("no customer in %s", page)
+	}
+	var want []string
+	for _, e := range events {
+		if id, _ := traceOf(&e); e.GroupID == "org_1001" && !slices.Contains(want, id) {
+			want = append(want, id)
+		}
+	}
+	page = b.get(b.link(page, address, `/traces\?customer=org_1001`))
+	var got []string
+	for _, id := range regexp.MustCompile(`<code>([0-9a-f]{32})</code>`).FindAllStringSubmatch(page, -1) {
+		got = append(got, id[1])
+	}
+	if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) || len(want) != 4 {
+		t.Errorf("the customer has the traces %q, want %q", got, want)
+	}
+	stop()
+}
+
+func baseOf(t *testing.T, telemetry *telemetry) string {
+	t.Helper()
+	base, _, ok := strings.Cut(telemetry.receiver.CustomerURL("x"), "/#")
+	if !ok {
+		t.Fatal("customers have no links")
+	}
+	return base
+}
+
+// Of the sample users, too, every event has its trace and every trace its event,
+// up to the last when everything stops.
+func TestTraffic(t *testing.T) {
+	d, telemetry, stop := start(t, demo.Options{Pace: time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	if err := d.Klime.Wait(ctx, 150); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	met := compare(t, d.Klime.Events(), telemetry.receiver.all(""))
+	for _, name := range []string{"identify", "group", "track API Called", "track Page Viewed", "track Report Generated", "track Report Exported"} {
+		if met[name] == 0 {
+			t.Errorf("no %s among %v", name, met)
+		}
+	}
+}
+
+// What is no export of OTLP is refused, and what is not known is not found.
+func TestReceiver(t *testing.T) {
+	_, telemetry, stop := start(t, demo.Options{NoTraffic: true})
+	b := newBrowser(t)
+	address := telemetry.receiver.url
+	b.do(http.MethodPost, address+"/v1/traces", "a=b", nil, http.StatusUnsupportedMediaType)
+	b.do(http.MethodGet, address+"/traces/0af7651916cd43dd8448eb211c80319c", "", nil, http.StatusNotFound)
+	if page := b.do(http.MethodGet, address+"/", "", nil, http.StatusSeeOther); !strings.Contains(page, "/traces") {
+		t.Errorf("got %s", page)
+	}
+	stop()
+}
