@@ -14,8 +14,10 @@ import (
 // after what sets up traces and recovery. A nil client records nothing.
 //
 // In handlers, functions such as [klime.Track] take the *gin.Context or its
-// c.Request.Context(). Gin reuses a *gin.Context after its handler: what may
-// run longer takes c.Request.Context() or c.Copy().
+// c.Request.Context(). Of OpenTelemetry's spans the former shows only the one that
+// Middleware has found, unless the engine has ContextWithFallback. Gin reuses a
+// *gin.Context after its handler: what may run longer takes c.Request.Context()
+// or c.Copy().
 func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	if client == nil {
 		return func(*gin.Context) {}
