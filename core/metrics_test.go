@@ -134,6 +134,8 @@ func (o observer) ObserveInt64(i metric.Int64Observable, n int64, opts ...metric
 		name = i.name
 	}
 	set := metric.NewObserveConfig(opts).Attributes()
+	o.m.mu.Lock()
+	defer o.m.mu.Unlock()
 	o.m.values[strings.TrimSpace(name+" "+set.Encoded(attribute.DefaultEncoder()))] = float64(n)
 }
 
@@ -179,6 +181,7 @@ func testMetrics(t *testing.T) {
 	_ = client.Flush(t.Context())
 	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, "u1") })
 
+	synctest.Wait() // for the requests under way
 	s := client.Stats()
 	if err := m.callback(t.Context(), observer{m: m}); err != nil {
 		t.Fatal(err)
@@ -197,7 +200,9 @@ func testMetrics(t *testing.T) {
 	for reason, n := range s.Dropped {
 		want["klime.event.dropped klime.drop.reason="+string(reason)] = float64(n)
 	}
+	m.mu.Lock()
 	got := maps.Clone(m.values)
+	m.mu.Unlock()
 	requests := 0.0
 	for name, n := range got {
 		if strings.HasPrefix(name, "klime.delivery.request.duration klime.request.outcome=") {
