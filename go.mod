@@ -3,7 +3,6 @@ module github.com/klimeapp/klime-go
 go 1.25.0
 
 require (
-	github.com/felixge/httpsnoop v1.1.0
 	github.com/gin-gonic/gin v1.9.1
 	github.com/go-chi/chi/v5 v5.2.2
 	github.com/gofiber/fiber/v2 v2.52.15

@@ -1,7 +1,6 @@
 package httpexchange
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -9,63 +8,67 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/felixge/httpsnoop"
-
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Response is what is known of an answer.
+// Response is what is known of an answer. It is itself an http.ResponseWriter, the
+// one without optional interfaces.
 type Response struct {
-	// Writer stands in for the original. It has just the same optional
-	// interfaces, and Unwrap for http.ResponseController.
-	Writer http.ResponseWriter
-
+	next   http.ResponseWriter
 	start  time.Time
 	status int // 0 until the final header is written
 	bytes  int64
 	media  MediaType
 }
 
-// Observe begins to observe the answer that is written to w.
-func Observe(w http.ResponseWriter) *Response {
-	r := &Response{start: time.Now()}
-	r.Writer = httpsnoop.Wrap(w, httpsnoop.Hooks{
-		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
-			return func(status int) {
-				next(status)
-				r.begin(status)
-			}
-		},
-		Write: func(next httpsnoop.WriteFunc) httpsnoop.WriteFunc {
-			return func(p []byte) (int, error) {
-				r.begin(http.StatusOK)
-				r.media.Sniff(r.Writer.Header(), p)
-				n, err := next(p)
-				r.bytes += int64(n)
-				return n, err
-			}
-		},
-		ReadFrom: func(next httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
-			return func(src io.Reader) (int64, error) { return r.readFrom(next, src) }
-		},
-		Flush: func(next httpsnoop.FlushFunc) httpsnoop.FlushFunc {
-			return func() {
-				r.begin(http.StatusOK) // a flush sends the header
-				r.media.Flush(r.Writer.Header())
-				next()
-			}
-		},
-		Hijack: func(next httpsnoop.HijackFunc) httpsnoop.HijackFunc {
-			return func() (net.Conn, *bufio.ReadWriter, error) {
-				conn, rw, err := next()
-				if err == nil {
-					r.begin(http.StatusSwitchingProtocols)
-				}
-				return conn, rw, err
-			}
-		},
-	})
-	return r
+// Observe begins to observe the answer that is written to w. The writer stands in
+// for w. It has just the same optional interfaces, and Unwrap for
+// http.ResponseController.
+func Observe(w http.ResponseWriter) (*Response, http.ResponseWriter) {
+	r := &Response{next: w, start: time.Now()}
+	return r, r.shape(abilitiesOf(w))
+}
+
+// Header implements http.ResponseWriter.
+func (r *Response) Header() http.Header { return r.next.Header() }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *Response) WriteHeader(status int) {
+	r.next.WriteHeader(status)
+	r.begin(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *Response) Write(p []byte) (int, error) {
+	r.begin(http.StatusOK)
+	r.media.Sniff(r.next.Header(), p)
+	n, err := r.next.Write(p)
+	r.bytes += int64(n)
+	return n, err //nolint:wrapcheck // the writer's own, as the handler would see it
+}
+
+// WriteString implements io.StringWriter.
+func (r *Response) WriteString(s string) (int, error) {
+	w, ok := r.next.(io.StringWriter)
+	if !ok {
+		return r.Write([]byte(s))
+	}
+	r.begin(http.StatusOK)
+	if r.media.needed(r.next.Header()) {
+		r.media.Sniff(r.next.Header(), []byte(s[:min(len(s), sniffBytes)]))
+	}
+	n, err := w.WriteString(s)
+	r.bytes += int64(n)
+	return n, err //nolint:wrapcheck // likewise
+}
+
+// Unwrap is for http.ResponseController.
+func (r *Response) Unwrap() http.ResponseWriter { return r.next }
+
+// beforeFlush notes that a flush sends the header.
+func (r *Response) beforeFlush() {
+	r.begin(http.StatusOK)
+	r.media.Flush(r.next.Header())
 }
 
 // begin notes the final status: a 1xx announces another, but for 101.
@@ -73,28 +76,27 @@ func (r *Response) begin(status int) {
 	informational := status < 200 && status != http.StatusSwitchingProtocols
 	if r.status == 0 && !informational {
 		r.status = status
-		r.media.Fix(r.Writer.Header())
+		r.media.Fix(r.next.Header())
 	}
 }
 
 // readFrom keeps the kernel's copying of files, but for the first bytes of a
 // body whose type must be guessed: net/http splits it there too.
-func (r *Response) readFrom(next httpsnoop.ReadFromFunc, src io.Reader) (int64, error) {
+func (r *Response) readFrom(src io.Reader) (int64, error) {
 	var head int64
-	if r.media.needed(r.Writer.Header()) {
+	if r.media.needed(r.next.Header()) {
 		var err error
-		// A writer without ReadFrom, so that the copy comes by Write.
-		head, err = io.Copy(struct{ io.Writer }{r.Writer}, io.LimitReader(src, sniffBytes))
+		head, err = io.Copy(r, io.LimitReader(src, sniffBytes)) // by Write
 		if err != nil || head < sniffBytes {
 			return head, err //nolint:wrapcheck // the handler's own copy, which must see it as it is
 		}
 	}
-	n, err := next(src)
+	n, err := r.next.(io.ReaderFrom).ReadFrom(src) //nolint:forcetypeassert // abilitiesOf has seen it
 	if n > 0 {
 		r.begin(http.StatusOK) // of nothing, net/http writes no header
 	}
 	r.bytes += n
-	return head + n, err
+	return head + n, err //nolint:wrapcheck // likewise
 }
 
 // Exchange tells of r and its answer. Panic is what the handler panicked with,
@@ -108,8 +110,8 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 		x.Status = http.StatusOK // what net/http sends when nothing was written
 	}
 	x.ResponseBytes = r.bytes
-	x.ContentType = r.media.Of(r.Writer.Header())
-	x.Location = r.Writer.Header().Get("Location")
+	x.ContentType = r.media.Of(r.next.Header())
+	x.Location = r.next.Header().Get("Location")
 	return x
 }
 

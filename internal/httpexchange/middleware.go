@@ -26,7 +26,7 @@ func Middleware(
 			r := came.WithContext(scope)
 			scope.Bind(r, nil)
 			scope.ReadHeader(r.Header.Get)
-			response := Observe(w)
+			response, writer := Observe(w)
 			defer func() {
 				panicked := recover()
 				x := response.Exchange(r, panicked)
@@ -37,7 +37,7 @@ func Middleware(
 					panic(panicked)
 				}
 			}()
-			next.ServeHTTP(response.Writer, r)
+			next.ServeHTTP(writer, r)
 		})
 	}
 }

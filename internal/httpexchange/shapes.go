@@ -1,0 +1,450 @@
+package httpexchange
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+)
+
+// What a ResponseWriter can do beyond the interface, it can do with us, and what
+// it cannot, it cannot: handlers ask it. So there is a writer for each combination
+// of the optional interfaces, the two that net/http itself gives without an
+// allocation. io.StringWriter alone is always there: it makes no difference.
+// What http.ResponseController finds besides, it finds through Unwrap.
+
+// errorFlusher is a Flusher that tells of an error, as http.ResponseController
+// asks for it.
+type errorFlusher interface {
+	http.Flusher
+	FlushError() error
+}
+
+// ability is an optional interface of a ResponseWriter, as a bit.
+type ability int
+
+const (
+	flushes ability = 1 << iota
+	flushesWithError
+	hijacks
+	readsFrom
+	pushes
+	notifies
+)
+
+func abilitiesOf(w http.ResponseWriter) ability {
+	var can ability
+	if _, ok := w.(http.Flusher); ok {
+		can |= flushes
+	}
+	if _, ok := w.(errorFlusher); ok {
+		can = can&^flushes | flushesWithError
+	}
+	if _, ok := w.(http.Hijacker); ok {
+		can |= hijacks
+	}
+	if _, ok := w.(io.ReaderFrom); ok {
+		can |= readsFrom
+	}
+	if _, ok := w.(http.Pusher); ok {
+		can |= pushes
+	}
+	if _, ok := w.(http.CloseNotifier); ok { //nolint:staticcheck // deprecated, and still asked for
+		can |= notifies
+	}
+	return can
+}
+
+// The methods of the optional interfaces.
+
+func (r *Response) flush() {
+	r.beforeFlush()
+	r.next.(http.Flusher).Flush() //nolint:forcetypeassert // abilitiesOf has seen it
+}
+
+func (r *Response) flushError() error {
+	r.beforeFlush()
+	return r.next.(errorFlusher).FlushError() //nolint:forcetypeassert,wrapcheck // likewise; the error is the connection's
+}
+
+func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := r.next.(http.Hijacker).Hijack() //nolint:forcetypeassert // likewise
+	if err == nil {
+		r.begin(http.StatusSwitchingProtocols)
+	}
+	return conn, rw, err //nolint:wrapcheck // likewise
+}
+
+func (r *Response) push(target string, opts *http.PushOptions) error {
+	return r.next.(http.Pusher).Push(target, opts) //nolint:forcetypeassert,wrapcheck // likewise
+}
+
+func (r *Response) closeNotify() <-chan bool {
+	return r.next.(http.CloseNotifier).CloseNotify() //nolint:forcetypeassert,staticcheck // likewise
+}
+
+// http1 is the shape of net/http's writer for HTTP/1.
+type http1 Response
+
+const http1Abilities = flushesWithError | hijacks | readsFrom | notifies
+
+func (w *http1) Header() http.Header                          { return (*Response)(w).Header() }
+func (w *http1) Write(p []byte) (int, error)                  { return (*Response)(w).Write(p) }
+func (w *http1) WriteString(s string) (int, error)            { return (*Response)(w).WriteString(s) }
+func (w *http1) WriteHeader(status int)                       { (*Response)(w).WriteHeader(status) }
+func (w *http1) Unwrap() http.ResponseWriter                  { return w.next }
+func (w *http1) Flush()                                       { (*Response)(w).flush() }
+func (w *http1) FlushError() error                            { return (*Response)(w).flushError() }
+func (w *http1) Hijack() (net.Conn, *bufio.ReadWriter, error) { return (*Response)(w).hijack() }
+func (w *http1) ReadFrom(src io.Reader) (int64, error)        { return (*Response)(w).readFrom(src) }
+func (w *http1) CloseNotify() <-chan bool                     { return (*Response)(w).closeNotify() }
+
+// http2 is the shape of net/http's writer for HTTP/2.
+type http2 Response
+
+const http2Abilities = flushesWithError | pushes | notifies
+
+func (w *http2) Header() http.Header               { return (*Response)(w).Header() }
+func (w *http2) Write(p []byte) (int, error)       { return (*Response)(w).Write(p) }
+func (w *http2) WriteString(s string) (int, error) { return (*Response)(w).WriteString(s) }
+func (w *http2) WriteHeader(status int)            { (*Response)(w).WriteHeader(status) }
+func (w *http2) Unwrap() http.ResponseWriter       { return w.next }
+func (w *http2) Flush()                            { (*Response)(w).flush() }
+func (w *http2) FlushError() error                 { return (*Response)(w).flushError() }
+func (w *http2) Push(target string, opts *http.PushOptions) error {
+	return (*Response)(w).push(target, opts)
+}
+func (w *http2) CloseNotify() <-chan bool { return (*Response)(w).closeNotify() }
+
+// The parts of other shapes.
+type (
+	flushing      struct{ r *Response }
+	errorFlushing struct{ r *Response }
+	hijacking     struct{ r *Response }
+	reading       struct{ r *Response }
+	pushing       struct{ r *Response }
+	notifying     struct{ r *Response }
+)
+
+func (w flushing) Flush()                                          { w.r.flush() }
+func (w errorFlushing) Flush()                                     { w.r.flush() }
+func (w errorFlushing) FlushError() error                          { return w.r.flushError() }
+func (w hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error)   { return w.r.hijack() }
+func (w reading) ReadFrom(src io.Reader) (int64, error)            { return w.r.readFrom(src) }
+func (w pushing) Push(target string, opts *http.PushOptions) error { return w.r.push(target, opts) }
+func (w notifying) CloseNotify() <-chan bool                       { return w.r.closeNotify() }
+
+// shape is the writer with these abilities.
+//
+//nolint:funlen,gocognit,ireturn // a table
+func (r *Response) shape(can ability) http.ResponseWriter {
+	switch can {
+	case http1Abilities:
+		return (*http1)(r)
+	case http2Abilities:
+		return (*http2)(r)
+	case flushes:
+		return struct {
+			*Response
+			flushing
+		}{r, flushing{r}}
+	case flushesWithError:
+		return struct {
+			*Response
+			errorFlushing
+		}{r, errorFlushing{r}}
+	case hijacks:
+		return struct {
+			*Response
+			hijacking
+		}{r, hijacking{r}}
+	case flushes | hijacks:
+		return struct {
+			*Response
+			flushing
+			hijacking
+		}{r, flushing{r}, hijacking{r}}
+	case flushesWithError | hijacks:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+		}{r, errorFlushing{r}, hijacking{r}}
+	case readsFrom:
+		return struct {
+			*Response
+			reading
+		}{r, reading{r}}
+	case flushes | readsFrom:
+		return struct {
+			*Response
+			flushing
+			reading
+		}{r, flushing{r}, reading{r}}
+	case flushesWithError | readsFrom:
+		return struct {
+			*Response
+			errorFlushing
+			reading
+		}{r, errorFlushing{r}, reading{r}}
+	case hijacks | readsFrom:
+		return struct {
+			*Response
+			hijacking
+			reading
+		}{r, hijacking{r}, reading{r}}
+	case flushes | hijacks | readsFrom:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			reading
+		}{r, flushing{r}, hijacking{r}, reading{r}}
+	case flushesWithError | hijacks | readsFrom:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+			reading
+		}{r, errorFlushing{r}, hijacking{r}, reading{r}}
+	case pushes:
+		return struct {
+			*Response
+			pushing
+		}{r, pushing{r}}
+	case flushes | pushes:
+		return struct {
+			*Response
+			flushing
+			pushing
+		}{r, flushing{r}, pushing{r}}
+	case flushesWithError | pushes:
+		return struct {
+			*Response
+			errorFlushing
+			pushing
+		}{r, errorFlushing{r}, pushing{r}}
+	case hijacks | pushes:
+		return struct {
+			*Response
+			hijacking
+			pushing
+		}{r, hijacking{r}, pushing{r}}
+	case flushes | hijacks | pushes:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			pushing
+		}{r, flushing{r}, hijacking{r}, pushing{r}}
+	case flushesWithError | hijacks | pushes:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+			pushing
+		}{r, errorFlushing{r}, hijacking{r}, pushing{r}}
+	case readsFrom | pushes:
+		return struct {
+			*Response
+			reading
+			pushing
+		}{r, reading{r}, pushing{r}}
+	case flushes | readsFrom | pushes:
+		return struct {
+			*Response
+			flushing
+			reading
+			pushing
+		}{r, flushing{r}, reading{r}, pushing{r}}
+	case flushesWithError | readsFrom | pushes:
+		return struct {
+			*Response
+			errorFlushing
+			reading
+			pushing
+		}{r, errorFlushing{r}, reading{r}, pushing{r}}
+	case hijacks | readsFrom | pushes:
+		return struct {
+			*Response
+			hijacking
+			reading
+			pushing
+		}{r, hijacking{r}, reading{r}, pushing{r}}
+	case flushes | hijacks | readsFrom | pushes:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			reading
+			pushing
+		}{r, flushing{r}, hijacking{r}, reading{r}, pushing{r}}
+	case flushesWithError | hijacks | readsFrom | pushes:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+			reading
+			pushing
+		}{r, errorFlushing{r}, hijacking{r}, reading{r}, pushing{r}}
+	case notifies:
+		return struct {
+			*Response
+			notifying
+		}{r, notifying{r}}
+	case flushes | notifies:
+		return struct {
+			*Response
+			flushing
+			notifying
+		}{r, flushing{r}, notifying{r}}
+	case flushesWithError | notifies:
+		return struct {
+			*Response
+			errorFlushing
+			notifying
+		}{r, errorFlushing{r}, notifying{r}}
+	case hijacks | notifies:
+		return struct {
+			*Response
+			hijacking
+			notifying
+		}{r, hijacking{r}, notifying{r}}
+	case flushes | hijacks | notifies:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			notifying
+		}{r, flushing{r}, hijacking{r}, notifying{r}}
+	case flushesWithError | hijacks | notifies:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+			notifying
+		}{r, errorFlushing{r}, hijacking{r}, notifying{r}}
+	case readsFrom | notifies:
+		return struct {
+			*Response
+			reading
+			notifying
+		}{r, reading{r}, notifying{r}}
+	case flushes | readsFrom | notifies:
+		return struct {
+			*Response
+			flushing
+			reading
+			notifying
+		}{r, flushing{r}, reading{r}, notifying{r}}
+	case flushesWithError | readsFrom | notifies:
+		return struct {
+			*Response
+			errorFlushing
+			reading
+			notifying
+		}{r, errorFlushing{r}, reading{r}, notifying{r}}
+	case hijacks | readsFrom | notifies:
+		return struct {
+			*Response
+			hijacking
+			reading
+			notifying
+		}{r, hijacking{r}, reading{r}, notifying{r}}
+	case flushes | hijacks | readsFrom | notifies:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			reading
+			notifying
+		}{r, flushing{r}, hijacking{r}, reading{r}, notifying{r}}
+	case pushes | notifies:
+		return struct {
+			*Response
+			pushing
+			notifying
+		}{r, pushing{r}, notifying{r}}
+	case flushes | pushes | notifies:
+		return struct {
+			*Response
+			flushing
+			pushing
+			notifying
+		}{r, flushing{r}, pushing{r}, notifying{r}}
+	case hijacks | pushes | notifies:
+		return struct {
+			*Response
+			hijacking
+			pushing
+			notifying
+		}{r, hijacking{r}, pushing{r}, notifying{r}}
+	case flushes | hijacks | pushes | notifies:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			pushing
+			notifying
+		}{r, flushing{r}, hijacking{r}, pushing{r}, notifying{r}}
+	case flushesWithError | hijacks | pushes | notifies:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+			pushing
+			notifying
+		}{r, errorFlushing{r}, hijacking{r}, pushing{r}, notifying{r}}
+	case readsFrom | pushes | notifies:
+		return struct {
+			*Response
+			reading
+			pushing
+			notifying
+		}{r, reading{r}, pushing{r}, notifying{r}}
+	case flushes | readsFrom | pushes | notifies:
+		return struct {
+			*Response
+			flushing
+			reading
+			pushing
+			notifying
+		}{r, flushing{r}, reading{r}, pushing{r}, notifying{r}}
+	case flushesWithError | readsFrom | pushes | notifies:
+		return struct {
+			*Response
+			errorFlushing
+			reading
+			pushing
+			notifying
+		}{r, errorFlushing{r}, reading{r}, pushing{r}, notifying{r}}
+	case hijacks | readsFrom | pushes | notifies:
+		return struct {
+			*Response
+			hijacking
+			reading
+			pushing
+			notifying
+		}{r, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
+	case flushes | hijacks | readsFrom | pushes | notifies:
+		return struct {
+			*Response
+			flushing
+			hijacking
+			reading
+			pushing
+			notifying
+		}{r, flushing{r}, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
+	case flushesWithError | hijacks | readsFrom | pushes | notifies:
+		return struct {
+			*Response
+			errorFlushing
+			hijacking
+			reading
+			pushing
+			notifying
+		}{r, errorFlushing{r}, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
+	default: // flushes and flushesWithError are never both set
+		return r
+	}
+}

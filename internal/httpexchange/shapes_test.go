@@ -1,0 +1,140 @@
+package httpexchange
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// able can do everything, and says what it was asked for.
+type able struct {
+	*httptest.ResponseRecorder
+
+	called []string
+}
+
+var errFlush = errors.New("the client is gone")
+
+func (w *able) FlushError() error {
+	w.called = append(w.called, "FlushError")
+	return errFlush
+}
+
+func (w *able) Flush() { w.called = append(w.called, "Flush") }
+
+func (w *able) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.called = append(w.called, "Hijack")
+	return nil, nil, http.ErrHijacked
+}
+
+func (w *able) ReadFrom(src io.Reader) (int64, error) {
+	w.called = append(w.called, "ReadFrom")
+	return io.Copy(w.ResponseRecorder, src)
+}
+
+func (w *able) Push(string, *http.PushOptions) error {
+	w.called = append(w.called, "Push")
+	return http.ErrNotSupported
+}
+
+func (w *able) CloseNotify() <-chan bool {
+	w.called = append(w.called, "CloseNotify")
+	return nil
+}
+
+// For each combination of optional interfaces there is a writer with just these,
+// and each does what the original does.
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	for can := ability(0); can < notifies<<1; can++ {
+		if can&flushes != 0 && can&flushesWithError != 0 {
+			continue // the second is the first and more
+		}
+		next := &able{ResponseRecorder: httptest.NewRecorder()}
+		r := &Response{next: next}
+		w := r.shape(can)
+		if got := abilitiesOf(w); got != can {
+			t.Errorf("%06b: the writer has %06b", can, got)
+		}
+		var want []string
+		if f, ok := w.(errorFlusher); ok {
+			if err := f.FlushError(); !errors.Is(err, errFlush) {
+				t.Errorf("%06b: FlushError: %v", can, err)
+			}
+			f.Flush()
+			want = append(want, "FlushError", "Flush")
+		} else if f, ok := w.(http.Flusher); ok {
+			f.Flush()
+			want = append(want, "Flush")
+		}
+		if h, ok := w.(http.Hijacker); ok {
+			if _, _, err := h.Hijack(); !errors.Is(err, http.ErrHijacked) {
+				t.Errorf("%06b: Hijack: %v", can, err)
+			}
+			want = append(want, "Hijack")
+		}
+		if f, ok := w.(io.ReaderFrom); ok {
+			w.Header().Set("Content-Type", "text/plain")
+			if n, err := f.ReadFrom(strings.NewReader("text")); n != 4 || err != nil {
+				t.Errorf("%06b: ReadFrom: %d, %v", can, n, err)
+			}
+			want = append(want, "ReadFrom")
+		}
+		if p, ok := w.(http.Pusher); ok {
+			if err := p.Push("/", nil); !errors.Is(err, http.ErrNotSupported) {
+				t.Errorf("%06b: Push: %v", can, err)
+			}
+			want = append(want, "Push")
+		}
+		if c, ok := w.(http.CloseNotifier); ok { //nolint:staticcheck // deprecated, and still asked for
+			c.CloseNotify()
+			want = append(want, "CloseNotify")
+		}
+		if got := strings.Join(next.called, " "); got != strings.Join(want, " ") {
+			t.Errorf("%06b: the original was asked for %s, want %s", can, got, strings.Join(want, " "))
+		}
+		w.WriteHeader(http.StatusAccepted)
+		if n, err := io.WriteString(w, "some"); n != 4 || err != nil {
+			t.Errorf("%06b: WriteString: %d, %v", can, n, err)
+		}
+		if n, err := w.Write([]byte("thing")); n != 5 || err != nil {
+			t.Errorf("%06b: Write: %d, %v", can, n, err)
+		}
+		if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); !ok || u.Unwrap() != http.ResponseWriter(next) {
+			t.Errorf("%06b: Unwrap", can)
+		}
+		if !strings.HasSuffix(next.Body.String(), "something") || r.bytes != int64(next.Body.Len()) {
+			t.Errorf("%06b: body %q, %d bytes", can, next.Body, r.bytes)
+		}
+	}
+}
+
+// What net/http gives costs no allocation but the Response itself.
+func TestShapesOfNetHTTP(t *testing.T) {
+	for name, can := range map[string]ability{"HTTP/1": http1Abilities, "HTTP/2": http2Abilities} {
+		r := &Response{next: httptest.NewRecorder()}
+		if got := testing.AllocsPerRun(100, func() { r.shape(can) }); got != 0 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+}
+
+// onlyWrites has no WriteString.
+type onlyWrites struct{ http.ResponseWriter }
+
+func TestWriteStringToAWriterWithout(t *testing.T) {
+	t.Parallel()
+	recorder := httptest.NewRecorder()
+	r, w := Observe(onlyWrites{recorder})
+	if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if x := r.Exchange(httptest.NewRequest(http.MethodGet, "/", http.NoBody), nil); x.ContentType != "text/html; charset=utf-8" || x.ResponseBytes != 15 {
+		t.Errorf("%+v", x)
+	}
+}
