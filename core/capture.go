@@ -22,8 +22,8 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 	for _, what := range t.capture {
 		switch what {
 		case IP:
-			if x.Client != nil {
-				c.ip = x.Client.ClientIP()
+			if x.Caller != nil {
+				c.ip = x.Caller.ClientIP()
 			}
 		case UserAgent:
 			c.userAgent = x.header("User-Agent")

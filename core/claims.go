@@ -136,7 +136,7 @@ func claimedID(claim any) string {
 		}
 		return ""
 	default:
-		return ask(func(any) any { return claim }, claim).id
+		return ask(answerOfAny, claim).id
 	}
 }
 
@@ -157,15 +157,15 @@ func listOf(claim any) []any {
 
 // subjectOf asks the claims of the common JWT libraries.
 func subjectOf(claims any) string {
-	return ask(func(claims any) any {
+	return ask(func(claims any) answer {
 		c, ok := claims.(interface{ GetSubject() (string, error) })
 		if !ok {
-			return nil
+			return answer{}
 		}
 		subject, err := c.GetSubject()
 		if err != nil {
-			return nil
+			return answer{}
 		}
-		return subject
+		return answerOf(subject)
 	}, claims).id
 }

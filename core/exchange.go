@@ -19,11 +19,11 @@ type Exchange struct {
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
 	Location      string                   // to which the answer redirects, "" if it does not
-	Header        func(name string) string // of the request; may be nil
+	Header        func(name string) string // of the request; may be nil, and Caller may tell instead
 
-	// Client tells the client's address, by the framework's rules for proxies, where
-	// Capture asks for it; nil if it is not known.
-	Client interface{ ClientIP() string }
+	// Caller tells more of the request, where it is asked for; it goes before
+	// Header, and costs no allocation if its type is a pointer. It may be nil.
+	Caller Caller
 
 	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
@@ -46,6 +46,15 @@ type Exchange struct {
 	Native any
 }
 
+// Caller is who made a request.
+type Caller interface {
+	// Header returns a header of the request, "" without.
+	Header(name string) string
+	// ClientIP returns the client's address, by the framework's rules for proxies,
+	// "" if it is not known.
+	ClientIP() string
+}
+
 // Recovered notes what the handler panicked with, nil if it did not.
 func (x *Exchange) Recovered(v any) {
 	x.Panicked = v != nil
@@ -56,8 +65,12 @@ func (x *Exchange) Recovered(v any) {
 
 // header returns a header of the request, "" without.
 func (x *Exchange) header(name string) string {
-	if x.Header == nil {
+	switch {
+	case x.Caller != nil:
+		return x.Caller.Header(name)
+	case x.Header != nil:
+		return x.Header(name)
+	default:
 		return ""
 	}
-	return x.Header(name)
 }

@@ -53,8 +53,8 @@ func identityIn(v valuer) identity {
 	if v == nil {
 		return identity{}
 	}
-	user := ask(func(any) any { return v.Value(userKey) }, v)
-	group := ask(func(any) any { return v.Value(groupKey) }, v)
+	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v)
+	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v)
 	return identity{user: user.id, group: group.id, claim: true}
 }
 
@@ -127,6 +127,9 @@ func nonZero(id int64) string {
 	return strconv.FormatInt(id, 10)
 }
 
+// resolver finds an ID in a framework's request.
+type resolver func(native any) answer
+
 // answer is what a resolver said.
 type answer struct {
 	id       string
@@ -135,10 +138,49 @@ type answer struct {
 	noID     string // the type of what it returned, where that is never an ID
 }
 
+// resolverOf makes a resolver of a function of a framework's own request type.
+func resolverOf[N, T any](find func(N) T) resolver {
+	if find == nil {
+		return nil
+	}
+	return func(native any) answer {
+		request, ok := native.(N)
+		if !ok {
+			return answer{foreign: true}
+		}
+		return answerOf(find(request))
+	}
+}
+
+// answerOf reads an ID. The usual types are not put into an interface for it.
+func answerOf[T any](v T) answer {
+	switch id := any(&v).(type) {
+	case *string:
+		if isBlank(*id) {
+			return answer{}
+		}
+		return answer{id: kept(*id)}
+	case *int:
+		return answer{id: nonZero(int64(*id))}
+	case *int64:
+		return answer{id: nonZero(*id)}
+	default:
+		return answerOfAny(v)
+	}
+}
+
+func answerOfAny(v any) answer {
+	a := answer{id: idString(v)}
+	if a.id == "" && !canBeID(v) {
+		a.noID = fmt.Sprintf("%T", v)
+	}
+	return a
+}
+
 // ask calls a resolver. One that panics has no answer: a session that is not
 // there must not break the request.
-func ask(resolve func(native any) any, native any) (a answer) {
-	if resolve == nil || native == nil {
+func ask(find resolver, native any) (a answer) {
+	if find == nil || native == nil {
 		return a
 	}
 	defer func() {
@@ -146,12 +188,5 @@ func ask(resolve func(native any) any, native any) (a answer) {
 			a = answer{panicked: true}
 		}
 	}()
-	v := resolve(native)
-	if _, ok := v.(foreign); ok {
-		return answer{foreign: true}
-	}
-	if a.id = idString(v); a.id == "" && !canBeID(v) {
-		a.noID = fmt.Sprintf("%T", v)
-	}
-	return a
+	return find(native)
 }

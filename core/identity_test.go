@@ -131,7 +131,7 @@ func TestAsk(t *testing.T) {
 		{"a struct that is no ID", func(any) any { return struct{ ID string }{} }, 1, answer{noID: "struct { ID string }"}},
 	}
 	for _, tt := range tests {
-		if got := ask(tt.resolve, tt.native); got != tt.want {
+		if got := ask(resolverOf(tt.resolve), tt.native); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}

@@ -15,12 +15,12 @@ type Option struct {
 }
 
 // resolver is the Option that sets where to a function of the app.
-func resolver(name string, resolve func(any) any, where func(*Tracker) *func(any) any) Option {
+func (find resolver) option(name string, where func(*Tracker) *resolver) Option {
 	return Option{func(t *Tracker) error {
-		if resolve == nil {
+		if find == nil {
 			return fmt.Errorf("%w: %s without a function", ErrInvalidOption, name)
 		}
-		*where(t) = resolve
+		*where(t) = find
 		return nil
 	}}
 }
@@ -33,14 +33,26 @@ func resolver(name string, resolve func(any) any, where func(*Tracker) *func(any
 // that nobody is known. It must not track events or ask the Scope itself, and
 // not outlast the request: [Tracker.Observe] waits for it.
 func ResolveUser(resolve func(native any) any) Option {
-	return resolver("ResolveUser", resolve, func(t *Tracker) *func(any) any { return &t.user })
+	return UserFrom(resolve)
+}
+
+// UserFrom is [ResolveUser] with a function of the framework's own request type N,
+// for an adapter's UserID option: a string or integer costs no allocation. Given
+// to another framework's adapter it finds nothing, and the log says why.
+func UserFrom[N, T any](find func(N) T) Option {
+	return resolverOf(find).option("UserID", func(t *Tracker) *resolver { return &t.user })
 }
 
 // ResolveGroup says how to find a request's group, like [ResolveUser]. The
 // answer is a claim: it counts only together with a known user, and not where
 // the app answers 401, 403 or 404. [SetGroup] is the app's own word.
 func ResolveGroup(resolve func(native any) any) Option {
-	return resolver("ResolveGroup", resolve, func(t *Tracker) *func(any) any { return &t.group })
+	return GroupFrom(resolve)
+}
+
+// GroupFrom is to [ResolveGroup] what [UserFrom] is to ResolveUser.
+func GroupFrom[N, T any](find func(N) T) Option {
+	return resolverOf(find).option("GroupID", func(t *Tracker) *resolver { return &t.group })
 }
 
 // RequireMembership lets an event have the request's group only if the user was
@@ -57,25 +69,6 @@ func RequireMembership() Option {
 	}}
 }
 
-// Native makes a resolver of a function of the framework's own request type N,
-// for adapters' UserID and GroupID options. Given to another framework's
-// adapter it finds nothing, and the log says why.
-func Native[N, T any](find func(N) T) func(native any) any {
-	if find == nil {
-		return nil
-	}
-	return func(native any) any {
-		request, ok := native.(N)
-		if !ok {
-			return foreign{}
-		}
-		return find(request)
-	}
-}
-
-// foreign is the answer of a resolver of another framework.
-type foreign struct{}
-
 // ResolveRoute says how to find the pattern that a request has matched, given
 // the framework's own request and the status of the answer, where the adapter
 // does not know it, or knows it worse. It is asked after the handler; "" leaves
@@ -85,8 +78,12 @@ func ResolveRoute[N any](find func(native N, status int) string) Option {
 		if find == nil {
 			return fmt.Errorf("%w: ResolveRoute without a function", ErrInvalidOption)
 		}
-		t.route = func(native any, status int) any {
-			return Native(func(n N) string { return find(n, status) })(native)
+		t.route = func(native any, status int) answer {
+			request, ok := native.(N)
+			if !ok {
+				return answer{foreign: true}
+			}
+			return answer{id: find(request, status)}
 		}
 		return nil
 	}}

@@ -34,8 +34,8 @@ const (
 // A Tracker is safe for concurrent use.
 type Tracker struct {
 	client      *Client
-	user, group func(native any) any
-	route       func(native any, status int) any
+	user, group resolver
+	route       func(native any, status int) answer
 	err         error
 
 	requireMembership bool
@@ -261,7 +261,7 @@ func (t *Tracker) askRoute(s *Scope, status int) string {
 		return ""
 	}
 	defer s.request.giveBack()
-	return t.hear(ask(func(native any) any { return t.route(native, status) }, native))
+	return t.hear(ask(func(native any) answer { return t.route(native, status) }, native))
 }
 
 // leave ends a scope that has joined another: what it alone can find is kept.

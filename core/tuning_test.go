@@ -235,7 +235,7 @@ func TestSampleByTrace(t *testing.T) {
 func TestCapture(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"User-Agent": {"curl/8"}, "Referer": {"https://jane:hidden@acme.com/a?token=hidden#hidden"}}
-	in := klime.Exchange{Path: "/orgs/acme", Header: header.Get, Client: address("192.0.2.7")}
+	in := klime.Exchange{Path: "/orgs/acme", Caller: caller{header, "192.0.2.7"}}
 	for _, ask := range []bool{false, true} {
 		client, wire := newClient(t)
 		opts := []klime.Option{asUser("u1")}
@@ -256,9 +256,13 @@ func TestCapture(t *testing.T) {
 	}
 }
 
-type address string
+type caller struct {
+	header  http.Header
+	address string
+}
 
-func (a address) ClientIP() string { return string(a) }
+func (c caller) Header(name string) string { return c.header.Get(name) }
+func (c caller) ClientIP() string          { return c.address }
 
 // A client that asks not to be tracked is not, at all.
 func TestHonorOptOut(t *testing.T) {

@@ -41,7 +41,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		start := time.Now()
 		scope := tracker.Begin(c.UserContext())
 		scope.Bind(c, c.Context())
-		scope.ReadHeader(headerOf(c))
+		scope.ReadHeader(caller{c}.Header)
 		c.SetUserContext(scope)
 		var err error
 		defer func() {
@@ -83,8 +83,7 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		ResponseBytes: int64(answer.Header.ContentLength()),
 		ContentType:   string(answer.Header.ContentType()),
 		Location:      string(answer.Header.Peek(fiber.HeaderLocation)),
-		Header:        headerOf(c),
-		Client:        caller{c},
+		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}
 	if x.RequestBytes == noBody {
@@ -96,15 +95,13 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	return x
 }
 
-func headerOf(c *fiber.Ctx) func(name string) string {
-	return func(name string) string { return c.Get(name) }
-}
-
 // caller is who has sent a request.
-type caller struct{ *fiber.Ctx }
+type caller struct{ c *fiber.Ctx }
 
-// ClientIP is Fiber's c.IP.
-func (c caller) ClientIP() string { return c.IP() }
+func (q caller) Header(name string) string { return q.c.Get(name) }
+
+// ClientIP goes by the app's trusted proxies.
+func (q caller) ClientIP() string { return q.c.IP() }
 
 // noBody is fasthttp's length of a request with neither Content-Length nor chunks.
 const noBody = -2
@@ -113,13 +110,13 @@ const noBody = -2
 // encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See
 // [klime.ResolveUser].
 func UserID[T any](find func(*fiber.Ctx) T) klime.Option {
-	return klime.ResolveUser(klime.Native(find))
+	return klime.UserFrom(find)
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(*fiber.Ctx) T) klime.Option {
-	return klime.ResolveGroup(klime.Native(find))
+	return klime.GroupFrom(find)
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].

@@ -40,7 +40,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			}
 			x := httpexchange.Request(r)
 			x.Recovered(panicked)
-			x.Client = c
+			x.Caller = caller{c}
 			x.Values = c.Request.Context()
 			x.Route = c.FullPath()
 			x.Start = start
@@ -57,6 +57,14 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	}
 }
 
+// caller is who has sent the request.
+type caller struct{ c *gin.Context }
+
+func (q caller) Header(name string) string { return q.c.GetHeader(name) }
+
+// ClientIP goes by the engine's trusted proxies.
+func (q caller) ClientIP() string { return q.c.ClientIP() }
+
 // keys finds what c.Set has stored. Unlike c.Value it looks at nothing that the
 // handler may change meanwhile.
 type keys struct{ c *gin.Context }
@@ -72,13 +80,13 @@ func (k keys) Value(key any) any {
 // after the handlers, and in whichever goroutine tracks an event before: c.Get is
 // safe there. See [klime.ResolveUser].
 func UserID[T any](find func(*gin.Context) T) klime.Option {
-	return klime.ResolveUser(klime.Native(find))
+	return klime.UserFrom(find)
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(*gin.Context) T) klime.Option {
-	return klime.ResolveGroup(klime.Native(find))
+	return klime.GroupFrom(find)
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].

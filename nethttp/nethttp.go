@@ -30,13 +30,13 @@ func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) h
 // encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. The request
 // is the one that Middleware has passed on. See [klime.ResolveUser].
 func UserID[T any](find func(*http.Request) T) klime.Option {
-	return klime.ResolveUser(klime.Native(find))
+	return klime.UserFrom(find)
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(*http.Request) T) klime.Option {
-	return klime.ResolveGroup(klime.Native(find))
+	return klime.GroupFrom(find)
 }
 
 // Mux says which ServeMux serves the requests. It is needed where a middleware

@@ -117,7 +117,7 @@ func testForeignOption(t *testing.T, a Adapter) {
 	client, log := logged(t, server)
 	url, stop := a.Start(t, App{
 		Client:  client,
-		Options: []klime.Option{klime.ResolveUser(klime.Native(func(alien) string { return "eve" }))},
+		Options: []klime.Option{klime.UserFrom(func(alien) string { return "eve" })},
 		Routes:  []Route{{Path: "/", Handler: reply(http.StatusOK, textPlain, "fine")}},
 	})
 	for range 3 {

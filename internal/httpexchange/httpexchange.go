@@ -116,14 +116,16 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 }
 
 // caller is who has sent a request.
-type caller struct{ *http.Request }
+type caller struct{ r *http.Request }
+
+func (c caller) Header(name string) string { return c.r.Header.Get(name) }
 
 // ClientIP is the address of the connection. Behind a proxy, that is the proxy's,
 // unless a middleware has put the client's in place of it.
 func (c caller) ClientIP() string {
-	host, _, err := net.SplitHostPort(c.RemoteAddr)
+	host, _, err := net.SplitHostPort(c.r.RemoteAddr)
 	if err != nil {
-		return c.RemoteAddr // such a middleware may leave out the port
+		return c.r.RemoteAddr // such a middleware may leave out the port
 	}
 	return host
 }
@@ -134,8 +136,7 @@ func Request(r *http.Request) klime.Exchange {
 		Method:       r.Method,
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
-		Header:       r.Header.Get,
-		Client:       caller{r},
+		Caller:       caller{r},
 		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }

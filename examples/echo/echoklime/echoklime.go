@@ -45,7 +45,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Recovered(panicked)
 				x.Start = start
 				x.Route = known.pattern(c)
-				x.Client = caller{c}
+				x.Caller = caller{c}
 				x.Values = c.Request().Context()
 				w.report(&x)
 				tracker.Observe(scope, x)
@@ -67,13 +67,15 @@ func exchange(r *http.Request) klime.Exchange {
 		Method:       r.Method,
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength, // negative if not known, as in an Exchange
-		Header:       r.Header.Get,
 		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }
 
 // caller is who has sent the request.
 type caller struct{ c echo.Context }
+
+// Header implements klime.Caller.
+func (a caller) Header(name string) string { return a.c.Request().Header.Get(name) }
 
 // ClientIP is what Echo's IPExtractor finds.
 func (a caller) ClientIP() string { return a.c.RealIP() }
@@ -92,13 +94,13 @@ func (k keys) Value(key any) any {
 // after the handlers, and in whichever goroutine tracks an event before: c.Get is
 // safe there. See [klime.ResolveUser].
 func UserID[T any](find func(echo.Context) T) klime.Option {
-	return klime.ResolveUser(klime.Native(find))
+	return klime.UserFrom(find)
 }
 
 // GroupID says how to find the group of a request, like [UserID]. It is a
 // claim: see [klime.ResolveGroup].
 func GroupID[T any](find func(echo.Context) T) klime.Option {
-	return klime.ResolveGroup(klime.Native(find))
+	return klime.GroupFrom(find)
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
