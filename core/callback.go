@@ -80,5 +80,5 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	c.diagnosis.examine(&d.Event)
-	return c.encoder.encode(&d)
+	return c.encoder.encode(&d, nil)
 }

@@ -237,7 +237,7 @@ func (d draft) describe(opts []EventOption) (draft, bool, error) {
 
 // sendNow sends an event by itself and waits for the answer.
 func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
-	item, err := c.prepare(ctx, d)
+	item, err := c.prepare(ctx, d, nil)
 	if err != nil || item.Body == nil {
 		return BatchResult{}, err
 	}
@@ -254,7 +254,12 @@ func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
 
 // send queues an event. The token, if not 0, comes back with its outcome.
 func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
-	item, err := c.prepare(ctx, d)
+	return c.sendRequest(ctx, d, nil, token)
+}
+
+// sendRequest is send with the properties of a request, or nil.
+func (c *Client) sendRequest(ctx context.Context, d *draft, r *requestProperties, token uint64) error {
+	item, err := c.prepare(ctx, d, r)
 	if err != nil || item.Body == nil {
 		return err
 	}
@@ -263,7 +268,7 @@ func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
 }
 
 // prepare checks and encodes an event. Without a Body it is not to be sent.
-func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
+func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (delivery.Item, error) {
 	if err := d.validate(); err != nil {
 		return delivery.Item{}, err
 	}
@@ -271,12 +276,12 @@ func (c *Client) prepare(ctx context.Context, d *draft) (delivery.Item, error) {
 	if d.Timestamp.IsZero() {
 		d.Timestamp = now
 	}
-	if d.request == nil {
+	if r == nil {
 		d.telemetry = telemetryOf(ctx, ScopeFrom(ctx))
 	}
 	d.app = c.app
 	c.redact(&d.Event)
-	body, err := c.encoder.encode(d)
+	body, err := c.encoder.encode(d, r)
 	switch {
 	case err != nil:
 	case c.cfg.BeforeSend == nil:

@@ -36,7 +36,6 @@ type encoder struct {
 type draft struct {
 	Event
 
-	request   *requestProperties // of an automatic event, in place of Properties
 	automatic bool               // made by a middleware, and not by the app
 	patient   bool               // waits for room
 	telemetry telemetry
@@ -44,13 +43,15 @@ type draft struct {
 }
 
 // encode returns the event's JSON in a slice of its own, of just its size. A
-// missing message ID is made up.
-func (enc *encoder) encode(d *draft) ([]byte, error) {
+// missing message ID is made up. The properties of a request, if they are not
+// nil, stand in place of the event's. (They come beside the draft so that they need
+// not be in the heap.)
+func (enc *encoder) encode(d *draft, r *requestProperties) ([]byte, error) {
 	buf, ok := enc.buffers.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
 	}
-	b, err := appendEvent((*buf)[:0], d)
+	b, err := appendEvent((*buf)[:0], d, r)
 	if err != nil && !errors.Is(err, ErrEventTooLarge) {
 		err = fmt.Errorf("%w: %w", ErrNotEncodable, err)
 	}
@@ -66,7 +67,7 @@ func (enc *encoder) encode(d *draft) ([]byte, error) {
 }
 
 // appendEvent appends the event. A field without a value is left out.
-func appendEvent(b []byte, d *draft) ([]byte, error) {
+func appendEvent(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = append(b, `{"type":"`...)
 	b = append(b, d.Type.String()...)
 	b = append(b, `","messageId":"`...)
@@ -84,8 +85,8 @@ func appendEvent(b []byte, d *draft) ([]byte, error) {
 		return b, err
 	}
 	switch {
-	case d.request != nil:
-		b = d.request.append(append(b, `,"properties":`...))
+	case r != nil:
+		b = r.append(append(b, `,"properties":`...))
 	case len(d.Properties) > 0:
 		b = append(b, `,"properties":`...)
 		b, err = appendMap(b, d.Properties, 0)
@@ -96,7 +97,7 @@ func appendEvent(b []byte, d *draft) ([]byte, error) {
 	if err != nil {
 		return b, err
 	}
-	if b, err = appendContext(b, d); err != nil {
+	if b, err = appendContext(b, d, r); err != nil {
 		return b, err
 	}
 	b = append(b, '}')
@@ -113,15 +114,15 @@ func appendField(b []byte, prefix, value string) []byte {
 	return appendString(append(b, prefix...), value)
 }
 
-func appendContext(b []byte, d *draft) ([]byte, error) {
+func appendContext(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = append(b, `,"context":{`+libraryContext...)
 	if _, own := d.Context["app"]; !own {
 		b = append(b, d.app...)
 	}
 	b = d.telemetry.append(b, d.Context)
-	if d.request != nil {
-		b = appendField(b, `,"ip":`, d.request.captured.ip)
-		b = appendField(b, `,"userAgent":`, d.request.captured.userAgent)
+	if r != nil {
+		b = appendField(b, `,"ip":`, r.captured.ip)
+		b = appendField(b, `,"userAgent":`, r.captured.userAgent)
 	}
 	for key, value := range d.Context {
 		if key == "library" {

@@ -231,7 +231,7 @@ func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind K
 		return
 	}
 	request := requestProperties{exchange: x, kind: kind, duration: duration, extra: extra, captured: t.captureFrom(x)}
-	d := draft{request: &request, automatic: true, telemetry: s.known()}
+	d := draft{automatic: true, telemetry: s.known()}
 	d.telemetry.keys = t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, name, id.user, id.group, x.Start
 	if t.sampler.on && name == t.apiName {
@@ -241,7 +241,7 @@ func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind K
 		}
 		request.sampleRate = t.sampler.rate
 	}
-	t.client.complain(t.client.send(s, &d, 0))
+	t.client.complain(t.client.sendRequest(s, &d, &request, 0))
 }
 
 // routeOf is the route as the Route option or else the adapter tells.
