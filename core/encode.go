@@ -36,8 +36,8 @@ type encoder struct {
 type draft struct {
 	Event
 
-	automatic bool               // made by a middleware, and not by the app
-	patient   bool               // waits for room
+	automatic bool // made by a middleware, and not by the app
+	patient   bool // waits for room
 	telemetry telemetry
 	app       string // context.app as JSON, after a comma; "" for none
 }

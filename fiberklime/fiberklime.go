@@ -66,6 +66,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 
 // isUnmatched reports whether err is Fiber's own for a path without a route.
 func isUnmatched(err error) bool {
+	if err == nil {
+		return false
+	}
 	known := (*fiber.Error)(nil)
 	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
 }
@@ -81,8 +84,8 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		Status:        answer.StatusCode(),
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),
-		ContentType:   string(answer.Header.ContentType()),
-		Location:      string(answer.Header.Peek(fiber.HeaderLocation)),
+		ContentType:   c.GetRespHeader(fiber.HeaderContentType),
+		Location:      c.GetRespHeader(fiber.HeaderLocation),
 		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}

@@ -1,21 +1,15 @@
 package nethttp_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/conformance"
 	"github.com/klimeapp/klime-go/nethttp"
 )
-
-// blackHole takes batches and drops them.
-type blackHole struct{}
-
-func (blackHole) Send(_ context.Context, _ []byte, events int) (klime.BatchResult, error) {
-	return klime.BatchResult{Accepted: events}, nil
-}
 
 // writer is the least that an answer can be written to.
 type writer struct{ header http.Header }
@@ -24,44 +18,46 @@ func (w *writer) Header() http.Header         { return w.header }
 func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
 func (w *writer) WriteHeader(int)             {}
 
-func newBench(b *testing.B, opts ...klime.Option) http.Handler {
-	b.Helper()
-	client, err := klime.New(klime.Config{Transport: blackHole{}, QueueSize: 1_000_000, NoHints: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = client.Shutdown(context.Background()) })
+// serving serves one request again and again.
+func serving(tb testing.TB, wrap func(http.Handler) http.Handler) func() {
+	tb.Helper()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /orgs/{org}/reports/{id}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Content-Type"] = []string{"application/json"}
-		_, _ = w.Write([]byte(`{}`))
+	contentType, body := []string{"application/json"}, []byte(`{}`)
+	mux.HandleFunc("GET /orgs/{org}/reports/{id}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = contentType
+		_, _ = w.Write(body)
 	})
-	return nethttp.Middleware(client, opts...)(mux)
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/orgs/acme/reports/42", http.NoBody)
+	w, handler := &writer{header: http.Header{}}, wrap(mux)
+	return func() { handler.ServeHTTP(w, r) }
 }
 
-func serve(b *testing.B, h http.Handler) {
-	b.Helper()
-	r := httptest.NewRequest(http.MethodGet, "/orgs/acme/reports/42", http.NoBody)
-	w := &writer{header: http.Header{}}
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(w, r)
+func bare(next http.Handler) http.Handler { return next }
+
+func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handler {
+	tb.Helper()
+	return nethttp.Middleware(conformance.NewSink(tb), append(opts,
+		nethttp.UserID(func(*http.Request) string { return "user_123" }),
+		nethttp.GroupID(func(*http.Request) string { return "org_456" }))...)
+}
+
+// What a request costs: the scope, the request with it, the answer's writer, and
+// the event's bytes.
+func TestAllocations(t *testing.T) {
+	conformance.Allocations(t, 4, serving(t, bare), serving(t, tracked(t)))
+	conformance.Allocations(t, 3, serving(t, bare), serving(t, tracked(t, klime.RollUp(time.Minute))))
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for name, wrap := range map[string]func(http.Handler) http.Handler{
+		"bare": bare, "tracked": tracked(b), "rolled up": tracked(b, klime.RollUp(time.Minute)),
+	} {
+		b.Run(name, func(b *testing.B) {
+			serve := serving(b, wrap)
+			b.ReportAllocs()
+			for b.Loop() {
+				serve()
+			}
+		})
 	}
-}
-
-func BenchmarkBare(b *testing.B) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /orgs/{org}/reports/{id}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Content-Type"] = []string{"application/json"}
-		_, _ = w.Write([]byte(`{}`))
-	})
-	serve(b, mux)
-}
-
-func BenchmarkMiddleware(b *testing.B) {
-	serve(b, newBench(b, nethttp.UserID(func(*http.Request) string { return "user_123" }), nethttp.GroupID(func(*http.Request) string { return "org_456" })))
-}
-
-func BenchmarkMiddlewareRollUp(b *testing.B) {
-	serve(b, newBench(b, nethttp.UserID(func(*http.Request) string { return "user_123" }), nethttp.GroupID(func(*http.Request) string { return "org_456" }), klime.RollUp(60e9)))
 }

@@ -26,7 +26,8 @@ type Response struct {
 // http.ResponseController.
 func Observe(w http.ResponseWriter) (*Response, http.ResponseWriter) {
 	r := &Response{next: w, start: time.Now()}
-	return r, r.shape(abilitiesOf(w))
+	writer := r.shape(abilitiesOf(w))
+	return r, writer
 }
 
 // Header implements http.ResponseWriter.
@@ -51,7 +52,7 @@ func (r *Response) Write(p []byte) (int, error) {
 func (r *Response) WriteString(s string) (int, error) {
 	w, ok := r.next.(io.StringWriter)
 	if !ok {
-		return r.Write([]byte(s))
+		return r.Write([]byte(s)) //nolint:gocritic // there is no other
 	}
 	r.begin(http.StatusOK)
 	if r.media.needed(r.next.Header()) {

@@ -64,7 +64,7 @@ func (r *Response) flush() {
 
 func (r *Response) flushError() error {
 	r.beforeFlush()
-	return r.next.(errorFlusher).FlushError() //nolint:forcetypeassert,wrapcheck // likewise; the error is the connection's
+	return r.next.(errorFlusher).FlushError() //nolint:forcetypeassert // likewise
 }
 
 func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -136,7 +136,7 @@ func (w notifying) CloseNotify() <-chan bool                       { return w.r.
 
 // shape is the writer with these abilities.
 //
-//nolint:funlen,gocognit,ireturn // a table
+//nolint:funlen // a table
 func (r *Response) shape(can ability) http.ResponseWriter {
 	switch can {
 	case http1Abilities:

@@ -51,7 +51,7 @@ func (w *able) CloseNotify() <-chan bool {
 // and each does what the original does.
 func TestShapes(t *testing.T) {
 	t.Parallel()
-	for can := ability(0); can < notifies<<1; can++ {
+	for can := range notifies << 1 {
 		if can&flushes != 0 && can&flushesWithError != 0 {
 			continue // the second is the first and more
 		}

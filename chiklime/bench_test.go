@@ -1,0 +1,48 @@
+package chiklime_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/klimeapp/klime-go/chiklime"
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/conformance"
+)
+
+// writer is the least that an answer can be written to.
+type writer struct{ header http.Header }
+
+func (w *writer) Header() http.Header         { return w.header }
+func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
+func (w *writer) WriteHeader(int)             {}
+
+// serving serves one request again and again.
+func serving(tb testing.TB, middlewares ...func(http.Handler) http.Handler) func() {
+	tb.Helper()
+	router := chi.NewRouter()
+	router.Use(middlewares...)
+	contentType, body := []string{"application/json"}, []byte(`{}`)
+	router.Get("/orgs/{org}/reports/{id}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = contentType
+		_, _ = w.Write(body)
+	})
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/orgs/acme/reports/42", http.NoBody)
+	w := &writer{header: http.Header{}}
+	return func() { router.ServeHTTP(w, r) }
+}
+
+func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handler {
+	tb.Helper()
+	return chiklime.Middleware(conformance.NewSink(tb), append(opts,
+		chiklime.UserID(func(*http.Request) string { return "user_123" }),
+		chiklime.GroupID(func(*http.Request) string { return "org_456" }))...)
+}
+
+func TestAllocations(t *testing.T) {
+	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t)))
+	conformance.Allocations(t, 3, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+}

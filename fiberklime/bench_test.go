@@ -1,0 +1,46 @@
+package fiberklime_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/fiberklime"
+	"github.com/klimeapp/klime-go/internal/conformance"
+)
+
+// serving serves one request again and again.
+func serving(tb testing.TB, middlewares ...fiber.Handler) func() {
+	tb.Helper()
+	app := fiber.New()
+	for _, m := range middlewares {
+		app.Use(m)
+	}
+	body := []byte(`{}`)
+	app.Get("/orgs/:org/reports/:id", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		return c.Send(body)
+	})
+	handler, ctx := app.Handler(), &fasthttp.RequestCtx{}
+	ctx.Request.SetRequestURI("/orgs/acme/reports/42")
+	return func() {
+		ctx.Response.Reset()
+		ctx.ResetUserValues()
+		handler(ctx)
+	}
+}
+
+func tracked(tb testing.TB, opts ...klime.Option) fiber.Handler {
+	tb.Helper()
+	return fiberklime.Middleware(conformance.NewSink(tb), append(opts,
+		fiberklime.UserID(func(*fiber.Ctx) string { return "user_123" }),
+		fiberklime.GroupID(func(*fiber.Ctx) string { return "org_456" }))...)
+}
+
+func TestAllocations(t *testing.T) {
+	conformance.Allocations(t, 3, serving(t), serving(t, tracked(t)))
+	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+}

@@ -1,0 +1,46 @@
+package ginklime_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/ginklime"
+	"github.com/klimeapp/klime-go/internal/conformance"
+)
+
+// sink is the least that an answer can be written to.
+type sink struct{ header http.Header }
+
+func (w *sink) Header() http.Header         { return w.header }
+func (w *sink) Write(p []byte) (int, error) { return len(p), nil }
+func (w *sink) WriteHeader(int)             {}
+
+// serving serves one request again and again.
+func serving(tb testing.TB, middlewares ...gin.HandlerFunc) func() {
+	tb.Helper()
+	engine := gin.New()
+	engine.Use(middlewares...)
+	body := []byte(`{}`)
+	engine.GET("/orgs/:org/reports/:id", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", body) })
+	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/orgs/acme/reports/42", http.NoBody)
+	w := &sink{header: http.Header{}}
+	return func() { engine.ServeHTTP(w, r) }
+}
+
+func tracked(tb testing.TB, opts ...klime.Option) gin.HandlerFunc {
+	tb.Helper()
+	return ginklime.Middleware(conformance.NewSink(tb), append(opts,
+		ginklime.UserID(func(*gin.Context) string { return "user_123" }),
+		ginklime.GroupID(func(*gin.Context) string { return "org_456" }))...)
+}
+
+// Beyond what net/http has, Gin makes a map for c.Set.
+func TestAllocations(t *testing.T) {
+	conformance.Allocations(t, 6, serving(t), serving(t, tracked(t)))
+	conformance.Allocations(t, 5, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+}
