@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"github.com/go-chi/chi/v5"
-
-	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
 // endpoints knows which patterns of a router have a handler of their own: a
@@ -20,12 +18,13 @@ type endpoint struct{ method, pattern string }
 
 // pattern is what the router and its sub-routers have matched, or would have if
 // no middleware had answered in their place; "" if nothing.
-func (e *endpoints) pattern(_, r *http.Request, status int) string {
+func (e *endpoints) pattern(_, r *http.Request, status int) (pattern string, unmatched bool) {
 	ctx := chi.RouteContext(r.Context())
 	matched := ctx.RoutePattern()
 	partly := matched == "" || strings.HasSuffix(matched, "/*")
-	if ctx == nil || ctx.Routes == nil || !partly && !httpexchange.Nothing(status) {
-		return matched
+	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+	if ctx == nil || ctx.Routes == nil || !partly && !nothing {
+		return matched, false
 	}
 	if partly {
 		asked := ctx.Routes.Find(chi.NewRouteContext(), r.Method, pathOf(r))
@@ -34,9 +33,9 @@ func (e *endpoints) pattern(_, r *http.Request, status int) string {
 		}
 	}
 	if !e.of(ctx.Routes)[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
-		return ""
+		return "", true
 	}
-	return matched
+	return matched, false
 }
 
 // pathOf is the path by which a router goes.

@@ -44,18 +44,34 @@ func classify(x *Exchange, health bool) Kind {
 // isNoise reports requests that say nothing about a customer.
 func isNoise(x *Exchange) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
-	catchAll := x.Route == "" || x.Route == "/*" // which a handler for all paths may use to say that there is nothing
-	nothing := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed ||
-		x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
-	unmatched := catchAll && nothing
-	switch x.Method {
+	switch {
+	case isNoiseMethod(x.Method), isUnmatched(x), respells(x):
+		return true
+	case x.Method == http.MethodGet:
+		return redirect || isPrefetch(x) || isProbe(x.header("User-Agent"))
+	default:
+		return false
+	}
+}
+
+// isNoiseMethod reports methods that ask about something rather than for it. Such
+// a request is no event of its route, whatever that is called.
+func isNoiseMethod(method string) bool {
+	switch method {
 	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
 		return true
-	case http.MethodGet:
-		return redirect || unmatched || isPrefetch(x) || isProbe(x.header("User-Agent"))
 	default:
-		return unmatched || respells(x)
+		return false
 	}
+}
+
+// isUnmatched reports requests for which there is no route. A route that takes the
+// rest of a path may be another router's prefix, which does not tell more: there,
+// nothing found is no route.
+func isUnmatched(x *Exchange) bool {
+	prefix := x.Route == "" || strings.HasSuffix(x.Route, "*")
+	nothing := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
+	return prefix && nothing || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
 }
 
 // respells reports a redirect to another form of the path that was asked for, as

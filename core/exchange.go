@@ -13,7 +13,7 @@ type Exchange struct {
 	Path   string // as requested, to recognise health checks; never sent
 	Route  string // the router's pattern, "" if none matched or it is not known
 
-	Status        int                      // of the final answer, 0 if none was written
+	Status        int                      // of the final answer, 0 if none was written or it is not known
 	RequestBytes  int64                    // of the body; negative if not known
 	ResponseBytes int64                    // of the body; negative if not known
 	Start         time.Time                // the zero time if not known
@@ -28,8 +28,9 @@ type Exchange struct {
 	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
 
-	// Unmatched says that the router, or a handler in its stead, has found nothing
-	// (404, 405), whatever the app has made of that. Next to a Route it says nothing.
+	// Unmatched says that the router is known to have found no route: an answer of
+	// 400 and above, whatever that is, is then no event. Next to a Route it says
+	// nothing.
 	Unmatched bool
 
 	// Unfinished says that the answer goes on after Observe, as that of a stream

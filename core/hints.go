@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,77 +15,54 @@ import (
 type hints struct {
 	route, panicked, circular, nobody, wrongType, foreign sync.Once
 
-	known   atomic.Bool  // somebody was recognised
-	unknown atomic.Int64 // requests without anybody, until somebody is
+	known   atomic.Int64 // requests of somebody
+	unknown atomic.Int64 // requests of nobody
 }
 
-// alwaysAnonymous is how many requests without a user, and none with one, look
-// like a mistake.
+// alwaysAnonymous is how many requests without a user look like a mistake, if
+// not one in as many has one.
 const alwaysAnonymous = 50
 
-func (h *hints) noRoute(c *Client) {
-	if c == nil {
+// tell logs a hint, if it is the first of its kind and hints are wanted.
+func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr) {
+	if c == nil || c.cfg.NoHints {
 		return
 	}
-	h.route.Do(func() {
-		c.cfg.Logger.Warn("klime: a request's route is not known, it is recorded without; " +
-			"the Middleware of the adapter's package says when that is, and what to do")
-	})
+	kind.Do(func() { c.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...) })
+}
+
+func (h *hints) noRoute(c *Client) {
+	h.tell(c, &h.route, "a request's route is not known, it is recorded without; "+
+		"the Middleware of the adapter's package says when that is, and what to do")
 }
 
 func (h *hints) resolverPanicked(c *Client) {
-	if c == nil {
-		return
-	}
-	h.panicked.Do(func() {
-		c.cfg.Logger.Warn("klime: a function given to UserID, GroupID, Route or Link panicked, its answer is left out")
-	})
+	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked, its answer is left out")
 }
 
 func (h *hints) circularResolver(c *Client) {
-	if c == nil {
-		return
-	}
-	h.circular.Do(func() {
-		c.cfg.Logger.Warn("klime: a function given to UserID or GroupID asks klime whose request it is, or tracks an event; " +
-			"it gets no answer")
-	})
+	h.tell(c, &h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; it gets no answer")
 }
 
 func (h *hints) foreignOption(c *Client) {
-	if c == nil {
-		return
-	}
-	h.foreign.Do(func() {
-		c.cfg.Logger.Warn("klime: a UserID, GroupID or Route option is of another framework's package, it finds nothing here")
-	})
+	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package, it finds nothing here")
 }
 
 func (h *hints) noID(c *Client, kind string) {
-	if c == nil {
-		return
-	}
-	h.wrongType.Do(func() {
-		c.cfg.Logger.Warn("klime: a function given to UserID or GroupID returns what can be no ID, such requests are anonymous",
-			slog.String("type", kind))
-	})
+	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID, such requests are anonymous",
+		slog.String("type", kind))
 }
 
-func (h *hints) attributed() {
-	if !h.known.Load() {
-		h.known.Store(true)
-	}
-}
+func (h *hints) attributed() { h.known.Add(1) }
 
 func (h *hints) anonymous(c *Client) {
-	if c == nil || h.known.Load() || h.unknown.Add(1) < alwaysAnonymous {
+	unknown := h.unknown.Add(1)
+	if unknown < alwaysAnonymous || h.known.Load() > unknown/alwaysAnonymous {
 		return
 	}
-	h.nobody.Do(func() {
-		c.cfg.Logger.Warn("klime: no request has had a user so far, and nothing was recorded; "+
-			`use the UserID option, klime.SetUser, or the context value "userId"`,
-			slog.Int64("requests", h.unknown.Load()))
-	})
+	h.tell(c, &h.nobody, "hardly a request has had a user so far, and without one nothing is recorded: use the UserID option, "+
+		`klime.SetUser or Link, or the context value "userId"; where the user is only known to what stands further in, put Middleware `+
+		"once more behind that", slog.Int64("requests", unknown))
 }
 
 // complaintInterval is the time between two complaints in the log.

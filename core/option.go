@@ -70,20 +70,19 @@ func RequireMembership() Option {
 }
 
 // ResolveRoute says how to find the pattern that a request has matched, given
-// the framework's own request and the status of the answer, where the adapter
-// does not know it, or knows it worse. It is asked after the handler; "" leaves
-// it to the adapter.
-func ResolveRoute[N any](find func(native N, status int) string) Option {
+// the framework's own request, where the adapter does not know it, or knows it
+// worse. It is asked after the handler; "" leaves it to the adapter.
+func ResolveRoute[N any](find func(native N) string) Option {
 	return Option{func(t *Tracker) error {
 		if find == nil {
 			return fmt.Errorf("%w: ResolveRoute without a function", ErrInvalidOption)
 		}
-		t.route = func(native any, status int) answer {
+		t.route = func(native any) answer {
 			request, ok := native.(N)
 			if !ok {
 				return answer{foreign: true}
 			}
-			return answer{id: find(request, status)}
+			return answer{id: find(request)}
 		}
 		return nil
 	}}

@@ -24,7 +24,7 @@ func (p *requestProperties) append(b []byte) []byte {
 	b = append(b, '{')
 	b = p.text(b, "method", x.Method)
 	b = p.text(b, "route", x.Route)
-	if x.Status > 0 && !x.Aborted {
+	if x.Status > 0 {
 		b = p.number(b, "status", int64(x.Status))
 	}
 	if x.Aborted && p.key(&b, "aborted") {

@@ -102,7 +102,6 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 func (u *usage) add(x *Exchange, duration time.Duration) {
 	u.count++
 	switch {
-	case x.Aborted:
 	case x.Status >= http.StatusInternalServerError:
 		u.serverErrors++
 	case x.Status >= http.StatusBadRequest:

@@ -513,7 +513,7 @@ func TestHandlersWithoutScope(t *testing.T) {
 // A nil client does nothing, everywhere, and the handler notices nothing.
 func TestNilClientInRequests(t *testing.T) {
 	t.Parallel()
-	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.ResolveRoute(func(any, int) string { return "/" }))
+	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.ResolveRoute(func(any) string { return "/" }))
 	handled := false
 	traffic{tracker: tracker}.serve(func(ctx context.Context) {
 		klime.SetUser(ctx, "u1")

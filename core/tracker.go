@@ -35,7 +35,7 @@ const (
 type Tracker struct {
 	client      *Client
 	user, group resolver
-	route       func(native any, status int) answer
+	route       resolver
 	err         error
 
 	requireMembership bool
@@ -163,10 +163,13 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 
 // settle makes x what the client has seen.
 func (x *Exchange) settle() {
-	if x.Panicked && !x.Aborted {
+	switch {
+	case x.Panicked && x.Aborted:
+		x.Status = 0 // there is no whole answer
+	case x.Panicked:
 		x.Status = http.StatusInternalServerError
 	}
-	if x.Status == http.StatusNoContent || x.Status == http.StatusNotModified {
+	if x.Status == http.StatusNoContent || x.Status == http.StatusNotModified || x.Method == http.MethodHead {
 		x.ResponseBytes = 0 // whatever the framework has put there is not sent
 	}
 }
@@ -196,7 +199,7 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 // eventName is the name under which a request is recorded, "" for not at all.
 func (t *Tracker) eventName(kind Kind, named string, x *Exchange) string {
 	switch {
-	case named != "" && x.Status < http.StatusBadRequest && !x.Panicked:
+	case named != "" && x.Status < http.StatusBadRequest && !x.Panicked && !isNoiseMethod(x.Method):
 		return named
 	case kind == KindPage:
 		return t.pageName
@@ -246,13 +249,13 @@ func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind K
 
 // routeOf is the route as the Route option or else the adapter tells.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) string {
-	if asked := t.askRoute(s, x.Status); asked != "" {
+	if asked := t.askRoute(s); asked != "" {
 		return t.routes.normalize(asked)
 	}
 	return t.routes.normalize(x.Route)
 }
 
-func (t *Tracker) askRoute(s *Scope, status int) string {
+func (t *Tracker) askRoute(s *Scope) string {
 	if t.route == nil {
 		return ""
 	}
@@ -261,7 +264,7 @@ func (t *Tracker) askRoute(s *Scope, status int) string {
 		return ""
 	}
 	defer s.request.giveBack()
-	return t.hear(ask(func(native any) answer { return t.route(native, status) }, native))
+	return t.hear(ask(t.route, native))
 }
 
 // leave ends a scope that has joined another: what it alone can find is kept.

@@ -25,10 +25,11 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	tracker := klime.NewTracker(client, opts...)
 	return func(c *gin.Context) {
 		start := time.Now()
-		scope := tracker.Begin(c.Request.Context())
+		came := c.Request
+		scope := tracker.Begin(came.Context())
 		scope.Bind(c, keys{c})
 		scope.ReadHeader(c.GetHeader)
-		r := c.Request.WithContext(scope)
+		r := httpexchange.PassOn(scope, came)
 		c.Request = r
 		c.Set(klime.ScopeKey, scope)
 		w := &writer{ResponseWriter: c.Writer}
@@ -42,10 +43,13 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			x.Recovered(panicked)
 			x.Caller = caller{c}
 			x.Values = c.Request.Context()
+			httpexchange.GiveBack(came, c.Request)
 			x.Route = c.FullPath()
+			x.Unmatched = x.Route == ""
 			x.Start = start
-			x.Status = w.sent()
-			x.ResponseBytes = int64(max(w.Size(), 0))
+			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.bytes)
+			x.Status = w.sent(x.Aborted)
+			x.ResponseBytes = w.bytes
 			x.ContentType = w.media.Of(w.Header())
 			x.Location = w.Header().Get("Location")
 			tracker.Observe(scope, x)

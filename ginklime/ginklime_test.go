@@ -214,6 +214,31 @@ func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
 
 type key struct{}
 
+// A goroutine may read what the handler had after that has returned: nothing is
+// put back into the *gin.Context by then. The race detector tells.
+func TestNothingIsRestoredAfterTheHandler(t *testing.T) {
+	t.Parallel()
+	router := gin.New()
+	router.Use(ginklime.Middleware(klimetest.NewServer(t).Client()))
+	read, served := make(chan struct{}), make(chan struct{})
+	router.GET("/", func(c *gin.Context) {
+		go func() {
+			defer close(read)
+			for {
+				_, _, _ = c.Request.Context(), c.Writer.Status(), c.Value("account")
+				select {
+				case <-served:
+					return
+				default:
+				}
+			}
+		}()
+	})
+	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	close(served)
+	<-read
+}
+
 // Gin writes Content-Type in ways of its own, and can serve a request as if it
 // were another: what the client has got is recorded.
 func TestPagesInGinsWays(t *testing.T) {

@@ -16,17 +16,22 @@ type writer struct {
 	gin.ResponseWriter
 
 	media    httpexchange.MediaType
+	bytes    int64 // of the body, before middlewares further out compress it
 	hijacked bool
 }
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.media.Sniff(w.Header(), p)
-	return w.ResponseWriter.Write(p) //nolint:wrapcheck // the writer that it stands in for
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err //nolint:wrapcheck // the writer that it stands in for
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.media.Sniff(w.Header(), []byte(s[:min(len(s), 512)]))
-	return w.ResponseWriter.WriteString(s) //nolint:wrapcheck // likewise
+	n, err := w.ResponseWriter.WriteString(s)
+	w.bytes += int64(n)
+	return n, err //nolint:wrapcheck // likewise
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -48,11 +53,14 @@ func (w *writer) WriteHeaderNow() {
 }
 
 // sent is the status that the client has got. Gin keeps the last that was set,
-// also of a 1xx, after which net/http sends 200.
-func (w *writer) sent() int {
+// also of a 1xx, after which net/http sends 200. To a client that has gone it
+// sends nothing more: 0 if that is all.
+func (w *writer) sent(aborted bool) int {
 	switch status := w.Status(); {
 	case w.hijacked:
 		return http.StatusSwitchingProtocols
+	case aborted && !w.Written():
+		return 0
 	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
 		return http.StatusOK
 	default:

@@ -45,7 +45,10 @@ func GroupID[T any](find func(*http.Request) T) klime.Option {
 // again. Nothing in between may change the path, as [http.StripPrefix] does:
 // there, Middleware goes inside of that.
 func Mux(mux *http.ServeMux) klime.Option {
-	return klime.ResolveRoute(func(r *http.Request, status int) string { return ask(mux, r, status) })
+	if mux == nil {
+		return Route(nil)
+	}
+	return Route(func(r *http.Request) string { return ask(mux, r) })
 }
 
 // Route says how to find the pattern that a request has matched, for routers
@@ -53,10 +56,7 @@ func Mux(mux *http.ServeMux) klime.Option {
 // has passed on: where the router keeps the pattern in a request of its own,
 // Middleware goes inside the router, or the router is asked again.
 func Route(find func(*http.Request) string) klime.Option {
-	if find == nil {
-		return klime.ResolveRoute[*http.Request](nil)
-	}
-	return klime.ResolveRoute(func(r *http.Request, _ int) string { return find(r) })
+	return klime.ResolveRoute(find)
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].

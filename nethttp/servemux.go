@@ -4,35 +4,33 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
 // matched is the pattern that a ServeMux has left in the request.
-func matched(came, r *http.Request, status int) string {
+func matched(came, r *http.Request, _ int) (pattern string, unmatched bool) {
 	if r.Pattern != "" && r.Pattern == came.Pattern { // it was there before
-		return subtree(r.Pattern, status)
+		return subtree(r.Pattern), false
 	}
-	return served(r, r.Pattern, came.Pattern, status)
+	return served(r, r.Pattern, came.Pattern), false
 }
 
 // ask is the pattern for which mux, or one in it, serves a request like r; "" if
 // that has it already.
-func ask(mux *http.ServeMux, r *http.Request, status int) string {
+func ask(mux *http.ServeMux, r *http.Request) string {
 	handler, pattern := mux.Handler(r)
 	if inner, ok := handler.(*http.ServeMux); ok {
-		return ask(inner, r, status)
+		return ask(inner, r)
 	}
 	if pattern == r.Pattern {
 		return ""
 	}
-	return served(r, pattern, r.Pattern, status)
+	return served(r, pattern, r.Pattern)
 }
 
 // served is the pattern of a mux that stands in the subtree of an outer one, ""
 // if it has answered by itself.
-func served(r *http.Request, pattern, outer string, status int) string {
-	pattern = subtree(pathOf(pattern), status)
+func served(r *http.Request, pattern, outer string) string {
+	pattern = subtree(pathOf(pattern))
 	prefix, known := stripped(r, outer)
 	if pattern == "" || !known {
 		return ""
@@ -41,17 +39,12 @@ func served(r *http.Request, pattern, outer string, status int) string {
 }
 
 // subtree spells out the rest of the path that a pattern with a slash at its end
-// stands for. In which nothing is found, it is no match: what stands behind it
-// may be another mux, which does not tell.
-func subtree(pattern string, status int) string {
-	switch {
-	case !strings.HasSuffix(pattern, "/"):
-		return pattern
-	case httpexchange.Nothing(status):
-		return ""
-	default:
+// stands for.
+func subtree(pattern string) string {
+	if strings.HasSuffix(pattern, "/") {
 		return pattern + "{rest...}"
 	}
+	return pattern
 }
 
 // stripped is what [http.StripPrefix] has taken between an outer mux and r, as

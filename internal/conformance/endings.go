@@ -3,7 +3,9 @@ package conformance
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/klimeapp/klime-go/klimetest"
@@ -32,6 +34,13 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 		defer close(stopped)
 		stop()
 	}()
+	for { // until no new request is let in
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
 	close(finish)
 	<-stopped
 	if body := <-answered; body != "done" {
@@ -73,7 +82,7 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 	}
 	stop()
 	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"requestBytes":0,"responseBytes":9}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"status":200,"requestBytes":0,"responseBytes":9}}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":9}}`,
 	})
 }

@@ -3,11 +3,9 @@ package conformance
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -30,7 +28,6 @@ func testHostileRequests(t *testing.T, a Adapter) {
 			r.Reply(http.StatusOK, textPlain, "")
 		}}},
 	})
-	addr := strings.TrimPrefix(url, "http://")
 	for _, request := range []string{
 		"GET /%zz HTTP/1.1\r\nHost: app\r\nX-User: jane\r\n\r\n",
 		"GET /orgs/%00 HTTP/1.1\r\nHost: app\r\nX-User: jane\r\n\r\n",
@@ -44,10 +41,7 @@ func testHostileRequests(t *testing.T, a Adapter) {
 		"GET //orgs//a HTTP/1.1\r\nHost: app\r\nX-User: jane\r\n\r\n",
 		"GET /orgs/%F0%9F%92%A9?%zz=%zz HTTP/1.1\r\nHost: app\r\nX-User: \"}],\r\n\r\n",
 	} {
-		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := dial(t, url)
 		go func() { _, _ = io.WriteString(conn, request) }() // the answer may come before all is read
 		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
 			if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {

@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -39,13 +41,33 @@ func Run(t *testing.T, a Adapter) {
 		return
 	}
 	t.Run("writer", func(t *testing.T) { testWriter(t, a, false) })
+	t.Run("what is left outside", func(t *testing.T) { testOutside(t, a) })
 	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })
 	t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, a) })
 	t.Run("over HTTP2", func(t *testing.T) {
 		t.Parallel()
 		runCases(t, a, true)
 		t.Run("writer", func(t *testing.T) { testWriter(t, a, true) })
+		over := a.overHTTP2()
+		t.Run("panic", func(t *testing.T) { testPanics(t, over) })
+		t.Run("kept context", func(t *testing.T) { testKeptContext(t, over) })
+		t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, over) })
+		t.Run("stream", func(t *testing.T) { testStream(t, over) })
+		t.Run("bodies", func(t *testing.T) { testBodies(t, over) })
+		t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, over) })
+		t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, over) })
 	})
+}
+
+// overHTTP2 is the adapter that serves every app so.
+func (a Adapter) overHTTP2() Adapter {
+	start := a.Start
+	a.Start = func(tb testing.TB, app App) (url string, stop func()) {
+		tb.Helper()
+		app.HTTP2 = true
+		return start(tb, app)
+	}
+	return a
 }
 
 func runCases(t *testing.T, a Adapter, http2 bool) {
@@ -168,6 +190,17 @@ func ask(tb testing.TB, url string, c call) answer {
 		return answer{header: resp.Header, body: string(text)}
 	}
 	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+// dial opens a connection to a server, for what no client sends.
+func dial(tb testing.TB, url string) net.Conn {
+	tb.Helper()
+	_, addr, _ := strings.Cut(url, "://")
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(tb.Context(), "tcp", addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return conn
 }
 
 // newTransport speaks HTTP/1, and HTTP/2 to a server with TLS. It shows answers

@@ -99,7 +99,7 @@ func observe(t *testing.T, a Adapter, app App) (notes []string, writer string) {
 		note("%s: %d %q %v", request.path, got.status, got.body, got.header)
 	}
 	if !a.OwnServer {
-		checkUpgrade(t, strings.TrimPrefix(url, "http://"))
+		checkUpgrade(t, url)
 	}
 	stop()
 	return notes, writer

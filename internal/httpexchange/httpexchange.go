@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -107,13 +108,25 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	x.Recovered(panicked)
 	x.Start = r.start
 	x.Status = r.status
-	if r.status == 0 && panicked == nil {
+	x.ResponseBytes = r.bytes
+	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.bytes)
+	if r.status == 0 && panicked == nil && !x.Aborted {
 		x.Status = http.StatusOK // what net/http sends when nothing was written
 	}
-	x.ResponseBytes = r.bytes
 	x.ContentType = r.media.Of(r.next.Header())
 	x.Location = r.next.Header().Get("Location")
 	return x
+}
+
+// Left reports whether the client has gone away (or the server's own context has
+// ended) before it had the whole answer, as far as that can be told: so many
+// bytes were written of what the header promises.
+func Left(r *http.Request, header http.Header, written int64) bool {
+	if !errors.Is(r.Context().Err(), context.Canceled) {
+		return false
+	}
+	promised, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+	return err != nil || written < promised
 }
 
 // caller is who has sent a request.
@@ -138,6 +151,5 @@ func Request(r *http.Request) klime.Exchange {
 		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
 		Caller:       caller{r},
-		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
 }

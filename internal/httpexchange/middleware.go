@@ -9,11 +9,14 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Middleware records requests with client, if that is not nil. The route of a
-// request is asked after the handler, given the request as it came, as it was
-// passed on, and the status of the answer.
+// Route tells which pattern a request has matched, after the handler: given the
+// request as it came, as it was passed on, and the status of the answer. It also
+// tells if the router is known to have found nothing.
+type Route func(came, passed *http.Request, status int) (pattern string, unmatched bool)
+
+// Middleware records requests with client, if that is not nil.
 func Middleware(
-	client *klime.Client, route func(came, passed *http.Request, status int) string, opts []klime.Option,
+	client *klime.Client, route Route, opts []klime.Option,
 ) func(http.Handler) http.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	return func(next http.Handler) http.Handler {
@@ -23,14 +26,15 @@ func Middleware(
 		return http.HandlerFunc(func(w http.ResponseWriter, came *http.Request) {
 			path := came.URL.Path // which some routers change in place
 			scope := tracker.Begin(came.Context())
-			r := came.WithContext(scope)
+			r := PassOn(scope, came)
 			scope.Bind(r, nil)
 			scope.ReadHeader(r.Header.Get)
 			response, writer := Observe(w)
 			defer func() {
 				panicked := recover()
 				x := response.Exchange(r, panicked)
-				x.Route = route(came, r, x.Status)
+				x.Route, x.Unmatched = route(came, r, x.Status)
+				GiveBack(came, r)
 				x.Path = path
 				tracker.Observe(scope, x)
 				if panicked != nil {
@@ -40,12 +44,6 @@ func Middleware(
 			next.ServeHTTP(writer, r)
 		})
 	}
-}
-
-// Nothing reports whether an answer of this status may mean that the router has
-// found no handler.
-func Nothing(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // Before is a middleware that does something before the handler.

@@ -32,15 +32,17 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
-			scope := tracker.Begin(c.Request().Context())
+			came := c.Request()
+			scope := tracker.Begin(came.Context())
 			scope.Bind(c, keys{c})
-			scope.ReadHeader(c.Request().Header.Get)
-			r := c.Request().WithContext(scope)
+			scope.ReadHeader(came.Header.Get)
+			r := passOn(scope, came)
 			c.SetRequest(r)
 			w := &writer{ResponseWriter: c.Response().Writer}
 			c.Response().Writer = w
 			defer func() {
 				panicked := recover()
+				giveBack(came, c.Request())
 				x := exchange(r)
 				x.Recovered(panicked)
 				x.Start = start
@@ -58,6 +60,26 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			}
 			return nil
 		}
+	}
+}
+
+// passOn is the request that goes to the handlers, with another context.
+func passOn(ctx context.Context, came *http.Request) *http.Request {
+	if came.Trailer == nil && came.ContentLength < 0 {
+		came.Trailer = http.Header{} // which net/http fills at the end of the body
+	}
+	return came.WithContext(ctx)
+}
+
+// giveBack shows what the handlers have left in their copy of the request to the
+// one that came: net/http removes the files of that one's form.
+func giveBack(came, passed *http.Request) {
+	came.Pattern = passed.Pattern
+	if came.MultipartForm == nil {
+		came.MultipartForm = passed.MultipartForm
+	}
+	if came.Form == nil {
+		came.Form, came.PostForm = passed.Form, passed.PostForm
 	}
 }
 
