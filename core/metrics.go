@@ -80,6 +80,11 @@ func (m *metrics) observe(c *Client) {
 		errs, observed = append(errs, err), append(observed, i)
 		return i
 	}
+	amount := func(name, unit, description string) metric.Int64ObservableUpDownCounter {
+		i, err := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		errs, observed = append(errs, err), append(observed, i)
+		return i
+	}
 	var (
 		accepted   = counter("klime.event.accepted", "{event}", "Events that were valid and taken in")
 		sent       = counter("klime.event.sent", "{event}", "Events that Klime has accepted")
@@ -91,11 +96,11 @@ func (m *metrics) observe(c *Client) {
 		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
 		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed one")
 		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's callbacks")
-		queued     = gauge("klime.queue.length", "{event}", "Events held: queued, in flight or waiting for a retry")
-		queueBytes = gauge("klime.queue.size", "By", "Bytes of these")
+		queued     = amount("klime.queue.length", "{event}", "Events held: queued, in flight or waiting for a retry")
+		queueBytes = amount("klime.queue.size", "By", "Bytes of these")
 		halted     = gauge("klime.delivery.halted", "1", "1 while sending is stopped, or else 0")
-		keys       = gauge("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted")
-		links      = gauge("klime.link.known", "{link}", "Facts of Link known as sent")
+		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted")
+		links      = amount("klime.link.known", "{link}", "Facts of Link known as sent")
 	)
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := c.Stats()

@@ -66,6 +66,18 @@ func (m *meter) Int64ObservableGauge(name string, _ ...metric.Int64ObservableGau
 	return gauge{name: name}, m.fault()
 }
 
+type amount struct {
+	noop.Int64ObservableUpDownCounter
+
+	name string
+}
+
+func (m *meter) Int64ObservableUpDownCounter(
+	name string, _ ...metric.Int64ObservableUpDownCounterOption,
+) (metric.Int64ObservableUpDownCounter, error) {
+	return amount{name: name}, m.fault()
+}
+
 type sizes struct {
 	noop.Int64Histogram
 
@@ -131,6 +143,8 @@ func (o observer) ObserveInt64(i metric.Int64Observable, n int64, opts ...metric
 	case counter:
 		name = i.name
 	case gauge:
+		name = i.name
+	case amount:
 		name = i.name
 	}
 	set := metric.NewObserveConfig(opts).Attributes()

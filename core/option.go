@@ -230,7 +230,8 @@ func Baggage(keys ...string) Option {
 
 // AnnotateSpan writes whose request it is on the span that is current, so that a
 // trace can be found by its customer: user.id, as OpenTelemetry's semantic
-// conventions have it, and klime.group.id. That goes past Config.BeforeSend. The
+// conventions have it, and klime.group.id. That goes past Config.BeforeSend, but
+// not past [Silence]. The
 // middleware of the instrumentation goes before this one; where it is further
 // in, the span is annotated by [SetUser], [SetGroup], [Link] and [Track].
 func AnnotateSpan() Option {

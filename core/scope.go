@@ -165,8 +165,9 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 // annotateSaid writes on ctx's span what the app has said.
 func (s *Scope) annotateSaid(ctx context.Context) {
 	if s != nil && s.root().tracker.annotateSpan {
-		known, _ := s.snapshot()
-		s.annotate(ctx, known.said)
+		if known, _ := s.snapshot(); !known.silent {
+			s.annotate(ctx, known.said)
+		}
 	}
 }
 

@@ -251,10 +251,14 @@ func TestAnnotateSpan(t *testing.T) {
 		do     func(context.Context)
 		want   string
 	}{
-		"resolved":           {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1"), klime.ResolveGroup(answerWith("g1"))}, want: "map[klime.group.id:g1 user.id:u1]"},
-		"not wanted":         {opts: []klime.Option{asUser("u1")}, want: "map[]"},
-		"nobody":             {opts: []klime.Option{klime.AnnotateSpan()}, want: "map[]"},
-		"said":               {opts: []klime.Option{klime.AnnotateSpan()}, do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]"},
+		"resolved":   {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1"), klime.ResolveGroup(answerWith("g1"))}, want: "map[klime.group.id:g1 user.id:u1]"},
+		"not wanted": {opts: []klime.Option{asUser("u1")}, want: "map[]"},
+		"nobody":     {opts: []klime.Option{klime.AnnotateSpan()}, want: "map[]"},
+		"said":       {opts: []klime.Option{klime.AnnotateSpan()}, do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]"},
+		"silenced": {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1")}, do: func(ctx context.Context) {
+			klime.Silence(ctx)
+			klime.SetUser(ctx, "u2")
+		}, want: "map[]"},
 		"further in":         {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1")}, inside: true, want: "map[]"},
 		"further in, said":   {opts: []klime.Option{klime.AnnotateSpan()}, inside: true, do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]"},
 		"further in, linked": {opts: []klime.Option{klime.AnnotateSpan()}, inside: true, do: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, want: "map[klime.group.id:g1 user.id:u1]"},

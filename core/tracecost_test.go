@@ -57,7 +57,7 @@ func (r *tracedRequest) serve(tb testing.TB, t *Tracker) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := t.client.prepare(ctx, &d); err != nil {
+	if _, err := t.client.prepare(ctx, &d, nil); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -154,7 +154,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	// Who it was is found out also for what the app may track later, but for a
 	// health check and a part of a page.
 	id := s.finish(x.Status, name != "" || !rule.health && kind != KindAsset)
-	s.annotate(s.parent, id)
+	if !known.silent {
+		s.annotate(s.parent, id)
+	}
 	if name == "" {
 		return
 	}

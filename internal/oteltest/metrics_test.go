@@ -60,7 +60,10 @@ func (m measured) add(t *testing.T, i metricdata.Metrics) {
 	switch data := i.Data.(type) {
 	case metricdata.Sum[int64]:
 		kind = "counter"
-		if !data.IsMonotonic || data.Temporality != metricdata.CumulativeTemporality {
+		if !data.IsMonotonic {
+			kind = "up-down counter"
+		}
+		if data.Temporality != metricdata.CumulativeTemporality {
 			t.Errorf("%s is no counter: %+v", i.Name, data)
 		}
 		for _, p := range data.DataPoints {
