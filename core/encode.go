@@ -21,9 +21,6 @@ const (
 	maxPooledBytes = 64 * 1024  // a buffer that grew beyond is not kept
 	maxDepth       = 32         // of nested values that are walked here; encoding/json takes over
 
-	// timestampLayout is ISO 8601 in UTC with the milliseconds that Klime keeps.
-	timestampLayout = "2006-01-02T15:04:05.000Z"
-
 	libraryContext = `"library":{"name":"go-sdk","version":"` + Version + `"}`
 )
 
@@ -270,16 +267,34 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 	return strconv.AppendFloat(b, f, format, -1, 64), nil
 }
 
-// appendTime appends t in UTC and milliseconds, the form that all of Klime's
-// clients use.
+// appendTime appends t in ISO 8601, in UTC and with the milliseconds that Klime
+// keeps, the form that all of its clients use. (By hand it takes half the time of
+// t.AppendFormat.)
 func appendTime(b []byte, t time.Time) ([]byte, error) {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
 		return b, fmt.Errorf("time of year %d", year) // ISO 8601 has four digits
 	}
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
 	b = append(b, '"')
-	b = t.AppendFormat(b, timestampLayout)
-	return append(b, '"'), nil
+	b = appendDigits(b, year, 1000)
+	b = appendDigits(append(b, '-'), int(month), 10)
+	b = appendDigits(append(b, '-'), day, 10)
+	b = appendDigits(append(b, 'T'), hour, 10)
+	b = appendDigits(append(b, ':'), minute, 10)
+	b = appendDigits(append(b, ':'), second, 10)
+	b = appendDigits(append(b, '.'), t.Nanosecond()/int(time.Millisecond), 100)
+	return append(b, 'Z', '"'), nil
+}
+
+// appendDigits appends n with leading zeros; highest is the place of the first
+// digit.
+func appendDigits(b []byte, n, highest int) []byte {
+	for ; highest > 0; highest /= 10 {
+		b = append(b, byte('0'+n/highest%10))
+	}
+	return b
 }
 
 const hexDigits = "0123456789abcdef"

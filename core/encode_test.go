@@ -652,3 +652,16 @@ func TestEncodeTimes(t *testing.T) {
 		t.Error("year 10000: no error")
 	}
 }
+
+// The time is written by hand, as package time would write it.
+func TestAppendTime(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2024, 2, 29, 23, 59, 59, 999_999_999, time.FixedZone("", 3600))
+	for i := range 3000 {
+		got, err := appendTime(nil, at)
+		if want := at.UTC().Format(`"2006-01-02T15:04:05.000Z"`); err != nil || string(got) != want {
+			t.Fatalf("%s, want %s, error %v", got, want, err)
+		}
+		at = at.Add(time.Duration(i) * 1_234_567 * time.Microsecond * 1000)
+	}
+}

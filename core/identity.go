@@ -34,6 +34,9 @@ func (id identity) trusted(status int) identity {
 	return id
 }
 
+// complete reports whether nothing is left to ask for.
+func (id identity) complete() bool { return id.user != "" && id.group != "" }
+
 // or fills in what id lacks.
 func (id identity) or(other identity) identity {
 	if id.user == "" {

@@ -242,11 +242,13 @@ func (s *state) identify(ctx valuer, innermost *Scope) identity {
 		return s.members.judge(s.said)
 	}
 	id := s.found
-	for open := innermost; open != nil; open = open.outer {
+	for open := innermost; open != nil && !id.complete(); open = open.outer {
 		id = id.or(open.resolve())
 	}
-	id = id.or(identityIn(ctx)).or(s.held)
-	for open := innermost; open != nil; open = open.outer {
+	if !id.complete() {
+		id = id.or(identityIn(ctx)).or(s.held)
+	}
+	for open := innermost; open != nil && !id.complete(); open = open.outer {
 		id = id.or(open.stored())
 	}
 	if s.hasUser {

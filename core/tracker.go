@@ -130,10 +130,8 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	s.request.bindLate(x.Native)
 	x.Route = t.routeOf(s, &x)
-	if late := identityIn(x.Values); late.user != "" || late.group != "" {
-		s.update(func(known *state) { known.held = known.held.or(late) })
-	}
 	if s.outer != nil {
+		s.hold(x.Values)
 		s.leave(&x)
 		return
 	}
@@ -153,7 +151,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	// Who it was is found out also for what the app may track later, but for a
 	// health check and a part of a page.
-	id := s.finish(x.Status, name != "" || !rule.health && kind != KindAsset)
+	id := s.finish(&x, name != "" || !rule.health && kind != KindAsset)
 	if !known.silent {
 		s.annotate(s.parent, id)
 	}
@@ -288,12 +286,23 @@ func (s *Scope) leave(x *Exchange) {
 	s.request.end()
 }
 
+// hold keeps what the values at the end of a request say of it.
+func (s *Scope) hold(values valuer) {
+	if late := identityIn(values); late.user != "" || late.group != "" {
+		s.update(func(known *state) { known.held = known.held.or(late) })
+	}
+}
+
 // finish ends the outermost scope and fixes whose request it was. If it is not
 // wanted, nobody is asked.
-func (s *Scope) finish(status int, wanted bool) identity {
+func (s *Scope) finish(x *Exchange, wanted bool) identity {
 	var id identity
 	if wanted {
-		id = s.identify(s).trusted(status)
+		if id = s.identify(s); !id.complete() {
+			s.hold(x.Values)
+			id = s.identify(s)
+		}
+		id = id.trusted(x.Status)
 	}
 	s.mu.Lock()
 	s.state.closed++
