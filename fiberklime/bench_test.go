@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/fiberklime"
@@ -24,7 +23,8 @@ func serving(tb testing.TB, middlewares ...fiber.Handler) func() {
 		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 		return c.Send(body)
 	})
-	handler, ctx := app.Handler(), &fasthttp.RequestCtx{}
+	handler := app.Handler()
+	ctx := argumentOf(handler)
 	ctx.Request.SetRequestURI("/orgs/acme/reports/42")
 	return func() {
 		ctx.Response.Reset()
@@ -32,6 +32,9 @@ func serving(tb testing.TB, middlewares ...fiber.Handler) func() {
 		handler(ctx)
 	}
 }
+
+// argumentOf is a new request of fasthttp, which is not ours to require.
+func argumentOf[T any](func(*T)) *T { return new(T) }
 
 func tracked(tb testing.TB, opts ...klime.Option) fiber.Handler {
 	tb.Helper()
