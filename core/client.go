@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -18,7 +19,8 @@ import (
 // return: they never wait for the network, a context that has ended does not
 // stop them, and what they were given may be changed afterwards. Their errors
 // say what is wrong with the call, or [ErrQueueFull] or [ErrClosed]. With
-// Config.Overflow [Block] they wait for room in the queue.
+// Config.Overflow [Block] they wait for room in the queue, and with a
+// write-ahead Config.Spool for the disk ([ErrNotDurable]).
 type Client struct {
 	cfg        Config
 	encoder    encoder
@@ -60,6 +62,10 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	disk, writeAhead, err := cfg.attach()
+	if err != nil {
+		return nil, fmt.Errorf("%w: Spool: %w", ErrInvalidConfig, err)
+	}
 	c.delivery = delivery.New(delivery.Config{
 		Transport:     transport,
 		FlushInterval: cfg.FlushInterval,
@@ -71,6 +77,8 @@ func New(cfg Config) (*Client, error) {
 		MaxAttempts:   cfg.MaxAttempts,
 		RetryDelay:    cfg.RetryDelay,
 		Timeout:       cfg.Timeout,
+		Spool:         disk,
+		WriteAhead:    writeAhead,
 		Logger:        cfg.Logger,
 		OnOutcome:     c.links.settle,
 		OnRequest:     c.metrics.onRequest(c),
@@ -313,8 +321,8 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 // Flush sends what is queued without waiting for more, and returns when all
-// that was accepted before the call is sent, refused or dropped. It returns
-// early when ctx (or, if that has no deadline, Config.ShutdownTimeout) ends,
+// that was accepted before the call is sent, refused or dropped, what is in a
+// Spool included. It returns early when ctx (or, if that has no deadline, Config.ShutdownTimeout) ends,
 // or with the [DeliveryError] that has halted sending.
 func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
@@ -329,8 +337,9 @@ func (c *Client) Flush(ctx context.Context) error {
 // Shutdown stops accepting events, delivers what is queued and ends the
 // client. Call it after the server's own shutdown, so that the last requests
 // are recorded. When ctx (or, if that has no deadline, Config.ShutdownTimeout)
-// ends first, the error says how many events were not delivered. A further
-// call returns the same.
+// ends first, what is left goes to Config.Spool, and is sent by the next process;
+// without one (or where that fails) the error says how many events were not
+// delivered. A further call returns the same.
 func (c *Client) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil

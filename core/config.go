@@ -156,6 +156,12 @@ type Config struct {
 	// deadline. Default 10s.
 	ShutdownTimeout time.Duration
 
+	// Spool keeps on disk what memory cannot hold, what an outage keeps waiting
+	// and what is left at Shutdown: see package core/spool, which opens one, and
+	// docs/durability.md. Up to 16 MiB of events wait to be written, beside
+	// QueueBytes. The client closes it at Shutdown. Default none.
+	Spool Spool
+
 	// Timeout bounds one request. Default 10s.
 	Timeout time.Duration
 

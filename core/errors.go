@@ -25,6 +25,13 @@ var (
 
 	ErrQueueFull = errors.New("klime: queue full")
 	ErrClosed    = errors.New("klime: client is shut down")
+
+	// ErrNotDurable is returned of a write-ahead Config.Spool. The next three are
+	// given to OnError.
+	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // but it is kept
+	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                      // DropSpoolBusy
+	ErrSpoolFull  = errors.New("klime: spool full")                                         // DropSpoolFull
+	ErrSpoolLost  = errors.New("klime: events of the spool are lost, its file was damaged") // DropSpoolLost
 )
 
 // DeliveryError is an answer of Klime, or the lack of one, that kept events
@@ -63,8 +70,16 @@ func publicError(err error) error {
 		return ErrClosed
 	}
 	public := &translatedError{err: err}
-	if errors.Is(err, delivery.ErrFull) {
-		public.as = append(public.as, ErrQueueFull)
+	for _, sentinel := range []struct{ internal, public error }{
+		{delivery.ErrFull, ErrQueueFull},
+		{delivery.ErrNotDurable, ErrNotDurable},
+		{delivery.ErrSpoolBusy, ErrSpoolBusy},
+		{delivery.ErrSpoolFull, ErrSpoolFull},
+		{delivery.ErrSpoolLost, ErrSpoolLost},
+	} {
+		if errors.Is(err, sentinel.internal) {
+			public.as = append(public.as, sentinel.public)
+		}
 	}
 	if failure := (*delivery.SendError)(nil); errors.As(err, &failure) {
 		public.as = append(public.as, &DeliveryError{

@@ -76,7 +76,7 @@ type complaints struct {
 
 // complain counts an error that has no caller, and logs some.
 func (c *Client) complain(err error) {
-	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrClosed) {
+	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {
 		return // the latter two are in Stats by themselves
 	}
 	total := c.complaints.total.Add(1)

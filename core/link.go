@@ -83,7 +83,7 @@ func (c *Client) linkOnce(ctx context.Context, e Event) error {
 		return nil
 	}
 	err := c.send(ctx, &draft{Event: e}, token)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNotDurable) {
 		c.links.forget(token)
 	}
 	return err

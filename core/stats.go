@@ -1,5 +1,7 @@
 package klime
 
+import "github.com/klimeapp/klime-go/internal/delivery"
+
 // DropReason says why an accepted event was not sent.
 type DropReason string
 
@@ -11,26 +13,37 @@ const (
 	DropBeforeSend DropReason = "before_send"
 	// DropShutdown: still undelivered when Shutdown's context ended.
 	DropShutdown DropReason = "shutdown"
+	// DropSpoolBusy: the queue was full, and the disk could not keep up.
+	DropSpoolBusy DropReason = "spool_busy"
+	// DropSpoolFull: the events on disk took all of the spool's MaxBytes; the
+	// oldest made room.
+	DropSpoolFull DropReason = "spool_full"
+	// DropSpoolLost: the spool's file, or a record of it, was damaged.
+	DropSpoolLost DropReason = "spool_lost"
 )
 
 // Stats is what became of a client's events since it was made. While no call
-// is running, Accepted = Sent + Failed + all of Dropped + Queued.
+// is running, Accepted = Sent + Failed + all of Dropped + Queued + Spooled.
 type Stats struct {
-	Accepted    uint64                // valid events, each of which is also in one of the next four
-	Sent        uint64                // events that Klime has accepted
-	Failed      uint64                // events that Klime refused, or given up after Config.MaxAttempts
-	Dropped     map[DropReason]uint64 // events given up here
-	Queued      int                   // events held now: queued, in flight or waiting for a retry
-	QueuedBytes int                   // and their size on the wire
-	Retries     uint64                // requests that repeated events of a failed one
-	Halted      bool                  // sending is stopped, most likely by a wrong write key or endpoint
-	Panics      uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger
-	RollUpKeys  int                   // users, groups, methods and routes that RollUp is counting now
-	Links       int                   // facts of Link that are known as sent
-	Anonymous   uint64                // requests not recorded as neither user nor group was known
-	NotLinked   uint64                // events without the request's group: the user was not linked in it (RequireMembership)
-	NotMember   uint64                // likewise: the user was linked to other groups
-	Invalid     uint64                // events of Track and Link in handlers, and of requests, that were not valid
+	Accepted     uint64                // valid events, each of which is also in one of Sent, Failed, Dropped, Queued and Spooled
+	Sent         uint64                // events that Klime has accepted
+	Failed       uint64                // events that Klime refused, or given up after Config.MaxAttempts
+	Dropped      map[DropReason]uint64 // events given up here
+	Queued       int                   // events held in memory alone: queued, in flight or waiting for a retry
+	QueuedBytes  int                   // and their size on the wire
+	Spooled      int                   // events on disk, in Config.Spool; some may be in memory too
+	SpooledBytes int                   // and their size on the wire
+	SpoolDown    bool                  // the Spool does not work at present: events are kept in memory only
+	Recovered    uint64                // the part of Accepted that an earlier process left in the Spool
+	Retries      uint64                // requests that repeated events of a failed one
+	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
+	Panics       uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger
+	RollUpKeys   int                   // users, groups, methods and routes that RollUp is counting now
+	Links        int                   // facts of Link that are known as sent
+	Anonymous    uint64                // requests not recorded as neither user nor group was known
+	NotLinked    uint64                // events without the request's group: the user was not linked in it (RequireMembership)
+	NotMember    uint64                // likewise: the user was linked to other groups
+	Invalid      uint64                // events of Track and Link in handlers, and of requests, that were not valid
 }
 
 // Stats returns the client's figures. It costs a short lock and one map.
@@ -41,20 +54,35 @@ func (c *Client) Stats() Stats {
 	n := c.delivery.Counts()
 	filtered := c.filtered.Load()
 	return Stats{
-		Accepted:    n.Accepted + filtered,
-		Sent:        n.Sent,
-		Failed:      n.Failed,
-		Dropped:     map[DropReason]uint64{DropQueueFull: n.Evicted, DropBeforeSend: filtered, DropShutdown: n.Undone},
-		Queued:      n.Held,
-		QueuedBytes: n.HeldBytes,
-		Retries:     n.Retries,
-		Halted:      c.delivery.Halted(),
-		Panics:      c.panics.Load(),
-		RollUpKeys:  c.rollUps.keys(),
-		Links:       c.links.len(),
-		Anonymous:   c.anonymous.Load(),
-		NotLinked:   c.notLinked.Load(),
-		NotMember:   c.notMember.Load(),
-		Invalid:     c.complaints.total.Load(),
+		Accepted:     n.Accepted + filtered,
+		Sent:         n.Sent,
+		Failed:       n.Failed,
+		Dropped:      dropped(&n, filtered),
+		Queued:       n.Held,
+		QueuedBytes:  n.HeldBytes,
+		Spooled:      n.Spooled,
+		SpooledBytes: n.SpooledBytes,
+		SpoolDown:    n.SpoolDown,
+		Recovered:    n.Recovered,
+		Retries:      n.Retries,
+		Halted:       c.delivery.Halted(),
+		Panics:       c.panics.Load(),
+		RollUpKeys:   c.rollUps.keys(),
+		Links:        c.links.len(),
+		Anonymous:    c.anonymous.Load(),
+		NotLinked:    c.notLinked.Load(),
+		NotMember:    c.notMember.Load(),
+		Invalid:      c.complaints.total.Load(),
+	}
+}
+
+func dropped(n *delivery.Counts, filtered uint64) map[DropReason]uint64 {
+	return map[DropReason]uint64{
+		DropBeforeSend: filtered,
+		DropQueueFull:  n.Evicted,
+		DropShutdown:   n.Undone,
+		DropSpoolBusy:  n.SpoolBusy,
+		DropSpoolFull:  n.SpoolFull,
+		DropSpoolLost:  n.SpoolLost,
 	}
 }

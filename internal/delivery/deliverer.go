@@ -22,6 +22,8 @@ type Config struct {
 	MaxAttempts   int           // requests that may carry one item, 0 for no end
 	RetryDelay    time.Duration // before the first retry; doubled for each further one
 	Timeout       time.Duration // of one request
+	Spool         Spool         // the disk, nil for none; closed at the end of Shutdown
+	WriteAhead    bool          // explicit items are on disk before Enqueue returns
 	Logger        *slog.Logger
 
 	// OnOutcome learns how items ended that have a Token. It is called from
@@ -65,6 +67,9 @@ type Deliverer struct {
 	onStop  func(func()) (forget func() bool)
 	running sync.WaitGroup // these goroutines
 
+	endKeeper  chan struct{} // ends the keeper of the spool
+	keeperDone chan struct{} // closed when it has ended, nil without a spool
+
 	endReports  chan struct{} // ends the reporter
 	reportsDone chan struct{} // closed when it has ended
 
@@ -74,9 +79,10 @@ type Deliverer struct {
 
 // job is one batch.
 type job struct {
-	items []Item
-	probe bool // of a halted endpoint: one request and no more
-	epoch int  // of the gate, when it went out
+	items  []Item
+	probe  bool // of a halted endpoint: one request and no more
+	replay bool // they were read from disk
+	epoch  int  // of the gate, when it went out
 }
 
 // report is what a sender says of a job.
@@ -110,6 +116,13 @@ func New(cfg Config) *Deliverer {
 	}
 	s := &dispatcher{Deliverer: d, gate: gate{delay: cfg.RetryDelay}}
 	d.running.Go(func() { s.run(ctx) })
+	if cfg.Spool != nil {
+		d.endKeeper, d.keeperDone = make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(d.keeperDone)
+			(&keeper{Deliverer: d}).run(d.endKeeper)
+		}()
+	}
 	go func() {
 		defer close(d.reportsDone)
 		d.reporter.run(d.endReports)
@@ -120,7 +133,37 @@ func New(cfg Config) *Deliverer {
 // Enqueue accepts it for delivery. It returns ErrFull where there was no room
 // for it, and ErrClosed after Shutdown. Where Config.Overflow is Block, an
 // explicit item waits for room until ctx ends, sending is halted, or Shutdown.
+// With Config.WriteAhead an explicit item is on disk when it returns nil, and
+// in memory alone where it returns ErrNotDurable.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
+	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
+		return d.enqueue(ctx, it)
+	}
+	written, err := d.queue.writeAhead(it)
+	if err != nil {
+		return err
+	}
+	if written == nil {
+		if err := d.enqueue(ctx, it); err != nil {
+			return err
+		}
+		return ErrNotDurable
+	}
+	patience := time.NewTimer(commitPatience)
+	defer patience.Stop()
+	select {
+	case err = <-written:
+	case <-patience.C:
+		d.queue.stall()
+		err = ErrSpoolBusy
+	}
+	if err == nil || errors.Is(err, ErrFull) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotDurable, err)
+}
+
+func (d *Deliverer) enqueue(ctx context.Context, it Item) error {
 	for {
 		// With the last attempt its patience ends.
 		a, err := d.queue.push(it, ctx.Err() == nil)
@@ -128,12 +171,12 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 			d.nudge()
 		}
 		if len(a.evicted) > 0 {
-			d.tellAll(a.evicted, Evicted)
-			d.reporter.add(Report{Items: a.evicted, Outcome: Evicted, Err: ErrFull})
+			d.tellAll(a.evicted, a.outcome)
+			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.reason()})
 		}
 		if errors.Is(err, ErrFull) {
-			d.tellAll([]Item{it}, Evicted)
-			d.reporter.add(Report{Items: []Item{it}, Outcome: Evicted, Err: err})
+			d.tellAll([]Item{it}, a.outcome)
+			d.reporter.add(Report{Items: []Item{it}, Outcome: a.outcome, Err: err})
 		}
 		if a.room == nil {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
@@ -224,10 +267,16 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 }
 
 // Shutdown refuses further items, delivers what is held until ctx ends or
-// sending is halted, and gives up the rest: its error then says how many. A
+// sending is halted, and gives up the rest, but for what is on disk then: its
+// error says how many. A
 // further call waits for the first and returns the same.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
+		select {
+		case <-d.ended:
+			return d.endErr
+		default:
+		}
 		select {
 		case <-d.ended:
 			return d.endErr
@@ -236,14 +285,18 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		}
 	}
 	defer close(d.ended)
-	cause := d.Flush(ctx)
+	cause := d.flushForGood(ctx)
 	d.stop()
 	stopped := make(chan struct{})
 	go func() {
 		d.running.Wait()
 		close(stopped)
 	}()
-	waitFor(stopped, nil)
+	waitFor(stopped, nil, stopGrace)
+	if d.keeperDone != nil {
+		close(d.endKeeper)
+		waitFor(d.keeperDone, ctx.Done(), spoolGrace)
+	}
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
 	stuck := d.queue.abandon()
@@ -252,14 +305,29 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
 		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
 	}
+	if n := d.queue.snapshot().Spooled; n > 0 {
+		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
+	}
 	close(d.endReports)
-	waitFor(d.reportsDone, ctx.Done())
+	waitFor(d.reportsDone, ctx.Done(), stopGrace)
 	return d.endErr
 }
 
+// flushForGood is the Flush of Shutdown: with a spool it leaves time to write
+// what could not be delivered.
+func (d *Deliverer) flushForGood(ctx context.Context) error {
+	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
+		reserve := min(time.Second, time.Until(deadline)/5)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
+	}
+	return d.Flush(ctx)
+}
+
 // waitFor waits for the app's code until the time is up, and then a little for
-// what should be over at once.
-func waitFor(done, timeUp <-chan struct{}) {
+// what should soon be over.
+func waitFor(done, timeUp <-chan struct{}, more time.Duration) {
 	if timeUp != nil {
 		select {
 		case <-done:
@@ -267,7 +335,7 @@ func waitFor(done, timeUp <-chan struct{}) {
 		case <-timeUp:
 		}
 	}
-	grace := time.NewTimer(stopGrace)
+	grace := time.NewTimer(more)
 	defer grace.Stop()
 	select {
 	case <-done:

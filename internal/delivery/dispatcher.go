@@ -14,6 +14,9 @@ type dispatcher struct {
 	gate     gate
 	inFlight int
 	probes   int
+
+	replaying  int  // jobs of what was read from disk
+	lastReplay bool // the last job was one
 }
 
 // run ends with ctx. With nothing held it sleeps without a timer.
@@ -21,7 +24,7 @@ func (s *dispatcher) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if at := s.step(time.Now()); at.IsZero() {
+		if at := earliest(s.step(time.Now()), s.spillOld(time.Now())); at.IsZero() {
 			timer.Stop()
 		} else {
 			timer.Reset(time.Until(at))
@@ -51,23 +54,60 @@ func (s *dispatcher) step(now time.Time) time.Time {
 		if s.gate.halt != nil {
 			return s.stepHalted(now, p)
 		}
-		if p.items == 0 {
-			return time.Time{}
-		}
-		if due := s.due(p); now.Before(due) {
+		due := s.due(p)
+		fresh := p.items > 0 && !now.Before(due)
+		replay := p.replay > 0 && s.replaying < max(1, s.cfg.Senders-1)
+		if !fresh && !replay {
 			return due
 		}
 		if ok, at := s.gate.allows(now, s.inFlight); !ok {
 			return at
 		}
-		s.start(s.queue.take(s.gate.shrink), false)
+		if replay && (!fresh || !s.lastReplay) {
+			s.startReplay()
+		} else {
+			s.lastReplay = false
+			s.start(job{items: s.queue.take(s.gate.shrink)})
+		}
 	}
 	return time.Time{}
 }
 
-// due is when what is pending should be sent, zero for at once.
+// startReplay sends what was read from disk. While there are new items, it takes
+// turns with them, and leaves them a sender if there are several.
+func (s *dispatcher) startReplay() {
+	s.lastReplay = true
+	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // or they had to make room
+		s.replaying++
+		s.start(job{items: items, replay: true})
+	}
+}
+
+// spillOld sees to it that nothing is in memory alone for long, and returns when
+// to look again.
+func (s *dispatcher) spillOld(now time.Time) time.Time {
+	if s.cfg.Spool == nil {
+		return time.Time{}
+	}
+	age := s.cfg.FlushInterval + graceToSpool
+	oldest := s.queue.spillOld(now.Add(-age))
+	if oldest.IsZero() {
+		return oldest
+	}
+	return oldest.Add(age)
+}
+
+// earliest is the earlier of two times of which zero is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// due is when what is pending should be sent, zero for at once, or never.
 func (s *dispatcher) due(p pending) time.Time {
-	if p.hurry || p.full {
+	if p.items == 0 || p.hurry || p.full {
 		return time.Time{}
 	}
 	return p.oldest.Add(s.cfg.FlushInterval)
@@ -82,26 +122,30 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	}
 	if now.Before(s.gate.nextProbe) {
 		s.queue.turnAway(s.gate.halt)
-		if p.items == 0 {
+		if p.items+p.replay == 0 {
 			return time.Time{}
 		}
 		return s.gate.nextProbe
 	}
-	if p.items > 0 || p.hurry {
+	if p.items+p.replay > 0 || p.hurry {
 		s.probes++
-		s.start(s.queue.takeOne(s.probes%2 == 1), true)
+		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
 	}
 	return time.Time{}
 }
 
-func (s *dispatcher) start(items []Item, probe bool) {
+func (s *dispatcher) start(j job) {
 	s.inFlight++
-	s.jobs <- job{items: items, probe: probe, epoch: s.gate.epoch} // has room for one job a sender
+	j.epoch = s.gate.epoch
+	s.jobs <- j // has room for one job a sender
 }
 
 // finish takes in what a sender reports.
 func (s *dispatcher) finish(now time.Time, r report) {
 	s.inFlight--
+	if r.job.replay {
+		s.replaying--
+	}
 	switch {
 	case r.job.probe:
 		s.finishProbe(now, r)

@@ -52,6 +52,7 @@ type queue struct {
 	room      chan struct{} // closed when somebody who blocks should look again; nil if nobody does
 	waiters   map[*waiter]struct{}
 	counts    Counts
+	disk      *disk // nil without a spool
 }
 
 // usage is an amount of items.
@@ -76,12 +77,16 @@ func newQueue(cfg *Config) *queue {
 		waiters:   map[*waiter]struct{}{},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
+	if cfg.Spool != nil {
+		q.disk = newDisk(cfg.Spool, cfg.WriteAhead, q)
+	}
 	return q
 }
 
 // admission is what push says of an item.
 type admission struct {
 	evicted []Item          // made room for it
+	outcome Outcome         // of these, or of it where it was refused
 	wake    bool            // the dispatcher has something to do now
 	room    <-chan struct{} // it has to wait; closed when to try again
 }
@@ -91,9 +96,15 @@ type admission struct {
 func (q *queue) push(it Item, patient bool) (admission, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var a admission
+	a := admission{outcome: Evicted}
 	if q.closed {
 		return a, ErrClosed
+	}
+	if q.disk != nil && q.spillFor(&it) {
+		return a, nil
+	}
+	if q.disk.writable() && len(it.Body) <= q.maxBytes {
+		a.outcome = SpoolBusy
 	}
 	if patient && q.mustWait(&it) {
 		if q.room == nil {
@@ -104,14 +115,14 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 	}
 	if !q.canFit(&it) {
 		q.counts.Accepted++
-		q.counts.Evicted++
+		q.count(a.outcome, 1)
 		if q.halt != nil {
 			return a, fmt.Errorf("%w: %w", ErrFull, q.halt)
 		}
 		return a, ErrFull
 	}
 	for !q.fits(&it) {
-		a.evicted = append(a.evicted, q.evict())
+		a.evicted = append(a.evicted, q.evict(a.outcome))
 	}
 	q.admit(&it)
 	before := q.waitingBytes()
@@ -207,15 +218,19 @@ func (q *queue) canFit(it *Item) bool {
 }
 
 // evict takes out the item that goes first. canFit has seen that there is one.
-func (q *queue) evict() Item {
-	lane := &q.automatic
-	if lane.len() == 0 {
-		lane = &q.explicit
-	}
-	victim := lane.popFront()
-	q.counts.Evicted++
+func (q *queue) evict(outcome Outcome) Item {
+	victim := q.evictable().popFront()
+	q.count(outcome, 1)
 	q.release(&victim)
 	return victim
+}
+
+// evictable is the lane whose front goes first.
+func (q *queue) evictable() *ring {
+	if q.automatic.len() == 0 {
+		return &q.explicit
+	}
+	return &q.automatic
 }
 
 // take removes the oldest items, as many as one request may carry: 2^-shrink of
@@ -223,11 +238,24 @@ func (q *queue) evict() Item {
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.takeFrom(shrink, func() *ring {
+		if q.waiting() == 0 {
+			return nil
+		}
+		return q.oldest()
+	})
+}
+
+// takeFrom removes the fronts of what next returns, until it returns nil.
+func (q *queue) takeFrom(shrink int, next func() *ring) []Item {
 	most := max(1, q.takeItems>>shrink)
-	items := make([]Item, 0, min(q.waiting(), most))
+	var items []Item
 	size := 0
-	for len(items) < most && q.waiting() > 0 {
-		lane := q.oldest()
+	for len(items) < most {
+		lane := next()
+		if lane == nil {
+			break
+		}
 		size += len(lane.front().Body) + 1 // its comma
 		if size > q.takeBytes>>shrink && len(items) > 0 {
 			break
@@ -241,7 +269,9 @@ func (q *queue) take(shrink int) []Item {
 func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
+	switch replay := q.disk.replaying(); {
+	case replay > 0 && (!newest || q.waiting() == 0):
+		return []Item{q.disk.replay.popFront()}
 	case q.waiting() == 0:
 		return nil
 	case !newest:
@@ -269,16 +299,22 @@ func (q *queue) oldest() *ring {
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var explicit, automatic []Item
+	var explicit, automatic, replayed []Item
 	for _, it := range items {
-		if it.Automatic {
+		switch {
+		case it.replayed && q.disk.hasLoaded(it.seq):
+			replayed = append(replayed, it)
+		case it.Automatic:
 			automatic = append(automatic, it)
-		} else {
+		default:
 			explicit = append(explicit, it)
 		}
 	}
 	q.explicit.restore(explicit)
 	q.automatic.restore(automatic)
+	if len(replayed) > 0 {
+		q.disk.replay.restore(replayed)
+	}
 }
 
 // settle ends items that were taken.
@@ -304,18 +340,38 @@ func (q *queue) count(outcome Outcome, n uint64) {
 		q.counts.Evicted += n
 	case Undone:
 		q.counts.Undone += n
+	case SpoolBusy:
+		q.counts.SpoolBusy += n
+	case SpoolFull:
+		q.counts.SpoolFull += n
+	case SpoolLost:
+		q.counts.SpoolLost += n
 	}
 }
 
 // release forgets an item that has ended and lets go who waited for it.
 func (q *queue) release(it *Item) {
+	q.leaveMemory(it)
+	if q.disk != nil {
+		q.disk.settled(it)
+	}
+	q.ended(it.seq)
+}
+
+// leaveMemory makes the room of an item free.
+func (q *queue) leaveMemory(it *Item) {
 	q.held.remove(it)
 	if it.Automatic {
 		q.heldAuto.remove(it)
 	}
 	q.callRoom()
+	q.feed()
+}
+
+// ended lets go who waited for an item.
+func (q *queue) ended(seq uint64) {
 	for w := range q.waiters {
-		if it.seq > w.upTo || w.gate {
+		if seq > w.upTo || w.gate {
 			continue
 		}
 		if w.left--; w.left == 0 {
@@ -350,6 +406,11 @@ func (q *queue) abandon() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := q.held.items + q.direct.items
+	if k := q.disk; k != nil { // what is on disk is not lost
+		n += k.handed.items - k.inMemory.items
+		k.handed, k.inMemory = usage{}, usage{}
+		clear(k.loaded)
+	}
 	q.count(Undone, uint64(n)) //nolint:gosec // an amount
 	q.held, q.heldAuto, q.direct, q.abandoned = usage{}, usage{}, usage{}, true
 	for w := range q.waiters {
@@ -358,13 +419,18 @@ func (q *queue) abandon() int {
 	return n
 }
 
-// drain takes out everything that waits.
+// drain takes out everything that waits and is in memory alone.
 func (q *queue) drain() []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	items := make([]Item, 0, q.waiting())
+	items := q.recall()
 	for q.waiting() > 0 {
-		items = append(items, q.oldest().popFront())
+		it := q.oldest().popFront()
+		if q.disk.hasLoaded(it.seq) {
+			q.toDisk(it)
+			continue
+		}
+		items = append(items, it)
 	}
 	return items
 }
@@ -376,12 +442,13 @@ type pending struct {
 	oldest time.Time // when the oldest of them was handed over
 	hurry  bool      // somebody waits for them
 	closed bool      // there will be no others
+	replay int       // as many were read from disk
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed}
+	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying()}
 	p.full = p.items >= q.dueItems || q.waitingBytes() >= q.takeBytes || q.room != nil
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
@@ -394,5 +461,11 @@ func (q *queue) snapshot() Counts {
 	defer q.mu.Unlock()
 	c := q.counts
 	c.Held, c.HeldBytes = q.held.items+q.direct.items, q.held.bytes+q.direct.bytes
+	if k := q.disk; k != nil {
+		c.Held += k.handed.items - k.inMemory.items
+		c.HeldBytes += k.handed.bytes - k.inMemory.bytes
+		c.Spooled, c.SpooledBytes = k.kept.items, k.kept.bytes
+		c.SpoolDown = !k.writable()
+	}
 	return c
 }

@@ -36,13 +36,13 @@ type reporter struct {
 	halt    *Report           // the latest halt
 	wake    chan struct{}     // there is something to tell
 
-	dropped int       // items, not yet logged; the goroutine's own
-	logged  time.Time // when items were last logged as dropped
+	dropped [outcomes]int // items, by outcome, not yet logged; the goroutine's own
+	logged  time.Time     // when items were last logged as dropped
 }
 
-// add takes a report. Evictions are told together.
+// add takes a report. Drops are told together.
 func (r *reporter) add(report Report) {
-	if r.tell == nil && report.Outcome != Evicted {
+	if r.tell == nil && !report.Outcome.isDrop() {
 		return
 	}
 	r.mu.Lock()
@@ -52,7 +52,7 @@ func (r *reporter) add(report Report) {
 	switch {
 	case len(report.Items) == 0 && report.Untold == 0 && report.Outcome == Failed:
 		r.halt = &report
-	case last != nil && last.Outcome == Evicted && report.Outcome == Evicted:
+	case last != nil && last.Outcome == report.Outcome && report.Outcome.isDrop():
 		last.merge(report)
 	case len(r.waiting) < maxReports || report.Outcome == Undone:
 		r.waiting = append(r.waiting, report)
@@ -105,16 +105,24 @@ func (r *reporter) run(end <-chan struct{}) {
 			ended = true
 		}
 		for _, report := range r.take() {
-			if report.Outcome == Evicted {
-				r.dropped += len(report.Items) + report.Untold
+			if report.Outcome.isDrop() {
+				r.dropped[report.Outcome] += len(report.Items) + report.Untold
 			}
 			if r.tell != nil {
 				r.tell(report)
 			}
 		}
-		if now := time.Now(); r.dropped > 0 && (ended || now.Sub(r.logged) >= logInterval) {
-			r.logger.Warn("klime: queue full, events dropped", slog.Int("events", r.dropped))
-			r.dropped, r.logged = 0, now
+		if now := time.Now(); r.dropped != [outcomes]int{} && (ended || now.Sub(r.logged) >= logInterval) {
+			r.logDropped()
+			r.dropped, r.logged = [outcomes]int{}, now
+		}
+	}
+}
+
+func (r *reporter) logDropped() {
+	for outcome, n := range r.dropped {
+		if n > 0 {
+			r.logger.Warn("klime: "+Outcome(outcome).why()+", events dropped", slog.Int("events", n))
 		}
 	}
 }

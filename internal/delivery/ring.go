@@ -52,11 +52,13 @@ func (r *ring) restore(items []Item) {
 	for r.n > 0 && r.front().seq < last {
 		items = append(items, r.popFront())
 	}
-	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(items, bySeq)
 	for _, it := range slices.Backward(items) {
 		r.pushFront(it)
 	}
 }
+
+func bySeq(a, b Item) int { return cmp.Compare(a.seq, b.seq) }
 
 func (r *ring) popFront() Item {
 	it := r.buf[r.head]

@@ -1,0 +1,168 @@
+package delivery
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// keeper owns the spool: all that is done to the disk is done by its goroutine.
+// Who waits for the disk shares one commit with all who wait at that time.
+type keeper struct {
+	*Deliverer
+
+	faulty   bool      // the spool has failed, and does not take records yet
+	down     bool      // it does nothing else either; what is there to do waits
+	reopenAt time.Time // when to try to change that
+	removeAt time.Time // when removals are due, zero if there are none
+}
+
+// run ends when it is told to, with all on disk that is left in memory.
+func (k *keeper) run(end <-chan struct{}) {
+	defer func() {
+		if err := k.cfg.Spool.Close(); err != nil {
+			k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
+		}
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if at := k.step(time.Now()); at.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(at))
+		}
+		select {
+		case <-k.queue.disk.wake:
+		case <-timer.C:
+		case <-end:
+			k.finish()
+			return
+		}
+	}
+}
+
+// step does all there is to do and returns when to look again.
+func (k *keeper) step(now time.Time) time.Time {
+	if k.faulty && !now.Before(k.reopenAt) {
+		k.reopenAt = now.Add(reopenInterval)
+		k.reopen()
+	}
+	for !k.down {
+		due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
+		w := k.queue.takeWork(due)
+		if len(w.items) > 0 || len(w.remove) > 0 {
+			k.commit(w)
+		} else if !k.load() {
+			break
+		}
+	}
+	switch removals := k.queue.removals(); {
+	case k.down, removals == 0:
+		k.removeAt = time.Time{}
+	case k.removeAt.IsZero():
+		k.removeAt = now.Add(removalsAfter)
+	}
+	if k.faulty {
+		return earliest(k.reopenAt, k.removeAt)
+	}
+	return k.removeAt
+}
+
+func (k *keeper) commit(w work) {
+	add := make([]Record, len(w.items))
+	for i := range w.items {
+		it := &w.items[i]
+		add[i] = Record{Key: it.seq, Body: it.Body, Automatic: it.Automatic, Attempts: it.attempts}
+	}
+	k.removeAt = time.Time{}
+	dropped, err := k.cfg.Spool.Commit(add, w.remove)
+	if err != nil {
+		k.fail(w, err)
+		return
+	}
+	a := k.queue.written(w, dropped)
+	k.end(a.dropped, SpoolFull, ErrSpoolFull)
+	k.tellAll(a.forgotten, Evicted)
+	k.nudge()
+}
+
+// end tells how items ended that the queue has counted already.
+func (k *keeper) end(items []Item, outcome Outcome, err error) {
+	if len(items) > 0 {
+		k.tellAll(items, outcome)
+		k.reporter.add(Report{Items: items, Outcome: outcome, Err: err})
+	}
+}
+
+func (k *keeper) fail(w work, err error) {
+	if !k.faulty {
+		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))
+	}
+	k.faulty, k.down = true, true
+	k.reopenAt = time.Now().Add(reopenInterval)
+	a := k.queue.failed(w, err)
+	k.end(a.evicted, Evicted, ErrFull)
+	k.nudge()
+}
+
+// reopen tries to get the spool to work again.
+func (k *keeper) reopen() {
+	lost, writable, err := k.cfg.Spool.Reopen()
+	if err != nil {
+		return // it was logged that it does not work
+	}
+	k.faulty, k.down = !writable, false
+	n := k.queue.reopened(lost, writable)
+	if writable {
+		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", n))
+	}
+	k.lose(nil, n)
+	k.nudge()
+}
+
+// lose reports items that were on disk and are not any more.
+func (k *keeper) lose(items []Item, more int) {
+	n := len(items) + more
+	if n == 0 {
+		return
+	}
+	k.tellAll(items, SpoolLost)
+	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
+}
+
+// load brings what is on disk alone before a sender, the oldest first. It
+// reports whether there may be more to do.
+func (k *keeper) load() bool {
+	from, records, size := k.queue.wanted()
+	if records == 0 {
+		return false
+	}
+	read, err := k.cfg.Spool.Read(from, records, size, k.queue.knows)
+	if err != nil {
+		k.fail(work{}, fmt.Errorf("read: %w", err))
+		return false
+	}
+	l := k.queue.load(from, read)
+	k.lose(l.damaged, l.missing)
+	k.nudge()
+	return l.progress
+}
+
+// finish writes what is left.
+func (k *keeper) finish() {
+	if k.down {
+		k.reopen()
+	}
+	if k.down {
+		return
+	}
+	k.queue.spillAll()
+	for !k.down {
+		w := k.queue.takeWork(true)
+		if len(w.items) == 0 && len(w.remove) == 0 {
+			return
+		}
+		k.commit(w)
+	}
+}

@@ -1,0 +1,916 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+var errDisk = errors.New("disk on fire")
+
+// memory is a Spool without a disk, that fails as it is told.
+type memory struct {
+	mu       sync.Mutex
+	records  map[uint64]delivery.Record
+	max      int           // records, 0 for any number
+	latency  time.Duration // of a commit
+	broken   bool          // fails, and so does Reopen
+	full     bool          // records can be removed, but not added
+	lost     bool          // the next Reopen finds nothing left
+	commits  int
+	closed   bool
+	using    bool // one goroutine at a time
+	applyBad bool // a commit that fails is applied all the same
+}
+
+func newMemory(records ...delivery.Record) *memory {
+	m := &memory{records: map[uint64]delivery.Record{}}
+	for _, r := range records {
+		m.records[r.Key] = r
+	}
+	return m
+}
+
+func (m *memory) enter() func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.using || m.closed {
+		panic("a spool is used by one goroutine, and not after Close")
+	}
+	m.using = true
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.using = false
+	}
+}
+
+func (m *memory) set(change func(*memory)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+}
+
+func (m *memory) Kept() (records, size int, last uint64) {
+	for key, r := range m.records {
+		last = max(last, key)
+		size += len(r.Body)
+	}
+	return len(m.records), size, last
+}
+
+func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	defer m.enter()()
+	m.mu.Lock()
+	latency := m.latency
+	m.mu.Unlock()
+	time.Sleep(latency)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken && !m.applyBad || m.full && len(add) > 0 {
+		return nil, errDisk
+	}
+	m.commits++
+	for _, key := range remove {
+		delete(m.records, key)
+	}
+	for _, r := range add {
+		if _, twice := m.records[r.Key]; twice && !m.broken {
+			panic(fmt.Sprintf("record %d added twice", r.Key))
+		}
+		m.records[r.Key] = r
+	}
+	for m.max > 0 && len(m.records) > m.max {
+		oldest := slices.Min(slices.Collect(maps.Keys(m.records)))
+		dropped = append(dropped, m.records[oldest])
+		delete(m.records, oldest)
+	}
+	if m.broken {
+		return nil, errDisk
+	}
+	return dropped, nil
+}
+
+func (m *memory) Read(from uint64, records, size int, skip func(uint64) bool) ([]delivery.Record, error) {
+	defer m.enter()()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken {
+		return nil, errDisk
+	}
+	var read []delivery.Record
+	for _, key := range slices.Sorted(maps.Keys(m.records)) {
+		if key < from || skip(key) {
+			continue
+		}
+		if size -= len(m.records[key].Body); len(read) == records || size < 0 && len(read) > 0 {
+			break
+		}
+		read = append(read, m.records[key])
+	}
+	return read, nil
+}
+
+func (m *memory) Reopen() (lost, writable bool, err error) {
+	defer m.enter()()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken {
+		return false, false, errDisk
+	}
+	lost = m.lost
+	if m.lost = false; lost {
+		clear(m.records)
+	}
+	return lost, !m.full, nil
+}
+
+func (m *memory) Close() error {
+	defer m.enter()()
+	m.set(func(m *memory) { m.closed = true })
+	return nil
+}
+
+func (m *memory) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.records)
+}
+
+// kept are the IDs of the events on disk, in order.
+func (m *memory) kept(tb testing.TB) []int {
+	tb.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ids []int
+	for _, key := range slices.Sorted(maps.Keys(m.records)) {
+		one, err := idsIn([]byte(`{"batch":[` + string(m.records[key].Body) + `]}`))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ids = append(ids, one...)
+	}
+	return ids
+}
+
+// recordsUpTo are records as an earlier process left them.
+func recordsUpTo(n int) []delivery.Record {
+	records := make([]delivery.Record, n)
+	for i := range records {
+		records[i] = delivery.Record{Key: uint64(i + 1), Body: item(i+1, false, 0).Body}
+	}
+	return records
+}
+
+// outage is an endpoint that can be down.
+type outage struct {
+	endpoint
+
+	state sync.Mutex
+	code  int // 200 when it is up
+	took  []int
+}
+
+func newOutage(code int) *outage {
+	o := &outage{code: code}
+	o.answer = func(_ int, ids []int) (delivery.Result, error) {
+		o.state.Lock()
+		defer o.state.Unlock()
+		if o.code != 200 {
+			return status(o.code)
+		}
+		o.took = append(o.took, ids...)
+		return ok(len(ids))
+	}
+	return o
+}
+
+func (o *outage) be(code int) {
+	o.state.Lock()
+	defer o.state.Unlock()
+	o.code = code
+}
+
+// delivered are the events that were accepted, sorted, each as often as it was.
+func (o *outage) delivered() []int {
+	o.state.Lock()
+	defer o.state.Unlock()
+	ids := slices.Clone(o.took)
+	slices.Sort(ids)
+	return ids
+}
+
+func spoolConfig(t delivery.Transport, m *memory) delivery.Config {
+	cfg := config(t)
+	cfg.Spool = m
+	return cfg
+}
+
+// What is left at Shutdown is on disk, and the next process delivers it.
+func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]int{"down": 503, "halted": 401} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, e := newMemory(), newOutage(code)
+				d := delivery.New(spoolConfig(e, m))
+				enqueue(t, d, 1, 500)
+				begin := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				if err := d.Shutdown(ctx); err != nil {
+					t.Errorf("Shutdown: %v, though nothing is lost", err)
+				}
+				if took := time.Since(begin); took >= 10*time.Second {
+					t.Errorf("Shutdown took %v, beyond its context", took)
+				}
+				checkSum(t, d)
+				if c := d.Counts(); c.Spooled != 500 || c.Undone != 0 || c.Held != 0 || !slices.Equal(m.kept(t), upTo(500)) {
+					t.Errorf("counts %+v, %d on disk", c, m.len())
+				}
+				if !m.closed {
+					t.Error("the spool is not closed")
+				}
+
+				m.closed = false
+				e.be(200)
+				d = delivery.New(spoolConfig(e, m))
+				if err := d.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if c := d.Counts(); c.Recovered != 500 || c.Accepted != 500 || c.Sent != 500 || c.Spooled != 0 {
+					t.Errorf("counts of the next: %+v", c)
+				}
+				if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(500)) {
+					t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+// What memory cannot hold is on disk, whatever the policy, and nobody waits.
+func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
+	t.Parallel()
+	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest, delivery.Block} {
+		for _, automatic := range []bool{false, true} {
+			t.Run(fmt.Sprint(overflow, automatic), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					m, e := newMemory(), newOutage(503)
+					m.latency = 10 * time.Millisecond
+					cfg := spoolConfig(e, m)
+					cfg.QueueSize, cfg.Overflow = 100, overflow
+					d := delivery.New(cfg)
+					begin := time.Now()
+					for id := 1; id <= 5000; id++ {
+						if err := d.Enqueue(t.Context(), item(id, automatic, 0)); err != nil {
+							t.Fatalf("item %d: %v", id, err)
+						}
+					}
+					if time.Since(begin) != 0 {
+						t.Error("waited for the disk")
+					}
+					checkSum(t, d)
+					time.Sleep(time.Second)
+					if c := d.Counts(); c.Held > 100 || c.Held+c.Spooled != 5000 {
+						t.Errorf("counts %+v", c)
+					}
+					checkSum(t, d)
+					e.be(200)
+					if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(5000)) {
+						t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
+					}
+					if m.len() != 0 {
+						t.Errorf("%d left on disk", m.len())
+					}
+					checkSum(t, d)
+				})
+			})
+		}
+	}
+}
+
+// In a long outage, nothing is in memory alone for longer than documented.
+func TestSpoolTakesWhatAnOutageKeepsWaiting(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]int{"down": 503, "halted": 401} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, e := newMemory(), newOutage(code)
+				cfg := spoolConfig(e, m)
+				d := delivery.New(cfg)
+				for id := 1; id <= 600; id++ {
+					_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
+					time.Sleep(100 * time.Millisecond)
+					// 5 s, and the item that was queued just now
+					if c := d.Counts(); c.Held > 51 || c.Held+c.Spooled != id {
+						t.Fatalf("after %d: %+v", id, c)
+					}
+				}
+				checkSum(t, d)
+				e.be(200)
+				time.Sleep(2 * time.Minute)
+				if c := d.Counts(); c.Sent != 600 || c.Held != 0 || c.Spooled != 0 || m.len() != 0 {
+					t.Errorf("when good again: %+v, %d on disk", c, m.len())
+				}
+				if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(600)) {
+					t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
+				}
+			})
+		})
+	}
+}
+
+// In good times the disk is not touched.
+func TestSpoolIsIdleInGoodTimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		d := delivery.New(spoolConfig(newOutage(200), m))
+		for id := range 1000 {
+			enqueue(t, d, id, id)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := shutdown(t, d); err != nil || m.commits != 0 {
+			t.Errorf("Shutdown: %v; %d commits", err, m.commits)
+		}
+	})
+}
+
+// A disk that cannot keep up costs events, counted and reported apart.
+func TestSpoolTooSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		var log bytes.Buffer
+		m := newMemory()
+		m.latency = time.Hour
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.QueueSize, cfg.OnReport = 100, told.add
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := delivery.New(cfg)
+		const all = 120_000
+		enqueue(t, d, 1, all)
+		c := d.Counts()
+		if c.SpoolBusy == 0 || c.Evicted != 0 || c.HeldBytes > 17<<20 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
+		synctest.Wait()
+		items, untold, err := told.count(delivery.SpoolBusy)
+		if uint64(items+untold) != c.SpoolBusy || !errors.Is(err, delivery.ErrSpoolBusy) {
+			t.Errorf("told of %d and %d, %v", items, untold, err)
+		}
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(begin); took > 13*time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		checkSum(t, d)
+		if !strings.Contains(log.String(), "spool too slow, events dropped") {
+			t.Errorf("log: %s", log.String())
+		}
+		time.Sleep(10 * time.Hour) // the disk is back, and nobody counts it twice
+		checkSum(t, d)
+	})
+}
+
+// What makes room on disk is counted and reported, and its Flush is over.
+func TestSpoolFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m, e := newMemory(), newOutage(503)
+		m.max = 1000
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.OnReport = 100, told.add
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 5000)
+		time.Sleep(10 * time.Second)
+		c := d.Counts()
+		if c.SpoolFull < 3900 || c.Spooled > 1000 || m.len() > 1000 {
+			t.Errorf("counts %+v, %d on disk", c, m.len())
+		}
+		checkSum(t, d)
+		items, untold, err := told.count(delivery.SpoolFull)
+		if uint64(items+untold) != c.SpoolFull || !errors.Is(err, delivery.ErrSpoolFull) {
+			t.Errorf("told of %d and %d, %v", items, untold, err)
+		}
+		e.be(200)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+		if c := d.Counts(); c.Spooled != 0 || c.Sent+c.SpoolFull != 5000 {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// Replay begins with the oldest, and new events do not wait for it.
+func TestReplayIsPaced(t *testing.T) {
+	t.Parallel()
+	for _, senders := range []int{1, 2} {
+		t.Run(fmt.Sprint(senders), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const old = 20_000
+				m := newMemory(recordsUpTo(old)...)
+				e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					time.Sleep(100 * time.Millisecond)
+					return ok(len(ids))
+				}}
+				cfg := spoolConfig(e, m)
+				cfg.Senders = senders
+				d := delivery.New(cfg)
+				synctest.Wait()
+				if seen := e.seen(); len(seen) == 0 || seen[0].ids[0] != 1 {
+					t.Error("replay does not begin with the oldest at once")
+				}
+				begin := time.Now()
+				for id := old + 1; id <= old+200; id++ { // 20 at once start a send
+					enqueue(t, d, id, id)
+				}
+				arrived := func() (n int) {
+					for _, id := range e.ids() {
+						if id > old {
+							n++
+						}
+					}
+					return n
+				}
+				for arrived() < 200 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if took := time.Since(begin); took > 500*time.Millisecond {
+					t.Errorf("new events waited %v for old ones", took)
+				}
+				if err := d.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
+				ids := slices.DeleteFunc(e.ids(), func(id int) bool { return id > old })
+				if !slices.Equal(ids, upTo(old)) {
+					t.Error("not each old event once, in order")
+				}
+				if err := shutdown(t, d); err != nil || m.len() != 0 {
+					t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+// What Klime refuses alone leaves the spool, and is reported.
+func TestPoisonLeavesTheSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m := newMemory(recordsUpTo(300)...)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if slices.Contains(ids, 37) {
+				return status(400)
+			}
+			return ok(len(ids))
+		}}
+		cfg := spoolConfig(e, m)
+		cfg.OnReport = told.add
+		d := delivery.New(cfg)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 299 || c.Failed != 1 {
+			t.Errorf("counts %+v", c)
+		}
+		if err := shutdown(t, d); err != nil || m.len() != 0 {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if items, _, _ := told.count(delivery.Failed); items != 1 {
+			t.Errorf("told of %d", items)
+		}
+	})
+}
+
+// Nothing leaves the disk before it has been delivered.
+func TestNothingIsRemovedTooEarly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(1000)...), newOutage(503)
+		d := delivery.New(spoolConfig(e, m))
+		time.Sleep(10 * time.Minute)
+		if m.len() != 1000 {
+			t.Errorf("%d on disk in an outage", m.len())
+		}
+		e.be(200)
+		for d.Counts().Sent < 1000 {
+			if sent := d.Counts().Sent; m.len() < 1000-int(sent) {
+				t.Fatalf("%d on disk, %d sent", m.len(), sent)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		_ = shutdown(t, d)
+	})
+}
+
+// While the disk fails, events are kept in memory, with one log line; when it
+// works again, it is used again.
+func TestSpoolFails(t *testing.T) {
+	t.Parallel()
+	for name, applied := range map[string]bool{"nothing is written": false, "it is written all the same": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				m, e := newMemory(), newOutage(503)
+				cfg := spoolConfig(e, m)
+				cfg.QueueSize = 100
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				d := delivery.New(cfg)
+				enqueue(t, d, 1, 200)
+				time.Sleep(10 * time.Second)
+				m.set(func(m *memory) { m.broken, m.applyBad = true, applied })
+				enqueue(t, d, 201, 400)
+				time.Sleep(time.Minute)
+				c := d.Counts()
+				if !c.SpoolDown || c.Evicted == 0 || c.Spooled > 200 {
+					t.Errorf("while it fails: %+v", c)
+				}
+				checkSum(t, d)
+				m.set(func(m *memory) { m.broken = false })
+				time.Sleep(10 * time.Second)
+				enqueue(t, d, 401, 600)
+				time.Sleep(10 * time.Second)
+				if c := d.Counts(); c.SpoolDown || c.Held != 0 || c.Evicted != 100 {
+					t.Errorf("when it works again: %+v", c)
+				}
+				checkSum(t, d)
+				e.be(200)
+				if err := shutdown(t, d); err != nil || m.len() != 0 {
+					t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+				}
+				checkSum(t, d)
+				if c := d.Counts(); c.Sent != 500 || len(slices.Compact(e.delivered())) != 500 {
+					t.Errorf("counts %+v, %d delivered", c, len(e.delivered()))
+				}
+				if n, m := strings.Count(log.String(), "spool fails"), strings.Count(log.String(), "spool works again"); n != 1 || m != 1 {
+					t.Errorf("log: %s", log.String())
+				}
+			})
+		})
+	}
+}
+
+// A full disk takes nothing, but what is on it is delivered and removed.
+func TestSpoolOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize = 1000
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 5000)
+		time.Sleep(time.Minute)
+		m.set(func(m *memory) { m.full = true })
+		enqueue(t, d, 5001, 5100)
+		time.Sleep(time.Minute)
+		if c := d.Counts(); !c.SpoolDown || c.Held != 100 || c.Spooled != 5000 {
+			t.Errorf("when it is full: %+v", c)
+		}
+		checkSum(t, d)
+		e.be(200)
+		time.Sleep(5 * time.Minute)
+		if c := d.Counts(); c.Sent != 5100 || m.len() != 0 || !c.SpoolDown {
+			t.Errorf("when Klime is back: %+v, %d on disk", c, m.len())
+		}
+		m.set(func(m *memory) { m.full = false })
+		time.Sleep(10 * time.Second)
+		if c := d.Counts(); c.SpoolDown {
+			t.Errorf("when there is room again: %+v", c)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+	})
+}
+
+// A spool that comes back empty costs what was on disk alone, and no more; who
+// waits for that is told.
+func TestSpoolIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.OnReport = 1000, told.add
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 3000)
+		time.Sleep(time.Minute)
+		m.set(func(m *memory) { m.broken, m.lost = true, true })
+		enqueue(t, d, 3001, 3001)
+		time.Sleep(time.Minute) // it grows old, and is to be written
+		flushed := make(chan error, 1)
+		go func() { flushed <- d.Flush(context.Background()) }()
+		synctest.Wait()
+		m.set(func(m *memory) { m.broken = false })
+		if err := <-flushed; !errors.Is(err, delivery.ErrSpoolLost) {
+			t.Errorf("Flush: %v", err)
+		}
+		checkSum(t, d)
+		c := d.Counts()
+		if c.SpoolLost == 0 || c.SpoolLost > 3000 {
+			t.Errorf("counts %+v", c)
+		}
+		e.be(200)
+		if err := shutdown(t, d); err != nil || m.len() != 0 {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		checkSum(t, d)
+		if _, untold, err := told.count(delivery.SpoolLost); uint64(untold) != c.SpoolLost || !errors.Is(err, delivery.ErrSpoolLost) {
+			t.Errorf("told of %d, %v", untold, err)
+		}
+		if c := d.Counts(); c.Sent+c.SpoolLost != 3001 || c.Spooled != 0 {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// Damaged and missing records are counted, and hold up nobody.
+func TestDamagedRecords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		records := recordsUpTo(500)
+		for i := 0; i < 500; i += 50 {
+			records[i].Damaged = true
+		}
+		m, e := newMemory(records...), newOutage(200)
+		d := delivery.New(spoolConfig(e, m))
+		m.set(func(m *memory) { delete(m.records, 499) })
+		if err := d.Flush(t.Context()); err != nil && !errors.Is(err, delivery.ErrSpoolLost) {
+			t.Error(err)
+		}
+		if err := shutdown(t, d); err != nil || m.len() != 0 {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if c := d.Counts(); c.Sent != 489 || c.SpoolLost != 11 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// With write-ahead an item is on disk when Enqueue returns, and those who wait
+// at the same time share a commit.
+func TestWriteAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(200)
+		m.latency = 5 * time.Millisecond
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead = true
+		d := delivery.New(cfg)
+		begin := time.Now()
+		var callers sync.WaitGroup
+		for id := 1; id <= 1000; id++ {
+			callers.Go(func() {
+				if err := d.Enqueue(t.Context(), item(id, false, 0)); err != nil {
+					t.Error(err)
+				}
+				if sent := d.Counts().Sent; m.len() < 1 && sent == 0 {
+					t.Error("Enqueue has returned, and it is nowhere")
+				}
+			})
+		}
+		callers.Wait()
+		if took := time.Since(begin); took > 15*time.Millisecond {
+			t.Errorf("1000 callers waited %v: more than two commits", took)
+		}
+		if c := d.Counts(); c.Held != 0 {
+			t.Errorf("counts %+v", c)
+		}
+		if err := d.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(1000)) {
+			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+		}
+		checkSum(t, d)
+	})
+}
+
+// A context that has ended does not keep an item from the disk.
+func TestWriteAheadOutlastsItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.latency = 5 * time.Millisecond
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.WriteAhead = true
+		d := delivery.New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Enqueue(ctx, item(1, false, 0)); err != nil || m.len() != 1 {
+			t.Errorf("Enqueue: %v; %d on disk", err, m.len())
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// More than memory holds is on disk alone, and is delivered in its turn.
+func TestWriteAheadBeyondMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.QueueSize = true, 100
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 2000)
+		if c := d.Counts(); c.Spooled != 2000 || c.Held != 0 {
+			t.Errorf("counts %+v", c)
+		}
+		for id := 2001; id <= 2200; id++ { // makes what is on disk leave memory
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
+		}
+		checkSum(t, d)
+		e.be(200)
+		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(2200)) {
+			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+		}
+		checkSum(t, d)
+	})
+}
+
+// Whoever is not told nil knows that the item is in memory only; it is sent.
+func TestWriteAheadWithoutADisk(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*memory){
+		"broken": func(m *memory) { m.broken = true },
+		"hung":   func(m *memory) { m.latency = 10 * time.Second },
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, e := newMemory(), newOutage(200)
+				cfg := spoolConfig(e, m)
+				cfg.WriteAhead = true
+				d := delivery.New(cfg)
+				m.set(spoil)
+				begin := time.Now()
+				for id := 1; id <= 10; id++ {
+					if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrNotDurable) {
+						t.Errorf("item %d: %v", id, err)
+					}
+				}
+				if took := time.Since(begin); took > 2*time.Second {
+					t.Errorf("waited %v", took)
+				}
+				if c := d.Counts(); !c.SpoolDown || c.Spooled != 0 {
+					t.Errorf("counts %+v", c)
+				}
+				m.set(func(m *memory) { m.broken, m.latency = false, 0 })
+				time.Sleep(time.Minute)
+				if c := d.Counts(); c.SpoolDown || c.Sent != 10 {
+					t.Errorf("when it works again: %+v", c)
+				}
+				if err := d.Enqueue(t.Context(), item(11, false, 0)); err != nil {
+					t.Error(err)
+				}
+				if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(11)) {
+					t.Errorf("Shutdown: %v; delivered %v", err, e.delivered())
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+// The token of an item comes back from the disk with it.
+func TestTokensOutlastTheDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		outcomes := map[uint64][]delivery.Outcome{}
+		m, e := newMemory(), newOutage(503)
+		m.max = 50
+		cfg := spoolConfig(e, m)
+		cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) {
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[token] = append(outcomes[token], outcome)
+		}
+		d := delivery.New(cfg)
+		for id := 1; id <= 60; id++ {
+			it := item(id, false, 0)
+			it.Token = uint64(id)
+			_ = d.Enqueue(t.Context(), it)
+		}
+		time.Sleep(time.Minute)
+		e.be(200)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		c := d.Counts()
+		sent, full := 0, 0
+		for token, o := range outcomes {
+			switch {
+			case len(o) != 1:
+				t.Errorf("token %d: %v", token, o)
+			case o[0] == delivery.Sent:
+				sent++
+			case o[0] == delivery.SpoolFull:
+				full++
+			}
+		}
+		if uint64(sent) != c.Sent || uint64(full) != c.SpoolFull || sent+full != 60 {
+			t.Errorf("%d sent, %d dropped; counts %+v", sent, full, c)
+		}
+	})
+}
+
+// Random faults of both sides, concurrent callers, then recovery: the account
+// balances, and what was acknowledged as durable has arrived.
+func TestSpoolAccountBalances(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []bool{false, true} {
+		for seed := range 8 {
+			synctest.Test(t, func(t *testing.T) { spoolStorm(t, ahead, seed) })
+		}
+	}
+}
+
+func spoolStorm(t *testing.T, ahead bool, seed int) {
+	t.Helper()
+	m, e := newMemory(), newOutage(200)
+	m.latency = time.Millisecond
+	cfg := spoolConfig(e, m)
+	cfg.QueueSize, cfg.WriteAhead = 300, ahead
+	d := delivery.New(cfg)
+	var mu sync.Mutex
+	durable := map[int]bool{}
+	var callers sync.WaitGroup
+	for g := range 20 {
+		callers.Go(func() {
+			for i := range 200 {
+				id := 1 + g*200 + i
+				err := d.Enqueue(t.Context(), item(id, id%3 == 0, 0))
+				mu.Lock()
+				durable[id] = err == nil && ahead && id%3 != 0
+				mu.Unlock()
+				time.Sleep(time.Duration(id*7919%40) * time.Millisecond)
+			}
+		})
+	}
+	codes := []int{200, 503, 401, 429, 200, 503}
+	for step := range 20 {
+		e.be(codes[(seed*5+step*7)%len(codes)])
+		m.set(func(m *memory) {
+			m.broken, m.applyBad = (seed+step)%3 == 0, (seed+step)%6 == 0
+			m.latency = time.Duration((seed+step)%4*500) * time.Millisecond
+		})
+		time.Sleep(time.Duration(200+(seed*31+step*17)%300) * time.Millisecond)
+		checkSum(t, d)
+	}
+	callers.Wait()
+	e.be(200)
+	m.set(func(m *memory) { m.broken, m.latency = false, 0 })
+	time.Sleep(10 * time.Minute)
+	if err := d.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	checkSum(t, d)
+	arrived := slices.Compact(e.delivered())
+	c := d.Counts()
+	if c.Spooled != 0 || c.Held != 0 || c.Sent != uint64(len(arrived)) || len(arrived)+int(c.Evicted+c.SpoolBusy) != 4000 {
+		t.Errorf("ahead %v, seed %d: %+v, %d arrived", ahead, seed, c, len(arrived))
+	}
+	for id, is := range durable {
+		if _, has := slices.BinarySearch(arrived, id); is && !has {
+			t.Errorf("ahead %v, seed %d: %d was durable and is lost", ahead, seed, id)
+		}
+	}
+	if err := shutdown(t, d); err != nil || m.len() != 0 {
+		t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+	}
+}
