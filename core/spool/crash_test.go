@@ -1,0 +1,292 @@
+package spool_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/core/spool"
+)
+
+// TestMain is also the child of the crash tests.
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv("KLIME_CRASH_DIR") != "":
+		crashChild()
+		os.Exit(0)
+	case os.Getenv("KLIME_DISK_DIR") != "":
+		diskChild()
+		os.Exit(0)
+	default:
+		os.Exit(m.Run())
+	}
+	os.Exit(m.Run())
+}
+
+// crashChild tracks at full rate until it is killed, or told to end by its
+// standard input. It writes a line for each event that was acknowledged: its message ID.
+func crashChild() {
+	out := bufio.NewWriter(os.Stdout)
+	say := func(line string) { // in the hands of the system when it returns: a kill does not take it back
+		_, _ = out.WriteString(line + "\n")
+		_ = out.Flush()
+	}
+	say("open")
+	s, err := spool.Open(os.Getenv("KLIME_CRASH_DIR"), spool.Options{WriteAhead: os.Getenv("KLIME_CRASH_AHEAD") != ""})
+	if err != nil {
+		say("error " + err.Error())
+		return
+	}
+	client, err := klime.New(klime.Config{
+		WriteKey: "key", Endpoint: os.Getenv("KLIME_CRASH_URL"), Spool: s, QueueSize: 1000,
+		FlushInterval: 10 * time.Millisecond, RetryDelay: 10 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		say("error " + err.Error())
+		return
+	}
+	say("ready")
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(ended)
+	}()
+	lines := make(chan string, 64)
+	name := os.Getenv("KLIME_CRASH_RUN")
+	for g := range 8 {
+		go func() {
+			for i := 0; ; i++ {
+				id := fmt.Sprintf("%s-%d-%d", name, g, i)
+				err := client.Track(context.Background(), "Done", nil, klime.ForUser("u1"), klime.WithMessageID(id))
+				if err != nil {
+					return
+				}
+				lines <- id
+			}
+		}()
+	}
+	for going := true; going; {
+		select {
+		case id := <-lines:
+			say(id)
+		case <-ended:
+			going = false
+		}
+	}
+	say("shutdown")
+	go func() {
+		for range lines {
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if err := client.Shutdown(ctx); err != nil {
+		say("error " + err.Error())
+		return
+	}
+	say("done " + strconv.Itoa(client.Stats().Spooled))
+}
+
+// child is one process, and what it said.
+type child struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	said  chan string
+	acked []string
+	fault string // what it said of an error
+	done  bool
+}
+
+func startChild(t *testing.T, dir, url, run string, ahead bool) *child {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{cmd: exec.Command(exe, "-test.run=^$"), said: make(chan string, 1000)}
+	c.cmd.Env = append(os.Environ(), "KLIME_CRASH_DIR="+dir, "KLIME_CRASH_URL="+url, "KLIME_CRASH_RUN="+run)
+	if ahead {
+		c.cmd.Env = append(c.cmd.Env, "KLIME_CRASH_AHEAD=1")
+	}
+	c.cmd.Stderr = t.Output()
+	c.stdin, err = c.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.said)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			c.said <- lines.Text()
+		}
+	}()
+	return c
+}
+
+// listen takes in what the child says until it says that, or ends, or time is up.
+func (c *child) listen(until string, atMost time.Duration) {
+	timeUp := time.After(atMost)
+	for {
+		select {
+		case line, more := <-c.said:
+			if !more || c.hear(line) == until {
+				return
+			}
+		case <-timeUp:
+			return
+		}
+	}
+}
+
+// hear notes a line and returns its first word.
+func (c *child) hear(line string) string {
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "error":
+		c.fault = rest
+	case "done":
+		c.done = true
+	case "open", "ready", "shutdown":
+	default:
+		c.acked = append(c.acked, line)
+	}
+	return word
+}
+
+// kill ends the child at once and hears what it had said.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	for line := range c.said {
+		c.hear(line)
+	}
+	_ = c.cmd.Wait()
+}
+
+// kills is how often the crash tests kill: KLIME_KILLS, or a few times.
+func kills(t *testing.T) int {
+	t.Helper()
+	if n, err := strconv.Atoi(os.Getenv("KLIME_KILLS")); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 3
+	}
+	return 8
+}
+
+// Processes are killed over one folder, at random moments of their life: while
+// they open, replay, track and shut down. Klime comes and goes. With write-ahead
+// no acknowledged event is lost.
+func TestCrashWriteAhead(t *testing.T) {
+	t.Parallel()
+	acked, lost := crashLoop(t, true)
+	if len(lost) > 0 {
+		t.Errorf("%d of %d acknowledged events are lost: %.10v …", len(lost), acked, lost)
+	}
+}
+
+// Without it, a crash loses at most what was in memory: the queue, and what was on
+// its way to the disk.
+func TestCrashOverflow(t *testing.T) {
+	t.Parallel()
+	acked, lost := crashLoop(t, false)
+	byRun := map[string]int{}
+	for _, id := range lost {
+		run, _, _ := strings.Cut(id, "-")
+		byRun[run]++
+	}
+	for run, n := range byRun {
+		// Events of some 250 bytes: the queue holds 1000, and 16 MiB wait to be written.
+		if n > 1000+16<<20/250 {
+			t.Errorf("process %s lost %d events", run, n)
+		}
+	}
+	t.Logf("%d of %d acknowledged events are lost, in %d processes", len(lost), acked, len(byRun))
+}
+
+func crashLoop(t *testing.T, ahead bool) (acked int, lost []string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("kills with SIGKILL")
+	}
+	srv, dir := newServer(t, http.StatusOK), t.TempDir()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	all := []string{}
+	moments := map[string]int{}
+	for run := range kills(t) {
+		srv.be([]int{http.StatusOK, http.StatusServiceUnavailable, http.StatusOK}[random.IntN(3)])
+		c := startChild(t, dir, srv.URL, fmt.Sprint(run), ahead)
+		moment := []string{"open", "ready", "track", "track", "shutdown"}[run%5]
+		moments[moment]++
+		switch moment {
+		case "open":
+			c.listen("open", 30*time.Second)
+			c.listen("-", time.Duration(random.IntN(20_000))*time.Microsecond)
+		case "ready": // it replays
+			c.listen("ready", 30*time.Second)
+			c.listen("-", time.Duration(random.IntN(20_000))*time.Microsecond)
+		case "track":
+			c.listen("ready", 30*time.Second)
+			c.listen("-", time.Duration(50+random.IntN(500))*time.Millisecond)
+		case "shutdown":
+			c.listen("ready", 30*time.Second)
+			c.listen("-", 100*time.Millisecond)
+			_ = c.stdin.Close()
+			c.listen("shutdown", 30*time.Second)
+			c.listen("done", time.Duration(random.IntN(400))*time.Millisecond)
+		}
+		c.kill()
+		if c.fault != "" {
+			t.Errorf("process %d: %s", run, c.fault)
+		}
+		all = append(all, c.acked...)
+	}
+	if len(all) == 0 {
+		t.Fatal("nothing was acknowledged")
+	}
+
+	// The last process lives.
+	srv.be(http.StatusOK)
+	cfg, log := config(t, srv.URL, dir, spool.Options{})
+	client := newClient(t, cfg)
+	recovered := client.Stats().Recovered
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := client.Flush(ctx); err != nil {
+		t.Errorf("Flush: %v", err)
+	}
+	if s := client.Stats(); s.Dropped[klime.DropSpoolLost] != 0 || s.Spooled != 0 || strings.Contains(log.String(), "set aside") {
+		t.Errorf("a kill has damaged the file: %+v; %s", s, log)
+	}
+	for _, id := range all {
+		if !srv.has(id) {
+			lost = append(lost, id)
+		}
+	}
+	arrived, twice := srv.arrived()
+	t.Logf("kills %v, acknowledged %d, recovered at last %d, arrived %d, of them twice or more %d, lost %d",
+		moments, len(all), recovered, arrived, twice, len(lost))
+	return len(all), lost
+}

@@ -1,0 +1,81 @@
+package spool_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/core/spool"
+)
+
+// Klime is down while one process lives. The next one delivers its events.
+func Example() {
+	dir, err := os.MkdirTemp("", "spool") // yours is one that outlives the process: /var/lib/myapp/klime
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	process := func(transport klime.Transport) {
+		// On an error disk is nil, and the client works without.
+		disk, err := spool.Open(dir, spool.Options{})
+		if err != nil {
+			log.Print(err)
+		}
+		client, err := klime.New(klime.Config{Transport: transport, Spool: disk})
+		if err != nil {
+			log.Print(err)
+		}
+		if err := client.Track(context.Background(), "Report Generated", nil, klime.ForUser("user-7")); err != nil {
+			log.Print(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // yours is longer
+		defer cancel()
+		if err := client.Shutdown(ctx); err != nil {
+			log.Print(err)
+		}
+		s := client.Stats()
+		fmt.Printf("accepted %d (recovered %d), sent %d, on disk %d\n", s.Accepted, s.Recovered, s.Sent, s.Spooled)
+	}
+	var klimeServer flaky
+	process(&klimeServer)
+	klimeServer.up.Store(true)
+	process(&klimeServer)
+
+	// Output:
+	// accepted 1 (recovered 0), sent 0, on disk 1
+	// accepted 2 (recovered 1), sent 2, on disk 0
+}
+
+// Those who bill by events want each of them on disk before they answer.
+func ExampleOptions_writeAhead() {
+	dir, err := os.MkdirTemp("", "spool")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	disk, err := spool.Open(dir, spool.Options{WriteAhead: true})
+	if err != nil {
+		log.Print(err) // billing without a disk may be worse than not to start
+		return
+	}
+	client, err := klime.New(klime.Config{Transport: &flaky{}, Spool: disk})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	err = client.Track(context.Background(), "Invoice Sent", klime.Properties{"cents": 4200}, klime.InGroup("acme"))
+	fmt.Println("on disk:", err == nil, client.Stats().Spooled)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	fmt.Println("shutdown:", client.Shutdown(ctx))
+
+	// Output:
+	// on disk: true 1
+	// shutdown: <nil>
+}

@@ -1,0 +1,158 @@
+// Package spool keeps a client's events on disk, so that they outlive outages of
+// Klime, deploys and crashes. Give what [Open] returns to a client as its
+// Config.Spool; [klime.Client.Shutdown] closes it.
+//
+// There are two modes. By default the disk takes what memory cannot: events that
+// would have been pushed out of a full queue, those that could not be delivered
+// within 3 s after Config.FlushInterval, and what Shutdown could not deliver.
+// Nobody waits for the disk, and in good times it is not touched. A crash loses what
+// was in memory alone: events of the last seconds, and those that a request was
+// carrying, for as long as Config.Timeout. With [Options.WriteAhead] every event that the app
+// tracks itself is on disk before the call returns.
+//
+// What is on disk is sent at least once, with the message ID that it had, from
+// the oldest on, beside new events, and removed after Klime has accepted it, or
+// refused it for good. After a crash the last events may be sent again: Klime knows
+// them by their message ID.
+//
+// A folder belongs to one process at a time. Its one file is written by bbolt,
+// each record has a checksum, and a file that is damaged is renamed aside:
+// in no case does it keep the app from starting. While the disk is full, read-only or
+// gone, events stay in memory as without a spool (Stats.SpoolDown), and it
+// is tried again every 5 s.
+//
+// Only programs that import this package link bbolt.
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// Errors of Open. Match with [errors.Is].
+var (
+	// ErrInUse: another process has the folder, or this one a second time.
+	ErrInUse = errors.New("spool: folder in use")
+	// ErrInvalidOptions: an option is beyond its limits.
+	ErrInvalidOptions = errors.New("spool: invalid options")
+)
+
+const (
+	defaultMaxBytes = 256 << 20
+	minMaxBytes     = 1 << 20
+	maxMaxBytes     = 1 << 40
+)
+
+// Options tunes a [Spool]. The zero value is good.
+type Options struct {
+	// MaxBytes is how much the events on disk may take, 1 MiB to 1 TiB. Beyond it the oldest
+	// make room, those of requests before those that the app tracked itself;
+	// they are counted as DropSpoolFull and given to OnError. The file is
+	// about a third larger, and does not shrink until a start at which it is empty.
+	// Default 256 MiB.
+	MaxBytes int64
+
+	// WriteAhead makes Track, Identify, Group and Link return only when their
+	// event is on disk, whatever their context: all callers of that time share one
+	// commit, of two fsyncs (some milliseconds, see docs/durability.md). If that
+	// fails, or takes longer than 2 s, they return [klime.ErrNotDurable], and the
+	// event is kept in memory only. Nobody waits for the events that a
+	// middleware makes of requests: they go to disk as in the other mode.
+	// Default false.
+	WriteAhead bool
+}
+
+// Spool is a folder of events. Nil is none, and may be given to a Config.
+type Spool struct {
+	opts Options
+
+	mu       sync.Mutex
+	store    *store // nil once a client has it, or it is closed
+	attached *store // the client's
+}
+
+var _ klime.Spool = (*Spool)(nil)
+
+// Open opens the spool of that folder, which is made (for its owner alone) if it
+// is missing. Events that an earlier process has left there are sent by the
+// client that is given the Spool. A damaged file is set aside, and a full
+// disk is waited for: the errors are [ErrInUse], which names the process,
+// [ErrInvalidOptions], and that of a folder that cannot be made or written.
+//
+// On an error the Spool is nil. A client that is given it works without.
+func Open(dir string, opts Options) (*Spool, error) {
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = defaultMaxBytes
+	}
+	if opts.MaxBytes < minMaxBytes || opts.MaxBytes > maxMaxBytes {
+		return nil, fmt.Errorf("%w: MaxBytes is %d, allowed is %d to %d", ErrInvalidOptions, opts.MaxBytes, minMaxBytes, maxMaxBytes)
+	}
+	if dir == "" {
+		return nil, fmt.Errorf("%w: no folder", ErrInvalidOptions)
+	}
+	dir, err := filepath.Abs(dir) // the app may change its working directory
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	s := &store{dir: dir, max: opts.MaxBytes}
+	if _, err := s.open(); err != nil && !isDiskFull(err) {
+		return nil, err
+	}
+	return &Spool{opts: opts, store: s}, nil
+}
+
+// isDiskFull reports whether err will go away when somebody cleans up.
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// Attach is for the client: it hands over what does the work, once.
+func (s *Spool) Attach(logger *slog.Logger) (_ delivery.Spool, writeAhead bool, err error) { //nolint:ireturn // the client's side of it
+	if s == nil {
+		return nil, false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store == nil {
+		return nil, false, errors.New("spool: it was closed, or given to another client")
+	}
+	s.store, s.attached = nil, s.store
+	s.attached.introduce(logger)
+	return s.attached, s.opts.WriteAhead, nil
+}
+
+// Close gives the folder free. It is for a Spool that no client was given: a
+// client closes its own at Shutdown, and then this does nothing.
+func (s *Spool) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store == nil {
+		return nil
+	}
+	unused := s.store
+	s.store = nil
+	return unused.Close()
+}
+
+// holder reads which process has the folder, "" if that is not known.
+func holder(dir string) string {
+	pid, err := os.ReadFile(filepath.Join(dir, holderName)) //nolint:gosec // a file of our own
+	if err != nil || len(pid) > 20 {
+		return ""
+	}
+	return string(pid)
+}
+
+func ownPID() string { return strconv.Itoa(os.Getpid()) }

@@ -1,0 +1,234 @@
+package spool_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/core/spool"
+)
+
+// Klime is down for the whole life of a process: the next one delivers its events,
+// with the message IDs that they had.
+func TestNextProcessDelivers(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string]spool.Options{"overflow": {}, "write-ahead": {WriteAhead: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+			cfg, _ := config(t, srv.URL, dir, opts)
+			client := newClient(t, cfg)
+			all := ids("a", 300)
+			track(t, client, all...)
+			shutdown(t, client, 100*time.Millisecond)
+			if s := client.Stats(); s.Spooled != 300 || s.Queued != 0 || s.SpooledBytes == 0 || s.Dropped[klime.DropShutdown] != 0 {
+				t.Errorf("stats %+v", s)
+			}
+
+			srv.be(http.StatusOK)
+			cfg, _ = config(t, srv.URL, dir, opts)
+			client = newClient(t, cfg)
+			if s := client.Stats(); s.Recovered != 300 || s.Spooled+int(s.Sent) != 300 {
+				t.Errorf("stats of the next: %+v", s)
+			}
+			if err := client.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for _, id := range all {
+				if !srv.has(id) {
+					t.Errorf("%s has not arrived", id)
+				}
+			}
+			if n, _ := srv.arrived(); n != 300 {
+				t.Errorf("%d arrived", n)
+			}
+			shutdown(t, client, 10*time.Second)
+
+			cfg, _ = config(t, srv.URL, dir, opts) // nothing is left for a third
+			if s := newClient(t, cfg).Stats(); s.Recovered != 0 {
+				t.Errorf("stats of the third: %+v", s)
+			}
+		})
+	}
+}
+
+// What a folder or its file does at run time costs neither events nor the app.
+func TestFolderIsDeletedAtRunTime(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusServiceUnavailable), filepath.Join(t.TempDir(), "spool")
+	cfg, log := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
+	client := newClient(t, cfg)
+	track(t, client, ids("before", 50)...)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1"), klime.WithMessageID("during"))
+	if !errors.Is(err, klime.ErrNotDurable) {
+		t.Errorf("Track: %v, want ErrNotDurable", err)
+	}
+	if s := client.Stats(); !s.SpoolDown || s.Queued != 1 || s.Spooled != 50 {
+		t.Errorf("stats %+v", s)
+	}
+	eventually(t, "the spool works again", func() bool { return !client.Stats().SpoolDown })
+	track(t, client, ids("after", 50)...)
+	shutdown(t, client, 50*time.Millisecond)
+	if n := strings.Count(log.String(), "level=WARN msg=\"klime: the spool fails"); n != 1 {
+		t.Errorf("%d log lines: %s", n, log)
+	}
+
+	srv.be(http.StatusOK)
+	cfg, _ = config(t, srv.URL, dir, spool.Options{})
+	client = newClient(t, cfg)
+	if err := client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n, _ := srv.arrived(); n != 101 {
+		t.Errorf("%d of 101 arrived", n)
+	}
+}
+
+// The bound holds, what makes room is told, and the account balances.
+func TestSpoolFullIsTold(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, http.StatusServiceUnavailable)
+	cfg, _ := config(t, srv.URL, t.TempDir(), spool.Options{MaxBytes: 1 << 20})
+	told := make(chan int, 10_000)
+	cfg.QueueSize = 100
+	cfg.OnError = func(err error, events []klime.Event) {
+		if errors.Is(err, klime.ErrSpoolFull) {
+			told <- len(events)
+			for _, e := range events {
+				if e.MessageID == "" || e.UserID != "u1" {
+					t.Errorf("told of %+v", e)
+				}
+			}
+		}
+	}
+	client := newClient(t, cfg)
+	pad := strings.Repeat("x", 10_000)
+	for range 500 {
+		if err := client.Track(t.Context(), "Done", klime.Properties{"pad": pad}, klime.ForUser("u1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "OnError is told", func() bool { return len(told) > 0 })
+	shutdown(t, client, 10*time.Millisecond)
+	s := client.Stats()
+	if s.SpooledBytes > 1<<20 || s.Spooled < 50 || s.Dropped[klime.DropSpoolFull] < 300 || s.Dropped[klime.DropQueueFull] != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// Without a spool, for an error that was only logged, the client works.
+func TestNoSpool(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusOK), t.TempDir()
+	first, err := spool.Open(dir, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := spool.Open(dir, spool.Options{})
+	if !errors.Is(err, spool.ErrInUse) || second != nil {
+		t.Fatalf("second: %v", err)
+	}
+	client := newClient(t, klime.Config{WriteKey: "key", Endpoint: srv.URL, Spool: second})
+	track(t, client, "a")
+	if err := client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := client.Stats(); s.Sent != 1 || s.SpoolDown {
+		t.Errorf("stats %+v", s)
+	}
+
+	one := newClient(t, klime.Config{WriteKey: "key", Endpoint: srv.URL, Spool: first})
+	if _, err := klime.New(klime.Config{WriteKey: "key", Endpoint: srv.URL, Spool: first}); !errors.Is(err, klime.ErrInvalidConfig) {
+		t.Errorf("two clients with one spool: %v", err)
+	}
+	track(t, one, "b")
+}
+
+// A link that waits on disk is not sent again, unless it is lost there.
+func TestLinkOnDisk(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, http.StatusServiceUnavailable)
+	cfg, _ := config(t, srv.URL, t.TempDir(), spool.Options{})
+	cfg.QueueSize = 1
+	client := newClient(t, cfg)
+	jane, acme := klime.User{ID: "u1"}, klime.Group{ID: "g1"}
+	if err := client.Link(t.Context(), jane, acme); err != nil {
+		t.Fatal(err)
+	}
+	track(t, client, ids("a", 10)...)
+	eventually(t, "the link is on disk", func() bool { return client.Stats().Spooled >= 9 })
+	if err := client.Link(t.Context(), jane, acme); err != nil {
+		t.Fatal(err)
+	}
+	srv.be(http.StatusOK)
+	if err := client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n, _ := srv.arrived(); n != 11 {
+		t.Errorf("%d events arrived, want 11", n)
+	}
+}
+
+// Neither the key nor what events say is in the log; the file holds events, and
+// never the key.
+func TestNoSecretsInTheFile(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	cfg, log := config(t, srv.URL, dir, spool.Options{})
+	cfg.WriteKey = "wk-very-secret"
+	client := newClient(t, cfg)
+	track(t, client, ids("jane@acme.test", 100)...)
+	shutdown(t, client, 10*time.Millisecond)
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	seen := false
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = seen || strings.Contains(string(content), "jane@acme.test-7")
+		if strings.Contains(string(content), "very-secret") {
+			t.Errorf("the write key is in %s", name)
+		}
+	}
+	if !seen {
+		t.Error("the test does not see the events")
+	}
+	if strings.Contains(log.String(), "secret") || strings.Contains(log.String(), "jane") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// Flush at the end of an invocation delivers, what an earlier one left included.
+func TestFlushDeliversWhatIsOnDisk(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, http.StatusServiceUnavailable)
+	cfg, _ := config(t, srv.URL, t.TempDir(), spool.Options{WriteAhead: true})
+	client := newClient(t, cfg)
+	track(t, client, ids("first", 10)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := client.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Flush in an outage: %v", err)
+	}
+	srv.be(http.StatusOK)
+	track(t, client, ids("second", 10)...)
+	if err := client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n, _ := srv.arrived(); n != 20 {
+		t.Errorf("%d arrived", n)
+	}
+}

@@ -1,0 +1,557 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// opened returns the store of a folder, closed at the test's end.
+func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
+	tb.Helper()
+	s, err := Open(dir, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var log bytes.Buffer
+	_, _, err = s.Attach(slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	st := s.attached
+	tb.Cleanup(func() { _ = st.Close() })
+	return st, &log
+}
+
+func record(key uint64, automatic bool, size int) delivery.Record {
+	body := fmt.Sprintf(`{"id":%d,"pad":%q}`, key, strings.Repeat("x", size))
+	return delivery.Record{Key: key, Body: []byte(body), Automatic: automatic, Attempts: int(key % 3)}
+}
+
+func records(first, last uint64, automatic bool, size int) []delivery.Record {
+	var all []delivery.Record
+	for key := first; key <= last; key++ {
+		all = append(all, record(key, automatic, size))
+	}
+	return all
+}
+
+func commit(tb testing.TB, s *store, add []delivery.Record, remove ...uint64) []delivery.Record {
+	tb.Helper()
+	dropped, err := s.Commit(add, remove)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dropped
+}
+
+func none(uint64) bool { return false }
+
+// keys are those of all records, each of which must be as it was written.
+func keys(tb testing.TB, s *store) []uint64 {
+	tb.Helper()
+	var all []uint64
+	var from uint64
+	for {
+		read, err := s.Read(from, 1000, 1<<30, none)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(read) == 0 {
+			return all
+		}
+		for _, r := range read {
+			if !bytes.HasPrefix(r.Body, fmt.Appendf(nil, `{"id":%d,`, r.Key)) || r.Damaged || r.Attempts != int(r.Key%3) {
+				tb.Fatalf("record %d is %+v", r.Key, r)
+			}
+			all = append(all, r.Key)
+			from = r.Key + 1
+		}
+	}
+}
+
+func same(a, b []uint64) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
+
+func TestRecordsOutliveTheProcess(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, []delivery.Record{record(5, false, 10), record(2, true, 10)})
+	commit(t, s, []delivery.Record{record(1, false, 10), record(7, true, 10), record(9, false, 10)}, 5, 1000)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, log := opened(t, dir, Options{})
+	n, size, last := s.Kept()
+	if got := keys(t, s); !same(got, []uint64{1, 2, 7, 9}) || n != 4 || last != 9 || size != 4*len(record(1, false, 10).Body) {
+		t.Errorf("keys %v, kept %d, %d bytes, last %d", got, n, size, last)
+	}
+	read, err := s.Read(2, 2, 1<<20, func(key uint64) bool { return key == 2 })
+	if err != nil || len(read) != 2 || read[0].Key != 7 || !read[0].Automatic || read[1].Automatic {
+		t.Errorf("read %+v, %v", read, err)
+	}
+	if read, err := s.Read(0, 100, 1, none); err != nil || len(read) != 1 {
+		t.Errorf("at most a byte, but one at least: %+v, %v", read, err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 10, false, 10))
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
+		info, err := d.Info()
+		want := fs.FileMode(0o600)
+		if d.IsDir() {
+			want = 0o700
+		}
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v", path, info.Mode(), err)
+		}
+		return nil
+	})
+}
+
+// Room is made by the oldest, automatic ones first; an automatic one never makes
+// an explicit one go.
+func TestMaxBytes(t *testing.T) {
+	t.Parallel()
+	s, _ := opened(t, t.TempDir(), Options{MaxBytes: 1 << 20})
+	const size = 10_000 // about a hundred of them fit
+	if dropped := commit(t, s, append(records(1, 50, false, size), records(51, 90, true, size)...)); len(dropped) != 0 {
+		t.Errorf("dropped %d while there was room", len(dropped))
+	}
+	dropped := commit(t, s, records(91, 120, false, size))
+	if len(dropped) == 0 || dropped[0].Key != 51 {
+		t.Errorf("dropped %d, not the oldest automatic one first", len(dropped))
+	}
+	dropped = append(dropped, commit(t, s, records(121, 200, false, size))...)
+	for i := range 40 {
+		if dropped[i].Key != uint64(51+i) || !dropped[i].Automatic {
+			t.Fatalf("dropped as number %d: %d", i, dropped[i].Key)
+		}
+	}
+	if dropped[40].Key != 1 || dropped[40].Automatic {
+		t.Errorf("then dropped %d", dropped[40].Key)
+	}
+	before := keys(t, s)
+	if dropped := commit(t, s, records(201, 201, true, size)); len(dropped) != 1 || dropped[0].Key != 201 {
+		t.Errorf("an automatic one among explicit ones: dropped %+v", dropped)
+	}
+	if got := keys(t, s); !same(got, before) {
+		t.Error("it made room all the same")
+	}
+	if n, bytes, _ := s.Kept(); n != len(before) || bytes > 1<<20 {
+		t.Errorf("kept %d, %d bytes", n, bytes)
+	}
+	for range 100 { // and so for ever: the file keeps within about twice the bound
+		commit(t, s, records(202, 300, false, size), rangeOf(202, 300)...)
+	}
+	if info, err := os.Stat(s.path()); err != nil || info.Size() > 6<<20 {
+		t.Errorf("the file has %d bytes, %v", info.Size(), err)
+	}
+}
+
+func rangeOf(first, last uint64) (all []uint64) {
+	for key := first; key <= last; key++ {
+		all = append(all, key)
+	}
+	return all
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	for _, opts := range []Options{{MaxBytes: -1}, {MaxBytes: 1<<20 - 1}, {MaxBytes: 1<<40 + 1}} {
+		if s, err := Open(t.TempDir(), opts); s != nil || !errors.Is(err, ErrInvalidOptions) {
+			t.Errorf("%+v: %v", opts, err)
+		}
+	}
+	if s, err := Open("", Options{}); s != nil || !errors.Is(err, ErrInvalidOptions) {
+		t.Errorf("no folder: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(file, Options{}); s != nil || err == nil {
+		t.Errorf("a file for a folder: %v", err)
+	}
+}
+
+// A folder that is used is refused, with the process that has it, and left as it is.
+func TestOneProcessAFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 10, false, 10))
+	_, err := Open(dir, Options{})
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "process "+fmt.Sprint(os.Getpid())) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("second: %v", err)
+	}
+	commit(t, s, records(11, 20, false, 10))
+	if got := keys(t, s); len(got) != 20 {
+		t.Errorf("the first has %d records", len(got))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, holderName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the holder's file is left: %v", err)
+	}
+}
+
+func TestOneClientASpool(t *testing.T) {
+	t.Parallel()
+	logger := slog.New(slog.DiscardHandler)
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := s.Attach(logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Attach(logger); err == nil {
+		t.Error("attached twice")
+	}
+	if err := s.Close(); err != nil { // the client's now
+		t.Error(err)
+	}
+	if _, err := d.Commit(records(1, 1, false, 1), nil); err != nil {
+		t.Errorf("after a Close of the Spool: %v", err)
+	}
+	_ = d.Close()
+	if _, err := d.Commit(records(2, 2, false, 1), nil); err == nil {
+		t.Error("works after its own Close")
+	}
+	if _, _, err := d.Reopen(); err == nil {
+		t.Error("reopened after its own Close")
+	}
+	var missing *Spool
+	if d, _, err := missing.Attach(logger); d != nil || err != nil || missing.Close() != nil {
+		t.Errorf("nil: %v, %v", d, err)
+	}
+}
+
+// filled returns the bytes of a spool's file with many records.
+func filled(tb testing.TB) []byte {
+	tb.Helper()
+	dir := tb.TempDir()
+	s, _ := opened(tb, dir, Options{})
+	for first := uint64(1); first <= 2000; first += 100 {
+		commit(tb, s, append(records(first, first+49, false, 200), records(first+50, first+99, true, 200)...), first-1, first-7)
+	}
+	if err := s.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return content
+}
+
+// Whatever happens to the file, the app starts, nothing is read that was not
+// written, and the spool works.
+func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
+	good := filled(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	runs := 60
+	if testing.Short() {
+		runs = 20
+	}
+	aside := 0
+	for run := range runs {
+		content := bytes.Clone(good)
+		switch run % 5 {
+		case 0: // as a disk may lose a block
+			at := random.IntN(len(content)/512) * 512
+			clear(content[at : at+512])
+		case 1:
+			content = content[:random.IntN(len(content))]
+		case 2:
+			for range 1 + random.IntN(50) {
+				content[random.IntN(len(content))] = byte(random.Uint32())
+			}
+		case 3: // a page in the place of another
+			const page = 4096
+			from, to := random.IntN(len(content)/page)*page, random.IntN(len(content)/page)*page
+			copy(content[to:to+page], content[from:from+page])
+		case 4:
+			at := random.IntN(len(content))
+			for i := range content[at:] {
+				content[at+i] = byte(random.Uint32())
+			}
+		}
+		if damaged(t, run, content) {
+			aside++
+		}
+	}
+	if aside == 0 || aside == runs {
+		t.Errorf("%d of %d files were set aside", aside, runs)
+	}
+}
+
+func damaged(t *testing.T, run int, content []byte) (aside bool) {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, log := opened(t, dir, Options{})
+	s.Kept()
+	use := func() bool {
+		var from uint64
+		for {
+			read, err := s.Read(from, 100, 1<<20, none)
+			if err != nil {
+				return false
+			}
+			if len(read) == 0 {
+				break
+			}
+			for _, r := range read {
+				if want := record(r.Key, r.Automatic, 200); !r.Damaged && !bytes.Equal(r.Body, want.Body) {
+					t.Errorf("run %d: record %d is %q", run, r.Key, r.Body)
+				}
+				from = r.Key + 1
+			}
+		}
+		_, err := s.Commit(records(1<<40, 1<<40+200, false, 200), rangeOf(1, 2000))
+		return err == nil
+	}
+	for attempt := 0; !use(); attempt++ {
+		if _, _, err := s.Reopen(); err != nil || attempt == 3 {
+			t.Fatalf("run %d: cannot be used, attempt %d: %v", run, attempt, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("run %d: %v", run, err)
+	}
+	set, _ := filepath.Glob(path + asideInfix + "*")
+	if n := strings.Count(log.String(), "set aside"); n != len(set) {
+		t.Errorf("run %d: %d set aside, log %s", run, len(set), log)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("run %d: %v", run, err)
+	}
+	return len(set) > 0
+}
+
+// Files that are set aside do not fill the disk.
+func TestFewFilesAreKeptAside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	for range 6 {
+		if err := os.WriteFile(path, bytes.Repeat([]byte("no spool "), 10_000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, log := opened(t, dir, Options{})
+		if strings.Count(log.String(), "set aside") != 1 {
+			t.Errorf("log: %s", log)
+		}
+		_ = s.Close()
+	}
+	if aside, _ := filepath.Glob(path + asideInfix + "*"); len(aside) != maxAside {
+		t.Errorf("%d files aside", len(aside))
+	}
+}
+
+// A file of another version, or of another program, is set aside and not changed.
+func TestForeignFiles(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(tx *bolt.Tx) error{
+		"another version": func(tx *bolt.Tx) error {
+			return tx.Bucket(headBucket).Put(totalsKey, []byte{fileFormat + 1, 1, 2, 3})
+		},
+		"another program": func(tx *bolt.Tx) error {
+			for _, bucket := range [][]byte{headBucket, explicitBucket} {
+				if err := tx.DeleteBucket(bucket); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"totals changed": func(tx *bolt.Tx) error {
+			b := bytes.Clone(tx.Bucket(headBucket).Get(totalsKey))
+			b[9]++
+			return tx.Bucket(headBucket).Put(totalsKey, b)
+		},
+	} {
+		dir := t.TempDir()
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 10, false, 10))
+		if err := s.db.Update(change); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		before, _ := os.ReadFile(s.path())
+		s, log := opened(t, dir, Options{})
+		aside, _ := filepath.Glob(s.path() + asideInfix + "*")
+		if len(aside) != 1 || len(keys(t, s)) != 0 || !strings.Contains(log.String(), "set aside") {
+			t.Errorf("%s: %v, log %s", name, aside, log)
+			continue
+		}
+		if after, _ := os.ReadFile(aside[0]); !bytes.Equal(before, after) {
+			t.Errorf("%s: the file was changed", name)
+		}
+	}
+}
+
+// One damaged record costs one record.
+func TestDamagedRecord(t *testing.T) {
+	t.Parallel()
+	s, _ := opened(t, t.TempDir(), Options{})
+	commit(t, s, records(1, 10, false, 10))
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(explicitBucket)
+		value := bytes.Clone(b.Get(appendKey(nil, 4)))
+		value[len(value)-3] ^= 1
+		return b.Put(appendKey(nil, 4), value)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := s.Read(0, 100, 1<<20, none)
+	if err != nil || len(read) != 10 {
+		t.Fatalf("%d read, %v", len(read), err)
+	}
+	for _, r := range read {
+		if r.Damaged != (r.Key == 4) {
+			t.Errorf("record %d: damaged %v", r.Key, r.Damaged)
+		}
+	}
+	commit(t, s, nil, 4)
+	if n, _, _ := s.Kept(); n != 9 {
+		t.Errorf("%d kept", n)
+	}
+}
+
+// The folder is deleted while the app runs: the spool says so, and makes a new
+// one, with what was in the old.
+func TestDeletedFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, append(records(1, 6000, false, 10), records(6001, 7000, true, 10)...))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(records(7001, 7001, false, 10), nil); !errors.Is(err, errGone) {
+		t.Fatalf("commit: %v", err)
+	}
+	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+	commit(t, s, records(7001, 7001, false, 10))
+	if got := keys(t, s); !same(got, rangeOf(1, 7001)) {
+		t.Errorf("%d records", len(got))
+	}
+	_ = s.Close()
+	s, _ = opened(t, dir, Options{})
+	if got := keys(t, s); len(got) != 7001 {
+		t.Errorf("%d records for the next process", len(got))
+	}
+}
+
+// Somebody else has made a spool in the meantime: theirs is not touched.
+func TestReplacedFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 10, false, 10))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	theirs, _ := opened(t, dir, Options{})
+	commit(t, theirs, records(1, 3, false, 10))
+	if _, err := s.Commit(records(11, 11, false, 10), nil); err == nil {
+		t.Error("committed to a file that is gone")
+	}
+	if _, _, err := s.Reopen(); !errors.Is(err, ErrInUse) {
+		t.Errorf("reopen while they have it: %v", err)
+	}
+	_ = theirs.Close()
+	if _, _, err := s.Reopen(); err == nil {
+		t.Error("took the events of somebody else")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Reopen(); err != nil || len(keys(t, s)) != 10 {
+		t.Errorf("reopen: %v, %d records", err, len(keys(t, s)))
+	}
+}
+
+// The file is cut short while it is mapped: an error, and not the end of the app.
+func TestTruncatedWhileOpen(t *testing.T) {
+	t.Parallel()
+	s, log := opened(t, t.TempDir(), Options{})
+	for first := uint64(1); first < 5000; first += 1000 {
+		commit(t, s, records(first, first+999, false, 500))
+	}
+	if err := os.Truncate(s.path(), 8192); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Read(0, 100_000, 1<<30, none)
+	if err == nil {
+		_, err = s.Commit(nil, rangeOf(1, 4000))
+	}
+	if err == nil {
+		t.Fatal("read what is not there")
+	}
+	lost, _, err := s.Reopen()
+	if !lost || err != nil {
+		t.Fatalf("reopen: lost %v, %v", lost, err)
+	}
+	commit(t, s, records(1, 10, false, 10))
+	if got := keys(t, s); len(got) != 10 || !strings.Contains(log.String(), "set aside") {
+		t.Errorf("%d records, log %s", len(got), log)
+	}
+}
+
+// A large file that has run empty gives its room back at the next start.
+func TestEmptyFileIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 200, false, 150_000))
+	commit(t, s, nil, rangeOf(1, 200)...)
+	_ = s.Close()
+	if info, err := os.Stat(s.path()); err != nil || info.Size() < maxEmptyFile {
+		t.Fatalf("the test makes a file of %v", info)
+	}
+	s, log := opened(t, dir, Options{})
+	if info, err := os.Stat(s.path()); err != nil || info.Size() > 1<<20 || log.Len() > 0 {
+		t.Errorf("%d bytes, %v, log %s", info.Size(), err, log)
+	}
+	commit(t, s, records(1, 10, false, 10))
+	if got := keys(t, s); len(got) != 10 {
+		t.Errorf("%d records", len(got))
+	}
+}
