@@ -3,7 +3,7 @@ package klime
 import "net/url"
 
 // Captured is something of a request that is recorded only if [Capture] asks for
-// it: it may tell who somebody is.
+// it: it may tell who somebody is. Of each, at most 2 KiB are sent.
 type Captured int
 
 // What [Capture] can ask for.
@@ -26,15 +26,21 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 				c.ip = x.Caller.ClientIP()
 			}
 		case UserAgent:
-			c.userAgent = x.header("User-Agent")
+			c.userAgent = bounded(x.header("User-Agent"))
 		case Path:
-			c.path = x.Path
+			c.path = bounded(x.Path)
 		case Referrer:
-			c.referrer = withoutSecrets(x.header("Referer"))
+			c.referrer = bounded(withoutSecrets(x.header("Referer")))
 		}
 	}
 	return c
 }
+
+// maxCaptured bounds what a client can put into an event, in bytes: one that is too
+// large would not be sent.
+const maxCaptured = 2048
+
+func bounded(s string) string { return s[:min(len(s), maxCaptured)] }
 
 // withoutSecrets is a URL without what may hold a secret, "" if it cannot be
 // read.

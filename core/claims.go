@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -54,7 +55,9 @@ func (n ClaimNames) Read(claims any) (User, []Group) {
 	}
 	var groups []Group
 	for _, claim := range listOf(fields.find(cmp.Or(n.GroupID, "org_id"))) {
-		if id := claimedID(claim); id != "" {
+		id := claimedID(claim)
+		known := slices.ContainsFunc(groups, func(g Group) bool { return g.ID == id })
+		if id != "" && !known {
 			groups = append(groups, Group{ID: id})
 		}
 	}

@@ -19,22 +19,25 @@ const (
 	KindNoise              // not recorded: nobody's doing
 )
 
-// classify tells what a request was, by the response and then the request, and
-// whether it was for a health check. It depends on nothing else.
-func classify(x *Exchange, health bool) Kind {
+// classify tells what a request was, by the response and then the request, and by
+// what the app has said of its route. It depends on nothing else.
+func classify(x *Exchange, rule ruling) Kind {
 	mediaType := mediaTypeOf(x.ContentType)
+	named := rule.name != ""
 	switch {
+	case isNoiseMethod(x.Method):
+		return KindNoise
 	case x.Status == http.StatusSwitchingProtocols, mediaType == "text/event-stream":
 		return KindStream
-	case health || isNoise(x):
+	case rule.health && !named, isNoise(x, named):
 		return KindNoise
 	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
 		return KindAPI
 	case x.Status == http.StatusNotModified:
 		return classifyNotModified(x)
-	case isAsset(mediaType):
+	case isAsset(mediaType), isPartOfPage(x.header("Sec-Fetch-Dest")):
 		return KindAsset
-	case isHTML(mediaType) && !isFragment(x):
+	case isHTML(mediaType) && x.Status != http.StatusNoContent && !isFragment(x):
 		return KindPage
 	default:
 		return KindAPI
@@ -42,10 +45,10 @@ func classify(x *Exchange, health bool) Kind {
 }
 
 // isNoise reports requests that say nothing about a customer.
-func isNoise(x *Exchange) bool {
+func isNoise(x *Exchange, named bool) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
 	switch {
-	case isNoiseMethod(x.Method), isUnmatched(x), respells(x):
+	case isUnmatched(x, named), respells(x):
 		return true
 	case x.Method == http.MethodGet:
 		return redirect || isPrefetch(x) || isProbe(x.header("User-Agent"))
@@ -67,11 +70,24 @@ func isNoiseMethod(method string) bool {
 
 // isUnmatched reports requests for which there is no route. A route that takes the
 // rest of a path may be another router's prefix, which does not tell more: there,
-// nothing found is no route.
-func isUnmatched(x *Exchange) bool {
-	prefix := x.Route == "" || strings.HasSuffix(x.Route, "*")
+// nothing found is no route, unless the app has named it.
+func isUnmatched(x *Exchange, named bool) bool {
+	prefix := x.Route == "" || !named && strings.HasSuffix(x.Route, "*")
 	nothing := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
 	return prefix && nothing || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
+}
+
+// knownMethod is a method of HTTP (RFC 9110, 5789 and 4918), or "_OTHER" as
+// OpenTelemetry has it: a client may make up any, and any number.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY",
+		"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT":
+		return method
+	default:
+		return "_OTHER"
+	}
 }
 
 // respells reports a redirect to another form of the path that was asked for, as
@@ -87,12 +103,13 @@ func respells(x *Exchange) bool {
 	return err == nil && location.Path != x.Path && strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path))
 }
 
-// isPrefetch reports a browser's guess at what its user will want
-// (Sec-Purpose, and its predecessors Purpose and X-Moz).
+// isPrefetch reports a guess at what a user will want, of the browser (Sec-Purpose,
+// and its predecessors Purpose and X-Moz) or of Turbo (X-Sec-Purpose).
 func isPrefetch(x *Exchange) bool {
-	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {
-		if strings.Contains(x.header(name), "prefetch") {
-			return true
+	for _, name := range [...]string{"Sec-Purpose", "X-Sec-Purpose", "Purpose", "X-Moz"} {
+		if purpose := x.header(name); purpose != "" {
+			purpose = strings.ToLower(purpose)
+			return strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "preview")
 		}
 	}
 	return false
@@ -110,17 +127,14 @@ func isProbe(userAgent string) bool {
 
 // classifyNotModified goes by what was asked for: the answer has no content.
 func classifyNotModified(x *Exchange) Kind {
-	switch dest := x.header("Sec-Fetch-Dest"); dest {
-	case "document", "iframe", "frame":
-		return KindPage
-	case "empty":
-		return KindAPI
-	case "": // an old browser, or none
-	default:
-		return KindAsset
-	}
-	accept := x.header("Accept")
+	dest, accept := x.header("Sec-Fetch-Dest"), x.header("Accept")
 	switch {
+	case isVisit(x), isDocument(dest):
+		return KindPage
+	case isPartOfPage(dest):
+		return KindAsset
+	case dest != "": // a script has fetched it
+		return KindAPI
 	case strings.Contains(accept, "text/html") && !isFragment(x):
 		return KindPage
 	case strings.HasPrefix(accept, "image/"), strings.HasPrefix(accept, "text/css"):
@@ -130,20 +144,31 @@ func classifyNotModified(x *Exchange) Kind {
 	}
 }
 
+// isDocument and isPartOfPage read Sec-Fetch-Dest: for what a browser asks. A
+// script that fetches is "empty", and neither.
+
+func isDocument(dest string) bool { return dest == "document" || dest == "iframe" || dest == "frame" }
+
+func isPartOfPage(dest string) bool { return dest != "" && dest != "empty" && !isDocument(dest) }
+
+// isVisit reports a fetch that stands for the load of a page: a link that htmx or
+// Turbo follows in the browser's stead.
+func isVisit(x *Exchange) bool {
+	return x.header("Hx-Boosted") == "true" || x.header("Hx-History-Restore-Request") == "true" ||
+		x.header("X-Turbo-Request-Id") != "" && x.header("Turbo-Frame") == ""
+}
+
 // isFragment reports HTML that goes into a page rather than being one: fetched
-// by a script, by htmx (unless it stands for a page load) or by a Turbo frame.
+// by a script, by htmx or by a Turbo frame.
 func isFragment(x *Exchange) bool {
+	dest := x.header("Sec-Fetch-Dest")
 	switch {
-	case x.header("Hx-Boosted") == "true": // a link that htmx follows in the browser's stead, by a fetch
+	case isVisit(x):
 		return false
 	case x.header("Hx-Request") == "true", x.header("Turbo-Frame") != "":
 		return true
-	}
-	switch x.header("Sec-Fetch-Dest") {
-	case "", "document", "iframe", "frame":
-		return false
 	default:
-		return true
+		return dest != "" && !isDocument(dest)
 	}
 }
 
@@ -154,11 +179,16 @@ func isHTML(mediaType string) bool {
 // isAsset knows the parts of a page.
 func isAsset(mediaType string) bool {
 	switch mediaType {
-	case "text/css", "text/javascript", "application/javascript", "application/wasm", "application/manifest+json":
+	case "text/css", "text/javascript", "application/javascript", "application/x-javascript", "application/wasm",
+		"application/manifest+json", "application/font-woff", "application/font-woff2", "application/vnd.ms-fontobject":
 		return true
-	default:
-		return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "font/")
 	}
+	for _, prefix := range [...]string{"image/", "font/", "video/", "audio/"} {
+		if strings.HasPrefix(mediaType, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // mediaTypeOf returns the media type of a Content-Type, lower case, without

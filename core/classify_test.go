@@ -64,10 +64,17 @@ func TestClassify(t *testing.T) {
 		{"htmx, boosted", asks(get(200, html), headers{"HX-Request": "true", "HX-Boosted": "true"}), KindPage},
 		{"boosted, by fetch", asks(get(200, html), headers{"HX-Request": "true", "HX-Boosted": "true", "Sec-Fetch-Dest": "empty"}), KindPage},
 		{"Turbo frame", asks(get(200, html), headers{"Turbo-Frame": "menu"}), KindAPI},
+		{"Turbo Drive", asks(get(200, html), headers{"X-Turbo-Request-Id": "1", "Sec-Fetch-Dest": "empty"}), KindPage},
+		{"Turbo frame by Turbo", asks(get(200, html), headers{"X-Turbo-Request-Id": "1", "Turbo-Frame": "menu"}), KindAPI},
+		{"htmx goes back", asks(get(200, html), headers{"HX-Request": "true", "HX-History-Restore-Request": "true"}), KindPage},
+		{"HTML without content", get(204, html), KindAPI},
 		{"fetched HTML", asks(get(200, html), headers{"Sec-Fetch-Dest": "empty"}), KindAPI},
 
 		// 304 has no content type: what was asked for decides.
 		{"304 of a document", asks(get(304, ""), headers{"Sec-Fetch-Dest": "document"}), KindPage},
+		{"304 of a boosted link", asks(get(304, ""), headers{"HX-Request": "true", "HX-Boosted": "true", "Sec-Fetch-Dest": "empty"}), KindPage},
+		{"304 of Turbo Drive", asks(get(304, ""), headers{"X-Turbo-Request-Id": "1", "Sec-Fetch-Dest": "empty"}), KindPage},
+		{"304 of a video", asks(get(304, ""), headers{"Sec-Fetch-Dest": "video"}), KindAsset},
 		{"304 of a script", asks(get(304, ""), headers{"Sec-Fetch-Dest": "script"}), KindAsset},
 		{"304 of an image", asks(get(304, ""), headers{"Sec-Fetch-Dest": "image"}), KindAsset},
 		{"304 of a fetch", asks(get(304, ""), headers{"Sec-Fetch-Dest": "empty", "Accept": "text/html"}), KindAPI},
@@ -83,6 +90,10 @@ func TestClassify(t *testing.T) {
 		{"style sheet", get(200, "text/css"), KindAsset},
 		{"script", get(200, "text/javascript; charset=utf-8"), KindAsset},
 		{"script of old", get(200, "application/javascript"), KindAsset},
+		{"script of older", get(200, "application/x-javascript"), KindAsset},
+		{"font of old", get(200, "application/font-woff"), KindAsset},
+		{"video", get(206, "video/mp4"), KindAsset},
+		{"manifest as JSON", asks(get(200, json), headers{"Sec-Fetch-Dest": "manifest"}), KindAsset},
 		{"image", get(200, "image/svg+xml"), KindAsset},
 		{"font", get(200, "font/woff2"), KindAsset},
 		{"WebAssembly", get(200, "application/wasm"), KindAsset},
@@ -138,16 +149,20 @@ func TestClassify(t *testing.T) {
 		{"prerender", asks(get(200, html), headers{"Sec-Purpose": "prefetch;prerender"}), KindNoise},
 		{"prefetch, the old header", asks(get(200, html), headers{"Purpose": "prefetch"}), KindNoise},
 		{"prefetch, Firefox of old", asks(get(200, html), headers{"X-Moz": "prefetch"}), KindNoise},
+		{"preview", asks(get(200, html), headers{"Purpose": "preview"}), KindNoise},
+		{"prefetch in capitals", asks(get(200, html), headers{"Sec-Purpose": "Prefetch"}), KindNoise},
+		{"Turbo's prefetch", asks(get(200, html), headers{"X-Sec-Purpose": "prefetch"}), KindNoise},
+		{"HEAD of a stream", method("HEAD", 200, sse), KindNoise},
 		{"kube-probe", asks(get(200, html), headers{"User-Agent": "kube-probe/1.31"}), KindNoise},
 		{"Google's load balancer", asks(get(200, html), headers{"User-Agent": "GoogleHC/1.0"}), KindNoise},
 		{"Amazon's load balancer", asks(get(200, html), headers{"User-Agent": "ELB-HealthChecker/2.0"}), KindNoise},
 		{"somebody who mentions a probe", asks(get(200, html), headers{"User-Agent": "curl (kube-probe/1)"}), KindPage},
 	}
 	for _, tt := range tests {
-		if got := classify(&tt.in, false); got != tt.want {
+		if got := classify(&tt.in, ruling{}); got != tt.want {
 			t.Errorf("%s: kind %d, want %d", tt.name, got, tt.want)
 		}
-		if got := classify(&tt.in, true); got != KindNoise && got != KindStream {
+		if got := classify(&tt.in, ruling{health: true}); got != KindNoise && got != KindStream {
 			t.Errorf("%s, by a health check: kind %d, want noise", tt.name, got)
 		}
 	}
@@ -175,7 +190,7 @@ func TestEventName(t *testing.T) {
 	}
 	tracker := NewTracker(nil)
 	for _, tt := range tests {
-		if got := tracker.eventName(tt.kind, tt.named, &Exchange{Status: 200}); got != tt.want {
+		if got, named := tracker.eventName(tt.kind, tt.named, &Exchange{Status: 200}); got != tt.want || named != (tt.named != "") {
 			t.Errorf("kind %d, named %q: %q, want %q", tt.kind, tt.named, got, tt.want)
 		}
 	}
@@ -196,8 +211,8 @@ func FuzzClassify(f *testing.F) {
 				return ""
 			},
 		}
-		kind := classify(&x, false)
-		if kind < KindAPI || kind > KindNoise || kind != classify(&x, false) {
+		kind := classify(&x, ruling{})
+		if kind < KindAPI || kind > KindNoise || kind != classify(&x, ruling{}) {
 			t.Errorf("kind %d", kind)
 		}
 		if kind != KindNoise && kind != KindStream && (method == http.MethodHead || method == http.MethodOptions || route == "" && status == 404) {

@@ -56,6 +56,9 @@ func New(cfg Config) (*Client, error) {
 	c.app = cfg.App.encode()
 	c.secrets = newRedactor(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, func() {
+		if cfg.NoHints {
+			return
+		}
 		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
 	})
 	transport, err := c.transport()

@@ -144,8 +144,9 @@ type Config struct {
 	// [SetProperty], are secrets: their values are sent as "[redacted]", at any
 	// depth. A key is meant if it holds these words one after the other, in
 	// whatever case ("api key" means userApiKey, api-key and APIKEY, but not
-	// capikeys), and one that begins with = if it has just these. An empty list
-	// that is not nil means none. Default [SecretKeys].
+	// capikeys, singular or plural), and with a = after them if it ends so. Booleans
+	// and times are never secrets. An empty list that is not nil means none.
+	// Default [SecretKeys].
 	SecretKeys []string
 
 	// Senders is how many requests are made at the same time at most.

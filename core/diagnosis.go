@@ -24,6 +24,7 @@ type diagnosis struct {
 	users, groups census
 	linked        atomic.Bool  // some user was linked to some group
 	unshown       atomic.Int64 // events of users who were not
+	unshownSince  atomic.Int64 // Unix nanoseconds
 }
 
 // diagnosisInterval is the time between two hints of one kind.
@@ -102,7 +103,8 @@ const placeholder = "a placeholder"
 // lookOf says what an ID looks like that it should not be, "" if it is fine.
 func lookOf(id string) string {
 	switch strings.ToLower(id) {
-	case "0", "-1", "null", "nil", "<nil>", "undefined", "none", "nan", "true", "false", "{}", "[]", "[object object]",
+	case "0", "-1", "null", "nil", "<nil>", "(null)", "undefined", "none", "n/a", "unknown", "anonymous", "nan", "true", "false", "{}", "[]",
+		"[object object]", "<no value>",
 		"00000000-0000-0000-0000-000000000000":
 		return placeholder
 	}
@@ -115,7 +117,7 @@ func lookOf(id string) string {
 		return "URLs"
 	case strings.Contains(id, "@") && isDomain(id[strings.LastIndexByte(id, '@')+1:]):
 		return "e-mail addresses"
-	case isDomain(id):
+	case isDomain(id) && isCommonTLD(id[strings.LastIndexByte(id, '.')+1:]):
 		return "domains"
 	default:
 		return ""
@@ -133,6 +135,17 @@ func isDomain(s string) bool {
 	return strings.TrimFunc(s[:dot], inHost) == "" && strings.TrimFunc(s[dot+1:], isLetter) == ""
 }
 
+// isCommonTLD tells a domain from a name such as jane.doe.
+func isCommonTLD(tld string) bool {
+	switch strings.ToLower(tld) {
+	case "com", "net", "org", "io", "co", "ai", "app", "dev", "cloud", "tech", "inc", "biz", "info", "example",
+		"de", "fr", "uk", "nl", "ch", "at", "eu", "se", "no", "dk", "fi", "es", "it", "pl", "us", "ca", "au", "nz", "in", "jp", "br":
+		return true
+	default:
+		return false
+	}
+}
+
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // maxTrait is how long a trait's text may reasonably be, in bytes.
@@ -142,14 +155,20 @@ func (d *diagnosis) examineTraits(e *Event) {
 	for key, value := range e.Traits {
 		if text, ok := value.(string); ok {
 			if len(text) > maxTrait {
-				d.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches",
-					slog.String("trait", quoted(key)))
+				d.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
 			}
 		} else if isNested(value) {
-			d.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates",
-				slog.String("trait", quoted(key)))
+			d.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", traitNamed(key))
 		}
 	}
+}
+
+// traitNamed names a trait, unless its key looks like somebody's.
+func traitNamed(key string) slog.Attr {
+	if lookOf(key) != "" {
+		key = "?"
+	}
+	return slog.String("trait", quoted(key))
 }
 
 // isNested reports what encodes to neither a string, a number nor a boolean.
@@ -174,6 +193,7 @@ func isNested(value any) bool {
 const (
 	enoughFacts  = 10
 	enoughEvents = 100
+	enoughTime   = 15 * time.Minute
 )
 
 // census counts in how many facts about users (or groups) something was told.
@@ -218,11 +238,17 @@ func (d *diagnosis) examineFacts(e *Event) {
 // process can know.
 func (d *diagnosis) examineLinks(e *Event) {
 	shown := d.linked.Load() || e.GroupID != "" && d.groups.facts.Load() > 0
-	if d.mode == UserMode || shown || d.unshown.Add(1) < enoughEvents {
+	if d.mode == UserMode || shown {
 		return
 	}
-	d.tell(emptyDashboard, "your dashboard will stay empty until users are linked to groups: call klime.Link where they sign in "+
-		"(if your customers are single people, set Config.Mode to UserMode)", slog.Int64("events", d.unshown.Load()))
+	now := time.Now().UnixNano()
+	d.unshownSince.CompareAndSwap(0, now)
+	if d.unshown.Add(1) < enoughEvents || now-d.unshownSince.Load() < int64(enoughTime) {
+		return
+	}
+	d.tell(emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
+		"klime.Link where users sign in (if your customers are single people, set Config.Mode to UserMode)",
+		slog.Int64("events", d.unshown.Load()))
 }
 
 // shortHash stands for an ID in the log: the first digits of its SHA-256.

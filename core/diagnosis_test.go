@@ -39,13 +39,16 @@ func TestDiagnosis(t *testing.T) {
 	}
 	tests := map[string]struct {
 		do    func(*testing.T, *klime.Client)
-		times int    // 1 if 0
+		times int    // 1 if 0, spread over an hour
 		want  string // in the only line of the log; "" for no line
 	}{
 		"a database key":        {do: identify("42", named("Jane"))},
 		"a prefixed key":        {do: group("org_abc123", named("Acme"))},
 		"a UUID":                {do: identify("6f0c1b7e-3f1a-4c1e-9d51-0a1b2c3d4e5f", nil)},
 		"an ID with a version":  {do: identify("v1.2", nil)},
+		"a name with a dot":     {do: identify("jane.doe", nil)},
+		"a template's nothing":  {do: identify("<no value>", nil), want: "user IDs look like a missing value"},
+		"a trait by a person":   {do: identify("u1", klime.Traits{"jane@acme.com": []int{1}}), want: `trait="\"?\""`},
 		"an Auth0 ID":           {do: identify("auth0|5f7c8ec7c33c6c004bbafe82", nil)},
 		"an e-mail address":     {do: identify("jane@acme.com", nil), want: "user IDs look like e-mail addresses"},
 		"a name":                {do: group("Acme Inc", nil), want: "group IDs look like names"},
@@ -83,10 +86,14 @@ func TestDiagnosis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log *syncBuffer
-			client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
-			for range max(tt.times, 1) {
-				tt.do(t, client)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				var client *klime.Client
+				client, _ = newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+				for range max(tt.times, 1) {
+					tt.do(t, client)
+					time.Sleep(59 * time.Minute / time.Duration(max(tt.times, 1)))
+				}
+			})
 			lines := strings.Count(log.String(), "\n")
 			if tt.want == "" && lines != 0 || tt.want != "" && (lines != 1 || !strings.Contains(log.String(), tt.want)) {
 				t.Errorf("log %q, want a line with %q", log.String(), tt.want)

@@ -13,7 +13,7 @@ import (
 // hints tells the log what is most likely a mistake in how a middleware is set
 // up, each at most once.
 type hints struct {
-	route, panicked, circular, nobody, wrongType, foreign sync.Once
+	route, panicked, circular, nobody, wrongType, foreign, linkless sync.Once
 
 	known   atomic.Int64 // requests of somebody
 	unknown atomic.Int64 // requests of nobody
@@ -51,6 +51,11 @@ func (h *hints) foreignOption(c *Client) {
 func (h *hints) noID(c *Client, kind string) {
 	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID, such requests are anonymous",
 		slog.String("type", kind))
+}
+
+func (h *hints) withoutLink(c *Client) {
+	h.tell(c, &h.linkless, "RequireMembership takes the group from requests without a Link of their user: "+
+		"it needs one in front of every request")
 }
 
 func (h *hints) attributed() { h.known.Add(1) }

@@ -110,6 +110,14 @@ func idString(v any) string {
 // reused. An ID that comes again and again is copied once.
 func kept(id string) string { return unique.Make(id).Value() }
 
+// keptOrNone is [kept] of an ID that says something, or else "".
+func keptOrNone(id string) string {
+	if isBlank(id) {
+		return ""
+	}
+	return kept(id)
+}
+
 // canBeID reports whether some value of v's type is an ID.
 func canBeID(v any) bool {
 	switch v.(type) {

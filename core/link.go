@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type Group struct {
 // Config.LinkTTL, and again at once when its traits change or when it could
 // not be delivered. The request that ctx belongs to becomes the user's, and
 // the group's if it is just one; with several, say which one is active with
-// [SetGroup] or a GroupID option. In user mode groups are left out.
+// [SetGroup] or a GroupID option. A zero Group is none. In user mode groups are left out.
 //
 // Give a user the same traits wherever you link: two places with different ones
 // take turns at changing them.
@@ -46,21 +47,20 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	if scope.isSilent() {
 		return nil
 	}
-	if u.ID == "" {
+	if isBlank(u.ID) {
 		return ErrMissingUser
 	}
 	if c.cfg.Mode == UserMode {
 		groups = nil
 	}
-	for i := range groups {
-		if groups[i].ID == "" {
-			return ErrMissingGroup
-		}
+	var errs []error
+	groups, err := linkable(groups)
+	if err != nil {
+		errs = append(errs, err)
 	}
 	scope.link(ctx, u.ID, groups)
 
 	now := time.Now()
-	var errs []error
 	if len(u.Traits) > 0 {
 		e := Event{Type: IdentifyEvent, UserID: u.ID, Traits: u.Traits, Timestamp: now}
 		if err := c.linkOnce(ctx, e); err != nil {
@@ -74,6 +74,20 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// linkable leaves out groups without an ID: a zero Group is none, such as that of
+// a user without a company; one with traits is a mistake.
+func linkable(groups []Group) ([]Group, error) {
+	isNone := func(g Group) bool { return isBlank(g.ID) }
+	if !slices.ContainsFunc(groups, isNone) {
+		return groups, nil
+	}
+	var err error
+	if slices.ContainsFunc(groups, func(g Group) bool { return isNone(g) && (g.ID != "" || len(g.Traits) > 0) }) {
+		err = ErrMissingGroup
+	}
+	return slices.DeleteFunc(slices.Clone(groups), isNone), err
 }
 
 // linkOnce sends a fact unless it is known as sent.
@@ -97,15 +111,14 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	user = kept(user)
 	s.update(func(known *state) {
 		known.said.user, known.hasUser = user, true
+		known.members.add(user, "")
 		for i := range groups {
 			group := kept(groups[i].ID)
 			known.members.add(user, group)
-			if len(groups) == 1 {
-				known.said.group, known.hasGrp = group, true
-			}
+			known.members.active = group
 		}
-		if len(groups) == 0 {
-			known.members.add(user, "")
+		if len(groups) > 1 {
+			known.members.active = ""
 		}
 	})
 	s.annotateSaid(ctx)
@@ -140,7 +153,12 @@ type link struct {
 const manyChanges = 10
 
 // changePeriod is how soon one change follows the other, to be in a row.
-const changePeriod = 10 * time.Second
+const changePeriod = 10 * time.Minute
+
+// refusedPause is how long a fact that Klime has refused is not sent again,
+// unless its traits change: one that stands in front of every request must not
+// have sending halted for all.
+const refusedPause = time.Minute
 
 func newLinkCache(ttl time.Duration, restless func()) *linkCache {
 	return &linkCache{ttl: ttl, seed: maphash.MakeSeed(), restless: sync.OnceFunc(restless), recent: map[uint64]link{}}
@@ -213,9 +231,25 @@ func (l *linkCache) forget(token uint64) {
 	delete(l.previous, token)
 }
 
+// pause makes the next claim of the pair fresh from then on.
+func (l *linkCache) pause(token uint64, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, generation := range [...]map[uint64]link{l.recent, l.previous} {
+		if last, ok := generation[token]; ok {
+			last.expires = until
+			generation[token] = last
+		}
+	}
+}
+
 // settle learns how the event of a pair ended.
 func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
-	if outcome != delivery.Sent {
+	switch outcome {
+	case delivery.Sent:
+	case delivery.Failed:
+		l.pause(token, time.Now().Add(refusedPause))
+	case delivery.Evicted, delivery.Undone:
 		l.forget(token)
 	}
 }

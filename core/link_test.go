@@ -1,6 +1,7 @@
 package klime_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -275,10 +276,17 @@ func TestLinkThatFailed(t *testing.T) {
 				wire.events(t, client)
 				synctest.Wait() // until the outcome is known here too
 				wire.answers(nil)
-				if err := client.Link(t.Context(), jane); err != nil {
-					t.Fatal(err)
+				link := func() []string {
+					if err := client.Link(t.Context(), jane); err != nil {
+						t.Fatal(err)
+					}
+					return summary(wire.events(t, client))
 				}
-				if got := summary(wire.events(t, client)); len(got) != 1 || got[0] != "identify u1/ Jane" {
+				if got := link(); len(got) != 0 { // or each request of this user would be refused
+					t.Errorf("after a %d: sent at once %q", answer.status, got)
+				}
+				time.Sleep(time.Minute)
+				if got := link(); len(got) != 1 || got[0] != "identify u1/ Jane" {
 					t.Errorf("after a %d: sent %q", answer.status, got)
 				}
 			})
@@ -320,14 +328,57 @@ func TestLinkNeedsIDs(t *testing.T) {
 	if err := client.Link(scope, klime.User{Traits: named("Jane")}, klime.Group{ID: "g1"}); !errors.Is(err, klime.ErrMissingUser) {
 		t.Errorf("error %v, want ErrMissingUser", err)
 	}
-	if err := client.Link(scope, klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1"}, klime.Group{}); !errors.Is(err, klime.ErrMissingGroup) {
-		t.Errorf("error %v, want ErrMissingGroup", err)
+	if got := wire.events(t, client); len(got) != 0 || scope.UserID() != "" || scope.GroupID() != "" {
+		t.Errorf("of nobody was sent %v, or taken %s/%s", got, scope.UserID(), scope.GroupID())
 	}
-	if got := wire.events(t, client); len(got) != 0 {
-		t.Errorf("half of a call was sent: %v", got)
+	jane := klime.User{ID: "u1", Traits: named("Jane")}
+	if err := client.Link(scope, jane, klime.Group{}); err != nil { // a user without a company
+		t.Errorf("error %v for a zero group", err)
 	}
-	if scope.UserID() != "" || scope.GroupID() != "" {
-		t.Errorf("half of a call was taken: %s/%s", scope.UserID(), scope.GroupID())
+	for _, none := range []klime.Group{{ID: " "}, {Traits: named("Acme")}} {
+		if err := client.Link(scope, jane, none, klime.Group{ID: "g1"}); !errors.Is(err, klime.ErrMissingGroup) {
+			t.Errorf("error %v, want ErrMissingGroup", err)
+		}
+	}
+	if got := fmt.Sprint(summary(wire.events(t, client))); got != "[identify u1/ Jane group u1/g1 <nil>]" && got != "[identify u1/ Jane group u1/g1]" {
+		t.Errorf("sent %s, want what can be sent", got)
+	}
+	if scope.UserID() != "u1" || scope.GroupID() != "g1" {
+		t.Errorf("the request of %s/%s", scope.UserID(), scope.GroupID())
+	}
+}
+
+// A Link's group is that of its user: it does not go over to another.
+func TestLinkedGroupStaysWithItsUser(t *testing.T) {
+	t.Parallel()
+	link := func(user string, groups ...string) func(context.Context) {
+		return func(ctx context.Context) {
+			var list []klime.Group
+			for _, id := range groups {
+				list = append(list, klime.Group{ID: id})
+			}
+			klime.Link(ctx, klime.User{ID: user}, list...)
+		}
+	}
+	for want, calls := range map[string][]func(context.Context){
+		"jane/acme":    {link("jane", "acme"), link("jane")},
+		"mei/":         {link("jane", "acme"), link("mei")},
+		"alex/":        {link("jane", "acme"), link("alex", "cobalt", "globex")},
+		"sam/":         {link("jane", "acme"), setUser("sam")},
+		"/":            {link("jane", "acme"), setUser("")},
+		"jane/globex":  {link("jane", "acme"), link("jane", "globex")},
+		"jane/":        {link("jane", "acme"), link("jane", "globex", "cobalt")},
+		"sam/globex":   {link("jane", "acme"), setUser("sam"), setGroup("globex")},
+		"jane/initech": {setGroup("initech"), link("jane", "acme")},
+	} {
+		client, _ := newClient(t)
+		scope := klime.NewTracker(client).Begin(t.Context())
+		for _, call := range calls {
+			call(scope)
+		}
+		if got := scope.UserID() + "/" + scope.GroupID(); got != want {
+			t.Errorf("request of %s, want %s", got, want)
+		}
 	}
 }
 

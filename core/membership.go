@@ -8,12 +8,13 @@ type membership struct {
 	user     string // "" while there was no Link
 	group    string // the first of them
 	more     []string
+	active   string // the one of the last Link that named just one, unless one with several followed
 }
 
 // add notes a Link; the empty group stands for a user without any.
 func (m *membership) add(user, group string) {
 	if m.user != user {
-		m.user, m.group, m.more = user, "", nil
+		m.user, m.group, m.more, m.active = user, "", nil, ""
 	}
 	switch {
 	case group == "" || m.group == group || slices.Contains(m.more, group):

@@ -117,7 +117,14 @@ func NameRoutes(names map[string]string) Option {
 				err = errors.Join(err, fmt.Errorf("%w: pattern %q has no name", ErrInvalidOption, p.text))
 			}
 		}
-		t.rules.named = append(t.rules.named, parsed...)
+		for _, p := range parsed {
+			same := func(q *pattern) bool { return q.shape() == p.shape() }
+			if slices.ContainsFunc(t.rules.named, same) {
+				err = errors.Join(err, fmt.Errorf("%w: pattern %q is named twice", ErrInvalidOption, p.text))
+				continue
+			}
+			t.rules.named = append(t.rules.named, p)
+		}
 		slices.SortStableFunc(t.rules.named, moreSpecific)
 		return err
 	}}
@@ -181,9 +188,10 @@ func RollUp(window time.Duration) Option {
 }
 
 // Sample records only a part of the API calls, from 0 for none to 1 for all, with
-// the property sampleRate. The trace decides if there is one, so that services
-// that sample alike record the same requests. Pages, named events and what
-// [RollUp] counts are not sampled.
+// the property sampleRate. The trace decides if it began here, so that events of
+// one trace are recorded together; of a trace that the request came with, which is
+// the client's choice, chance decides. Pages, named events and what [RollUp]
+// counts are not sampled.
 func Sample(rate float64) Option {
 	return Option{func(t *Tracker) error {
 		if !(rate >= 0 && rate <= 1) { // nor NaN
@@ -203,7 +211,7 @@ func Capture(what ...Captured) Option {
 				return fmt.Errorf("%w: Capture of %d", ErrInvalidOption, c)
 			}
 		}
-		t.capture = what
+		t.capture = append(t.capture, what...)
 		return nil
 	}}
 }

@@ -36,12 +36,17 @@ func parsePattern(text string) (*pattern, error) {
 		p.method, path = method, strings.TrimSpace(rest)
 	}
 	switch {
-	case p.method != strings.ToUpper(p.method) || strings.Contains(p.method, "/"):
-		return p, fmt.Errorf("%w: pattern %q: a method in capitals and a space may stand before the path, nothing else", ErrInvalidOption, text)
+	case p.method != "" && p.method != knownMethod(p.method):
+		return p, fmt.Errorf("%w: pattern %q: a method and a space may stand before the path, nothing else", ErrInvalidOption, text)
 	case !strings.HasPrefix(path, "/"):
 		return p, fmt.Errorf("%w: pattern %q: the path must begin with a slash", ErrInvalidOption, text)
 	case strings.Count(path, "{") != strings.Count(path, "}"):
 		return p, fmt.Errorf("%w: pattern %q: braces do not match", ErrInvalidOption, text)
+	}
+	for part := range segmentsOf(path) {
+		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
+			return p, fmt.Errorf("%w: pattern %q: * stands for all that follows a slash, not for a part of it", ErrInvalidOption, text)
+		}
 	}
 	path = normalizeRoute(path)
 	if strings.ContainsAny(path, " ?#") {
@@ -82,8 +87,14 @@ func segmentsOf(path string) func(yield func(string) bool) {
 	}
 }
 
-// matches reports whether the pattern is one of the route, or path, and method.
-func (p *pattern) matches(method, path string) bool {
+// isRestName reports whether s may name the rest of a path, as in *rest.
+func isRestName(s string) bool {
+	return strings.TrimFunc(s, func(r rune) bool { return isLetter(r) || r == '_' }) == ""
+}
+
+// matches reports whether the pattern is one of the method and the route, or if
+// the second is not a route, of a path.
+func (p *pattern) matches(method, path string, route bool) bool {
 	if p.method != "" && p.method != method {
 		return false
 	}
@@ -92,7 +103,7 @@ func (p *pattern) matches(method, path string) bool {
 		if i == len(p.segments) {
 			return p.rest
 		}
-		if !p.segments[i].matches(part) {
+		if !p.segments[i].matches(part, route) {
 			return false
 		}
 		i++
@@ -100,9 +111,14 @@ func (p *pattern) matches(method, path string) bool {
 	return i == len(p.segments)
 }
 
-func (s *segment) matches(part string) bool {
+// matches reports whether a segment stands for a part of a path, or if that is a
+// route's, for a parameter: /reports/new is a route beside /reports/{id}.
+func (s *segment) matches(part string, route bool) bool {
 	if !s.param {
 		return part == s.head
+	}
+	if route && !strings.Contains(part, "{") {
+		return false
 	}
 	return part != "*" && len(part) > len(s.head)+len(s.tail) && strings.HasPrefix(part, s.head) && strings.HasSuffix(part, s.tail)
 }

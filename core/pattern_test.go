@@ -26,6 +26,7 @@ func TestPatternMatches(t *testing.T) {
 		{"/orgs/{org}", nil, []string{"GET /orgs/*"}}, // which is more than one segment
 		{"/files/{name}.json", []string{"GET /files/{id}.json", "GET /files/a.json"}, []string{"GET /files/.json", "GET /files/a.xml", "GET /files/{id}"}},
 		{"/v{n}/x", []string{"GET /v1/x"}, []string{"GET /v/x", "GET /w1/x"}},
+		{"/reports/{id}", []string{"GET /reports/new"}, nil}, // as a path
 		{"/Case", nil, []string{"GET /case"}},
 		{"/a/$/x", []string{"GET /a/$/x"}, nil},
 	}
@@ -38,7 +39,7 @@ func TestPatternMatches(t *testing.T) {
 		check := func(requests []string, want bool) {
 			for _, request := range requests {
 				method, path, _ := strings.Cut(request, " ")
-				if p.matches(method, path) != want {
+				if p.matches(method, path, strings.Contains(path, "{")) != want {
 					t.Errorf("%q matches %q: %v", tt.pattern, request, !want)
 				}
 			}
@@ -52,7 +53,7 @@ func TestMalformedPatterns(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", " ", "healthz", "GET", "GET healthz", "get /healthz", "GET /a /b", "example.com/a", "/a?b=c", "/a#b", "/a/*/b", "/a/{rest...}/b",
-		"/a/{b", "/a/b}", "https://example.com/a",
+		"/a/{b", "/a/b}", "/files/*.json", "/a*", "/+1", "/a/b*c", "GETS /a", "https://example.com/a",
 	} {
 		if p, err := parsePattern(text); !errors.Is(err, ErrInvalidOption) {
 			t.Errorf("%q: %+v, error %v", text, p, err)
@@ -100,7 +101,7 @@ func TestMostSpecificPattern(t *testing.T) {
 		}
 		for request, want := range tests {
 			method, path, _ := strings.Cut(request, " ")
-			if p := firstOf(patterns, method, path); p == nil || p.text != want {
+			if p := firstOf(patterns, method, path, strings.Contains(path, "{")); p == nil || p.text != want {
 				t.Errorf("%s: %+v, want %s", request, p, want)
 			}
 		}
@@ -149,10 +150,22 @@ func FuzzPattern(f *testing.F) {
 			}
 			return
 		}
-		p.matches("GET", path)
+		p.matches("GET", path, false)
 		route := strings.ReplaceAll(strings.TrimPrefix(p.shape(), p.method), "{}", "{x}")
-		if !p.matches(p.method, route) {
+		if !p.matches(p.method, route, true) {
 			t.Errorf("%q does not match %q", text, route)
 		}
 	})
+}
+
+// A route beside a parameter is not the parameter's.
+func TestPatternOfSiblingRoutes(t *testing.T) {
+	t.Parallel()
+	p, err := parsePattern("GET /reports/{id}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.matches("GET", "/reports/{report}", true) || p.matches("GET", "/reports/new", true) {
+		t.Error("/reports/new is taken for a report")
+	}
 }

@@ -86,12 +86,17 @@ func (p *requestProperties) millis(b []byte, name string) []byte {
 	return b
 }
 
-// protocolOf names the protocol of a stream.
+// protocolOf names the protocol of a stream. What the client asks for may be
+// anything.
 func protocolOf(x *Exchange) string {
-	if x.Status != http.StatusSwitchingProtocols {
+	switch {
+	case x.Status != http.StatusSwitchingProtocols:
 		return "sse"
+	case strings.EqualFold(x.header("Upgrade"), "websocket"):
+		return "websocket"
+	default:
+		return "other"
 	}
-	return strings.ToLower(x.header("Upgrade"))
 }
 
 // appendKey appends the key of an object's next member.

@@ -21,20 +21,19 @@ const redacted = "[redacted]"
 // fewer.
 func SecretKeys() []string {
 	return []string{
-		"password", "passwd", "pwd", "passphrase", "passcode", "pin code", "otp", "secret", "secrets", "credential", "credentials",
-		"authorization", "cookie", "cookies", "session id", "jwt", "=token", "access token", "api token", "auth token", "bearer token",
-		"csrf token", "id token", "refresh token", "reset token", "session token",
-		"api key", "api keys", "access key", "private key", "signing key", "encryption key",
-		"card number", "credit card", "cvv", "cvc", "iban", "account number", "routing number",
-		"ssn", "social security", "passport number", "tax id",
+		"password", "passwd", "pwd", "passphrase", "passcode", "pin", "pin code", "otp", "mfa code", "security code", "verification code",
+		"secret", "secret key", "client secret", "credential", "authorization", "bearer", "cookie", "session id", "jwt",
+		"token=", "access token", "api token", "auth token", "refresh token", "session token",
+		"api key", "access key", "private key", "signing key", "encryption key",
+		"card number", "credit card", "cvv", "cvc", "iban", "routing number", "ssn", "social security", "passport number",
 	}
 }
 
 // redactor knows by their keys which values are secrets. It is safe for
 // concurrent use.
 type redactor struct {
-	secrets []string        // each in spaces: " api key "
-	whole   map[string]bool // those that are a key of their own
+	anywhere []string // each in spaces: " api key "
+	atEnd    []string // likewise
 
 	known sync.Map // key → bool
 	size  atomic.Int64
@@ -44,15 +43,15 @@ type redactor struct {
 const maxKnownKeys = 1000
 
 func newRedactor(keys []string) *redactor {
-	r := &redactor{whole: map[string]bool{}}
+	r := &redactor{}
 	for _, key := range keys {
 		words := wordsOf(key)
-		if strings.HasPrefix(key, "=") {
-			r.whole[words] = true
+		if strings.HasSuffix(key, "=") {
+			r.atEnd = append(r.atEnd, words)
 			continue
 		}
 		if joined := strings.ReplaceAll(words, " ", ""); joined != "" {
-			r.secrets = append(r.secrets, words, " "+joined+" ") // apikey
+			r.anywhere = append(r.anywhere, words, " "+joined+" ") // apikey
 		}
 	}
 	return r
@@ -64,7 +63,8 @@ func (r *redactor) isSecret(key string) bool {
 		return known.(bool) //nolint:forcetypeassert // nothing else is stored
 	}
 	words := wordsOf(key)
-	secret := r.whole[words] || slices.ContainsFunc(r.secrets, func(s string) bool { return strings.Contains(words, s) })
+	secret := slices.ContainsFunc(r.anywhere, func(s string) bool { return strings.Contains(words, s) }) ||
+		slices.ContainsFunc(r.atEnd, func(s string) bool { return strings.HasSuffix(words, s) })
 	if r.size.Load() < maxKnownKeys {
 		if _, loaded := r.known.LoadOrStore(strings.Clone(key), secret); !loaded {
 			r.size.Add(1)
@@ -74,7 +74,7 @@ func (r *redactor) isSecret(key string) bool {
 }
 
 // wordsOf splits a key in camel, snake, kebab or any such case into lower-case
-// words, each in spaces: "userAPIKey_2" is " user api key 2 ".
+// words in the singular, each in spaces: "userAPIKeys_2" is " user api key 2 ".
 func wordsOf(key string) string {
 	b := []rune{' '}
 	space := func() {
@@ -98,7 +98,13 @@ func wordsOf(key string) string {
 		b = append(b, unicode.ToLower(c))
 	}
 	space()
-	return string(b)
+	words := strings.Split(string(b), " ")
+	for i, word := range words {
+		if len(word) > 3 && !strings.HasSuffix(word, "ss") {
+			words[i] = strings.TrimSuffix(word, "s")
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // clean returns m with the values of secret keys replaced, at any depth: a copy
@@ -111,10 +117,7 @@ func (r *redactor) clean(m map[string]any) map[string]any {
 func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, changed bool) {
 	var copied map[string]any
 	for key, value := range m {
-		better, differs := any(redacted), true
-		if !r.isSecret(key) {
-			better, differs = r.cleanValue(value, depth)
-		}
+		better, differs := r.cleanMember(key, value, depth)
 		if !differs {
 			continue
 		}
@@ -127,6 +130,19 @@ func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, chan
 		return m, false
 	}
 	return copied, true
+}
+
+// cleanMember cleans the value of a key. That there is a secret, or since when, is
+// none itself.
+func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed bool) {
+	switch value.(type) {
+	case nil, bool, time.Time:
+		return value, false
+	}
+	if r.isSecret(key) {
+		return redacted, true
+	}
+	return r.cleanValue(value, depth)
 }
 
 func (r *redactor) cleanSlice(values []any, depth int) (_ []any, changed bool) {
@@ -162,9 +178,7 @@ func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 			return r.cleanSlice(v, depth+1)
 		}
 	}
-	switch reflect.ValueOf(value).Kind() {
-	case reflect.Map, reflect.Struct, reflect.Slice, reflect.Array, reflect.Pointer:
-	default:
+	if !mayHoldKeys(reflect.TypeOf(value)) {
 		return value, false
 	}
 	encoded, err := appendAny(nil, value)
@@ -184,14 +198,29 @@ func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 	return cleaned, true
 }
 
+// mayHoldKeys reports whether the JSON of a type may be, or hold, an object.
+func mayHoldKeys(t reflect.Type) bool {
+	for range maxDepth { // a type may be a list of itself
+		if t.Implements(reflect.TypeFor[json.Marshaler]()) {
+			return true
+		}
+		switch t.Kind() {
+		case reflect.Slice, reflect.Array, reflect.Pointer:
+			t = t.Elem()
+		case reflect.Map, reflect.Struct, reflect.Interface:
+			return true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // revealing is a property's value, as far as it may be sent.
 func (c *Client) revealing(key string, value any) any {
 	if c == nil {
 		return value
 	}
-	if c.secrets.isSecret(key) {
-		return redacted
-	}
-	value, _ = c.secrets.cleanValue(value, 0)
+	value, _ = c.secrets.cleanMember(key, value, 0)
 	return value
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSecretKeys(t *testing.T) {
@@ -16,12 +17,14 @@ func TestSecretKeys(t *testing.T) {
 		"cookie", "Set-Cookie", "sessionCookie", "apiKey", "APIKey", "API_KEY", "x-api-key", "stripeApiKey", "apikey", "userAPIKey2",
 		"accessToken", "access_token", "ACCESS-TOKEN", "accesstoken", "refreshToken", "idToken", "csrf.token", "token", "Token", "jwt",
 		"cardNumber", "card_number", "creditCard", "creditCardLast4", "cvv", "CVC", "ssn", "userSSN", "SSN", "socialSecurity", "iban", "privateKey",
+		"passwords", "accessTokens", "cardNumbers", "apiKeys", "oauthToken", "userToken", "xsrf-token", "verificationToken", "idTokens", "mfaCode",
+		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
 	}
 	open := []string{
-		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "cardNumbers", "passwordless", "pass", "passed", "secretary", "key", "keyId",
+		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "passwordless", "pass", "passed", "secretary", "key", "keyId",
 		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
-		"classname", "assn", "pinned", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "idTokens",
+		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
 	}
 	r := newRedactor(SecretKeys())
 	for range 2 { // the second time from memory
@@ -39,8 +42,8 @@ func TestSecretKeys(t *testing.T) {
 	if none := newRedactor([]string{}); none.isSecret("password") {
 		t.Error("an empty list names something")
 	}
-	own := newRedactor(append(SecretKeys(), "employee number", "=plan", " "))
-	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "planName": false, "password": true, "other": false} {
+	own := newRedactor(append(SecretKeys(), "employee number", "plan=", " "))
+	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "password": true, "other": false} {
 		if own.isSecret(key) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
@@ -67,24 +70,26 @@ func TestClean(t *testing.T) {
 		in   any
 		want string // JSON, "" for the very value that came in
 	}{
-		"nothing":          {in: m{"a": 1, "b": "hidden"}},
-		"a key":            {m{"a": 1, "password": "hidden"}, `{"a":1,"password":"[redacted]"}`},
-		"a number":         {m{"cvv": 123}, `{"cvv":"[redacted]"}`},
-		"nested":           {m{"a": m{"b": m{"apiKey": "hidden", "c": 1}}}, `{"a":{"b":{"apiKey":"[redacted]","c":1}}}`},
-		"a whole object":   {m{"credentials": m{"user": "hidden"}}, `{"credentials":"[redacted]"}`},
-		"in a list":        {m{"a": []any{1, m{"ssn": "hidden"}}}, `{"a":[1,{"ssn":"[redacted]"}]}`},
-		"in a typed list":  {m{"a": []m{{"ssn": "hidden"}}}, `{"a":[{"ssn":"[redacted]"}]}`},
-		"in a typed map":   {m{"a": map[string]string{"ssn": "hidden", "b": "c"}}, `{"a":{"b":"c","ssn":"[redacted]"}}`},
-		"in a struct":      {m{"a": login{"Jane", "hidden"}}, `{"a":{"name":"Jane","password":"[redacted]"}}`},
-		"by a pointer":     {m{"a": &login{"Jane", "hidden"}}, `{"a":{"name":"Jane","password":"[redacted]"}}`},
-		"in a Marshaler":   {m{"a": marshals}, `{"a":{"a":[{"apiKey":"[redacted]","b":1}]}}`},
-		"an open struct":   {in: m{"a": login{Name: "Jane"}}},
-		"an open list":     {in: m{"a": []any{1, m{"b": 2}}, "c": []string{"password"}}},
-		"a typed nil":      {in: m{"a": (*login)(nil)}},
-		"a big number":     {m{"a": login{"1", "hidden"}, "n": json.Number("12345678901234567890")}, `{"a":{"name":"1","password":"[redacted]"},"n":12345678901234567890}`},
-		"a channel":        {in: m{"a": make(chan int)}},
-		"a cycle":          {in: m{"a": cycle}},
-		"Traits by a type": {m{"a": Traits{"password": "hidden"}}, `{"a":{"password":"[redacted]"}}`},
+		"nothing":           {in: m{"a": 1, "b": "hidden"}},
+		"a key":             {m{"a": 1, "password": "hidden"}, `{"a":1,"password":"[redacted]"}`},
+		"a number":          {m{"cvv": 123}, `{"cvv":"[redacted]"}`},
+		"nested":            {m{"a": m{"b": m{"apiKey": "hidden", "c": 1}}}, `{"a":{"b":{"apiKey":"[redacted]","c":1}}}`},
+		"a whole object":    {m{"credentials": m{"user": "hidden"}}, `{"credentials":"[redacted]"}`},
+		"in a list":         {m{"a": []any{1, m{"ssn": "hidden"}}}, `{"a":[1,{"ssn":"[redacted]"}]}`},
+		"in a typed list":   {m{"a": []m{{"ssn": "hidden"}}}, `{"a":[{"ssn":"[redacted]"}]}`},
+		"in a typed map":    {m{"a": map[string]string{"ssn": "hidden", "b": "c"}}, `{"a":{"b":"c","ssn":"[redacted]"}}`},
+		"in a struct":       {m{"a": login{"Jane", "hidden"}}, `{"a":{"name":"Jane","password":"[redacted]"}}`},
+		"by a pointer":      {m{"a": &login{"Jane", "hidden"}}, `{"a":{"name":"Jane","password":"[redacted]"}}`},
+		"in a Marshaler":    {m{"a": marshals}, `{"a":{"a":[{"apiKey":"[redacted]","b":1}]}}`},
+		"that there is one": {in: m{"hasPassword": true, "passwordChangedAt": time.Unix(0, 0), "secret": nil}},
+		"numbers in a list": {in: m{"a": []int{1, 2}, "b": [][]string{{"password"}}}},
+		"an open struct":    {in: m{"a": login{Name: "Jane"}}},
+		"an open list":      {in: m{"a": []any{1, m{"b": 2}}, "c": []string{"password"}}},
+		"a typed nil":       {in: m{"a": (*login)(nil)}},
+		"a big number":      {m{"a": login{"1", "hidden"}, "n": json.Number("12345678901234567890")}, `{"a":{"name":"1","password":"[redacted]"},"n":12345678901234567890}`},
+		"a channel":         {in: m{"a": make(chan int)}},
+		"a cycle":           {in: m{"a": cycle}},
+		"Traits by a type":  {m{"a": Traits{"password": "hidden"}}, `{"a":{"password":"[redacted]"}}`},
 	}
 	r := newRedactor(SecretKeys())
 	for name, tt := range tests {

@@ -51,7 +51,7 @@ type usage struct {
 	count, clientErrors, serverErrors uint64
 	requestBytes, responseBytes       int64
 	durations                         sketch
-	last                              time.Time // when the last one began
+	last                              time.Time // when the last one ended
 }
 
 func newRollUp(c *Client, length time.Duration) *rollUp {
@@ -76,7 +76,7 @@ func (r *rollUp) add(id identity, x *Exchange, duration time.Duration) bool {
 		r.finish()
 		u = r.entry(now, key)
 	}
-	u.add(x, duration)
+	u.add(now, x, duration)
 	return true
 }
 
@@ -99,7 +99,7 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 	return u
 }
 
-func (u *usage) add(x *Exchange, duration time.Duration) {
+func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	u.count++
 	switch {
 	case x.Status >= http.StatusInternalServerError:
@@ -112,9 +112,7 @@ func (u *usage) add(x *Exchange, duration time.Duration) {
 	if !x.Start.IsZero() && !x.Unfinished {
 		u.durations.add(duration)
 	}
-	if x.Start.After(u.last) {
-		u.last = x.Start
-	}
+	u.last = now
 }
 
 // begin opens a window that ends by itself.
@@ -213,8 +211,8 @@ func (u *usage) properties() Properties {
 	return p
 }
 
-// millis is d in milliseconds, with microseconds as decimals.
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// millis is d in milliseconds.
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // rollUps are a client's, by the length of their windows.
 type rollUps struct {

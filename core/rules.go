@@ -41,7 +41,7 @@ func defaultHealthRoutes() []string {
 // or is one for many paths, by its path.
 func (r *rules) of(method, route, path string) ruling {
 	if route == "" || strings.HasSuffix(route, "*") {
-		return r.decide(method, path)
+		return r.decide(method, path, false)
 	}
 	r.mu.RLock()
 	known, ok := r.known[routeKey{method, route}]
@@ -49,7 +49,7 @@ func (r *rules) of(method, route, path string) ruling {
 	if ok {
 		return known
 	}
-	known = r.decide(method, route)
+	known = r.decide(method, route, true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known == nil {
@@ -61,20 +61,20 @@ func (r *rules) of(method, route, path string) ruling {
 	return known
 }
 
-func (r *rules) decide(method, path string) ruling {
+func (r *rules) decide(method, path string, route bool) ruling {
 	var ruled ruling
-	if p := firstOf(r.named, method, path); p != nil {
+	if p := firstOf(r.named, method, path, route); p != nil {
 		ruled.name = p.name
 	}
-	ruled.skip = firstOf(r.skipped, method, path) != nil
-	ruled.health = firstOf(r.health, method, path) != nil
+	ruled.skip = firstOf(r.skipped, method, path, route) != nil
+	ruled.health = firstOf(r.health, method, path, route) != nil
 	return ruled
 }
 
 // firstOf returns the first pattern that matches, nil if none does.
-func firstOf(patterns []*pattern, method, path string) *pattern {
+func firstOf(patterns []*pattern, method, path string, route bool) *pattern {
 	for _, p := range patterns {
-		if p.matches(method, path) {
+		if p.matches(method, path, route) {
 			p.used.Store(true)
 			return p
 		}

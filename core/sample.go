@@ -36,3 +36,12 @@ func (s sampler) below(hash uint64) bool {
 	hash ^= hash >> 31
 	return float64(hash) < s.rate*math.MaxUint64 || s.rate == 1
 }
+
+// ownTrace is the span, unless its trace is one that the client has chosen:
+// instrumentation goes on with the trace that a request came with.
+func ownTrace(span trace.SpanContext, x *Exchange) trace.SpanContext {
+	if parseTraceparent(x.header("Traceparent")).TraceID() == span.TraceID() {
+		return trace.SpanContext{}
+	}
+	return span
+}

@@ -31,7 +31,7 @@ type Scope struct {
 
 // state is what is known of a request.
 type state struct {
-	said    identity // by the app: SetUser, SetGroup, Link
+	said    identity // by the app: SetUser, SetGroup, and the user of Link
 	hasUser bool     // said.user counts even if it is empty
 	hasGrp  bool     // said.group counts even if it is empty
 	found   identity // by the resolvers of scopes that are closed
@@ -166,7 +166,7 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 func (s *Scope) annotateSaid(ctx context.Context) {
 	if s != nil && s.root().tracker.annotateSpan {
 		if known, _ := s.snapshot(); !known.silent {
-			s.annotate(ctx, known.said)
+			s.annotate(ctx, known.spoken())
 		}
 	}
 }
@@ -238,8 +238,8 @@ func (s *Scope) identify(ctx valuer) identity {
 }
 
 func (s *state) identify(ctx valuer, innermost *Scope) identity {
-	if s.hasUser && s.hasGrp {
-		return s.members.judge(s.said)
+	if spoken := s.spoken(); s.hasUser && (s.hasGrp || spoken.group != "") {
+		return s.members.judge(spoken)
 	}
 	id := s.found
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
@@ -258,6 +258,16 @@ func (s *state) identify(ctx valuer, innermost *Scope) identity {
 		id.group, id.claim = s.said.group, false
 	}
 	return s.members.judge(id.trusted(0))
+}
+
+// spoken is whose request it is by the app's own word. A Link's group is that of
+// its user, and of nobody else who is named later.
+func (s *state) spoken() identity {
+	id := s.said
+	if !s.hasGrp && s.hasUser && id.user == s.members.user {
+		id.group = s.members.active
+	}
+	return id
 }
 
 // resolve asks this scope's resolvers with its own request.
@@ -286,7 +296,7 @@ func (s *Scope) stored() identity {
 // SetUser says whose request this is, whatever else would answer. The empty ID
 // says that it is nobody's.
 func SetUser(ctx context.Context, id string) {
-	id = kept(id)
+	id = keptOrNone(id)
 	scope := scopeOf(ctx)
 	scope.update(func(s *state) { s.said.user, s.hasUser = id, true })
 	scope.annotateSaid(ctx)
@@ -296,7 +306,7 @@ func SetUser(ctx context.Context, id string) {
 // several, or an organisation that calls without a user. The app vouches for
 // it. The empty ID says that it is about none.
 func SetGroup(ctx context.Context, id string) {
-	id = kept(id)
+	id = keptOrNone(id)
 	scope := scopeOf(ctx)
 	scope.update(func(s *state) { s.said.group, s.hasGrp = id, true })
 	scope.annotateSaid(ctx)

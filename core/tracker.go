@@ -144,25 +144,27 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if known.event != "" {
 		rule.name = known.event
 	}
-	kind := t.classify(&x, rule.health)
-	name := t.eventName(kind, rule.name, &x)
+	kind := t.classify(&x, rule)
+	name, named := t.eventName(kind, rule.name, &x)
 	if known.skip || known.silent || known.respelled || rule.skip {
 		name = ""
 	}
-	// Who it was is found out also for what the app may track later, but for a
-	// health check and a part of a page.
-	id := s.finish(&x, name != "" || !rule.health && kind != KindAsset)
+	// Who it was is found out also for what the app may track later: of a request
+	// that it has skipped, or answered by a redirect.
+	redirected := x.Status >= 300 && x.Status < 400
+	id := s.finish(&x, name != "" || rule.skip || known.skip || redirected)
 	if !known.silent {
 		s.annotate(s.parent, id)
 	}
 	if name == "" {
 		return
 	}
-	t.record(s, name, id, &x, kind, known.properties)
+	t.record(s, &x, outcome{name, named, kind, id, known.properties})
 }
 
 // settle makes x what the client has seen.
 func (x *Exchange) settle() {
+	x.Method = knownMethod(x.Method)
 	switch {
 	case x.Panicked && x.Aborted:
 		x.Status = 0 // there is no whole answer
@@ -175,8 +177,8 @@ func (x *Exchange) settle() {
 }
 
 // classify tells the kind of a request, as the app sees it.
-func (t *Tracker) classify(x *Exchange, health bool) Kind {
-	kind := classify(x, health)
+func (t *Tracker) classify(x *Exchange, rule ruling) Kind {
+	kind := classify(x, rule)
 	if t.classifyWith != nil {
 		kind = t.askKind(x, kind)
 	}
@@ -197,24 +199,34 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 }
 
 // eventName is the name under which a request is recorded, "" for not at all.
-func (t *Tracker) eventName(kind Kind, named string, x *Exchange) string {
+func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
 	switch {
-	case named != "" && x.Status < http.StatusBadRequest && !x.Panicked && !isNoiseMethod(x.Method):
-		return named
+	case given != "" && x.Status < http.StatusBadRequest && !x.Panicked && !isNoiseMethod(x.Method):
+		return given, true
 	case kind == KindPage:
-		return t.pageName
+		return t.pageName, false
 	case kind == KindAPI, kind == KindStream:
-		return t.apiName
+		return t.apiName, false
 	default:
-		return ""
+		return "", false
 	}
 }
 
+// outcome is what became of a request.
+type outcome struct {
+	name  string // of its event
+	named bool   // by the app, for this request or route
+	kind  Kind
+	id    identity
+	extra []property
+}
+
 // record sends or counts a request that is worth an event.
-func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind Kind, extra []property) {
+func (t *Tracker) record(s *Scope, x *Exchange, o outcome) {
 	if t.client == nil {
 		return
 	}
+	id := o.id
 	if t.client.cfg.Mode == UserMode {
 		id.group = ""
 	}
@@ -228,18 +240,21 @@ func (t *Tracker) record(s *Scope, name string, id identity, x *Exchange, kind K
 		t.hints.noRoute(t.client)
 	}
 	t.client.countVerdict(id.verdict)
+	if id.verdict == notLinked {
+		t.hints.withoutLink(t.client)
+	}
 	duration := time.Since(x.Start)
-	plain := kind == KindAPI && name == t.apiName
-	if plain && t.rollUp != nil && t.rollUp.add(id, x, duration) {
+	unnamed := !o.named && (o.kind == KindAPI || o.kind == KindStream)
+	if unnamed && o.kind == KindAPI && t.rollUp != nil && t.rollUp.add(id, x, duration) {
 		return
 	}
-	request := requestProperties{exchange: x, kind: kind, duration: duration, extra: extra, captured: t.captureFrom(x)}
+	request := requestProperties{exchange: x, kind: o.kind, duration: duration, extra: o.extra, captured: t.captureFrom(x)}
 	d := draft{automatic: true, telemetry: s.known()}
 	d.telemetry.keys = t.baggage
-	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, name, id.user, id.group, x.Start
-	if t.sampler.on && name == t.apiName {
+	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
+	if t.sampler.on && unnamed {
 		d.MessageID = newUUID()
-		if !t.sampler.takes(d.telemetry.span, d.MessageID) {
+		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
 			return
 		}
 		request.sampleRate = t.sampler.rate

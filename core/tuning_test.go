@@ -354,3 +354,41 @@ func TestManyProperties(t *testing.T) {
 		t.Errorf("told %d times, counted %d", n, client.Stats().Invalid)
 	}
 }
+
+// What a client may choose at will is not sent: it could be anything, and any
+// number of things.
+func TestOfTheClientsChoice(t *testing.T) {
+	t.Parallel()
+	const secret = "HUNTER2"
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	header := http.Header{"Upgrade": {"websocket, " + secret}}.Get
+	traffic{tracker: tracker, exchange: klime.Exchange{Method: secret}}.serve(nil)
+	traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", Status: 101, Header: header}}.serve(nil)
+	var got []string
+	for _, e := range wire.events(t, client) {
+		p := e["properties"].(map[string]any)
+		got = append(got, fmt.Sprint(p["method"], " ", p["protocol"]))
+	}
+	if want := []string{"_OTHER <nil>", "GET other"}; !slices.Equal(got, want) {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
+// A trace that the request came with decides no more than the client's other
+// words, also where instrumentation goes on with it.
+func TestSampleOfAClientsTrace(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for range 64 {
+		client, wire := newClient(t)
+		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 7}, SpanID: trace.SpanID{1}})
+		header := http.Header{"Traceparent": {"00-00000000000000000000000000000007-00000000000000aa-01"}}.Get
+		tracker := klime.NewTracker(client, asUser("u1"), klime.Sample(0.5))
+		traffic{tracker: tracker, ctx: trace.ContextWithSpanContext(t.Context(), span), exchange: klime.Exchange{Header: header}}.serve(nil)
+		seen += len(wire.events(t, client))
+	}
+	if seen == 0 || seen == 64 {
+		t.Errorf("%d of 64", seen)
+	}
+}

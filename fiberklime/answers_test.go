@@ -344,7 +344,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("%s: %v", unknown, value)
 		}
 	}
-	if e.Event != "API Called" || brief(&e) != "101 /upgrade/{id}" || e.Properties["protocol"] != "echo" {
+	if e.Event != "API Called" || brief(&e) != "101 /upgrade/{id}" || e.Properties["protocol"] != "other" {
 		t.Errorf("event %+v", e)
 	}
 }
