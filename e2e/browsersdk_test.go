@@ -80,7 +80,7 @@ func TestBrowserSDK(t *testing.T) {
 	})
 }
 
-// readmeCalls makes with our client the calls that clients/browser-sdk.mjs
+// readmeCalls makes with our client the calls that clients/scenarios.mjs
 // makes in its scenario readme.
 func readmeCalls(t *testing.T, c *klime.Client) {
 	t.Helper()

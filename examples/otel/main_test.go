@@ -207,7 +207,7 @@ func TestThereAndBack(t *testing.T) {
 	}
 
 	klime := baseOf(t, telemetry)
-	page := b.get(klime)
+	page := b.get(klime + "/events")
 	address := b.link(page, klime, regexp.QuoteMeta(telemetry.receiver.url)+"/traces/"+caller)
 	page = b.get(address)
 	for _, want := range []string{"usr_2001", "org_1001", "GET /api/orgs/:org/reports"} {
@@ -215,7 +215,7 @@ func TestThereAndBack(t *testing.T) {
 			t.Errorf("no %s in %s", want, page)
 		}
 	}
-	if page := b.get(b.link(page, address, regexp.QuoteMeta(klime)+`/#org_1001`)); !strings.Contains(page, `<td id="org_1001">`) {
+	if page := b.get(b.link(page, address, regexp.QuoteMeta(klime)+`/customer\?id=org_1001`)); !strings.Contains(page, "Acme Robotics") {
 		t.Errorf("no customer in %s", page)
 	}
 	var want []string
@@ -237,7 +237,7 @@ func TestThereAndBack(t *testing.T) {
 
 func baseOf(t *testing.T, telemetry *telemetry) string {
 	t.Helper()
-	base, _, ok := strings.Cut(telemetry.receiver.CustomerURL("x"), "/#")
+	base, _, ok := strings.Cut(telemetry.receiver.CustomerURL("x"), "/customer?")
 	if !ok {
 		t.Fatal("customers have no links")
 	}

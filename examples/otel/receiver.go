@@ -254,5 +254,5 @@ func (r *receiver) CustomerURL(id string) string {
 	if r.klime == "" {
 		return ""
 	}
-	return r.klime + "/#" + url.PathEscape(id)
+	return r.klime + "/customer?id=" + url.QueryEscape(id)
 }

@@ -40,7 +40,7 @@ type User struct {
 // at earlier events.
 type user struct {
 	id     string
-	traits traits
+	traits Traits
 	groups map[string]*group
 	all    tally  // of all the user's track events
 	free   tracks // those that name no group: they count for each group of the user
@@ -49,34 +49,68 @@ type user struct {
 type group struct {
 	id       string
 	customer bool // group() was called
-	traits   traits
+	traits   Traits
 	users    map[string]*user
 	named    tracks // the track events that name this group: they count for it alone
 }
 
-func newUser(id string) *user {
-	return &user{id: id, traits: make(traits), groups: make(map[string]*group)}
+func (s *Server) newUser(id string) *user {
+	u := &user{id: id, traits: make(Traits), groups: make(map[string]*group)}
+	s.factBytes += u.bytes()
+	return u
 }
 
-func newGroup(id string) *group {
-	return &group{id: id, traits: make(traits), users: make(map[string]*user)}
+func (s *Server) newGroup(id string) *group {
+	g := &group{id: id, traits: make(Traits), users: make(map[string]*user)}
+	s.factBytes += g.bytes()
+	return g
 }
 
-func (u *user) unlink() {
+// What users, groups and links take in memory beside their text, roughly.
+const (
+	nodeBytes  = 400
+	linkBytes  = 150
+	traitBytes = 100
+)
+
+func (u *user) bytes() int  { return nodeBytes + len(u.id) + len(u.groups)*linkBytes + u.traits.bytes() }
+func (g *group) bytes() int { return nodeBytes + len(g.id) + g.traits.bytes() }
+
+func (s *Server) forgetUser(u *user) {
+	s.factBytes -= u.bytes()
 	for _, g := range u.groups {
 		delete(g.users, u.id)
 	}
 }
 
-func (g *group) unlink() {
+func (s *Server) forgetGroup(g *group) {
+	s.factBytes -= g.bytes()
 	for _, u := range g.users {
 		delete(u.groups, g.id)
+		s.factBytes -= linkBytes
+	}
+}
+
+// makeRoom forgets the users or the groups that were named least recently, of
+// which there are more, until what is known of all fits. That is more than
+// events need: their number bounds both, but not how much is told of each.
+func (s *Server) makeRoom() {
+	for s.factBytes > s.opts.MaxBytes {
+		users, groups := s.users.order.Len(), s.groups.order.Len()
+		switch {
+		case users > 1 && users >= groups:
+			s.users.forgetOldest()
+		case groups > 1:
+			s.groups.forgetOldest()
+		default:
+			return
+		}
 	}
 }
 
 // attribute files an event under the user and the group it names.
-func (s *Server) attribute(r *record) {
-	e := &r.event
+func (s *Server) attribute(r *Record) {
+	e := &r.Event
 	var u *user
 	if e.UserID != "" {
 		u = s.users.use(e.UserID)
@@ -85,15 +119,21 @@ func (s *Server) attribute(r *record) {
 	if e.GroupID != "" {
 		g = s.groups.use(e.GroupID)
 	}
+	defer s.makeRoom()
 
 	switch e.Type {
 	case TypeIdentify: // knows no groups, even if it names one
-		u.traits.merge(e)
+		s.factBytes -= u.traits.bytes()
+		u.traits = u.traits.merged(e)
+		s.factBytes += u.traits.bytes()
 	case TypeGroup:
 		g.customer = true
-		g.traits.merge(e)
-		if u != nil {
+		s.factBytes -= g.traits.bytes()
+		g.traits = g.traits.merged(e)
+		s.factBytes += g.traits.bytes()
+		if u != nil && u.groups[g.id] == nil {
 			u.groups[g.id], g.users[u.id] = g, u
+			s.factBytes += linkBytes
 		}
 	case TypeTrack:
 		if u != nil {
@@ -111,8 +151,8 @@ func (s *Server) attribute(r *record) {
 //
 // A user or group that was forgotten before needs no care: that takes as many
 // later events as the log may hold, so all of its own had gone by then.
-func (s *Server) detach(r *record) {
-	e := &r.event
+func (s *Server) detach(r *Record) {
+	e := &r.Event
 	switch {
 	case e.Type != TypeTrack:
 	case e.GroupID != "":
@@ -149,53 +189,83 @@ func later(a, b time.Time) time.Time {
 type tracks struct {
 	tally
 
-	kept []*record
+	kept []*Record
 }
 
-func (t *tracks) add(r *record) {
-	t.tally.add(r.event.Timestamp)
+func (t *tracks) add(r *Record) {
+	t.tally.add(r.Timestamp)
 	t.kept = append(t.kept, r)
 }
 
 // forget drops r, which can only be the first: the log forgets in order of
 // arrival too.
-func (t *tracks) forget(r *record) {
+func (t *tracks) forget(r *Record) {
 	if len(t.kept) > 0 && t.kept[0] == r {
 		t.kept = dropFirst(t.kept)
 	}
 }
 
-// traits are merged, key by key. They stay JSON, so that no digit is lost and
-// every caller gets values of its own.
-type traits map[string]trait
+// Traits are merged, key by key. They stay JSON, so that no digit is lost and
+// every caller gets values of its own. They never change: what is merged is a
+// new map, so that a snapshot may keep the old one.
+type Traits map[string]Trait
 
-type trait struct {
-	value json.RawMessage
-	at    time.Time
+// Trait is a value as it was sent, and when it was so.
+type Trait struct {
+	Value json.RawMessage
+	At    time.Time
 }
 
-// merge takes the traits of e. For each key the newest event wins, and of equal
-// timestamps the later arrival, so that it does not matter in which order
-// events arrive.
-func (t traits) merge(e *Event) {
+// merged returns t with the traits of e. For each key the newest event wins, and
+// of equal timestamps the later arrival, so that it does not matter in which
+// order events arrive.
+func (t Traits) merged(e *Event) Traits {
 	// Neither fails: the event was validated.
 	all, _ := parseFields(e.Raw)
 	sent, _ := parseFields(all["traits"])
+	if len(sent) == 0 {
+		return t
+	}
+	merged := maps.Clone(t)
 	for key, value := range sent {
-		if old, ok := t[key]; !ok || !e.Timestamp.Before(old.at) {
-			t[key] = trait{value, e.Timestamp}
+		if old, ok := merged[key]; !ok || !e.Timestamp.Before(old.At) {
+			merged[key] = Trait{value, e.Timestamp}
 		}
 	}
+	return merged
 }
 
-func (t traits) decode() map[string]any {
+func (t Traits) bytes() int {
+	sum := 0
+	for key, trait := range t {
+		sum += traitBytes + len(key) + len(trait.Value)
+	}
+	return sum
+}
+
+// Decode returns the values as encoding/json decodes them.
+func (t Traits) Decode() map[string]any {
 	m := make(map[string]any, len(t))
 	for key, trait := range t {
 		var v any
-		_ = json.Unmarshal(trait.value, &v) // cannot fail: the event was validated
+		_ = json.Unmarshal(trait.Value, &v) // cannot fail: the event was validated
 		m[key] = v
 	}
 	return m
+}
+
+// Text returns a trait as a person would write it: a string without quotes, and
+// anything else as JSON. Of null, and of a trait that is not there, it is "".
+func (t Traits) Text(key string) string {
+	var s *string
+	value := t[key].Value
+	if err := json.Unmarshal(value, &s); err != nil {
+		return string(value)
+	}
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 // activity is what counts for the group: the events that name it, and those of
@@ -213,7 +283,7 @@ func (g *group) snapshot() Customer {
 	activity := g.activity()
 	return Customer{
 		ID:         g.id,
-		Traits:     g.traits.decode(),
+		Traits:     g.traits.Decode(),
 		Users:      slices.Sorted(maps.Keys(g.users)),
 		EventCount: activity.count,
 		LastSeen:   activity.last,
@@ -223,7 +293,7 @@ func (g *group) snapshot() Customer {
 func (u *user) snapshot() User {
 	return User{
 		ID:         u.id,
-		Traits:     u.traits.decode(),
+		Traits:     u.traits.Decode(),
 		Groups:     slices.Sorted(maps.Keys(u.groups)),
 		EventCount: u.all.count,
 		LastSeen:   u.all.last,
@@ -274,13 +344,13 @@ func (s *Server) Timeline(groupID string) []Event {
 	if !ok {
 		return nil
 	}
-	slices.SortFunc(records, func(a, b *record) int {
-		return cmp.Or(a.event.Timestamp.Compare(b.event.Timestamp), cmp.Compare(a.seq, b.seq))
+	slices.SortFunc(records, func(a, b *Record) int {
+		return cmp.Or(a.Timestamp.Compare(b.Timestamp), cmp.Compare(a.Seq, b.Seq))
 	})
 	return decodeAll(records)
 }
 
-func (s *Server) timeline(groupID string) ([]*record, bool) {
+func (s *Server) timeline(groupID string) ([]*Record, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g, ok := s.groups.peek(groupID)

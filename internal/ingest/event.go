@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,17 +34,33 @@ type Event struct {
 	Raw json.RawMessage
 }
 
-// record is a stored event. It never changes once stored, so that it may be
-// read without a lock. Properties, Traits and Context are decoded from Raw only
-// when asked for: that keeps memory near the bytes that were sent, and gives
-// every caller maps of its own.
-type record struct {
-	event Event
-	seq   int // order of arrival
+// Record is a stored event, and what was found in it when it arrived. But for
+// the number of repeats it never changes once stored, so that it may be read
+// without a lock. Properties, Traits and Context are decoded from Raw only when
+// asked for: that keeps memory near the bytes that were sent, and gives every
+// caller maps of its own.
+type Record struct {
+	Event
+
+	Seq     int     // order of arrival, from 1
+	Usage   *Usage  // of events about HTTP requests, else nil
+	Shape   *Shape  // of the properties of a track event, the traits of others
+	Library Library // what sent it
+	TraceID string  // of context.trace
+
+	repeats atomic.Int64
 }
 
-func (r *record) decode() Event {
-	e := r.event
+// Library is the SDK that an event says it comes from.
+type Library struct{ Name, Version string }
+
+// Repeats returns how often the event has arrived again.
+func (r *Record) Repeats() int { return int(r.repeats.Load()) }
+
+// Decode returns the event with its maps. It belongs to the caller, all the way
+// down.
+func (r *Record) Decode() Event {
+	e := r.Event
 	e.Raw = bytes.Clone(e.Raw)
 	// None of this fails: the event was validated before it was stored.
 	f, _ := parseFields(e.Raw)
@@ -53,10 +70,10 @@ func (r *record) decode() Event {
 	return e
 }
 
-func decodeAll(records []*record) []Event {
+func decodeAll(records []*Record) []Event {
 	events := make([]Event, len(records))
 	for i, r := range records {
-		events[i] = r.decode()
+		events[i] = r.Decode()
 	}
 	return events
 }

@@ -85,30 +85,3 @@ func names(events []ingest.Event) []string {
 	}
 	return names
 }
-
-func page(tb testing.TB, s *ingest.Server) string {
-	tb.Helper()
-	w := serve(s, "GET", "/", "")
-	if w.Code != http.StatusOK {
-		tb.Fatalf("the page answers %d", w.Code)
-	}
-	return w.Body.String()
-}
-
-func wantIn(tb testing.TB, page string, parts ...string) {
-	tb.Helper()
-	for _, part := range parts {
-		if !strings.Contains(page, part) {
-			tb.Errorf("the page lacks %q:\n%s", part, page)
-		}
-	}
-}
-
-func wantNotIn(tb testing.TB, page string, parts ...string) {
-	tb.Helper()
-	for _, part := range parts {
-		if strings.Contains(page, part) {
-			tb.Errorf("the page has %q:\n%s", part, page)
-		}
-	}
-}

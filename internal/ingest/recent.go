@@ -33,12 +33,16 @@ func (m *recent[V]) use(id string) V {
 	v := m.create(id)
 	m.byID[id] = m.order.PushFront(entry[V]{id, v})
 	if m.order.Len() > m.limit {
-		oldest := m.entry(m.order.Back())
-		m.order.Remove(m.order.Back())
-		delete(m.byID, oldest.id)
-		m.forget(oldest.value)
+		m.forgetOldest()
 	}
 	return v
+}
+
+func (m *recent[V]) forgetOldest() {
+	oldest := m.entry(m.order.Back())
+	m.order.Remove(m.order.Back())
+	delete(m.byID, oldest.id)
+	m.forget(oldest.value)
 }
 
 // peek returns the value of id, if there is one, and leaves the order alone.

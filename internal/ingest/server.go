@@ -31,6 +31,7 @@ const (
 
 // Codes of requests that are refused whole.
 const (
+	CodeTooManyRequests  = "too_many_requests"      // 429: see Options.BatchRate
 	CodeUnauthorized     = "unauthorized"           // 401: no write key, or not the right one
 	CodeUnsupportedMedia = "unsupported_media_type" // 415: a Content-Type that is not JSON
 	CodeBatchTooLarge    = "batch_too_large"        // 413: more than MaxBatchBytes
@@ -53,12 +54,16 @@ type Options struct {
 	MaxEvents int
 
 	// MaxBytes bounds the JSON of the remembered events; the default is
-	// 256 MiB. The newest event is always remembered.
+	// 256 MiB. The newest event is always remembered. What is known of users and
+	// groups is bounded by as much again.
 	MaxBytes int
 
-	// TraceURL is where the page links an event's trace to, but for the trace's
-	// ID at its end. When empty, the page shows the ID alone.
-	TraceURL string
+	// BatchRate bounds the batches taken in a second, and BatchesAtOnce those
+	// that are read at the same time, which is what bounds the memory of
+	// requests. Beyond the first the answer is 429, which SDKs retry; beyond the
+	// second a batch waits. The defaults are no bounds.
+	BatchRate     int
+	BatchesAtOnce int
 }
 
 const (
@@ -66,21 +71,29 @@ const (
 	defaultMaxBytes  = 256 << 20
 )
 
-// Server is an in-memory Klime. It answers POST /v1/batch, and GET / with a
-// page that shows what has arrived. It is made by [New] and safe for concurrent
-// use. What its methods return belongs to the caller, all the way down.
+// Server is an in-memory Klime. It answers POST /v1/batch, from other origins
+// too. It is made by [New] and safe for concurrent use. What its methods return
+// belongs to the caller, all the way down, but for [Server.Snapshot].
 type Server struct {
-	opts Options
-	page func() *page // parsed when first asked for
+	opts  Options
+	slots chan struct{} // one for each batch that is read; nil without bound
 
-	mu       sync.Mutex
-	log      []*record // remembered events in order of arrival
-	logBytes int
-	seen     map[string]struct{} // message IDs in log
-	users    *recent[*user]
-	groups   *recent[*group]
-	counts   Counts
-	waiters  map[chan struct{}]int // closed once so many events are accepted
+	mu        sync.Mutex
+	log       []*Record // remembered events in order of arrival
+	logBytes  int
+	seen      map[string]*Record // in log, by message ID
+	shapes    map[string]*Shape  // of the records in log
+	users     *recent[*user]
+	groups    *recent[*group]
+	factBytes int        // of users and groups
+	problems  []*Problem // the newest, in order
+	noted     int        // problems so far
+	counts    Counts
+	waiters   map[chan struct{}]int // closed once so many events are accepted
+	watchers  map[chan struct{}]struct{}
+	bucket    bucket
+	version   int
+	snapshot  *Snapshot // of version, if it was asked for
 }
 
 // New returns an empty Server.
@@ -91,39 +104,43 @@ func New(opts Options) *Server {
 	if opts.MaxBytes <= 0 {
 		opts.MaxBytes = defaultMaxBytes
 	}
-	return &Server{
-		opts:    opts,
-		page:    sync.OnceValue(newPage),
-		seen:    make(map[string]struct{}),
-		users:   newRecent(opts.MaxEvents, newUser, (*user).unlink),
-		groups:  newRecent(opts.MaxEvents, newGroup, (*group).unlink),
-		waiters: make(map[chan struct{}]int),
+	s := &Server{
+		opts:     opts,
+		seen:     make(map[string]*Record),
+		shapes:   make(map[string]*Shape),
+		waiters:  make(map[chan struct{}]int),
+		watchers: make(map[chan struct{}]struct{}),
 	}
+	s.users = newRecent(opts.MaxEvents, s.newUser, s.forgetUser)
+	s.groups = newRecent(opts.MaxEvents, s.newGroup, s.forgetGroup)
+	if opts.BatchesAtOnce > 0 {
+		s.slots = make(chan struct{}, opts.BatchesAtOnce)
+	}
+	return s
 }
 
-// ServeHTTP answers POST /v1/batch with JSON and GET / with a page.
+// ServeHTTP answers POST /v1/batch with JSON.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/v1/batch":
-		if r.Method != http.MethodPost {
-			methodNotAllowed(w, "POST")
-			return
-		}
-		s.serveBatch(w, r)
-	case "/":
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			methodNotAllowed(w, "GET, HEAD")
-			return
-		}
-		s.servePage(w)
-	default:
+	if r.URL.Path != "/v1/batch" {
 		writeRefusal(w, &refusal{http.StatusNotFound, CodeNotFound, "there is nothing here; batches go to POST /v1/batch"})
+		return
 	}
-}
-
-func methodNotAllowed(w http.ResponseWriter, allow string) {
-	w.Header().Set("Allow", allow)
-	writeRefusal(w, &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "use " + allow})
+	// Web pages of any origin send with the browser SDK, and their write key is
+	// no secret. What they may do is add events; there is nothing to read.
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	switch r.Method {
+	case http.MethodPost:
+		s.serveBatch(w, r)
+	case http.MethodOptions:
+		h.Set("Access-Control-Allow-Methods", http.MethodPost)
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		h.Set("Allow", "POST, OPTIONS")
+		writeRefusal(w, &refusal{http.StatusMethodNotAllowed, CodeMethodNotAllowed, "use POST"})
+	}
 }
 
 // answer is what Klime says of a batch. Errors are there only when some events
@@ -137,34 +154,47 @@ type answer struct {
 
 // serveBatch stores the valid events of a batch; invalid ones do not harm them.
 func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
+	if s.slots != nil {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-r.Context().Done():
+			return
+		}
+	}
 	elements, refused := s.receive(w, r)
 	if refused != nil {
-		s.countRefusal(refused)
+		s.countRefusal(refused, cut(r.UserAgent(), maxSender))
 		writeRefusal(w, refused)
 		return
 	}
 
 	now := time.Now().UTC()
 	ans := answer{Status: "ok"}
-	valid := make([]*record, 0, len(elements))
+	valid := make([]*Record, 0, len(elements))
+	var rejected []Problem
 	for i, raw := range elements {
-		event, invalid := parseEvent(raw)
+		record, invalid := parseEvent(raw)
 		if invalid != nil {
 			invalid.Index = i
 			ans.Errors = append(ans.Errors, *invalid)
+			rejected = append(rejected, problemWith(raw, invalid, now, r))
 			continue
 		}
-		event.ReceivedAt = now
-		valid = append(valid, &record{event: event})
+		record.ReceivedAt = now
+		valid = append(valid, record)
 	}
 	ans.Accepted, ans.Failed = len(valid), len(ans.Errors)
 
-	s.store(valid, ans.Failed)
+	s.store(valid, rejected)
 	writeJSON(w, http.StatusOK, ans)
 }
 
 // receive reads a request down to the elements of its batch.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) ([]json.RawMessage, *refusal) {
+	if !s.admit() {
+		return nil, &refusal{http.StatusTooManyRequests, CodeTooManyRequests, "too many batches in a second; try again"}
+	}
 	if !s.authorized(r.Header.Get("Authorization")) {
 		return nil, &refusal{http.StatusUnauthorized, CodeUnauthorized, "the write key is missing or wrong; send Authorization: Bearer WRITE_KEY"}
 	}
@@ -214,8 +244,11 @@ func badRequest(code, message string) *refusal {
 }
 
 func writeRefusal(w http.ResponseWriter, r *refusal) {
-	if r.status == http.StatusUnauthorized {
+	switch r.status {
+	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, r.status, struct {
 		Status  string `json:"status"`

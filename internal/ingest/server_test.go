@@ -1,13 +1,17 @@
 package ingest_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klimeapp/klime-go/internal/ingest"
@@ -58,10 +62,8 @@ func TestRequests(t *testing.T) {
 		{"batch is a number out of range", "POST", "/v1/batch", good, js, `{"batch":1e999}`, 400, "invalid_batch"},
 
 		{"batch by GET", "GET", "/v1/batch", good, "", "", 405, "method_not_allowed"},
-		{"page by POST", "POST", "/", good, js, `{"batch":[]}`, 405, "method_not_allowed"},
 		{"elsewhere", "POST", "/v1/batch/", good, js, `{"batch":[]}`, 404, "not_found"},
-		{"page", "GET", "/", "", "", "", 200, ""},
-		{"page by HEAD", "HEAD", "/", "", "", "", 200, ""},
+		{"root", "GET", "/", "", "", "", 404, "not_found"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := ingest.New(ingest.Options{WriteKey: "key"})
@@ -87,12 +89,110 @@ func TestRequests(t *testing.T) {
 }
 
 func TestAllow(t *testing.T) {
-	s := ingest.New(ingest.Options{})
-	for path, want := range map[string]string{"/v1/batch": "POST", "/": "GET, HEAD"} {
-		if got := serve(s, "DELETE", path, "").Header().Get("Allow"); got != want {
-			t.Errorf("%s allows %q, want %q", path, got, want)
+	if got, want := serve(ingest.New(ingest.Options{}), "DELETE", "/v1/batch", "").Header().Get("Allow"), "POST, OPTIONS"; got != want {
+		t.Errorf("allowed: %q, want %q", got, want)
+	}
+}
+
+// Any web page may send, as the browser SDK does, and learn what became of it:
+// of refusals too.
+func TestOtherOrigins(t *testing.T) {
+	s := ingest.New(ingest.Options{WriteKey: "key"})
+	preflight := serve(s, "OPTIONS", "/v1/batch", "", "Origin", "https://app.example", "Access-Control-Request-Method", "POST",
+		"Access-Control-Request-Headers", "authorization,content-type")
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "POST",
+		"Access-Control-Allow-Headers": "Authorization, Content-Type", "Access-Control-Allow-Credentials": "",
+	} {
+		if got := preflight.Header().Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
+	if preflight.Code != 204 {
+		t.Errorf("preflight: status %d", preflight.Code)
+	}
+	for key, status := range map[string]int{"Bearer key": 200, "Bearer other": 401} {
+		w := serve(s, "POST", "/v1/batch", batch(), "Authorization", key, "Origin", "https://app.example")
+		if w.Code != status || w.Header().Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: status %d, %v", key, w.Code, w.Header())
+		}
+	}
+	if w := serve(s, "GET", "/", ""); w.Header().Get("Access-Control-Allow-Origin") != "" {
+		t.Error("other paths are open to other origins")
+	}
+}
+
+func TestBatchRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := ingest.New(ingest.Options{BatchRate: 3})
+		taken := func(n int) (ok int) {
+			for range n {
+				w := serve(s, "POST", "/v1/batch", batch(), "Authorization", "Bearer key")
+				switch w.Code {
+				case 200:
+					ok++
+				case 429:
+					if w.Header().Get("Retry-After") != "1" {
+						t.Errorf("Retry-After: %q", w.Header().Get("Retry-After"))
+					}
+				default:
+					t.Errorf("status %d", w.Code)
+				}
+			}
+			return ok
+		}
+		if got := taken(10); got != 3 {
+			t.Errorf("%d batches at once, want 3", got)
+		}
+		time.Sleep(400 * time.Millisecond) // of the bubble
+		if got := taken(10); got != 1 {
+			t.Errorf("%d batches after 0.4 s, want 1", got)
+		}
+		time.Sleep(time.Hour)
+		if got := taken(10); got != 3 {
+			t.Errorf("%d batches after an hour, want 3", got)
+		}
+		if c := s.Counts(); c.Batches != 7 || c.Refused != 23 || len(s.Snapshot().Problems) != 0 {
+			t.Errorf("counts %+v, %d problems noted", c, len(s.Snapshot().Problems))
+		}
+	})
+}
+
+// What is read at the same time is bounded: a sender that is slow holds a place,
+// others wait for it, and who goes away meanwhile is not waited for.
+func TestBatchesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := ingest.New(ingest.Options{BatchesAtOnce: 1})
+		slow, finish := io.Pipe()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			r := httptest.NewRequest("POST", "/v1/batch", slow)
+			r.Header.Set("Authorization", "Bearer key")
+			s.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		wg.Go(func() { post(t, s, event("identify", "1", "09:00", "userId", `"ann"`)) })
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			r := httptest.NewRequestWithContext(ctx, "POST", "/v1/batch", strings.NewReader(batch()))
+			r.Header.Set("Authorization", "Bearer key")
+			s.ServeHTTP(httptest.NewRecorder(), r)
+			if ctx.Err() == nil {
+				t.Error("answered while another was read")
+			}
+		})
+		time.Sleep(time.Minute) // of the bubble
+		if c := s.Counts(); c.Batches != 0 {
+			t.Errorf("counts %+v while the first is read", c)
+		}
+		_, _ = finish.Write([]byte(batch()))
+		_ = finish.Close()
+		wg.Wait()
+		if c := s.Counts(); c.Batches != 2 || c.Accepted != 1 {
+			t.Errorf("counts %+v, want two batches", c)
+		}
+	})
 }
 
 func TestAnswerIsExact(t *testing.T) {
@@ -358,6 +458,8 @@ func FuzzBatch(f *testing.F) {
 			}
 		}
 		s.Users()
-		page(t, s)
+		if snap := s.Snapshot(); len(snap.Records) != c.Accepted || len(snap.Problems) < c.Rejected {
+			t.Fatalf("snapshot of %d records and %d problems, counts %+v", len(snap.Records), len(snap.Problems), c)
+		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // Counts are totals since the Server was made, but for Unlinked.
@@ -41,7 +42,7 @@ func (s *Server) countsLocked() Counts {
 	return c
 }
 
-func (s *Server) countRefusal(r *refusal) {
+func (s *Server) countRefusal(r *refusal, sender string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.status == http.StatusUnauthorized {
@@ -49,6 +50,12 @@ func (s *Server) countRefusal(r *refusal) {
 	} else {
 		s.counts.Refused++
 	}
+	if r.status == http.StatusTooManyRequests {
+		s.change()
+		return // a flood would leave room for nothing else
+	}
+	s.note(Problem{At: time.Now().UTC(), Status: r.status, Code: r.code, Message: r.message, Sender: sender})
+	s.change()
 }
 
 // Events returns the remembered events in order of arrival, repeats left out.
@@ -88,18 +95,23 @@ func (s *Server) Wait(ctx context.Context, n int) error {
 
 // store takes in the valid events of one batch. A messageId is the same on
 // every retry: an event whose messageId is known was stored before.
-func (s *Server) store(events []*record, rejected int) {
+func (s *Server) store(events []*Record, rejected []Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.Batches++
-	s.counts.Rejected += rejected
+	s.counts.Rejected += len(rejected)
+	for _, p := range rejected {
+		s.note(p)
+	}
 	for _, r := range events {
-		if _, ok := s.seen[r.event.MessageID]; ok {
+		if first, ok := s.seen[r.MessageID]; ok {
 			s.counts.Repeated++
+			first.repeats.Add(1)
 			continue
 		}
 		s.counts.Accepted++
-		r.seq = s.counts.Accepted
+		r.Seq = s.counts.Accepted
+		s.share(r)
 		s.remember(r)
 		s.attribute(r)
 	}
@@ -109,13 +121,14 @@ func (s *Server) store(events []*record, rejected int) {
 			delete(s.waiters, enough)
 		}
 	}
+	s.change()
 }
 
 // remember adds r to the log, and makes room for it.
-func (s *Server) remember(r *record) {
-	s.seen[r.event.MessageID] = struct{}{}
+func (s *Server) remember(r *Record) {
+	s.seen[r.MessageID] = r
 	s.log = append(s.log, r)
-	s.logBytes += len(r.event.Raw)
+	s.logBytes += len(r.Raw)
 	for len(s.log) > s.opts.MaxEvents || s.logBytes > s.opts.MaxBytes && len(s.log) > 1 {
 		s.forgetOldest()
 	}
@@ -124,15 +137,16 @@ func (s *Server) remember(r *record) {
 func (s *Server) forgetOldest() {
 	r := s.log[0]
 	s.log = dropFirst(s.log)
-	s.logBytes -= len(r.event.Raw)
-	delete(s.seen, r.event.MessageID)
+	s.logBytes -= len(r.Raw)
+	delete(s.seen, r.MessageID)
 	s.counts.Forgotten++
+	s.unshare(r)
 	s.detach(r)
 }
 
 // dropFirst pops a queue's head and lets go of it; the queue's array is
 // renewed by a later append.
-func dropFirst(queue []*record) []*record {
+func dropFirst(queue []*Record) []*Record {
 	queue[0] = nil
 	return queue[1:]
 }

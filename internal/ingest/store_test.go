@@ -212,7 +212,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 		wg.Go(func() {
 			for range 5 {
-				page(t, s)
+				s.Snapshot()
 				s.Customers()
 				s.Users()
 				s.Timeline("acme")

@@ -37,16 +37,17 @@ func invalid(code, format string, args ...any) *eventError {
 // with it: its size, then the JSON types of its fields, then what every event
 // needs, then what its type needs. Fields that are null or "" count as absent,
 // and unknown fields are accepted.
-func parseEvent(raw json.RawMessage) (Event, *eventError) {
+func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 	if len(raw) > MaxEventBytes {
-		return Event{}, invalid(CodeEventTooLarge, "an event may have %d bytes, this one has %d", MaxEventBytes, len(raw))
+		return nil, invalid(CodeEventTooLarge, "an event may have %d bytes, this one has %d", MaxEventBytes, len(raw))
 	}
 	f, ok := parseFields(raw)
 	if !ok {
-		return Event{}, invalid(CodeInvalidEvent, "an event must be an object")
+		return nil, invalid(CodeInvalidEvent, "an event must be an object")
 	}
 
-	e := Event{Raw: raw}
+	r := &Record{Event: Event{Raw: raw}}
+	e := &r.Event
 	var timestamp string
 	for _, field := range []struct {
 		name string
@@ -60,30 +61,48 @@ func parseEvent(raw json.RawMessage) (Event, *eventError) {
 		{"groupId", &e.GroupID},
 	} {
 		if *field.into, ok = f.text(field.name); !ok {
-			return Event{}, invalid(CodeInvalidField, "%s must be a string", field.name)
+			return nil, invalid(CodeInvalidField, "%s must be a string", field.name)
 		}
 	}
+	objects := make(map[string]map[string]any, 3)
 	for _, name := range []string{"properties", "traits", "context"} {
-		if _, ok := f.object(name); !ok {
-			return Event{}, invalid(CodeInvalidField, "%s must be an object whose numbers fit 64-bit floating point", name)
+		if objects[name], ok = f.object(name); !ok {
+			return nil, invalid(CodeInvalidField, "%s must be an object whose numbers fit 64-bit floating point", name)
 		}
 	}
 
 	if e.MessageID == "" {
-		return Event{}, invalid(CodeMissingMessageID, "messageId is missing")
+		return nil, invalid(CodeMissingMessageID, "messageId is missing")
 	}
 	if timestamp == "" {
-		return Event{}, invalid(CodeMissingTimestamp, "timestamp is missing")
+		return nil, invalid(CodeMissingTimestamp, "timestamp is missing")
 	}
 	// Unlike time.Parse, UnmarshalText takes RFC 3339 and nothing looser.
 	if err := e.Timestamp.UnmarshalText([]byte(timestamp)); err != nil {
-		return Event{}, invalid(CodeInvalidTimestamp, "timestamp must be like 2006-01-02T15:04:05.999Z")
+		return nil, invalid(CodeInvalidTimestamp, "timestamp must be like 2006-01-02T15:04:05.999Z")
 	}
 	e.Timestamp = e.Timestamp.UTC()
 	if err := e.checkType(); err != nil {
-		return Event{}, err
+		return nil, err
 	}
-	return e, nil
+	r.examine(objects["properties"], objects["traits"], objects["context"])
+	return r, nil
+}
+
+// examine finds what is shown of many events at once, so that none of them need
+// be decoded again for it.
+func (r *Record) examine(properties, traits, context map[string]any) {
+	if r.Type == TypeTrack {
+		r.Usage = usageOf(properties)
+		r.Shape = shapeOf(properties)
+	} else {
+		r.Shape = shapeOf(traits)
+	}
+	library, _ := context["library"].(map[string]any)
+	r.Library.Name, _ = library["name"].(string)
+	r.Library.Version, _ = library["version"].(string)
+	trace, _ := context["trace"].(map[string]any)
+	r.TraceID, _ = trace["traceId"].(string)
 }
 
 // checkType checks what an event needs because of its type.

@@ -15,6 +15,7 @@ import (
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/internal/ingest"
+	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
 const (
@@ -99,8 +100,8 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	}
 	if !elsewhere {
 		cfg.Endpoint, cfg.WriteKey = baseURL(d.local.listener), localWriteKey
-		d.Klime = ingest.New(ingest.Options{TraceURL: opts.TraceURL})
-		d.local.server = &http.Server{Handler: d.Klime, ReadHeaderTimeout: headerTimeout}
+		d.Klime = ingest.New(ingest.Options{})
+		d.local.server = localServer(d.Klime, opts.TraceURL)
 	}
 	app := NewApp()
 	d.app.server, d.client, err = newServer(app, cfg)
@@ -119,6 +120,14 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 		d.traffic.Go(func() { visits.run(ctx) })
 	}
 	return d, nil
+}
+
+// localServer serves a local Klime and its pages, as cmd/klime-local does.
+func localServer(klime *ingest.Server, traceURL string) *http.Server {
+	pages := inspector.New(klime, inspector.Options{TraceURL: traceURL})
+	s := &http.Server{Handler: pages, ReadHeaderTimeout: headerTimeout}
+	s.RegisterOnShutdown(pages.Close)
+	return s
 }
 
 // listen takes the ports, so that a busy one is known before anything runs.

@@ -1,0 +1,176 @@
+// Command klime-local is a local Klime: it takes what any of Klime's SDKs sends,
+// and shows on web pages what Klime would know. It needs no key and no set-up,
+// and keeps everything in memory.
+//
+//	go run github.com/klimeapp/klime-go/cmd/klime-local@latest
+//
+// Then start an app with KLIME_ENDPOINT=http://127.0.0.1:8081 and any
+// KLIME_WRITE_KEY. See docs/klime-local.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/ingest"
+	"github.com/klimeapp/klime-go/internal/inspector"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the next signal does what it does by default
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 30 * time.Second // of a whole request: who is slower holds up others
+	idleTimeout   = 2 * time.Minute
+	stopTimeout   = 5 * time.Second
+	maxHeader     = 64 << 10
+)
+
+// options is a command line.
+type options struct {
+	addr  string
+	key   string
+	mode  inspector.Mode
+	hosts []string
+	trace string
+	keep  ingest.Options
+}
+
+// run is the program from its arguments to its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	if err := serve(ctx, opts, stdout); err != nil {
+		fmt.Fprintf(stderr, "klime-local: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// parse reads a command line. When it returns an error, it has said what is
+// wrong, or was asked for help and gave it.
+func parse(args []string, stderr io.Writer) (options, error) {
+	const mib = 1 << 20
+	opts := options{keep: ingest.Options{BatchesAtOnce: 16}}
+	flags := flag.NewFlagSet("klime-local", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&opts.addr, "addr", "127.0.0.1:8081", "`address` to listen on; any that other machines can reach needs -key")
+	flags.StringVar(&opts.key, "key", "", "write `key` that senders must show; without it, any will do.\n"+
+		"Where other machines can reach the pages, they ask for it too")
+	mode := flags.String("mode", string(inspector.GroupMode), "who the customers are: `group` (companies) or user (single people)")
+	hosts := flags.String("hosts", "", "`names`, separated by commas, by which the pages may be asked for beside localhost and IP addresses")
+	flags.StringVar(&opts.trace, "trace-url", "",
+		"`URL` where traces are shown, but for the ID at its end,\nsuch as http://localhost:16686/trace/")
+	flags.IntVar(&opts.keep.MaxEvents, "max-events", 100_000, "`events` to remember; also users, and groups")
+	megabytes := flags.Int("max-mb", 256, "`MiB` of events to remember, and as much again of users and groups")
+	flags.IntVar(&opts.keep.BatchRate, "max-rate", 500, "`batches` to take in a second; more are answered 429. With 0, no bound")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	opts.mode = inspector.Mode(*mode)
+	opts.keep.WriteKey, opts.keep.MaxBytes = opts.key, *megabytes*mib
+	if *hosts != "" {
+		opts.hosts = strings.Split(*hosts, ",")
+	}
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument: %s", flags.Arg(0))
+	case opts.mode != inspector.GroupMode && opts.mode != inspector.UserMode:
+		err = fmt.Errorf("-mode is group or user, not %q", *mode)
+	case opts.keep.MaxEvents < 1, *megabytes < 1, *megabytes > 1<<20:
+		err = errors.New("-max-events and -max-mb must be at least 1")
+	case opts.trace != "" && !strings.HasPrefix(opts.trace, "http://") && !strings.HasPrefix(opts.trace, "https://"):
+		err = errors.New("-trace-url is no http or https URL")
+	case opts.keep.BatchRate < 0:
+		err = errors.New("-max-rate is negative")
+	default:
+		return opts, nil
+	}
+	fmt.Fprintln(stderr, err)
+	flags.Usage()
+	return options{}, err
+}
+
+// serve listens until ctx ends.
+func serve(ctx context.Context, opts options, stdout io.Writer) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", opts.addr)
+	if err != nil {
+		return fmt.Errorf("%w; choose another address with -addr", err)
+	}
+	local := isLoopback(listener.Addr())
+	if !local && opts.key == "" {
+		_ = listener.Close()
+		return fmt.Errorf("%s can be reached from other machines: set -key, which they must show then, or choose a loopback address", opts.addr)
+	}
+	page := inspector.Options{Mode: opts.mode, Hosts: opts.hosts, TraceURL: opts.trace}
+	if !local {
+		page.Key = opts.key
+	}
+	handler := inspector.New(ingest.New(opts.keep), page)
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	server.RegisterOnShutdown(handler.Close)
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		ending, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(ending)
+	})
+	defer stop()
+
+	greet(stdout, baseURL(listener.Addr()), opts, local)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+func greet(stdout io.Writer, url string, opts options, local bool) {
+	key := "anything"
+	if opts.key != "" {
+		key = "… (that of -key)"
+	}
+	fmt.Fprintf(stdout, "A local Klime is at %s. Ctrl-C stops it, and it forgets everything.\n\n", url)
+	fmt.Fprintf(stdout, "Send to it:  KLIME_ENDPOINT=%s KLIME_WRITE_KEY=%s\n", url, key)
+	if !local {
+		fmt.Fprintln(stdout, "The pages ask for a password: the key.")
+	}
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// baseURL is how this machine reaches an address.
+func baseURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

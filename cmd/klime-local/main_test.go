@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/inspector"
+)
+
+// output may be written to and read by several goroutines.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start runs the command until the test ends, and returns its URL.
+func start(t *testing.T, args ...string) (url string, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	stdout, done := new(output), make(chan int, 1)
+	go func() { done <- run(ctx, args, stdout, t.Output()) }()
+	t.Cleanup(cancel)
+	find := regexp.MustCompile(`http://\S+:\d+`)
+	deadline := time.Now().Add(10 * time.Second)
+	for url == "" {
+		url = find.FindString(stdout.String())
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not start: %s", stdout)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return url, func() int {
+		cancel()
+		select {
+		case code := <-done:
+			return code
+		case <-time.After(10 * time.Second):
+			t.Fatal("it does not stop")
+			return -1
+		}
+	}
+}
+
+func get(t *testing.T, url, key string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key != "" {
+		r.SetBasicAuth("me", key)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(content)
+}
+
+func TestCustomersArrive(t *testing.T) {
+	url, stop := start(t, "-addr", "127.0.0.1:0")
+	client, err := klime.New(klime.Config{WriteKey: "anything", Endpoint: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Link(t.Context(), klime.User{ID: "usr_1"}, klime.Group{ID: "org_1", Traits: klime.Traits{"name": "Acme"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status, page := get(t, url+"/customers", ""); status != 200 || !strings.Contains(page, "Acme") {
+		t.Errorf("status %d: %s", status, page)
+	}
+
+	// A page that is open does not hold up the end.
+	resp, err := http.Get(url + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if code := stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestUserMode(t *testing.T) {
+	url, _ := start(t, "-addr", "127.0.0.1:0", "-mode", "user")
+	if _, summary := get(t, url+"/api/summary", ""); !strings.Contains(summary, `"mode":"user"`) {
+		t.Errorf("got %s", summary)
+	}
+}
+
+// What other machines can reach asks for the key: of senders and of those who
+// look.
+func TestOtherMachines(t *testing.T) {
+	var stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "set -key") {
+		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+	url, _ := start(t, "-addr", "0.0.0.0:0", "-key", "secret")
+	for key, want := range map[string]int{"": 401, "other": 401, "secret": 200} {
+		if status, _ := get(t, url+"/customers", key); status != want {
+			t.Errorf("%q: status %d, want %d", key, status, want)
+		}
+	}
+	for key, ok := range map[string]bool{"other": false, "secret": true} {
+		client, err := klime.New(klime.Config{WriteKey: key, Endpoint: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Ping(t.Context()); (err == nil) != ok {
+			t.Errorf("a sender with %q: %v", key, err)
+		}
+		_ = client.Shutdown(t.Context())
+	}
+}
+
+// With a key on loopback, senders must show it; to look takes none.
+func TestKeyOnLoopback(t *testing.T) {
+	url, _ := start(t, "-addr", "127.0.0.1:0", "-key", "secret")
+	if status, _ := get(t, url+"/customers", ""); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	client, err := klime.New(klime.Config{WriteKey: "other", Endpoint: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Ping(t.Context()); err == nil {
+		t.Error("a sender with another key is heard")
+	}
+	_ = client.Shutdown(t.Context())
+}
+
+func TestBusyAddress(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = busy.Close() })
+	var stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-addr", busy.Addr().String()}, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "choose another address with -addr") {
+		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	var stderr bytes.Buffer
+	opts, err := parse([]string{"-addr", ":1", "-key", "k", "-mode", "user", "-hosts", "a,b", "-max-events", "7", "-max-mb", "2", "-max-rate", "3", "-trace-url", "https://t/"}, &stderr)
+	if err != nil || opts.addr != ":1" || opts.key != "k" || opts.mode != inspector.UserMode || strings.Join(opts.hosts, " ") != "a b" ||
+		opts.keep.MaxEvents != 7 || opts.keep.MaxBytes != 2<<20 || opts.keep.BatchRate != 3 || opts.keep.WriteKey != "k" || opts.keep.BatchesAtOnce == 0 || opts.trace != "https://t/" {
+		t.Errorf("got %+v, %v", opts, err)
+	}
+	for _, args := range [][]string{
+		{"-port", "1"}, {"serve"}, {"-mode", "team"}, {"-max-events", "0"}, {"-max-mb", "-1"}, {"-max-mb", "9999999"}, {"-max-rate", "-1"}, {"-trace-url", "localhost:16686"},
+	} {
+		stderr.Reset()
+		if code := run(t.Context(), args, io.Discard, &stderr); code != 2 || strings.Count(stderr.String(), "Usage of klime-local:") != 1 {
+			t.Errorf("%q: exit code %d: %s", args, code, &stderr)
+		}
+	}
+	if _, err := parse([]string{"-h"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-h: %v", err)
+	}
+	if code := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); code != 0 {
+		t.Errorf("-h: exit code %d", code)
+	}
+}

@@ -1,0 +1,563 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/ingest"
+	"github.com/klimeapp/klime-go/internal/inspector"
+)
+
+// startPages starts a local Klime with its pages.
+func startPages(t *testing.T) *localKlime {
+	t.Helper()
+	k := &localKlime{Server: ingest.New(ingest.Options{WriteKey: writeKey})}
+	pages := inspector.New(k.Server, inspector.Options{})
+	server := httptest.NewServer(pages)
+	t.Cleanup(server.Close)
+	t.Cleanup(pages.Close)
+	k.url = server.URL
+	return k
+}
+
+// ask decodes an answer of the query API.
+func ask(t *testing.T, k *localKlime, path string, into any) {
+	t.Helper()
+	resp, err := http.Get(k.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d, %v", path, resp.StatusCode, err)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// live waits until the page is connected.
+func (p *tab) live() {
+	p.t.Helper()
+	p.until(`document.querySelector("#live")?.dataset.state === "live"`)
+}
+
+// mark marks the page that is loaded now, stays tells whether it is that still.
+func (p *tab) mark() { p.t.Helper(); p.eval(`void (window.mark = true)`, nil) }
+
+func (p *tab) stays() {
+	p.t.Helper()
+	if p.str(`String(window.mark)`) != "true" {
+		p.t.Error("the page was loaded again")
+	}
+}
+
+// has waits until the element shows the text.
+func (p *tab) has(selector, text string) {
+	p.t.Helper()
+	p.until(`document.querySelector(` + quote(selector) + `)?.innerText.includes(` + quote(text) + `)`)
+}
+
+// focused is the text of what has the focus.
+func (p *tab) focused() string { p.t.Helper(); return p.str(`document.activeElement.innerText ?? ""`) }
+
+// history sends what three customers have done in the last weeks: enough to see
+// every part of every page.
+func history(t *testing.T, k *localKlime) {
+	t.Helper()
+	c, ok, ctx := newClient(t, k), must(t), t.Context()
+	now := time.Now()
+	people := []struct{ id, name, org string }{
+		{"usr_2001", "Jane Cooper", "org_1001"}, {"usr_2002", "Raj Patel", "org_1001"}, {"usr_2003", "Mei Tanaka", "org_1002"},
+		{"usr_2004", "Tom Berg", "org_1002"}, {"usr_2005", "Ada Silva", "org_1003"}, {"usr_2006", "Alex Moreau", "org_1001"},
+	}
+	orgs := map[string]klime.Traits{
+		"org_1001": {"name": "Acme Robotics", "plan": "business", "industry": "manufacturing", "seats": 40},
+		"org_1002": {"name": "Blue Harbor Foods", "plan": "starter", "industry": "food", "seats": 12},
+		"org_1003": {"name": "Cobalt Health", "plan": "trial", "industry": "health care", "seats": 5},
+	}
+	routes := []string{"/api/orgs/{org}/reports", "/api/orgs/{org}/reports/{id}", "/api/orgs/{org}/reports/{id}/export", "/api/orgs/{org}/members"}
+	for i, who := range people {
+		mail := strings.ToLower(strings.Fields(who.name)[0]) + "@" + strings.ToLower(strings.Fields(orgs[who.org]["name"].(string))[0]) + ".example"
+		ok(c.Identify(ctx, who.id, klime.Traits{"name": who.name, "email": mail}))
+		ok(c.Group(ctx, who.org, orgs[who.org], klime.ForUser(who.id)))
+		for n := range 90 / (i + 1) {
+			// The longer ago, the less: usage that grows.
+			at := now.Add(-time.Duration(n*n*(i+1))*5*time.Minute - time.Duration(i*7+n)*time.Minute)
+			who := []klime.EventOption{klime.ForUser(who.id), klime.InGroup(who.org), klime.At(at)}
+			status := 200
+			if n%13 == 5 {
+				status = 404
+			}
+			if n%29 == 11 {
+				status = 500
+			}
+			switch n % 4 {
+			case 0:
+				ok(c.Track(ctx, "Page Viewed", klime.Properties{"method": "GET", "route": "/reports", "status": 200, "durationMs": 8.5 + float64(n%7)}, who...))
+			case 1, 2:
+				ok(c.Track(ctx, "API Called", klime.Properties{
+					"method": "GET", "route": routes[n%len(routes)], "status": status, "durationMs": 12.5 + float64(n*17%90), "responseBytes": 900 + n,
+				}, append(who, klime.WithContext("trace", map[string]any{"traceId": fmt.Sprintf("4bf92f3577b34da6a3ce929d0e%06d", i*1000+n), "spanId": "00f067aa0ba902b7", "sampled": true}))...))
+			default:
+				ok(c.Track(ctx, []string{"Report Generated", "User Invited", "Report Exported"}[n%3], klime.Properties{"reportType": "revenue", "rows": 10 + n}, who...))
+			}
+			if n%10 == 3 {
+				ok(c.Track(ctx, "API Usage Recorded", klime.Properties{
+					"method": "POST", "route": "/api/orgs/{org}/events", "count": 40 + n, "clientErrors": n % 3, "serverErrors": n / 40, "durationMsAvg": 21.5,
+					"durationMsP50": 18.1, "durationMsP95": 61.2, "durationMsMax": 140.7, "windowStart": at, "windowSeconds": 60,
+				}, who...))
+			}
+		}
+	}
+	ok(c.Flush(ctx))
+}
+
+// sendRaw sends a batch as it stands.
+func sendRaw(t *testing.T, k *localKlime, events string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, k.url+"/v1/batch", strings.NewReader(`{"batch":[`+events+`]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+writeKey)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+}
+
+func TestPages(t *testing.T) {
+	b := startBrowser(t)
+	for name, walk := range map[string]func(*testing.T, *browser){
+		"from nothing to a customer": walkEmpty,
+		"customers":                  walkCustomers,
+		"one customer":               walkCustomer,
+		"users":                      walkUsers,
+		"events":                     walkEvents,
+		"health":                     walkHealth,
+		"keyboard":                   walkKeyboard,
+		"sizes and colours":          walkLooks,
+		"hostile events":             walkHostile,
+		"a server that goes away":    walkOutage,
+	} {
+		t.Run(name, func(t *testing.T) { walk(t, b) })
+	}
+}
+
+// walkEmpty opens a page when there is nothing, and sees a customer appear.
+func walkEmpty(t *testing.T, b *browser) {
+	k := startPages(t)
+	p := b.newTab(t)
+	p.open(k.url)
+	p.live()
+	p.mark()
+	p.has("#list", "No customers yet")
+	p.has("#list", "KLIME_ENDPOINT="+k.url)
+	p.screenshot("empty")
+	c, ok := newClient(t, k), must(t)
+	for range 3 {
+		ok(c.Track(t.Context(), "Report Generated", nil, klime.ForUser("usr_1")))
+	}
+	ok(c.Flush(t.Context()))
+	p.has("#list", "3 events wait for that")
+	p.screenshot("waiting")
+	ok(c.Group(t.Context(), "org_1", klime.Traits{"name": "Acme"}, klime.ForUser("usr_1")))
+	ok(c.Flush(t.Context()))
+	p.has("#list tbody", "Acme")
+	p.has(`#list [data-figure="events"]`, "3")
+	p.has("#nav .n", "1")
+	p.stays()
+}
+
+func walkCustomers(t *testing.T, b *browser) {
+	k := startPages(t)
+	history(t, k)
+	p := b.newTab(t)
+	p.open(k.url + "/customers?window=30d")
+	p.live()
+	p.mark()
+
+	var list inspector.CustomerList
+	ask(t, k, "/api/customers?window=30d", &list)
+	var rows []map[string]string
+	p.eval(`[...document.querySelectorAll("#list tbody tr")].map((row) => Object.fromEntries([["id", row.dataset.key],
+		...[...row.querySelectorAll("[data-figure]")].map((e) => [e.dataset.figure, e.textContent])]))`, &rows)
+	if len(rows) != 3 || len(list.Items) != 3 {
+		t.Fatalf("%d rows, %d customers", len(rows), len(list.Items))
+	}
+	for i, c := range list.Items {
+		want := map[string]string{
+			"id": c.ID, "users": strconv.Itoa(c.Users), "active1": strconv.Itoa(c.Active1), "active7": strconv.Itoa(c.Active7),
+			"active30": strconv.Itoa(c.Active30), "events": strconv.Itoa(c.Events),
+		}
+		checkIs(t, "row "+c.ID, rows[i], want)
+	}
+
+	p.press("/", "C", "o", "b")
+	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
+	p.has("#list tbody", "Cobalt Health")
+	p.until(`new URLSearchParams(location.search).get("q") === "Cob"`)
+	p.press("x")
+	p.has("#list", "No customer matches")
+	p.screenshot("no-match")
+	p.eval(`(() => { const q = document.querySelector("input[type=search]"); q.value = ""; q.dispatchEvent(new Event("input", { bubbles: true })); })()`, nil)
+	p.until(`document.querySelectorAll("#list tbody tr").length === 3`)
+	p.stays()
+
+	p.eval(`[...document.querySelectorAll("th a")].find((a) => a.textContent.startsWith("Customer")).click()`, nil)
+	p.until(`document.querySelector("th[aria-sort=ascending]")?.innerText.startsWith("Customer")`)
+	if got := p.str(`document.querySelector("#list tbody tr").dataset.key`); got != "org_1001" {
+		t.Errorf("by name, the first is %s", got)
+	}
+	p.eval(`document.querySelector("th[aria-sort=ascending] a").click()`, nil)
+	p.until(`document.querySelector("th[aria-sort=descending]")?.innerText.startsWith("Customer")`)
+	if got := p.str(`document.querySelector("#list tbody tr").dataset.key`); got != "org_1003" {
+		t.Errorf("by name from the end, the first is %s", got)
+	}
+}
+
+func walkCustomer(t *testing.T, b *browser) {
+	k := startPages(t)
+	history(t, k)
+	p := b.newTab(t)
+	p.open(k.url + "/customer?id=org_1001&window=30d")
+	p.live()
+	p.mark()
+	var c inspector.CustomerDetail
+	ask(t, k, "/api/customer?id=org_1001&window=30d", &c)
+	figure := func(name string) string {
+		return strings.ReplaceAll(p.text(`#figures [data-figure="`+name+`"]`), ",", "")
+	}
+	for name, want := range map[string]int{
+		"users": c.Users, "active1": c.Active1, "active7": c.Active7, "active30": c.Active30, "events": c.Events, "requests": c.Usage.Total.Count,
+	} {
+		if got := figure(name); got != strconv.Itoa(want) || want == 0 {
+			t.Errorf("%s: the page shows %s, the API %d", name, got, want)
+		}
+	}
+	if want := fmt.Sprintf("%.1f %%", c.Usage.Total.ErrorRate*100); figure("errorRate") != want {
+		t.Errorf("error rate: the page shows %s, the API %s", figure("errorRate"), want)
+	}
+	for _, text := range []string{"Jane Cooper", "Raj Patel", "manufacturing", "GET /api/orgs/{org}/reports/{id}", "POST /api/orgs/{org}/events", "Report Generated"} {
+		p.has("#figures", text)
+	}
+
+	// The timeline by user and event, and live.
+	p.eval(`(() => { const s = document.querySelector("select[name=user]"); s.value = "usr_2002"; s.dispatchEvent(new Event("input", { bubbles: true })); })()`, nil)
+	p.until(`document.querySelector("#timeline tbody") && [...document.querySelectorAll("#timeline tbody td:nth-child(2)")].every((e) => e.innerText === "usr_2002")`)
+	p.eval(`(() => { const s = document.querySelector("select[name=event]"); s.value = "User Invited"; s.dispatchEvent(new Event("input", { bubbles: true })); })()`, nil)
+	p.until(`[...document.querySelectorAll("#timeline a.row")].every((e) => e.innerText.includes("User Invited"))`)
+	before := p.text("#timeline .pager span")
+	cl, ok := newClient(t, k), must(t)
+	ok(cl.Track(t.Context(), "User Invited", klime.Properties{"role": "admin"}, klime.ForUser("usr_2002"), klime.InGroup("org_1001")))
+	ok(cl.Track(t.Context(), "Report Generated", nil, klime.ForUser("usr_2002"), klime.InGroup("org_1001")))
+	ok(cl.Flush(t.Context()))
+	p.until(`document.querySelector("#timeline .pager span").innerText !== ` + quote(before))
+	p.has("#timeline tbody tr", `{"role":"admin"}`)
+	p.until(`document.querySelector("#timeline tbody tr").classList.contains("fresh")`)
+	p.until(`document.querySelector('#figures [data-figure="events"]').innerText === ` + quote(strconv.Itoa(c.Events+2)))
+	p.stays()
+}
+
+func walkUsers(t *testing.T, b *browser) {
+	k := startPages(t)
+	history(t, k)
+	sendRaw(t, k, `{"type":"track","messageId":"alone","timestamp":"`+time.Now().UTC().Format(time.RFC3339)+`","event":"Report Generated","userId":"usr_alone"}`)
+	p := b.newTab(t)
+	p.open(k.url + "/users")
+	p.live()
+	p.until(`document.querySelectorAll("#list tbody tr").length === 7`)
+	p.eval(`[...document.querySelectorAll(".chips a")].find((a) => a.textContent.startsWith("Without")).click()`, nil)
+	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
+	p.has("#list tbody", "usr_alone")
+	p.eval(`document.querySelector("#list a.row").click()`, nil)
+	p.has("#figures", "Linked to no customer")
+	p.open(k.url + "/user?id=usr_2001")
+	p.has("#figures", "jane@acme.example")
+	p.has("#figures", "Acme Robotics")
+	p.eval(`[...document.querySelectorAll("#figures a")].find((a) => a.textContent === "Acme Robotics").click()`, nil)
+	p.until(`location.pathname === "/customer"`)
+}
+
+func walkEvents(t *testing.T, b *browser) {
+	k := startPages(t)
+	p := b.newTab(t)
+	p.open(k.url + "/events")
+	p.live()
+	p.mark()
+	p.has("#timeline", "No events yet")
+	exact := `{"type":"track","messageId":"m-1", "event":"Report Generated","userId":"usr_1","timestamp":"2026-11-23T10:00:00.5Z",
+		"properties":{"big":12345678901234567890.10,"reportType":"revenue"},"context":{"trace":{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736"}}}`
+	sendRaw(t, k, exact)
+	p.has("#timeline tbody", "Report Generated")
+	sendRaw(t, k, exact)
+	p.has("#timeline tbody", "repeated × 1")
+	p.stays()
+
+	p.eval(`document.querySelector("#timeline a.row").click()`, nil)
+	p.has("#event", "4bf92f3577b34da6a3ce929d0e0e4736")
+	p.has("#event pre", `"big": 12345678901234567890.10`)
+	if got := p.str(`fetch(document.querySelector("#event .more a").href).then((r) => r.text())`); got != exact {
+		t.Errorf("the exact bytes are %s", got)
+	}
+	p.live()
+	p.eval(`void (navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); })`, nil)
+	p.eval(`[...document.querySelectorAll("#event .copy")].at(-1).click()`, nil)
+	p.until(`window.copied === "4bf92f3577b34da6a3ce929d0e0e4736"`)
+	p.has("#event", "copied")
+
+	// What arrives does not disturb the event that is looked at.
+	p.mark()
+	sendRaw(t, k, `{"type":"identify","messageId":"m-2","userId":"usr_1","timestamp":"2026-11-23T10:00:00Z"}`)
+	p.until(`document.querySelectorAll("#timeline tbody tr").length === 2`)
+	p.has("#event", "Report Generated")
+	p.stays()
+	p.press("Escape")
+	p.until(`!document.querySelector("#event")`)
+
+	sendRaw(t, k, `{"type":"track","messageId":"bad","event":"Nobody Known","timestamp":"2026-11-23T10:00:00Z"},{"type":"page"}`)
+	p.has("#filters", "Rejected 2")
+	p.eval(`[...document.querySelectorAll(".chips a")].find((a) => a.textContent.startsWith("Rejected")).click()`, nil)
+	p.has("#problems", "a track event needs a userId, a groupId or both")
+	p.has("#problems", "Nobody Known")
+	p.has("#problems", "messageId is missing")
+	p.screenshot("rejected")
+}
+
+func walkHealth(t *testing.T, b *browser) {
+	k := startPages(t)
+	p := b.newTab(t)
+	p.open(k.url + "/health")
+	p.live()
+	p.mark()
+	p.has("#list", "Nothing to look at yet")
+	history(t, k)
+	p.has("#list", "Nothing seems wrong")
+	p.has("#list", "go-sdk")
+	sendRaw(t, k, `{"type":"track","messageId":"1","timestamp":"2026-11-23T10:00:00Z","event":"button_clicked","userId":"jane@acme.com","properties":{"rows":"7"}},
+		{"type":"track","messageId":"2","timestamp":"2026-11-23T10:00:00Z","event":"Report Generated","groupId":"acme.com","properties":{"rows":"7"}},
+		{"type":"track","messageId":"3","event":"Report Generated"}`)
+	for _, text := range []string{
+		"Events were rejected", "missing_timestamp", "looks like an e-mail address", "looks like a domain", "Users without a customer", "Groups that are no customers",
+		"button_clicked", "Report Generated · rows",
+	} {
+		p.has("#list", text)
+	}
+	p.stays()
+	p.screenshot("health")
+	p.eval(`[...document.querySelectorAll("#list a")].find((a) => a.textContent.startsWith("Report Generated")).click()`, nil)
+	p.has("#event pre", `"rows": "7"`)
+}
+
+// walkKeyboard uses the pages without a mouse.
+func walkKeyboard(t *testing.T, b *browser) {
+	k := startPages(t)
+	history(t, k)
+	p := b.newTab(t)
+	p.open(k.url + "/customers?sort=name")
+	p.live()
+
+	p.press("Tab")
+	if got := p.focused(); got != "Skip to content" {
+		t.Errorf("first is %q", got)
+	}
+	p.screenshot("skip")
+	p.press("Enter")
+	p.until(`document.activeElement.id === "main"`)
+
+	p.press("j", "j")
+	if got := p.focused(); got != "Blue Harbor Foods" {
+		t.Errorf("after j, j: %q", got)
+	}
+	// What arrives does not take the focus away.
+	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_0","traits":{"name":"Aardvark"}}`)
+	p.has("#list tbody tr", "Aardvark")
+	if got := p.focused(); got != "Blue Harbor Foods" {
+		t.Errorf("after an update: %q", got)
+	}
+	if got := p.str(`getComputedStyle(document.activeElement).outlineStyle`); got != "solid" {
+		t.Errorf("the focus is not seen: outline %s", got)
+	}
+	p.press("k", "Enter")
+	p.until(`location.pathname === "/customer" && document.querySelector("h1").innerText === "Acme Robotics"`)
+	for key, path := range map[string]string{"1": "/customers", "2": "/users", "3": "/events", "4": "/health"} {
+		p.live()
+		p.press(key)
+		p.until(`location.pathname === ` + quote(path) + ` && document.readyState === "complete"`)
+	}
+	p.live()
+	p.press("?")
+	p.until(`document.querySelector("dialog").open`)
+	p.screenshot("keys")
+	p.press("Escape")
+	p.until(`!document.querySelector("dialog").open`)
+
+	p.open(k.url + "/events")
+	p.live()
+	p.press("p")
+	p.has("#live", "Paused")
+	before := p.text("#timeline .pager span")
+	sendRaw(t, k, `{"type":"group","messageId":"2","timestamp":"2026-11-23T10:00:00Z","groupId":"org_0"}`)
+	if got := p.text("#timeline .pager span"); got != before {
+		t.Errorf("paused, and it goes on: %s, %s", before, got)
+	}
+	p.press("p")
+	p.live()
+	p.until(`document.querySelector("#timeline .pager span").innerText !== ` + quote(before))
+
+	// Everything that can be clicked can be reached, and has a name.
+	var nameless []string
+	p.eval(`[...document.querySelectorAll("a, button, input, select")].filter((e) => e.checkVisibility() && e.type !== "hidden")
+		.filter((e) => e.tabIndex < 0 || !(e.innerText || e.getAttribute("aria-label") || e.closest("label"))).map((e) => e.outerHTML)`, &nameless)
+	if len(nameless) > 0 {
+		t.Errorf("without name, or not to be reached: %q", nameless)
+	}
+}
+
+var rgb = regexp.MustCompile(`^rgb\((\d+), (\d+), (\d+)\)$`)
+
+// brightness of a colour, 0 to 255.
+func brightness(t *testing.T, colour string) int {
+	t.Helper()
+	m := rgb.FindStringSubmatch(colour)
+	if m == nil {
+		t.Fatalf("colour %q", colour)
+	}
+	sum := 0
+	for _, s := range m[1:] {
+		n, _ := strconv.Atoi(s)
+		sum += n
+	}
+	return sum / 3
+}
+
+// walkLooks opens every page in every size and colour scheme, and keeps
+// pictures of it.
+func walkLooks(t *testing.T, b *browser) {
+	k := startPages(t)
+	history(t, k)
+	sendRaw(t, k, `{"type":"track","messageId":"1","timestamp":"2026-11-23T10:00:00Z","event":"button_clicked","userId":"jane@acme.com"},
+		{"type":"track","messageId":"3","timestamp":"2026-11-23T10:00:00Z","event":"Report Generated"}`)
+	p := b.newTab(t)
+	for name, path := range map[string]string{
+		"customers": "/customers", "customer": "/customer?id=org_1001&window=30d", "users": "/users", "user": "/user?id=usr_2001", "events": "/events",
+		"event": "/events?seq=40", "problems": "/events?show=problems", "health": "/health", "missing": "/customer?id=none",
+	} {
+		for _, width := range []int{1280, 768, 375} {
+			for _, scheme := range []string{"light", "dark"} {
+				p.size(width, 900)
+				p.scheme(scheme)
+				p.open(k.url + path)
+				p.live()
+				checkFits(t, p, fmt.Sprintf("%s at %d", name, width), width)
+				background, text := p.str(`getComputedStyle(document.body).backgroundColor`), p.str(`getComputedStyle(document.querySelector("h1")).color`)
+				if dark := brightness(t, background) < 60; dark != (scheme == "dark") || brightness(t, text) > 128 != dark {
+					t.Errorf("%s, %s: %s on %s", name, scheme, text, background)
+				}
+				if width != 768 {
+					p.screenshot(fmt.Sprintf("%s-%d-%s", name, width, scheme))
+				}
+			}
+		}
+	}
+	if name := "missing"; len(p.complaints()) == 0 { // the 404
+		t.Errorf("%s: a page that is not there should be 404", name)
+	}
+	var elsewhere []string
+	p.eval(`performance.getEntriesByType("resource").map((e) => e.name).filter((url) => !url.startsWith(location.origin))`, &elsewhere)
+	if len(elsewhere) > 0 {
+		t.Errorf("loaded from elsewhere: %q", elsewhere)
+	}
+}
+
+// checkFits checks that nothing is wider than the screen.
+func checkFits(t *testing.T, p *tab, where string, width int) {
+	t.Helper()
+	var wide []string
+	p.eval(`[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1 &&
+		!e.closest("pre, td.data")).map((e) => e.outerHTML.slice(0, 150))`, &wide)
+	var scrolls int
+	p.eval(`document.documentElement.scrollWidth`, &scrolls)
+	if len(wide) > 0 || scrolls > width {
+		t.Errorf("%s: %d pixels wide, %q", where, scrolls, wide)
+	}
+}
+
+// walkHostile looks at events that try to take over the page.
+func walkHostile(t *testing.T, b *browser) {
+	k := startPages(t)
+	for i, text := range []string{
+		`<script>window.taken = true</script>`, `"><img src=x onerror="window.taken = true">`, `javascript:window.taken=true`,
+		"a\u202eb\u0000c\u2066", strings.Repeat("W", 3000), "Z" + strings.Repeat("\u0301", 500), `</script><svg onload="window.taken = true">`,
+	} {
+		s := quote(text)
+		at := `"timestamp":"` + time.Now().UTC().Format(time.RFC3339) + `"`
+		sendRaw(t, k, fmt.Sprintf(`{"type":"group","messageId":"g%d",%s,"groupId":%s,"userId":%s,"traits":{"name":%s,"plan":%s,%s:{"a":[%s]}}},
+			{"type":"identify","messageId":"i%d",%s,"userId":%s,"traits":{"name":%s,"email":%s}},
+			{"type":"track","messageId":"t%d",%s,"userId":%s,"groupId":%s,"event":%s,"properties":{"method":"GET","route":%s,"status":500,"durationMs":1e300},"context":{"trace":{"traceId":%s},"library":{"name":%s}}},
+			{"type":%s}`, i, at, s, s, s, s, s, s, i, at, s, s, s, i, at, s, s, s, s, s, s, s))
+	}
+	p := b.newTab(t)
+	visited := 0
+	visit := func(path string) {
+		for _, width := range []int{1280, 375} {
+			p.size(width, 900)
+			p.open(k.url + path)
+			p.live()
+			checkFits(t, p, path, width)
+			if p.str(`String(window.taken)`) != "undefined" {
+				t.Fatalf("%s was taken over", path)
+			}
+		}
+		visited++
+	}
+	for _, path := range []string{"/customers", "/users", "/events", "/events?show=problems", "/health", "/events?seq=3", "/events?seq=15"} {
+		visit(path)
+		if strings.HasPrefix(path, "/c") || strings.HasPrefix(path, "/u") {
+			var links []string
+			p.eval(`[...document.querySelectorAll("a.row")].map((a) => a.getAttribute("href"))`, &links)
+			if len(links) != 7 {
+				t.Errorf("%s: %d rows", path, len(links))
+			}
+			for _, link := range links {
+				visit(link)
+				if got := p.text("#figures"); !strings.Contains(got, "5xx") {
+					t.Errorf("%.80s has no figures: %.300s", link, got)
+				}
+			}
+		}
+	}
+	p.screenshot("hostile")
+	t.Logf("%d pages visited", visited)
+}
+
+// walkOutage sees the server go and come back.
+func walkOutage(t *testing.T, b *browser) {
+	engine := ingest.New(ingest.Options{})
+	pages := inspector.New(engine, inspector.Options{})
+	server := httptest.NewServer(pages)
+	p := b.newTab(t)
+	p.open(server.URL + "/events")
+	p.live()
+	p.mark()
+	pages.Close()
+	server.Close()
+	p.has("#live", "Not connected")
+	p.stays()
+	p.complaints() // that it could not connect
+}

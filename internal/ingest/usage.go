@@ -1,0 +1,155 @@
+package ingest
+
+import (
+	"slices"
+	"strings"
+)
+
+// Usage is what an event tells of HTTP requests: of one, as "API Called" and
+// "Page Viewed" and routes with names of their own do, or of many, as the
+// roll-up "API Usage Recorded" does.
+//
+// Which it is goes by its properties and not by its name, as an app may choose
+// the names.
+type Usage struct {
+	Method, Route string
+	Count         int  // requests
+	ClientErrors  int  // of these, answered 400 to 499
+	ServerErrors  int  // of these, answered 500 or above
+	RolledUp      bool // it stands for Count requests, and the durations are of all of them
+
+	// Timed reports whether the durations are known. Of a single request all
+	// four are the same. In milliseconds.
+	Timed              bool
+	Avg, P50, P95, Max float64
+}
+
+// usageOf returns nil for properties that are not those of a request.
+func usageOf(p map[string]any) *Usage {
+	method, _ := p["method"].(string)
+	if !isMethod(method) {
+		return nil
+	}
+	route, _ := p["route"].(string)
+	u := &Usage{Method: method, Route: route}
+	if _, ok := number(p, "windowSeconds"); ok {
+		return u.many(p)
+	}
+	return u.one(p)
+}
+
+func (u *Usage) many(p map[string]any) *Usage {
+	count, ok := number(p, "count")
+	if !ok || count < 1 {
+		return nil
+	}
+	u.RolledUp, u.Count = true, int(count)
+	clientErrors, _ := number(p, "clientErrors")
+	serverErrors, _ := number(p, "serverErrors")
+	u.ClientErrors = min(max(int(clientErrors), 0), u.Count)
+	u.ServerErrors = min(max(int(serverErrors), 0), u.Count-u.ClientErrors)
+	u.Avg, u.Timed = number(p, "durationMsAvg")
+	u.P50, _ = number(p, "durationMsP50")
+	u.P95, _ = number(p, "durationMsP95")
+	u.Max, _ = number(p, "durationMsMax")
+	return u
+}
+
+func (u *Usage) one(p map[string]any) *Usage {
+	status, answered := number(p, "status")
+	duration, timed := number(p, "durationMs")
+	_, open := number(p, "openMs")
+	aborted, _ := p["aborted"].(bool)
+	if !answered && !timed && !open && !aborted {
+		return nil
+	}
+	u.Count = 1
+	switch {
+	case status >= 500:
+		u.ServerErrors = 1
+	case status >= 400:
+		u.ClientErrors = 1
+	}
+	if timed {
+		u.Timed, u.Avg, u.P50, u.P95, u.Max = true, duration, duration, duration, duration
+	}
+	return u
+}
+
+// number takes what sums can bear, whatever was sent.
+func number(p map[string]any, name string) (float64, bool) {
+	n, ok := p[name].(float64)
+	return min(n, 1e12), ok && n >= 0
+}
+
+func isMethod(s string) bool {
+	if s == "" || len(s) > 20 {
+		return false
+	}
+	return strings.IndexFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' && r != '_' }) < 0
+}
+
+// Shape is the JSON type of each property, or trait, by name. Events share
+// shapes; a Shape never changes.
+type Shape struct {
+	Fields []Field // sorted by name
+
+	key  string
+	used int // by so many records
+}
+
+// Field is a property or trait. Its type is string, number, boolean, array or
+// object; null is like absent, and no field.
+type Field struct{ Name, Type string }
+
+func shapeOf(m map[string]any) *Shape {
+	s := &Shape{Fields: make([]Field, 0, len(m))}
+	for name, value := range m {
+		if typ := typeOf(value); typ != "" {
+			s.Fields = append(s.Fields, Field{name, typ})
+		}
+	}
+	slices.SortFunc(s.Fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	var key strings.Builder
+	for _, f := range s.Fields {
+		key.WriteString(f.Type)
+		key.WriteByte(' ')
+		key.WriteString(f.Name)
+		key.WriteByte('\x00')
+	}
+	s.key = key.String()
+	return s
+}
+
+func typeOf(value any) string {
+	switch value.(type) {
+	case string:
+		return "string"
+	case float64:
+		return "number"
+	case bool:
+		return "boolean"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	default:
+		return ""
+	}
+}
+
+// share gives r the Shape that others of the same shape have.
+func (s *Server) share(r *Record) {
+	if known, ok := s.shapes[r.Shape.key]; ok {
+		r.Shape = known
+	} else {
+		s.shapes[r.Shape.key] = r.Shape
+	}
+	r.Shape.used++
+}
+
+func (s *Server) unshare(r *Record) {
+	if r.Shape.used--; r.Shape.used == 0 {
+		delete(s.shapes, r.Shape.key)
+	}
+}

@@ -1,0 +1,198 @@
+package inspector
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// api serves what answer makes of a query as JSON, or 404 if it is nil.
+func (h *Handler) api(answer func(*figures, query) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body := answer(h.figures(), query{r.URL.Query()})
+		status := http.StatusOK
+		if body == nil {
+			status, body = http.StatusNotFound, map[string]string{"error": "nothing is known of it"}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		// Not indented: what is nested a thousandfold would fill the memory.
+		_ = json.NewEncoder(w).Encode(body) // it encodes: an error means that the client has gone
+	}
+}
+
+// Summary is how much there is of everything.
+type Summary struct {
+	Mode         Mode `json:"mode"`
+	Version      int  `json:"version"` // grows with every change
+	Customers    int  `json:"customers"`
+	Users        int  `json:"users"`
+	Events       int  `json:"events"`       // remembered
+	Bytes        int  `json:"bytes"`        // of their JSON
+	MaxEvents    int  `json:"maxEvents"`    // are remembered
+	MaxBytes     int  `json:"maxBytes"`     // are remembered
+	Accepted     int  `json:"accepted"`     // events, repeats left out
+	Repeated     int  `json:"repeated"`     // events that were known already
+	Rejected     int  `json:"rejected"`     // events that are not valid
+	Forgotten    int  `json:"forgotten"`    // events, for want of room
+	Unlinked     int  `json:"unlinked"`     // track events that no customer shows
+	Batches      int  `json:"batches"`      // taken
+	Refused      int  `json:"refused"`      // batches
+	Unauthorized int  `json:"unauthorized"` // batches
+}
+
+func (f *figures) summary() Summary {
+	c := f.snap.Counts
+	s := Summary{
+		Mode: f.mode, Version: f.snap.Version, Customers: len(f.customers), Users: len(f.users), Events: len(f.snap.Records),
+		Bytes: f.snap.Bytes, MaxEvents: f.snap.Options.MaxEvents, MaxBytes: f.snap.Options.MaxBytes,
+		Accepted: c.Accepted, Repeated: c.Repeated, Rejected: c.Rejected, Forgotten: c.Forgotten, Unlinked: c.Unlinked,
+		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized,
+	}
+	if f.mode == UserMode {
+		s.Unlinked = 0
+		for _, r := range f.snap.Records {
+			if r.Event.Event != "" && r.UserID == "" {
+				s.Unlinked++
+			}
+		}
+	}
+	return s
+}
+
+func (h *Handler) summaryAPI(f *figures, _ query) any { return f.summary() }
+
+// CustomerList is a page of customers.
+type CustomerList struct {
+	List[Customer]
+
+	Window window `json:"window"`
+}
+
+func (f *figures) customerList(q query, path string) CustomerList {
+	w := f.window(q.Get("window"))
+	return CustomerList{paged(f.customersBy(q.Get("q"), q.Get("sort"), ascending(q), w), q, path), w}
+}
+
+// ascending is how to sort: as asked for, or text from A and figures from the
+// largest.
+func ascending(q query) bool {
+	switch q.Get("order") {
+	case "asc":
+		return true
+	case "desc":
+		return false
+	default:
+		return isText(q.Get("sort"))
+	}
+}
+
+func isText(column string) bool { return column == nameKey || column == planKey || column == emailKey }
+
+func (h *Handler) customersAPI(f *figures, q query) any { return f.customerList(q, "/api/customers") }
+
+// CustomerDetail is all about one customer but for the timeline.
+type CustomerDetail struct {
+	Customer
+
+	Window  window         `json:"window"`
+	Traits  map[string]any `json:"traits"`
+	Members []Member       `json:"members"`
+	Names   []NameCount    `json:"eventsByName"`
+	Usage   Usage          `json:"requests"`
+}
+
+func (f *figures) customerDetail(q query) *CustomerDetail {
+	a := accountOf(f.customers, q.Get("id"))
+	if a == nil {
+		return nil
+	}
+	w := f.window(q.Get("window"))
+	d := &CustomerDetail{Customer: f.customer(a, w), Window: w, Traits: a.traits.Decode(), Names: a.names(w), Usage: a.usage(w)}
+	if f.mode == GroupMode {
+		d.Members = f.members(a, w)
+	}
+	return d
+}
+
+func (h *Handler) customerAPI(f *figures, q query) any {
+	if d := f.customerDetail(q); d != nil {
+		return d
+	}
+	return nil
+}
+
+func (h *Handler) timelineAPI(f *figures, q query) any {
+	a := accountOf(f.customers, q.Get("customer"))
+	if a == nil {
+		return nil
+	}
+	list := a.timeline(q, "/api/timeline")
+	return List[Event]{eventsOf(list.Items), list.Total, list.Next}
+}
+
+// UserList is a page of users.
+type UserList struct {
+	List[User]
+
+	Window window `json:"window"`
+}
+
+func (f *figures) userList(q query, path string) UserList {
+	w := f.window(q.Get("window"))
+	return UserList{paged(f.usersBy(q.Get("q"), q.Get("sort"), ascending(q), q.Get("show") == "alone", w), q, path), w}
+}
+
+func (h *Handler) usersAPI(f *figures, q query) any { return f.userList(q, "/api/users") }
+
+// UserDetail is all about one user but for the events.
+type UserDetail struct {
+	User
+
+	Window window         `json:"window"`
+	Traits map[string]any `json:"traits"`
+	Names  []NameCount    `json:"eventsByName"`
+	Usage  Usage          `json:"requests"`
+}
+
+func (f *figures) userDetail(q query) *UserDetail {
+	a := accountOf(f.users, q.Get("id"))
+	if a == nil {
+		return nil
+	}
+	w := f.window(q.Get("window"))
+	return &UserDetail{f.user(a, w), w, a.traits.Decode(), a.names(w), a.usage(w)}
+}
+
+func (h *Handler) userAPI(f *figures, q query) any {
+	if d := f.userDetail(q); d != nil {
+		return d
+	}
+	return nil
+}
+
+func (h *Handler) eventsAPI(f *figures, q query) any {
+	list := f.events(q, "/api/events")
+	return List[Event]{eventsOf(list.Items), list.Total, list.Next}
+}
+
+func (h *Handler) eventAPI(f *figures, q query) any {
+	if r := f.event(q.number("seq")); r != nil {
+		return eventOf(r)
+	}
+	return nil
+}
+
+// eventJSON serves an event byte by byte as it was sent.
+func (h *Handler) eventJSON(w http.ResponseWriter, r *http.Request) {
+	record := h.figures().event(query{r.URL.Query()}.number("seq"))
+	if record == nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(record.Raw)
+}
+
+func (h *Handler) problemsAPI(f *figures, q query) any { return f.problems(q, "/api/problems") }
+
+func (h *Handler) healthAPI(f *figures, _ query) any { return f.health() }

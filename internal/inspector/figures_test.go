@@ -1,0 +1,607 @@
+package inspector_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/inspector"
+)
+
+// sample makes events of some customers and users, in random order, with
+// repeats. Nothing of them happens near the end of a window.
+func sample(random *rand.Rand, n int) []object {
+	now := time.Now().UTC()
+	id := 0
+	event := func(typ string, rest object) object {
+		id++
+		hours := random.IntN(40 * 24)
+		if random.IntN(2) == 0 {
+			hours = random.IntN(30)
+		}
+		if random.IntN(100) == 0 {
+			hours = -5 // a clock that is wrong
+		}
+		at := now.Add(-time.Duration(hours)*time.Hour - 30*time.Minute)
+		rest["type"], rest["messageId"], rest["timestamp"] = typ, fmt.Sprint(id), at.Format(time.RFC3339Nano)
+		rest["context"] = object{"library": object{"name": "go-sdk", "version": "0.1.0"}}
+		return rest
+	}
+	pick := func(prefix string, n int) string { return fmt.Sprintf("%s%d", prefix, random.IntN(n)) }
+	var events []object
+	for range n {
+		var e object
+		switch random.IntN(12) {
+		case 0:
+			e = event("identify", object{"userId": pick("user ", 40), "traits": object{"name": pick("Name ", 9), "email": pick("e", 9) + "@x.example"}})
+		case 1:
+			e = event("group", object{"groupId": pick("org", 9), "userId": pick("user ", 40)})
+		case 2:
+			e = event("group", object{"groupId": pick("org", 9), "traits": object{"name": pick("Org & Söhne ", 5), "plan": pick("plan", 3)}})
+		case 3, 4, 5, 6:
+			e = event("track", object{"event": "API Called", "userId": pick("user ", 40), "properties": object{
+				"method": "GET", "route": pick("/r", 3), "status": 200 + 100*random.IntN(4), "durationMs": float64(random.IntN(10_000)) / 10,
+			}})
+		case 7:
+			count := 1 + random.IntN(50)
+			e = event("track", object{"event": "API Usage Recorded", "userId": pick("user ", 40), "properties": object{
+				"method": "POST", "route": "/rolled", "count": count, "clientErrors": count / 5, "serverErrors": count / 9,
+				"durationMsAvg": 5.5, "durationMsP50": 4, "durationMsP95": float64(9 + random.IntN(9)), "durationMsMax": 30 + count, "windowSeconds": 60,
+			}})
+		case 8:
+			e = event("track", object{"event": "Invoice Paid", "groupId": pick("org", 12)})
+		default:
+			e = event("track", object{"event": pick("Report Generated ", 3), "userId": pick("user ", 40)})
+		}
+		if e["type"] == "track" && e["groupId"] == nil && random.IntN(3) == 0 {
+			e["groupId"] = pick("org", 12)
+		}
+		events = append(events, e)
+		if random.IntN(30) == 0 {
+			events = append(events, e) // again
+		}
+	}
+	return events
+}
+
+// recount works out by brute force what is to be shown, from events as they
+// were sent. It shares no code with what it checks.
+type recount struct {
+	now    time.Time
+	events []object // each messageId once
+	byUser bool
+}
+
+func newRecount(events []object, byUser bool) *recount {
+	c := &recount{now: time.Now(), byUser: byUser}
+	seen := make(map[any]bool)
+	for _, e := range events {
+		if !seen[e["messageId"]] {
+			seen[e["messageId"]] = true
+			c.events = append(c.events, e)
+		}
+	}
+	return c
+}
+
+func at(e object) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, e["timestamp"].(string))
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func text(v any) string { s, _ := v.(string); return s }
+
+// customers returns those with the numbers of their linked users.
+func (c *recount) customers() map[string]int {
+	links := make(map[string]map[string]bool)
+	for _, e := range c.events {
+		if c.byUser {
+			if user := text(e["userId"]); user != "" {
+				links[user] = nil
+			}
+			continue
+		}
+		if e["type"] != "group" {
+			continue
+		}
+		id := e["groupId"].(string)
+		if links[id] == nil {
+			links[id] = make(map[string]bool)
+		}
+		if user := text(e["userId"]); user != "" {
+			links[id][user] = true
+		}
+	}
+	counts := make(map[string]int)
+	for id, users := range links {
+		counts[id] = len(users)
+	}
+	return counts
+}
+
+// of returns the track events that count for a customer, in a span up to now.
+func (c *recount) of(id string, span time.Duration) []object {
+	linked := make(map[string]bool)
+	for _, e := range c.events {
+		if e["type"] == "group" && e["groupId"] == id {
+			linked[text(e["userId"])] = true
+		}
+	}
+	var counted []object
+	for _, e := range c.events {
+		group, user := text(e["groupId"]), text(e["userId"])
+		counts := group == id || group == "" && user != "" && linked[user]
+		if c.byUser {
+			counts = user == id
+		}
+		if e["type"] == "track" && counts && at(e).After(c.now.Add(-span)) {
+			counted = append(counted, e)
+		}
+	}
+	return counted
+}
+
+func (c *recount) active(id string, days int) int {
+	users := make(map[string]bool)
+	for _, e := range c.of(id, time.Duration(days)*24*time.Hour) {
+		if user := text(e["userId"]); user != "" {
+			users[user] = true
+		}
+	}
+	return len(users)
+}
+
+const ever = 1000 * 24 * time.Hour
+
+func spans() map[string]time.Duration {
+	return map[string]time.Duration{"5m": 5 * time.Minute, "1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour}
+}
+
+func TestFiguresEqualARecount(t *testing.T) {
+	for seed := range uint64(4) {
+		for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {
+			t.Run(fmt.Sprint(mode, seed), func(t *testing.T) {
+				events := sample(rand.New(rand.NewPCG(seed, 1)), 1500)
+				l := newLocal(t, inspector.Options{Mode: mode})
+				l.post(events...)
+				c := newRecount(events, mode == inspector.UserMode)
+				for window, span := range spans() {
+					checkCustomers(t, l, c, window, span)
+				}
+				for id := range c.customers() {
+					checkCustomer(t, l, c, id)
+				}
+				checkTotals(t, l, c)
+			})
+		}
+	}
+}
+
+// checkCustomers compares the list in the API and on the page with a recount.
+func checkCustomers(t *testing.T, l *local, c *recount, window string, span time.Duration) {
+	t.Helper()
+	list := api[inspector.CustomerList](l, "/api/customers", "window", window, "limit", "500")
+	page := l.page("/customers", "window", window, "limit", "500")
+	want := c.customers()
+	if len(list.Items) != len(want) || list.Total != len(want) {
+		t.Errorf("%d customers of %d, want %d", len(list.Items), list.Total, len(want))
+	}
+	for _, got := range list.Items {
+		users, known := want[got.ID]
+		if !known {
+			t.Errorf("%q is no customer", got.ID)
+			continue
+		}
+		expected := []int{users, c.active(got.ID, 1), c.active(got.ID, 7), c.active(got.ID, 30), len(c.of(got.ID, span))}
+		if have := []int{got.Users, got.Active1, got.Active7, got.Active30, got.Events}; !slices.Equal(have, expected) {
+			t.Errorf("%q in %s: users, active 1, 7, 30 and events are %v, want %v", got.ID, window, have, expected)
+		}
+		sum := 0
+		for _, n := range got.Parts {
+			sum += n
+		}
+		all := c.of(got.ID, ever)
+		if sum != got.Events || got.Total != len(all) {
+			t.Errorf("%q: parts sum to %d of %d, total %d, want %d", got.ID, sum, got.Events, got.Total, len(all))
+		}
+		var last time.Time
+		for _, e := range all {
+			if at(e).After(last) {
+				last = at(e)
+			}
+		}
+		if (got.LastSeen == nil) != last.IsZero() || got.LastSeen != nil && !got.LastSeen.Equal(last) {
+			t.Errorf("%q: last seen %v, want %v", got.ID, got.LastSeen, last)
+		}
+		shown := figuresOf(t, page, `<tr data-key="`+html.EscapeString(got.ID)+`">`, `</tr>`)
+		onPage := map[string]string{"events": strconv.Itoa(got.Events)}
+		if !c.byUser {
+			maps.Copy(onPage, map[string]string{
+				"users": strconv.Itoa(got.Users), "active1": strconv.Itoa(got.Active1), "active7": strconv.Itoa(got.Active7), "active30": strconv.Itoa(got.Active30),
+			})
+		}
+		if !maps.Equal(shown, onPage) {
+			t.Errorf("%q: the page shows %v, the API says %v", got.ID, shown, onPage)
+		}
+	}
+}
+
+var figure = regexp.MustCompile(`data-figure="([^"]+)"[^>]*>([^<]*)<`)
+
+// figuresOf returns the figures between two marks of a page, without commas.
+func figuresOf(t *testing.T, page, from, to string) map[string]string {
+	t.Helper()
+	_, rest, ok := strings.Cut(page, from)
+	part, _, _ := strings.Cut(rest, to)
+	if !ok {
+		t.Fatalf("no %s on the page", from)
+	}
+	shown := make(map[string]string)
+	for _, m := range figure.FindAllStringSubmatch(part, -1) {
+		shown[m[1]] = strings.ReplaceAll(m[2], ",", "")
+	}
+	return shown
+}
+
+// checkCustomer compares all about one customer.
+func checkCustomer(t *testing.T, l *local, c *recount, id string) {
+	t.Helper()
+	got := api[inspector.CustomerDetail](l, "/api/customer", "id", id, "window", "7d")
+	events := c.of(id, 7*24*time.Hour)
+
+	names, perUser := make(map[string]int), make(map[string]int)
+	for _, e := range events {
+		names[e["event"].(string)]++
+		perUser[text(e["userId"])]++
+	}
+	for _, n := range got.Names {
+		if names[n.Name] != n.Events {
+			t.Errorf("%q: %d × %s, want %d", id, n.Events, n.Name, names[n.Name])
+		}
+		delete(names, n.Name)
+	}
+	if len(names) > 0 {
+		t.Errorf("%q: missing %v", id, names)
+	}
+	linked := 0
+	for _, m := range got.Members {
+		if m.Events != perUser[m.ID] {
+			t.Errorf("%q: %d events of %q, want %d", id, m.Events, m.ID, perUser[m.ID])
+		}
+		if m.Linked {
+			linked++
+		}
+	}
+	if !c.byUser && linked != got.Users {
+		t.Errorf("%q: %d users listed, %d counted", id, linked, got.Users)
+	}
+	checkUsage(t, id, got.Usage, events)
+
+	shown := figuresOf(t, l.page("/customer", "id", id, "window", "7d"), `<dl class="tiles">`, `</dl>`)
+	if n := strconv.Itoa(got.Events); shown["events"] != n {
+		t.Errorf("%q: the page shows %s events, the API %s", id, shown["events"], n)
+	}
+	if n := strconv.Itoa(got.Usage.Total.Count); got.Usage.Total.Count > 0 && shown["requests"] != n {
+		t.Errorf("%q: the page shows %s requests, the API %s", id, shown["requests"], n)
+	}
+
+	// The timeline, page by page, is all of them once, the newest first.
+	var walked []inspector.Event
+	for next := address("/api/timeline", "customer", id, "limit", "7"); next != ""; {
+		part := api[inspector.List[inspector.Event]](l, next)
+		walked = append(walked, part.Items...)
+		next = part.Next
+	}
+	all := c.of(id, ever)
+	ids := make(map[string]bool)
+	for i, e := range walked {
+		ids[e.MessageID] = true
+		if i > 0 && e.Timestamp.After(walked[i-1].Timestamp) {
+			t.Errorf("%q: the timeline is not in order", id)
+		}
+	}
+	if len(ids) != len(all) || len(walked) != len(all) {
+		t.Errorf("%q: %d events in the timeline, %d different, want %d", id, len(walked), len(ids), len(all))
+	}
+}
+
+// checkUsage compares requests with a recount of raw events and roll-ups.
+func checkUsage(t *testing.T, id string, got inspector.Usage, events []object) {
+	t.Helper()
+	type sums struct {
+		count, clients, servers int
+		total, most             float64
+		single                  []float64
+		p95                     float64 // of roll-ups, times their count
+		rolled                  int
+	}
+	routes := make(map[string]*sums)
+	all := &sums{}
+	for _, e := range events {
+		p, _ := e["properties"].(object)
+		if p["method"] == nil {
+			continue
+		}
+		key := p["method"].(string) + " " + p["route"].(string)
+		if routes[key] == nil {
+			routes[key] = &sums{}
+		}
+		for _, s := range []*sums{routes[key], all} {
+			if n, ok := p["count"].(int); ok {
+				s.count += n
+				s.clients += p["clientErrors"].(int)
+				s.servers += p["serverErrors"].(int)
+				s.total += 5.5 * float64(n)
+				s.most = max(s.most, float64(p["durationMsMax"].(int)))
+				s.p95 += p["durationMsP95"].(float64) * float64(n)
+				s.rolled += n
+				continue
+			}
+			s.count++
+			switch status := p["status"].(int); {
+			case status >= 500:
+				s.servers++
+			case status >= 400:
+				s.clients++
+			}
+			ms := p["durationMs"].(float64)
+			s.total += ms
+			s.most = max(s.most, ms)
+			s.single = append(s.single, ms)
+		}
+	}
+	check := func(name string, q inspector.Requests, s *sums) {
+		if q.Count != s.count || q.ClientErrors != s.clients || q.ServerErrors != s.servers || q.Timed != s.count {
+			t.Errorf("%q %s: got %+v, want %+v", id, name, q, s)
+		}
+		if s.count == 0 {
+			return
+		}
+		slices.Sort(s.single)
+		p95 := 0.0
+		if n := len(s.single); n > 0 {
+			rank := n * 95 / 100
+			if n*95%100 == 0 {
+				rank--
+			}
+			p95 = s.single[rank]
+		}
+		p95 = (p95*float64(len(s.single)) + s.p95) / float64(s.count)
+		for figure, pair := range map[string][2]float64{
+			"average": {q.Avg, s.total / float64(s.count)}, "max": {q.Max, s.most}, "p95": {q.P95, p95},
+			"error rate": {q.ErrorRate, float64(s.clients+s.servers) / float64(s.count)},
+		} {
+			if math.Abs(pair[0]-pair[1]) > 1e-6*(1+pair[1]) {
+				t.Errorf("%q %s: %s is %v, want %v", id, name, figure, pair[0], pair[1])
+			}
+		}
+	}
+	check("all", got.Total, all)
+	if len(got.Routes) != len(routes) || got.Rolled != all.rolled {
+		t.Errorf("%q: %d routes, %d rolled up; want %d and %d", id, len(got.Routes), got.Rolled, len(routes), all.rolled)
+	}
+	for _, q := range got.Routes {
+		check(q.Route, q, cmp.Or(routes[q.Method+" "+q.Route], &sums{}))
+	}
+	requests, errors := 0, 0
+	for i := range got.Parts {
+		requests += got.Parts[i]
+		errors += got.Errors[i]
+	}
+	if requests != all.count || errors != all.clients+all.servers {
+		t.Errorf("%q: the chart has %d requests and %d errors", id, requests, errors)
+	}
+}
+
+func checkTotals(t *testing.T, l *local, c *recount) {
+	t.Helper()
+	s := api[inspector.Summary](l, "/api/summary")
+	unlinked := 0
+	shown := make(map[any]bool)
+	for id := range c.customers() {
+		for _, e := range c.of(id, ever) {
+			shown[e["messageId"]] = true
+		}
+	}
+	users := make(map[string]bool)
+	for _, e := range c.events {
+		if e["type"] == "track" && !shown[e["messageId"]] {
+			unlinked++
+		}
+		if user := text(e["userId"]); user != "" {
+			users[user] = true
+		}
+	}
+	if s.Accepted != len(c.events) || s.Events != len(c.events) || s.Unlinked != unlinked || s.Users != len(users) || s.Customers != len(c.customers()) {
+		t.Errorf("got %+v, want %d events, %d unlinked, %d users", s, len(c.events), unlinked, len(users))
+	}
+	list := api[inspector.UserList](l, "/api/users", "limit", "500", "window", "30d")
+	if list.Total != len(users) {
+		t.Errorf("%d users listed", list.Total)
+	}
+	for _, u := range list.Items {
+		n := 0
+		for _, e := range c.events {
+			if e["type"] == "track" && e["userId"] == u.ID {
+				n++
+			}
+		}
+		if u.Total != n {
+			t.Errorf("%q: %d events, want %d", u.ID, u.Total, n)
+		}
+	}
+}
+
+// What is forgotten is in no figure of a window, and stays in the totals.
+func TestFiguresAfterForgetting(t *testing.T) {
+	engine := ingestWith(3)
+	l := &local{inspector.New(engine, inspector.Options{}), t, engine}
+	l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann"})
+	for i := range 5 {
+		l.post(object{"type": "track", "messageId": fmt.Sprint(i), "timestamp": now(), "event": "Report Generated", "userId": "ann"})
+	}
+	c := api[inspector.CustomerDetail](l, "/api/customer", "id", "acme")
+	if c.Events != 3 || c.Total != 5 || c.Users != 1 || len(c.Members) != 1 || c.Members[0].Events != 3 {
+		t.Errorf("got %+v", c)
+	}
+	if page := l.page("/customers"); !strings.Contains(page, "3 older ones were forgotten") || !strings.Contains(page, "newest 3 events, up to 256 MiB") {
+		t.Errorf("the page does not tell what is remembered: %s", page)
+	}
+}
+
+func TestSearchSortAndPages(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for i, name := range []string{"Acme", "beta", "Čez", "", "Delta"} {
+		traits := object{"plan": []string{"pro", "free"}[i%2]}
+		if name != "" {
+			traits["name"] = name
+		}
+		l.post(object{"type": "group", "messageId": fmt.Sprint("g", i), "timestamp": now(), "groupId": fmt.Sprint("c", i), "traits": traits})
+		for j := range i {
+			l.post(object{"type": "track", "messageId": fmt.Sprint(i, "-", j), "timestamp": now(), "groupId": fmt.Sprint("c", i), "event": "Invoice Paid"})
+		}
+	}
+	ids := func(query ...string) (ids []string) {
+		for next := address("/api/customers", query...); next != ""; {
+			list := api[inspector.CustomerList](l, next)
+			for _, c := range list.Items {
+				ids = append(ids, c.ID)
+			}
+			next = list.Next
+		}
+		return ids
+	}
+	for _, tt := range []struct {
+		query []string
+		want  []string
+	}{
+		{nil, []string{"c4", "c3", "c2", "c1", "c0"}},
+		{[]string{"limit", "2"}, []string{"c4", "c3", "c2", "c1", "c0"}},
+		{[]string{"sort", "events", "order", "asc", "limit", "1"}, []string{"c0", "c1", "c2", "c3", "c4"}},
+		{[]string{"sort", "name"}, []string{"c0", "c1", "c3", "c4", "c2"}},
+		{[]string{"sort", "name", "order", "desc"}, []string{"c2", "c4", "c3", "c1", "c0"}},
+		{[]string{"sort", "plan"}, []string{"c1", "c3", "c0", "c2", "c4"}},
+		{[]string{"sort", "nonsense"}, []string{"c4", "c3", "c2", "c1", "c0"}},
+		{[]string{"q", "ČEZ"}, []string{"c2"}},
+		{[]string{"q", "pro"}, []string{"c4", "c2", "c0"}},
+		{[]string{"q", "C3"}, []string{"c3"}},
+		{[]string{"q", "nothing"}, nil},
+		{[]string{"page", "9"}, nil},
+		{[]string{"page", "-1", "limit", "nonsense"}, []string{"c4", "c3", "c2", "c1", "c0"}},
+	} {
+		if got := ids(tt.query...); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: got %q, want %q", tt.query, got, tt.want)
+		}
+	}
+	if page := l.page("/customers", "q", "nothing"); !strings.Contains(page, "No customer matches") {
+		t.Error("nothing is said of a search without result")
+	}
+}
+
+func TestEventsFiltersAndPages(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	l.post(
+		object{"type": "identify", "messageId": "1", "timestamp": now(), "userId": "ann", "traits": object{"name": "Ann"}},
+		object{"type": "track", "messageId": "2", "timestamp": now(), "userId": "ann", "event": "Report Generated", "properties": object{"Kind": "Revenue"}},
+		object{"type": "track", "messageId": "3", "timestamp": now(), "userId": "bob", "groupId": "acme", "event": "Invoice Paid",
+			"context": object{"trace": object{"traceId": "4bf92f"}}},
+		object{"type": "group", "messageId": "4", "timestamp": now(), "groupId": "acme", "userId": "bob"},
+		object{"type": "track", "messageId": "2", "timestamp": now(), "userId": "ann", "event": "Report Generated"})
+	seqs := func(query ...string) (seqs []int) {
+		for next := address("/api/events", query...); next != ""; {
+			list := api[inspector.List[inspector.Event]](l, next)
+			for _, e := range list.Items {
+				seqs = append(seqs, e.Seq)
+			}
+			next = list.Next
+		}
+		return seqs
+	}
+	for _, tt := range []struct {
+		query []string
+		want  []int
+	}{
+		{nil, []int{4, 3, 2, 1}},
+		{[]string{"limit", "1"}, []int{4, 3, 2, 1}},
+		{[]string{"limit", "3"}, []int{4, 3, 2, 1}},
+		{[]string{"before", "3"}, []int{2, 1}},
+		{[]string{"type", "track"}, []int{3, 2}},
+		{[]string{"user", "ann"}, []int{2, 1}},
+		{[]string{"group", "acme"}, []int{4, 3}},
+		{[]string{"event", "Invoice Paid"}, []int{3}},
+		{[]string{"trace", "4bf92f"}, []int{3}},
+		{[]string{"show", "repeated"}, []int{2}},
+		{[]string{"q", "revenue"}, []int{2}},
+		{[]string{"q", "nothing"}, nil},
+	} {
+		if got := seqs(tt.query...); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: got %v, want %v", tt.query, got, tt.want)
+		}
+	}
+	e := api[inspector.Event](l, "/api/event", "seq", "2")
+	if e.MessageID != "2" || e.Repeats != 1 || e.Event != "Report Generated" {
+		t.Errorf("got %+v", e)
+	}
+	for _, path := range []string{"/api/event?seq=99", "/api/event", "/api/event/json?seq=99", "/api/customer?id=none", "/api/user?id=none", "/api/timeline?customer=none", "/customer?id=none", "/user", "/nowhere"} {
+		if w := l.serve("GET", path); w.Code != 404 {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+}
+
+// What was sent is shown byte by byte, and in pieces of it nothing is lost.
+func TestExactJSON(t *testing.T) {
+	raw := `{"type":"track","messageId":"m", "timestamp":"` + now() + `","event":"Report Generated","userId":"u",
+		"properties":{"big":12345678901234567890.10,"dup":1,"dup":2,"esc":"\u003c\/\u00e9"}, "future":[ ]}`
+	l := newLocal(t, inspector.Options{})
+	l.postRaw(`{"batch":[` + raw + `]}`)
+	if got := l.serve("GET", "/api/event/json?seq=1"); got.Body.String() != raw || got.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("got %s", got.Body)
+	}
+	page := html.UnescapeString(l.page("/events", "seq", "1"))
+	for _, part := range []string{`"big": 12345678901234567890.10`, `"dup": 1`, `"dup": 2`, `"esc": "\u003c\/\u00e9"`} {
+		if !strings.Contains(page, part) {
+			t.Errorf("the page lacks %s", part)
+		}
+	}
+	var sent, got any
+	_ = json.Unmarshal([]byte(raw), &sent)
+	_ = json.Unmarshal(api[inspector.Event](l, "/api/event", "seq", "1").JSON, &got)
+	if !reflect.DeepEqual(got, sent) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestTraceLinks(t *testing.T) {
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, tt := range []struct{ url, id, want string }{
+		{"http://127.0.0.1:8082/traces/", id, `href="http://127.0.0.1:8082/traces/` + id + `"`},
+		{"", id, ""},
+		{"http://127.0.0.1:8082/traces/", "../" + id[3:], ""},
+		{"http://127.0.0.1:8082/traces/", "4bf9", ""},
+		{"http://127.0.0.1:8082/traces/", id + "00", ""},
+	} {
+		l := newLocal(t, inspector.Options{TraceURL: tt.url})
+		l.post(object{"type": "track", "messageId": "1", "timestamp": now(), "userId": "u", "event": "Report Generated", "context": object{"trace": object{"traceId": tt.id}}})
+		for path, n := range map[string]int{"/events": 1, "/events?seq=1": 2, "/user?id=u": 1} {
+			page := l.page(path)
+			if got := strings.Count(page, tt.want); tt.want != "" && got != n || tt.want == "" && strings.Contains(page, `rel="noopener"`) {
+				t.Errorf("%q, %q: %s has %d links", tt.url, tt.id, path, got)
+			}
+		}
+	}
+}

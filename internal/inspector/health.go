@@ -1,0 +1,437 @@
+package inspector
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/ingest"
+)
+
+// Health is what seems to be wrong with the instrumentation.
+type Health struct {
+	Findings  []Finding `json:"findings"` // the worst first
+	Libraries []Library `json:"libraries"`
+}
+
+// Finding is one kind of mistake.
+type Finding struct {
+	Kind     string    `json:"kind"`
+	Severity string    `json:"severity"` // error: data is lost; warning: figures will be wrong; hint
+	Title    string    `json:"title"`
+	Advice   string    `json:"advice"`
+	Count    int       `json:"count"`    // of what Examples are of
+	Examples []Example `json:"examples"` // the first maxExamples
+}
+
+// Example is one instance of a mistake.
+type Example struct {
+	What   string `json:"what"`
+	Detail string `json:"detail,omitempty"`
+	Link   string `json:"link,omitempty"` // a page about it
+}
+
+// Library is an SDK that sends.
+type Library struct {
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Track    int       `json:"track"`
+	Identify int       `json:"identify"`
+	Group    int       `json:"group"`
+	Repeats  int       `json:"repeats"`
+	LastAt   time.Time `json:"lastAt"` // when its last event arrived
+}
+
+// What a finding can mean.
+const (
+	severityError   = "error"
+	severityWarning = "warning"
+	severityHint    = "hint"
+)
+
+const (
+	maxExamples = 10
+	maxSkew     = 5 * time.Minute // between clocks
+	manyNames   = 100             // of events, more look like generated ones
+)
+
+// faults is how many findings there are, hints left out.
+func (f *figures) faults() (n int) {
+	for _, x := range f.health().Findings {
+		if x.Severity != severityHint {
+			n++
+		}
+	}
+	return n
+}
+
+// examine looks at all that is remembered.
+func (f *figures) examine() Health {
+	h := Health{Findings: []Finding{}, Libraries: f.libraries()}
+	for _, find := range []func() Finding{
+		f.rejected, f.refused, f.userIDs, f.groupIDs, f.usersAlone, f.groupsUncalled, f.groupCalls, f.customersUnnamed,
+		f.usersUnnamed, f.badNames, f.tooManyNames, f.typeConflicts, f.clocks,
+	} {
+		if finding := find(); finding.Count > 0 {
+			if finding.Examples == nil {
+				finding.Examples = []Example{}
+			}
+			h.Findings = append(h.Findings, finding)
+		}
+	}
+	rank := map[string]int{severityError: 0, severityWarning: 1, severityHint: 2}
+	slices.SortStableFunc(h.Findings, func(a, b Finding) int { return cmp.Compare(rank[a.Severity], rank[b.Severity]) })
+	return h
+}
+
+// example adds one, if there is room for it. It is counted in any case.
+func (x *Finding) example(what, detail, link string) {
+	x.Count++
+	if len(x.Examples) < maxExamples {
+		x.Examples = append(x.Examples, Example{what, detail, link})
+	}
+}
+
+func (f *figures) rejected() Finding {
+	x := Finding{
+		Kind: "rejected_events", Severity: severityError, Title: "Events were rejected",
+		Advice: "They are lost: an SDK does not send them again. Each says what is wrong with it.",
+	}
+	byCode := make(map[string]int)
+	for _, p := range f.snap.Problems {
+		if p.Status == 0 {
+			byCode[p.Code]++
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(byCode)) {
+		x.example(code, plural(byCode[code], "event"), problemsLink(code))
+	}
+	x.Count = f.snap.Counts.Rejected
+	return x
+}
+
+func (f *figures) refused() Finding {
+	x := Finding{
+		Kind: "refused_batches", Severity: severityError, Title: "Batches were refused whole",
+		Advice: "A wrong write key or a body that is no batch stops an SDK; too many in a second (429) are sent again.",
+	}
+	byCode := make(map[string]int)
+	for _, p := range f.snap.Problems {
+		if p.Status != 0 {
+			byCode[p.Code]++
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(byCode)) {
+		x.example(code, number(byCode[code])+" ×", problemsLink(code))
+	}
+	x.Count = f.snap.Counts.Refused + f.snap.Counts.Unauthorized
+	return x
+}
+
+func userLink(id string) string     { return "/user?" + url.Values{"id": {handle(id)}}.Encode() }
+func customerLink(id string) string { return "/customer?" + url.Values{"id": {handle(id)}}.Encode() }
+func problemsLink(code string) string {
+	return "/events?" + url.Values{"show": {"problems"}, "code": {code}}.Encode()
+}
+func eventsLink(key, value string) string {
+	return "/events?" + url.Values{key: {handle(value)}}.Encode()
+}
+
+func (f *figures) userIDs() Finding {
+	x := Finding{
+		Kind: "user_ids", Severity: severityWarning, Title: "User IDs that will not last",
+		Advice: "Whose ID changes is another user from then on. Use a stable key, such as that of the database.",
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.snap.Users)) {
+		u := f.snap.Users[id]
+		fault := idFault(id)
+		if fault == "" && id == u.Traits.Text(nameKey) {
+			fault = "is the user's name, and names change"
+		}
+		if fault != "" {
+			x.example(id, fault, userLink(id))
+		}
+	}
+	return x
+}
+
+func (f *figures) groupIDs() Finding {
+	x := Finding{
+		Kind: "group_ids", Severity: severityWarning, Title: "Group IDs that will not last",
+		Advice: "A customer whose ID changes is another customer from then on. Use a stable key, such as that of the database.",
+	}
+	if f.mode == UserMode {
+		return x
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.snap.Groups)) {
+		g := f.snap.Groups[id]
+		fault := idFault(id)
+		if fault == "" && id == g.Traits.Text(nameKey) {
+			fault = "is the customer's name, and names change"
+		}
+		if fault != "" {
+			x.example(id, fault, f.groupLink(id))
+		}
+	}
+	return x
+}
+
+// groupLink is the customer's page, or of a group that is none its events.
+func (f *figures) groupLink(id string) string {
+	if f.customers[id] != nil {
+		return customerLink(id)
+	}
+	return eventsLink("group", id)
+}
+
+func (f *figures) usersAlone() Finding {
+	x := Finding{
+		Kind: "users_without_group", Severity: severityWarning, Title: "Users without a customer",
+		Advice: "Their events count for no customer, unless an event names the group. Call group() with the user, or Link, where they sign in.",
+	}
+	if f.mode == UserMode {
+		return x
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.snap.Users)) {
+		if u := f.snap.Users[id]; len(u.Groups) == 0 {
+			x.example(id, plural(u.EventCount, "event"), userLink(id))
+		}
+	}
+	return x
+}
+
+func (f *figures) groupsUncalled() Finding {
+	x := Finding{
+		Kind: "groups_without_call", Severity: severityWarning, Title: "Groups that are no customers",
+		Advice: "Events name them, but group() was never called for them: their events are shown nowhere.",
+	}
+	if f.mode == UserMode {
+		return x
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.snap.Groups)) {
+		if g := f.snap.Groups[id]; !g.Customer && g.EventCount > 0 {
+			x.example(id, plural(g.EventCount, "event"), eventsLink("group", id))
+		}
+	}
+	return x
+}
+
+func (f *figures) groupCalls() Finding {
+	x := Finding{
+		Kind: "groups_in_user_mode", Severity: severityWarning, Title: "group() is called in user mode",
+		Advice: "Customers are single people here, and groups are not used. If your customers are companies, start with -mode group.",
+	}
+	if f.mode != UserMode {
+		return x
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.snap.Groups)) {
+		if f.snap.Groups[id].Customer {
+			x.example(id, "", eventsLink("group", id))
+		}
+	}
+	return x
+}
+
+func (f *figures) customersUnnamed() Finding {
+	x := Finding{
+		Kind: "customers_without_name", Severity: severityHint, Title: "Customers without a name",
+		Advice: "Klime shows and searches the trait name. Until there is one, they are known by their ID.",
+	}
+	if f.mode == UserMode {
+		return x
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.customers)) {
+		if f.customers[id].name() == "" {
+			x.example(id, "", customerLink(id))
+		}
+	}
+	return x
+}
+
+func (f *figures) usersUnnamed() Finding {
+	x := Finding{
+		Kind: "users_without_name", Severity: severityHint, Title: "Users without name and e-mail address",
+		Advice: "Klime shows and searches the traits name and email. Send them with identify().",
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.users)) {
+		if a := f.users[id]; a.name() == "" && a.traits.Text(emailKey) == "" {
+			x.example(id, "", userLink(id))
+		}
+	}
+	return x
+}
+
+// kind is what is counted of events: name, or what is called, and shape.
+type kind struct {
+	name  string
+	shape *ingest.Shape
+}
+
+// seen is how many there are of a kind, and which was the last.
+type seen struct{ count, last int }
+
+// kinds counts the remembered events.
+func (f *figures) kinds() map[kind]seen {
+	kinds := make(map[kind]seen)
+	for _, r := range f.snap.Records {
+		k := kind{nameOf(r), r.Shape}
+		kinds[k] = seen{kinds[k].count + 1, r.Seq}
+	}
+	return kinds
+}
+
+// nameOf is the name of an event, or the call that it is.
+func nameOf(r *ingest.Record) string {
+	switch r.Type {
+	case ingest.TypeIdentify:
+		return identifyCall
+	case ingest.TypeGroup:
+		return groupCall
+	default:
+		return r.Event.Event
+	}
+}
+
+const (
+	identifyCall = "identify()"
+	groupCall    = "group()"
+)
+
+// eventNames are the names of the remembered track events, sorted.
+func (f *figures) eventNames() []string {
+	names := make(map[string]bool)
+	for k := range f.seen() {
+		if k.name != identifyCall && k.name != groupCall {
+			names[k.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (f *figures) badNames() Finding {
+	x := Finding{
+		Kind: "event_names", Severity: severityHint, Title: "Event names that break the convention",
+		Advice: "Names are Object + Action in the past tense, each word with a capital: “Report Generated”, “User Invited”.",
+	}
+	for _, name := range f.eventNames() {
+		if fault := nameFault(name); fault != "" {
+			x.example(name, fault, eventsLink("event", name))
+		}
+	}
+	return x
+}
+
+func (f *figures) tooManyNames() Finding {
+	x := Finding{
+		Kind: "many_event_names", Severity: severityWarning, Title: "Very many event names",
+		Advice: "A name that is put together from data cannot be counted. Keep names few, and put what differs into properties.",
+	}
+	if n := len(f.eventNames()); n > manyNames {
+		x.Count = n
+	}
+	return x
+}
+
+// typeConflicts finds properties and traits that come in several JSON types.
+func (f *figures) typeConflicts() Finding {
+	x := Finding{
+		Kind: "type_conflicts", Severity: severityWarning, Title: "Properties and traits of several types",
+		Advice: "A value that is a number here and a string there cannot be summed, compared or charted.",
+	}
+	type of struct{ event, field string }
+	types := make(map[of]map[string]seen)
+	for k, n := range f.seen() {
+		for _, field := range k.shape.Fields {
+			key := of{k.name, field.Name}
+			if types[key] == nil {
+				types[key] = make(map[string]seen)
+			}
+			old := types[key][field.Type]
+			types[key][field.Type] = seen{old.count + n.count, max(old.last, n.last)}
+		}
+	}
+	var conflicts []of
+	for key, counts := range types {
+		if len(counts) > 1 {
+			conflicts = append(conflicts, key)
+		}
+	}
+	slices.SortFunc(conflicts, func(a, b of) int {
+		return cmp.Or(strings.Compare(a.event, b.event), strings.Compare(a.field, b.field))
+	})
+	for _, key := range conflicts {
+		var detail []string
+		rarest, fewest := 0, 0
+		for _, typ := range slices.Sorted(maps.Keys(types[key])) {
+			n := types[key][typ]
+			detail = append(detail, fmt.Sprintf("%s in %d", typ, n.count))
+			if fewest == 0 || n.count < fewest {
+				rarest, fewest = n.last, n.count
+			}
+		}
+		x.example(key.event+" · "+key.field, strings.Join(detail, ", "), fmt.Sprintf("/events?seq=%d", rarest))
+	}
+	return x
+}
+
+func (f *figures) clocks() Finding {
+	x := Finding{
+		Kind: "clocks", Severity: severityWarning, Title: "Events from the future",
+		Advice: "Their timestamp is later than when they arrived: the clock of the sender is wrong, or its time zone.",
+	}
+	for _, r := range f.snap.Records {
+		if ahead := r.Timestamp.Sub(r.ReceivedAt); ahead > maxSkew {
+			x.example(nameOf(r), "by "+ahead.Round(time.Minute).String(), fmt.Sprintf("/events?seq=%d", r.Seq))
+		}
+	}
+	return x
+}
+
+func (f *figures) libraries() []Library {
+	byName := make(map[ingest.Library]*Library)
+	var l *Library
+	for _, r := range f.snap.Records {
+		if l == nil || l.Name != r.Library.Name || l.Version != r.Library.Version { // else it is that of the event before
+			l = byName[r.Library]
+		}
+		if l == nil {
+			l = &Library{Name: r.Library.Name, Version: r.Library.Version}
+			byName[r.Library] = l
+		}
+		switch r.Type {
+		case ingest.TypeTrack:
+			l.Track++
+		case ingest.TypeIdentify:
+			l.Identify++
+		case ingest.TypeGroup:
+			l.Group++
+		}
+		l.Repeats += r.Repeats()
+		if r.ReceivedAt.After(l.LastAt) {
+			l.LastAt = r.ReceivedAt
+		}
+	}
+	all := make([]Library, 0, len(byName))
+	for _, l := range byName {
+		all = append(all, *l)
+	}
+	slices.SortFunc(all, func(a, b Library) int {
+		return cmp.Or(cmp.Compare(b.Track+b.Identify+b.Group, a.Track+a.Identify+a.Group),
+			strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+	})
+	return all[:min(len(all), maxLibraries)]
+}
+
+// maxLibraries bounds what a sender can make up.
+const maxLibraries = 50
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return number(n) + " " + what + "s"
+}

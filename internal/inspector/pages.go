@@ -1,0 +1,437 @@
+package inspector
+
+import (
+	"cmp"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/ingest"
+)
+
+// What a page shows at most of what it has no further pages of; it says how much
+// it leaves out.
+const (
+	maxTraits  = 50
+	maxMembers = 50
+	maxBars    = 15
+	maxLinks   = 8 // groups in one row
+)
+
+// frame is what all pages have.
+type frame struct {
+	Title   string
+	Tab     string // that is shown as the current one
+	Path    string
+	Host    string // as which this server is known to the browser
+	Query   query
+	Now     time.Time
+	Summary Summary
+	Window  window
+	Windows []choice
+	Faults  int // findings of the health page, hints left out
+	tracing string
+	Content any
+}
+
+// choice is a link of several.
+type choice struct {
+	Text, Link string
+	Current    bool
+}
+
+// GroupMode is for templates.
+func (f frame) GroupMode() bool { return f.Summary.Mode == GroupMode }
+
+// Ago is how long ago a time was.
+func (f frame) Ago(t time.Time) string { return ago(f.Now, t) }
+
+// With is a link to this page with other questions.
+func (f frame) With(pairs ...string) string { return f.Query.with(f.Path, pairs...) }
+
+// TraceLink is where a trace is shown, "" if that is not known, or it has no ID
+// as traces have.
+func (f frame) TraceLink(id string) string {
+	if bytes, err := hex.DecodeString(id); f.tracing == "" || err != nil || len(bytes) != 16 {
+		return ""
+	}
+	return f.tracing + id
+}
+
+// Kept are the names of what a search keeps of the questions before.
+func (f frame) Kept() []string {
+	return slices.DeleteFunc([]string{"event", "user", "group", "trace", "show"}, func(name string) bool { return f.Query.Get(name) == "" })
+}
+
+// Selected is a link to this page that shows an event as well.
+func (f frame) Selected(seq int) string { return f.Query.with(f.Path, "seq", strconv.Itoa(seq)) }
+
+// page serves what build makes of a query, or 404 with the template "missing" if
+// there is no content.
+func (h *Handler) page(build func(*figures, query) (template, title, tab string, content any)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		f, q := h.figures(), query{r.URL.Query()}.short()
+		name, title, tab, content := build(f, q)
+		status := http.StatusOK
+		if content == nil {
+			name, status = "missing", http.StatusNotFound
+		}
+		h.web.render(w, status, name, frame{
+			Title: title, Tab: tab, Path: r.URL.Path, Host: r.Host, Query: q, Now: f.now, Summary: f.summary(),
+			Window: f.window(q.Get("window")), Windows: f.windows(q, r.URL.Path), Faults: f.faults(), Content: content, tracing: h.opts.TraceURL,
+		})
+	}
+}
+
+func (f *figures) windows(q query, path string) []choice {
+	w := f.window(q.Get("window"))
+	all := spans()
+	choices := make([]choice, 0, 1+len(all))
+	choices = append(choices, choice{"Auto", q.with(path, "window", ""), w.Auto})
+	for _, s := range all {
+		choices = append(choices, choice{s.name, q.with(path, "window", s.name), !w.Auto && w.Name == s.name})
+	}
+	return choices
+}
+
+// column is the head of a sortable column.
+type column struct {
+	Title, Link, Sort string
+	Number            bool
+	Order             string // of aria-sort, "" if it is not sorted by this
+}
+
+// columnsOf returns heads for names and titles. The first that is listed in
+// fallback is sorted by if nothing is asked for.
+func columnsOf(q query, path, fallback string, names ...string) []column {
+	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{map[string][]string{
+		"sort": {cmp.Or(q.Get("sort"), fallback)}, "order": {q.Get("order")},
+	}})
+	heads := make([]column, 0, len(names)/2)
+	for i := 0; i+1 < len(names); i += 2 {
+		c := column{Sort: names[i], Title: names[i+1], Number: !isText(names[i])}
+		order := ""
+		if c.Sort == sorted {
+			c.Order = map[bool]string{true: "ascending", false: "descending"}[up]
+			order = map[bool]string{true: "desc", false: "asc"}[up]
+		}
+		c.Link = q.with(path, "sort", c.Sort, "order", order, "page", "")
+		heads = append(heads, c)
+	}
+	return heads
+}
+
+type customersView struct {
+	CustomerList
+
+	Columns []column
+	Pager   pager
+}
+
+// pager is links to the other pages of a list.
+type pager struct {
+	From, To, Total int
+	Before, Next    string
+}
+
+func pagerOf[T any](list List[T], q query, path string) pager {
+	from := (q.page()-1)*q.limit() + 1
+	p := pager{From: from, To: from + len(list.Items) - 1, Total: list.Total, Next: list.Next}
+	if q.page() > 1 {
+		p.Before = q.with(path, "page", strconv.Itoa(q.page()-1))
+	}
+	return p
+}
+
+func (h *Handler) customersPage(f *figures, q query) (string, string, string, any) {
+	list := f.customerList(q, "/customers")
+	heads := []string{nameKey, "Customer", planKey, "Plan", "users", "Users", "active1", "Active 1 d", "active7", "7 d", "active30", "30 d"}
+	if f.mode == UserMode {
+		heads = []string{nameKey, "Customer", planKey, "Plan"}
+	}
+	heads = append(heads, "events", "Events", "seen", "Last seen")
+	return "customers", "Customers", "customers", customersView{
+		list, columnsOf(q, "/customers", "events", heads...), pagerOf(list.List, q, "/customers"),
+	}
+}
+
+// usersTab is also the name of its template.
+const usersTab = "users"
+
+type usersView struct {
+	UserList
+
+	Columns []column
+	Pager   pager
+	Alone   int // users without a group
+}
+
+func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
+	list := f.userList(q, "/users")
+	view := usersView{
+		UserList: list, Pager: pagerOf(list.List, q, "/users"),
+		Columns: columnsOf(q, "/users", "events",
+			nameKey, "User", emailKey, "E-mail", "groups", "Customers", "events", "Events", "seen", "Last seen"),
+	}
+	for _, u := range f.users {
+		if len(u.members) == 0 {
+			view.Alone++
+		}
+	}
+	return usersTab, "Users", usersTab, view
+}
+
+// traitRow is a trait, its value as a person would write it.
+type traitRow struct {
+	Key, Value string
+	At         time.Time
+}
+
+// traitRows puts first the traits that Klime itself shows and searches.
+func traitRows(t ingest.Traits) []traitRow {
+	rank := map[string]int{nameKey: -3, emailKey: -2, planKey: -1}
+	keys := slices.SortedFunc(maps.Keys(t), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank[a], rank[b]), strings.Compare(a, b))
+	})
+	rows := make([]traitRow, 0, len(keys))
+	for _, key := range keys[:min(len(keys), maxTraits)] {
+		rows = append(rows, traitRow{key, t.Text(key), t[key].At})
+	}
+	return rows
+}
+
+// bars is a chart of horizontal bars, the longest first.
+type bars struct {
+	Rows []bar
+	More int
+}
+
+type bar struct {
+	Name, Link  string
+	Count, Most int
+	Errors      int
+	Request     *Requests
+}
+
+// nameBars has links to the timeline of that event alone.
+func nameBars(names []NameCount, q query, path string) bars {
+	b := bars{More: max(len(names)-maxBars, 0)}
+	for _, n := range names[:len(names)-b.More] {
+		link := q.with(path, "event", handle(n.Name), "before", "", "at", "", "seq", "")
+		b.Rows = append(b.Rows, bar{Name: n.Name, Link: link, Count: n.Events, Most: names[0].Events})
+	}
+	return b
+}
+
+func routeBars(u *Usage) bars {
+	b := bars{More: max(len(u.Routes)-maxBars, 0)}
+	for i := range u.Routes[:len(u.Routes)-b.More] {
+		r := &u.Routes[i]
+		b.Rows = append(b.Rows, bar{
+			Name: r.Method + " " + cmp.Or(r.Route, "(route not known)"), Count: r.Count, Most: u.Routes[0].Count,
+			Errors: r.ClientErrors + r.ServerErrors, Request: r,
+		})
+	}
+	return b
+}
+
+// accountView is the page of one customer or one user.
+type accountView struct {
+	Customer *CustomerDetail // or
+	User     *UserDetail
+
+	ID, Name string
+	Summary  Customer
+	Traits   []traitRow
+	Hidden   int // traits
+	Members  []Member
+	Further  int // members
+	Groups   []group
+	Names    bars
+	Routes   bars
+	Usage    Usage
+	Timeline timeline
+	Filters  filters
+}
+
+type group struct {
+	ID, Name string
+	Known    bool
+}
+
+// filters are what a timeline can be filtered by.
+type filters struct {
+	Users  []Member
+	Events []NameCount
+}
+
+func (f *figures) customerView(q query) *accountView {
+	d := f.customerDetail(q)
+	if d == nil {
+		return nil
+	}
+	a := f.customers[d.ID]
+	v := &accountView{
+		Customer: d, ID: d.ID, Name: d.Name, Summary: d.Customer,
+		Traits: traitRows(a.traits), Hidden: max(len(a.traits)-maxTraits, 0),
+		Members: d.Members[:min(len(d.Members), maxMembers)], Further: max(len(d.Members)-maxMembers, 0),
+		Usage: d.Usage, Routes: routeBars(&d.Usage),
+		Names:    nameBars(d.Names, q, "/customer"),
+		Timeline: f.timelineView(a, q, "/customer"),
+	}
+	v.Filters = filters{v.Members, d.Names[:min(len(d.Names), maxMembers)]}
+	return v
+}
+
+func (h *Handler) customerPage(f *figures, q query) (string, string, string, any) {
+	if v := f.customerView(q); v != nil {
+		return "account", cmp.Or(v.Name, v.ID), "customers", v
+	}
+	return "", "Not known", "customers", nil
+}
+
+func (h *Handler) userPage(f *figures, q query) (string, string, string, any) {
+	if f.mode == UserMode {
+		return h.customerPage(f, q)
+	}
+	d := f.userDetail(q)
+	if d == nil {
+		return "", "Not known", usersTab, nil
+	}
+	a := f.users[d.ID]
+	v := &accountView{
+		User: d, ID: d.ID, Name: d.Name, Usage: d.Usage, Routes: routeBars(&d.Usage),
+		Traits: traitRows(a.traits), Hidden: max(len(a.traits)-maxTraits, 0),
+		Summary:  Customer{Events: d.Events, Parts: d.Parts, Total: d.Total, LastSeen: d.LastSeen},
+		Names:    nameBars(d.Names, q, "/user"),
+		Timeline: f.timelineView(a, q, "/user"),
+	}
+	v.Filters = filters{nil, d.Names[:min(len(d.Names), maxMembers)]}
+	for _, id := range d.Groups[:min(len(d.Groups), maxMembers)] {
+		g := group{ID: id}
+		if c := f.customers[id]; c != nil && f.mode == GroupMode {
+			g.Name, g.Known = c.name(), true
+		}
+		v.Groups = append(v.Groups, g)
+	}
+	return "account", cmp.Or(d.Name, d.ID), usersTab, v
+}
+
+// row is an event in a list.
+type row struct {
+	*ingest.Record
+
+	Name    string // of the event, or what it does
+	Data    string // the beginning of its properties or traits
+	Request string // of what request it is
+}
+
+func rowOf(r *ingest.Record) row {
+	view := row{Record: r, Name: r.Event.Event}
+	switch r.Type {
+	case ingest.TypeIdentify:
+		view.Name = "identify"
+	case ingest.TypeGroup:
+		view.Name = "group"
+	}
+	if r.Usage != nil {
+		view.Request = strings.TrimSpace(r.Usage.Method + " " + r.Usage.Route)
+	}
+	var data struct {
+		Properties json.RawMessage `json:"properties"`
+		Traits     json.RawMessage `json:"traits"`
+	}
+	_ = json.Unmarshal(r.Raw, &data) // cannot fail: the event was validated
+	if r.Type == ingest.TypeTrack {
+		view.Data = compact(data.Properties)
+	} else {
+		view.Data = compact(data.Traits)
+	}
+	if view.Data == "null" || view.Data == "{}" {
+		view.Data = ""
+	}
+	return view
+}
+
+// timeline is a list of events, and one of them in full.
+type timeline struct {
+	Rows     []row
+	Total    int
+	Older    string
+	Newest   string // link to the beginning, if this is not it
+	Chosen   bool
+	Selected *row // nil if it is not remembered
+	Unselect string
+}
+
+func (f *figures) timelineOf(list List[*ingest.Record], q query, path string) timeline {
+	t := timeline{Total: list.Total, Older: list.Next, Unselect: q.with(path, "seq", "")}
+	if q.Get("before") != "" {
+		t.Newest = q.with(path, "before", "", "at", "")
+	}
+	for _, r := range list.Items {
+		t.Rows = append(t.Rows, rowOf(r))
+	}
+	if q.Get("seq") != "" {
+		t.Chosen = true
+		if r := f.event(q.number("seq")); r != nil {
+			selected := rowOf(r)
+			t.Selected = &selected
+		}
+	}
+	return t
+}
+
+func (f *figures) timelineView(a *account, q query, path string) timeline {
+	return f.timelineOf(a.timeline(q, path), q, path)
+}
+
+// JSON is the event on lines of its own.
+func (r *row) JSON() string { return indented(r.Raw) }
+
+// Sender is the SDK that the event says it comes from.
+func (r *row) Sender() string {
+	return strings.TrimSpace(r.Library.Name + " " + r.Library.Version)
+}
+
+type eventsView struct {
+	Timeline timeline
+	Problems *List[Problem] // in place of the timeline
+	Pager    pager
+	Tabs     []choice
+	Filters  []choice // that are on, with links that take them off
+}
+
+func (h *Handler) eventsPage(f *figures, q query) (string, string, string, any) {
+	v := eventsView{}
+	counts := f.snap.Counts
+	problems := counts.Rejected + counts.Refused + counts.Unauthorized
+	for _, tab := range []struct{ show, title string }{
+		{"", "All"}, {"repeated", "Repeated " + number(counts.Repeated)}, {"problems", "Rejected " + number(problems)},
+	} {
+		v.Tabs = append(v.Tabs, choice{
+			tab.title, q.with("/events", "show", tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get("show") == tab.show,
+		})
+	}
+	if q.Get("show") == "problems" {
+		list := f.problems(q, "/events")
+		v.Problems, v.Pager = &list, pagerOf(list, q, "/events")
+	} else {
+		v.Timeline = f.timelineOf(f.events(q, "/events"), q, "/events")
+	}
+	for _, name := range []string{"event", "user", "group", "trace", "code"} {
+		if value := q.Get(name); value != "" {
+			v.Filters = append(v.Filters, choice{name + ": " + value, q.with("/events", name, "", "before", ""), true})
+		}
+	}
+	return "events", "Events", "events", v
+}
+
+func (h *Handler) healthPage(f *figures, _ query) (string, string, string, any) {
+	return "health", "Health", "health", f.health()
+}

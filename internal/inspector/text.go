@@ -1,0 +1,194 @@
+package inspector
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// show returns the first n characters of s, and writes out what cannot be seen
+// or would disturb the rest of the page, such as marks that turn the direction
+// of text. It is html/template that makes the result safe.
+func show(n int, s string) string { return visible(n, s, false) }
+
+func visible(n int, s string, lines bool) string {
+	var b strings.Builder
+	marks := 0
+	for _, r := range s {
+		if n == 0 {
+			b.WriteRune('…')
+			break
+		}
+		n--
+		if marks++; !unicode.Is(unicode.M, r) {
+			marks = 0
+		}
+		switch {
+		case marks > maxMarks:
+		case unicode.IsPrint(r), lines && (r == '\n' || r == '\t'):
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
+	}
+	return b.String()
+}
+
+// maxMarks is how many accents one letter may bear: more are towers.
+const maxMarks = 3
+
+// clock is in UTC, as the JSON is.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
+
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if d >= unit.length {
+			return fmt.Sprintf("%d %s ago", d/unit.length, unit.name)
+		}
+	}
+	if d < -time.Minute {
+		return "in the future"
+	}
+	return "just now"
+}
+
+// number writes an integer with commas.
+func number(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func millis(ms float64) string {
+	switch {
+	case ms >= 10_000:
+		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + " s"
+	case ms >= 100:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+	case ms >= 1:
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	default:
+		return strconv.FormatFloat(ms, 'f', 2, 64) + " ms"
+	}
+}
+
+func percent(share float64) string {
+	if share > 0 && share < 0.001 {
+		return "<0.1 %"
+	}
+	return strconv.FormatFloat(share*100, 'f', 1, 64) + " %"
+}
+
+func bytesOf(n int) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return number(n>>20) + " MiB"
+	case n >= 1<<20:
+		return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB"
+	case n >= 1<<10:
+		return strconv.Itoa(n>>10) + " KiB"
+	default:
+		return strconv.Itoa(n) + " B"
+	}
+}
+
+// compact returns JSON without white space, or "" if there is none.
+func compact(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return ""
+	}
+	return b.String()
+}
+
+// What is indented: more would grow beyond measure, and help nobody.
+const (
+	maxDepth    = 40
+	maxIndented = 64 << 10
+)
+
+// indented returns JSON on lines of its own, or as it is if it is too large or
+// too deep for that.
+func indented(raw json.RawMessage) string {
+	if len(raw) > maxIndented || depth(raw) > maxDepth {
+		return string(raw)
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, raw, "", "  ") != nil {
+		return string(raw)
+	}
+	return b.String()
+}
+
+// depth is how deep valid JSON is nested.
+func depth(raw []byte) int {
+	deepest, now := 0, 0
+	inString := false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// Charts are drawn in units of one hundredth of their width.
+const (
+	chartWidth  = 300
+	chartHeight = 100
+)
+
+// columns is the path of a chart of counts, its highest column as high as most.
+func columns(counts []int, most int) string {
+	var b strings.Builder
+	width := chartWidth / float64(max(len(counts), 1))
+	for i, n := range counts {
+		if n <= 0 || most <= 0 {
+			continue
+		}
+		height := math.Max(float64(n)/float64(most)*chartHeight, 2)
+		fmt.Fprintf(&b, "M%.1f %dv-%.1fh%.1fV%dz", float64(i)*width, chartHeight, height, width*0.8, chartHeight)
+	}
+	return b.String()
+}
+
+func highest(counts []int) int {
+	most := 0
+	for _, n := range counts {
+		most = max(most, n)
+	}
+	return most
+}
+
+// share is n of most in hundredths, for the length of a bar.
+func share(n, most int) string {
+	if most <= 0 {
+		return "0"
+	}
+	return strconv.FormatFloat(float64(n)/float64(most)*100, 'f', 2, 64)
+}

@@ -1,0 +1,81 @@
+package inspector
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"net/http"
+	"strings"
+)
+
+//go:embed web
+var files embed.FS
+
+// web is the pages' templates, parsed, and the files that they load.
+type web struct {
+	templates *template.Template
+	assets    map[string]asset
+}
+
+type asset struct {
+	content []byte
+	typ     string
+}
+
+func newWeb() *web {
+	w := &web{assets: make(map[string]asset)}
+	sum := sha256.New()
+	for name, typ := range map[string]string{"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"} {
+		content, _ := files.ReadFile("web/" + name) // cannot fail: it is part of the program
+		w.assets[name] = asset{content, typ}
+	}
+	sum.Write(w.assets["app.css"].content)
+	sum.Write(w.assets["app.js"].content)
+	version := hex.EncodeToString(sum.Sum(nil)[:6])
+	w.templates = template.Must(template.New("").Funcs(template.FuncMap{
+		"assetVersion": func() string { return version },
+		"bytes":        bytesOf,
+		"clock":        clock,
+		"columns":      columns,
+		"highest":      highest,
+		"millis":       millis,
+		"number":       number,
+		"percent":      percent,
+		"plural":       plural,
+		"share":        share,
+		"show":         show,
+		"join":         strings.Join,
+		"text":         func(n int, s string) string { return visible(n, s, true) },
+		"userLink":     userLink,
+		"customerLink": customerLink,
+		"eventsLink":   eventsLink,
+		"handle":       handle,
+	}).ParseFS(files, "web/*.html"))
+	return w
+}
+
+// asset serves a file. Its URL has the version of all of them.
+func (w *web) asset(out http.ResponseWriter, r *http.Request) {
+	file, ok := w.assets[r.PathValue("file")]
+	if !ok {
+		http.NotFound(out, r)
+		return
+	}
+	out.Header().Set("Content-Type", file.typ)
+	out.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	_, _ = out.Write(file.content)
+}
+
+// render writes a page, whole or not at all.
+func (w *web) render(out http.ResponseWriter, status int, name string, data any) {
+	var html bytes.Buffer
+	if err := w.templates.ExecuteTemplate(&html, name, data); err != nil {
+		http.Error(out, "the page could not be made: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	out.Header().Set("Content-Type", "text/html; charset=utf-8")
+	out.WriteHeader(status)
+	_, _ = html.WriteTo(out)
+}
