@@ -96,7 +96,7 @@ func (m *metrics) observe(c *Client) {
 		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
 		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed one")
 		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's callbacks")
-		queued     = amount("klime.queue.length", "{event}", "Events held: queued, in flight or waiting for a retry")
+		queued     = amount("klime.queue.length", "{event}", "Events held in memory alone: queued, in flight or waiting for a retry")
 		queueBytes = amount("klime.queue.size", "By", "Bytes of these")
 		spooled    = amount("klime.spool.length", "{event}", "Events on disk")
 		spoolBytes = amount("klime.spool.size", "By", "Bytes of these")

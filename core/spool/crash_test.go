@@ -66,6 +66,17 @@ func crashChild() {
 	}()
 	lines := make(chan string, 64)
 	name := os.Getenv("KLIME_CRASH_RUN")
+	if os.Getenv("KLIME_CRASH_SAFE") != "" {
+		for i := range 500 {
+			id := fmt.Sprintf("%s-safe-%d", name, i)
+			_ = client.Track(context.Background(), "Done", nil, klime.ForUser("u1"), klime.WithMessageID(id))
+			say(id)
+		}
+		for client.Stats().Queued > 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		say("safe")
+	}
 	for g := range 8 {
 		go func() {
 			for i := 0; ; i++ {
@@ -110,7 +121,7 @@ type child struct {
 	done  bool
 }
 
-func startChild(t *testing.T, dir, url, run string, ahead bool) *child {
+func startChild(t *testing.T, dir, url, run string, ahead bool, env ...string) *child {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -118,6 +129,7 @@ func startChild(t *testing.T, dir, url, run string, ahead bool) *child {
 	}
 	c := &child{cmd: exec.Command(exe, "-test.run=^$"), said: make(chan string, 1000)}
 	c.cmd.Env = append(os.Environ(), "KLIME_CRASH_DIR="+dir, "KLIME_CRASH_URL="+url, "KLIME_CRASH_RUN="+run)
+	c.cmd.Env = append(c.cmd.Env, env...)
 	if ahead {
 		c.cmd.Env = append(c.cmd.Env, "KLIME_CRASH_AHEAD=1")
 	}
@@ -166,7 +178,7 @@ func (c *child) hear(line string) string {
 		c.fault = rest
 	case "done":
 		c.done = true
-	case "open", "ready", "shutdown":
+	case "open", "ready", "shutdown", "safe":
 	default:
 		c.acked = append(c.acked, line)
 	}
@@ -222,6 +234,50 @@ func TestCrashOverflow(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d acknowledged events are lost, in %d processes", len(lost), acked, len(byRun))
+}
+
+// In an outage, what was in memory for longer than documented survives a crash.
+func TestCrashInALongOutage(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	c := startChild(t, dir, srv.URL, "0", false, "KLIME_CRASH_SAFE=1")
+	c.listen("safe", time.Minute) // all that it has tracked so far is old
+	old := c.acked
+	c.listen("-", 50*time.Millisecond)
+	c.kill()
+	srv.be(http.StatusOK)
+	cfg, _ := config(t, srv.URL, dir, spool.Options{})
+	client := newClient(t, cfg)
+	if err := client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, id := range old {
+		if !srv.has(id) {
+			t.Errorf("%s is lost", id)
+		}
+	}
+	if len(old) != 500 {
+		t.Errorf("%d events were safe", len(old))
+	}
+}
+
+// A second process is told which has the folder, and does no harm.
+func TestSecondProcess(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	cfg, _ := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
+	client := newClient(t, cfg)
+	track(t, client, ids("a", 10)...)
+	c := startChild(t, dir, srv.URL, "0", false)
+	c.listen("error", 30*time.Second)
+	c.kill()
+	if !strings.Contains(c.fault, "held by process "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("the second says %q", c.fault)
+	}
+	track(t, client, ids("b", 10)...)
+	if s := client.Stats(); s.Spooled != 20 || s.SpoolDown {
+		t.Errorf("stats %+v", s)
+	}
 }
 
 func crashLoop(t *testing.T, ahead bool) (acked int, lost []string) {

@@ -601,7 +601,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.feed()
-	return q.takeFrom(shrink, func() *ring {
+	return q.takeFrom(shrink, q.disk.replay.len(), func() *ring {
 		if q.disk.replay.len() == 0 {
 			return nil
 		}

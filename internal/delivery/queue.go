@@ -238,7 +238,7 @@ func (q *queue) evictable() *ring {
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.takeFrom(shrink, func() *ring {
+	return q.takeFrom(shrink, q.waiting(), func() *ring {
 		if q.waiting() == 0 {
 			return nil
 		}
@@ -246,10 +246,11 @@ func (q *queue) take(shrink int) []Item {
 	})
 }
 
-// takeFrom removes the fronts of what next returns, until it returns nil.
-func (q *queue) takeFrom(shrink int, next func() *ring) []Item {
+// takeFrom removes the fronts of what next returns, until it returns nil. So
+// many are waiting.
+func (q *queue) takeFrom(shrink, waiting int, next func() *ring) []Item {
 	most := max(1, q.takeItems>>shrink)
-	var items []Item
+	items := make([]Item, 0, min(waiting, most))
 	size := 0
 	for len(items) < most {
 		lane := next()
