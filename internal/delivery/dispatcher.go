@@ -56,7 +56,7 @@ func (s *dispatcher) step(now time.Time) time.Time {
 		}
 		due := s.due(p)
 		fresh := p.items > 0 && !now.Before(due)
-		replay := p.replay > 0 && s.replaying < max(1, s.cfg.Senders-1)
+		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
 		if !fresh && !replay {
 			return due
 		}
@@ -74,7 +74,7 @@ func (s *dispatcher) step(now time.Time) time.Time {
 }
 
 // startReplay sends what was read from disk. While there are new items, it takes
-// turns with them, and leaves them a sender if there are several.
+// turns with them, and leaves them a sender if there are several, until Shutdown.
 func (s *dispatcher) startReplay() {
 	s.lastReplay = true
 	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // or they had to make room

@@ -480,6 +480,26 @@ func TestReplayIsPaced(t *testing.T) {
 	}
 }
 
+// At Shutdown there is nothing to leave a sender for.
+func TestReplayTakesAllSendersAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(recordsUpTo(4000)...)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			time.Sleep(100 * time.Millisecond)
+			return ok(len(ids))
+		}}
+		d := delivery.New(spoolConfig(e, m))
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil || m.len() != 0 {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if took := time.Since(begin); took > 2200*time.Millisecond || e.most != 2 {
+			t.Errorf("40 requests of 100 ms took %v, %d at the same time", took, e.most)
+		}
+	})
+}
+
 // What Klime refuses alone leaves the spool, and is reported.
 func TestPoisonLeavesTheSpool(t *testing.T) {
 	t.Parallel()
