@@ -304,6 +304,30 @@ func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
 	}
 }
 
+// Also to the disk automatic items go first, then the oldest.
+func TestSpoolTakesAutomaticItemsFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.QueueSize, cfg.RetryDelay = 100, time.Hour
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 20)
+		synctest.Wait() // refused, and back
+		for id := 21; id <= 100; id++ {
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
+		}
+		enqueue(t, d, 101, 190) // 80 automatic ones go, and 10 of the oldest
+		time.Sleep(time.Millisecond)
+		want := append(upTo(10), upTo(100)[20:]...)
+		if got := m.kept(t); !slices.Equal(got, want) {
+			t.Errorf("on disk %v", got)
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
 // In a long outage, nothing is in memory alone for longer than documented.
 func TestSpoolTakesWhatAnOutageKeepsWaiting(t *testing.T) {
 	t.Parallel()
