@@ -84,13 +84,23 @@ func diskChild() {
 	must(os.Remove(ballast) == nil, "ballast")
 	wait("there is room", func() bool { return !client.Stats().SpoolDown })
 
+	idle, err := spool.Open(filepath.Join(dir, "idle"), spool.Options{})
+	must(err == nil, "Open: %v", err)
+	disk, _, err := idle.Attach(slog.New(slog.DiscardHandler))
+	must(err == nil, "Attach: %v", err)
+
 	// It runs full.
 	for err = nil; err == nil && accepted < 10_000; {
 		err = track()
 	}
 	must(errors.Is(err, klime.ErrNotDurable), "full: %v", err)
 	must(client.Stats().SpoolDown, "stats %+v", client.Stats())
+	lost, writable, err := disk.Reopen()
+	must(!lost && !writable && err == nil, "a full disk: lost %v, writable %v, %v", lost, writable, err)
 	must(mount(syscall.MS_REMOUNT, "64m") == nil, "remount")
+	lost, writable, err = disk.Reopen()
+	must(!lost && writable && err == nil, "a larger disk: lost %v, writable %v, %v", lost, writable, err)
+	must(disk.Close() == nil, "Close")
 	wait("the disk is larger", func() bool { return !client.Stats().SpoolDown })
 	must(track() == nil, "not durable on a large disk")
 

@@ -296,10 +296,12 @@ func TestDamagedFiles(t *testing.T) {
 			for range 1 + random.IntN(50) {
 				content[random.IntN(len(content))] = byte(random.Uint32())
 			}
-		case 3: // a page in the place of another
+		case 3: // pages in the place of others
 			const page = 4096
-			from, to := random.IntN(len(content)/page)*page, random.IntN(len(content)/page)*page
-			copy(content[to:to+page], content[from:from+page])
+			for range 20 {
+				from, to := (4+random.IntN(len(content)/page/3))*page, (4+random.IntN(len(content)/page/3))*page
+				copy(content[to:to+page], content[from:from+page])
+			}
 		case 4:
 			at := random.IntN(len(content))
 			for i := range content[at:] {
@@ -335,6 +337,9 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 				break
 			}
 			for _, r := range read {
+				if r.Key < from {
+					t.Fatalf("run %d: %d is read after %d", run, r.Key, from-1)
+				}
 				if want := record(r.Key, r.Automatic, 200); !r.Damaged && !bytes.Equal(r.Body, want.Body) {
 					t.Errorf("run %d: record %d is %q", run, r.Key, r.Body)
 				}
@@ -360,6 +365,32 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 		t.Errorf("run %d: %v", run, err)
 	}
 	return len(set) > 0
+}
+
+// Keys that go back would be read for ever: the file is given up.
+func TestKeysOutOfOrder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 1000, false, 100))
+	_ = s.Close()
+	content, err := os.ReadFile(s.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record(505, false, 100)
+	value := encodeRecord(&r)
+	content = bytes.ReplaceAll(content, append(appendKey(nil, 505), value...), append(appendKey(nil, 3), value...))
+	if err := os.WriteFile(s.path(), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, log := opened(t, dir, Options{})
+	if read, err := s.Read(0, 10_000, 1<<30, none); !errors.Is(err, errCorrupt) {
+		t.Fatalf("read %d, %v", len(read), err)
+	}
+	if lost, writable, err := s.Reopen(); !lost || !writable || err != nil || !strings.Contains(log.String(), "set aside") {
+		t.Errorf("reopen: lost %v, writable %v, %v; log %s", lost, writable, err, log)
+	}
 }
 
 // Files that are set aside do not fill the disk.
