@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -192,5 +193,32 @@ func TestFlags(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); code != 0 {
 		t.Errorf("-h: exit code %d", code)
+	}
+}
+
+// The page about this command names every flag and every path, and no others.
+func TestDocs(t *testing.T) {
+	content, err := os.ReadFile("../../docs/klime-local.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := string(content)
+	var usage bytes.Buffer
+	_, _ = parse([]string{"-h"}, &usage)
+	flags := regexp.MustCompile(`(?m)^  (-[a-z-]+)`).FindAllStringSubmatch(usage.String(), -1)
+	if rows := strings.Count(docs, "\n| `-"); len(flags) == 0 || rows != len(flags) {
+		t.Errorf("%d flags are in the table, there are %d", rows, len(flags))
+	}
+	for _, f := range flags {
+		if !strings.Contains(docs, "\n| `"+f[1]+"` |") {
+			t.Errorf("the flag %s is not in the table", f[1])
+		}
+	}
+	url, _ := start(t, "-addr", "127.0.0.1:0")
+	for _, path := range regexp.MustCompile("`(/api/[a-z/]+)`").FindAllStringSubmatch(docs, -1) {
+		// What needs to know which says so in its own words.
+		if status, body := get(t, url+path[1], ""); status != 200 && !strings.Contains(body, "nothing is known") && path[1] != "/api/event/json" {
+			t.Errorf("%s: status %d: %s", path[1], status, body)
+		}
 	}
 }

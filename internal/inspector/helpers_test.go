@@ -1,6 +1,7 @@
 package inspector_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,11 @@ func (l *local) serve(method, target string, header ...string) *httptest.Respons
 			continue
 		}
 		r.Header.Set(header[i], header[i+1])
+	}
+	if target == "/stream" { // which would not end
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		r = r.WithContext(ctx)
 	}
 	w := httptest.NewRecorder()
 	l.ServeHTTP(w, r)

@@ -150,11 +150,13 @@ func pagerOf[T any](list List[T], q query, path string) pager {
 
 func (h *Handler) customersPage(f *figures, q query) (string, string, string, any) {
 	list := f.customerList(q, "/customers")
-	heads := []string{nameKey, "Customer", planKey, "Plan", "users", "Users", "active1", "Active 1 d", "active7", "7 d", "active30", "30 d"}
-	if f.mode == UserMode {
-		heads = []string{nameKey, "Customer", planKey, "Plan"}
+	heads := []string{
+		nameKey, "Customer", planKey, "Plan", "users", "Users", "active1", "Active 1 d", "active7", "7 d", "active30", "30 d",
+		"events", "Events", "seen", "Last seen",
 	}
-	heads = append(heads, "events", "Events", "seen", "Last seen")
+	if f.mode == UserMode {
+		heads = []string{nameKey, "Customer", planKey, "Plan", "events", "Events", "seen", "Last seen"}
+	}
 	return "customers", "Customers", "customers", customersView{
 		list, columnsOf(q, "/customers", "events", heads...), pagerOf(list.List, q, "/customers"),
 	}
