@@ -249,7 +249,7 @@ func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
 	case delivery.Sent:
 	case delivery.Failed:
 		l.pause(token, time.Now().Add(refusedPause))
-	case delivery.Evicted, delivery.Undone:
+	case delivery.Evicted, delivery.Undone, delivery.SpoolBusy, delivery.SpoolFull, delivery.SpoolLost:
 		l.forget(token)
 	}
 }

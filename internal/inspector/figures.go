@@ -221,7 +221,7 @@ func (f *figures) customersBy(search, sort string, up bool, w window) []Customer
 	}
 	by, ok := customerColumns()[sort]
 	if !ok {
-		by = customerColumns()["events"]
+		by = customerColumns()[eventsKey]
 	}
 	slices.SortFunc(all, func(a, b Customer) int {
 		order := by(&a, &b)
@@ -240,6 +240,12 @@ const (
 	planKey  = "plan"
 )
 
+// Further columns by which tables are sorted.
+const (
+	eventsKey = "events"
+	seenKey   = "seen"
+)
+
 // customerColumns are what customers can be sorted by.
 func customerColumns() map[string]func(a, b *Customer) int {
 	return map[string]func(a, b *Customer) int{
@@ -249,8 +255,8 @@ func customerColumns() map[string]func(a, b *Customer) int {
 		"active1":  func(a, b *Customer) int { return cmp.Compare(a.Active1, b.Active1) },
 		"active7":  func(a, b *Customer) int { return cmp.Compare(a.Active7, b.Active7) },
 		"active30": func(a, b *Customer) int { return cmp.Compare(a.Active30, b.Active30) },
-		"events":   func(a, b *Customer) int { return cmp.Compare(a.Events, b.Events) },
-		"seen":     func(a, b *Customer) int { return compareTimes(a.LastSeen, b.LastSeen) },
+		eventsKey:  func(a, b *Customer) int { return cmp.Compare(a.Events, b.Events) },
+		seenKey:    func(a, b *Customer) int { return compareTimes(a.LastSeen, b.LastSeen) },
 	}
 }
 
@@ -301,7 +307,7 @@ func (f *figures) usersBy(search, sort string, up, alone bool, w window) []User 
 	}
 	by, ok := userColumns()[sort]
 	if !ok {
-		by = userColumns()["events"]
+		by = userColumns()[eventsKey]
 	}
 	slices.SortFunc(all, func(a, b User) int {
 		order := by(&a, &b)
@@ -316,11 +322,11 @@ func (f *figures) usersBy(search, sort string, up, alone bool, w window) []User 
 // userColumns are what users can be sorted by.
 func userColumns() map[string]func(a, b *User) int {
 	return map[string]func(a, b *User) int{
-		nameKey:  func(a, b *User) int { return compareNames(a.Name, a.ID, b.Name, b.ID) },
-		emailKey: func(a, b *User) int { return strings.Compare(a.Email, b.Email) },
-		"groups": func(a, b *User) int { return cmp.Compare(len(a.Groups), len(b.Groups)) },
-		"events": func(a, b *User) int { return cmp.Compare(a.Events, b.Events) },
-		"seen":   func(a, b *User) int { return compareTimes(a.LastSeen, b.LastSeen) },
+		nameKey:   func(a, b *User) int { return compareNames(a.Name, a.ID, b.Name, b.ID) },
+		emailKey:  func(a, b *User) int { return strings.Compare(a.Email, b.Email) },
+		"groups":  func(a, b *User) int { return cmp.Compare(len(a.Groups), len(b.Groups)) },
+		eventsKey: func(a, b *User) int { return cmp.Compare(a.Events, b.Events) },
+		seenKey:   func(a, b *User) int { return compareTimes(a.LastSeen, b.LastSeen) },
 	}
 }
 

@@ -152,13 +152,13 @@ func (h *Handler) customersPage(f *figures, q query) (string, string, string, an
 	list := f.customerList(q, "/customers")
 	heads := []string{
 		nameKey, "Customer", planKey, "Plan", "users", "Users", "active1", "Active 1 d", "active7", "7 d", "active30", "30 d",
-		"events", "Events", "seen", "Last seen",
+		eventsKey, "Events", seenKey, "Last seen",
 	}
 	if f.mode == UserMode {
-		heads = []string{nameKey, "Customer", planKey, "Plan", "events", "Events", "seen", "Last seen"}
+		heads = []string{nameKey, "Customer", planKey, "Plan", eventsKey, "Events", seenKey, "Last seen"}
 	}
 	return "customers", "Customers", "customers", customersView{
-		list, columnsOf(q, "/customers", "events", heads...), pagerOf(list.List, q, "/customers"),
+		list, columnsOf(q, "/customers", eventsKey, heads...), pagerOf(list.List, q, "/customers"),
 	}
 }
 
@@ -177,8 +177,8 @@ func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
 	list := f.userList(q, "/users")
 	view := usersView{
 		UserList: list, Pager: pagerOf(list.List, q, "/users"),
-		Columns: columnsOf(q, "/users", "events",
-			nameKey, "User", emailKey, "E-mail", "groups", "Customers", "events", "Events", "seen", "Last seen"),
+		Columns: columnsOf(q, "/users", eventsKey,
+			nameKey, "User", emailKey, "E-mail", "groups", "Customers", eventsKey, "Events", seenKey, "Last seen"),
 	}
 	for _, u := range f.users {
 		if len(u.members) == 0 {
