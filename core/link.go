@@ -108,12 +108,18 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	if s == nil {
 		return
 	}
-	user = kept(user)
 	s.update(func(known *state) {
-		known.said.user, known.hasUser = user, true
+		if known.said.user != user {
+			known.said.user = kept(user)
+		}
+		user, known.hasUser = known.said.user, true
 		known.members.add(user, "")
 		for i := range groups {
-			group := kept(groups[i].ID)
+			group := groups[i].ID
+			if known.members.active == group {
+				continue
+			}
+			group = kept(group)
 			known.members.add(user, group)
 			known.members.active = group
 		}

@@ -62,7 +62,8 @@ func (s *Scope) learn(ctx context.Context) {
 	if s == nil || s.root().telemetry.span.IsValid() {
 		return
 	}
-	if met := telemetryIn(ctx); met.span.IsValid() {
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		met := telemetryIn(ctx)
 		s.update(func(known *state) {
 			if !known.telemetry.span.IsValid() {
 				known.telemetry = met
