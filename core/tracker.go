@@ -20,6 +20,7 @@ const (
 //
 //	scope := tracker.Begin(r.Context())
 //	scope.Bind(r, nil)
+//	scope.ReadHeader(r.Header.Get)
 //	defer func() {
 //		v := recover()
 //		x := exchange(r)
