@@ -26,6 +26,7 @@ type Client struct {
 	encoder    encoder
 	app        string     // context.app, encoded
 	diagnosis  *diagnosis // nil if switched off
+	ids        *interner
 	links      *linkCache
 	delivery   *delivery.Deliverer
 	hangUp     func() // closes idle connections that are the client's own
@@ -49,7 +50,7 @@ func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{hangUp: func() {}}
+	c := &Client{hangUp: func() {}, ids: newInterner()}
 	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
@@ -198,7 +199,7 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 		return d, false, nil
 	}
 	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
-	who := scope.identify(ctx)
+	who := scope.identify(ctx, nil)
 	scope.annotate(ctx, who)
 	d.UserID, d.GroupID = who.user, who.group
 	if err := d.apply(opts); err != nil {
@@ -283,12 +284,15 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 	if err := d.validate(); err != nil {
 		return delivery.Item{}, err
 	}
-	now := time.Now()
+	if d.queued.IsZero() {
+		d.queued = time.Now()
+	}
 	if d.Timestamp.IsZero() {
-		d.Timestamp = now
+		d.Timestamp = d.queued
 	}
 	if r == nil {
-		d.telemetry = telemetryOf(ctx, ScopeFrom(ctx))
+		scope := ScopeFrom(ctx)
+		d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
 	}
 	d.app = c.app
 	c.redact(&d.Event)
@@ -300,7 +304,7 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 	default:
 		body, err = c.filter(body)
 	}
-	return delivery.Item{Body: body, Queued: now, Automatic: d.automatic, Patient: d.patient}, err
+	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient}, err
 }
 
 // redact replaces secrets in what the app tells of users and groups, and if it

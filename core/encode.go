@@ -1,6 +1,9 @@
 package klime
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,8 +38,10 @@ type draft struct {
 
 	automatic bool // made by a middleware, and not by the app
 	patient   bool // waits for room
+	queued    time.Time
 	telemetry telemetry
-	app       string // context.app as JSON, after a comma; "" for none
+	baggage   []string // the keys that are sent
+	app       string   // context.app as JSON, after a comma; "" for none
 }
 
 // encode returns the event's JSON in a slice of its own, of just its size. A
@@ -54,7 +59,7 @@ func (enc *encoder) encode(d *draft, r *requestProperties) ([]byte, error) {
 	}
 	var body []byte
 	if err == nil {
-		body = append(make([]byte, 0, len(b)), b...)
+		body = bytes.Clone(b)
 	}
 	if cap(b) <= maxPooledBytes {
 		*buf = b
@@ -116,7 +121,7 @@ func appendContext(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	if _, own := d.Context["app"]; !own {
 		b = append(b, d.app...)
 	}
-	b = d.telemetry.append(b, d.Context)
+	b = d.telemetry.append(b, d.baggage, d.Context)
 	if r != nil {
 		b = appendField(b, `,"ip":`, r.captured.ip)
 		b = appendField(b, `,"userAgent":`, r.captured.userAgent)
@@ -277,25 +282,18 @@ func appendTime(b []byte, t time.Time) ([]byte, error) {
 	}
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
+	millis := t.Nanosecond() / int(time.Millisecond)
 	b = append(b, '"')
-	b = appendDigits(b, year, 1000)
-	b = appendDigits(append(b, '-'), int(month), 10)
-	b = appendDigits(append(b, '-'), day, 10)
-	b = appendDigits(append(b, 'T'), hour, 10)
-	b = appendDigits(append(b, ':'), minute, 10)
-	b = appendDigits(append(b, ':'), second, 10)
-	b = appendDigits(append(b, '.'), t.Nanosecond()/int(time.Millisecond), 100)
-	return append(b, 'Z', '"'), nil
+	b = append(appendTwoDigits(appendTwoDigits(b, year/100), year%100), '-')
+	b = append(appendTwoDigits(b, int(month)), '-')
+	b = append(appendTwoDigits(b, day), 'T')
+	b = append(appendTwoDigits(b, hour), ':')
+	b = append(appendTwoDigits(b, minute), ':')
+	b = append(appendTwoDigits(b, second), '.')
+	return append(appendTwoDigits(append(b, byte('0'+millis/100)), millis%100), 'Z', '"'), nil
 }
 
-// appendDigits appends n with leading zeros; highest is the place of the first
-// digit.
-func appendDigits(b []byte, n, highest int) []byte {
-	for ; highest > 0; highest /= 10 {
-		b = append(b, byte('0'+n/highest%10))
-	}
-	return b
-}
+func appendTwoDigits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 const hexDigits = "0123456789abcdef"
 
@@ -307,7 +305,7 @@ func appendString(b []byte, s string) []byte {
 	}
 	b = append(b, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plainPrefix(s); i < len(s); {
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
@@ -331,6 +329,23 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
+// plainPrefix is how much of s at least stands as it is in a JSON string, eight
+// bytes at a time.
+func plainPrefix(s string) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080 // in each byte
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56 // one load
+		quote, backslash := w^ones*'"', w^ones*'\\'
+		// A byte's high bit is set where it is above 127, below ' ', or zero in one of the others.
+		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&highs != 0 {
+			break
+		}
+	}
+	return i
+}
+
 func appendEscaped(b []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':
@@ -349,35 +364,22 @@ func appendEscaped(b []byte, c byte) []byte {
 // appendUUID appends a random UUID (RFC 9562, version 4). The source is the
 // runtime's ChaCha8 generator, seeded by the operating system.
 func appendUUID(b []byte) []byte {
-	const (
-		version = 4 << 12         // in the low half of the high word
-		variant = uint64(2) << 62 // at the top of the low word
-	)
-	hi := rand.Uint64()&^0xf000 | version
-	lo := rand.Uint64()&^(3<<62) | variant
-	b = appendHex(b, hi>>32, 8)
-	b = append(b, '-')
-	b = appendHex(b, hi>>16&0xffff, 4)
-	b = append(b, '-')
-	b = appendHex(b, hi&0xffff, 4)
-	b = append(b, '-')
-	b = appendHex(b, lo>>48, 4)
-	b = append(b, '-')
-	return appendHex(b, lo&0xffffffffffff, 12)
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
+	id[6] = id[6]&0x0f | 4<<4 // the version
+	id[8] = id[8]&0x3f | 2<<6 // the variant
+	b = append(hex.AppendEncode(b, id[:4]), '-')
+	b = append(hex.AppendEncode(b, id[4:6]), '-')
+	b = append(hex.AppendEncode(b, id[6:8]), '-')
+	b = append(hex.AppendEncode(b, id[8:10]), '-')
+	return hex.AppendEncode(b, id[10:])
 }
 
 // newUUID is [appendUUID] as a string.
 func newUUID() string {
 	const length = 36
 	return string(appendUUID(make([]byte, 0, length)))
-}
-
-// appendHex appends the lowest digits of v.
-func appendHex(b []byte, v uint64, digits int) []byte {
-	for shift := (digits - 1) * 4; shift >= 0; shift -= 4 {
-		b = append(b, hexDigits[v>>shift&0xf])
-	}
-	return b
 }
 
 // appendMillis appends d in milliseconds with three decimals.

@@ -535,7 +535,7 @@ func TestEncodeAllocations(t *testing.T) {
 		t.Errorf("track: %v allocations, want at most 2", got)
 	}
 	x := Exchange{Method: "GET", Route: "/reports/{id}", Status: 200}
-	request := requestProperties{exchange: &x, duration: time.Second, extra: []property{{"k", []byte("1")}}}
+	request := requestProperties{exchange: &x, route: newRoute(x.Route), duration: time.Second, extra: []property{{"k", []byte("1")}}}
 	automatic := draft{Event: Event{Event: apiCalled, UserID: "u1", GroupID: "g1", Timestamp: morning()}}
 	if got := testing.AllocsPerRun(200, func() { _, _ = enc.encode(&automatic, &request) }); got > 2 {
 		t.Errorf("request: %v allocations, want at most 2", got)

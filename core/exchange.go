@@ -19,7 +19,7 @@ type Exchange struct {
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
 	Location      string                   // to which the answer redirects, "" if it does not
-	Header        func(name string) string // of the request; may be nil, and Caller may tell instead
+	Header        func(name string) string // of the request, by its canonical name; may be nil, and Caller may tell instead
 
 	// Caller tells more of the request, where it is asked for; it goes before
 	// Header, and costs no allocation if its type is a pointer. It may be nil.
@@ -49,7 +49,8 @@ type Exchange struct {
 
 // Caller is who made a request.
 type Caller interface {
-	// Header returns a header of the request, "" without.
+	// Header returns a header of the request, "" without. The name is in its
+	// canonical form, as net/http has it: "User-Agent".
 	Header(name string) string
 	// ClientIP returns the client's address, by the framework's rules for proxies,
 	// "" if it is not known.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
-	"unique"
 )
 
 // The plain string keys under which web apps keep who is signed in.
@@ -52,19 +51,18 @@ func (id identity) or(other identity) identity {
 type valuer interface{ Value(key any) any }
 
 // identityIn reads the plain context values.
-func identityIn(v valuer) identity {
+func identityIn(v valuer, ids *interner) identity {
 	if v == nil {
 		return identity{}
 	}
 	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v)
 	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v)
-	return identity{user: user.id, group: group.id, claim: true}
+	return identity{user: ids.keep(user.id), group: ids.keep(group.id), claim: true}
 }
 
 // idString turns what an app uses as an ID into the string that is sent: a
 // string, an integer, an encoding.TextMarshaler or a fmt.Stringer, or a pointer
 // to one. A zero value, white space, a nil pointer and anything else is no ID.
-// The string is a copy: some frameworks reuse the memory behind theirs.
 func idString(v any) string {
 	switch id := v.(type) {
 	case nil:
@@ -73,7 +71,7 @@ func idString(v any) string {
 		if isBlank(id) {
 			return ""
 		}
-		return kept(id)
+		return id
 	case int:
 		return nonZero(int64(id))
 	case int64:
@@ -90,7 +88,7 @@ func idString(v any) string {
 		}
 		return ""
 	case fmt.Stringer:
-		return kept(id.String())
+		return id.String()
 	}
 	switch {
 	case value.Kind() == reflect.Pointer:
@@ -104,18 +102,6 @@ func idString(v any) string {
 	default:
 		return ""
 	}
-}
-
-// kept returns a copy of an ID that may be kept: the caller's memory may be
-// reused. An ID that comes again and again is copied once.
-func kept(id string) string { return unique.Make(id).Value() }
-
-// keptOrNone is [kept] of an ID that says something, or else "".
-func keptOrNone(id string) string {
-	if isBlank(id) {
-		return ""
-	}
-	return kept(id)
 }
 
 // canBeID reports whether some value of v's type is an ID.
@@ -143,7 +129,7 @@ type resolver func(native any) answer
 
 // answer is what a resolver said.
 type answer struct {
-	id       string
+	id       string // in memory that may be the framework's
 	panicked bool
 	foreign  bool   // the resolver is of another framework
 	noID     string // the type of what it returned, where that is never an ID
@@ -170,7 +156,7 @@ func answerOf[T any](v T) answer {
 		if isBlank(*id) {
 			return answer{}
 		}
-		return answer{id: kept(*id)}
+		return answer{id: *id}
 	case *int:
 		return answer{id: nonZero(int64(*id))}
 	case *int64:

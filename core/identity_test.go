@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -93,16 +95,34 @@ func TestIDString(t *testing.T) {
 	}
 }
 
-// Some frameworks reuse the memory of their strings for the next request.
-func TestIDStringCopies(t *testing.T) {
+// Some frameworks reuse the memory of their strings for the next request: what is
+// kept of an ID is a copy, of one that comes again the same.
+func TestInterner(t *testing.T) {
 	t.Parallel()
-	memory := []byte("u1")
-	reused := unsafe.String(&memory[0], len(memory))
-	ids := []string{idString(reused), idString(customerID(reused)), idString(textID{reused}), idString(keeps{reused})}
-	copy(memory, "xx")
-	for i, id := range ids {
-		if id != "u1" {
-			t.Errorf("ID %d became %q", i, id)
+	ids := newInterner()
+	for _, in := range []*interner{nil, ids} {
+		memory := []byte("u1" + strings.Repeat("-", maxInternLen))
+		for _, reused := range []string{unsafe.String(&memory[0], 2), unsafe.String(&memory[0], len(memory))} {
+			want := strings.Clone(reused)
+			var kept []string
+			for _, v := range []any{reused, customerID(reused), textID{reused}, keeps{reused}} {
+				kept = append(kept, in.keep(idString(v)))
+			}
+			copy(memory, "xx")
+			for i, id := range kept {
+				if id != want {
+					t.Errorf("ID %d became %q", i, id)
+				}
+			}
+			copy(memory, "u1")
+		}
+	}
+	if a, b := ids.keep("u1"), ids.keep(strings.Clone("u1")); unsafe.StringData(a) != unsafe.StringData(b) {
+		t.Error("an ID that comes again is copied again")
+	}
+	for i := range 10 * internSlots { // whatever falls into the same slot
+		if id := strconv.Itoa(i); ids.keep(id) != id {
+			t.Fatalf("%s became another", id)
 		}
 	}
 }
@@ -162,7 +182,7 @@ func TestIdentityInValues(t *testing.T) {
 		{"the values panic", valuesPanic{}, identity{claim: true}},
 	}
 	for _, tt := range tests {
-		if got := identityIn(tt.in); got != tt.want {
+		if got := identityIn(tt.in, newInterner()); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}

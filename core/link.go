@@ -109,9 +109,10 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	if s == nil {
 		return
 	}
+	ids := s.client().interner()
 	s.update(func(known *state) {
 		if known.said.user != user {
-			known.said.user = kept(user)
+			known.said.user = ids.keep(user)
 		}
 		user, known.hasUser = known.said.user, true
 		known.members.add(user, "")
@@ -120,7 +121,7 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 			if known.members.active == group {
 				continue
 			}
-			group = kept(group)
+			group = ids.keep(group)
 			known.members.add(user, group)
 			known.members.active = group
 		}

@@ -1,6 +1,6 @@
 package klime
 
-import "sync"
+import "sync/atomic"
 
 // maxBorrowers is how many may ask a scope's resolvers at the same time.
 // Beyond, it is a resolver that asks klime for what klime has asked it, which
@@ -11,27 +11,27 @@ const maxBorrowers = 1000
 // goroutine they are asked. The framework reuses it after the handler, so it
 // must be back by then.
 type loan struct {
-	mu        sync.Mutex
-	native    any    // nil when the request is over
-	values    valuer // where the framework keeps values; nil likewise
-	borrowers int
-	circular  bool          // they are asking each other
-	back      chan struct{} // closed when the last one is done; nil while nobody waits
+	native any           // read by who has borrowed it only
+	values valuer        // where the framework keeps values; likewise
+	state  atomic.Int32  // how many have it, and what is said of it below
+	back   chan struct{} // closed when the last one is done; made before loanOver is set
 }
 
+const (
+	loanBound    = 1 << 16 << iota // there is something to lend
+	loanCircular                   // who has it asks for it again
+	loanOver                       // the request is over
+
+	loanCount = loanBound - 1
+)
+
+// bind says what is lent. The first call counts.
 func (l *loan) bind(native any, values valuer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.native, l.values = native, values
-}
-
-// bindLate binds the request of an adapter that did not call Bind.
-func (l *loan) bindLate(native any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.native == nil {
-		l.native = native
+	if native == nil && values == nil || l.state.Load()&loanBound != 0 {
+		return
 	}
+	l.native, l.values = native, values
+	l.state.Or(loanBound)
 }
 
 // borrow hands out the request. If ok, giveBack must follow. Overdrawn says that
@@ -39,45 +39,51 @@ func (l *loan) bindLate(native any) {
 //
 //nolint:ireturn // it lends what the adapter has bound
 func (l *loan) borrow() (native any, values valuer, ok, overdrawn bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.native == nil && l.values == nil || l.circular {
-		return nil, nil, false, false
+	for {
+		state := l.state.Load()
+		switch {
+		case state&(loanBound|loanCircular|loanOver) != loanBound:
+			return nil, nil, false, false
+		case state&loanCount == maxBorrowers:
+			if l.state.CompareAndSwap(state, state|loanCircular) {
+				return nil, nil, false, true
+			}
+		case l.state.CompareAndSwap(state, state+1):
+			return l.native, l.values, true, false
+		}
 	}
-	if l.borrowers == maxBorrowers {
-		l.circular = true
-		return nil, nil, false, true
-	}
-	l.borrowers++
-	return l.native, l.values, true, false
 }
 
 func (l *loan) giveBack() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.borrowers--
-	if l.borrowers > 0 {
+	state := l.state.Add(-1)
+	if state&loanCount > 0 {
 		return
 	}
-	l.circular = false
-	if l.back != nil {
+	if state&loanOver != 0 {
 		close(l.back)
-		l.back = nil
+		return
+	}
+	if state&loanCircular != 0 {
+		l.state.And(^loanCircular)
 	}
 }
 
 // end forgets the request, once everybody has given it back. From now on
 // nobody gets it, also who has it already and asks again.
 func (l *loan) end() {
-	l.mu.Lock()
-	l.native, l.values = nil, nil
-	var back chan struct{}
-	if l.borrowers > 0 {
-		back = make(chan struct{})
-		l.back = back
-	}
-	l.mu.Unlock()
-	if back != nil {
-		<-back
+	for {
+		state := l.state.Load()
+		lent := state&loanCount > 0
+		if lent && l.back == nil {
+			l.back = make(chan struct{})
+		}
+		if !l.state.CompareAndSwap(state, state|loanOver) {
+			continue
+		}
+		if lent {
+			<-l.back
+		}
+		l.native, l.values = nil, nil
+		return
 	}
 }

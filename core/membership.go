@@ -26,7 +26,7 @@ func (m *membership) add(user, group string) {
 }
 
 // verdict is what membership says of a user and a group.
-type verdict int
+type verdict uint8
 
 const (
 	member    verdict = iota // or nothing to judge

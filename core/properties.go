@@ -10,6 +10,7 @@ import (
 // requestProperties are the properties of an automatic event.
 type requestProperties struct {
 	exchange *Exchange
+	route    *route
 	kind     Kind
 	duration time.Duration
 	extra    []property // by SetProperty; these win
@@ -22,68 +23,72 @@ type requestProperties struct {
 func (p *requestProperties) append(b []byte) []byte {
 	x := p.exchange
 	b = append(b, '{')
-	b = p.text(b, "method", x.Method)
-	b = p.text(b, "route", x.Route)
-	if x.Status > 0 {
-		b = p.number(b, "status", int64(x.Status))
+	if p.ours("method") {
+		b = append(append(append(b, `"method":"`...), x.Method...), `",`...) // one that is known, and plain
 	}
-	if x.Aborted && p.key(&b, "aborted") {
-		b = append(b, "true"...)
+	if p.route.text != "" && p.ours("route") {
+		b = append(append(b, p.route.property...), ',')
+	}
+	if x.Status > 0 && p.ours("status") {
+		b = appendNumber(b, `"status":`, int64(x.Status))
+	}
+	if x.Aborted && p.ours("aborted") {
+		b = append(b, `"aborted":true,`...)
 	}
 	if p.kind == KindStream {
-		b = p.text(b, "protocol", protocolOf(x))
-		b = p.millis(b, "openMs")
+		if p.ours("protocol") {
+			b = append(append(append(b, `"protocol":"`...), protocolOf(x)...), `",`...)
+		}
+		b = p.appendTook(b, "openMs", `"openMs":`)
 	} else {
-		b = p.millis(b, "durationMs")
+		b = p.appendTook(b, "durationMs", `"durationMs":`)
 	}
-	if x.ResponseBytes >= 0 {
-		b = p.number(b, "responseBytes", x.ResponseBytes)
+	if x.ResponseBytes >= 0 && p.ours("responseBytes") {
+		b = appendNumber(b, `"responseBytes":`, x.ResponseBytes)
 	}
-	if x.RequestBytes >= 0 {
-		b = p.number(b, "requestBytes", x.RequestBytes)
+	if x.RequestBytes >= 0 && p.ours("requestBytes") {
+		b = appendNumber(b, `"requestBytes":`, x.RequestBytes)
 	}
-	b = p.text(b, "path", p.captured.path)
-	b = p.text(b, "referrer", p.captured.referrer)
-	if p.sampleRate > 0 && p.key(&b, "sampleRate") {
-		b, _ = appendFloat(b, p.sampleRate) // it is a number
+	if p.captured.path != "" && p.ours("path") {
+		b = append(appendString(append(b, `"path":`...), p.captured.path), ',')
+	}
+	if p.captured.referrer != "" && p.ours("referrer") {
+		b = append(appendString(append(b, `"referrer":`...), p.captured.referrer), ',')
+	}
+	if p.sampleRate > 0 && p.ours("sampleRate") {
+		b, _ = appendFloat(append(b, `"sampleRate":`...), p.sampleRate) // it is a number
+		b = append(b, ',')
 	}
 	for _, extra := range p.extra {
-		b = appendKey(b, extra.key)
-		b = append(b, extra.value...)
+		b = append(append(appendString(b, extra.key), ':'), extra.value...)
+		b = append(b, ',')
+	}
+	if last := len(b) - 1; b[last] == ',' {
+		b = b[:last]
 	}
 	return append(b, '}')
 }
 
-// key appends a key of ours unless the app has set that property itself.
-func (p *requestProperties) key(b *[]byte, name string) bool {
+// ours reports whether the app has not set that property itself.
+func (p *requestProperties) ours(name string) bool {
 	for i := range p.extra {
 		if p.extra[i].key == name {
 			return false
 		}
 	}
-	*b = appendKey(*b, name)
 	return true
 }
 
-func (p *requestProperties) text(b []byte, name, value string) []byte {
-	if value != "" && p.key(&b, name) {
-		b = appendString(b, value)
+func (p *requestProperties) appendTook(b []byte, name, member string) []byte {
+	if p.exchange.Start.IsZero() || p.exchange.Unfinished || !p.ours(name) {
+		return b
 	}
-	return b
+	return append(appendMillis(append(b, member...), p.duration), ',')
 }
 
-func (p *requestProperties) number(b []byte, name string, value int64) []byte {
-	if p.key(&b, name) {
-		b = strconv.AppendInt(b, value, 10)
-	}
-	return b
-}
-
-func (p *requestProperties) millis(b []byte, name string) []byte {
-	if !p.exchange.Start.IsZero() && !p.exchange.Unfinished && p.key(&b, name) {
-		b = appendMillis(b, p.duration)
-	}
-	return b
+// appendNumber appends a member, and the comma after it.
+func appendNumber(b []byte, member string, value int64) []byte {
+	return append(strconv.AppendInt(append(b, member...), value, 10), ',')
 }
 
 // protocolOf names the protocol of a stream. What the client asks for may be

@@ -60,9 +60,8 @@ func newRollUp(c *Client, length time.Duration) *rollUp {
 
 // add counts a request. It reports false when the client is shutting down and
 // nothing is counted any more.
-func (r *rollUp) add(id identity, x *Exchange, duration time.Duration) bool {
+func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Duration) bool {
 	key := usageKey{id.user, id.group, x.Method, x.Route}
-	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {

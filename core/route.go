@@ -1,37 +1,115 @@
 package klime
 
 import (
+	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 )
 
-// maxRoutes bounds a routeCache: an adapter that reports raw paths as routes
-// must not fill the memory.
-const maxRoutes = 10_000
+// route is what a router's pattern stands for, and what holds for all its
+// requests. It is safe for concurrent use.
+type route struct {
+	text     string // in our dialect, "" if it is not known
+	property string // as it stands in an event: "route":"/orgs/{org}"
+	manyFold bool   // it is not known, or one for many paths
 
-// routeCache remembers normalized routes. It is safe for concurrent use.
-type routeCache struct {
-	known sync.Map // pattern → route, both string
-	size  atomic.Int64
+	rulings atomic.Pointer[[]methodRuling] // copied to be changed
 }
 
-func (c *routeCache) normalize(pattern string) string {
-	if pattern == "" {
-		return ""
+// methodRuling is what a middleware's rules say of a route's requests.
+type methodRuling struct {
+	method string
+	ruling ruling
+}
+
+func newRoute(text string) *route {
+	r := &route{text: text, manyFold: text == "" || strings.HasSuffix(text, "*")}
+	if text != "" {
+		r.property = string(appendString([]byte(`"route":`), text))
 	}
-	if route, ok := c.known.Load(pattern); ok {
-		return route.(string) //nolint:forcetypeassert // nothing else is stored
-	}
-	pattern = strings.Clone(pattern)
-	route := normalizeRoute(pattern)
-	if c.size.Load() < maxRoutes {
-		if _, loaded := c.known.LoadOrStore(pattern, route); !loaded {
-			c.size.Add(1)
+	return r
+}
+
+// ruling returns what is known for a method.
+func (r *route) ruling(method string) (ruling, bool) {
+	if known := r.rulings.Load(); known != nil {
+		for i := range *known {
+			if (*known)[i].method == method {
+				return (*known)[i].ruling, true
+			}
 		}
 	}
-	return route
+	return ruling{}, false
+}
+
+// remember keeps what is found for a method. Of two at once, one may be forgotten,
+// and found again.
+func (r *route) remember(method string, found ruling) {
+	known := r.rulings.Load()
+	var all []methodRuling
+	if known != nil {
+		all = slices.Clone(*known)
+	}
+	all = append(all, methodRuling{method, found})
+	r.rulings.CompareAndSwap(known, &all)
+}
+
+const (
+	// maxRoutes bounds a routeTable: an adapter that reports raw paths as routes
+	// must not fill the memory.
+	maxRoutes = 10_000
+
+	recentRoutes = 256
+)
+
+// routeTable knows the routes of a middleware by the patterns of its router. It
+// is safe for concurrent use.
+type routeTable struct {
+	seed   maphash.Seed
+	recent [recentRoutes]atomic.Pointer[routeEntry] // the last of each hash
+	known  sync.Map                                 // pattern → *routeEntry
+	size   atomic.Int64
+	none   *route
+}
+
+type routeEntry struct {
+	pattern string
+	route   *route
+}
+
+func newRouteTable() *routeTable {
+	return &routeTable{seed: maphash.MakeSeed(), none: newRoute("")}
+}
+
+// of returns the route that a pattern stands for.
+func (t *routeTable) of(pattern string) *route {
+	if pattern == "" {
+		return t.none
+	}
+	slot := &t.recent[maphash.String(t.seed, pattern)%recentRoutes]
+	if last := slot.Load(); last != nil && last.pattern == pattern {
+		return last.route
+	}
+	entry := t.find(pattern)
+	slot.Store(entry)
+	return entry.route
+}
+
+func (t *routeTable) find(pattern string) *routeEntry {
+	if known, ok := t.known.Load(pattern); ok {
+		return known.(*routeEntry) //nolint:forcetypeassert // nothing else is stored
+	}
+	pattern = strings.Clone(pattern)
+	entry := &routeEntry{pattern, newRoute(normalizeRoute(pattern))}
+	if t.size.Load() < maxRoutes {
+		if _, loaded := t.known.LoadOrStore(pattern, entry); !loaded {
+			t.size.Add(1)
+		}
+	}
+	return entry
 }
 
 // normalizeRoute turns the pattern of any router into one dialect:

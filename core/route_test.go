@@ -83,25 +83,25 @@ func TestNormalizeRoute(t *testing.T) {
 	}
 }
 
-// The cache answers as normalizeRoute does, is bounded, and keeps no memory
+// The table answers as normalizeRoute does, is bounded, and keeps no memory
 // that the framework may reuse.
-func TestRouteCache(t *testing.T) {
+func TestRouteTable(t *testing.T) {
 	t.Parallel()
-	var cache routeCache
+	table := newRouteTable()
 	for range 2 {
-		if got := cache.normalize("/reports/:id"); got != "/reports/{id}" {
+		if got := table.of("/reports/:id").text; got != "/reports/{id}" {
 			t.Errorf("got %q", got)
 		}
 	}
-	if got := cache.normalize(""); got != "" {
+	if got := table.of("").text; got != "" {
 		t.Errorf("got %q of nothing", got)
 	}
 	for i := range maxRoutes + 100 {
-		if got, want := cache.normalize(fmt.Sprintf("/raw/%d/", i)), fmt.Sprintf("/raw/%d", i); got != want {
+		if got, want := table.of(fmt.Sprintf("/raw/%d/", i)).text, fmt.Sprintf("/raw/%d", i); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
-	if got := cache.size.Load(); got > maxRoutes {
+	if got := table.size.Load(); got > maxRoutes {
 		t.Errorf("%d routes kept, want at most %d", got, maxRoutes)
 	}
 }
@@ -125,20 +125,20 @@ func FuzzNormalizeRoute(f *testing.F) {
 
 // A pattern may lie in memory that the framework uses again: what is remembered
 // of it is a copy.
-func TestRouteCacheCopies(t *testing.T) {
+func TestRouteTableCopies(t *testing.T) {
 	t.Parallel()
 	const pattern = "/reports"
 	memory := []byte(pattern)
-	var cache routeCache
-	route := cache.normalize(unsafe.String(&memory[0], len(memory)))
+	table := newRouteTable()
+	route := table.of(unsafe.String(&memory[0], len(memory)))
 	copy(memory, "/foreign")
-	cache.known.Range(func(known, normalized any) bool {
-		if known != pattern || normalized != pattern {
-			t.Errorf("remembers %v as %v", known, normalized)
+	table.known.Range(func(known, entry any) bool {
+		if e := entry.(*routeEntry); known != pattern || e.pattern != pattern || e.route.text != pattern {
+			t.Errorf("remembers %v as %+v", known, e)
 		}
 		return true
 	})
-	if again := cache.normalize(pattern); route != pattern || again != pattern || cache.size.Load() != 1 {
-		t.Errorf("route %q, then %q, %d remembered", route, again, cache.size.Load())
+	if again := table.of(pattern); again != route || route.text != pattern || table.size.Load() != 1 {
+		t.Errorf("route %q, then %q, %d remembered", route.text, again.text, table.size.Load())
 	}
 }

@@ -3,7 +3,6 @@ package klime
 import (
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -13,13 +12,7 @@ type rules struct {
 	skipped []*pattern // of SkipRoutes
 	named   []*pattern // of NameRoutes
 	health  []*pattern // of HealthRoutes
-
-	mu    sync.RWMutex
-	known map[routeKey]ruling
 }
-
-// routeKey is one route of an app.
-type routeKey struct{ method, route string }
 
 // ruling is what the rules say of a request.
 type ruling struct {
@@ -37,28 +30,18 @@ func defaultHealthRoutes() []string {
 	}
 }
 
-// of returns the ruling on a request: by its route, or where that is not known
-// or is one for many paths, by its path.
-func (r *rules) of(method, route, path string) ruling {
-	if route == "" || strings.HasSuffix(route, "*") {
+// of returns the ruling on a request with one of the methods of HTTP: by its
+// route, or where that is not known or is one for many paths, by its path.
+func (r *rules) of(method string, on *route, path string) ruling {
+	if on.manyFold {
 		return r.decide(method, path, false)
 	}
-	r.mu.RLock()
-	known, ok := r.known[routeKey{method, route}]
-	r.mu.RUnlock()
-	if ok {
-		return known
+	found, ok := on.ruling(method)
+	if !ok {
+		found = r.decide(method, on.text, true)
+		on.remember(method, found)
 	}
-	known = r.decide(method, route, true)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.known == nil {
-		r.known = map[routeKey]ruling{}
-	}
-	if len(r.known) < maxRoutes {
-		r.known[routeKey{strings.Clone(method), route}] = known // the route is a copy already
-	}
-	return known
+	return found
 }
 
 func (r *rules) decide(method, path string, route bool) ruling {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Scope is whose request this is: what the app said of it, and how to find out
@@ -21,33 +19,50 @@ type Scope struct {
 	tracker *Tracker
 	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
 
-	telemetry telemetry // that the request began with, of the outermost scope
-
 	request   loan       // of the framework's request
 	mu        sync.Mutex // guards all below, which is of use in the outermost scope only
 	innermost *Scope     // of those that are still open
 	state     state
 }
 
-// state is what is known of a request.
+// state is what is known of a request. There is one in each request, so it is small.
 type state struct {
-	said    identity // by the app: SetUser, SetGroup, and the user of Link
-	hasUser bool     // said.user counts even if it is empty
-	hasGrp  bool     // said.group counts even if it is empty
-	found   identity // by the resolvers of scopes that are closed
-	held    identity // in the context values of scopes that are closed
+	knowledge
 
-	members    membership
 	event      string
 	properties []property
+	route      string // as the innermost middleware saw it
 	skip       bool
 	silent     bool
-	route      string // as the innermost middleware saw it
+	respelled  bool // an inner middleware saw the client sent to another form of the path
 
-	telemetry telemetry         // the first that the app's calls have shown
-	remote    trace.SpanContext // that the request came with
-	respelled bool              // an inner middleware saw the client sent to another form of the path
-	closed    int               // how many scopes of the request have ended
+	met       telemetry // the first that the app's calls have shown, or that the request came with
+	metInside bool      // it is the former
+}
+
+// knowledge is the part of it that says whose request it is.
+type knowledge struct {
+	said    identity // by the app: SetUser, SetGroup, and the user of Link
+	members membership
+	hasUser bool          // said.user counts even if it is empty
+	hasGrp  bool          // said.group counts even if it is empty
+	closed  int32         // how many scopes of the request have ended
+	legacy  *closedScopes // nil while none has left anything
+}
+
+// closedScopes is what scopes knew that have ended before the outermost.
+type closedScopes struct {
+	found identity // by their resolvers
+	held  identity // in their context values
+}
+
+// inherit adds to what closed scopes knew. Who reads it meanwhile has the old one.
+func (k *knowledge) inherit(found, held identity) {
+	var old closedScopes
+	if k.legacy != nil {
+		old = *k.legacy
+	}
+	k.legacy = &closedScopes{found: old.found.or(found), held: old.held.or(held)}
 }
 
 // property is an encoded property.
@@ -104,6 +119,12 @@ func ScopeFrom(ctx context.Context) *Scope {
 	return s
 }
 
+// scopeIn is [ScopeFrom] for the context of a request, which finds any key.
+func scopeIn(ctx context.Context) *Scope {
+	s, _ := ctx.Value(scopeKey{}).(*Scope)
+	return s
+}
+
 // scopeOf is [ScopeFrom] for what the app calls: the Scope learns from ctx.
 func scopeOf(ctx context.Context) *Scope {
 	s := ScopeFrom(ctx)
@@ -146,36 +167,36 @@ func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 }
 
 // ReadHeader tells the Scope the headers of the request, before the handler: some
-// options decide by them. Get is not kept.
+// options decide by them. Get is asked with names in their canonical form, as
+// net/http has it, and is not kept.
 func (s *Scope) ReadHeader(get func(name string) string) {
 	if s == nil {
 		return
 	}
-	if s.tracker.honorOptOut && (get("Sec-GPC") == "1" || get("DNT") == "1") {
+	if s.tracker.honorOptOut && (get("Sec-Gpc") == "1" || get("Dnt") == "1") {
 		s.update(func(known *state) { known.silent = true })
 	}
-	if s.root().telemetry.span.IsValid() {
-		return
-	}
-	if remote := parseTraceparent(get("Traceparent")); remote.IsValid() {
-		s.update(func(known *state) { known.remote = remote })
+	if header := get("Traceparent"); header != "" {
+		s.cameWith(header)
 	}
 }
 
 // annotateSaid writes on ctx's span what the app has said.
 func (s *Scope) annotateSaid(ctx context.Context) {
 	if s != nil && s.root().tracker.annotateSpan {
-		if known, _ := s.snapshot(); !known.silent {
-			s.annotate(ctx, known.spoken())
+		known := s.snapshot()
+		if !known.silent {
+			id, _ := known.spoken()
+			s.annotate(ctx, id)
 		}
 	}
 }
 
 // UserID returns whose event it would be now, "" if nobody is known.
-func (s *Scope) UserID() string { return s.identify(s).user }
+func (s *Scope) UserID() string { return s.identify(s, nil).user }
 
 // GroupID returns in which group an event would be now, "" if none is known.
-func (s *Scope) GroupID() string { return s.identify(s).group }
+func (s *Scope) GroupID() string { return s.identify(s, nil).group }
 
 // root is the outermost scope of the request.
 func (s *Scope) root() *Scope {
@@ -196,20 +217,30 @@ func (s *Scope) update(change func(*state)) {
 	change(&root.state)
 }
 
-// snapshot returns the request's state and its innermost open scope.
-func (s *Scope) snapshot() (state, *Scope) {
+// snapshot returns the request's state.
+func (s *Scope) snapshot() state {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	return root.state, root.innermost
+	return root.state
+}
+
+// knowledge returns who is known so far, and the innermost open scope.
+func (s *Scope) knowledge() (knowledge, *Scope) {
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	return root.state.knowledge, root.innermost
 }
 
 func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false
 	}
-	known, _ := s.snapshot()
-	return known.silent
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	return root.state.silent
 }
 
 func (s *Scope) client() *Client {
@@ -221,15 +252,21 @@ func (s *Scope) client() *Client {
 
 // identify finds out whose event it is. The first that answers: what the app
 // said, the resolvers from the innermost to the outermost, the plain values of
-// ctx and of the framework's requests.
-func (s *Scope) identify(ctx valuer) identity {
+// ctx, those at the end of the request, if it has ended, and those of the
+// framework's requests.
+func (s *Scope) identify(ctx, end valuer) identity {
 	if s == nil {
 		return identity{}
 	}
+	ids := s.client().interner()
 	for {
-		known, innermost := s.snapshot()
-		id := known.identify(ctx, innermost)
-		if now, _ := s.snapshot(); now.closed == known.closed {
+		known, innermost := s.knowledge()
+		id, said := known.spoken()
+		if said {
+			return known.members.judge(id)
+		}
+		id = known.identify(ctx, end, innermost, ids)
+		if now, _ := s.knowledge(); now.closed == known.closed {
 			return id
 		}
 		// A scope has ended meanwhile and may have had no answer. What it knew
@@ -237,37 +274,41 @@ func (s *Scope) identify(ctx valuer) identity {
 	}
 }
 
-func (s *state) identify(ctx valuer, innermost *Scope) identity {
-	if spoken := s.spoken(); s.hasUser && (s.hasGrp || spoken.group != "") {
-		return s.members.judge(spoken)
+func (k *knowledge) identify(ctx, end valuer, innermost *Scope, ids *interner) identity {
+	var id, held identity
+	if k.legacy != nil {
+		id, held = k.legacy.found, k.legacy.held
 	}
-	id := s.found
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
 		id = id.or(open.resolve())
 	}
 	if !id.complete() {
-		id = id.or(identityIn(ctx)).or(s.held)
+		id = id.or(identityIn(ctx, ids)).or(held)
+	}
+	if !id.complete() && end != ctx {
+		id = id.or(identityIn(end, ids))
 	}
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
 		id = id.or(open.stored())
 	}
-	if s.hasUser {
-		id.user = s.said.user
+	if k.hasUser {
+		id.user = k.said.user
 	}
-	if s.hasGrp {
-		id.group, id.claim = s.said.group, false
+	if k.hasGrp {
+		id.group, id.claim = k.said.group, false
 	}
-	return s.members.judge(id.trusted(0))
+	return k.members.judge(id.trusted(0))
 }
 
-// spoken is whose request it is by the app's own word. A Link's group is that of
-// its user, and of nobody else who is named later.
-func (s *state) spoken() identity {
-	id := s.said
-	if !s.hasGrp && s.hasUser && id.user == s.members.user {
-		id.group = s.members.active
+// spoken is whose request it is by the app's own word, and whether that leaves
+// nothing to ask for. A Link's group is that of its user, and of nobody else who is
+// named later.
+func (k *knowledge) spoken() (_ identity, complete bool) {
+	id := k.said
+	if !k.hasGrp && k.hasUser && id.user == k.members.user {
+		id.group = k.members.active
 	}
-	return id
+	return id, k.hasUser && (k.hasGrp || id.group != "")
 }
 
 // resolve asks this scope's resolvers with its own request.
@@ -290,14 +331,22 @@ func (s *Scope) stored() identity {
 		return identity{}
 	}
 	defer s.request.giveBack()
-	return identityIn(values)
+	return identityIn(values, s.client().interner())
+}
+
+// keep is a copy of an ID that says something, or else "".
+func (s *Scope) keep(id string) string {
+	if s == nil || isBlank(id) {
+		return ""
+	}
+	return s.client().interner().keep(id)
 }
 
 // SetUser says whose request this is, whatever else would answer. The empty ID
 // says that it is nobody's.
 func SetUser(ctx context.Context, id string) {
-	id = keptOrNone(id)
 	scope := scopeOf(ctx)
+	id = scope.keep(id)
 	scope.update(func(s *state) { s.said.user, s.hasUser = id, true })
 	scope.annotateSaid(ctx)
 }
@@ -306,8 +355,8 @@ func SetUser(ctx context.Context, id string) {
 // several, or an organisation that calls without a user. The app vouches for
 // it. The empty ID says that it is about none.
 func SetGroup(ctx context.Context, id string) {
-	id = keptOrNone(id)
 	scope := scopeOf(ctx)
+	id = scope.keep(id)
 	scope.update(func(s *state) { s.said.group, s.hasGrp = id, true })
 	scope.annotateSaid(ctx)
 }

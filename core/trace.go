@@ -15,7 +15,6 @@ import (
 type telemetry struct {
 	span    trace.SpanContext
 	baggage baggage.Baggage
-	keys    []string // of baggage that is sent
 }
 
 func telemetryIn(ctx context.Context) telemetry {
@@ -27,13 +26,9 @@ func telemetryIn(ctx context.Context) telemetry {
 // what the request began with, has met since, or came with.
 func telemetryOf(ctx context.Context, s *Scope) telemetry {
 	t := telemetryIn(orBackground(ctx))
-	if s == nil {
-		return t
+	if s != nil && !t.span.IsValid() {
+		t = s.telemetry()
 	}
-	if !t.span.IsValid() {
-		t = s.known()
-	}
-	t.keys = s.root().tracker.baggage
 	return t
 }
 
@@ -43,33 +38,59 @@ func toKlime(ctx context.Context) context.Context {
 	return baggage.ContextWithoutBaggage(orBackground(ctx))
 }
 
-// known is the telemetry of the request itself.
-func (s *Scope) known() telemetry {
+// telemetry is that of the request itself.
+func (s *Scope) telemetry() telemetry {
 	root := s.root()
-	if root.telemetry.span.IsValid() {
-		return root.telemetry
+	began := telemetryIn(root.parent)
+	if began.span.IsValid() {
+		return began
 	}
-	met, _ := s.snapshot()
-	if met.telemetry.span.IsValid() {
-		return met.telemetry
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	if root.state.metInside {
+		return root.state.met
 	}
-	return telemetry{span: met.remote, baggage: root.telemetry.baggage}
+	return telemetry{span: root.state.met.span, baggage: began.baggage}
+}
+
+// baggageKeys is which members of baggage are sent.
+func (s *Scope) baggageKeys() []string {
+	if s == nil {
+		return nil
+	}
+	return s.root().tracker.baggage
 }
 
 // learn remembers the first span under which the app calls, of a request that
 // began without: its instrumentation stands further in.
 func (s *Scope) learn(ctx context.Context) {
-	if s == nil || s.root().telemetry.span.IsValid() {
+	if s == nil || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
 		return
 	}
-	if trace.SpanContextFromContext(ctx).IsValid() {
-		met := telemetryIn(ctx)
-		s.update(func(known *state) {
-			if !known.telemetry.span.IsValid() {
-				known.telemetry = met
-			}
-		})
+	met := telemetryIn(ctx)
+	s.update(func(known *state) {
+		if !known.metInside {
+			known.met, known.metInside = met, true
+		}
+	})
+}
+
+// cameWith remembers the trace that the request came with, where nothing else is
+// known: its instrumentation is not in this process.
+func (s *Scope) cameWith(traceparent string) {
+	remote := parseTraceparent(traceparent)
+	if !remote.IsValid() || s.beganUnderSpan() {
+		return
 	}
+	s.update(func(known *state) {
+		if !known.metInside {
+			known.met.span = remote
+		}
+	})
+}
+
+func (s *Scope) beganUnderSpan() bool {
+	return trace.SpanContextFromContext(s.root().parent).IsValid()
 }
 
 // annotate writes on ctx's span whose request it is, for [AnnotateSpan].
@@ -125,12 +146,16 @@ func parseTraceparent(header string) trace.SpanContext {
 
 // append appends context.trace, by which an event and its trace find each other
 // (the IDs are hexadecimal, as in W3C Trace Context), and context.baggage.
-func (t *telemetry) append(b []byte, own map[string]any) []byte {
-	if _, taken := own["trace"]; t.span.IsValid() && !taken {
-		b = appendTrace(b, t.span)
+func (t *telemetry) append(b []byte, keys []string, own map[string]any) []byte {
+	if t.span.IsValid() {
+		if _, taken := own["trace"]; !taken {
+			b = appendTrace(b, t.span)
+		}
 	}
-	if _, taken := own["baggage"]; len(t.keys) > 0 && !taken {
-		b = t.appendBaggage(b)
+	if len(keys) > 0 {
+		if _, taken := own["baggage"]; !taken {
+			b = t.appendBaggage(b, keys)
+		}
 	}
 	return b
 }
@@ -161,10 +186,10 @@ func appendTrace(b []byte, span trace.SpanContext) []byte {
 // maxBaggageValue bounds a member of baggage, in bytes.
 const maxBaggageValue = 256
 
-func (t *telemetry) appendBaggage(b []byte) []byte {
+func (t *telemetry) appendBaggage(b []byte, keys []string) []byte {
 	start := len(b)
 	b = append(b, `,"baggage":{`...)
-	for _, key := range t.keys {
+	for _, key := range keys {
 		value := t.baggage.Member(key).Value()
 		if value == "" || len(value) > maxBaggageValue || !utf8.ValidString(value) {
 			continue

@@ -40,12 +40,11 @@ func tracedRequests(tb testing.TB) map[string]tracedRequest {
 // traceOnly is what is done for traces alone, for s and an event of its handler.
 func (r *tracedRequest) traceOnly(s *Scope, to []byte) []byte {
 	s.state = state{}
-	s.telemetry = telemetryIn(r.outside)
+	s.parent = r.outside
 	s.ReadHeader(r.header.Get)
 	s.learn(r.inside)
-	explicit, automatic := telemetryOf(r.inside, s), s.known()
-	automatic.keys = s.tracker.baggage
-	return automatic.append(explicit.append(to, nil), nil)
+	explicit, automatic, keys := telemetryOf(r.inside, s), s.telemetry(), s.baggageKeys()
+	return automatic.append(explicit.append(to, keys, nil), keys, nil)
 }
 
 // serve is all that a request and an event of its handler cost, but for the queue.

@@ -51,14 +51,14 @@ type Tracker struct {
 	rollUp            *rollUp
 	classifyWith      func(Exchange, Kind) Kind
 
-	routes routeCache
+	routes *routeTable
 	hints  hints
 }
 
 // NewTracker returns a Tracker. With a nil client it does nothing. An option
 // that is wrong is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
-	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled}
+	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
 	t.rules.health, _ = parsePatterns(defaultHealthRoutes())
 	var errs []error
 	for _, o := range opts {
@@ -97,14 +97,13 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 		ctx = context.Background()
 	}
 	s := &Scope{parent: ctx, tracker: t}
-	for outer := ScopeFrom(ctx); outer != nil; outer = ScopeFrom(outer.root().parent) {
+	for outer := scopeIn(ctx); outer != nil; outer = scopeIn(outer.root().parent) {
 		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
 			outer.learn(ctx)
 			return s
 		}
 	}
 	s.innermost = s
-	s.telemetry = telemetryIn(ctx)
 	s.state.members.required = t.requireMembership
 	return s
 }
@@ -129,38 +128,38 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s == nil {
 		return
 	}
-	s.request.bindLate(x.Native)
-	x.Route = t.routeOf(s, &x)
+	s.request.bind(x.Native, nil) // of an adapter that has not called Bind
+	on := t.routeOf(s, &x)
 	if s.outer != nil {
-		s.hold(x.Values)
+		x.Route = on.text
 		s.leave(&x)
 		return
 	}
-	known, _ := s.snapshot()
+	known := s.snapshot()
 	if known.route != "" {
-		x.Route = known.route // the innermost middleware is nearest to the handler
+		on = t.routes.of(known.route) // the innermost middleware is nearest to the handler
 	}
+	x.Route = on.text
 	x.settle()
-	rule := t.rules.of(x.Method, x.Route, x.Path)
-	if known.event != "" {
-		rule.name = known.event
-	}
-	kind := t.classify(&x, rule)
-	name, named := t.eventName(kind, rule.name, &x)
-	if known.skip || known.silent || known.respelled || rule.skip {
-		name = ""
+	rule := t.rules.of(x.Method, on, x.Path)
+	var o outcome
+	if skipped := known.skip || known.silent || known.respelled || rule.skip; !skipped {
+		if known.event != "" {
+			rule.name = known.event
+		}
+		o.kind = t.classify(&x, rule)
+		o.name, o.named = t.eventName(o.kind, rule.name, &x)
 	}
 	// Who it was is found out also for what the app may track later: of a request
 	// that it has skipped, or answered by a redirect.
 	redirected := x.Status >= 300 && x.Status < 400
-	id := s.finish(&x, name != "" || rule.skip || known.skip || redirected)
+	o.id, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
 	if !known.silent {
-		s.annotate(s.parent, id)
+		s.annotate(s.parent, o.id)
 	}
-	if name == "" {
-		return
+	if o.name != "" {
+		t.record(s, &x, on, &o)
 	}
-	t.record(s, &x, outcome{name, named, kind, id, known.properties})
 }
 
 // settle makes x what the client has seen.
@@ -223,7 +222,7 @@ type outcome struct {
 }
 
 // record sends or counts a request that is worth an event.
-func (t *Tracker) record(s *Scope, x *Exchange, o outcome) {
+func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) {
 	if t.client == nil {
 		return
 	}
@@ -244,14 +243,16 @@ func (t *Tracker) record(s *Scope, x *Exchange, o outcome) {
 	if id.verdict == notLinked {
 		t.hints.withoutLink(t.client)
 	}
-	duration := time.Since(x.Start)
+	now, took := x.ended()
 	unnamed := !o.named && (o.kind == KindAPI || o.kind == KindStream)
-	if unnamed && o.kind == KindAPI && t.rollUp != nil && t.rollUp.add(id, x, duration) {
+	if unnamed && o.kind == KindAPI && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
 		return
 	}
-	request := requestProperties{exchange: x, kind: o.kind, duration: duration, extra: o.extra, captured: t.captureFrom(x)}
-	d := draft{automatic: true, telemetry: s.known()}
-	d.telemetry.keys = t.baggage
+	request := requestProperties{exchange: x, route: on, kind: o.kind, duration: took, extra: o.extra}
+	if len(t.capture) > 0 {
+		request.captured = t.captureFrom(x)
+	}
+	d := draft{automatic: true, queued: now, telemetry: s.telemetry(), baggage: t.baggage}
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
 	if t.sampler.on && unnamed {
 		d.MessageID = newUUID()
@@ -263,18 +264,26 @@ func (t *Tracker) record(s *Scope, x *Exchange, o outcome) {
 	t.client.complain(t.client.sendRequest(s, &d, &request, 0))
 }
 
-// routeOf is the route as the Route option or else the adapter tells.
-func (t *Tracker) routeOf(s *Scope, x *Exchange) string {
-	if asked := t.askRoute(s); asked != "" {
-		return t.routes.normalize(asked)
+// ended is when a request has ended, which is now, and how long it took.
+func (x *Exchange) ended() (now time.Time, took time.Duration) {
+	if x.Start.IsZero() {
+		return time.Now(), 0
 	}
-	return t.routes.normalize(x.Route)
+	took = time.Since(x.Start)
+	return x.Start.Add(took), took
+}
+
+// routeOf is the route as the Route option or else the adapter tells.
+func (t *Tracker) routeOf(s *Scope, x *Exchange) *route {
+	if t.route != nil {
+		if on := t.routes.of(t.askRoute(s)); on.text != "" {
+			return on
+		}
+	}
+	return t.routes.of(x.Route)
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
-	if t.route == nil {
-		return ""
-	}
 	native, _, ok, _ := s.request.borrow()
 	if !ok {
 		return ""
@@ -285,12 +294,11 @@ func (t *Tracker) askRoute(s *Scope) string {
 
 // leave ends a scope that has joined another: what it alone can find is kept.
 func (s *Scope) leave(x *Exchange) {
-	found, held := s.resolve(), s.stored()
+	found, held := s.resolve(), identityIn(x.Values, s.client().interner()).or(s.stored())
 	root := s.root()
 	root.mu.Lock()
 	root.state.closed++
-	root.state.found = root.state.found.or(found)
-	root.state.held = root.state.held.or(held)
+	root.state.inherit(found, held)
 	if root.state.route == "" {
 		root.state.route = x.Route
 	}
@@ -302,39 +310,30 @@ func (s *Scope) leave(x *Exchange) {
 	s.request.end()
 }
 
-// hold keeps what the values at the end of a request say of it.
-func (s *Scope) hold(values valuer) {
-	if late := identityIn(values); late.user != "" || late.group != "" {
-		s.update(func(known *state) { known.held = known.held.or(late) })
-	}
-}
-
 // finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked.
-func (s *Scope) finish(x *Exchange, wanted bool) identity {
+// wanted, nobody is asked. It returns what the app has added to the event.
+func (s *Scope) finish(x *Exchange, wanted bool) (identity, []property) {
 	var id identity
 	if wanted {
-		if id = s.identify(s); !id.complete() {
-			s.hold(x.Values)
-			id = s.identify(s)
-		}
-		id = id.trusted(x.Status)
+		id = s.identify(s, x.Values).trusted(x.Status)
 	}
 	s.mu.Lock()
 	s.state.closed++
 	if wanted {
 		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
 	}
+	extra := s.state.properties
 	s.state.properties = nil
 	s.innermost = nil
 	s.mu.Unlock()
 	s.request.end()
-	return id
+	return id, extra
 }
 
 // resolve asks the tracker's resolvers.
 func (t *Tracker) resolve(native any) identity {
-	return identity{user: t.hear(ask(t.user, native)), group: t.hear(ask(t.group, native)), claim: true}
+	ids := t.client.interner()
+	return identity{user: ids.keep(t.hear(ask(t.user, native))), group: ids.keep(t.hear(ask(t.group, native))), claim: true}
 }
 
 // hear takes an answer, and tells the log what is wrong with it.

@@ -114,7 +114,7 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 		x.Status = http.StatusOK // what net/http sends when nothing was written
 	}
 	x.ContentType = r.media.Of(r.next.Header())
-	x.Location = r.next.Header().Get("Location")
+	x.Location = first(r.next.Header(), "Location")
 	return x
 }
 
@@ -132,7 +132,7 @@ func Left(r *http.Request, header http.Header, written int64) bool {
 // caller is who has sent a request.
 type caller struct{ r *http.Request }
 
-func (c caller) Header(name string) string { return c.r.Header.Get(name) }
+func (c caller) Header(name string) string { return first(c.r.Header, name) }
 
 // ClientIP is the address of the connection. Behind a proxy, that is the proxy's,
 // unless a middleware has put the client's in place of it.

@@ -18,10 +18,20 @@ func (m *MediaType) Fix(header http.Header) {
 	if m.fixed {
 		return
 	}
-	_, declared := header["Content-Type"] // one that is set to nothing says that net/http must not guess
-	m.value = header.Get("Content-Type")
-	m.guess = !declared && header.Get("Content-Encoding") == ""
+	values, declared := header["Content-Type"] // one that is set to nothing says that net/http must not guess
+	if len(values) > 0 {
+		m.value = values[0]
+	}
+	m.guess = !declared && first(header, "Content-Encoding") == ""
 	m.fixed = true
+}
+
+// first is Get for a name in its canonical form, which takes no look at it.
+func first(header http.Header, name string) string {
+	if values := header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // Flush notes that the header is sent: if no byte of the body has come yet,

@@ -28,7 +28,7 @@ func Middleware(
 			scope := tracker.Begin(came.Context())
 			r := PassOn(scope, came)
 			scope.Bind(r, nil)
-			scope.ReadHeader(r.Header.Get)
+			scope.ReadHeader(caller{r}.Header)
 			response, writer := Observe(w)
 			defer func() {
 				panicked := recover()
