@@ -194,6 +194,12 @@ func isAsset(mediaType string) bool {
 // mediaTypeOf returns the media type of a Content-Type, lower case, without
 // its parameters.
 func mediaTypeOf(contentType string) string {
+	switch contentType { // the usual ones
+	case "application/json", "application/json; charset=utf-8":
+		return "application/json"
+	case "text/html", "text/html; charset=utf-8":
+		return "text/html"
+	}
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(mediaType))
 }

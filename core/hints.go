@@ -23,6 +23,9 @@ type hints struct {
 // not one in as many has one.
 const alwaysAnonymous = 50
 
+// manyAttributed requests of somebody are not "hardly any".
+const manyAttributed = 10_000
+
 // tell logs a hint, if it is the first of its kind and hints are wanted.
 func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr) {
 	if c == nil || c.cfg.NoHints {
@@ -58,11 +61,21 @@ func (h *hints) withoutLink(c *Client) {
 		"it needs one in front of every request")
 }
 
-func (h *hints) attributed() { h.known.Add(1) }
+// attributed notes a request of somebody. After many of these there is nothing to
+// hint at, and no processor has to wait for another to count on.
+func (h *hints) attributed() {
+	if h.known.Load() < manyAttributed {
+		h.known.Add(1)
+	}
+}
 
 func (h *hints) anonymous(c *Client) {
+	known := h.known.Load()
+	if known >= manyAttributed {
+		return
+	}
 	unknown := h.unknown.Add(1)
-	if unknown < alwaysAnonymous || h.known.Load() > unknown/alwaysAnonymous {
+	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous {
 		return
 	}
 	h.tell(c, &h.nobody, "hardly a request has had a user so far, and without one nothing is recorded: use the UserID option, "+

@@ -1,18 +1,18 @@
 package klime
 
 import (
-	"math"
+	"math/bits"
 	"slices"
 	"time"
 )
 
 // sketch remembers durations well enough for their percentiles, in little
-// memory: each falls into a bucket that is growth times as wide as the one
-// before, so that a percentile is off by at most (growth-1)/(growth+1), which is
-// less than 5 %. Count, sum and maximum are exact.
+// memory: each power of two is divided into 16 buckets of the same width, so that
+// the middle of a bucket is off by at most 1/32, or 3.1 %, and by 32 ns below a
+// microsecond. Count, sum and maximum are exact.
 //
-// It is the logarithmic mapping of DDSketch (Masson, Rim, Lee: "DDSketch: a fast
-// and fully-mergeable quantile sketch", VLDB 2019), over microseconds.
+// It is the log-linear mapping of HdrHistogram (hdrhistogram.org), with buckets
+// only where there is something to count.
 type sketch struct {
 	count   uint64
 	sum     time.Duration
@@ -20,14 +20,16 @@ type sketch struct {
 	buckets []bucket // sorted by index
 }
 
-// bucket i counts durations of more than growth^(i-1) and up to growth^i
-// microseconds. The last one, of more than nine hours, counts all beyond.
+// bucket counts the durations from one bound up to the next.
 type bucket struct {
-	index uint8
+	index uint16
 	count uint64
 }
 
-const growth = 1.1
+const (
+	subBits   = 4 // tell the buckets of a power of two apart
+	unitShift = 6 // durations are counted in units of 64 ns
+)
 
 func (s *sketch) add(d time.Duration) {
 	d = max(d, 0)
@@ -35,19 +37,25 @@ func (s *sketch) add(d time.Duration) {
 	s.sum += d
 	s.longest = max(s.longest, d)
 	index := bucketOf(d)
-	at, found := slices.BinarySearchFunc(s.buckets, index, func(b bucket, index uint8) int { return int(b.index) - int(index) })
+	at, found := slices.BinarySearchFunc(s.buckets, index, func(b bucket, index uint16) int { return int(b.index) - int(index) })
 	if !found {
 		s.buckets = slices.Insert(s.buckets, at, bucket{index: index})
 	}
 	s.buckets[at].count++
 }
 
-func bucketOf(d time.Duration) uint8 {
-	micros := float64(d) / float64(time.Microsecond)
-	if micros <= 1 {
-		return 0
-	}
-	return uint8(min(math.Ceil(math.Log(micros)/math.Log(growth)), math.MaxUint8))
+// bucketOf is the power of two, and the bits behind its first.
+func bucketOf(d time.Duration) uint16 {
+	units := uint64(d) >> unitShift //nolint:gosec // not negative
+	shift := max(bits.Len64(units)-subBits-1, 0)
+	return uint16(shift<<subBits) + uint16(units>>shift) //nolint:gosec // 64 powers of 16 buckets at most
+}
+
+// middle is what stands for the durations in a bucket.
+func (b bucket) middle() time.Duration {
+	shift := max(int(b.index>>subBits)-1, 0)
+	low := time.Duration(int(b.index)-shift<<subBits) << (shift + unitShift)
+	return low + time.Duration(1)<<(shift+unitShift)/2
 }
 
 // mean is the average, 0 of nothing.
@@ -64,8 +72,7 @@ func (s *sketch) percentile(p uint64) time.Duration {
 	rank := (s.count*p + 99) / 100 // rounded up, 1 is the shortest
 	for _, b := range s.buckets {
 		if b.count >= rank {
-			middle := 2 * math.Pow(growth, float64(b.index)) / (growth + 1)
-			return min(time.Duration(middle*float64(time.Microsecond)), s.longest)
+			return min(b.middle(), s.longest)
 		}
 		rank -= b.count
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Percentiles are at most 5 % off, whatever the durations look like; count, mean
+// Percentiles are at most 3.2 % off, whatever the durations look like; count, mean
 // and maximum are exact.
 func TestSketch(t *testing.T) {
 	t.Parallel()
@@ -43,7 +43,7 @@ func TestSketch(t *testing.T) {
 			slices.Sort(all)
 			for _, p := range []uint64{1, 50, 95, 99, 100} {
 				exact := all[(n*int(p)+99)/100-1]
-				if got := s.percentile(p); math.Abs(float64(got-exact)) > 0.05*float64(exact) && exact > time.Microsecond {
+				if got := s.percentile(p); math.Abs(float64(got-exact)) > 0.032*float64(exact) && exact > time.Microsecond {
 					t.Errorf("%s, %d durations: P%d is %v, exactly %v", name, n, p, got, exact)
 				}
 			}

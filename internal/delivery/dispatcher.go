@@ -17,14 +17,24 @@ type dispatcher struct {
 
 	replaying  int  // jobs of what was read from disk
 	lastReplay bool // the last job was one
+
+	newest   uint64    // the last item that was seen
+	napUntil time.Time // when to stop waiting for another
 }
 
-// run ends with ctx. With nothing held it sleeps without a timer.
+// run ends with ctx. With nothing held for long it sleeps without a timer.
 func (s *dispatcher) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if at := earliest(s.step(time.Now()), s.spillOld(time.Now())); at.IsZero() {
+		now := time.Now()
+		spill := s.spillOld(now)
+		at, seen := s.step(now)
+		at = earliest(at, spill)
+		if !s.queue.setAlarm(s.alarm(at, seen), seen) {
+			continue
+		}
+		if at.IsZero() {
 			timer.Stop()
 		} else {
 			timer.Reset(time.Until(at))
@@ -43,25 +53,45 @@ func (s *dispatcher) run(ctx context.Context) {
 	}
 }
 
+// alarm is how many items are to be waiting until it is worth to wake before
+// that time. While all senders are busy, one of them will wake us.
+func (s *dispatcher) alarm(at time.Time, seen pending) int {
+	busy := s.inFlight == s.cfg.Senders
+	switch {
+	case seen.items == 0 && at.IsZero() && (!busy || s.cfg.Spool != nil):
+		return 1
+	case busy:
+		return noAlarm
+	default:
+		return s.queue.dueItems
+	}
+}
+
 // step sends out what is due and returns when to look again, zero for
-// whenever something changes.
-func (s *dispatcher) step(now time.Time) time.Time {
-	for s.inFlight < s.cfg.Senders {
+// whenever something changes, and what it has seen last.
+func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
+	for {
 		p := s.queue.pending()
+		if p.last != s.newest {
+			s.newest, s.napUntil = p.last, now.Add(s.cfg.FlushInterval)
+		}
+		if s.inFlight == s.cfg.Senders {
+			return time.Time{}, p
+		}
 		if p.closed {
 			s.gate.hurry()
 		}
 		if s.gate.halt != nil {
-			return s.stepHalted(now, p)
+			return s.stepHalted(now, p), p
 		}
-		due := s.due(p)
+		due := s.due(now, p)
 		fresh := p.items > 0 && !now.Before(due)
 		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
 		if !fresh && !replay {
-			return due
+			return due, p
 		}
 		if ok, at := s.gate.allows(now, s.inFlight); !ok {
-			return at
+			return at, p
 		}
 		if replay && (!fresh || !s.lastReplay) {
 			s.startReplay()
@@ -70,7 +100,6 @@ func (s *dispatcher) step(now time.Time) time.Time {
 			s.start(job{items: s.queue.take(s.gate.shrink)})
 		}
 	}
-	return time.Time{}
 }
 
 // startReplay sends what was read from disk. While there are new items, it takes
@@ -105,12 +134,18 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// due is when what is pending should be sent, zero for at once, or never.
-func (s *dispatcher) due(p pending) time.Time {
-	if p.items == 0 || p.hurry || p.full {
+// due is when what is pending should be sent, zero for at once, or never. Where
+// events keep coming, we do not have the first of each batch wake us: none can be
+// due before the nap is over.
+func (s *dispatcher) due(now time.Time, p pending) time.Time {
+	switch {
+	case p.items == 0 && now.Before(s.napUntil):
+		return s.napUntil
+	case p.items == 0 || p.hurry || p.full:
 		return time.Time{}
+	default:
+		return p.oldest.Add(s.cfg.FlushInterval)
 	}
-	return p.oldest.Add(s.cfg.FlushInterval)
 }
 
 // stepHalted probes while there is something to send or somebody who asks: with
@@ -189,7 +224,7 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 	}
 	var again, over []Item
 	for _, it := range items {
-		if it.attempts < s.cfg.MaxAttempts {
+		if int(it.attempts) < s.cfg.MaxAttempts {
 			again = append(again, it)
 		} else {
 			over = append(over, it)

@@ -14,8 +14,8 @@ func (nowhere) Send(_ context.Context, _ []byte, events int) (Result, error) {
 	return Result{Accepted: events}, nil
 }
 
-// With nothing held, the dispatcher asks for no timer: an idle client does not
-// wake up.
+// With nothing held, the dispatcher asks for no timer, but once after the last
+// event: an idle client does not wake up.
 func TestIdleNeedsNoTimer(t *testing.T) {
 	t.Parallel()
 	d := New(Config{
@@ -23,20 +23,24 @@ func TestIdleNeedsNoTimer(t *testing.T) {
 		Senders: 1, RetryDelay: time.Second, Timeout: time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	s := dispatcher{Deliverer: d, gate: gate{delay: time.Second}}
-	if at := s.step(time.Now()); !at.IsZero() {
+	if at, _ := s.step(time.Now()); !at.IsZero() {
 		t.Errorf("before the first event: wakes at %v", at)
 	}
 	if err := d.Enqueue(t.Context(), Item{Body: []byte("{}"), Queued: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if at := s.step(time.Now()); at.IsZero() {
+	if at, _ := s.step(time.Now()); at.IsZero() {
 		t.Error("with an event that waits: does not wake")
 	}
 	if err := d.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if at := s.step(time.Now()); !at.IsZero() {
+	s.step(time.Now())
+	if at, _ := s.step(s.napUntil); !at.IsZero() {
 		t.Errorf("after the last event: wakes at %v", at)
+	}
+	if at := s.napUntil; time.Until(at) > s.cfg.FlushInterval {
+		t.Errorf("naps until %v", at)
 	}
 	if err := d.Shutdown(t.Context()); err != nil {
 		t.Error(err)

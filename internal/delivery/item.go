@@ -16,9 +16,9 @@ type Item struct {
 	Automatic bool      // evicted before any item that is not
 	Patient   bool      // waits for room, as under Block, rather than evict others
 
-	seq      uint64
-	attempts int
 	replayed bool // it was read from the spool
+	attempts int32
+	seq      uint64
 }
 
 // Outcome says how an item ended.

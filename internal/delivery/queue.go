@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -53,7 +54,11 @@ type queue struct {
 	waiters   map[*waiter]struct{}
 	counts    Counts
 	disk      *disk // nil without a spool
+	alarm     int   // the dispatcher wants to know when as many are waiting
 }
+
+// noAlarm is when the dispatcher will look by itself.
+const noAlarm = math.MaxInt
 
 // usage is an amount of items.
 type usage struct{ items, bytes int }
@@ -125,11 +130,23 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 		a.evicted = append(a.evicted, q.evict(a.outcome))
 	}
 	q.admit(&it)
-	before := q.waitingBytes()
 	q.lane(&it).pushBack(it)
-	waiting := q.waiting()
-	a.wake = waiting == 1 || waiting == q.dueItems || before < q.takeBytes && q.waitingBytes() >= q.takeBytes
+	if q.alarm != noAlarm && (q.waiting() >= q.alarm || q.waitingBytes() >= q.takeBytes) {
+		q.alarm, a.wake = noAlarm, true
+	}
 	return a, nil
+}
+
+// setAlarm has push wake the dispatcher when as many are waiting. It reports false
+// if they are already, but were not when the dispatcher looked.
+func (q *queue) setAlarm(items int, seen pending) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if seen.full {
+		items = noAlarm
+	}
+	q.alarm = items
+	return seen.full || q.waiting() < items && q.waitingBytes() < q.takeBytes
 }
 
 // mustWait reports whether it has to wait for room, if it is patient.
@@ -444,12 +461,13 @@ type pending struct {
 	hurry  bool      // somebody waits for them
 	closed bool      // there will be no others
 	replay int       // as many were read from disk
+	last   uint64    // the newest that was ever accepted
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying()}
+	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
 	p.full = p.items >= q.dueItems || q.waitingBytes() >= q.takeBytes || q.room != nil
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued

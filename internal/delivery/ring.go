@@ -95,13 +95,13 @@ func (r *ring) index(offset int) int {
 	return i
 }
 
-// grow makes room for one more, by a quarter, so that a long queue costs
+// grow makes room for one more, by an eighth, so that a long queue costs
 // little more than its items.
 func (r *ring) grow() {
 	if r.n < len(r.buf) {
 		return
 	}
-	buf := make([]Item, r.n+max(r.n/4, keepCap/4))
+	buf := make([]Item, r.n+max(r.n/8, keepCap/4))
 	k := copy(buf, r.buf[r.head:])
 	copy(buf[k:], r.buf[:r.head])
 	r.buf, r.head = buf, 0

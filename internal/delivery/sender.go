@@ -79,7 +79,7 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 		d.cfg.OnRequest(len(items), time.Since(start), failure)
 	}
 	if failure != nil && len(items) > 0 {
-		failure.Attempts = items[0].attempts
+		failure.Attempts = int(items[0].attempts)
 	}
 	return result, failure
 }
@@ -145,7 +145,7 @@ func (d *Deliverer) accept(items []Item, result Result) {
 	if d.cfg.ReportSent {
 		d.reporter.add(Report{Items: bad, Outcome: Sent, Result: result})
 	}
-	d.reject(bad, &SendError{StatusCode: http.StatusOK, Attempts: items[0].attempts, Rejected: result.Rejected})
+	d.reject(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})
 }
 
 // reject settles events that Klime refused.
