@@ -103,6 +103,18 @@ func SkipRoutes(patterns ...string) Option {
 	}}
 }
 
+// IgnoreRoutes passes requests that match one of the patterns on as if the
+// middleware were not there, at no cost. In their handlers, [Track], [Link] and the
+// like do nothing: where these are called, use [SkipRoutes]. Patterns are those of
+// SkipRoutes, compared with the request's path.
+func IgnoreRoutes(patterns ...string) Option {
+	return Option{func(t *Tracker) error {
+		parsed, err := parsePatterns(patterns)
+		t.rules.ignored = append(t.rules.ignored, parsed...)
+		return err
+	}}
+}
+
 // NameRoutes names the events of routes, in place of "Page Viewed" and "API
 // Called": {"POST /reports": "Report Generated"}. Patterns are those of
 // [SkipRoutes]. Of several that match, the most specific one counts: segment by

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync"
 )
@@ -12,6 +13,7 @@ type rules struct {
 	skipped []*pattern // of SkipRoutes
 	named   []*pattern // of NameRoutes
 	health  []*pattern // of HealthRoutes
+	ignored []*pattern // of IgnoreRoutes
 }
 
 // ruling is what the rules say of a request.
@@ -44,6 +46,21 @@ func (r *rules) of(method string, on *route, path string) ruling {
 	return found
 }
 
+// ignores reports whether a request is known to be nobody's by what it asks for.
+func (r *rules) ignores(method, path string, header func(name string) string) bool {
+	switch {
+	case len(r.ignored) > 0 && firstOf(r.ignored, method, path, false) != nil:
+		return true
+	case method == http.MethodOptions:
+		return header("Access-Control-Request-Method") != ""
+	case method == http.MethodGet || method == http.MethodHead:
+		return isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, path, false) != nil &&
+			firstOf(r.named, method, path, false) == nil
+	default:
+		return false
+	}
+}
+
 func (r *rules) decide(method, path string, route bool) ruling {
 	var ruled ruling
 	if p := firstOf(r.named, method, path, route); p != nil {
@@ -68,7 +85,7 @@ func firstOf(patterns []*pattern, method, path string, route bool) *pattern {
 // unused lists the app's patterns that no request has matched.
 func (r *rules) unused() []string {
 	var texts []string
-	for _, p := range slices.Concat(r.skipped, r.named) {
+	for _, p := range slices.Concat(r.ignored, r.skipped, r.named) {
 		if !p.used.Load() {
 			texts = append(texts, p.text)
 		}
@@ -90,7 +107,7 @@ type watchedRules struct {
 func (w *watchedRules) watch(r *rules) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(r.skipped)+len(r.named) > 0 && len(w.all) < maxWatched {
+	if len(r.ignored)+len(r.skipped)+len(r.named) > 0 && len(w.all) < maxWatched {
 		w.all = append(w.all, r)
 	}
 }
@@ -102,7 +119,7 @@ func (w *watchedRules) tellUnused(c *Client) {
 	defer w.mu.Unlock()
 	for _, r := range w.all {
 		if unused := r.unused(); len(unused) > 0 && !c.cfg.NoHints {
-			c.cfg.Logger.Info("klime: no request has matched these patterns of SkipRoutes or NameRoutes", slog.Any("patterns", unused))
+			c.cfg.Logger.Info("klime: no request has matched these patterns of SkipRoutes, IgnoreRoutes or NameRoutes", slog.Any("patterns", unused))
 		}
 	}
 	w.all = nil

@@ -18,6 +18,10 @@ const (
 // before the handler, hands the Scope on as the request's context, and calls
 // Observe after the handler, also when it panics:
 //
+//	if tracker.Ignores(r.Method, r.URL.Path, r.Header.Get) {
+//		next.ServeHTTP(w, r)
+//		return
+//	}
 //	scope := tracker.Begin(r.Context())
 //	scope.Bind(r, nil)
 //	scope.ReadHeader(r.Header.Get)
@@ -86,6 +90,15 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 // [ErrInvalidOption].
 func (t *Tracker) Err() error { return t.err }
 
+// Ignores reports whether a request is known to be nobody's before anything is done
+// for it, so that an adapter passes it on as it came, at no cost: what [IgnoreRoutes]
+// names, a preflight of CORS, and a health check ([HealthRoutes]) by a client that is
+// known to do that, unless [NameRoutes] has a name for it. Header tells the request's
+// headers, as in [Scope.ReadHeader]; it is not kept.
+func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {
+	return t.rules.ignores(method, path, header)
+}
+
 // Begin returns the Scope of a request, over the request's context ctx. Where
 // a middleware of the same client has begun one already, the new Scope joins
 // it: there is still one event, and the identity found further in is preferred.
@@ -93,10 +106,14 @@ func (t *Tracker) Err() error { return t.err }
 // a Scope of its own: each client records the request, with what its own
 // middlewares know, and handlers speak to the innermost.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	s := &Scope{parent: ctx, tracker: t}
+	return t.BeginIn(new(Scope), ctx)
+}
+
+// BeginIn is Begin with a zero Scope in memory of the adapter's own, such as a part
+// of what it allocates for each request anyway. It must be new for each, too.
+func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:revive // s is where the result goes
+	ctx = orBackground(ctx)
+	s.parent, s.tracker = ctx, t
 	for outer := scopeIn(ctx); outer != nil; outer = scopeIn(outer.root().parent) {
 		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
 			outer.learn(ctx)

@@ -38,6 +38,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	var known routes
 	return func(c *fiber.Ctx) error {
+		if tracker.Ignores(c.Method(), c.Path(), caller{c}.Header) {
+			return c.Next()
+		}
 		start := time.Now()
 		scope := tracker.Begin(c.UserContext())
 		scope.Bind(c, c.Context())

@@ -24,16 +24,20 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	}
 	tracker := klime.NewTracker(client, opts...)
 	return func(c *gin.Context) {
-		start := time.Now()
 		came := c.Request
-		scope := tracker.Begin(came.Context())
+		if tracker.Ignores(came.Method, came.URL.Path, c.GetHeader) {
+			return
+		}
+		start := time.Now()
+		e := new(exchange)
+		scope := tracker.BeginIn(&e.scope, came.Context())
 		scope.Bind(c, keys{c})
 		scope.ReadHeader(c.GetHeader)
 		r := httpexchange.PassOn(scope, came)
 		c.Request = r
 		c.Set(klime.ScopeKey, scope)
-		w := &writer{ResponseWriter: c.Writer}
-		c.Writer = w
+		w := &e.writer
+		w.ResponseWriter, c.Writer = c.Writer, w
 		defer func() {
 			panicked := recover()
 			if last, ok := c.Writer.(*writer); ok {
@@ -59,6 +63,12 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		}()
 		c.Next()
 	}
+}
+
+// exchange is what is kept of one exchange, in one allocation.
+type exchange struct {
+	scope  klime.Scope
+	writer writer
 }
 
 // caller is who has sent the request.

@@ -6,6 +6,20 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
+// scopeless answers, if the request is as it would be without us.
+func scopeless(handler func(Request)) func(Request) {
+	return func(r Request) {
+		if klime.ScopeFrom(r.Context()) != nil {
+			r.Reply(http.StatusInternalServerError, appJSON, `"a Scope"`)
+			return
+		}
+		handler(r)
+	}
+}
+
+// probe is what a health check sends.
+func probe() http.Header { return http.Header{"User-Agent": {"kube-probe/1.31"}} }
+
 // tuningCases: what the app says of a request's event.
 func tuningCases() []testCase {
 	jsonOK := reply(http.StatusOK, appJSON, `{}`)
@@ -45,6 +59,31 @@ func tuningCases() []testCase {
 			}},
 			requests: []call{get("/quiet"), get("/staff")},
 			want:     []string{`{"type":"track","event":"Done","userId":"jane"}`},
+		},
+		{
+			name: "ignored",
+			app: App{
+				UserID:  jane,
+				Options: []klime.Option{klime.IgnoreRoutes("/internal/*"), klime.NameRoutes(map[string]string{"GET /ping": "Pinged"})},
+				Routes: []Route{
+					{Path: "/internal/{job}", Handler: scopeless(jsonOK)},
+					{Path: "/healthz", Handler: scopeless(jsonOK)},
+					{Method: http.MethodOptions, Path: "/reports", Handler: scopeless(jsonOK)},
+					{Path: "/ping", Handler: jsonOK}, // of a probe too: it has a name
+					{Path: "/reports", Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
+				},
+			},
+			requests: []call{
+				get("/internal/cleanup"),
+				{path: "/healthz", header: probe()},
+				{method: http.MethodOptions, path: "/reports", header: http.Header{"Access-Control-Request-Method": {"POST"}}},
+				{path: "/ping", header: probe()},
+				{path: "/reports", header: probe()}, // is no health check, whatever a client says of itself
+			},
+			want: []string{
+				`{"type":"track","event":"Pinged","userId":"jane","properties":{"method":"GET","route":"/ping","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Done","userId":"jane"}`,
+			},
 		},
 		{
 			name: "the middleware twice is one event",

@@ -583,6 +583,7 @@ func (q *queue) toDisk(it Item) {
 	q.leaveMemory(&it)
 	q.disk.unload(&it)
 	q.onDiskAlone(&it)
+	q.feed()
 }
 
 // spillAll hands to the disk all that waits in memory.

@@ -28,10 +28,11 @@ func (s *dispatcher) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		spill := s.spillOld(now)
 		at, seen := s.step(now)
+		spill := s.spillOld(now)
 		at = earliest(at, spill)
-		if !s.queue.setAlarm(s.alarm(at, seen), seen) {
+		idle := seen.items == 0 || s.cfg.Spool != nil && spill.IsZero() // they have gone to disk, or soon will
+		if !s.queue.setAlarm(s.alarm(at, idle), seen) {
 			continue
 		}
 		if at.IsZero() {
@@ -55,10 +56,10 @@ func (s *dispatcher) run(ctx context.Context) {
 
 // alarm is how many items are to be waiting until it is worth to wake before
 // that time. While all senders are busy, one of them will wake us.
-func (s *dispatcher) alarm(at time.Time, seen pending) int {
+func (s *dispatcher) alarm(at time.Time, idle bool) int {
 	busy := s.inFlight == s.cfg.Senders
 	switch {
-	case seen.items == 0 && at.IsZero() && (!busy || s.cfg.Spool != nil):
+	case idle && at.IsZero() && (!busy || s.cfg.Spool != nil):
 		return 1
 	case busy:
 		return noAlarm

@@ -138,7 +138,7 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 }
 
 // setAlarm has push wake the dispatcher when as many are waiting. It reports false
-// if they are already, but were not when the dispatcher looked.
+// if that has come about since the dispatcher looked.
 func (q *queue) setAlarm(items int, seen pending) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -146,7 +146,7 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 		items = noAlarm
 	}
 	q.alarm = items
-	return seen.full || q.waiting() < items && q.waitingBytes() < q.takeBytes
+	return q.waiting() <= seen.items || q.waiting() < items && q.waitingBytes() < q.takeBytes
 }
 
 // mustWait reports whether it has to wait for room, if it is patient.

@@ -22,13 +22,12 @@ type Response struct {
 	media  MediaType
 }
 
-// Observe begins to observe the answer that is written to w. The writer stands in
-// for w. It has just the same optional interfaces, and Unwrap for
+// observe begins to observe the answer that is written to w. What it returns stands
+// in for w. It has just the same optional interfaces, and Unwrap for
 // http.ResponseController.
-func Observe(w http.ResponseWriter) (*Response, http.ResponseWriter) {
-	r := &Response{next: w, start: time.Now()}
-	writer := r.shape(abilitiesOf(w))
-	return r, writer
+func (r *Response) observe(w http.ResponseWriter) http.ResponseWriter {
+	r.next, r.start = w, time.Now()
+	return r.shape(abilitiesOf(w))
 }
 
 // Header implements http.ResponseWriter.

@@ -14,6 +14,12 @@ import (
 // tells if the router is known to have found nothing.
 type Route func(came, passed *http.Request, status int) (pattern string, unmatched bool)
 
+// exchange is what is kept of one exchange, in one allocation.
+type exchange struct {
+	scope    klime.Scope
+	response Response
+}
+
 // Middleware records requests with client, if that is not nil.
 func Middleware(
 	client *klime.Client, route Route, opts []klime.Option,
@@ -25,11 +31,16 @@ func Middleware(
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, came *http.Request) {
 			path := came.URL.Path // which some routers change in place
-			scope := tracker.Begin(came.Context())
+			if tracker.Ignores(came.Method, path, caller{came}.Header) {
+				next.ServeHTTP(w, came)
+				return
+			}
+			e := new(exchange)
+			scope, response := tracker.BeginIn(&e.scope, came.Context()), &e.response
 			r := PassOn(scope, came)
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)
-			response, writer := Observe(w)
+			writer := response.observe(w)
 			defer func() {
 				panicked := recover()
 				x := response.Exchange(r, panicked)

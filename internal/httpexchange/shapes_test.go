@@ -130,7 +130,8 @@ type onlyWrites struct{ http.ResponseWriter }
 func TestWriteStringToAWriterWithout(t *testing.T) {
 	t.Parallel()
 	recorder := httptest.NewRecorder()
-	r, w := Observe(onlyWrites{recorder})
+	r := new(Response)
+	w := r.observe(onlyWrites{recorder})
 	if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
