@@ -290,10 +290,12 @@ func appendTime(b []byte, t time.Time) ([]byte, error) {
 	b = append(appendTwoDigits(b, hour), ':')
 	b = append(appendTwoDigits(b, minute), ':')
 	b = append(appendTwoDigits(b, second), '.')
-	return append(appendTwoDigits(append(b, byte('0'+millis/100)), millis%100), 'Z', '"'), nil
+	return append(appendTwoDigits(append(b, digit(millis/100)), millis%100), 'Z', '"'), nil
 }
 
-func appendTwoDigits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+func appendTwoDigits(b []byte, n int) []byte { return append(b, digit(n/10), digit(n%10)) }
+
+func digit(n int) byte { return byte('0' + n) } //nolint:gosec // 0 to 9
 
 const hexDigits = "0123456789abcdef"
 

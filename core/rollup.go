@@ -17,7 +17,7 @@ const apiUsageRecorded = "API Usage Recorded"
 // the queue; then the oldest of them waits no longer.
 const (
 	maxRollUpKeys    = 10_000
-	maxRollUpWindows = 4
+	maxRollUpWindows = 16
 )
 
 // rollUp counts API calls, to send one event for many. Windows begin at
@@ -36,9 +36,12 @@ type rollUp struct {
 // usageWindow is what was counted in some time.
 type usageWindow struct {
 	start, end time.Time
+	length     time.Duration // on the clock, from start
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
 
+	early  bool               // it had too many keys, and was not over
+	begun  bool               // it is being queued
 	hurry  context.CancelFunc // ends its patience
 	queued chan struct{}      // closed when it is
 }
@@ -72,6 +75,7 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Dura
 	}
 	u := r.entry(now, key)
 	if u == nil {
+		r.current.early = true
 		r.finish()
 		u = r.entry(now, key)
 	}
@@ -98,6 +102,17 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 	return u
 }
 
+// merge adds what was counted later.
+func (u *usage) merge(later *usage) {
+	u.count += later.count
+	u.clientErrors += later.clientErrors
+	u.serverErrors += later.serverErrors
+	u.requestBytes += later.requestBytes
+	u.responseBytes += later.responseBytes
+	u.durations.merge(&later.durations)
+	u.last = later.last
+}
+
 func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	u.count++
 	switch {
@@ -119,9 +134,10 @@ func (r *rollUp) begin(now time.Time) {
 	start := now.Truncate(r.length)
 	rest := r.length - now.Sub(start)
 	w := &usageWindow{
-		start: start,
-		end:   now.Add(rest), // of the monotonic clock: no jump of the other makes it longer
-		usage: map[usageKey]*usage{},
+		start:  start,
+		length: r.length,
+		end:    now.Add(rest), // of the monotonic clock: no jump of the other makes it longer
+		usage:  map[usageKey]*usage{},
 	}
 	w.expiry = time.AfterFunc(rest, func() {
 		r.mu.Lock()
@@ -134,29 +150,58 @@ func (r *rollUp) begin(now time.Time) {
 }
 
 // finish lets a goroutine queue the current window, after those before it. It
-// waits for room, so that a burst of events does not cost others theirs.
+// waits for room, so that a burst of events does not cost others theirs. Where one
+// before it has to wait, as in an outage, the two become one: who calls in each window
+// then takes no more memory, however long it lasts.
 func (r *rollUp) finish() {
 	w := r.current
 	w.expiry.Stop()
+	r.current = nil
+	if n := len(r.backlog); n > 0 && r.backlog[n-1].takes(w) {
+		r.keys -= r.backlog[n-1].merge(w)
+		return
+	}
 	ctx, hurry := context.WithCancel(context.Background())
 	w.hurry, w.queued = hurry, make(chan struct{})
 	var before chan struct{}
 	if n := len(r.backlog); n > 0 {
 		before = r.backlog[n-1].queued
 	}
-	r.current, r.backlog = nil, append(r.backlog, w)
+	r.backlog = append(r.backlog, w)
 	go func() {
 		defer close(w.queued)
 		defer hurry()
 		if before != nil {
 			<-before
 		}
-		r.client.sendUsage(ctx, w, r.length)
+		r.mu.Lock()
+		w.begun = true
+		r.mu.Unlock()
+		r.client.sendUsage(ctx, w)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.backlog = slices.Delete(r.backlog, 0, 1)
 		r.keys -= len(w.usage)
 	}()
+}
+
+// takes reports whether a later window can become part of w.
+func (w *usageWindow) takes(later *usageWindow) bool {
+	return !w.begun && !w.early && !later.early
+}
+
+// merge makes a later window a part of w. It returns how many keys both had.
+func (w *usageWindow) merge(later *usageWindow) (both int) {
+	for key, u := range later.usage {
+		if known, ok := w.usage[key]; ok {
+			known.merge(u)
+			both++
+		} else {
+			w.usage[key] = u
+		}
+	}
+	w.length = later.start.Add(later.length).Sub(w.start)
+	return both
 }
 
 // flush queues what has been counted so far, and returns when that is done. When
@@ -184,12 +229,12 @@ func (r *rollUp) flush(ctx context.Context, last bool) {
 }
 
 // sendUsage queues an event for each key of a window.
-func (c *Client) sendUsage(ctx context.Context, w *usageWindow, length time.Duration) {
+func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 	for key, u := range w.usage {
 		d := draft{automatic: true, patient: true}
 		d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, apiUsageRecorded, key.user, key.group, u.last
 		d.Properties = u.properties()
-		d.Properties["windowStart"], d.Properties["windowSeconds"] = w.start, length.Seconds()
+		d.Properties["windowStart"], d.Properties["windowSeconds"] = w.start, w.length.Seconds()
 		d.Properties["method"] = key.method
 		if key.route != "" {
 			d.Properties["route"] = key.route

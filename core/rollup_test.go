@@ -214,6 +214,73 @@ func TestRollUpDuringAnOutage(t *testing.T) {
 	})
 }
 
+// However long an outage lasts, who calls in each window takes no more memory, and
+// every request is counted.
+func TestRollUpDuringALongOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+		wire.answers(always(http.StatusServiceUnavailable, "down"))
+		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+		start := time.Now()
+		const users, minutes = 150, 300
+		for range minutes {
+			for i := range users {
+				traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: 10}}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+			}
+			time.Sleep(time.Minute)
+		}
+		if s := client.Stats(); s.RollUpKeys > 3*users || s.Dropped[klime.DropQueueFull] != 0 {
+			t.Errorf("Stats %+v", s)
+		}
+		wire.answers(nil)
+		time.Sleep(time.Minute)
+		events := wire.events(t, client)
+		if got := countOf(events); got != users*minutes {
+			t.Errorf("%d requests counted, want %d", got, users*minutes)
+		}
+		var bytes float64
+		for _, e := range events {
+			p := e["properties"].(map[string]any)
+			bytes += p["requestBytes"].(float64)
+			from, err := time.Parse(time.RFC3339, p["windowStart"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := from.Add(time.Duration(p["windowSeconds"].(float64) * float64(time.Second)))
+			at, err := time.Parse(time.RFC3339, e["timestamp"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if from.Before(start) || at.Before(from) || at.After(to) {
+				t.Fatalf("at %v, of the window from %v to %v", at, from, to)
+			}
+			if p["count"].(float64) > to.Sub(from).Minutes() {
+				t.Fatalf("%v requests from %v to %v", p["count"], from, to)
+			}
+		}
+		if bytes != 10*users*minutes {
+			t.Errorf("%v bytes", bytes)
+		}
+	})
+}
+
+// A burst of far more keys than a window holds is sent, if Klime is there.
+func TestRollUpOfABurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+		const users = 60_000
+		for i := range users {
+			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+		}
+		if got := countOf(wire.events(t, client)); got != users {
+			t.Errorf("%d requests counted, want %d: %+v", got, users, client.Stats())
+		}
+	})
+}
+
 func BenchmarkRollUp(b *testing.B) {
 	client, _ := newClient(b)
 	tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))

@@ -36,12 +36,26 @@ func (s *sketch) add(d time.Duration) {
 	s.count++
 	s.sum += d
 	s.longest = max(s.longest, d)
-	index := bucketOf(d)
+	s.bucket(bucketOf(d)).count++
+}
+
+// bucket is the one of that index, new if need be.
+func (s *sketch) bucket(index uint16) *bucket {
 	at, found := slices.BinarySearchFunc(s.buckets, index, func(b bucket, index uint16) int { return int(b.index) - int(index) })
 	if !found {
 		s.buckets = slices.Insert(s.buckets, at, bucket{index: index})
 	}
-	s.buckets[at].count++
+	return &s.buckets[at]
+}
+
+// merge adds what another sketch has counted.
+func (s *sketch) merge(other *sketch) {
+	s.count += other.count
+	s.sum += other.sum
+	s.longest = max(s.longest, other.longest)
+	for _, b := range other.buckets {
+		s.bucket(b.index).count += b.count
+	}
 }
 
 // bucketOf is the power of two, and the bits behind its first.

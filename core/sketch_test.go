@@ -54,6 +54,26 @@ func TestSketch(t *testing.T) {
 	}
 }
 
+// What two sketches have counted, one has that they are merged into.
+func TestSketchMerge(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(3, 4))
+	var whole, first, second sketch
+	for i := range 1000 {
+		d := time.Duration(random.ExpFloat64() * float64(time.Millisecond))
+		whole.add(d)
+		if i%3 == 0 {
+			first.add(d)
+		} else {
+			second.add(d)
+		}
+	}
+	first.merge(&second)
+	if first.count != whole.count || first.sum != whole.sum || first.longest != whole.longest || !slices.Equal(first.buckets, whole.buckets) {
+		t.Errorf("merged %+v, want %+v", first, whole)
+	}
+}
+
 func TestSketchOfExtremes(t *testing.T) {
 	t.Parallel()
 	var empty sketch
