@@ -19,6 +19,24 @@ const (
 	KindNoise              // not recorded: nobody's doing
 )
 
+// String returns the kind as the log has it.
+func (k Kind) String() string {
+	switch k {
+	case KindAPI:
+		return "API call"
+	case KindPage:
+		return "page"
+	case KindStream:
+		return "stream"
+	case KindAsset:
+		return "asset"
+	case KindNoise:
+		return "noise"
+	default:
+		return "unknown"
+	}
+}
+
 // classify tells what a request was, by the response and then the request, and by
 // what the app has said of its route. It depends on nothing else.
 func classify(x *Exchange, rule ruling) Kind {

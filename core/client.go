@@ -26,6 +26,7 @@ type Client struct {
 	encoder    encoder
 	app        string     // context.app, encoded
 	diagnosis  *diagnosis // nil if switched off
+	explains   *explainer // nil if switched off
 	ids        *interner
 	links      *linkCache
 	delivery   *delivery.Deliverer
@@ -54,6 +55,7 @@ func New(cfg Config) (*Client, error) {
 	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
+	c.explains = newExplainer(&cfg)
 	c.app = cfg.App.encode()
 	c.secrets = newRedactor(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, func() {
@@ -195,10 +197,11 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 		return d, false, nil
 	}
 	scope := scopeOf(ctx)
+	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
 	if scope.isSilent() {
+		c.explains.event(&d, silenced)
 		return d, false, nil
 	}
-	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
 	who := scope.identify(ctx, nil)
 	scope.annotate(ctx, who)
 	d.UserID, d.GroupID = who.user, who.group
@@ -250,7 +253,7 @@ func (d draft) describe(opts []EventOption) (draft, bool, error) {
 // sendNow sends an event by itself and waits for the answer.
 func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
 	item, err := c.prepare(ctx, d, nil)
-	if err != nil || item.Body == nil {
+	if err != nil || d.filtered {
 		return BatchResult{}, err
 	}
 	answer, err := c.delivery.SendNow(toKlime(ctx), item)
@@ -272,14 +275,17 @@ func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
 // sendRequest is send with the properties of a request, or nil.
 func (c *Client) sendRequest(ctx context.Context, d *draft, r *requestProperties, token uint64) error {
 	item, err := c.prepare(ctx, d, r)
-	if err != nil || item.Body == nil {
-		return err
+	if err == nil && !d.filtered {
+		item.Token = token
+		err = publicError(c.delivery.Enqueue(orBackground(ctx), item))
 	}
-	item.Token = token
-	return publicError(c.delivery.Enqueue(orBackground(ctx), item))
+	if c.explains != nil {
+		c.explains.event(d, fateOf(d, err))
+	}
+	return err
 }
 
-// prepare checks and encodes an event. Without a Body it is not to be sent.
+// prepare checks and encodes an event. One that is filtered then is not to be sent.
 func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (delivery.Item, error) {
 	if err := d.validate(); err != nil {
 		return delivery.Item{}, err
@@ -303,6 +309,7 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 		c.diagnosis.examine(&d.Event)
 	default:
 		body, err = c.filter(body)
+		d.filtered = body == nil && err == nil
 	}
 	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient}, err
 }

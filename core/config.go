@@ -85,7 +85,10 @@ type Config struct {
 	// again. Default 24h.
 	LinkTTL time.Duration
 
-	// Logger is told what goes wrong, never IDs or contents of events.
+	// Logger is told what goes wrong, never IDs or contents of events. One that is
+	// enabled for debug level when the client is made is also told, once for each
+	// route and event and each thing that can become of it, how a request was
+	// classified, named and attributed, and why nothing was sent.
 	// Default: discards.
 	Logger *slog.Logger
 

@@ -38,6 +38,7 @@ type draft struct {
 
 	automatic bool // made by a middleware, and not by the app
 	patient   bool // waits for room
+	filtered  bool // BeforeSend has dropped it
 	queued    time.Time
 	telemetry telemetry
 	baggage   []string // the keys that are sent

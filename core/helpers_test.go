@@ -121,9 +121,12 @@ func newClient(tb testing.TB, change ...func(*klime.Config)) (*klime.Client, *wi
 func userMode(cfg *klime.Config) { cfg.Mode = klime.UserMode }
 
 // logTo makes the client log to the returned buffer.
-func logTo(cfg *klime.Config) *syncBuffer {
+func logTo(cfg *klime.Config) *syncBuffer { return logFrom(cfg, slog.LevelInfo) }
+
+// logFrom is logTo from that level on.
+func logFrom(cfg *klime.Config, level slog.Level) *syncBuffer {
 	var b syncBuffer
-	cfg.Logger = slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Logger = slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level}))
 	return &b
 }
 

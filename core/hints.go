@@ -98,15 +98,20 @@ func (c *Client) complain(err error) {
 		return // the latter two are in Stats by themselves
 	}
 	total := c.complaints.total.Add(1)
-	if value := (*valueError)(nil); errors.As(err, &value) {
-		err = fmt.Errorf("%w: %s", ErrNotEncodable, value.kind) // its text could repeat what the value holds
-	}
 	now := time.Now().UnixNano()
 	last := c.complaints.lastAt.Load()
 	if now-last < int64(complaintInterval) || !c.complaints.lastAt.CompareAndSwap(last, now) {
 		return
 	}
-	c.cfg.Logger.Warn("klime: not recorded", slog.Any("error", err), slog.Uint64("total", total))
+	c.cfg.Logger.Warn("klime: not recorded", slog.Any("error", plainError(err)), slog.Uint64("total", total))
+}
+
+// plainError is err without what the value of a property could say.
+func plainError(err error) error {
+	if value := (*valueError)(nil); errors.As(err, &value) {
+		return fmt.Errorf("%w: %s", ErrNotEncodable, value.kind)
+	}
+	return err
 }
 
 func (c *Client) countAnonymous() {

@@ -110,6 +110,9 @@ func SkipRoutes(patterns ...string) Option {
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
+		for _, p := range parsed {
+			p.ignores = "IgnoreRoutes has " + p.text
+		}
 		t.rules.ignored = append(t.rules.ignored, parsed...)
 		return err
 	}}

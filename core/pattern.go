@@ -16,8 +16,9 @@ type pattern struct {
 	segments []segment
 	rest     bool // any further segments, or none, may follow
 
-	name string      // the event's, of NameRoutes
-	used atomic.Bool // a request has matched
+	name    string      // the event's, of NameRoutes
+	ignores string      // why, of IgnoreRoutes
+	used    atomic.Bool // a request has matched
 }
 
 // segment of a pattern: a literal, or a parameter that may have some text around

@@ -46,19 +46,26 @@ func (r *rules) of(method string, on *route, path string) ruling {
 	return found
 }
 
-// ignores reports whether a request is known to be nobody's by what it asks for.
-func (r *rules) ignores(method, path string, header func(name string) string) bool {
-	switch {
-	case len(r.ignored) > 0 && firstOf(r.ignored, method, path, false) != nil:
-		return true
-	case method == http.MethodOptions:
-		return header("Access-Control-Request-Method") != ""
-	case method == http.MethodGet || method == http.MethodHead:
-		return isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, path, false) != nil &&
-			firstOf(r.named, method, path, false) == nil
-	default:
-		return false
+// ignores says why a request is known to be nobody's by what it asks for, "" if it
+// is not.
+func (r *rules) ignores(method, path string, header func(name string) string) (why string) {
+	if len(r.ignored) > 0 {
+		if p := firstOf(r.ignored, method, path, false); p != nil {
+			return p.ignores
+		}
 	}
+	switch method {
+	case http.MethodOptions:
+		if header("Access-Control-Request-Method") != "" {
+			return "a preflight of CORS"
+		}
+	case http.MethodGet, http.MethodHead:
+		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, path, false) != nil &&
+			firstOf(r.named, method, path, false) == nil {
+			return "a health check (HealthRoutes)"
+		}
+	}
+	return ""
 }
 
 func (r *rules) decide(method, path string, route bool) ruling {

@@ -96,7 +96,11 @@ func (t *Tracker) Err() error { return t.err }
 // known to do that, unless [NameRoutes] has a name for it. Header tells the request's
 // headers, as in [Scope.ReadHeader]; it is not kept.
 func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {
-	return t.rules.ignores(method, path, header)
+	why := t.rules.ignores(method, path, header)
+	if why != "" && t.client != nil {
+		t.client.explains.ignored(why)
+	}
+	return why != ""
 }
 
 // Begin returns the Scope of a request, over the request's context ctx. Where
@@ -174,8 +178,18 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
+	if t.client == nil {
+		return
+	}
+	var f fate
 	if o.name != "" {
-		t.record(s, &x, on, &o)
+		f = t.record(s, &x, on, &o)
+	} else if t.client.explains != nil {
+		f = unrecorded(&x, &known, rule, o.kind)
+	}
+	if t.client.explains != nil {
+		o.said = known.hasUser || known.hasGrp
+		t.client.explains.request(&x, &o, f)
 	}
 }
 
@@ -229,20 +243,18 @@ func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, 
 	}
 }
 
-// outcome is what became of a request.
+// outcome is what a request is recorded as.
 type outcome struct {
 	name  string // of its event
 	named bool   // by the app, for this request or route
 	kind  Kind
 	id    identity
+	said  bool // by the app: for who explains it
 	extra []property
 }
 
 // record sends or counts a request that is worth an event.
-func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) {
-	if t.client == nil {
-		return
-	}
+func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
 	id := o.id
 	if t.client.cfg.Mode == UserMode {
 		id.group = ""
@@ -250,7 +262,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) {
 	if id.user == "" && id.group == "" {
 		t.client.countAnonymous()
 		t.hints.anonymous(t.client)
-		return
+		return nobody
 	}
 	t.hints.attributed()
 	if x.Route == "" && x.Status < http.StatusBadRequest { // a middleware that refuses needs no route
@@ -263,7 +275,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) {
 	now, took := x.ended()
 	unnamed := !o.named && (o.kind == KindAPI || o.kind == KindStream)
 	if unnamed && o.kind == KindAPI && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
-		return
+		return counted
 	}
 	request := requestProperties{exchange: x, route: on, kind: o.kind, duration: took, extra: o.extra}
 	if len(t.capture) > 0 {
@@ -274,11 +286,13 @@ func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) {
 	if t.sampler.on && unnamed {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
-			return
+			return sampled
 		}
 		request.sampleRate = t.sampler.rate
 	}
-	t.client.complain(t.client.sendRequest(s, &d, &request, 0))
+	err := t.client.sendRequest(s, &d, &request, 0)
+	t.client.complain(err)
+	return fateOf(&d, err)
 }
 
 // ended is when a request has ended, which is now, and how long it took.

@@ -1,0 +1,160 @@
+package klime
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// explainer tells the log, at debug level, what became of requests and events and
+// why: of each route and event once for each thing that can become of it. A nil
+// explainer is switched off.
+type explainer struct {
+	logger *slog.Logger
+
+	mu   sync.Mutex
+	told map[string]struct{}
+}
+
+// maxExplained bounds what an explainer remembers. Beyond it says nothing more.
+const maxExplained = 2000
+
+// newExplainer returns nil if nobody would hear of it.
+func newExplainer(cfg *Config) *explainer {
+	if !cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		return nil
+	}
+	return &explainer{logger: cfg.Logger, told: map[string]struct{}{}}
+}
+
+// once tells what was not told before.
+func (e *explainer) once(what string, attrs ...slog.Attr) {
+	var b strings.Builder
+	b.WriteString(what)
+	for _, a := range attrs {
+		b.WriteByte(0)
+		b.WriteString(a.Value.String())
+	}
+	key := b.String()
+	e.mu.Lock()
+	_, known := e.told[key]
+	known = known || len(e.told) >= maxExplained
+	if !known {
+		e.told[key] = struct{}{}
+	}
+	e.mu.Unlock()
+	if !known {
+		e.logger.LogAttrs(context.Background(), slog.LevelDebug, "klime: "+what, attrs...)
+	}
+}
+
+// fate is what became of a request or an event, in words.
+type fate string
+
+const (
+	queued   fate = "queued"
+	counted  fate = "counted for " + apiUsageRecorded
+	sampled  fate = "not sent: left out by Sample"
+	filtered fate = "not sent: BeforeSend dropped it"
+	nobody   fate = "not sent: neither user nor group is known (UserID option, SetUser, Link, or the context value userId)"
+	silenced fate = "not sent: the request is silenced (Silence, or HonorOptOut)"
+)
+
+// fateOf is that of an event which was to be queued.
+func fateOf(d *draft, err error) fate {
+	switch {
+	case d.filtered:
+		return filtered
+	case err != nil:
+		return fate("not sent: " + plainError(err).Error())
+	default:
+		return queued
+	}
+}
+
+// request explains what became of a request.
+func (e *explainer) request(x *Exchange, o *outcome, f fate) {
+	if e == nil {
+		return
+	}
+	kind, event := "", o.name
+	if event != "" {
+		kind = o.kind.String()
+	}
+	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
+		slog.String("kind", kind), slog.String("event", event),
+		slog.String("user", o.source(o.id.user)), slog.String("group", o.source(o.id.group)), slog.String("outcome", string(f)))
+}
+
+// source says who has told an ID.
+func (o *outcome) source(id string) string {
+	switch {
+	case id == "":
+		return "not known"
+	case o.said:
+		return "by SetUser, SetGroup or Link"
+	default:
+		return "by an option or a context value"
+	}
+}
+
+// answerClass keeps a route from being explained for each status.
+func answerClass(x *Exchange) string {
+	switch {
+	case x.Panicked:
+		return "panic"
+	case x.Status == 0:
+		return "none"
+	default:
+		return strconv.Itoa(x.Status/100) + "xx"
+	}
+}
+
+// ignored explains why a request was passed on as it came.
+func (e *explainer) ignored(why string) {
+	if e != nil {
+		e.once("requests are passed on untouched", slog.String("outcome", "not sent: "+why))
+	}
+}
+
+// event explains what became of an event of the app's own.
+func (e *explainer) event(d *draft, f fate) {
+	if e == nil || d.automatic {
+		return
+	}
+	e.once("an event", slog.String("type", d.Type.String()), slog.String("event", d.Event.Event),
+		slog.Bool("user", d.UserID != ""), slog.Bool("group", d.GroupID != ""), slog.String("outcome", string(f)))
+}
+
+// unrecorded says why a request has no event.
+func unrecorded(x *Exchange, known *state, rule ruling, kind Kind) fate {
+	switch {
+	case known.silent:
+		return silenced
+	case known.skip:
+		return "not sent: skipped (Skip)"
+	case rule.skip:
+		return "not sent: skipped (SkipRoutes)"
+	case known.respelled, respells(x):
+		return "not sent: a redirect to another form of the path"
+	case isNoiseMethod(x.Method):
+		return "not sent: the method asks about something"
+	case kind == KindAsset:
+		return "not sent: part of a page, such as a style sheet or an image"
+	case rule.health:
+		return "not sent: a health check (HealthRoutes)"
+	case isUnmatched(x, false):
+		return "not sent: no route has the path"
+	case x.Method == http.MethodGet && isPrefetch(x):
+		return "not sent: a prefetch"
+	case x.Method == http.MethodGet && isProbe(x.header("User-Agent")):
+		return "not sent: the client probes whether the app is alive"
+	case x.Status >= 300 && x.Status < 400:
+		return "not sent: a redirect"
+	default:
+		return "not sent: ClassifyWith calls it noise"
+	}
+}

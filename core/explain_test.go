@@ -1,0 +1,130 @@
+package klime_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// At debug level the log says of each request what it was, whose, under which name,
+// and why nothing was sent.
+func TestExplainRequests(t *testing.T) {
+	t.Parallel()
+	jane := func(ctx context.Context) { klime.SetUser(ctx, "jane-secret-id") }
+	tests := []struct {
+		name    string
+		x       klime.Exchange
+		opts    []klime.Option
+		handler func(context.Context)
+		want    []string
+	}{
+		{"an API call", klime.Exchange{}, nil, jane, []string{
+			`method=POST route=/reports answer=2xx kind="API call" event="API Called" user="by SetUser, SetGroup or Link" group="not known" outcome=queued`,
+		}},
+		{
+			"by an option", klime.Exchange{}, []klime.Option{asUser("jane-secret-id")}, nil,
+			[]string{`user="by an option or a context value"`, "outcome=queued"},
+		},
+		{"a page", klime.Exchange{Method: "GET", ContentType: "text/html"}, nil, jane, []string{`kind=page event="Page Viewed"`}},
+		{"a stream", klime.Exchange{Status: 101}, nil, jane, []string{"kind=stream", "answer=1xx"}},
+		{"a panic", klime.Exchange{Panicked: true}, nil, jane, []string{"answer=panic"}},
+		{"named", klime.Exchange{}, nil, func(ctx context.Context) { jane(ctx); klime.SetEvent(ctx, "Done") }, []string{"event=Done"}},
+		{"nobody", klime.Exchange{}, nil, nil, []string{"not sent: neither user nor group is known"}},
+		{"counted", klime.Exchange{}, []klime.Option{klime.RollUp(60e9)}, jane, []string{"counted for API Usage Recorded"}},
+		{"sampled", klime.Exchange{}, []klime.Option{klime.Sample(0)}, jane, []string{"left out by Sample"}},
+		{"silenced", klime.Exchange{}, nil, func(ctx context.Context) { jane(ctx); klime.Silence(ctx) }, []string{"the request is silenced"}},
+		{"skipped", klime.Exchange{}, nil, func(ctx context.Context) { jane(ctx); klime.Skip(ctx) }, []string{"skipped (Skip)"}},
+		{"skipped route", klime.Exchange{}, []klime.Option{klime.SkipRoutes("/reports")}, jane, []string{"skipped (SkipRoutes)"}},
+		{"HEAD", klime.Exchange{Method: "HEAD"}, nil, jane, []string{"the method asks about something"}},
+		{"an asset", klime.Exchange{Method: "GET", ContentType: "text/css"}, nil, jane, []string{"part of a page"}},
+		{"a health check", klime.Exchange{Method: "GET", Route: "/healthz"}, nil, jane, []string{"a health check"}},
+		{"no route", klime.Exchange{Method: "GET", Route: "/*", Status: 404}, nil, jane, []string{"no route has the path"}},
+		{"a redirect", klime.Exchange{Method: "GET", Status: 302}, nil, jane, []string{"not sent: a redirect"}},
+		{
+			"a prefetch", klime.Exchange{Method: "GET", Header: http.Header{"Sec-Purpose": {"prefetch"}}.Get},
+			nil, jane, []string{"a prefetch"},
+		},
+		{
+			"a probe", klime.Exchange{Method: "GET", Header: http.Header{"User-Agent": {"kube-probe/1.31"}}.Get},
+			nil, jane, []string{"probes whether the app is alive"},
+		},
+		{"classified", klime.Exchange{}, []klime.Option{
+			klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return klime.KindNoise }),
+		}, jane, []string{"ClassifyWith calls it noise"}},
+	}
+	for _, tt := range tests {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+		request := traffic{tracker: klime.NewTracker(client, tt.opts...), exchange: tt.x}
+		for range 3 {
+			request.serve(tt.handler)
+		}
+		text := log.String()
+		for _, want := range tt.want {
+			if strings.Count(text, want) != 1 {
+				t.Errorf("%s: %q is not there once:\n%s", tt.name, want, text)
+			}
+		}
+		if strings.Contains(text, "jane-secret-id") {
+			t.Errorf("%s: an ID is logged:\n%s", tt.name, text)
+		}
+	}
+}
+
+// And of each event that the app tracks, and of what is passed on untouched.
+func TestExplainEvents(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) {
+		log = logFrom(cfg, slog.LevelDebug)
+		cfg.BeforeSend = func(e *klime.Event) bool { return e.Event != "Filtered" }
+	})
+	tracker := klime.NewTracker(client, klime.IgnoreRoutes("/static/*"))
+	for range 2 {
+		_ = client.Track(t.Context(), "Report Generated", nil, klime.ForUser("u1"))
+		_ = client.Track(t.Context(), "Report Generated", nil)
+		_ = client.Track(t.Context(), "Filtered", nil, klime.ForGroup("g1"))
+		_ = client.Track(t.Context(), "Wrong", klime.Properties{"key": math.NaN()}, klime.ForUser("u1"))
+		_ = client.Group(t.Context(), "g1", nil, klime.ForUser("u1"))
+		traffic{tracker: tracker}.serve(func(ctx context.Context) {
+			klime.Silence(ctx)
+			klime.Track(ctx, "Hidden", nil)
+		})
+		if !tracker.Ignores("GET", "/static/app.js", http.Header{}.Get) || tracker.Ignores("GET", "/reports", http.Header{}.Get) {
+			t.Error("IgnoreRoutes has no effect")
+		}
+	}
+	text := log.String()
+	for _, want := range []string{
+		`type=track event="Report Generated" user=true group=false outcome=queued`,
+		`type=track event="Report Generated" user=false group=false outcome="not sent: `,
+		`event=Filtered user=false group=true outcome="not sent: BeforeSend dropped it"`,
+		`event=Wrong user=true group=false outcome="not sent: `,
+		`type=group event="" user=true group=true outcome=queued`,
+		`event=Hidden`,
+		`outcome="not sent: IgnoreRoutes has /static/*"`,
+	} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is not there once:\n%s", want, text)
+		}
+	}
+}
+
+// What is remembered is bounded, whatever the app calls its events.
+func TestExplainIsBounded(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+	for i := range 3000 {
+		_ = client.Track(t.Context(), fmt.Sprint("Event ", i), nil, klime.ForUser("u1"))
+	}
+	if got := strings.Count(log.String(), "klime: an event"); got != 2000 {
+		t.Errorf("%d events explained", got)
+	}
+}
