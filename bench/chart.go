@@ -34,24 +34,24 @@ const (
 func comparison(s *samples) string {
 	var charts []bars
 	for _, f := range frameworks() {
-		added := func(subject string) figure {
-			return s.median(f.bench+"/"+subject, "ns/op").minus(s.median(f.bench+"/bare", "ns/op"))
+		added := func(who string) figure {
+			return s.median(f.bench+"/"+who, "ns/op").minus(s.median(f.bench+"/bare", "ns/op"))
 		}
 		charts = append(charts, chart("Time added to a request: "+f.name, micros, []named{
-			{"klime", added("klime")}, {"klime, roll-up", added("klime-rollup")},
+			{subject, added(subject)}, {"klime, roll-up", added("klime-rollup")},
 			{f.otel, added("otel")}, {"sentry", added("sentry")}, {"slok", added("slok")},
 		}))
 	}
-	of := func(group, subject, unit string) figure { return s.median(group+"/"+subject, unit) }
+	of := func(group, who, unit string) figure { return s.median(group+"/"+who, unit) }
 	charts = append(
 		charts,
 		chart("Track with 6 properties, the call alone", micros, []named{
-			{"klime", of("Track", "klime", "ns/op")}, {"segment", of("Track", "segment", "ns/op")},
+			{subject, of("Track", subject, "ns/op")}, {"segment", of("Track", "segment", "ns/op")},
 			{"posthog", of("Track", "posthog", "ns/op")}, {"encoding/json", of("Track", "bare", "ns/op")},
 			{"the map alone", of("Track", "map", "ns/op")},
 		}),
 		chart("CPU-s to deliver 1M events", number, []named{
-			{"klime", of("Delivered", "klime", "cpu-s/1M")}, {"segment", of("Delivered", "segment", "cpu-s/1M")},
+			{subject, of("Delivered", subject, "cpu-s/1M")}, {"segment", of("Delivered", "segment", "cpu-s/1M")},
 			{"posthog", of("Delivered", "posthog", "cpu-s/1M")}, {"encoding/json", of("Delivered", "bare", "cpu-s/1M")},
 		}),
 	)
@@ -67,7 +67,7 @@ type named struct {
 func chart(title string, text func(figure) string, all []named) bars {
 	c := bars{title: title}
 	for _, n := range all {
-		c.bars = append(c.bars, bar{n.name, max(n.figure.value, 0), text(n.figure), strings.HasPrefix(n.name, "klime")})
+		c.bars = append(c.bars, bar{n.name, max(n.figure.value, 0), text(n.figure), strings.HasPrefix(n.name, subject)})
 	}
 	return c
 }

@@ -173,9 +173,3 @@ func (f figure) over(base figure) figure {
 	}
 	return figure{f.value / base.value, min(f.n, base.n), f.calm && base.calm, f.known && base.known}
 }
-
-// times is f in another unit.
-func (f figure) times(factor float64) figure {
-	f.value *= factor
-	return f
-}

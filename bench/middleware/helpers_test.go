@@ -26,9 +26,9 @@ const (
 	customer = "org_456"
 )
 
-// burst is how many requests are served between two drainings. It is less than
-// half of the smallest queue of all, OpenTelemetry's 2,048 spans.
-const burst = 1000
+// burst is how many requests are served between two drainings. OpenTelemetry's
+// queue is the smallest, 2,048 spans, of which 512 are exported at a time.
+const burst = 600
 
 // traits are what Link is given on every request.
 func traits() (user, group klime.Traits) {
@@ -44,6 +44,7 @@ type subject struct {
 // measured is a subject that is ready.
 type measured struct {
 	measure.Subject
+
 	verify func(requests int) error // nil if there is nothing to verify
 }
 
@@ -184,6 +185,7 @@ func show() http.HandlerFunc {
 // wrapper is the least that sees a status and counts bytes.
 type wrapper struct {
 	http.ResponseWriter
+
 	status int
 	bytes  int64
 }
