@@ -1,0 +1,206 @@
+package middleware
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+
+	"github.com/klimeapp/klime-go/bench/internal/measure"
+)
+
+// The request that all are measured with, and who makes it.
+const (
+	target   = "/orgs/acme/reports/42"
+	route    = "/orgs/{org}/reports/{id}"
+	user     = "user_123"
+	customer = "org_456"
+)
+
+// burst is how many requests are served between two drainings. OpenTelemetry's
+// queue is the smallest, 2,048 spans, of which 512 are exported at a time.
+const burst = 600
+
+// traits are what Link is given on every request.
+func traits() (user, group klime.Traits) {
+	return klime.Traits{"email": "jane@acme.com", "name": "Jane"}, klime.Traits{"name": "Acme", "plan": "pro"}
+}
+
+// subject is one middleware in one framework.
+type subject struct {
+	name string
+	make func(*testing.B) measured
+}
+
+// measured is a subject that is ready.
+type measured struct {
+	measure.Subject
+
+	verify func(requests int) error // nil if there is nothing to verify
+}
+
+// compare measures the subjects one after the other.
+func compare(b *testing.B, subjects []subject) {
+	b.Helper()
+	for _, s := range subjects {
+		b.Run(s.name, func(b *testing.B) {
+			m := s.make(b)
+			requests := measure.Run(b, burst, m.Subject)
+			if m.verify == nil {
+				return
+			}
+			if err := m.verify(requests); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// discard is klime's sink: delivery is all there, but for the network.
+type discard struct{ last atomic.Pointer[[]byte] }
+
+func (d *discard) Send(_ context.Context, body []byte, events int) (klime.BatchResult, error) {
+	d.last.Store(&body)
+	return klime.BatchResult{Accepted: events}, nil
+}
+
+// tracked is a client that sends to discard, with a check of what it has sent.
+type tracked struct {
+	client *klime.Client
+	sink   *discard
+}
+
+func newTracked(b *testing.B) tracked {
+	b.Helper()
+	sink := &discard{}
+	client, err := klime.New(klime.Config{Transport: sink})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = client.Shutdown(context.Background()) })
+	return tracked{client, sink}
+}
+
+// subject is one whose requests are each one event.
+func (t tracked) subject(b *testing.B, serve func()) measured {
+	b.Helper()
+	return measured{measure.Subject{Op: serve, Drain: func() { t.flush(b) }}, t.oneEventEach}
+}
+
+// linked is one whose requests are each one event and a Link, which is sent once.
+func (t tracked) linked(b *testing.B, serve func()) measured {
+	b.Helper()
+	return measured{measure.Subject{Op: serve, Drain: func() { t.flush(b) }}, func(requests int) error {
+		const identifyAndGroup = 2
+		return t.sent(requests + identifyAndGroup)
+	}}
+}
+
+// silent is one whose requests are no event at all, or only counted.
+func (t tracked) silent(serve func()) measured {
+	return measured{measure.Subject{Op: serve}, func(int) error { return t.sent(0) }}
+}
+
+func (t tracked) flush(b *testing.B) {
+	b.Helper()
+	if err := t.client.Flush(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+var (
+	errNotSent    = errors.New("not as many events sent as there were requests")
+	errIncomplete = errors.New("an event lacks user, customer or route")
+)
+
+func (t tracked) oneEventEach(requests int) error {
+	last := *t.sink.last.Load()
+	for _, want := range []string{`"API Called"`, `"` + user + `"`, `"` + customer + `"`, `"` + route + `"`, `"status":200`} {
+		if !bytes.Contains(last, []byte(want)) {
+			return errIncomplete
+		}
+	}
+	return t.sent(requests)
+}
+
+func (t tracked) sent(events int) error {
+	if stats := t.client.Stats(); stats.Sent != uint64(events) || stats.Accepted != uint64(events) {
+		return errNotSent
+	}
+	return nil
+}
+
+// response is an answer that goes nowhere. It has the methods of net/http's own of
+// HTTP/1, since what a middleware wraps depends on them.
+type response struct{ header http.Header }
+
+func newResponse() *response { return &response{header: http.Header{}} }
+
+func (w *response) Header() http.Header                 { return w.header }
+func (w *response) Write(p []byte) (int, error)         { return len(p), nil }
+func (w *response) WriteString(s string) (int, error)   { return len(s), nil }
+func (w *response) WriteHeader(int)                     {}
+func (w *response) Flush()                              {}
+func (w *response) FlushError() error                   { return nil }
+func (w *response) ReadFrom(r io.Reader) (int64, error) { return io.Copy(io.Discard, r) }
+func (w *response) SetReadDeadline(time.Time) error     { return nil }
+func (w *response) SetWriteDeadline(time.Time) error    { return nil }
+func (w *response) EnableFullDuplex() error             { return nil }
+func (w *response) CloseNotify() <-chan bool            { return nil }
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// serving serves one request again and again, each time as a server hands it over:
+// without a pattern, and an answer without headers.
+func serving(b *testing.B, handler http.Handler) func() {
+	b.Helper()
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, target, http.NoBody)
+	w := newResponse()
+	return func() {
+		r.Pattern = ""
+		clear(w.header)
+		handler.ServeHTTP(w, r)
+	}
+}
+
+// show is the app: it answers two bytes of JSON.
+func show() http.HandlerFunc {
+	contentType, body := []string{"application/json"}, []byte(`{}`)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = contentType
+		_, _ = w.Write(body)
+	}
+}
+
+// wrapper is the least that sees a status and counts bytes.
+type wrapper struct {
+	http.ResponseWriter
+
+	status int
+	bytes  int64
+}
+
+func (w *wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *wrapper) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *wrapper) Write(p []byte) (int, error) {
+	w.bytes += int64(len(p))
+	return w.ResponseWriter.Write(p)
+}
+
+// scopeKey is the key of what a middleware puts into a context.
+type scopeKey struct{}
