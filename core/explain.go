@@ -130,7 +130,7 @@ func (e *explainer) event(d *draft, f fate) {
 }
 
 // unrecorded says why a request has no event.
-func unrecorded(x *Exchange, known *state, rule ruling, kind Kind) fate {
+func unrecorded(x *Exchange, known *remarks, rule ruling, kind Kind) fate {
 	switch {
 	case known.silent:
 		return silenced

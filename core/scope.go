@@ -28,16 +28,20 @@ type Scope struct {
 // state is what is known of a request. There is one in each request, so it is small.
 type state struct {
 	knowledge
+	remarks
 
-	event      string
 	properties []property
-	route      string // as the innermost middleware saw it
-	skip       bool
-	silent     bool
-	respelled  bool // an inner middleware saw the client sent to another form of the path
+	met        telemetry // the first that the app's calls have shown, or that the request came with
+	metInside  bool      // it is the former
+}
 
-	met       telemetry // the first that the app's calls have shown, or that the request came with
-	metInside bool      // it is the former
+// remarks are the part of it that says what becomes of the request.
+type remarks struct {
+	event     string // its name, by the app
+	route     string // as the innermost middleware saw it
+	skip      bool
+	silent    bool
+	respelled bool // an inner middleware saw the client sent to another form of the path
 }
 
 // knowledge is the part of it that says whose request it is.
@@ -184,9 +188,12 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 // annotateSaid writes on ctx's span what the app has said.
 func (s *Scope) annotateSaid(ctx context.Context) {
 	if s != nil && s.root().tracker.annotateSpan {
-		known := s.snapshot()
-		if !known.silent {
-			id, _ := known.spoken()
+		root := s.root()
+		root.mu.Lock()
+		id, _ := root.state.spoken()
+		silent := root.state.silent
+		root.mu.Unlock()
+		if !silent {
 			s.annotate(ctx, id)
 		}
 	}
@@ -217,20 +224,19 @@ func (s *Scope) update(change func(*state)) {
 	change(&root.state)
 }
 
-// snapshot returns the request's state.
-func (s *Scope) snapshot() state {
+// remarks returns what is said of the request so far.
+func (s *Scope) remarks() remarks {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	return root.state
+	return root.state.remarks
 }
 
-// knowledge returns who is known so far, and the innermost open scope.
-func (s *Scope) knowledge() (knowledge, *Scope) {
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	return root.state.knowledge, root.innermost
+// closed is how many scopes of the request have ended.
+func (s *Scope) closed() int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.closed
 }
 
 func (s *Scope) isSilent() bool {
@@ -258,15 +264,17 @@ func (s *Scope) identify(ctx, end valuer) identity {
 	if s == nil {
 		return identity{}
 	}
-	ids := s.client().interner()
+	root := s.root()
 	for {
-		known, innermost := s.knowledge()
+		root.mu.Lock()
+		known, innermost := root.state.knowledge, root.innermost
+		root.mu.Unlock()
 		id, said := known.spoken()
 		if said {
 			return known.members.judge(id)
 		}
-		id = known.identify(ctx, end, innermost, ids)
-		if now, _ := s.knowledge(); now.closed == known.closed {
+		id = known.identify(ctx, end, innermost, root.tracker.client.interner())
+		if root.closed() == known.closed {
 			return id
 		}
 		// A scope has ended meanwhile and may have had no answer. What it knew

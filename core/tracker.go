@@ -156,7 +156,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		s.leave(&x)
 		return
 	}
-	known := s.snapshot()
+	known := s.remarks()
 	if known.route != "" {
 		on = t.routes.of(known.route) // the innermost middleware is nearest to the handler
 	}
@@ -174,7 +174,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	// Who it was is found out also for what the app may track later: of a request
 	// that it has skipped, or answered by a redirect.
 	redirected := x.Status >= 300 && x.Status < 400
-	o.id, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
+	o.id, o.said, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -188,7 +188,6 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		f = unrecorded(&x, &known, rule, o.kind)
 	}
 	if t.client.explains != nil {
-		o.said = known.hasUser || known.hasGrp
 		t.client.explains.request(&x, &o, f)
 	}
 }
@@ -342,23 +341,24 @@ func (s *Scope) leave(x *Exchange) {
 }
 
 // finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked. It returns what the app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (identity, []property) {
-	var id identity
+// wanted, nobody is asked. It also returns whether the app has said it, and what the
+// app has added to the event.
+func (s *Scope) finish(x *Exchange, wanted bool) (id identity, said bool, extra []property) {
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
 	}
 	s.mu.Lock()
 	s.state.closed++
+	said = s.state.hasUser || s.state.hasGrp
 	if wanted {
 		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
 	}
-	extra := s.state.properties
+	extra = s.state.properties
 	s.state.properties = nil
 	s.innermost = nil
 	s.mu.Unlock()
 	s.request.end()
-	return id, extra
+	return id, said, extra
 }
 
 // resolve asks the tracker's resolvers.

@@ -32,7 +32,7 @@ func BenchmarkFiber(b *testing.B) {
 		}},
 		{"klime-skipped", func(b *testing.B) measured {
 			t := newTracked(b)
-			return t.silent(fiberServing(fiberHandler(fiberTracked(t, klime.SkipRoutes(route)))))
+			return t.silent(fiberServing(fiberHandler(fiberTracked(t, klime.IgnoreRoutes(route)))))
 		}},
 		{"klime-linked", func(b *testing.B) measured {
 			t := newTracked(b)

@@ -33,7 +33,7 @@ func BenchmarkGin(b *testing.B) {
 		}},
 		{"klime-skipped", func(b *testing.B) measured {
 			t := newTracked(b)
-			return t.silent(ginServing(b, ginTracked(t, klime.SkipRoutes(route))))
+			return t.silent(ginServing(b, ginTracked(t, klime.IgnoreRoutes(route))))
 		}},
 		{"klime-linked", func(b *testing.B) measured {
 			t := newTracked(b)

@@ -67,7 +67,7 @@ func standard(
 			return t.silent(serve)
 		}},
 		{"klime-skipped", func(b *testing.B) measured {
-			t, serve := ours(b, klime.SkipRoutes(route))
+			t, serve := ours(b, klime.IgnoreRoutes(route))
 			return t.silent(serve)
 		}},
 		{"klime-linked", func(b *testing.B) measured {
