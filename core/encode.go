@@ -2,16 +2,16 @@ package klime
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -29,8 +29,21 @@ const (
 
 // encoder turns events into wire JSON. It is safe for concurrent use.
 type encoder struct {
-	buffers sync.Pool // of *[]byte
+	buffers sync.Pool              // of *[]byte, to encode into
+	arenas  sync.Pool              // of *[]byte, where events of requests stay: see encodeInPlace
+	second  atomic.Pointer[second] // the last that was encoded
 }
+
+// second is a second of the clock as JSON, up to its point.
+type second struct {
+	unix int64
+	text string
+}
+
+const (
+	arenaBytes = 16 * 1024
+	usualEvent = 1024 // bytes that the event of a request hardly needs
+)
 
 // draft is an event with what only the library puts on it.
 type draft struct {
@@ -50,14 +63,15 @@ type draft struct {
 // nil, stand in place of the event's. (They come beside the draft so that they need
 // not be in the heap.)
 func (enc *encoder) encode(d *draft, r *requestProperties) ([]byte, error) {
+	if d.automatic {
+		return enc.encodeInPlace(d, r)
+	}
 	buf, ok := enc.buffers.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
 	}
-	b, err := appendEvent((*buf)[:0], d, r)
-	if err != nil && !errors.Is(err, ErrEventTooLarge) {
-		err = fmt.Errorf("%w: %w", ErrNotEncodable, err)
-	}
+	b, err := enc.appendEvent((*buf)[:0], d, r)
+	err = unencodable(err)
 	var body []byte
 	if err == nil {
 		body = bytes.Clone(b)
@@ -69,8 +83,42 @@ func (enc *encoder) encode(d *draft, r *requestProperties) ([]byte, error) {
 	return body, err
 }
 
+// unencodable says so, unless it is all right but for its size.
+func unencodable(err error) error {
+	if err == nil || errors.Is(err, ErrEventTooLarge) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotEncodable, err)
+}
+
+// encodeInPlace is encode for the events of requests, several of which share the memory
+// of one allocation. They are settled in the order in which they were made, or
+// nearly so, and then that is free; other events may have to wait for long.
+func (enc *encoder) encodeInPlace(d *draft, r *requestProperties) ([]byte, error) {
+	arena, ok := enc.arenas.Get().(*[]byte)
+	if !ok {
+		arena = new([]byte)
+	}
+	if cap(*arena)-len(*arena) < usualEvent {
+		*arena = make([]byte, 0, arenaBytes)
+	}
+	free := (*arena)[len(*arena):]
+	b, err := enc.appendEvent(free, d, r)
+	switch {
+	case err != nil:
+		b, err = nil, unencodable(err)
+	case cap(b) == cap(free): // there was room
+		*arena = (*arena)[:len(*arena)+len(b)]
+		b = slices.Clip(b)
+	default:
+		b = bytes.Clone(b) // of just its size
+	}
+	enc.arenas.Put(arena)
+	return b, err
+}
+
 // appendEvent appends the event. A field without a value is left out.
-func appendEvent(b []byte, d *draft, r *requestProperties) ([]byte, error) {
+func (enc *encoder) appendEvent(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = append(b, `{"type":"`...)
 	b = append(b, d.Type.String()...)
 	b = append(b, `","messageId":"`...)
@@ -83,7 +131,7 @@ func appendEvent(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = appendField(b, `,"event":`, d.Event.Event)
 	b = appendField(b, `,"userId":`, d.UserID)
 	b = appendField(b, `,"groupId":`, d.GroupID)
-	b, err := appendTime(append(b, `,"timestamp":`...), d.Timestamp)
+	b, err := enc.appendTimestamp(append(b, `,"timestamp":`...), d)
 	if err != nil {
 		return b, err
 	}
@@ -294,6 +342,25 @@ func appendTime(b []byte, t time.Time) ([]byte, error) {
 	return append(appendTwoDigits(append(b, digit(millis/100)), millis%100), 'Z', '"'), nil
 }
 
+// appendTimestamp is appendTime of an event, most of which have the second of the
+// one before.
+func (enc *encoder) appendTimestamp(b []byte, d *draft) ([]byte, error) {
+	const upToPoint = len(`"2006-01-02T15:04:05.`)
+	t := d.Timestamp
+	unix := t.Unix()
+	if known := enc.second.Load(); known != nil && known.unix == unix {
+		millis := t.Nanosecond() / int(time.Millisecond)
+		b = append(append(b, known.text...), digit(millis/100))
+		return append(appendTwoDigits(b, millis%100), 'Z', '"'), nil
+	}
+	start := len(b)
+	b, err := appendTime(b, t)
+	if err == nil && unix == d.queued.Unix() { // not one that the app has made up
+		enc.second.Store(&second{unix, string(b[start : start+upToPoint])})
+	}
+	return b, err
+}
+
 func appendTwoDigits(b []byte, n int) []byte { return append(b, digit(n/10), digit(n%10)) }
 
 func digit(n int) byte { return byte('0' + n) } //nolint:gosec // 0 to 9
@@ -367,16 +434,31 @@ func appendEscaped(b []byte, c byte) []byte {
 // appendUUID appends a random UUID (RFC 9562, version 4). The source is the
 // runtime's ChaCha8 generator, seeded by the operating system.
 func appendUUID(b []byte) []byte {
-	var id [16]byte
-	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
-	id[6] = id[6]&0x0f | 4<<4 // the version
-	id[8] = id[8]&0x3f | 2<<6 // the variant
-	b = append(hex.AppendEncode(b, id[:4]), '-')
-	b = append(hex.AppendEncode(b, id[4:6]), '-')
-	b = append(hex.AppendEncode(b, id[6:8]), '-')
-	b = append(hex.AppendEncode(b, id[8:10]), '-')
-	return hex.AppendEncode(b, id[10:])
+	const (
+		version = 4 << 12         // in the low half of the high word
+		variant = uint64(2) << 62 // at the top of the low word
+	)
+	hi := rand.Uint64()&^0xf000 | version
+	lo := rand.Uint64()&^(3<<62) | variant
+	var text [36]byte
+	putHex(text[0:8], hi>>32)
+	text[8] = '-'
+	putHex(text[9:13], hi>>16)
+	text[13] = '-'
+	putHex(text[14:18], hi)
+	text[18] = '-'
+	putHex(text[19:23], lo>>48)
+	text[23] = '-'
+	putHex(text[24:36], lo)
+	return append(b, text[:]...)
+}
+
+// putHex fills text with the lowest digits of v.
+func putHex(text []byte, v uint64) {
+	for i := len(text) - 1; i >= 0; i-- {
+		text[i] = hexDigits[v&0xf]
+		v >>= 4
+	}
 }
 
 // newUUID is [appendUUID] as a string.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -663,5 +665,70 @@ func TestAppendTime(t *testing.T) {
 			t.Fatalf("%s, want %s, error %v", got, want, err)
 		}
 		at = at.Add(time.Duration(i) * 1_234_567 * time.Microsecond * 1000)
+	}
+}
+
+// Events of requests share memory, and nothing else: none is changed by what is
+// encoded or appended after it, whatever their sizes.
+func TestEncodeInPlace(t *testing.T) {
+	t.Parallel()
+	enc := new(encoder)
+	random := rand.New(rand.NewPCG(1, 2))
+	draftOf := func(size int) *draft {
+		return &draft{automatic: true, app: `,"app":"` + strings.Repeat("x", size) + `"`, Event: Event{
+			MessageID: "m", Event: apiCalled, UserID: strings.Repeat("u", 1+size%50), Timestamp: morning(),
+		}}
+	}
+	var running sync.WaitGroup
+	for range 4 {
+		sizes := make([]int, 500)
+		for i := range sizes {
+			switch sizes[i] = random.IntN(1000); i % 50 {
+			case 0:
+				sizes[i] = 2 * arenaBytes
+			case 1:
+				sizes[i] = maxEventBytes
+			}
+		}
+		running.Go(func() {
+			var bodies [][]byte
+			for _, size := range sizes {
+				body, err := enc.encode(draftOf(size), nil)
+				if tooLarge := size == maxEventBytes; (err != nil) != tooLarge || tooLarge && !errors.Is(err, ErrEventTooLarge) {
+					t.Errorf("%d bytes: %v", size, err)
+				}
+				bodies = append(bodies, body)
+				_ = append(body, "somebody else's"...)
+			}
+			for i, size := range sizes {
+				d := draftOf(size)
+				d.automatic = false
+				if want, err := new(encoder).encode(d, nil); err == nil && !bytes.Equal(bodies[i], want) {
+					t.Errorf("%d bytes became %.100q", size, bodies[i])
+				}
+			}
+		})
+	}
+	running.Wait()
+}
+
+// Timestamps are as appendTime has them, whichever second came before.
+func TestEncodeTimestamps(t *testing.T) {
+	t.Parallel()
+	var enc encoder
+	at := morning()
+	for i := range 3000 {
+		at = at.Add(time.Duration(i%7*i%13) * 50 * time.Millisecond)
+		if i%100 == 0 {
+			at = at.Add(-time.Hour)
+		}
+		d := draft{queued: at, Event: Event{Timestamp: at.In(time.FixedZone("", 5400))}}
+		if i%3 == 0 {
+			d.queued = at.Add(time.Minute)
+		}
+		got, err := enc.appendTimestamp(nil, &d)
+		if want, _ := appendTime(nil, at); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%v became %s: %v", at, got, err)
+		}
 	}
 }

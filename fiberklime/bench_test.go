@@ -44,7 +44,7 @@ func tracked(tb testing.TB, opts ...klime.Option) fiber.Handler {
 }
 
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 3, serving(t), serving(t, tracked(t)))
+	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t)))
 	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
 	conformance.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }

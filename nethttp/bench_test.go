@@ -44,7 +44,7 @@ func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handle
 // What a request costs: the scope, the request with it, the answer's writer, and
 // the event's bytes.
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 3, serving(t, bare), serving(t, tracked(t)))
+	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t)))
 	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t, klime.RollUp(time.Minute))))
 	conformance.Allocations(t, 0, serving(t, bare), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }
