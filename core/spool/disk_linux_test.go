@@ -86,8 +86,9 @@ func diskChild() {
 
 	idle, err := spool.Open(filepath.Join(dir, "idle"), spool.Options{})
 	must(err == nil, "Open: %v", err)
-	disk, _, err := idle.Attach(slog.New(slog.DiscardHandler))
+	storage, err := idle.Attach(slog.New(slog.DiscardHandler))
 	must(err == nil, "Attach: %v", err)
+	disk := storage.Spool
 
 	// It runs full.
 	for err = nil; err == nil && accepted < 10_000; {
