@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	case os.Getenv("KLIME_DISK_DIR") != "":
 		diskChild()
 		os.Exit(0)
+	case os.Getenv("KLIME_PERMISSION_DIR") != "":
+		permissionChild()
+		os.Exit(0)
 	default:
 		os.Exit(m.Run())
 	}
