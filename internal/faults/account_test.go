@@ -25,9 +25,11 @@ const (
 // account is what the app knows of its events, over all lives of its process.
 type account struct {
 	givesUp bool // events may fail for other reasons than that Klime has refused them
+	firm    bool // what a call returns nil for is durable: no drop excuses that it is missing
 
 	mu       sync.Mutex
 	offered  map[string]fate
+	durable  map[string]bool
 	told     map[string]int // by key, what OnError was given
 	named    int            // these
 	untold   int            // what OnError was only given the number of
@@ -38,7 +40,7 @@ type account struct {
 }
 
 func newAccount() *account {
-	return &account{offered: map[string]fate{}, told: map[string]int{}, inLife: map[fate]int{}}
+	return &account{offered: map[string]fate{}, durable: map[string]bool{}, told: map[string]int{}, inLife: map[fate]int{}}
 }
 
 // newLife begins the books of a process.
@@ -56,6 +58,19 @@ func (a *account) offer(f fate, keys ...string) {
 	for _, key := range keys {
 		a.offered[key] = f
 		a.inLife[f]++
+	}
+}
+
+// called notes what a call has returned, whose events have that fate.
+func (a *account) called(err error, f fate, keys ...string) {
+	a.offer(f, keys...)
+	if !a.firm || err != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range keys {
+		a.durable[key] = true
 	}
 }
 
@@ -196,6 +211,11 @@ func (a *account) compare(tb testing.TB, s *server) result {
 	for _, key := range a.blamed {
 		if !s.refused[key] {
 			tb.Errorf("OnError was told that Klime has refused %s, which it has not", key)
+		}
+	}
+	for key := range a.durable {
+		if s.arrived[key] == nil && !s.refused[key] {
+			tb.Errorf("%s was durable, and is lost", key)
 		}
 	}
 	missing := 0

@@ -30,7 +30,7 @@ type experiment struct {
 	lives int  // of its process; all but the last are cut short by Shutdown
 	cut   bool // the last one too
 	pad   int  // bytes of an event, at most
-	spool func(*rand.Rand) *spool.Options
+	spool spool.Options
 	tune  func(*klime.Config, *rand.Rand)
 	never []klime.DropReason // for which no event may be dropped
 }
@@ -48,17 +48,15 @@ func experiments() []experiment {
 		{name: "three attempts", lives: 1, pad: 1000, tune: func(c *klime.Config, _ *rand.Rand) { c.MaxAttempts = 3 },
 			never: []klime.DropReason{klime.DropQueueFull, klime.DropShutdown}},
 		{name: "spool, overflow", lives: 3, pad: 1000, tune: small,
-			spool: func(*rand.Rand) *spool.Options { return &spool.Options{} },
+			spool: spool.Options{},
 			never: []klime.DropReason{klime.DropQueueFull, klime.DropShutdown, klime.DropSpoolFull, klime.DropSpoolLost}},
 		{name: "spool, write-ahead", lives: 3, pad: 1000, tune: small,
-			spool: func(*rand.Rand) *spool.Options { return &spool.Options{WriteAhead: true} },
+			spool: spool.Options{WriteAhead: true},
 			never: []klime.DropReason{klime.DropQueueFull, klime.DropShutdown, klime.DropSpoolFull, klime.DropSpoolLost}},
-		{name: "spool, full", lives: 2, pad: 60_000, tune: small,
-			spool: func(random *rand.Rand) *spool.Options {
-				return &spool.Options{
-					MaxBytes: 1 << 20, WriteAhead: random.IntN(2) == 0, WhenFull: []spool.Policy{spool.DropOldest, spool.Reject}[random.IntN(2)],
-				}
-			}, never: []klime.DropReason{klime.DropSpoolLost}},
+		{name: "spool, full, drops the oldest", lives: 2, pad: 60_000, tune: small,
+			spool: spool.Options{MaxBytes: 1 << 20}, never: []klime.DropReason{klime.DropSpoolLost}},
+		{name: "spool, full, rejects", lives: 2, pad: 60_000, tune: small,
+			spool: spool.Options{MaxBytes: 1 << 20, WhenFull: spool.Reject, WriteAhead: true}, never: []klime.DropReason{klime.DropSpoolLost}},
 	}
 }
 
@@ -150,10 +148,8 @@ func (e *experiment) live(t *testing.T, seed uint64) (result, map[fault]int) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	weather, klimeServer, books := newWeather(seed), newServer(), newAccount()
 	network, url := newNetwork(t, weather, klimeServer, random.IntN(2) == 0)
-	var options *spool.Options
-	if e.spool != nil {
-		options = e.spool(random)
-	}
+	onDisk := strings.HasPrefix(e.name, "spool")
+	books.firm = e.spool.WriteAhead
 	dir := filepath.Join(t.TempDir(), "spool")
 	stopMeter := meter()
 	sent := uint64(0)
@@ -165,8 +161,8 @@ func (e *experiment) live(t *testing.T, seed uint64) (result, map[fault]int) {
 		if e.tune != nil {
 			e.tune(&cfg, random)
 		}
-		if options != nil {
-			cfg.Spool = reopen(t, dir, *options)
+		if onDisk {
+			cfg.Spool = reopen(t, dir, e.spool)
 		}
 		client, err := klime.New(cfg)
 		if err != nil {
@@ -292,7 +288,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 			if err != nil && !errors.Is(err, klime.ErrNotDurable) {
 				f = unknown // it is one of the two
 			}
-			books.offer(f, key, key+"-group")
+			books.called(err, f, key, key+"-group")
 			pause(random)
 		}
 	})
@@ -330,7 +326,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 				if f == 0 {
 					t.Errorf("Track: %v", err)
 				}
-				books.offer(f, key)
+				books.called(err, f, key)
 				pause(random)
 			}
 		})
