@@ -29,6 +29,7 @@ type experiment struct {
 	name  string
 	lives int  // of its process; all but the last are cut short by Shutdown
 	cut   bool // the last one too
+	whole bool // it goes on until requests have met every fault
 	pad   int  // bytes of an event, at most
 	spool spool.Options
 	tune  func(*klime.Config, *rand.Rand)
@@ -39,7 +40,7 @@ type experiment struct {
 func experiments() []experiment {
 	small := func(c *klime.Config, _ *rand.Rand) { c.QueueSize = 40 }
 	return []experiment{
-		{name: "memory", lives: 1, pad: 1000, never: []klime.DropReason{klime.DropQueueFull, klime.DropShutdown}},
+		{name: "memory", lives: 1, whole: true, pad: 1000, never: []klime.DropReason{klime.DropQueueFull, klime.DropShutdown}},
 		{name: "memory, Shutdown amid faults", lives: 3, cut: true, pad: 1000, never: []klime.DropReason{klime.DropQueueFull}},
 		{name: "small queue", lives: 1, pad: 1000, tune: func(c *klime.Config, random *rand.Rand) {
 			c.QueueSize = 40
@@ -221,7 +222,7 @@ func reopen(t *testing.T, dir string, options spool.Options) *spool.Spool {
 // recover lets the faults end, and expects that all is delivered then.
 func (e *experiment) recover(t *testing.T, client *klime.Client, books *account, weather *weather, random *rand.Rand, life int) {
 	t.Helper()
-	app := e.start(t, client, books, random.Uint64(), life)
+	app := e.start(t, client, books, weather, random.Uint64(), life)
 	app.requests.Wait()
 	app.calls.Wait()
 	weather.stay(calm)
@@ -239,7 +240,7 @@ func (e *experiment) recover(t *testing.T, client *klime.Client, books *account,
 // requests have ended as a server would see to, and before the app's own goroutines have.
 func (e *experiment) cutShort(t *testing.T, client *klime.Client, books *account, weather *weather, random *rand.Rand, life int) {
 	t.Helper()
-	app := e.start(t, client, books, random.Uint64(), life)
+	app := e.start(t, client, books, weather, random.Uint64(), life)
 	app.requests.Wait()
 	if last := []fault{"", serverError, connectionRefused, halting, hang}[random.IntN(5)]; last != "" {
 		weather.stay(last)
@@ -254,11 +255,21 @@ func (e *experiment) cutShort(t *testing.T, client *klime.Client, books *account
 // calls that wait for an answer, and goroutines that call the client.
 type app struct{ requests, calls sync.WaitGroup }
 
-func (e *experiment) start(t *testing.T, client *klime.Client, books *account, seed uint64, life int) *app {
+func (e *experiment) start(t *testing.T, client *klime.Client, books *account, weather *weather, seed uint64, life int) *app {
 	t.Helper()
 	a := &app{}
 	handler := handlerOf(client)
 	stop := time.Now().Add(300 * time.Millisecond)
+	goesOn := func(until time.Time) bool {
+		if time.Now().Before(until) {
+			return true
+		}
+		if !e.whole || weather.complete() || time.Now().After(until.Add(time.Minute)) {
+			return false
+		}
+		time.Sleep(20 * time.Millisecond) // at leisure: a slow machine must not fill the queue
+		return true
+	}
 	maker := func(number int) (*rand.Rand, func(i int) (string, klime.Properties)) {
 		random := rand.New(rand.NewPCG(seed, uint64(number)))
 		return random, func(i int) (string, klime.Properties) {
@@ -269,7 +280,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 	for number := range 2 {
 		random, next := maker(number)
 		a.requests.Go(func() {
-			for i := 0; time.Now().Before(stop); i++ {
+			for i := 0; goesOn(stop); i++ {
 				key, p := next(i)
 				r := httptest.NewRequest(http.MethodPost, "/reports/"+strconv.Itoa(i), http.NoBody)
 				handler.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), marksKey{}, p)))
@@ -280,7 +291,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 	}
 	a.requests.Go(func() { // facts of users and groups
 		random, next := maker(2)
-		for i := 0; time.Now().Before(stop); i++ {
+		for i := 0; goesOn(stop); i++ {
 			key, p := next(i)
 			member := klime.Traits{"key": key + "-group", "pad": p["pad"], "length": p["length"]}
 			err := client.Link(context.Background(), klime.User{ID: key, Traits: klime.Traits(p)}, klime.Group{ID: key, Traits: member})
@@ -294,7 +305,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 	})
 	a.requests.Go(func() { // answers waited for
 		_, next := maker(3)
-		for i := 0; time.Now().Before(stop) && i < 20; i++ {
+		for i := 0; i < 20 && goesOn(stop); i++ {
 			key, p := next(i)
 			_, err := client.TrackSync(context.Background(), "Paid", p, klime.ForUser("u1"))
 			f := acknowledged
@@ -308,7 +319,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 		}
 	})
 	a.requests.Go(func() { // at every moment
-		for time.Now().Before(stop) {
+		for goesOn(stop) {
 			balanced(t, client.Stats())
 			time.Sleep(time.Millisecond)
 		}
@@ -316,7 +327,7 @@ func (e *experiment) start(t *testing.T, client *klime.Client, books *account, s
 	for number := range 8 {
 		random, next := maker(4 + number)
 		a.calls.Go(func() {
-			for i := 0; time.Now().Before(stop.Add(100 * time.Millisecond)); i++ {
+			for i := 0; goesOn(stop.Add(100 * time.Millisecond)); i++ {
 				key, p := next(i)
 				if number < 2 && i == 5 {
 					p["poison"] = true

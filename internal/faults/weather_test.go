@@ -3,6 +3,7 @@ package faults_test
 import (
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,6 +111,13 @@ func (w *weather) deal() fault {
 	}
 	w.left--
 	return w.now
+}
+
+// complete reports whether requests have met all that is dealt.
+func (w *weather) complete() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !slices.ContainsFunc(dealt(), func(f fault) bool { return w.met[f] == 0 })
 }
 
 // counted is how many requests met what.
