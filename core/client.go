@@ -20,7 +20,7 @@ import (
 // stop them, and what they were given may be changed afterwards. Their errors
 // say what is wrong with the call, or [ErrQueueFull] or [ErrClosed]. With
 // Config.Overflow [Block] they wait for room in the queue, and with a
-// write-ahead Config.Spool for the disk ([ErrNotDurable]).
+// write-ahead Config.Spool for the disk ([ErrNotDurable], [ErrSpoolFull]).
 type Client struct {
 	cfg        Config
 	encoder    encoder
@@ -68,7 +68,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk, writeAhead, err := cfg.attach()
+	disk, err := cfg.attach()
 	if err != nil {
 		return nil, fmt.Errorf("%w: Spool: %w", ErrInvalidConfig, err)
 	}
@@ -83,8 +83,7 @@ func New(cfg Config) (*Client, error) {
 		MaxAttempts:   cfg.MaxAttempts,
 		RetryDelay:    cfg.RetryDelay,
 		Timeout:       cfg.Timeout,
-		Spool:         disk,
-		WriteAhead:    writeAhead,
+		Storage:       disk,
 		Logger:        cfg.Logger,
 		OnOutcome:     c.links.settle,
 		OnRequest:     c.metrics.onRequest(c),

@@ -9,15 +9,13 @@ import (
 // Spool keeps events on disk: see Config.Spool. Package core/spool makes one;
 // there is no other, and its method is for the client.
 type Spool interface {
-	Attach(logger *slog.Logger) (disk delivery.Spool, writeAhead bool, err error)
+	Attach(logger *slog.Logger) (delivery.Storage, error)
 }
 
-// attach returns the spool of the Config, nil if it has none.
-//
-//nolint:ireturn // what the spool hands over
-func (c Config) attach() (disk delivery.Spool, writeAhead bool, err error) {
+// attach returns what the spool of the Config hands over, nothing if it has none.
+func (c Config) attach() (delivery.Storage, error) {
 	if c.Spool == nil {
-		return nil, false, nil
+		return delivery.Storage{}, nil
 	}
 	return c.Spool.Attach(c.Logger)
 }

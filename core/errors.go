@@ -27,7 +27,8 @@ var (
 	ErrClosed    = errors.New("klime: client is shut down")
 
 	// ErrNotDurable is returned of a write-ahead Config.Spool. The next three are
-	// given to OnError.
+	// given to OnError; with ErrNotDurable they say why, and without it
+	// that the event was dropped.
 	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // but it is kept
 	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                      // DropSpoolBusy
 	ErrSpoolFull  = errors.New("klime: spool full")                                         // DropSpoolFull

@@ -16,7 +16,7 @@ const (
 	// DropSpoolBusy: the queue was full, and the disk could not keep up.
 	DropSpoolBusy DropReason = "spool_busy"
 	// DropSpoolFull: the events on disk took all of the spool's MaxBytes; the
-	// oldest made room.
+	// oldest made room, or with spool.Reject the event found none.
 	DropSpoolFull DropReason = "spool_full"
 	// DropSpoolLost: the spool's file, or a record of it, was damaged.
 	DropSpoolLost DropReason = "spool_lost"

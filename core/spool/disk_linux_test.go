@@ -86,8 +86,9 @@ func diskChild() {
 
 	idle, err := spool.Open(filepath.Join(dir, "idle"), spool.Options{})
 	must(err == nil, "Open: %v", err)
-	disk, _, err := idle.Attach(slog.New(slog.DiscardHandler))
+	storage, err := idle.Attach(slog.New(slog.DiscardHandler))
 	must(err == nil, "Attach: %v", err)
+	disk := storage.Spool
 
 	// It runs full.
 	for err = nil; err == nil && accepted < 10_000; {
@@ -103,6 +104,17 @@ func diskChild() {
 	must(disk.Close() == nil, "Close")
 	wait("the disk is larger", func() bool { return !client.Stats().SpoolDown })
 	must(track() == nil, "not durable on a large disk")
+
+	// A read-only one takes its place, and goes again: what is on it is there still.
+	folder := filepath.Join(dir, "spool")
+	must(syscall.Mount("tmpfs", folder, "tmpfs", syscall.MS_RDONLY, "") == nil, "mount a read-only disk")
+	must(errors.Is(track(), klime.ErrNotDurable), "durable on a read-only disk")
+	must(client.Stats().SpoolDown && client.Stats().Queued == 1, "stats %+v", client.Stats())
+	time.Sleep(6 * time.Second) // it tries in vain
+	must(client.Stats().SpoolDown, "stats %+v", client.Stats())
+	must(syscall.Unmount(folder, 0) == nil, "unmount")
+	wait("the disk is back", func() bool { return !client.Stats().SpoolDown })
+	must(track() == nil, "not durable on the disk that is back")
 
 	// It becomes read-only, between two processes: the system lets no disk become that while a file
 	// is open for writing.
@@ -125,6 +137,108 @@ func diskChild() {
 	must(client.Flush(context.Background()) == nil, "Flush")
 	must(client.Stats().Sent == uint64(accepted), "%d accepted, stats %+v", accepted, client.Stats())
 	must(client.Shutdown(context.Background()) == nil, "Shutdown")
-	must(strings.Count(log.String(), "the spool fails") == 2, "log: %s", log)
+	must(strings.Count(log.String(), "the spool fails") == 3, "log: %s", log)
+	fmt.Println("all is well")
+}
+
+// Without permission the app starts, one that loses it goes on in memory, and it is
+// used again when it is back. Root may do anything: the child becomes somebody else.
+func TestLostPermission(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if os.Getuid() == 0 {
+		for _, path := range []string{filepath.Dir(dir), dir} {
+			if err := errors.Join(os.Chmod(path, 0o755), os.Chown(path, nobody, nobody)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^$")
+	cmd.Env = append(os.Environ(), "KLIME_PERMISSION_DIR="+dir)
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "nobody gets there") {
+		t.Skipf("the folder for temporary files is one user's: %s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "all is well\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+const nobody = 65534
+
+func permissionChild() {
+	dir := os.Getenv("KLIME_PERMISSION_DIR")
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Println("failed:", p)
+		}
+	}()
+	must := func(is bool, what string, args ...any) {
+		if !is {
+			panic(fmt.Sprintf(what, args...))
+		}
+	}
+	wait := func(what string, is func() bool) {
+		for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+			must(time.Now().Before(deadline), "not in 30 s: %s", what)
+		}
+	}
+	allow := func(path string, mode os.FileMode) { must(os.Chmod(path, mode) == nil, "chmod %s", path) }
+	if os.Getuid() == 0 {
+		must(syscall.Setgid(nobody) == nil && syscall.Setuid(nobody) == nil, "become nobody")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		fmt.Println("nobody gets there:", err)
+		return
+	}
+
+	// At the start: a folder that cannot be made, one that cannot be entered, and a file that cannot be opened.
+	folder := filepath.Join(dir, "spool")
+	file := filepath.Join(folder, "klime-spool.db")
+	denied := func(what string) {
+		s, err := spool.Open(folder, spool.Options{})
+		must(s == nil && errors.Is(err, os.ErrPermission), "%s: %v", what, err)
+	}
+	allow(dir, 0o500)
+	denied("no folder")
+	allow(dir, 0o700)
+	s, err := spool.Open(folder, spool.Options{WriteAhead: true})
+	must(err == nil && s.Close() == nil, "Open: %v", err)
+	allow(folder, 0)
+	denied("a closed folder")
+	allow(folder, 0o700)
+	allow(file, 0)
+	denied("a closed file")
+	allow(file, 0o600)
+
+	// While it runs.
+	s, err = spool.Open(folder, spool.Options{WriteAhead: true})
+	must(err == nil, "Open: %v", err)
+	log, transport := &syncBuffer{}, &flaky{}
+	client, err := klime.New(klime.Config{Transport: transport, Spool: s, RetryDelay: time.Second, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	must(err == nil, "New: %v", err)
+	track := func() error { return client.Track(context.Background(), "Done", nil, klime.ForUser("u1")) }
+	must(track() == nil, "not durable")
+	allow(folder, 0)
+	must(track() == nil, "not durable in a file that was open before")
+	allow(folder, 0o700)
+	must(os.RemoveAll(folder) == nil, "remove")
+	allow(dir, 0o500)
+	for range 10 {
+		must(errors.Is(track(), klime.ErrNotDurable), "durable without permission")
+	}
+	time.Sleep(6 * time.Second) // it tries in vain
+	must(client.Stats().SpoolDown && client.Stats().Queued == 10 && client.Stats().Spooled == 2, "stats %+v", client.Stats())
+	allow(dir, 0o700)
+	wait("there is permission again", func() bool { return !client.Stats().SpoolDown })
+	must(track() == nil, "not durable with permission")
+	must(strings.Count(log.String(), "the spool fails") == 1, "log: %s", log)
+	transport.up.Store(true)
+	must(client.Shutdown(context.Background()) == nil, "Shutdown")
+	must(client.Stats().Sent == 13, "stats %+v", client.Stats())
 	fmt.Println("all is well")
 }

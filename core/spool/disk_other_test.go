@@ -3,3 +3,5 @@
 package spool_test
 
 func diskChild() {}
+
+func permissionChild() {}

@@ -28,6 +28,9 @@ const (
 // overhead is what a record costs beyond its body, with bbolt's entry of it.
 const overhead = headerSize + keySize + 16
 
+// sizeOnDisk is what counts against Options.MaxBytes, of so many records.
+func sizeOnDisk(records int, bodies int64) int64 { return bodies + int64(records)*overhead }
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // a constant
 
 // errDamaged says that a record is not what was written.

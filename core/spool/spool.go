@@ -21,6 +21,8 @@
 // gone, events stay in memory as without a spool (Stats.SpoolDown), and it
 // is tried again every 5 s.
 //
+// The events on disk are bounded: see [Options.MaxBytes] and [Options.WhenFull].
+//
 // Only programs that import this package link bbolt.
 package spool
 
@@ -54,12 +56,13 @@ const (
 
 // Options tunes a [Spool]. The zero value is good.
 type Options struct {
-	// MaxBytes is how much the events on disk may take, 1 MiB to 1 TiB. Beyond it the oldest
-	// make room, those of requests before those that the app tracked itself;
-	// they are counted as DropSpoolFull and given to OnError. The file is
+	// MaxBytes is how much the events on disk may take, 1 MiB to 1 TiB. The file is
 	// about a third larger, and does not shrink until a start at which it is empty.
 	// Default 256 MiB.
 	MaxBytes int64
+
+	// WhenFull says what gives way beyond MaxBytes. Default DropOldest.
+	WhenFull Policy
 
 	// WriteAhead makes Track, Identify, Group and Link return only when their
 	// event is on disk, whatever their context: all callers of that time share one
@@ -70,6 +73,27 @@ type Options struct {
 	// Default false.
 	WriteAhead bool
 }
+
+// Policy says which events give way when those on disk take all of
+// [Options.MaxBytes]. They are counted as DropSpoolFull and given to OnError.
+type Policy int
+
+const (
+	// DropOldest: the oldest on disk are dropped, those of requests before those
+	// that the app tracked itself.
+	DropOldest Policy = iota
+
+	// Reject: what is on disk stays, and the new ones are refused. With WriteAhead
+	// the call returns [klime.ErrSpoolFull], and the event is dropped. Otherwise
+	// events stay in memory as without a spool, until the queue is full too: then
+	// Config.Overflow says which is dropped. Events of requests
+	// take at most 80 % of the disk.
+	Reject
+)
+
+// automaticShare is the part of the disk, in fifths, that events of requests may
+// take with Reject: a flood of them must leave room for what the app tracks itself.
+const automaticShare = 4
 
 // Spool is a folder of events. Nil is none, and may be given to a Config.
 type Spool struct {
@@ -96,6 +120,9 @@ func Open(dir string, opts Options) (*Spool, error) {
 	if opts.MaxBytes < minMaxBytes || opts.MaxBytes > maxMaxBytes {
 		return nil, fmt.Errorf("%w: MaxBytes is %d, allowed is %d to %d", ErrInvalidOptions, opts.MaxBytes, minMaxBytes, maxMaxBytes)
 	}
+	if opts.WhenFull < DropOldest || opts.WhenFull > Reject {
+		return nil, fmt.Errorf("%w: WhenFull is %d, allowed is %d to %d", ErrInvalidOptions, opts.WhenFull, DropOldest, Reject)
+	}
 	if dir == "" {
 		return nil, fmt.Errorf("%w: no folder", ErrInvalidOptions)
 	}
@@ -103,7 +130,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	s := &store{dir: dir, max: opts.MaxBytes}
+	s := &store{dir: dir, max: opts.MaxBytes, policy: opts.WhenFull}
 	if _, err := s.open(); err != nil && !isDiskFull(err) {
 		return nil, err
 	}
@@ -116,18 +143,32 @@ func isDiskFull(err error) bool {
 }
 
 // Attach is for the client: it hands over what does the work, once.
-func (s *Spool) Attach(logger *slog.Logger) (_ delivery.Spool, writeAhead bool, err error) { //nolint:ireturn // the client's side of it
+func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 	if s == nil {
-		return nil, false, nil
+		return delivery.Storage{}, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.store == nil {
-		return nil, false, errors.New("spool: it was closed, or given to another client")
+		return delivery.Storage{}, errors.New("spool: it was closed, or given to another client")
 	}
 	s.store, s.attached = nil, s.store
 	s.attached.introduce(logger)
-	return s.attached, s.opts.WriteAhead, nil
+	storage := delivery.Storage{Spool: s.attached, WriteAhead: s.opts.WriteAhead}
+	if s.opts.WhenFull == Reject {
+		storage.Fits = s.opts.fits
+	}
+	return storage, nil
+}
+
+// fits reports whether so many records have room, the last of which is
+// automatic or not.
+func (o Options) fits(records, size int, automatic bool) bool {
+	most := o.MaxBytes
+	if automatic {
+		most = most / 5 * automaticShare
+	}
+	return sizeOnDisk(records, int64(size)) <= most
 }
 
 // Close gives the folder free. It is for a Spool that no client was given: a

@@ -125,6 +125,107 @@ func TestSpoolFullIsTold(t *testing.T) {
 	}
 }
 
+// With Reject a full spool refuses what is new: a write-ahead call says so, what it
+// refused is told and never sent, and the rest arrives.
+func TestRejectedCalls(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	opts := spool.Options{MaxBytes: 1 << 20, WhenFull: spool.Reject, WriteAhead: true}
+	cfg, _ := config(t, srv.URL, dir, opts)
+	told := make(chan string, 1000)
+	cfg.OnError = func(err error, events []klime.Event) {
+		for _, e := range events {
+			if errors.Is(err, klime.ErrSpoolFull) {
+				told <- e.MessageID
+			}
+		}
+	}
+	client := newClient(t, cfg)
+	pad := klime.Properties{"pad": strings.Repeat("x", 10_000)}
+	var kept, refused []string
+	for _, id := range ids("a", 150) {
+		err := client.Track(t.Context(), "Done", pad, klime.ForUser("u1"), klime.WithMessageID(id))
+		switch {
+		case err == nil:
+			kept = append(kept, id)
+		case errors.Is(err, klime.ErrSpoolFull) && !errors.Is(err, klime.ErrNotDurable):
+			refused = append(refused, id)
+		default:
+			t.Fatal(err)
+		}
+	}
+	jane := klime.User{ID: "u1", Traits: klime.Traits{"pad": pad["pad"]}}
+	if err := client.Link(t.Context(), jane); !errors.Is(err, klime.ErrSpoolFull) {
+		t.Errorf("Link: %v", err)
+	}
+	if s := client.Stats(); len(kept) < 100 || s.Spooled != len(kept) || s.Dropped[klime.DropSpoolFull] != uint64(len(refused)+1) || s.SpoolDown {
+		t.Errorf("%d kept, stats %+v", len(kept), s)
+	}
+	for _, id := range refused {
+		if got := <-told; got != id {
+			t.Fatalf("told of %s, want %s", got, id)
+		}
+	}
+	shutdown(t, client, 10*time.Millisecond)
+
+	srv.be(http.StatusOK)
+	cfg, _ = config(t, srv.URL, dir, opts)
+	client = newClient(t, cfg)
+	if err := client.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := client.Link(t.Context(), jane); err != nil { // not known as sent
+		t.Error(err)
+	}
+	shutdown(t, client, 10*time.Second)
+	if n, _ := srv.arrived(); n != len(kept)+1 || !srv.has(kept[0]) || !srv.has(kept[len(kept)-1]) {
+		t.Errorf("%d arrived, want %d", n, len(kept)+1)
+	}
+}
+
+// Without write-ahead, nobody is told by the call, and memory is used first.
+func TestRejectedOverflow(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, http.StatusServiceUnavailable)
+	cfg, _ := config(t, srv.URL, t.TempDir(), spool.Options{MaxBytes: 1 << 20, WhenFull: spool.Reject})
+	cfg.QueueSize = 50
+	told := make(chan string, 1000)
+	cfg.OnError = func(err error, events []klime.Event) {
+		for _, e := range events {
+			if errors.Is(err, klime.ErrSpoolFull) {
+				told <- e.MessageID
+			}
+		}
+	}
+	client := newClient(t, cfg)
+	pad := klime.Properties{"pad": strings.Repeat("x", 10_000)}
+	all := ids("a", 300)
+	for _, id := range all {
+		if err := client.Track(t.Context(), "Done", pad, klime.ForUser("u1"), klime.WithMessageID(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the disk has what it takes", func() bool {
+		s := client.Stats()
+		return s.Spooled >= 100 && s.Queued == 50
+	})
+	s := client.Stats()
+	checkSum(t, client)
+	if s.Queued != 50 || s.Spooled > 105 || s.Dropped[klime.DropSpoolFull] != 300-50-uint64(s.Spooled) {
+		t.Errorf("stats %+v", s)
+	}
+	srv.be(http.StatusOK)
+	shutdown(t, client, 10*time.Second)
+	if n, twice := srv.arrived(); n != 50+s.Spooled || twice > 0 || len(told) != 300-n {
+		t.Errorf("%d arrived, %d twice, told of %d", n, twice, len(told))
+	}
+	for len(told) > 0 {
+		if id := <-told; srv.has(id) {
+			t.Errorf("told of %s, which has arrived", id)
+		}
+	}
+}
+
 // Without a spool, for an error that was only logged, the client works.
 func TestNoSpool(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -54,7 +55,8 @@ var (
 // but for errGone.
 type store struct {
 	dir    string
-	max    int64
+	max    int64 // bytes
+	policy Policy
 	logger *slog.Logger // nil until a client has it
 	aside  []string     // what was set aside, until that can be logged
 
@@ -338,7 +340,7 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 				return err
 			}
 			for i := range add {
-				if err := c.add(&add[i], s.max); err != nil {
+				if err := c.add(&add[i], s); err != nil {
 					return err
 				}
 			}
@@ -389,13 +391,18 @@ func (c *change) gone(value []byte) {
 	c.totals.size -= int64(bodySize(value))
 }
 
-// add adds a record, and makes room for it.
-func (c *change) add(r *delivery.Record, most int64) error {
+// add adds a record, and makes room for it where that is the policy. With Reject
+// the client does not hand over what has none, but a file may hold more than it
+// was told.
+func (c *change) add(r *delivery.Record, s *store) error {
 	size := int64(len(r.Body))
-	for c.totals.size+size+int64(c.totals.records+1)*overhead > most {
-		made, err := c.makeRoom(r.Automatic)
-		if err != nil {
-			return err
+	for sizeOnDisk(c.totals.records+1, c.totals.size+size) > s.max {
+		made := false
+		if s.policy == DropOldest {
+			var err error
+			if made, err = c.makeRoom(r.Automatic); err != nil {
+				return err
+			}
 		}
 		if !made {
 			c.dropped = append(c.dropped, *r)
@@ -527,7 +534,8 @@ func (s *store) probe() error {
 
 // move makes a new file of what is in one that was deleted while it was open.
 func (s *store) move() error {
-	fresh := &store{dir: s.dir, max: s.max, logger: s.logger, aside: s.aside}
+	// Its bound may be lower than that of the process that filled it.
+	fresh := &store{dir: s.dir, max: math.MaxInt64, policy: s.policy, logger: s.logger, aside: s.aside}
 	if _, err := fresh.open(); err != nil {
 		return err
 	}
@@ -541,6 +549,7 @@ func (s *store) move() error {
 		return err
 	}
 	s.shut()
+	fresh.max = s.max
 	*s = *fresh
 	return nil
 }

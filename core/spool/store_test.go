@@ -25,7 +25,7 @@ func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
 		tb.Fatal(err)
 	}
 	var log bytes.Buffer
-	_, _, err = s.Attach(slog.New(slog.NewTextHandler(&log, nil)))
+	_, err = s.Attach(slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -167,6 +167,70 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
+// With Reject nothing on disk is touched, and the client is told beforehand what fits.
+func TestReject(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.TempDir(), Options{MaxBytes: 1 << 20, WhenFull: Reject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	storage, err := s.Attach(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = storage.Spool.Close() }()
+	const body = 10_000
+	fit := func(automatic bool) (n int) {
+		for storage.Fits(n+1, (n+1)*body, automatic) {
+			n++
+		}
+		return n
+	}
+	if n := fit(false); n != 1<<20/(body+overhead) {
+		t.Errorf("%d explicit records fit", n)
+	}
+	if n := fit(true); n != 1<<20/5*4/(body+overhead) {
+		t.Errorf("%d automatic records fit", n)
+	}
+	commit(t, s.attached, append(records(1, 50, true, body), records(51, 90, false, body)...))
+	dropped := commit(t, s.attached, records(91, 120, false, body))
+	kept := keys(t, s.attached)
+	if len(kept) < 100 || !same(kept, rangeOf(1, uint64(len(kept)))) || len(kept)+len(dropped) != 120 {
+		t.Errorf("kept %v, dropped %d", kept, len(dropped))
+	}
+	for i, r := range dropped {
+		if want := uint64(len(kept) + i + 1); r.Key != want {
+			t.Errorf("dropped %d, want %d", r.Key, want)
+		}
+	}
+}
+
+// A folder that was filled under a higher bound keeps its events, even when it is
+// deleted at run time.
+func TestLowerBound(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []Policy{DropOldest, Reject} {
+		dir := filepath.Join(t.TempDir(), "spool")
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 500, false, 10_000))
+		_ = s.Close()
+		s, _ = opened(t, dir, Options{MaxBytes: 1 << 20, WhenFull: policy})
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+			t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+		}
+		if n := len(keys(t, s)); n != 500 {
+			t.Errorf("policy %d: %d of 500 are left", policy, n)
+		}
+		dropped := commit(t, s, records(501, 501, false, 10_000))
+		if n := len(keys(t, s)); policy == DropOldest && n > 105 || policy == Reject && (n != 500 || len(dropped) != 1) {
+			t.Errorf("policy %d: %d kept, %d dropped", policy, n, len(dropped))
+		}
+	}
+}
+
 func rangeOf(first, last uint64) (all []uint64) {
 	for key := first; key <= last; key++ {
 		all = append(all, key)
@@ -176,7 +240,7 @@ func rangeOf(first, last uint64) (all []uint64) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	for _, opts := range []Options{{MaxBytes: -1}, {MaxBytes: 1<<20 - 1}, {MaxBytes: 1<<40 + 1}} {
+	for _, opts := range []Options{{MaxBytes: -1}, {MaxBytes: 1<<20 - 1}, {MaxBytes: 1<<40 + 1}, {WhenFull: -1}, {WhenFull: Reject + 1}} {
 		if s, err := Open(t.TempDir(), opts); s != nil || !errors.Is(err, ErrInvalidOptions) {
 			t.Errorf("%+v: %v", opts, err)
 		}
@@ -229,11 +293,12 @@ func TestOneClientASpool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, _, err := s.Attach(logger)
+	storage, err := s.Attach(logger)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Attach(logger); err == nil {
+	d := storage.Spool
+	if _, err := s.Attach(logger); err == nil {
 		t.Error("attached twice")
 	}
 	if err := s.Close(); err != nil { // the client's now
@@ -250,7 +315,7 @@ func TestOneClientASpool(t *testing.T) {
 		t.Error("reopened after its own Close")
 	}
 	var missing *Spool
-	if d, _, err := missing.Attach(logger); d != nil || err != nil || missing.Close() != nil {
+	if d, err := missing.Attach(logger); d.Spool != nil || err != nil || missing.Close() != nil {
 		t.Errorf("nil: %v, %v", d, err)
 	}
 }

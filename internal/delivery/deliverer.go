@@ -12,6 +12,8 @@ import (
 
 // Config tunes a Deliverer. All numbers but MaxAttempts are positive.
 type Config struct {
+	Storage // the disk
+
 	Transport     Transport
 	FlushInterval time.Duration // the longest an item waits for company
 	BatchSize     int           // this many waiting items start a send
@@ -22,8 +24,6 @@ type Config struct {
 	MaxAttempts   int           // requests that may carry one item, 0 for no end
 	RetryDelay    time.Duration // before the first retry; doubled for each further one
 	Timeout       time.Duration // of one request
-	Spool         Spool         // the disk, nil for none; closed at the end of Shutdown
-	WriteAhead    bool          // explicit items are on disk before Enqueue returns
 	Logger        *slog.Logger
 
 	// OnOutcome learns how items ended that have a Token. It is called from
@@ -133,13 +133,17 @@ func New(cfg Config) *Deliverer {
 // Enqueue accepts it for delivery. It returns ErrFull where there was no room
 // for it, and ErrClosed after Shutdown. Where Config.Overflow is Block, an
 // explicit item waits for room until ctx ends, sending is halted, or Shutdown.
-// With Config.WriteAhead an explicit item is on disk when it returns nil, and
-// in memory alone where it returns ErrNotDurable.
+// With Config.WriteAhead an explicit item is on disk when it returns nil, in
+// memory alone where it returns ErrNotDurable, and nowhere where it returns
+// ErrSpoolFull without that.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
 		return d.enqueue(ctx, it)
 	}
 	written, err := d.queue.writeAhead(it)
+	if errors.Is(err, ErrSpoolFull) {
+		d.refuse(it, SpoolFull, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -153,14 +157,17 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	defer patience.Stop()
 	select {
 	case err = <-written:
+		return err
 	case <-patience.C:
 		d.queue.stall()
-		err = ErrSpoolBusy
+		return notDurable(ErrSpoolBusy)
 	}
-	if err == nil || errors.Is(err, ErrFull) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrNotDurable, err)
+}
+
+// refuse tells of an item that was accepted only to be dropped at once.
+func (d *Deliverer) refuse(it Item, outcome Outcome, err error) {
+	d.tellAll([]Item{it}, outcome)
+	d.reporter.add(Report{Items: []Item{it}, Outcome: outcome, Err: err})
 }
 
 func (d *Deliverer) enqueue(ctx context.Context, it Item) error {
@@ -175,8 +182,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it Item) error {
 			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.reason()})
 		}
 		if errors.Is(err, ErrFull) {
-			d.tellAll([]Item{it}, a.outcome)
-			d.reporter.add(Report{Items: []Item{it}, Outcome: a.outcome, Err: err})
+			d.refuse(it, a.outcome, err)
 		}
 		if a.room == nil {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {

@@ -11,11 +11,11 @@ import (
 // or loaded: in memory too, in a lane or in flight. It belongs to the queue, and
 // its lock.
 type disk struct {
-	ahead    bool          // explicit items are written before they are queued
-	up       bool          // the spool takes records
-	readable bool          // it can be read and removed from at least
-	stalled  bool          // the one commit that is under way takes too long
-	wake     chan struct{} // there is something to do
+	fits     func(records, size int, automatic bool) bool // nil if the spool makes room itself
+	up       bool                                         // the spool takes records
+	readable bool                                         // it can be read and removed from at least
+	stalled  bool                                         // the one commit that is under way takes too long
+	wake     chan struct{}                                // there is something to do
 
 	urgent []handed // to write; somebody waits for each
 	spill  ring     // to write; out of the lanes
@@ -38,13 +38,13 @@ type handed struct {
 	done chan error // told when it is written, or cannot be; has room for that
 }
 
-func newDisk(s Spool, ahead bool, q *queue) *disk {
-	records, size, last := s.Kept()
+func newDisk(s *Storage, q *queue) *disk {
+	records, size, last := s.Spool.Kept()
 	q.counts.Accepted = uint64(records) //nolint:gosec // an amount
 	q.counts.Recovered = q.counts.Accepted
 	q.lastSeq = last
 	return &disk{
-		ahead:    ahead,
+		fits:     s.Fits,
 		up:       true,
 		readable: true,
 		wake:     make(chan struct{}, 1),
@@ -67,7 +67,22 @@ func (k *disk) writable() bool { return k != nil && k.up && !k.stalled }
 
 // takes reports whether it could be handed to the disk.
 func (k *disk) takes(it *Item) bool {
-	return k.writable() && k.handed.items < maxHandedItems && k.handed.bytes+len(it.Body) <= maxHandedBytes
+	return k.writable() && k.handed.items < maxHandedItems && k.handed.bytes+len(it.Body) <= maxHandedBytes && k.hasRoom(it)
+}
+
+// hasRoom reports whether the spool will not refuse it. What waits to be removed
+// is gone when it is written.
+func (k *disk) hasRoom(it *Item) bool {
+	return k.fits == nil ||
+		k.fits(k.kept.items+k.handed.items+1, k.kept.bytes+k.handed.bytes+len(it.Body), it.Automatic)
+}
+
+// declines says why a disk that works does not take it.
+func (k *disk) declines(it *Item) Outcome {
+	if !k.hasRoom(it) {
+		return SpoolFull
+	}
+	return SpoolBusy
 }
 
 func (k *disk) hasLoaded(seq uint64) bool {
@@ -114,7 +129,7 @@ func (q *queue) spillFor(it *Item) bool {
 	for !q.fits(it) && q.canFit(it) {
 		lane := q.evictable()
 		if !q.disk.takes(lane.front()) {
-			return false
+			break
 		}
 		q.toDisk(lane.popFront())
 	}
@@ -190,6 +205,10 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 		return nil, nil //nolint:nilnil // it has to go another way
 	}
 	q.counts.Accepted++
+	if !q.disk.hasRoom(&it) {
+		q.count(SpoolFull, 1)
+		return nil, ErrSpoolFull
+	}
 	q.lastSeq++
 	it.seq = q.lastSeq
 	done := make(chan error, 1)
@@ -276,20 +295,17 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 		}
 	}
 	q.explicit.restore(explicit)
-	refused := map[uint64]bool{}
+	refused := map[uint64]error{}
 	for i := range dropped {
-		refused[dropped[i].Key] = true
+		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
 		if it, ended := q.dropRecord(&dropped[i], SpoolFull); ended {
+			refused[it.seq] = ErrSpoolFull
 			a.dropped = append(a.dropped, it)
 		}
 	}
 	for _, h := range w.items {
-		switch {
-		case h.done == nil:
-		case refused[h.seq]:
-			h.done <- ErrSpoolFull
-		default:
-			h.done <- nil
+		if h.done != nil {
+			h.done <- refused[h.seq]
 		}
 	}
 	q.callRoom()
@@ -359,7 +375,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 		case gone[h.seq]:
 			h.done <- ErrFull
 		default:
-			h.done <- cause
+			h.done <- notDurable(cause)
 		}
 	}
 	q.callRoom()
@@ -422,14 +438,21 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 	return evicted
 }
 
-// tell lets go who waits for the work.
-func (w work) tell(err error) {
+// tell lets go who waits for the work: it is done, or for that cause not.
+func (w work) tell(cause error) {
 	for _, h := range w.items {
-		if h.done != nil {
-			h.done <- err
+		switch {
+		case h.done == nil:
+		case cause == nil:
+			h.done <- nil
+		default:
+			h.done <- notDurable(cause)
 		}
 	}
 }
+
+// notDurable says why an item is in memory alone.
+func notDurable(cause error) error { return fmt.Errorf("%w: %w", ErrNotDurable, cause) }
 
 // reopened takes in that the spool works again, for reading at least. If nothing is left of what was
 // on disk, it returns how many items ended by that.
@@ -586,12 +609,21 @@ func (q *queue) toDisk(it Item) {
 	q.feed()
 }
 
-// spillAll hands to the disk all that waits in memory.
+// spillAll hands to the disk all that waits in memory and that it has room for.
 func (q *queue) spillAll() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.waiting() > 0 {
-		q.toDisk(q.oldest().popFront())
+	for _, lane := range []*ring{&q.explicit, &q.automatic} { // the weightier first
+		var stays []Item
+		for lane.len() > 0 {
+			it := lane.popFront()
+			if q.disk.hasLoaded(it.seq) || q.disk.hasRoom(&it) {
+				q.toDisk(it)
+			} else {
+				stays = append(stays, it)
+			}
+		}
+		lane.restore(stays)
 	}
 	for q.letGo() {
 	}

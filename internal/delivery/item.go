@@ -31,7 +31,7 @@ const (
 	Evicted                  // pushed out of a full queue, or refused by it
 	Undone                   // still held when Shutdown's context ended
 	SpoolBusy                // the queue was full and the spool too slow
-	SpoolFull                // made room on disk for others
+	SpoolFull                // made room on disk for others, or was refused room there
 	SpoolLost                // its record was damaged, or is gone
 
 	outcomes = iota
@@ -59,10 +59,14 @@ func (o Outcome) why() string {
 
 // reason is why an item ended so, for the app.
 func (o Outcome) reason() error {
-	if o == SpoolBusy {
+	switch o {
+	case SpoolBusy:
 		return ErrSpoolBusy
+	case SpoolFull:
+		return ErrSpoolFull
+	default:
+		return ErrFull
 	}
-	return ErrFull
 }
 
 // Counts is what became of the items so far. At every moment

@@ -83,7 +83,7 @@ func newQueue(cfg *Config) *queue {
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	if cfg.Spool != nil {
-		q.disk = newDisk(cfg.Spool, cfg.WriteAhead, q)
+		q.disk = newDisk(&cfg.Storage, q)
 	}
 	return q
 }
@@ -109,7 +109,7 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 		return a, nil
 	}
 	if q.disk.writable() && len(it.Body) <= q.maxBytes {
-		a.outcome = SpoolBusy
+		a.outcome = q.disk.declines(&it)
 	}
 	if patient && q.mustWait(&it) {
 		if q.room == nil {
@@ -121,10 +121,7 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 	if !q.canFit(&it) {
 		q.counts.Accepted++
 		q.count(a.outcome, 1)
-		if q.halt != nil {
-			return a, fmt.Errorf("%w: %w", ErrFull, q.halt)
-		}
-		return a, ErrFull
+		return a, q.refusal(a.outcome)
 	}
 	for !q.fits(&it) {
 		a.evicted = append(a.evicted, q.evict(a.outcome))
@@ -147,6 +144,18 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 	}
 	q.alarm = items
 	return q.waiting() <= seen.items || q.waiting() < items && q.waitingBytes() < q.takeBytes
+}
+
+// refusal says why there is no room for an item.
+func (q *queue) refusal(outcome Outcome) error {
+	switch {
+	case q.halt != nil:
+		return fmt.Errorf("%w: %w", ErrFull, q.halt)
+	case outcome == SpoolFull:
+		return fmt.Errorf("%w: %w", ErrFull, ErrSpoolFull)
+	default:
+		return ErrFull
+	}
 }
 
 // mustWait reports whether it has to wait for room, if it is patient.

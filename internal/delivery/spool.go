@@ -23,6 +23,17 @@ type Record struct {
 	Damaged   bool // it cannot be trusted; Body says no more than its size
 }
 
+// Storage is a Spool and how it is used.
+type Storage struct {
+	Spool      Spool // nil for none; closed at the end of Shutdown
+	WriteAhead bool  // explicit items are on disk before Enqueue returns
+
+	// Fits reports whether there is room for so many records with bodies of so many
+	// bytes, the last of which is automatic or not. What does not fit is
+	// refused. Nil is a Spool that makes room itself. It is called under a lock.
+	Fits func(records, size int, automatic bool) bool
+}
+
 // Spool keeps records on disk. It is used by one goroutine. After an error of
 // Commit or Read it is not used again until Reopen has succeeded.
 type Spool interface {

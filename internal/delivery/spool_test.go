@@ -898,18 +898,23 @@ func TestTokensOutlastTheDisk(t *testing.T) {
 func TestSpoolAccountBalances(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []bool{false, true} {
+		rejected := 0
 		for seed := range 8 {
-			synctest.Test(t, func(t *testing.T) { spoolStorm(t, ahead, seed) })
+			synctest.Test(t, func(t *testing.T) { spoolStorm(t, ahead, seed, nil) })
+			synctest.Test(t, func(t *testing.T) { rejected += spoolStorm(t, ahead, seed, atMost(100)) })
+		}
+		if rejected == 0 {
+			t.Error("no full spool has rejected an item")
 		}
 	}
 }
 
-func spoolStorm(t *testing.T, ahead bool, seed int) {
+func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int, automatic bool) bool) (rejected int) {
 	t.Helper()
 	m, e := newMemory(), newOutage(200)
 	m.latency = time.Millisecond
 	cfg := spoolConfig(e, m)
-	cfg.QueueSize, cfg.WriteAhead = 300, ahead
+	cfg.QueueSize, cfg.WriteAhead, cfg.Fits = 300, ahead, fits
 	d := delivery.New(cfg)
 	var mu sync.Mutex
 	durable := map[int]bool{}
@@ -946,7 +951,7 @@ func spoolStorm(t *testing.T, ahead bool, seed int) {
 	checkSum(t, d)
 	arrived := slices.Compact(e.delivered())
 	c := d.Counts()
-	if c.Spooled != 0 || c.Held != 0 || c.Sent != uint64(len(arrived)) || len(arrived)+int(c.Evicted+c.SpoolBusy) != 4000 {
+	if c.Spooled != 0 || c.Held != 0 || c.Sent != uint64(len(arrived)) || len(arrived)+int(c.Evicted+c.SpoolBusy+c.SpoolFull) != 4000 {
 		t.Errorf("ahead %v, seed %d: %+v, %d arrived", ahead, seed, c, len(arrived))
 	}
 	for id, is := range durable {
@@ -957,4 +962,5 @@ func spoolStorm(t *testing.T, ahead bool, seed int) {
 	if err := shutdown(t, d); err != nil || m.len() != 0 {
 		t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 	}
+	return int(c.SpoolFull)
 }

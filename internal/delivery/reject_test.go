@@ -1,0 +1,237 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// A spool that is full and may drop nothing refuses what is to be written ahead:
+// the caller knows, it is counted and told, and what is on disk stays.
+func TestWriteAheadIsRejected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		var outcomes []delivery.Outcome
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.Fits, cfg.OnReport = true, atMost(100), told.add
+		cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) { outcomes = append(outcomes, outcome) }
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 100)
+		it := item(101, false, 0)
+		it.Token = 1
+		if err := d.Enqueue(t.Context(), it); !errors.Is(err, delivery.ErrSpoolFull) || errors.Is(err, delivery.ErrNotDurable) {
+			t.Errorf("a full spool: %v", err)
+		}
+		synctest.Wait()
+		if items, _, err := told.count(delivery.SpoolFull); items != 1 || !errors.Is(err, delivery.ErrSpoolFull) {
+			t.Errorf("told of %d, %v", items, err)
+		}
+		if c := d.Counts(); c.SpoolFull != 1 || c.Held != 0 || !slices.Equal(m.kept(t), upTo(100)) {
+			t.Errorf("counts %+v, on disk %v", c, m.kept(t))
+		}
+		if !slices.Equal(outcomes, []delivery.Outcome{delivery.SpoolFull}) {
+			t.Errorf("outcomes %v", outcomes)
+		}
+		checkSum(t, d)
+		e.be(200)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		enqueue(t, d, 101, 200) // there is room again, though nothing is removed from disk yet
+		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(200)) {
+			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+		}
+		checkSum(t, d)
+	})
+}
+
+// atMost is the Fits of a spool for so many records, four fifths of them automatic.
+func atMost(n int) func(records, _ int, automatic bool) bool {
+	return func(records, _ int, automatic bool) bool { return records <= n && (!automatic || records <= n*4/5) }
+}
+
+// Beyond a full spool that may drop nothing there is memory, and then its policy.
+func TestSpoolRejects(t *testing.T) {
+	t.Parallel()
+	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest} {
+		synctest.Test(t, func(t *testing.T) {
+			var told reports
+			m, e := newMemory(), newOutage(503)
+			cfg := spoolConfig(e, m)
+			cfg.QueueSize, cfg.Overflow, cfg.Fits, cfg.OnReport = 100, overflow, atMost(1000), told.add
+			cfg.Timeout, cfg.RetryDelay = time.Hour, time.Hour
+			d := delivery.New(cfg)
+			onDisk := upTo(1000) // memory has the newest then, or with DropNewest the oldest
+			if overflow == delivery.DropNewest {
+				onDisk = upTo(1100)[100:]
+			}
+			for id := 1; id <= 5000; id++ {
+				err := d.Enqueue(t.Context(), item(id, false, 0))
+				synctest.Wait()
+				refused := id > 1100 && overflow == delivery.DropNewest
+				if (err != nil) != refused || refused && (!errors.Is(err, delivery.ErrFull) || !errors.Is(err, delivery.ErrSpoolFull)) {
+					t.Fatalf("item %d: %v", id, err)
+				}
+			}
+			time.Sleep(time.Minute)
+			c := d.Counts()
+			if c.SpoolFull != 3900 || c.Held != 100 || c.Spooled != 1000 || !slices.Equal(m.kept(t), onDisk) {
+				t.Errorf("policy %v: %+v, %d on disk", overflow, c, m.len())
+			}
+			checkSum(t, d)
+			items, untold, err := told.count(delivery.SpoolFull)
+			if items+untold != 3900 || !errors.Is(err, delivery.ErrSpoolFull) {
+				t.Errorf("told of %d and %d, %v", items, untold, err)
+			}
+			e.be(200)
+			if err := shutdown(t, d); err != nil || m.len() != 0 || len(e.delivered()) != 1100 {
+				t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+			}
+			checkSum(t, d)
+		})
+	}
+}
+
+// What memory has room for is not given up because the disk has none.
+func TestRejectedItemsStayInMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.Fits = atMost(100)
+		d := delivery.New(cfg)
+		for id := 1; id <= 500; id++ {
+			_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
+		}
+		time.Sleep(time.Minute) // all are old enough for the disk
+		if c := d.Counts(); c.Spooled != 100 || c.Held != 400 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
+		e.be(200)
+		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(500)) {
+			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+		}
+		checkSum(t, d)
+	})
+}
+
+// What Shutdown cannot leave on disk is in its error; what the app said itself is
+// left there first, and automatic items never take all of it.
+func TestShutdownBesideAFullSpool(t *testing.T) {
+	t.Parallel()
+	for _, explicit := range []int{10, 60} {
+		synctest.Test(t, func(t *testing.T) {
+			var told reports
+			m, e := newMemory(), newOutage(503)
+			cfg := spoolConfig(e, m)
+			cfg.Fits, cfg.OnReport = atMost(100), told.add
+			d := delivery.New(cfg)
+			for id := 1; id <= 200; id++ {
+				_ = d.Enqueue(t.Context(), item(id, id <= 200-explicit, 0))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := d.Shutdown(ctx)
+			if err == nil || !strings.HasPrefix(err.Error(), "120 events not delivered") {
+				t.Errorf("Shutdown: %v", err)
+			}
+			kept := m.kept(t)
+			if c := d.Counts(); c.Spooled != 80 || c.Undone != 120 || kept[len(kept)-explicit] != 200-explicit+1 {
+				t.Errorf("counts %+v, on disk %v", c, kept)
+			}
+			if items, _, _ := told.count(delivery.Undone); items != 120 {
+				t.Errorf("told of %d", items)
+			}
+			checkSum(t, d)
+		})
+	}
+}
+
+// While the disk takes no more automatic items, explicit ones still go there.
+func TestExplicitItemsHaveDiskToThemselves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.Fits, cfg.RetryDelay = 100, atMost(100), time.Hour
+		d := delivery.New(cfg)
+		for id := 1; id <= 160; id++ { // fills both shares
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
+			synctest.Wait()
+		}
+		if c := d.Counts(); c.Spooled != 80 || c.SpoolFull != 0 {
+			t.Fatalf("the test fills too little, or too much: %+v", c)
+		}
+		for id := 161; id <= 200; id++ {
+			_ = d.Enqueue(t.Context(), item(id, false, 0))
+			synctest.Wait()
+		}
+		if c := d.Counts(); c.Spooled != 100 || c.Held != 100 || c.SpoolFull != 0 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
+		e.be(200)
+		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(200)) {
+			t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
+		}
+	})
+}
+
+// Who is told that an item is in memory at least finds it delivered; one that has
+// made room in its own commit may be gone, and then its caller knows.
+func TestWriteAheadOfMoreThanFits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(503)
+		m.max, m.latency = 100, 5*time.Millisecond
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.QueueSize = true, 50
+		d := delivery.New(cfg)
+		var mu sync.Mutex
+		kept, gone := map[int]bool{}, map[int]bool{}
+		var callers sync.WaitGroup
+		for id := 1; id <= 1000; id++ {
+			callers.Go(func() {
+				err := d.Enqueue(t.Context(), item(id, false, 0))
+				mu.Lock()
+				defer mu.Unlock()
+				kept[id] = errors.Is(err, delivery.ErrNotDurable)
+				gone[id] = errors.Is(err, delivery.ErrSpoolFull) && !kept[id]
+			})
+		}
+		callers.Wait()
+		checkSum(t, d)
+		e.be(200)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		counts := [2]int{}
+		for id := 1; id <= 1000; id++ {
+			_, arrived := slices.BinarySearch(e.delivered(), id)
+			if kept[id] && !arrived || gone[id] && arrived {
+				t.Errorf("item %d: told that it is in memory %v, or gone %v; arrived %v", id, kept[id], gone[id], arrived)
+			}
+			counts[0], counts[1] = counts[0]+btoi(kept[id]), counts[1]+btoi(gone[id])
+		}
+		if counts[0] == 0 || counts[1] == 0 {
+			t.Errorf("%d in memory alone, %d gone: the test does not see both", counts[0], counts[1])
+		}
+	})
+}
+
+func btoi(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
