@@ -9,14 +9,12 @@ import (
 )
 
 // What can be wrong with a configuration or a call. Match with [errors.Is]:
-// returned errors wrap these and add detail.
+// returned errors wrap these and add detail. Those of calls in handlers ([Track],
+// [Link]) are logged, and counted in Stats as Invalid.
 var (
-	// Of New. ErrInvalidConfig names the field, or the variable of FromEnv.
-	ErrMissingWriteKey = errors.New("klime: missing write key")
-	ErrInvalidConfig   = errors.New("klime: invalid configuration")
+	ErrMissingWriteKey = errors.New("klime: missing write key")     // of New
+	ErrInvalidConfig   = errors.New("klime: invalid configuration") // of New; names the field, or the variable of FromEnv
 
-	// Of calls that make an event. Those that handlers make with [Track] and [Link]
-	// are logged, and counted in Stats as Invalid.
 	ErrMissingUser     = errors.New("klime: missing user ID")                  // blank, of Identify, Link and ForUser
 	ErrMissingGroup    = errors.New("klime: missing group ID")                 // blank, of Group, InGroup and ForGroup
 	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // of Track
@@ -26,7 +24,6 @@ var (
 	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails or panics
 	ErrUserMode        = errors.New("klime: no groups in user mode")           // of Group
 
-	// Of calls whose event was fine.
 	ErrQueueFull = errors.New("klime: queue full")          // by Config.Overflow
 	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down
 

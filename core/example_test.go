@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -78,7 +77,7 @@ func ExampleNew() {
 func ExampleFromEnv() {
 	cfg := klime.FromEnv()
 	cfg.WriteKey = "your-write-key"
-	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) // yours: it is told what goes wrong
+	cfg.Logger = slog.New(slog.DiscardHandler) // yours is told what goes wrong
 	cfg.FlushInterval = 5 * time.Second
 	client, err := klime.New(cfg)
 	fmt.Println(err)

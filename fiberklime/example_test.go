@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/recover"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/fiberklime"
@@ -23,7 +22,7 @@ func ExampleMiddleware() {
 		fmt.Println("no analytics:", err)
 	}
 	app := fiber.New()
-	app.Use(recover.New(), fiberklime.Middleware(client))
+	app.Use(fiberklime.Middleware(client)) // after recover.New()
 	app.Use(auth, fiberklime.Link(func(c *fiber.Ctx) (klime.User, []klime.Group) {
 		user, _ := c.Locals("user").(string)
 		return klime.User{ID: user}, []klime.Group{{ID: "org_abc", Traits: klime.Traits{"name": "Acme Inc"}}}
