@@ -14,7 +14,7 @@ import (
 
 // What an app has told Segment, line by line, before it moved.
 
-func newSegment(key string, cfg analytics.Config) (analytics.Client, error) {
+func newSegment(key string, cfg analytics.Config) (analytics.Client, error) { //nolint:ireturn // its client is an interface
 	cfg.Interval = 5 * time.Second
 	client, err := analytics.NewWithConfig(key, cfg)
 	return client, err

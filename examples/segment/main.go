@@ -41,12 +41,12 @@ func run(out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if err := b.link(ctx,
-		klime.User{ID: "user_123", Traits: klime.Traits{"email": "jane@acme.com", "name": "Jane"}},
-		klime.Group{ID: "org_abc", Traits: klime.Traits{"name": "Acme Inc", "plan": "pro"}}); err != nil {
+	user := klime.User{ID: "user_7", Traits: klime.Traits{"email": "raj@acme.com", "name": "Raj"}}
+	company := klime.Group{ID: "org_abc", Traits: klime.Traits{"name": "Acme Inc", "plan": "pro"}}
+	if err := b.link(ctx, user, company); err != nil {
 		return err
 	}
-	if err := b.track(ctx, "user_123", "org_abc", "Report Generated", map[string]any{"reportType": "revenue"}); err != nil {
+	if err := b.track(ctx, user.ID, company.ID, "Report Generated", map[string]any{"reportType": "revenue"}); err != nil {
 		return err
 	}
 	if err := b.shutdown(ctx); err != nil {
@@ -102,10 +102,17 @@ type wire struct {
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body struct {
 		Batch []struct {
-			Type, MessageID, UserID, GroupID, Event string
-			Properties, Traits                      map[string]any
-			Context                                 struct{ GroupID string }
-		}
+			Type       string         `json:"type"`
+			MessageID  string         `json:"messageId"`
+			UserID     string         `json:"userId"`
+			GroupID    string         `json:"groupId"`
+			Event      string         `json:"event"`
+			Properties map[string]any `json:"properties"`
+			Traits     map[string]any `json:"traits"`
+			Context    struct {
+				GroupID string `json:"groupId"`
+			} `json:"context"`
+		} `json:"batch"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		return nil, err
