@@ -1,4 +1,3 @@
-// Package chiklime records the requests of chi routers.
 package chiklime
 
 import (

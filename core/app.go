@@ -9,8 +9,8 @@ import (
 // App is the app that makes the events; it is sent as context.app. What is empty
 // is left out.
 type App struct {
-	Name        string
-	Version     string
+	Name        string // such as "billing-api"
+	Version     string // in whatever form the app has
 	Environment string // such as "production"
 }
 

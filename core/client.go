@@ -125,6 +125,11 @@ func (c *Client) reportTo() func(delivery.Report) {
 // Track records that somebody did something. User and group are those of the
 // request that ctx belongs to, unless options name others; one of them must be
 // known. Event names are Object + Action in the past tense: "Report Generated".
+//
+// The error is one of [ErrMissingEvent], [ErrMissingIdentity], [ErrMissingUser],
+// [ErrMissingGroup], [ErrEventTooLarge], [ErrNotEncodable], [ErrQueueFull],
+// [ErrClosed] and [ErrNotDurable], wrapped or as it is; only of the last one the
+// event is on its way. Of a silenced request nothing is sent, and nil returned.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	d, ok, err := c.track(ctx, event, p, opts)
 	if !ok {
@@ -135,7 +140,8 @@ func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...
 
 // Identify tells who a user is. The user is made, or the traits are merged
 // into the one that is there. Of the request that ctx belongs to nothing is
-// taken.
+// taken. Errors are those of Track, and [ErrInvalidOption] of an option that names
+// another user or a group.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
 	d, ok, err := c.identify(ctx, userID, t, opts)
 	if !ok {
@@ -147,7 +153,8 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // Group tells what a group is, and with [ForUser] who belongs to it. Either
 // may be left out: no traits only links, no user only sets traits. Of the
 // request that ctx belongs to nothing is taken, so that an admin who edits
-// another company does not become its member. In user mode it is
+// another company does not become its member. Errors are those of Track,
+// [ErrInvalidOption] of an option that names another group, and in user mode
 // [ErrUserMode].
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
 	d, ok, err := c.group(ctx, groupID, t, opts)

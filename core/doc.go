@@ -4,7 +4,20 @@
 //	import klime "github.com/klimeapp/klime-go/core"
 //
 // Most apps need three things: a [Client], the Middleware of the package for
-// their framework (ginklime, nethttp), and a [Link] where users sign in.
+// their framework, and a Link that says whose requests they are:
+//
+//   - [github.com/klimeapp/klime-go/ginklime] for Gin
+//   - [github.com/klimeapp/klime-go/fiberklime] for Fiber
+//   - [github.com/klimeapp/klime-go/chiklime] for chi
+//   - [github.com/klimeapp/klime-go/nethttp] for net/http, and routers that build on it
+//   - a [Tracker] for a framework of your own
+//
+// In handlers there are [Track], [Link], [SetUser], [SetGroup], [SetEvent],
+// [SetProperty], [Skip] and [Silence], which take the request's context and
+// return nothing; elsewhere the methods of [Client], which return errors. An
+// [Option] tunes a middleware, a [Config] the client. Tests of apps have
+// [github.com/klimeapp/klime-go/klimetest], events that outlive the process
+// [github.com/klimeapp/klime-go/core/spool]. Guides are in docs/.
 //
 // # From a request to Klime
 //
@@ -40,5 +53,13 @@
 //
 // # Units
 //
-// Durations in properties are milliseconds, sizes are bytes of the body.
+// Durations in properties are milliseconds, sizes are bytes of the body, times are
+// UTC with milliseconds. In Go, durations are [time.Duration], and sizes bytes.
+//
+// # Concurrency
+//
+// A [Client], a [Tracker], a [Scope] and all functions may be used from several
+// goroutines at once. So are resolvers and Config.BeforeSend, in the goroutines that
+// serve requests or track; OnSuccess and OnError have goroutines of their own. A
+// [Config] is read when it is given, and may be used again.
 package klime

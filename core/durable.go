@@ -9,6 +9,7 @@ import (
 // Spool keeps events on disk: see Config.Spool. Package core/spool makes one;
 // there is no other, and its method is for the client.
 type Spool interface {
+	// Attach is called by [New], once.
 	Attach(logger *slog.Logger) (delivery.Storage, error)
 }
 

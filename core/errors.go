@@ -9,22 +9,23 @@ import (
 )
 
 // What can be wrong with a configuration or a call. Match with [errors.Is]:
-// returned errors wrap these and add detail.
+// returned errors wrap these and add detail. Those of calls in handlers ([Track],
+// [Link]) are logged, and counted in Stats as Invalid.
 var (
-	ErrMissingWriteKey = errors.New("klime: missing write key")
-	ErrInvalidConfig   = errors.New("klime: invalid configuration")
+	ErrMissingWriteKey = errors.New("klime: missing write key")     // of New
+	ErrInvalidConfig   = errors.New("klime: invalid configuration") // of New; names the field, or the variable of FromEnv
 
-	ErrMissingUser     = errors.New("klime: missing user ID")
-	ErrMissingGroup    = errors.New("klime: missing group ID")
-	ErrMissingIdentity = errors.New("klime: event has neither user nor group")
-	ErrMissingEvent    = errors.New("klime: missing event name")
-	ErrInvalidOption   = errors.New("klime: invalid option")
-	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")
-	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")
-	ErrUserMode        = errors.New("klime: no groups in user mode")
+	ErrMissingUser     = errors.New("klime: missing user ID")                  // blank, of Identify, Link and ForUser
+	ErrMissingGroup    = errors.New("klime: missing group ID")                 // blank, of Group, InGroup and ForGroup
+	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // of Track
+	ErrMissingEvent    = errors.New("klime: missing event name")               // blank, of Track
+	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser of Identify; also of Tracker.Err
+	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
+	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails or panics
+	ErrUserMode        = errors.New("klime: no groups in user mode")           // of Group
 
-	ErrQueueFull = errors.New("klime: queue full")
-	ErrClosed    = errors.New("klime: client is shut down")
+	ErrQueueFull = errors.New("klime: queue full")          // by Config.Overflow
+	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down
 
 	// ErrNotDurable is returned of a write-ahead Config.Spool. The next three are
 	// given to OnError; with ErrNotDurable they say why, and without it

@@ -40,17 +40,17 @@ func (t EventType) String() string {
 	}
 }
 
-// Event is one event on its way to Klime.
+// Event is one event on its way to Klime. Encoded it has at most 200 KiB.
 type Event struct {
-	Type       EventType
-	MessageID  string    // a UUID, the same on every retry
-	Timestamp  time.Time // when it happened
-	Event      string    // the name of a TrackEvent
-	UserID     string
-	GroupID    string
-	Properties Properties // of a TrackEvent
-	Traits     Traits     // of an IdentifyEvent or GroupEvent
-	Context    map[string]any
+	Type       EventType      // which of Klime's calls
+	MessageID  string         // a UUID, the same on every retry
+	Timestamp  time.Time      // when it happened
+	Event      string         // the name of a TrackEvent
+	UserID     string         // "" if it is nobody's
+	GroupID    string         // "" if it is in none
+	Properties Properties     // of a TrackEvent
+	Traits     Traits         // of an IdentifyEvent or GroupEvent
+	Context    map[string]any // besides what the library adds: library, app, trace; nil if nothing
 }
 
 // makeMaps gives an event the maps that its type may have, so that they can be
@@ -109,21 +109,26 @@ const (
 
 // ForUser says whose event it is, in place of the request's user. The
 // request's group is not taken either: add [InGroup] to name one. Given to
-// [Client.Group], it links that user to the group.
+// [Client.Group], it links that user to the group. The empty ID makes the call
+// fail with [ErrMissingUser].
 func ForUser(id string) EventOption { return EventOption{kind: forUser, text: id} }
 
-// InGroup says in which group the event happened. The request's user stays.
+// InGroup says in which group the event happened. The request's user stays. The
+// empty ID makes the call fail with [ErrMissingGroup].
 func InGroup(id string) EventOption { return EventOption{kind: inGroup, text: id} }
 
 // ForGroup makes it an event of the organisation itself, such as a webhook or
-// a nightly job: this group and no user.
+// a nightly job: this group and no user. The empty ID makes the call fail with
+// [ErrMissingGroup].
 func ForGroup(id string) EventOption { return EventOption{kind: forGroup, text: id} }
 
-// At says when it happened; the default is now.
+// At says when it happened; the default, and the zero time, is now. It is sent in
+// UTC with milliseconds.
 func At(t time.Time) EventOption { return EventOption{kind: at, time: t} }
 
 // WithMessageID sets the ID by which Klime recognises a repeat, in place of a
-// random UUID: for events that a job may send twice.
+// random UUID: for events that a job may send twice. The empty ID stands for a
+// random one.
 func WithMessageID(id string) EventOption { return EventOption{kind: withMessageID, text: id} }
 
 // WithContext adds a value to the event's context. The key "library" is the

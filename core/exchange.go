@@ -9,8 +9,8 @@ import (
 // copied where they are kept: they may live in memory that the framework
 // reuses.
 type Exchange struct {
-	Method string
-	Path   string // as requested, to recognise health checks; never sent
+	Method string // as requested
+	Path   string // as requested, to recognise health checks; sent only if [Capture] asks for it
 	Route  string // the router's pattern, "" if none matched or it is not known
 
 	Status        int                      // of the final answer, 0 if none was written or it is not known

@@ -16,14 +16,14 @@ import (
 // User is a person, by a stable ID such as a database key. E-mail addresses
 // change and are poor IDs.
 type User struct {
-	ID     string
+	ID     string // as text, the same wherever the user is named
 	Traits Traits // none: nothing is said of the user
 }
 
 // Group is a customer: a company, organisation, team or account, by a stable
 // ID. Names and domains change and are poor IDs.
 type Group struct {
-	ID     string
+	ID     string // as text, the same wherever the group is named
 	Traits Traits // none: nothing is said of the group
 }
 

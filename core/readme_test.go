@@ -65,7 +65,7 @@ func TestPropertiesAreDocumented(t *testing.T) {
 	}
 	for name, listed := range map[string]map[string]string{
 		"requests": tableOf(t, "../README.md", "| property | type | |"),
-		"roll-ups": tableOf(t, "../docs/tracking.md", "| property of `API Usage Recorded` | type | |"),
+		"roll-ups": tableOf(t, "../docs/cost.md", "| property of `API Usage Recorded` | type | |"),
 	} {
 		var wrong []string
 		for property, kind := range found[name] {

@@ -31,7 +31,7 @@ type EventError struct {
 	Index   int    // in the batch, from 0
 	Code    string // Klime's, such as "invalid_timestamp"
 	Message string // Klime's
-	Event   Event
+	Event   Event  // as it was sent
 }
 
 // seam makes a Transport one of delivery.

@@ -1,4 +1,3 @@
-// Package fiberklime records the requests of Fiber apps.
 package fiberklime
 
 import (

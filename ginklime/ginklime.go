@@ -1,4 +1,3 @@
-// Package ginklime records the requests of Gin apps.
 package ginklime
 
 import (

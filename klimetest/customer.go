@@ -4,17 +4,17 @@ import klime "github.com/klimeapp/klime-go/core"
 
 // Customer is a group as Klime shows it: one for which a group call was made.
 type Customer struct {
-	ID     string
-	Traits klime.Traits
+	ID     string        // of the group
+	Traits klime.Traits  // merged, as of now
 	Users  []string      // linked to it, sorted
 	Events []klime.Event // that count for it, by timestamp
 }
 
 // User is a user as Klime shows it, whom any event has named.
 type User struct {
-	ID     string
-	Traits klime.Traits
-	Groups []string // the customers that the user is linked to, sorted
+	ID     string       // of the user
+	Traits klime.Traits // merged, as of now
+	Groups []string     // the customers that the user is linked to, sorted
 }
 
 // Customers returns what Klime would show of each customer by now, sorted by ID.

@@ -1,6 +1,3 @@
-// Package klimetest tests what an app tells Klime, and how it fares when Klime
-// fails. [Server] is a fake Klime on loopback, [Recorder] one without a
-// network, for testing/synctest; both check and answer as the real one does.
 package klimetest
 
 import (

@@ -1,5 +1,3 @@
-// Package nethttp records the requests of net/http servers, and of any router
-// that takes middleware of the form func(http.Handler) http.Handler.
 package nethttp
 
 import (

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"maps"
+	"time"
+
+	analytics "gopkg.in/segmentio/analytics-go.v3"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// both is where the app tells Segment and Klime the same, while it moves. Either
+// may be taken out later without a change in the rest of the app.
+type both struct {
+	segment analytics.Client
+	klime   *klime.Client
+}
+
+// track tells both, under one message ID and timestamp, so that what has arrived
+// can be compared event by event.
+func (b both) track(ctx context.Context, userID, groupID, event string, properties map[string]any) error {
+	id, now := rand.Text(), time.Now()
+	return errors.Join(
+		b.segment.Enqueue(analytics.Track{
+			MessageId: id, Timestamp: now, UserId: userID, Event: event,
+			Properties: maps.Clone(properties), // Segment reads it later
+			Context:    &analytics.Context{Extra: map[string]any{"groupId": groupID}},
+		}),
+		b.klime.Track(ctx, event, properties,
+			klime.ForUser(userID), klime.InGroup(groupID), klime.At(now), klime.WithMessageID(id)),
+	)
+}
+
+// link tells both who the user is, and of which company.
+func (b both) link(ctx context.Context, user klime.User, group klime.Group) error {
+	return errors.Join(
+		b.segment.Enqueue(analytics.Identify{UserId: user.ID, Traits: analytics.Traits(maps.Clone(user.Traits))}),
+		b.segment.Enqueue(analytics.Group{UserId: user.ID, GroupId: group.ID, Traits: analytics.Traits(maps.Clone(group.Traits))}),
+		b.klime.Link(ctx, user, group),
+	)
+}
+
+// shutdown delivers what is left to both. Close of Segment's waits for as long as
+// it takes, so it is not waited for longer than ctx.
+func (b both) shutdown(ctx context.Context) error {
+	closed := make(chan error, 1)
+	go func() { closed <- b.segment.Close() }()
+	err := b.klime.Shutdown(ctx)
+	select {
+	case other := <-closed:
+		return errors.Join(err, other)
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
+}
