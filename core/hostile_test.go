@@ -228,7 +228,7 @@ func testHostile(t *testing.T, answer func(io.Writer), httpClient *http.Client) 
 	var shown, log syncBuffer
 	client, err := klime.New(klime.Config{
 		WriteKey: hostileKey, Endpoint: endpoint, HTTPClient: httpClient,
-		FlushInterval: time.Millisecond, RetryDelay: time.Millisecond, Timeout: 200 * time.Millisecond,
+		FlushInterval: time.Millisecond, RetryDelay: time.Millisecond, Timeout: 100 * time.Millisecond,
 		Logger:  slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OnError: func(err error, _ []klime.Event) { fmt.Fprintf(&shown, "%v %+v %#v\n", err, err, err) },
 	})
