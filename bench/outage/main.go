@@ -85,7 +85,7 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "Klime %s; %d requests/s for %v, %d pairs; the app keeps %d MiB\n\n",
 		opts.klime, opts.rate, opts.duration, opts.pairs, opts.cache)
-	fmt.Fprintln(out, "| pair | p50 without | with | p99 without | with | ratio of p99 | held | dropped | RSS at the bound | at the end |")
+	fmt.Fprintln(out, "| pair | p50 without | with | p99 without | with | ratio | held | dropped | RSS at the bound | at the end |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|---|")
 	var r report
 	for i := range opts.pairs {
