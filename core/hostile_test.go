@@ -26,8 +26,7 @@ const hostileKey = `wk_secret"\quoted`
 type hostileKlime struct {
 	answer    func(io.Writer)
 	healed    atomic.Bool
-	answers   atomic.Int64  // hostile ones that have ended
-	ended     chan struct{} // has room for news of that
+	ended     chan struct{} // a hostile answer has; holds one
 	most      atomic.Int64  // bytes that the client has taken of one of them
 	recovered atomic.Bool   // "Recovered" was delivered
 
@@ -81,16 +80,15 @@ func (h *hostileKlime) serve(conn net.Conn) {
 			return
 		}
 		if h.healed.Load() {
-			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			if bytes.Contains(body, []byte(`"Recovered"`)) {
 				h.recovered.Store(true)
 			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			continue
 		}
 		c := &counted{Conn: conn}
 		h.answer(c)
 		h.most.Store(max(h.most.Load(), c.n))
-		h.answers.Add(1)
 		select {
 		case h.ended <- struct{}{}:
 		default:
@@ -99,17 +97,15 @@ func (h *hostileKlime) serve(conn net.Conn) {
 	}
 }
 
-// wait returns when n hostile answers have ended, all that there can be if Klime
-// seems good to the client.
-func (h *hostileKlime) wait(ctx context.Context, n int64) error {
-	for h.answers.Load() < n {
-		select {
-		case <-h.ended:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// wait returns when a hostile answer has ended. Of some there is only one: the client
+// takes it for a good one, or waits for long.
+func (h *hostileKlime) wait(ctx context.Context) error {
+	select {
+	case <-h.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
 }
 
 // counted counts what is written.
@@ -184,7 +180,7 @@ func hostileAnswers() map[string]func(io.Writer) {
 		"endless trailers":            then(chunked+"Trailer: X\r\n\r\n0\r\n", again("X: y\r\n")),
 		"a bomb":                      once(ok + fmt.Sprintf("Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", bomb.Len(), bomb.String())),
 		"a deep answer":               once(body(strings.Repeat(`{"errors":[`, 90_000))),
-		"many errors":                 once(body(`{"errors":[` + strings.Repeat(`{"index":1},`, 80_000) + `{}]}`)),
+		"many errors":                 once(body(`{"errors":[` + strings.Repeat(`{"index":1},`, 20_000) + `{}]}`)),
 		"a wait of 1000 years":        once("HTTP/1.1 429 No\r\nRetry-After: 31556952000\r\nContent-Length: 0\r\n\r\n"),
 		"the key as a status":         once("HTTP/1.1 " + hostileKey + " jane\r\n\r\n"),
 		"the key as a status's text":  once("HTTP/1.1 503 " + hostileKey + " jane\r\nContent-Length: 0\r\n\r\n"),
@@ -212,13 +208,19 @@ func slowly(w io.Writer) {
 // soon as Klime is back the client delivers.
 func TestHostileKlime(t *testing.T) {
 	t.Parallel()
-	for name, answer := range hostileAnswers() {
-		for kind, httpClient := range map[string]*http.Client{"ours": nil, "the app's": {Transport: &http.Transport{}}} {
-			t.Run(name+", client is "+kind, func(t *testing.T) {
-				t.Parallel()
-				testHostile(t, answer, httpClient)
-			})
-		}
+	answers := hostileAnswers()
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testHostile(t, answer, nil)
+		})
+	}
+	// An app's HTTP client reads longer headers, and unpacks bodies.
+	for _, name := range []string{"an endless header line", "endless header lines", "endless early hints", "another protocol", "a bomb", "the key as a header"} {
+		t.Run(name+", with an app's client", func(t *testing.T) {
+			t.Parallel()
+			testHostile(t, answers[name], &http.Client{Transport: &http.Transport{}})
+		})
 	}
 }
 
@@ -235,14 +237,14 @@ func testHostile(t *testing.T, answer func(io.Writer), httpClient *http.Client) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	trackJane(t, client, 100)
+	trackJane(t, client, 20)
 	if err := client.Ping(t.Context()); err != nil {
 		fmt.Fprintf(&shown, "%v %+v %#v\n", err, err, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := hostile.wait(ctx, 2); err != nil {
-		t.Fatalf("%d requests have ended: %v", hostile.answers.Load(), err)
+	if err := hostile.wait(ctx); err != nil {
+		t.Fatalf("no request has ended: %v", err)
 	}
 
 	hostile.healed.Store(true)

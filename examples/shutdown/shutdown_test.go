@@ -303,7 +303,8 @@ func startPrefork(t *testing.T, env ...string) *child {
 		}
 		resp, err := client.Get("http://" + c.addr + "/pid")
 		if err != nil {
-			continue // none does yet
+			time.Sleep(5 * time.Millisecond) // none does yet
+			continue
 		}
 		pid, err := io.ReadAll(resp.Body)
 		if err := errors.Join(err, resp.Body.Close()); err != nil {

@@ -119,7 +119,7 @@ func TestDeadConnectionIsGivenUp(t *testing.T) {
 		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Protocols: new(http.Protocols)}
 		server.Protocols.SetUnencryptedHTTP2(true)
 		go func() { _ = server.Serve(p) }()
-		defer server.Close()
+		defer func() { _ = server.Close() }()
 		transport, lines := overHTTP2(t, p)
 		send := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -125,9 +125,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	defer other.Close()
 	for _, code := range []int{301, 302, 303, 307, 308} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, code) }))
-		defer server.Close()
+		t.Cleanup(server.Close)
 		for _, client := range []*http.Client{delivery.DefaultClient(1), {Transport: &http.Transport{}}} { // ours and an app's
-			defer client.CloseIdleConnections()
+			t.Cleanup(client.CloseIdleConnections)
 			_, err := delivery.NewHTTP(client, server.URL, "key", "test").Send(t.Context(), nil, 1)
 			var failure *delivery.SendError
 			if !errors.As(err, &failure) || failure.StatusCode != code || failure.Temporary() {
