@@ -19,7 +19,7 @@ func TestThreatModelNamesTests(t *testing.T) {
 			continue
 		}
 		rows++
-		for _, place := range strings.Split(cells[3], ";") {
+		for place := range strings.SplitSeq(cells[3], ";") {
 			folder, names, found := strings.Cut(strings.TrimSpace(place), ": ")
 			if !found {
 				t.Errorf("no folder: %s", place)
