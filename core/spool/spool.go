@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -26,6 +27,9 @@ const (
 	defaultMaxBytes = 256 << 20
 	minMaxBytes     = 1 << 20
 	maxMaxBytes     = 1 << 40
+
+	holderTries = 20
+	holderPause = 10 * time.Millisecond
 )
 
 // Options tunes a [Spool]. The zero value is good.
@@ -168,6 +172,35 @@ func holder(dir string) string {
 		return ""
 	}
 	return string(pid)
+}
+
+// awaitHolder is holder, which a process writes a little after it has locked the
+// file: before that there is none, or one that has died.
+func awaitHolder(dir string) string {
+	pid := holder(dir)
+	for range holderTries {
+		if lives(pid) {
+			break
+		}
+		time.Sleep(holderPause)
+		pid = holder(dir)
+	}
+	return pid
+}
+
+// lives reports whether there is such a process, as far as this one can tell.
+func lives(pid string) bool {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return false
+	}
+	p, err := os.FindProcess(n)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = p.Release() }()
+	err = p.Signal(syscall.Signal(0))
+	return !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH)
 }
 
 func ownPID() string { return strconv.Itoa(os.Getpid()) }

@@ -207,7 +207,7 @@ func (s *store) explain(err error) error {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s is held by process %s; give each process a folder of its own",
-			ErrInUse, s.dir, cmp.Or(holder(s.dir), "(unknown)"))
+			ErrInUse, s.dir, cmp.Or(awaitHolder(s.dir), "(unknown)"))
 	case errors.As(err, &errno), errors.As(err, &path):
 		return fmt.Errorf("spool: %w", err)
 	default:

@@ -7,3 +7,7 @@ import (
 )
 
 func TestExample(t *testing.T) { demotest.Run(t, "fiber", newServer) }
+
+func TestMain(m *testing.M) { demotest.Main(m, main) }
+
+func TestTerminate(t *testing.T) { demotest.Terminate(t) }

@@ -12,3 +12,7 @@ func TestExample(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	demotest.Run(t, "gin", newServer)
 }
+
+func TestMain(m *testing.M) { demotest.Main(m, main) }
+
+func TestTerminate(t *testing.T) { demotest.Terminate(t) }

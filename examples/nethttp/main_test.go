@@ -23,3 +23,7 @@ func TestRollUp(t *testing.T) {
 		return &http.Server{Handler: newHandler(web.New(app), client, klime.RollUp(time.Hour)), ReadHeaderTimeout: time.Second}, client, nil
 	})
 }
+
+func TestMain(m *testing.M) { demotest.Main(m, main) }
+
+func TestTerminate(t *testing.T) { demotest.Terminate(t) }

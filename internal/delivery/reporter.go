@@ -35,6 +35,7 @@ type reporter struct {
 	excess  [outcomes]*Report // what there was no place for in waiting, by outcome
 	halt    *Report           // the latest halt
 	wake    chan struct{}     // there is something to tell
+	woken   time.Time         // when that was last said
 
 	dropped [outcomes]int // items, by outcome, not yet logged; the goroutine's own
 	logged  time.Time     // when items were last logged as dropped
@@ -61,6 +62,11 @@ func (r *reporter) add(report Report) {
 	default:
 		r.excess[report.Outcome].merge(report)
 	}
+	now := time.Now()
+	if r.tell == nil && now.Sub(r.woken) < logInterval {
+		return // nothing comes of it but a log line, and that later
+	}
+	r.woken = now
 	select {
 	case r.wake <- struct{}{}:
 	default:

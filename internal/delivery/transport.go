@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,12 +15,20 @@ import (
 )
 
 const (
-	maxAnswerBytes = 1 << 20   // of an answer that is read for its content
-	maxDrainBytes  = 256 << 10 // of an answer that is read to reuse its connection
-	maxHeaderBytes = 64 << 10  // of an answer's header
-	maxMessage     = 300       // characters of an answer's message that are kept
-	maxCode        = 64        // of an event's error code
+	maxAnswerBytes = 1 << 20          // of an answer that is read for its content
+	maxDrainBytes  = 256 << 10        // of an answer that is read to reuse its connection
+	maxHeaderBytes = 64 << 10         // of an answer's header
+	pingAfter      = 15 * time.Second // that an HTTP/2 connection has been silent
+	pingTimeout    = 10 * time.Second // until it counts as dead
+	maxRepeats     = 3                // of a request, on other connections, without a wait
+	maxMessage     = 300              // characters of an answer's message that are kept
+	maxCode        = 64               // of an event's error code
 )
+
+// errRepeats is why a request was given up that the server kept turning away unread.
+var errRepeats = errors.New("turned away too often")
+
+const hiddenKey = "[write key]" // stands for it
 
 // Transport sends one request. Its body is `{"batch":[…]}` with that many
 // events. It must end soon after ctx does, and be safe for concurrent use.
@@ -71,6 +80,8 @@ func DefaultClient(senders int) *http.Client {
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		DisableCompression:     true, // answers are short; a compressed one could be a bomb
+		// One connection carries all requests: where it is dead and nobody says so, none would get through.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	return &http.Client{Transport: transport}
 }
@@ -82,15 +93,26 @@ func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error
 		return Result{}, &SendError{Err: err}
 	}
 	req.Header = t.header.Clone()
-	resp, err := t.client.Do(req) //nolint:bodyclose // drain closes it
+	repeats := 0
+	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, and as often as a server asks for it
+		if repeats++; repeats > maxRepeats {
+			return nil, errRepeats
+		}
+		return io.NopCloser(bytes.NewReader(body)), nil
+	}
+	resp, err := t.client.Do(req)
 	if err != nil {
-		return Result{}, &SendError{Err: err}
+		return Result{}, t.noAnswer(err)
+	}
+	if resp.StatusCode < http.StatusOK { // 101: ctx does not end the reading of what would follow
+		_ = resp.Body.Close()
+		return Result{}, &SendError{StatusCode: resp.StatusCode}
 	}
 	defer drain(resp.Body)
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if err != nil {
-			return Result{}, &SendError{Err: fmt.Errorf("answer cut short: %w", err)}
+			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
 		}
 		answered := t.read(raw)
 		return NewResult(events, answered.rejections()), nil
@@ -103,6 +125,21 @@ func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error
 		Rejected:   valid(answered.rejections(), events),
 	}
 	return Result{}, failure
+}
+
+// noAnswer is a failure without an answer that can be used. What net/http says of
+// one that is no HTTP quotes it, and that may be anything, the key too.
+func (t *HTTP) noAnswer(err error) *SendError {
+	if shown := t.withoutKey(err.Error()); shown != err.Error() {
+		err = errors.New(shown)
+	}
+	return &SendError{Err: err}
+}
+
+// withoutKey hides the key, also where it is quoted.
+func (t *HTTP) withoutKey(s string) string {
+	quoted := strconv.Quote(t.key)
+	return strings.NewReplacer(t.key, hiddenKey, quoted[1:len(quoted)-1], hiddenKey).Replace(s)
 }
 
 // drain reads what is left of an answer, within bounds: only a connection
@@ -165,7 +202,7 @@ func (t *HTTP) read(raw []byte) answer {
 	var a answer
 	_ = json.Unmarshal(raw, &a) // a proxy's page, most likely: its status says enough
 	clean := func(s text) text {
-		s = text(strings.ReplaceAll(string(s), t.key, "[write key]"))
+		s = text(t.withoutKey(string(s)))
 		if runes := []rune(string(s)); len(runes) > maxMessage {
 			s = text(runes[:maxMessage]) + "…"
 		}

@@ -124,11 +124,15 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Store(true) }))
 	defer other.Close()
 	for _, code := range []int{301, 302, 303, 307, 308} {
-		transport := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, code) })
-		_, err := transport.Send(t.Context(), nil, 1)
-		var failure *delivery.SendError
-		if !errors.As(err, &failure) || failure.StatusCode != code || failure.Temporary() {
-			t.Errorf("%d: %v", code, err)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, code) }))
+		t.Cleanup(server.Close)
+		for _, client := range []*http.Client{delivery.DefaultClient(1), {Transport: &http.Transport{}}} { // ours and an app's
+			t.Cleanup(client.CloseIdleConnections)
+			_, err := delivery.NewHTTP(client, server.URL, "key", "test").Send(t.Context(), nil, 1)
+			var failure *delivery.SendError
+			if !errors.As(err, &failure) || failure.StatusCode != code || failure.Temporary() {
+				t.Errorf("%d: %v", code, err)
+			}
 		}
 	}
 	if followed.Load() {

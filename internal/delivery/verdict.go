@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -40,8 +43,27 @@ func (e *SendError) Unwrap() error { return e.Err }
 
 // LogValue leaves out what the answer said: it could repeat what events say.
 func (e *SendError) LogValue() slog.Value {
-	logged := SendError{StatusCode: e.StatusCode, Err: e.Err}
+	logged := SendError{StatusCode: e.StatusCode}
+	if e.Err != nil {
+		logged.Err = errors.New(unquoted(e.Err))
+	}
 	return slog.StringValue(logged.Error())
+}
+
+// unquoted is the text of err without what it quotes of an answer.
+func unquoted(err error) string {
+	if request := (*url.Error)(nil); errors.As(err, &request) {
+		err = request.Err // else what comes first is our own URL
+	}
+	if line := textproto.ProtocolError(""); errors.As(err, &line) {
+		what, _, _ := strings.Cut(line.Error(), ": ")
+		return what
+	}
+	text, _, isQuoted := strings.Cut(err.Error(), `"`)
+	if isQuoted {
+		text += "…"
+	}
+	return text
 }
 
 // Temporary reports whether the same request may succeed later.

@@ -23,8 +23,14 @@ const (
 	defaultKlimeAddr = "127.0.0.1:8081"
 	defaultPace      = 250 * time.Millisecond
 	headerTimeout    = 5 * time.Second
-	stopTimeout      = 10 * time.Second       // for requests that are under way
 	localWriteKey    = "local-demo-write-key" // the local Klime takes any
+)
+
+// To end in the 10 s that orchestrators are often told to allow, see
+// examples/shutdown: of requests that are under way, and of their events.
+const (
+	requestsTimeout = 5 * time.Second
+	eventsTimeout   = 4 * time.Second
 )
 
 // Options say how a demo runs. A field's zero value stands for its default.
@@ -219,16 +225,18 @@ func (d *Demo) shutdown() error {
 	d.stopTraffic()
 	d.traffic.Wait()
 
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	requests, cancel := context.WithTimeout(context.Background(), requestsTimeout)
 	defer cancel()
-	err := d.app.server.Shutdown(ctx)
+	err := d.app.server.Shutdown(requests)
 	// An *http.Server that is shut down never serves. Fiber's, shut down before it
 	// began to serve, would serve for ever; without a listener it cannot.
 	_ = d.app.listener.Close()
 
-	undelivered := d.client.Shutdown(context.Background()) // within Config.ShutdownTimeout
+	events, cancel := context.WithTimeout(context.Background(), eventsTimeout)
+	defer cancel()
+	undelivered := d.client.Shutdown(events)
 	if d.local.server != nil {
-		err = errors.Join(err, d.local.server.Shutdown(ctx))
+		err = errors.Join(err, d.local.server.Shutdown(events))
 	}
 	d.serving.Wait()
 

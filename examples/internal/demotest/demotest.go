@@ -11,10 +11,13 @@ import (
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,6 +50,52 @@ func Run[S demo.Server](t *testing.T, name string, newServer demo.NewServer[S]) 
 			d := start(t, demo.Options{NoTraffic: true, Stdout: io.Discard, Stderr: t.Output()})
 			test(newVisitor(t, d))
 		})
+	}
+}
+
+// mainVariable makes a test binary the program that it tests.
+const mainVariable = "KLIME_DEMO_MAIN"
+
+// Main is what TestMain is, so that Terminate finds the program.
+func Main(m *testing.M, program func()) {
+	if os.Getenv(mainVariable) != "" {
+		program()
+	}
+	os.Exit(m.Run())
+}
+
+// Terminate tests the whole program: told to end amid its traffic, as by an
+// orchestrator, it loses nothing and takes less than 10 s.
+func Terminate(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("it has no SIGTERM")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	klime := ingest.New(ingest.Options{})
+	server := httptest.NewServer(klime)
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	var stdout bytes.Buffer
+	program := exec.CommandContext(ctx, exe, "-addr", "127.0.0.1:0") //nolint:gosec // this program
+	program.Env = append(os.Environ(), mainVariable+"=1", "KLIME_WRITE_KEY=key", "KLIME_ENDPOINT="+server.URL)
+	program.Stdout, program.Stderr = &stdout, complaints{t}
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const amid = 30 // events
+	err = errors.Join(klime.Wait(ctx, amid), program.Process.Signal(syscall.SIGTERM))
+	kill := time.AfterFunc(10*time.Second, cancel)
+	defer kill.Stop()
+	if err := errors.Join(err, program.Wait()); err != nil {
+		t.Error(err)
+	}
+	if want := fmt.Sprintf("\n%d events delivered, none lost.\n", klime.Counts().Accepted); !strings.HasSuffix(stdout.String(), want) {
+		t.Errorf("want %q at the end of:\n%s", want, &stdout)
 	}
 }
 

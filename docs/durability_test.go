@@ -1,0 +1,35 @@
+package docs_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The section on shutdown quotes what is tested.
+func TestShutdownQuotesTheCode(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob(filepath.FromSlash("../examples/shutdown/*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no code: %v", err)
+	}
+	var code strings.Builder
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		code.WriteString(strings.ReplaceAll(unindented(read(t, name)), "//\t", "")) // examples in comments, too
+	}
+	_, section, found := strings.Cut(read(t, "durability.md"), "\n## Shutdown")
+	section, _, _ = strings.Cut(section, "\n## ")
+	snippets := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(section, -1)
+	if !found || len(snippets) == 0 {
+		t.Error("no snippets")
+	}
+	for _, snippet := range snippets {
+		if !strings.Contains(code.String(), unindented(snippet[1])) {
+			t.Errorf("not in the code as it stands on the page:\n%s", snippet[1])
+		}
+	}
+}

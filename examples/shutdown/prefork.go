@@ -1,0 +1,74 @@
+//go:build linux || darwin || freebsd
+
+package shutdown
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/gofiber/fiber/v2"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/core/spool"
+)
+
+// ServePrefork is for Fiber with Config.Prefork, where this program runs once as
+// the parent and once for each CPU as its child. Orchestrators tell the parent
+// alone to end, so it tells its children. It kills those that are left when the first one has
+// ended, so that none may until all are done.
+func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newApp func(*klime.Client) *fiber.App) error {
+	if !fiber.IsChild() {
+		parent := newApp(nil) // it serves nothing, and has nothing to tell
+		parent.Hooks().OnFork(func(pid int) error {
+			context.AfterFunc(ctx, func() { _ = syscall.Kill(pid, syscall.SIGTERM) })
+			return nil
+		})
+		return parent.Listen(addr)
+	}
+
+	leave, err := together(filepath.Join(dir, "children"))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if cfg.Spool, err = freeSpool(dir); err != nil {
+		slog.Warn("events are kept in memory only", "error", err)
+	}
+	client, err := klime.New(cfg)
+	if err != nil {
+		slog.Warn("no analytics", "error", err)
+	}
+	return ServeFiber(ctx, newApp(client), addr, client)
+}
+
+// freeSpool opens the first folder below dir that no other child has: their names come
+// back after a restart, so that somebody delivers what was left.
+func freeSpool(dir string) (*spool.Spool, error) {
+	for i := 0; ; i++ {
+		disk, err := spool.Open(filepath.Join(dir, strconv.Itoa(i)), spool.Options{})
+		if !errors.Is(err, spool.ErrInUse) {
+			return disk, err
+		}
+	}
+}
+
+// together is called by each child when it begins. The function that it returns
+// waits for the others, if they live, to call theirs.
+func together(path string) (leave func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the folder is the app's choice
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }, nil // until the process ends
+}

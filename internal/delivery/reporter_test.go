@@ -1,0 +1,57 @@
+package delivery
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// In an outage each request drops an event. Where nobody wants to know, that
+// wakes no goroutine each time.
+func TestDropsWakeNobody(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		tell func(Report)
+		most int // wakes for 100 drops
+	}{
+		{"nobody is told", nil, 1},
+		{"the app is told", func(Report) {}, 100},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				r := &reporter{tell: test.tell, logger: slog.New(slog.NewTextHandler(&log, nil)), wake: make(chan struct{}, 1)}
+				wakes := 0
+				drop := func(n int) {
+					for range n {
+						r.add(Report{Items: []Item{{}}, Outcome: Evicted, Err: ErrFull})
+						select {
+						case <-r.wake:
+							wakes++
+						default:
+						}
+					}
+				}
+				drop(100)
+				if wakes != test.most {
+					t.Errorf("%d wakes, want %d", wakes, test.most)
+				}
+				time.Sleep(logInterval)
+				if drop(1); wakes != test.most+1 {
+					t.Errorf("%d wakes, want one more", wakes)
+				}
+				end := make(chan struct{})
+				close(end)
+				r.run(end)
+				if !strings.Contains(log.String(), "events=101") {
+					t.Errorf("log: %s", &log)
+				}
+			})
+		})
+	}
+}
