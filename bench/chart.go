@@ -139,7 +139,7 @@ func growthPicture(s *samples) string {
 	x := func(n int) float64 { return left + math.Log10(float64(n))/6*width }
 	y := func(ns float64) float64 { return top + height - ns/highest*height }
 	var body strings.Builder
-	fmt.Fprintf(&body, `<text class="title" x="%d" y="20">Time that klime adds to a request, by how much there has been</text>`+"\n", left)
+	fmt.Fprintf(&body, `<text class="title" x="%d" y="20">What klime works for a request, by how much there has been</text>`+"\n", left)
 	fmt.Fprintf(&body, `<path class="axis" d="M%d %dV%dH%d"/>`+"\n", left, top, top+height, left+width)
 	for _, part := range []float64{0, 0.25, 0.5, 0.75, 1} {
 		fmt.Fprintf(&body, `<text class="label" x="%d" y="%.1f">%.1f µs</text>`+"\n", left-6, y(highest*part)+4, highest*part/1000)

@@ -8,9 +8,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Subject is what is measured.
@@ -26,6 +27,7 @@ type Subject struct {
 // has the metrics
 //
 //	ns/op      what the caller waits
+//	own-ns/op  what its thread works meanwhile; of all bursts, since load disturbs it less
 //	cpu-ns/op  what all threads of the process work, draining included
 //	B/op       what all threads allocate
 //	allocs/op  of one Op, as testing.AllocsPerRun counts
@@ -48,17 +50,19 @@ func Run(b *testing.B, burst int, s Subject) (ops int) {
 	runtime.LockOSThread() // for the count of what took the processor away from it
 	defer runtime.UnlockOSThread()
 	var t tally
+	var own time.Duration
 	var was, is runtime.MemStats
 	runtime.ReadMemStats(&was)
 	before := CPU()
 	for b.Loop() {
-		ousted := preemptions(rusageThread)
+		ousted, worked := preemptions(unix.RUSAGE_THREAD), threadCPU()
 		start := time.Now()
 		for range burst {
 			s.Op()
 		}
 		took := time.Since(start)
-		undisturbed := preemptions(rusageThread) == ousted
+		own += threadCPU() - worked
+		undisturbed := preemptions(unix.RUSAGE_THREAD) == ousted
 		drain()
 		t.add(took, Spin(), undisturbed)
 	}
@@ -68,6 +72,7 @@ func Run(b *testing.B, burst int, s Subject) (ops int) {
 	b.ReportAllocs()
 	t.report(b, burst)
 	b.ReportMetric(float64(is.TotalAlloc-was.TotalAlloc)/float64(ops), "B/op")
+	b.ReportMetric(float64(own)/float64(ops), "own-ns/op")
 	b.ReportMetric(float64(work)/float64(ops), "cpu-ns/op")
 	b.ReportMetric(allocs, "allocs/op")
 	return 2*burst + ops
@@ -87,9 +92,9 @@ func Parallel(b *testing.B, burst int, s Subject) (ops int) {
 	s.Drain()
 	var t tally
 	for b.Loop() {
-		ousted := preemptions(syscall.RUSAGE_SELF)
+		ousted := preemptions(unix.RUSAGE_SELF)
 		took := together(procs, one)
-		undisturbed := preemptions(syscall.RUSAGE_SELF) == ousted
+		undisturbed := preemptions(unix.RUSAGE_SELF) == ousted
 		s.Drain()
 		t.add(took, together(procs, func() { Spin() }), undisturbed)
 	}
@@ -184,22 +189,24 @@ func next(x uint64) uint64 {
 }
 
 // CPU is what this process has worked so far, in user and system.
-func CPU() time.Duration {
-	used := usage(syscall.RUSAGE_SELF)
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+func CPU() time.Duration { return clock(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+// threadCPU is what this thread has worked.
+func threadCPU() time.Duration { return clock(unix.CLOCK_THREAD_CPUTIME_ID) }
+
+func clock(id int32) time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(id, &now); err != nil {
+		return 0
+	}
+	return time.Duration(now.Nano())
 }
 
-// rusageThread is Linux's RUSAGE_THREAD.
-const rusageThread = 1
-
-// preemptions is how often the processor was taken away, for another process or
-// thread.
-func preemptions(who int) int64 { return usage(who).Nivcsw }
-
-func usage(who int) syscall.Rusage {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(who, &used); err != nil {
-		return syscall.Rusage{}
+// preemptions is how often the processor was taken away from this thread, or process.
+func preemptions(who int) int64 {
+	var used unix.Rusage
+	if err := unix.Getrusage(who, &used); err != nil {
+		return 0
 	}
-	return used
+	return used.Nivcsw
 }
