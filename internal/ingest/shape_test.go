@@ -20,3 +20,47 @@ func TestShapesAreForgotten(t *testing.T) {
 		t.Errorf("%d events have %d shapes", len(s.log), len(s.shapes))
 	}
 }
+
+// An event of very many properties takes no more memory than others.
+func TestShapesAreBounded(t *testing.T) {
+	many := make(map[string]any)
+	for i := range 5000 {
+		many[fmt.Sprintf("p%04d", i)] = 1.0
+	}
+	many["a"+strings.Repeat("b", 1000)] = 1.0
+	many["null"] = nil
+	s := shapeOf(many)
+	if len(s.Fields) != maxFields || s.Fields[0] != (Field{"p0000", "number"}) || s.Fields[maxFields-1].Name != "p0199" || len(s.key) > 10_000 {
+		t.Errorf("%d fields, the first %v; %d bytes", len(s.Fields), s.Fields[0], len(s.key))
+	}
+}
+
+// Merging one trait leaves the many that are known where they are; what a
+// snapshot has, it leaves alone. The bytes are those of all, whatever was merged.
+func TestMergeCostsWhatIsMerged(t *testing.T) {
+	event := func(traits string) *Event {
+		return &Event{Raw: []byte(`{"traits":` + traits + `}`)}
+	}
+	var f facts
+	f.merge(event(`{"name":"Acme","seats":12}`))
+	before := f.Traits
+	f.merge(event(`{"name":"Acme Inc","plan":"pro"}`))
+	if before.Text("plan") != "pro" {
+		t.Error("all traits were copied for one")
+	}
+	given := f.share()
+	f.merge(event(`{"name":"A","plan":null}`))
+	if given.Text("name") != "Acme Inc" || f.Text("name") != "A" {
+		t.Errorf("a snapshot says %q, and it is %q", given.Text("name"), f.Text("name"))
+	}
+	if f.merge(event(`{}`)) != 0 || f.merge(&Event{Raw: []byte(`{}`)}) != 0 {
+		t.Error("nothing has a size")
+	}
+	sum := 0
+	for key, trait := range f.Traits {
+		sum += traitBytes + len(key) + len(trait.Value)
+	}
+	if f.bytes != sum || len(f.Traits) != 3 {
+		t.Errorf("%d traits of %d bytes, counted are %d", len(f.Traits), sum, f.bytes)
+	}
+}

@@ -59,11 +59,11 @@ func (s *Server) Snapshot() *Snapshot {
 		Groups:   make(map[string]GroupState, len(s.groups.byID)),
 	}
 	for u := range s.users.all() {
-		snap.Users[u.id] = UserState{u.traits, slices.Sorted(maps.Keys(u.groups)), u.all.count, u.all.last}
+		snap.Users[u.id] = UserState{u.traits.share(), slices.Sorted(maps.Keys(u.groups)), u.all.count, u.all.last}
 	}
 	for g := range s.groups.all() {
 		activity := g.activity()
-		snap.Groups[g.id] = GroupState{g.customer, g.traits, slices.Sorted(maps.Keys(g.users)), activity.count, activity.last}
+		snap.Groups[g.id] = GroupState{g.customer, g.traits.share(), slices.Sorted(maps.Keys(g.users)), activity.count, activity.last}
 	}
 	s.snapshot = snap
 	return snap

@@ -181,6 +181,9 @@ func TestMemoryOfUsersAndGroups(t *testing.T) {
 		"traits of users": func(i int) string {
 			return event("identify", fmt.Sprint(i), "09:00", "userId", fmt.Sprintf(`"u%d"`, i%50), "traits", fmt.Sprintf(`{"t%d":%q}`, i, text))
 		},
+		"traits of one user": func(i int) string {
+			return event("identify", fmt.Sprint(i), "09:00", "userId", `"u"`, "traits", fmt.Sprintf(`{"t%d":%q}`, i, text))
+		},
 		"traits of groups": func(i int) string {
 			return event("group", fmt.Sprint(i), "09:00", "groupId", fmt.Sprintf(`"g%d"`, i%50), "traits", fmt.Sprintf(`{"t%d":%q}`, i, text))
 		},

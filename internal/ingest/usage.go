@@ -92,7 +92,7 @@ func isMethod(s string) bool {
 // Shape is the JSON type of each property, or trait, by name. Events share
 // shapes; a Shape never changes.
 type Shape struct {
-	Fields []Field // sorted by name
+	Fields []Field // sorted by name, the first maxFields
 
 	key  string
 	used int // by so many records
@@ -102,14 +102,26 @@ type Shape struct {
 // object; null is like absent, and no field.
 type Field struct{ Name, Type string }
 
+// What a Shape holds at most. Events with more are odd, and would take many times
+// the memory of their JSON.
+const (
+	maxFields    = 200
+	maxFieldName = 200 // bytes; longer names are left out
+)
+
 func shapeOf(m map[string]any) *Shape {
-	s := &Shape{Fields: make([]Field, 0, len(m))}
+	names := make([]string, 0, len(m))
 	for name, value := range m {
-		if typ := typeOf(value); typ != "" {
-			s.Fields = append(s.Fields, Field{name, typ})
+		if typeOf(value) != "" && len(name) <= maxFieldName {
+			names = append(names, name)
 		}
 	}
-	slices.SortFunc(s.Fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(names)
+	names = names[:min(len(names), maxFields)]
+	s := &Shape{Fields: make([]Field, 0, len(names))}
+	for _, name := range names {
+		s.Fields = append(s.Fields, Field{name, typeOf(m[name])})
+	}
 	var key strings.Builder
 	for _, f := range s.Fields {
 		key.WriteString(f.Type)

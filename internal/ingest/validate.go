@@ -82,6 +82,9 @@ func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 		return nil, invalid(CodeInvalidTimestamp, "timestamp must be like 2006-01-02T15:04:05.999Z")
 	}
 	e.Timestamp = e.Timestamp.UTC()
+	if year := e.Timestamp.Year(); year < 0 || year > 9999 { // by its offset: as such it could not be written again
+		return nil, invalid(CodeInvalidTimestamp, "timestamp must be in the years 0000 to 9999 of UTC")
+	}
 	if err := e.checkType(); err != nil {
 		return nil, err
 	}
