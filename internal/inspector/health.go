@@ -135,7 +135,7 @@ func (f *figures) refused() Finding {
 func userLink(id string) string     { return "/user?" + url.Values{"id": {handle(id)}}.Encode() }
 func customerLink(id string) string { return "/customer?" + url.Values{"id": {handle(id)}}.Encode() }
 func problemsLink(code string) string {
-	return "/events?" + url.Values{"show": {"problems"}, "code": {code}}.Encode()
+	return "/events?" + url.Values{showKey: {"problems"}, "code": {code}}.Encode()
 }
 func eventsLink(key, value string) string {
 	return "/events?" + url.Values{key: {handle(value)}}.Encode()

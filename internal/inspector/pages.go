@@ -65,7 +65,7 @@ func (f frame) TraceLink(id string) string {
 
 // Kept are the names of what a search keeps of the questions before.
 func (f frame) Kept() []string {
-	return slices.DeleteFunc([]string{"event", "user", "group", "trace", "show"}, func(name string) bool { return f.Query.Get(name) == "" })
+	return slices.DeleteFunc([]string{"event", "user", "group", "trace", showKey}, func(name string) bool { return f.Query.Get(name) == "" })
 }
 
 // Selected is a link to this page that shows an event as well.
@@ -417,10 +417,10 @@ func (h *Handler) eventsPage(f *figures, q query) (string, string, string, any) 
 		{"", "All"}, {"repeated", "Repeated " + number(counts.Repeated)}, {"problems", "Rejected " + number(problems)},
 	} {
 		v.Tabs = append(v.Tabs, choice{
-			tab.title, q.with("/events", "show", tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get("show") == tab.show,
+			tab.title, q.with("/events", showKey, tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get(showKey) == tab.show,
 		})
 	}
-	if q.Get("show") == "problems" {
+	if q.Get(showKey) == "problems" {
 		list := f.problems(q, "/events")
 		v.Problems, v.Pager = &list, pagerOf(list, q, "/events")
 	} else {
