@@ -459,8 +459,20 @@ func TestFiguresAfterForgetting(t *testing.T) {
 	if c.Events != 3 || c.Total != 5 || c.Users != 1 || len(c.Members) != 1 || c.Members[0].Events != 3 {
 		t.Errorf("got %+v", c)
 	}
-	if page := l.page("/customers"); !strings.Contains(page, "3 older ones were forgotten") || !strings.Contains(page, "newest 3 events, up to 256 MiB") {
-		t.Errorf("the page does not tell what is remembered: %s", page)
+	for i := range 5 {
+		l.post(object{"type": "group", "messageId": fmt.Sprint("g", i), "timestamp": now(), "groupId": fmt.Sprint("org_", i)})
+	}
+	for i := range 4 {
+		l.post(object{"type": "identify", "messageId": fmt.Sprint("u", i), "timestamp": now(), "userId": fmt.Sprint("usr_", i)})
+	}
+	page := l.page("/customers")
+	for _, text := range []string{"newest 3 events, up to 256 MiB", "12 older events forgotten", "2 users forgotten", "3 groups forgotten"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page does not tell %q: %s", text, page)
+		}
+	}
+	if s := api[inspector.Summary](l, "/api/summary"); s.Forgotten != 12 || s.LostUsers != 2 || s.LostGroups != 3 {
+		t.Errorf("got %+v", s)
 	}
 }
 
