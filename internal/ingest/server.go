@@ -126,7 +126,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Web pages of any origin send with the browser SDK, and their write key is
-	// no secret. What they may do is add events; there is nothing to read.
+	// no secret. What they may do is add events; there is nothing to read. So the
+	// Host is not checked here either: a page that rebinds its name to this machine
+	// gets no further than one that sends as it is.
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	switch r.Method {
