@@ -1,12 +1,14 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Customer is a group for which group() was called.
@@ -273,6 +275,9 @@ func (t Traits) Decode() map[string]any {
 func (t Traits) Text(key string) string {
 	var s *string
 	value := t[key].Value
+	if n := len(value); n > 1 && value[0] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
+		return string(value[1 : n-1]) // as most are: nothing to decode
+	}
 	if err := json.Unmarshal(value, &s); err != nil {
 		return string(value)
 	}

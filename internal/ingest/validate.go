@@ -97,9 +97,9 @@ func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 func (r *Record) examine(properties, traits, context map[string]any) {
 	if r.Type == TypeTrack {
 		r.Usage = usageOf(properties)
-		r.Shape = shapeOf(properties)
+		r.kind = kindOf(r.Type, r.Event.Event, properties)
 	} else {
-		r.Shape = shapeOf(traits)
+		r.kind = kindOf(r.Type, "", traits)
 	}
 	library, _ := context["library"].(map[string]any)
 	r.Library.Name, _ = library["name"].(string)

@@ -22,7 +22,6 @@ type figures struct {
 	users     map[string]*account
 	oldest    time.Time // of the remembered track events
 	health    func() Health
-	seen      func() map[kind]seen
 
 	free map[freeIn]count // of one answer: many customers may have the same user
 }
@@ -71,16 +70,14 @@ func (a *account) records() iter.Seq[*ingest.Record] {
 // time.
 func (a *account) seen() iter.Seq2[string, time.Time] {
 	return func(yield func(string, time.Time) bool) {
-		linked := make(map[string]bool, len(a.people))
 		for _, u := range a.people {
-			linked[u.id] = true
 			last := later(a.active[u.id], u.lastFree)
 			if !last.IsZero() && !yield(u.id, last) {
 				return
 			}
 		}
 		for id, last := range a.active {
-			if !linked[id] && !yield(id, last) {
+			if _, linked := slices.BinarySearch(a.members, id); !linked && !yield(id, last) {
 				return
 			}
 		}
@@ -116,7 +113,7 @@ func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
 			f.file(r)
 		}
 	}
-	f.health, f.seen = sync.OnceValue(f.examine), sync.OnceValue(f.kinds)
+	f.health = sync.OnceValue(f.examine)
 	return f
 }
 
@@ -245,32 +242,35 @@ type count struct {
 	parts []int
 }
 
-func countOf(records []*ingest.Record, w window) count {
-	c := count{parts: make([]int, parts)}
+func newCount() count { return count{parts: make([]int, parts)} }
+
+func (c *count) add(records []*ingest.Record, w window) {
 	for _, r := range records {
 		if i := w.part(r.Timestamp); i >= 0 {
 			c.parts[i]++
 			c.sum++
 		}
 	}
-	return c
 }
 
-// freeIn is what is counted once for all groups of a user.
+// freeIn is what is counted once for all groups of a user of several.
 type freeIn struct {
 	user   *account
 	window string
 }
 
 func (f *figures) count(a *account, w window) count {
-	all := countOf(a.own, w)
+	all := newCount()
+	all.add(a.own, w)
 	for _, u := range a.people {
-		if len(u.free) == 0 {
+		if len(u.members) < 2 {
+			all.add(u.free, w)
 			continue
 		}
 		free, ok := f.free[freeIn{u, w.Name}]
 		if !ok {
-			free = countOf(u.free, w)
+			free = newCount()
+			free.add(u.free, w)
 			f.free[freeIn{u, w.Name}] = free
 		}
 		all.sum += free.sum

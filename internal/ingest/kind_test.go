@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A shape is forgotten with the last event that has it.
-func TestShapesAreForgotten(t *testing.T) {
+// A kind is counted, and forgotten with the last event of it.
+func TestKindsAreForgotten(t *testing.T) {
 	s := New(Options{MaxEvents: 2})
 	for i := range 20 {
 		r := httptest.NewRequest("POST", "/v1/batch", strings.NewReader(fmt.Sprintf(`{"batch":[{"type":"track","messageId":"%d",
@@ -16,20 +16,21 @@ func TestShapesAreForgotten(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer key")
 		s.ServeHTTP(httptest.NewRecorder(), r)
 	}
-	if len(s.log) != 2 || len(s.shapes) != 1 || s.log[0].Shape.used != 2 {
-		t.Errorf("%d events have %d shapes", len(s.log), len(s.shapes))
+	kinds := s.Snapshot().Kinds
+	if len(s.log) != 2 || len(kinds) != 1 || kinds[0].Count != 2 || kinds[0].Last != 20 || kinds[0].Name != "Report Generated" {
+		t.Errorf("%d events have the kinds %+v", len(s.log), kinds)
 	}
 }
 
 // An event of very many properties takes no more memory than others.
-func TestShapesAreBounded(t *testing.T) {
+func TestKindsAreBounded(t *testing.T) {
 	many := make(map[string]any)
 	for i := range 5000 {
 		many[fmt.Sprintf("p%04d", i)] = 1.0
 	}
 	many["a"+strings.Repeat("b", 1000)] = 1.0
 	many["null"] = nil
-	s := shapeOf(many)
+	s := kindOf("track", "Report Generated", many)
 	if len(s.Fields) != maxFields || s.Fields[0] != (Field{"p0000", "number"}) || s.Fields[maxFields-1].Name != "p0199" || len(s.key) > 10_000 {
 		t.Errorf("%d fields, the first %v; %d bytes", len(s.Fields), s.Fields[0], len(s.key))
 	}
