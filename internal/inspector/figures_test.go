@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
@@ -595,6 +596,23 @@ func TestExactJSON(t *testing.T) {
 	_ = json.Unmarshal(api[inspector.Event](l, "/api/event", "seq", "1").JSON, &got)
 	if !reflect.DeepEqual(got, sent) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// What is no UTF-8 is stored as it came, and spoils no list.
+func TestInvalidUTF8(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	raw := `{"type":"track","messageId":"m","timestamp":"` + now() + `","event":"A` + "\xff\xfe" + `B","userId":"u` + "\xc3" + `","properties":{"` + "\xe2\x82" + `":1}}`
+	l.postRaw(`{"batch":[` + raw + `]}`)
+	l.serve("POST", "/v1/batch")
+	l.postRaw(`{"batch":[{"type":"` + "\xff" + `"}]}`)
+	for _, path := range []string{"/api/events", "/api/event?seq=1", "/api/users", "/api/user?id=u%EF%BF%BD", "/api/problems", "/api/health", "/events", "/events?seq=1", "/users", "/events?show=problems"} {
+		if w := l.serve("GET", path); w.Code != 200 || !utf8.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: status %d, valid %t", path, w.Code, utf8.Valid(w.Body.Bytes()))
+		}
+	}
+	if got := l.serve("GET", "/api/event/json?seq=1").Body.String(); got != raw {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -171,7 +171,8 @@ func eventOf(r *ingest.Record) Event {
 	return Event{
 		Seq: r.Seq, Type: r.Type, Event: r.Event.Event, UserID: r.UserID, GroupID: r.GroupID, MessageID: r.MessageID,
 		Timestamp: r.Timestamp, Received: r.ReceivedAt, Repeats: r.Repeats(),
-		Library: r.Library.Name, Version: r.Library.Version, TraceID: r.TraceID, JSON: r.Raw,
+		Library: r.Library.Name, Version: r.Library.Version, TraceID: r.TraceID,
+		JSON: bytes.ToValidUTF8(r.Raw, []byte("\ufffd")), // or no strict parser could read the list
 	}
 }
 
