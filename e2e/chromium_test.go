@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -338,18 +339,20 @@ func (p *tab) screenshot(name string) {
 		CSSContentSize struct{ Width, Height float64 } `json:"cssContentSize"`
 	}
 	p.into(&metrics, "Page.getLayoutMetrics", nil)
+	p.picture(cmp.Or(os.Getenv("KLIME_SCREENSHOTS"), "screenshots"), name, metrics.CSSContentSize.Width, min(metrics.CSSContentSize.Height, 4000))
+}
+
+// picture keeps a picture of the beginning of the page in a folder.
+func (p *tab) picture(folder, name string, width, height float64) {
+	p.t.Helper()
 	var picture struct{ Data string }
 	p.into(&picture, "Page.captureScreenshot", map[string]any{
 		"format": "png", "captureBeyondViewport": true,
-		"clip": map[string]any{"x": 0, "y": 0, "width": metrics.CSSContentSize.Width, "height": min(metrics.CSSContentSize.Height, 4000), "scale": 1},
+		"clip": map[string]any{"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
 	})
 	content, err := base64.StdEncoding.DecodeString(picture.Data)
 	if err != nil {
 		p.t.Fatal(err)
-	}
-	folder := os.Getenv("KLIME_SCREENSHOTS")
-	if folder == "" {
-		folder = "screenshots"
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		p.t.Fatal(err)
@@ -357,6 +360,20 @@ func (p *tab) screenshot(name string) {
 	if err := os.WriteFile(filepath.Join(folder, name+".png"), content, 0o600); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// mouse presses or releases the left button in the middle of an element.
+func (p *tab) mouse(what, selector string) {
+	p.t.Helper()
+	var at struct{ X, Y float64 }
+	p.eval(`(() => { const r = document.querySelector(`+quote(selector)+`).getBoundingClientRect(); return { x: r.x + r.width / 2, y: r.y + r.height / 2 }; })()`, &at)
+	p.call("Input.dispatchMouseEvent", map[string]any{"type": what, "x": at.X, "y": at.Y, "button": "left", "clickCount": 1})
+}
+
+// choose picks an option, as a person does.
+func (p *tab) choose(selector, value string) {
+	p.t.Helper()
+	p.eval(`(() => { const s = document.querySelector(`+quote(selector)+`); s.value = `+quote(value)+`; s.dispatchEvent(new Event("input", { bubbles: true })); })()`, nil)
 }
 
 // quote writes a string as JavaScript.

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,9 +22,19 @@ import (
 // startPages starts a local Klime with its pages.
 func startPages(t *testing.T) *localKlime {
 	t.Helper()
+	return startPagesWith(t, inspector.Options{})
+}
+
+// startPagesWith is startPages with options, and with what stands in front of it.
+func startPagesWith(t *testing.T, opts inspector.Options, front ...func(http.Handler) http.Handler) *localKlime {
+	t.Helper()
 	k := &localKlime{Server: ingest.New(ingest.Options{WriteKey: writeKey})}
-	pages := inspector.New(k.Server, inspector.Options{})
-	server := httptest.NewServer(pages)
+	pages := inspector.New(k.Server, opts)
+	var handler http.Handler = pages
+	for _, wrap := range front {
+		handler = wrap(handler)
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	t.Cleanup(pages.Close)
 	k.url = server.URL
@@ -154,6 +166,12 @@ func TestPages(t *testing.T) {
 		"sizes and colours":          walkLooks,
 		"hostile events":             walkHostile,
 		"a server that goes away":    walkOutage,
+		"user mode":                  walkUserMode,
+		"two tabs":                   walkTwoTabs,
+		"under load":                 walkLoad,
+		"as time passes":             walkTime,
+		"a customer to be":           walkNotKnown,
+		"50,000 events":              walkMany,
 	} {
 		t.Run(name, func(t *testing.T) { walk(t, b) })
 	}
@@ -181,6 +199,8 @@ func walkEmpty(t *testing.T, b *browser) {
 	p.has("#list tbody", "Acme")
 	p.has(`#list [data-figure="events"]`, "3")
 	p.has("#nav .n", "1")
+	p.press("/", "x") // the search has come with the first customer
+	p.has("#list", "No customer matches")
 	p.stays()
 }
 
@@ -229,6 +249,10 @@ func walkCustomers(t *testing.T, b *browser) {
 	if got := p.str(`document.querySelector("#list tbody tr").dataset.key`); got != "org_1003" {
 		t.Errorf("by name from the end, the first is %s", got)
 	}
+	p.live()
+	p.press("/", "o") // a search keeps the order
+	p.until(`new URLSearchParams(location.search).get("q") === "o" && document.querySelector("th[aria-sort=descending]")?.innerText.startsWith("Customer")`)
+	p.has("#list tbody tr", "Cobalt Health")
 }
 
 func walkCustomer(t *testing.T, b *browser) {
@@ -258,9 +282,9 @@ func walkCustomer(t *testing.T, b *browser) {
 	}
 
 	// The timeline by user and event, and live.
-	p.eval(`(() => { const s = document.querySelector("select[name=user]"); s.value = "usr_2002"; s.dispatchEvent(new Event("input", { bubbles: true })); })()`, nil)
+	p.choose("select[name=user]", "usr_2002")
 	p.until(`document.querySelector("#timeline tbody") && [...document.querySelectorAll("#timeline tbody td:nth-child(2)")].every((e) => e.innerText === "usr_2002")`)
-	p.eval(`(() => { const s = document.querySelector("select[name=event]"); s.value = "User Invited"; s.dispatchEvent(new Event("input", { bubbles: true })); })()`, nil)
+	p.choose("select[name=event]", "User Invited")
 	p.until(`[...document.querySelectorAll("#timeline a.row")].every((e) => e.innerText.includes("User Invited"))`)
 	before := p.text("#timeline .pager span")
 	cl, ok := newClient(t, k), must(t)
@@ -269,9 +293,26 @@ func walkCustomer(t *testing.T, b *browser) {
 	ok(cl.Flush(t.Context()))
 	p.until(`document.querySelector("#timeline .pager span").innerText !== ` + quote(before))
 	p.has("#timeline tbody tr", `{"role":"admin"}`)
-	p.until(`document.querySelector("#timeline tbody tr").classList.contains("fresh")`)
+	p.until(`document.querySelector("#timeline tbody tr").matches("[data-fresh]")`)
+	p.until(`!document.querySelector("[data-fresh]")`)
 	p.until(`document.querySelector('#figures [data-figure="events"]').innerText === ` + quote(strconv.Itoa(c.Events+2)))
+	// An event of another name can be chosen as soon as there is one.
+	ok(cl.Track(t.Context(), "Seat Added", nil, klime.ForUser("usr_2002"), klime.InGroup("org_1001")))
+	ok(cl.Flush(t.Context()))
+	p.until(`[...document.querySelectorAll("select[name=event] option")].some((o) => o.value === "Seat Added")`)
+	if got := p.str(`document.querySelector("select[name=event]").value`); got != "User Invited" {
+		t.Errorf("the filter has changed to %q", got)
+	}
 	p.stays()
+
+	// From a bar to its events, which are in sight then; in a window without them the filter still says what it is.
+	p.eval(`[...document.querySelectorAll(".bars a")].find((a) => a.textContent === "Report Exported").click()`, nil)
+	p.until(`location.hash === "#activity" && document.readyState === "complete" && document.querySelector("select[name=event]").value === "Report Exported"`)
+	p.until(`scrollY > 0 && document.querySelector("#timeline tbody tr").getBoundingClientRect().top < innerHeight`)
+	p.open(k.url + "/customer?id=org_1001&window=5m&event=Report+Exported")
+	if got := p.str(`document.querySelector("select[name=event]").value`); got != "Report Exported" {
+		t.Errorf("the filter says %q", got)
+	}
 }
 
 func walkUsers(t *testing.T, b *browser) {
@@ -320,6 +361,9 @@ func walkEvents(t *testing.T, b *browser) {
 	p.eval(`[...document.querySelectorAll("#event .copy")].at(-1).click()`, nil)
 	p.until(`window.copied === "4bf92f3577b34da6a3ce929d0e0e4736"`)
 	p.has("#event", "copied")
+	p.eval(`void (navigator.clipboard.writeText = () => Promise.reject(new Error("no TLS")))`, nil)
+	p.eval(`[...document.querySelectorAll("#event .copy")].at(-1).click()`, nil)
+	p.until(`String(getSelection()) === "4bf92f3577b34da6a3ce929d0e0e4736"`)
 
 	// What arrives does not disturb the event that is looked at.
 	p.mark()
@@ -465,6 +509,7 @@ func walkLooks(t *testing.T, b *browser) {
 				p.open(k.url + path)
 				p.live()
 				checkFits(t, p, fmt.Sprintf("%s at %d", name, width), width)
+				checkContrast(t, p, fmt.Sprintf("%s at %d, %s", name, width, scheme))
 				background, text := p.str(`getComputedStyle(document.body).backgroundColor`), p.str(`getComputedStyle(document.querySelector("h1")).color`)
 				if dark := brightness(t, background) < 60; dark != (scheme == "dark") || brightness(t, text) > 128 != dark {
 					t.Errorf("%s, %s: %s on %s", name, scheme, text, background)
@@ -546,18 +591,311 @@ func walkHostile(t *testing.T, b *browser) {
 	t.Logf("%d pages visited", visited)
 }
 
-// walkOutage sees the server go and come back.
+// walkOutage sees the server go, and come back without what it knew.
 func walkOutage(t *testing.T, b *browser) {
-	engine := ingest.New(ingest.Options{})
-	pages := inspector.New(engine, inspector.Options{})
-	server := httptest.NewServer(pages)
+	serve := func(address string) (stop func(), listening string) {
+		var config net.ListenConfig
+		listener, err := config.Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine := ingest.New(ingest.Options{WriteKey: writeKey})
+		pages := inspector.New(engine, inspector.Options{})
+		server := httptest.NewUnstartedServer(pages)
+		server.Listener = listener
+		server.Start()
+		return func() { pages.Close(); server.Close() }, listener.Addr().String()
+	}
+	stop, address := serve("127.0.0.1:0")
+	k := &localKlime{url: "http://" + address}
+	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","traits":{"name":"Acme"}}`)
 	p := b.newTab(t)
-	p.open(server.URL + "/events")
+	p.open(k.url + "/customer?id=org_1")
 	p.live()
 	p.mark()
-	pages.Close()
-	server.Close()
+	p.has("h1", "Acme")
+	stop()
 	p.has("#live", "Not connected")
-	p.stays()
+	p.has("h1", "Acme")
 	p.complaints() // that it could not connect
+
+	stop, _ = serve(address)
+	t.Cleanup(func() { stop() })
+	p.live()
+	p.has("h1", "Not known") // it has forgotten everything
+	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","traits":{"name":"Acme again"}}`)
+	p.has("h1", "Acme again")
+	p.stays()
+	p.complaints() // of the 404 in between
+}
+
+// walkUserMode walks every page where customers are single people.
+func walkUserMode(t *testing.T, b *browser) {
+	k := startPagesWith(t, inspector.Options{Mode: inspector.UserMode})
+	p := b.newTab(t)
+	p.open(k.url)
+	p.live()
+	p.mark()
+	p.has("#list", "A customer is a person here")
+	p.has("#list", `klime.Link(ctx, klime.User{ID: user.ID, Traits:`)
+	p.screenshot("user-mode-empty")
+	sendRaw(t, k, `{"type":"track","messageId":"org","timestamp":"`+time.Now().UTC().Format(time.RFC3339)+`","event":"Invoice Paid","groupId":"org_1"}`)
+	p.has("#list", "1 event names a group alone, and counts for no one")
+
+	c, ok, ctx := newClient(t, k, func(cfg *klime.Config) { cfg.Mode = klime.UserMode }), must(t), t.Context()
+	for i, name := range []string{"Jane Cooper", "Raj Patel", "Mei Tanaka"} {
+		id := fmt.Sprintf("usr_200%d", i+1)
+		ok(c.Link(ctx, klime.User{ID: id, Traits: klime.Traits{
+			"name": name, "email": strings.ToLower(strings.Fields(name)[0]) + "@mail.example", "plan": []string{"pro", "free"}[i%2],
+		}}))
+		for n := range 20 - 7*i {
+			at := klime.At(time.Now().Add(-time.Duration(n*n) * time.Hour))
+			ok(c.Track(ctx, "API Called", klime.Properties{"method": "GET", "route": "/me", "status": 200 + n%5/4*300, "durationMs": 10.5 + float64(n)}, klime.ForUser(id), at))
+			ok(c.Track(ctx, "Photo Shared", klime.Properties{"n": n}, klime.ForUser(id), at))
+		}
+	}
+	ok(c.Flush(ctx))
+	p.until(`document.querySelectorAll("#list tbody tr").length === 3`)
+	p.stays()
+	if got := p.str(`[...document.querySelectorAll("#nav a")].map((a) => a.innerText.replace(/\s*\d+$/, "")).join()`); got != "Customers,Events,Health" {
+		t.Errorf("the pages are %s", got)
+	}
+
+	var list inspector.CustomerList
+	ask(t, k, "/api/customers", &list)
+	for i, want := range list.Items {
+		row := fmt.Sprintf("#list tbody tr:nth-child(%d)", i+1)
+		p.has(row, want.Name)
+		p.has(row, want.Email)
+		if got := p.text(row + ` [data-figure="events"]`); got != strconv.Itoa(want.Events) || want.Events == 0 {
+			t.Errorf("%s: the page shows %s events, the API %d", want.ID, got, want.Events)
+		}
+	}
+	p.press("/", "m", "e", "i", "@")
+	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
+	p.has("#list tbody", "Mei Tanaka")
+	p.open(k.url + "/customers?sort=email&order=desc")
+	p.live()
+	p.has("#list tbody tr", "raj@mail.example")
+	p.press("j", "Enter")
+	p.until(`location.pathname === "/customer" && document.readyState === "complete"`)
+	p.has("h1", "Raj Patel")
+	var one inspector.CustomerDetail
+	ask(t, k, "/api/customer?id=usr_2002", &one)
+	if got := p.text(`#figures [data-figure="requests"]`); got != strconv.Itoa(one.Usage.Total.Count) || one.Usage.Total.Count == 0 {
+		t.Errorf("the page shows %s requests, the API %d", got, one.Usage.Total.Count)
+	}
+	p.has("#figures", "raj@mail.example")
+	p.live()
+	p.press("3")
+	p.until(`location.pathname === "/health"`)
+	p.has("#list", "go-sdk")
+	p.open(k.url + "/users") // an old link, or a typed one
+	p.until(`document.querySelectorAll("#list tbody tr").length === 3`)
+	for name, path := range map[string]string{"customers": "/customers", "customer": "/customer?id=usr_2001", "events": "/events", "health": "/health"} {
+		for _, width := range []int{1280, 375} {
+			for _, scheme := range []string{"light", "dark"} {
+				p.size(width, 900)
+				p.scheme(scheme)
+				p.open(k.url + path)
+				p.live()
+				where := fmt.Sprintf("user-mode-%s-%d-%s", name, width, scheme)
+				checkFits(t, p, where, width)
+				checkContrast(t, p, where)
+				if got := p.text("main"); strings.Contains(strings.ToLower(got), "group()") || p.str(`String(!!document.querySelector("main a[href^='/users']"))`) != "false" {
+					t.Errorf("%s speaks of groups: %s", where, got)
+				}
+				p.screenshot(where)
+			}
+		}
+	}
+}
+
+// walkTwoTabs has two pages open, each of which shows what it was told to.
+func walkTwoTabs(t *testing.T, b *browser) {
+	k := startPages(t)
+	one, other := b.newTab(t), b.newTab(t)
+	one.open(k.url + "/events")
+	other.open(k.url + "/customers")
+	for _, p := range []*tab{one, other} {
+		p.live()
+		p.mark()
+	}
+	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","traits":{"name":"Acme"}}`)
+	one.has("#timeline tbody", "org_1")
+	other.has("#list tbody", "Acme")
+	one.press("p")
+	one.has("#live", "Paused")
+	sendRaw(t, k, `{"type":"group","messageId":"2","timestamp":"2026-11-23T10:00:00Z","groupId":"org_2","traits":{"name":"Globex"}}`)
+	other.has("#list tbody", "Globex")
+	if got := one.text("#timeline"); strings.Contains(got, "org_2") {
+		t.Error("the paused tab goes on")
+	}
+	one.press("p")
+	one.has("#timeline tbody", "org_2")
+	one.stays()
+	other.stays()
+}
+
+// walkLoad uses a page while events pour in: a click is not lost because the page
+// changes between press and release, nor is a text that somebody selects, and in
+// the end all is shown.
+func walkLoad(t *testing.T, b *browser) {
+	k := startPages(t)
+	sendRaw(t, k, `{"type":"group","messageId":"g","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","userId":"usr_1","traits":{"name":"Acme"}}`)
+	p := b.newTab(t)
+	p.open(k.url + "/customers")
+	p.live()
+	p.mark()
+	const batches, size = 150, 20
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := range batches {
+			events := make([]string, size)
+			for j := range events {
+				events[j] = fmt.Sprintf(`{"type":"track","messageId":"%d-%d","timestamp":%q,"userId":"usr_1","event":"Report Generated"}`, i, j, time.Now().UTC().Format(time.RFC3339Nano))
+			}
+			sendRaw(t, k, strings.Join(events, ","))
+			time.Sleep(20 * time.Millisecond) // a rate, not a wait
+		}
+	}()
+	const events = `document.querySelector('#list [data-figure="events"]')?.innerText`
+	changes := func() {
+		t.Helper()
+		before := p.str(events + ` ?? ""`)
+		p.until(events + ` !== ` + quote(before))
+	}
+	changes()
+	p.eval(`getSelection().selectAllChildren(document.querySelector("#list .sub bdi"))`, nil)
+	p.mouse("mousePressed", "#nav a:nth-child(3) .n")
+	p.eval(`getSelection().selectAllChildren(document.querySelector("#list .sub bdi"))`, nil)
+	changes()
+	if got := p.str(`String(getSelection())`); got != "org_1" {
+		t.Errorf("what was selected is now %q", got)
+	}
+	p.stays()
+	p.mouse("mouseReleased", "#nav a:nth-child(3) .n")
+	p.until(`location.pathname === "/events" && document.readyState === "complete"`)
+	<-sent
+	p.has("#nav a[aria-current] .n", "3,001")
+	p.has("#timeline .pager", "3,001 events")
+	p.open(k.url + "/customers")
+	p.has(`#list [data-figure="events"]`, "3,000")
+}
+
+// walkTime lets time pass, without any event.
+func walkTime(t *testing.T, b *browser) {
+	tick := make(chan struct{})
+	k := startPagesWith(t, inspector.Options{}, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/stream" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "event: hello\ndata: {}\n\n")
+			w.(http.Flusher).Flush()
+			select {
+			case <-tick:
+				_, _ = io.WriteString(w, "event: tick\ndata: {}\n\n")
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			case <-r.Context().Done():
+			}
+		})
+	})
+	sendRaw(t, k, `{"type":"track","messageId":"1","timestamp":"`+time.Now().UTC().Format(time.RFC3339Nano)+`","userId":"usr_1","event":"Report Generated"}`)
+	p := b.newTab(t)
+	p.open(k.url + "/events")
+	p.live()
+	p.until(`document.querySelector("#timeline time").innerText !== ""`)
+	before := p.text("#timeline time")
+	time.Sleep(1100 * time.Millisecond) // so that another second is shown
+	close(tick)
+	p.until(`document.querySelector("#timeline time").innerText !== ` + quote(before))
+}
+
+// walkNotKnown opens the page of a customer before there is one.
+func walkNotKnown(t *testing.T, b *browser) {
+	k := startPages(t)
+	p := b.newTab(t)
+	p.open(k.url + "/customer?id=org_1")
+	p.live()
+	p.mark()
+	p.has("main", "Once it is known, it appears here")
+	p.complaints() // the 404
+	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","traits":{"name":"Acme"}}`)
+	p.has("h1", "Acme")
+	p.has("#figures", "Traits")
+	p.stays()
+	p.complaints()
+}
+
+// walkMany opens the pages over 50,000 events, and says how long each takes from
+// the request until it is drawn.
+func walkMany(t *testing.T, b *browser) {
+	k := startPages(t)
+	now := time.Now()
+	for start := 0; start < 50_000; start += 100 {
+		events := make([]string, 100)
+		for i := range events {
+			n := start + i
+			head := fmt.Sprintf(`"messageId":"%d","timestamp":%q,"userId":"usr_%d"`, n, now.Add(-time.Duration(n)*40*time.Second).UTC().Format(time.RFC3339Nano), n*7%5000)
+			switch {
+			case n < 5000:
+				events[i] = fmt.Sprintf(`{"type":"group",%s,"groupId":"org_%d","traits":{"name":"Customer %d","plan":"pro"}}`, head, n*7%5000%200, n*7%5000%200)
+			case n%3 == 0:
+				events[i] = fmt.Sprintf(`{"type":"track",%s,"event":"Report Generated","properties":{"rows":%d}}`, head, n)
+			default:
+				events[i] = fmt.Sprintf(`{"type":"track",%s,"event":"API Called","properties":{"method":"GET","route":"/r%d","status":%d,"durationMs":%d}}`, head, n%30, 200+n%4*100, n%900)
+			}
+		}
+		sendRaw(t, k, strings.Join(events, ","))
+	}
+	p := b.newTab(t)
+	for _, path := range []string{"/customers", "/customer?id=org_1", "/users", "/user?id=usr_1", "/events", "/events?q=nothing", "/events?seq=49999", "/health"} {
+		var times []float64
+		for range 5 {
+			p.open(k.url + path)
+			p.live()
+			var took float64
+			p.eval(`performance.getEntriesByType("navigation")[0].domComplete`, &took)
+			times = append(times, took)
+		}
+		slices.Sort(times)
+		t.Logf("%-22s median %4.0f ms, first or worst %4.0f ms", path, times[len(times)/2], times[len(times)-1])
+	}
+}
+
+// checkContrast checks that every text can be read: 4.5 to 1 against what is
+// behind it, as WCAG asks for at level AA.
+func checkContrast(t *testing.T, p *tab, where string) {
+	t.Helper()
+	var faint []string
+	p.eval(`(() => {
+		const parse = (c) => c.match(/[\d.]+/g).map(Number);
+		const light = (c) => {
+			const [r, g, b] = c.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+			return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+		};
+		const behind = (e) => {
+			for (; e; e = e.parentElement) {
+				const c = parse(getComputedStyle(e).backgroundColor);
+				if (c.length === 3 || c[3] === 1) return c;
+			}
+			return [255, 255, 255];
+		};
+		const found = new Set();
+		for (const e of document.querySelectorAll("body *")) {
+			if (!e.checkVisibility() || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+			const [a, b] = [light(parse(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+			const ratio = (a + 0.05) / (b + 0.05);
+			if (ratio < 4.5) found.add(e.tagName + "." + e.className + " " + ratio.toFixed(2));
+		}
+		return [...found];
+	})()`, &faint)
+	if len(faint) > 0 {
+		t.Errorf("%s: hard to read: %q", where, faint)
+	}
 }

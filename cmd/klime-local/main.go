@@ -16,6 +16,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -90,27 +91,59 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	opts.mode = inspector.Mode(*mode)
 	opts.keep.WriteKey, opts.keep.MaxBytes = opts.key, *megabytes*mib
-	if *hosts != "" {
-		opts.hosts = strings.Split(*hosts, ",")
-	}
 	var err error
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument: %s", flags.Arg(0))
 	case opts.mode != inspector.GroupMode && opts.mode != inspector.UserMode:
 		err = fmt.Errorf("-mode is group or user, not %q", *mode)
-	case opts.keep.MaxEvents < 1, *megabytes < 1, *megabytes > 1<<20:
-		err = errors.New("-max-events and -max-mb must be at least 1")
-	case opts.trace != "" && !strings.HasPrefix(opts.trace, "http://") && !strings.HasPrefix(opts.trace, "https://"):
-		err = errors.New("-trace-url is no http or https URL")
+	case strings.ContainsFunc(opts.key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		err = errors.New("-key has white space or other characters that a header cannot carry as they are")
+	case opts.keep.MaxEvents < 1 || opts.keep.MaxEvents > maxEvents:
+		err = fmt.Errorf("-max-events must be from 1 to %d", maxEvents)
+	case *megabytes < 1 || *megabytes > maxMegabytes:
+		err = fmt.Errorf("-max-mb must be from 1 to %d", maxMegabytes)
 	case opts.keep.BatchRate < 0:
 		err = errors.New("-max-rate is negative")
+	case opts.trace != "" && !isWebURL(opts.trace):
+		err = errors.New("-trace-url is no http or https URL")
 	default:
-		return opts, nil
+		opts.hosts, err = names(*hosts)
 	}
-	fmt.Fprintln(stderr, err)
-	flags.Usage()
-	return options{}, err
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		flags.Usage()
+		return options{}, err
+	}
+	return opts, nil
+}
+
+// More would be no bound at all.
+const (
+	maxEvents    = 100_000_000
+	maxMegabytes = 1 << 20
+)
+
+func isWebURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// names splits a list of host names. One with a port, a scheme or a wildcard would
+// never be asked for, so that nobody would know why it is refused.
+func names(list string) ([]string, error) {
+	var hosts []string
+	for host := range strings.SplitSeq(list, ",") {
+		host = strings.TrimSpace(host)
+		if host == "" {
+			continue
+		}
+		if strings.ContainsAny(host, ":/*@ ") {
+			return nil, fmt.Errorf("-hosts takes names alone, without scheme, port or wildcard: %q", host)
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts, nil
 }
 
 // serve listens until ctx ends.

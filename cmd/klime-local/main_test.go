@@ -175,17 +175,37 @@ func TestBusyAddress(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	var stderr bytes.Buffer
-	opts, err := parse([]string{"-addr", ":1", "-key", "k", "-mode", "user", "-hosts", "a,b", "-max-events", "7", "-max-mb", "2", "-max-rate", "3", "-trace-url", "https://t/"}, &stderr)
+	opts, err := parse([]string{"-addr", ":1", "-key", "k", "-mode", "user", "-hosts", "a, b,", "-max-events", "7", "-max-mb", "2", "-max-rate", "3", "-trace-url", "https://t/"}, &stderr)
 	if err != nil || opts.addr != ":1" || opts.key != "k" || opts.mode != inspector.UserMode || strings.Join(opts.hosts, " ") != "a b" ||
 		opts.keep.MaxEvents != 7 || opts.keep.MaxBytes != 2<<20 || opts.keep.BatchRate != 3 || opts.keep.WriteKey != "k" || opts.keep.BatchesAtOnce == 0 || opts.trace != "https://t/" {
 		t.Errorf("got %+v, %v", opts, err)
 	}
-	for _, args := range [][]string{
-		{"-port", "1"}, {"serve"}, {"-mode", "team"}, {"-max-events", "0"}, {"-max-mb", "-1"}, {"-max-mb", "9999999"}, {"-max-rate", "-1"}, {"-trace-url", "localhost:16686"},
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"-port", "1"}, "flag provided but not defined: -port"},
+		{[]string{"serve"}, "unexpected argument: serve"},
+		{[]string{"-mode", "team"}, `-mode is group or user, not "team"`},
+		{[]string{"-mode", ""}, `-mode is group or user, not ""`},
+		{[]string{"-key", "two words"}, "-key has white space"},
+		{[]string{"-key", "schlüssel"}, "-key has white space or other"},
+		{[]string{"-max-events", "0"}, "-max-events must be from 1 to 100000000"},
+		{[]string{"-max-events", "200000000"}, "-max-events must be from 1 to 100000000"},
+		{[]string{"-max-events", "many"}, `invalid value "many" for flag -max-events`},
+		{[]string{"-max-mb", "-1"}, "-max-mb must be from 1 to 1048576"},
+		{[]string{"-max-mb", "9999999"}, "-max-mb must be from 1 to 1048576"},
+		{[]string{"-max-rate", "-1"}, "-max-rate is negative"},
+		{[]string{"-trace-url", "localhost:16686"}, "-trace-url is no http or https URL"},
+		{[]string{"-trace-url", "http:///trace/"}, "-trace-url is no http or https URL"},
+		{[]string{"-trace-url", "javascript:alert(1)//"}, "-trace-url is no http or https URL"},
+		{[]string{"-hosts", "klime.internal:8081"}, `-hosts takes names alone, without scheme, port or wildcard: "klime.internal:8081"`},
+		{[]string{"-hosts", "a,*"}, `-hosts takes names alone, without scheme, port or wildcard: "*"`},
 	} {
 		stderr.Reset()
-		if code := run(t.Context(), args, io.Discard, &stderr); code != 2 || strings.Count(stderr.String(), "Usage of klime-local:") != 1 {
-			t.Errorf("%q: exit code %d: %s", args, code, &stderr)
+		code := run(t.Context(), tt.args, io.Discard, &stderr)
+		if code != 2 || strings.Count(stderr.String(), "Usage of klime-local:") != 1 || !strings.HasPrefix(stderr.String(), tt.says) {
+			t.Errorf("%q: exit code %d: %s", tt.args, code, &stderr)
 		}
 	}
 	if _, err := parse([]string{"-h"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
@@ -217,8 +237,15 @@ func TestDocs(t *testing.T) {
 	url, _ := start(t, "-addr", "127.0.0.1:0")
 	for _, path := range regexp.MustCompile("`(/api/[a-z/]+)`").FindAllStringSubmatch(docs, -1) {
 		// What needs to know which says so in its own words.
-		if status, body := get(t, url+path[1], ""); status != 200 && !strings.Contains(body, "nothing is known") && path[1] != "/api/event/json" {
+		if status, body := get(t, url+path[1], ""); status != 200 && !strings.Contains(body, " is missing") {
 			t.Errorf("%s: status %d: %s", path[1], status, body)
+		}
+		_, body := get(t, url+path[1]+"?none", "")
+		_, list, _ := strings.Cut(body, "here, but ")
+		for _, name := range regexp.MustCompile(`[a-z]+`).FindAllString(list, -1) {
+			if !strings.Contains(docs, "`"+name+"`") {
+				t.Errorf("%s: the parameter %s is not in the docs", path[1], name)
+			}
 		}
 	}
 }

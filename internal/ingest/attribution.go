@@ -1,12 +1,14 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Customer is a group for which group() was called.
@@ -40,7 +42,7 @@ type User struct {
 // at earlier events.
 type user struct {
 	id     string
-	traits Traits
+	traits facts
 	groups map[string]*group
 	all    tally  // of all the user's track events
 	free   tracks // those that name no group: they count for each group of the user
@@ -49,19 +51,19 @@ type user struct {
 type group struct {
 	id       string
 	customer bool // group() was called
-	traits   Traits
+	traits   facts
 	users    map[string]*user
 	named    tracks // the track events that name this group: they count for it alone
 }
 
 func (s *Server) newUser(id string) *user {
-	u := &user{id: id, traits: make(Traits), groups: make(map[string]*group)}
+	u := &user{id: id, groups: make(map[string]*group)}
 	s.factBytes += u.bytes()
 	return u
 }
 
 func (s *Server) newGroup(id string) *group {
-	g := &group{id: id, traits: make(Traits), users: make(map[string]*user)}
+	g := &group{id: id, users: make(map[string]*user)}
 	s.factBytes += g.bytes()
 	return g
 }
@@ -73,10 +75,11 @@ const (
 	traitBytes = 100
 )
 
-func (u *user) bytes() int  { return nodeBytes + len(u.id) + len(u.groups)*linkBytes + u.traits.bytes() }
-func (g *group) bytes() int { return nodeBytes + len(g.id) + g.traits.bytes() }
+func (u *user) bytes() int  { return nodeBytes + len(u.id) + len(u.groups)*linkBytes + u.traits.bytes }
+func (g *group) bytes() int { return nodeBytes + len(g.id) + g.traits.bytes }
 
 func (s *Server) forgetUser(u *user) {
+	s.counts.ForgottenUsers++
 	s.factBytes -= u.bytes()
 	for _, g := range u.groups {
 		delete(g.users, u.id)
@@ -84,6 +87,7 @@ func (s *Server) forgetUser(u *user) {
 }
 
 func (s *Server) forgetGroup(g *group) {
+	s.counts.ForgottenGroups++
 	s.factBytes -= g.bytes()
 	for _, u := range g.users {
 		delete(u.groups, g.id)
@@ -93,17 +97,14 @@ func (s *Server) forgetGroup(g *group) {
 
 // makeRoom forgets the users or the groups that were named least recently, of
 // which there are more, until what is known of all fits. That is more than
-// events need: their number bounds both, but not how much is told of each.
+// events need: their number bounds both, but not how much is told of each. One
+// of whom too much is told to fit alone goes as well.
 func (s *Server) makeRoom() {
 	for s.factBytes > s.opts.MaxBytes {
-		users, groups := s.users.order.Len(), s.groups.order.Len()
-		switch {
-		case users > 1 && users >= groups:
+		if s.users.order.Len() >= s.groups.order.Len() {
 			s.users.forgetOldest()
-		case groups > 1:
+		} else {
 			s.groups.forgetOldest()
-		default:
-			return
 		}
 	}
 }
@@ -123,14 +124,10 @@ func (s *Server) attribute(r *Record) {
 
 	switch e.Type {
 	case TypeIdentify: // knows no groups, even if it names one
-		s.factBytes -= u.traits.bytes()
-		u.traits = u.traits.merged(e)
-		s.factBytes += u.traits.bytes()
+		s.factBytes += u.traits.merge(e)
 	case TypeGroup:
 		g.customer = true
-		s.factBytes -= g.traits.bytes()
-		g.traits = g.traits.merged(e)
-		s.factBytes += g.traits.bytes()
+		s.factBytes += g.traits.merge(e)
 		if u != nil && u.groups[g.id] == nil {
 			u.groups[g.id], g.users[u.id] = g, u
 			s.factBytes += linkBytes
@@ -206,8 +203,7 @@ func (t *tracks) forget(r *Record) {
 }
 
 // Traits are merged, key by key. They stay JSON, so that no digit is lost and
-// every caller gets values of its own. They never change: what is merged is a
-// new map, so that a snapshot may keep the old one.
+// every caller gets values of its own.
 type Traits map[string]Trait
 
 // Trait is a value as it was sent, and when it was so.
@@ -216,31 +212,51 @@ type Trait struct {
 	At    time.Time
 }
 
-// merged returns t with the traits of e. For each key the newest event wins, and
-// of equal timestamps the later arrival, so that it does not matter in which
-// order events arrive.
-func (t Traits) merged(e *Event) Traits {
+// facts are the traits of one user or group. What a snapshot has is not changed
+// any more: the next merge copies it first. Merging costs what is merged, and not
+// what is known already, or one user with very many traits would hold up all.
+type facts struct {
+	Traits
+
+	bytes  int  // of all of them
+	shared bool // with a snapshot
+}
+
+// merge takes in the traits of e, and returns by how many bytes the facts have
+// grown. For each key the newest event wins, and of equal timestamps the later
+// arrival, so that it does not matter in which order events arrive.
+func (f *facts) merge(e *Event) (grown int) {
 	// Neither fails: the event was validated.
 	all, _ := parseFields(e.Raw)
 	sent, _ := parseFields(all["traits"])
-	if len(sent) == 0 {
-		return t
+	switch {
+	case len(sent) == 0:
+		return 0
+	case f.Traits == nil:
+		f.Traits = make(Traits, len(sent))
+	case f.shared:
+		f.Traits = maps.Clone(f.Traits)
 	}
-	merged := maps.Clone(t)
+	f.shared = false
 	for key, value := range sent {
-		if old, ok := merged[key]; !ok || !e.Timestamp.Before(old.At) {
-			merged[key] = Trait{value, e.Timestamp}
+		old, known := f.Traits[key]
+		if known && e.Timestamp.Before(old.At) {
+			continue
+		}
+		f.Traits[key] = Trait{value, e.Timestamp}
+		grown += len(value) - len(old.Value)
+		if !known {
+			grown += traitBytes + len(key)
 		}
 	}
-	return merged
+	f.bytes += grown
+	return grown
 }
 
-func (t Traits) bytes() int {
-	sum := 0
-	for key, trait := range t {
-		sum += traitBytes + len(key) + len(trait.Value)
-	}
-	return sum
+// share returns the traits for a snapshot.
+func (f *facts) share() Traits {
+	f.shared = true
+	return f.Traits
 }
 
 // Decode returns the values as encoding/json decodes them.
@@ -259,6 +275,9 @@ func (t Traits) Decode() map[string]any {
 func (t Traits) Text(key string) string {
 	var s *string
 	value := t[key].Value
+	if n := len(value); n > 1 && value[0] == '"' && bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
+		return string(value[1 : n-1]) // as most are: nothing to decode
+	}
 	if err := json.Unmarshal(value, &s); err != nil {
 		return string(value)
 	}

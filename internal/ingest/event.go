@@ -44,10 +44,10 @@ type Record struct {
 
 	Seq     int     // order of arrival, from 1
 	Usage   *Usage  // of events about HTTP requests, else nil
-	Shape   *Shape  // of the properties of a track event, the traits of others
 	Library Library // what sent it
 	TraceID string  // of context.trace
 
+	kind    *Kind
 	repeats atomic.Int64
 }
 

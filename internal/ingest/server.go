@@ -82,7 +82,7 @@ type Server struct {
 	log       []*Record // remembered events in order of arrival
 	logBytes  int
 	seen      map[string]*Record // in log, by message ID
-	shapes    map[string]*Shape  // of the records in log
+	kinds     map[string]*Kind   // of the records in log
 	users     *recent[*user]
 	groups    *recent[*group]
 	factBytes int        // of users and groups
@@ -107,7 +107,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:     opts,
 		seen:     make(map[string]*Record),
-		shapes:   make(map[string]*Shape),
+		kinds:    make(map[string]*Kind),
 		waiters:  make(map[chan struct{}]int),
 		watchers: make(map[chan struct{}]struct{}),
 	}
@@ -126,7 +126,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Web pages of any origin send with the browser SDK, and their write key is
-	// no secret. What they may do is add events; there is nothing to read.
+	// no secret. What they may do is add events; there is nothing to read. So the
+	// Host is not checked here either: a page that rebinds its name to this machine
+	// gets no further than one that sends as it is.
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	switch r.Method {

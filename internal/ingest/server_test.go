@@ -265,6 +265,9 @@ func TestEventRules(t *testing.T) {
 		{"a date", `{"type":"identify","userId":"u","messageId":"m","timestamp":"2026-11-23"}`, "invalid_timestamp"},
 		{"no such day", `{"type":"identify","userId":"u","messageId":"m","timestamp":"2026-02-29T10:00:00Z"}`, "invalid_timestamp"},
 		{"words", `{"type":"identify","userId":"u","messageId":"m","timestamp":"yesterday"}`, "invalid_timestamp"},
+		{"the year 10000 in UTC", `{"type":"identify","userId":"u","messageId":"m","timestamp":"9999-12-31T23:00:00-12:00"}`, "invalid_timestamp"},
+		{"before the year 0 in UTC", `{"type":"identify","userId":"u","messageId":"m","timestamp":"0000-01-01T00:00:00+12:00"}`, "invalid_timestamp"},
+		{"the last year", `{"type":"identify","userId":"u","messageId":"m","timestamp":"9999-12-31T23:00:00Z"}`, ""},
 
 		{"track without a name", `{"type":"track","userId":"u",` + head + `}`, "missing_event"},
 		{"track with an empty name", `{"type":"track","event":"","userId":"u",` + head + `}`, "missing_event"},

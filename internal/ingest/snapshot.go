@@ -17,6 +17,7 @@ type Snapshot struct {
 	Counts   Counts
 	Bytes    int        // of the JSON in Records
 	Records  []*Record  // remembered events in order of arrival
+	Kinds    []Kind     // of Records, in no order
 	Problems []*Problem // the newest, in order of arrival
 	Users    map[string]UserState
 	Groups   map[string]GroupState
@@ -58,12 +59,15 @@ func (s *Server) Snapshot() *Snapshot {
 		Users:    make(map[string]UserState, len(s.users.byID)),
 		Groups:   make(map[string]GroupState, len(s.groups.byID)),
 	}
+	for _, k := range s.kinds {
+		snap.Kinds = append(snap.Kinds, *k)
+	}
 	for u := range s.users.all() {
-		snap.Users[u.id] = UserState{u.traits, slices.Sorted(maps.Keys(u.groups)), u.all.count, u.all.last}
+		snap.Users[u.id] = UserState{u.traits.share(), slices.Sorted(maps.Keys(u.groups)), u.all.count, u.all.last}
 	}
 	for g := range s.groups.all() {
 		activity := g.activity()
-		snap.Groups[g.id] = GroupState{g.customer, g.traits, slices.Sorted(maps.Keys(g.users)), activity.count, activity.last}
+		snap.Groups[g.id] = GroupState{g.customer, g.traits.share(), slices.Sorted(maps.Keys(g.users)), activity.count, activity.last}
 	}
 	s.snapshot = snap
 	return snap

@@ -18,6 +18,10 @@ type Counts struct {
 	Rejected     int // events that failed validation
 	Forgotten    int // accepted events no longer remembered, for want of room
 	Unlinked     int // track events that no customer shows at present
+
+	// Users and groups no longer remembered, for want of room. One that is named
+	// again is known again, by what is said of it from then on.
+	ForgottenUsers, ForgottenGroups int
 }
 
 // Counts returns what has been counted so far.

@@ -138,6 +138,9 @@ func TestRetentionOfUsersAndGroups(t *testing.T) {
 	if got := len(s.Users()); got != 2 {
 		t.Errorf("%d users, want 2", got)
 	}
+	if c := s.Counts(); c.ForgottenUsers != 1 || c.ForgottenGroups != 1 {
+		t.Errorf("forgotten: %d users, %d groups; want ann and globex", c.ForgottenUsers, c.ForgottenGroups)
+	}
 }
 
 func TestWait(t *testing.T) {

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -87,69 +86,4 @@ func isMethod(s string) bool {
 		return false
 	}
 	return strings.IndexFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' && r != '_' }) < 0
-}
-
-// Shape is the JSON type of each property, or trait, by name. Events share
-// shapes; a Shape never changes.
-type Shape struct {
-	Fields []Field // sorted by name
-
-	key  string
-	used int // by so many records
-}
-
-// Field is a property or trait. Its type is string, number, boolean, array or
-// object; null is like absent, and no field.
-type Field struct{ Name, Type string }
-
-func shapeOf(m map[string]any) *Shape {
-	s := &Shape{Fields: make([]Field, 0, len(m))}
-	for name, value := range m {
-		if typ := typeOf(value); typ != "" {
-			s.Fields = append(s.Fields, Field{name, typ})
-		}
-	}
-	slices.SortFunc(s.Fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
-	var key strings.Builder
-	for _, f := range s.Fields {
-		key.WriteString(f.Type)
-		key.WriteByte(' ')
-		key.WriteString(f.Name)
-		key.WriteByte('\x00')
-	}
-	s.key = key.String()
-	return s
-}
-
-func typeOf(value any) string {
-	switch value.(type) {
-	case string:
-		return "string"
-	case float64:
-		return "number"
-	case bool:
-		return "boolean"
-	case []any:
-		return "array"
-	case map[string]any:
-		return "object"
-	default:
-		return ""
-	}
-}
-
-// share gives r the Shape that others of the same shape have.
-func (s *Server) share(r *Record) {
-	if known, ok := s.shapes[r.Shape.key]; ok {
-		r.Shape = known
-	} else {
-		s.shapes[r.Shape.key] = r.Shape
-	}
-	r.Shape.used++
-}
-
-func (s *Server) unshare(r *Record) {
-	if r.Shape.used--; r.Shape.used == 0 {
-		delete(s.shapes, r.Shape.key)
-	}
 }

@@ -82,6 +82,9 @@ func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 		return nil, invalid(CodeInvalidTimestamp, "timestamp must be like 2006-01-02T15:04:05.999Z")
 	}
 	e.Timestamp = e.Timestamp.UTC()
+	if year := e.Timestamp.Year(); year < 0 || year > 9999 { // by its offset: as such it could not be written again
+		return nil, invalid(CodeInvalidTimestamp, "timestamp must be in the years 0000 to 9999 of UTC")
+	}
 	if err := e.checkType(); err != nil {
 		return nil, err
 	}
@@ -94,9 +97,9 @@ func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 func (r *Record) examine(properties, traits, context map[string]any) {
 	if r.Type == TypeTrack {
 		r.Usage = usageOf(properties)
-		r.Shape = shapeOf(properties)
+		r.kind = kindOf(r.Type, r.Event.Event, properties)
 	} else {
-		r.Shape = shapeOf(traits)
+		r.kind = kindOf(r.Type, "", traits)
 	}
 	library, _ := context["library"].(map[string]any)
 	r.Library.Name, _ = library["name"].(string)

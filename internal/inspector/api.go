@@ -5,19 +5,38 @@ import (
 	"net/http"
 )
 
-// api serves what answer makes of a query as JSON, or 404 if it is nil.
-func (h *Handler) api(answer func(*figures, query) any) http.HandlerFunc {
+// failure is why there is no answer.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// api serves what answer makes of a query that keeps to the rules as JSON, or 404
+// if it is nil.
+func (h *Handler) api(allowed rules, answer func(*figures, query) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body := answer(h.figures(), query{r.URL.Query()})
-		status := http.StatusOK
-		if body == nil {
-			status, body = http.StatusNotFound, map[string]string{"error": "nothing is known of it"}
+		q, fault := allowed.check(r.URL.RawQuery)
+		if fault != "" {
+			writeJSON(w, http.StatusBadRequest, failure{fault})
+			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		// Not indented: what is nested a thousandfold would fill the memory.
-		_ = json.NewEncoder(w).Encode(body) // it encodes: an error means that the client has gone
+		body := answer(h.figures(), q)
+		switch body := body.(type) {
+		case nil:
+			writeJSON(w, http.StatusNotFound, failure{"nothing is known of it"})
+		case json.RawMessage: // byte by byte
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body)
+		default:
+			writeJSON(w, http.StatusOK, body)
+		}
 	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// Not indented: what is nested a thousandfold would fill the memory.
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // it encodes: an error means that the client has gone
 }
 
 // Summary is how much there is of everything.
@@ -26,14 +45,16 @@ type Summary struct {
 	Version      int  `json:"version"` // grows with every change
 	Customers    int  `json:"customers"`
 	Users        int  `json:"users"`
-	Events       int  `json:"events"`       // remembered
-	Bytes        int  `json:"bytes"`        // of their JSON
-	MaxEvents    int  `json:"maxEvents"`    // are remembered
-	MaxBytes     int  `json:"maxBytes"`     // are remembered
-	Accepted     int  `json:"accepted"`     // events, repeats left out
-	Repeated     int  `json:"repeated"`     // events that were known already
-	Rejected     int  `json:"rejected"`     // events that are not valid
-	Forgotten    int  `json:"forgotten"`    // events, for want of room
+	Events       int  `json:"events"`    // remembered
+	Bytes        int  `json:"bytes"`     // of their JSON
+	MaxEvents    int  `json:"maxEvents"` // are remembered
+	MaxBytes     int  `json:"maxBytes"`  // are remembered
+	Accepted     int  `json:"accepted"`  // events, repeats left out
+	Repeated     int  `json:"repeated"`  // events that were known already
+	Rejected     int  `json:"rejected"`  // events that are not valid
+	Forgotten    int  `json:"forgotten"` // events, for want of room
+	LostUsers    int  `json:"forgottenUsers"`
+	LostGroups   int  `json:"forgottenGroups"`
 	Unlinked     int  `json:"unlinked"`     // track events that no customer shows
 	Batches      int  `json:"batches"`      // taken
 	Refused      int  `json:"refused"`      // batches
@@ -45,7 +66,8 @@ func (f *figures) summary() Summary {
 	s := Summary{
 		Mode: f.mode, Version: f.snap.Version, Customers: len(f.customers), Users: len(f.users), Events: len(f.snap.Records),
 		Bytes: f.snap.Bytes, MaxEvents: f.snap.Options.MaxEvents, MaxBytes: f.snap.Options.MaxBytes,
-		Accepted: c.Accepted, Repeated: c.Repeated, Rejected: c.Rejected, Forgotten: c.Forgotten, Unlinked: c.Unlinked,
+		Accepted: c.Accepted, Repeated: c.Repeated, Rejected: c.Rejected,
+		Forgotten: c.Forgotten, LostUsers: c.ForgottenUsers, LostGroups: c.ForgottenGroups, Unlinked: c.Unlinked,
 		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized,
 	}
 	if f.mode == UserMode {
@@ -139,7 +161,7 @@ type UserList struct {
 
 func (f *figures) userList(q query, path string) UserList {
 	w := f.window(q.Get("window"))
-	return UserList{paged(f.usersBy(q.Get("q"), q.Get("sort"), ascending(q), q.Get("show") == "alone", w), q, path), w}
+	return UserList{paged(f.usersBy(q.Get("q"), q.Get("sort"), ascending(q), q.Get(showKey) == "alone", w), q, path), w}
 }
 
 func (h *Handler) usersAPI(f *figures, q query) any { return f.userList(q, "/api/users") }
@@ -182,15 +204,12 @@ func (h *Handler) eventAPI(f *figures, q query) any {
 	return nil
 }
 
-// eventJSON serves an event byte by byte as it was sent.
-func (h *Handler) eventJSON(w http.ResponseWriter, r *http.Request) {
-	record := h.figures().event(query{r.URL.Query()}.number("seq"))
-	if record == nil {
-		http.NotFound(w, r)
-		return
+// eventJSON is an event as it was sent.
+func (h *Handler) eventJSON(f *figures, q query) any {
+	if r := f.event(q.number("seq")); r != nil {
+		return r.Raw
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(record.Raw)
+	return nil
 }
 
 func (h *Handler) problemsAPI(f *figures, q query) any { return f.problems(q, "/api/problems") }

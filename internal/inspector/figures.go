@@ -2,6 +2,7 @@ package inspector
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -21,19 +22,73 @@ type figures struct {
 	users     map[string]*account
 	oldest    time.Time // of the remembered track events
 	health    func() Health
-	seen      func() map[kind]seen
+
+	free map[freeIn]count // of one answer: many customers may have the same user
 }
 
 // account is a customer or a user, with the remembered track events that count
-// for it in order of arrival.
+// for it.
+//
+// What a user does without naming a group counts for all of the user's groups.
+// It stands with the user alone: copied to every group, the events of one user of
+// very many groups would fill the memory.
 type account struct {
 	id       string
 	traits   ingest.Traits
 	members  []string // users of a customer, groups of a user
 	total    int      // track events, those included that are no longer remembered
 	lastSeen time.Time
-	records  []*ingest.Record
-	active   map[string]time.Time // when each user did anything here the last time
+
+	own    []*ingest.Record     // that name it
+	active map[string]time.Time // of a customer: when each user did any of those the last time
+	people []*account           // linked to a customer: their free events count for it, too
+
+	last     time.Time        // of a user: when the newest of own happened
+	free     []*ingest.Record // of a user: those of own that name no group
+	lastFree time.Time        // when the newest of free happened
+}
+
+// records are all that count for the account.
+func (a *account) records() iter.Seq[*ingest.Record] {
+	return func(yield func(*ingest.Record) bool) {
+		for _, r := range a.own {
+			if !yield(r) {
+				return
+			}
+		}
+		for _, u := range a.people {
+			for _, r := range u.free {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// seen yields the users who did anything here, and when they did so the last
+// time.
+func (a *account) seen() iter.Seq2[string, time.Time] {
+	return func(yield func(string, time.Time) bool) {
+		for _, u := range a.people {
+			last := later(a.active[u.id], u.lastFree)
+			if !last.IsZero() && !yield(u.id, last) {
+				return
+			}
+		}
+		for id, last := range a.active {
+			if _, linked := slices.BinarySearch(a.members, id); !linked && !yield(id, last) {
+				return
+			}
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
@@ -43,7 +98,11 @@ func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
 	}
 	for id, g := range snap.Groups {
 		if g.Customer {
-			f.customers[id] = &account{id: id, traits: g.Traits, members: g.Users, total: g.EventCount, lastSeen: g.LastSeen}
+			c := &account{id: id, traits: g.Traits, members: g.Users, total: g.EventCount, lastSeen: g.LastSeen, active: make(map[string]time.Time)}
+			for _, user := range g.Users {
+				c.people = append(c.people, f.users[user])
+			}
+			f.customers[id] = c
 		}
 	}
 	if mode == UserMode {
@@ -54,44 +113,31 @@ func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
 			f.file(r)
 		}
 	}
-	f.health, f.seen = sync.OnceValue(f.examine), sync.OnceValue(f.kinds)
+	f.health = sync.OnceValue(f.examine)
 	return f
 }
 
-// file puts a track event where it counts: for the group that it names alone, or
-// else for all groups of its user.
+// file puts a track event with the user and the customer that it names.
 func (f *figures) file(r *ingest.Record) {
 	if f.oldest.IsZero() || r.Timestamp.Before(f.oldest) {
 		f.oldest = r.Timestamp
 	}
-	user := f.users[r.UserID]
-	if user != nil {
-		user.add(r)
-	}
-	switch {
-	case f.mode == UserMode:
-	case r.GroupID != "":
-		f.customers[r.GroupID].add(r)
-	case user != nil:
-		for _, id := range user.members {
-			f.customers[id].add(r)
+	if u := f.users[r.UserID]; u != nil {
+		u.own = append(u.own, r)
+		u.last = later(u.last, r.Timestamp)
+		if r.GroupID == "" {
+			u.free = append(u.free, r)
+			u.lastFree = later(u.lastFree, r.Timestamp)
 		}
 	}
-}
-
-func (a *account) add(r *ingest.Record) {
-	if a == nil {
+	if f.mode == UserMode || r.GroupID == "" {
 		return
 	}
-	a.records = append(a.records, r)
-	if r.UserID == "" {
-		return
-	}
-	if a.active == nil {
-		a.active = make(map[string]time.Time)
-	}
-	if last, ok := a.active[r.UserID]; !ok || r.Timestamp.After(last) {
-		a.active[r.UserID] = r.Timestamp
+	if c := f.customers[r.GroupID]; c != nil {
+		c.own = append(c.own, r)
+		if r.UserID != "" {
+			c.active[r.UserID] = later(c.active[r.UserID], r.Timestamp)
+		}
 	}
 }
 
@@ -138,14 +184,14 @@ func (w window) part(t time.Time) int {
 	if t.Before(w.Start) {
 		return -1
 	}
-	return min(int(t.Sub(w.Start)*parts/w.Length), parts-1)
+	return int(min(t.Sub(w.Start)/(w.Length/parts), parts-1))
 }
 
 // Customer is a row of the customers.
 type Customer struct {
 	ID       string     `json:"id"`
 	Name     string     `json:"name"`
-	Email    string     `json:"email,omitempty"` // in user mode
+	Email    string     `json:"email,omitempty"` // in user mode only
 	Plan     string     `json:"plan"`
 	Users    int        `json:"users"`         // linked
 	Active1  int        `json:"activeUsers1"`  // with events in the last day
@@ -164,26 +210,75 @@ func (f *figures) customer(a *account, w window) Customer {
 	if f.mode == UserMode {
 		c.Email, c.Users = a.traits.Text(emailKey), 0
 	}
-	for _, last := range a.active {
-		for days, n := range map[int]*int{1: &c.Active1, 7: &c.Active7, 30: &c.Active30} {
-			if last.After(f.now.Add(time.Duration(-days) * 24 * time.Hour)) {
-				*n++
-			}
-		}
+	if f.mode == UserMode {
+		c.countActive(f.now, a.last)
 	}
-	c.Events, c.Parts = a.histogram(w)
+	for _, last := range a.seen() {
+		c.countActive(f.now, last)
+	}
+	all := f.count(a, w)
+	c.Events, c.Parts = all.sum, all.parts
 	return c
 }
 
-func (a *account) histogram(w window) (sum int, counts []int) {
-	counts = make([]int, parts)
-	for _, r := range a.records {
+// countActive counts a user who did anything at that time.
+func (c *Customer) countActive(now, last time.Time) {
+	const day = 24 * time.Hour
+	switch {
+	case last.After(now.Add(-day)):
+		c.Active1++
+		fallthrough
+	case last.After(now.Add(-7 * day)):
+		c.Active7++
+		fallthrough
+	case last.After(now.Add(-30 * day)):
+		c.Active30++
+	}
+}
+
+// count is how many events there are in a window, and in each part of it.
+type count struct {
+	sum   int
+	parts []int
+}
+
+func newCount() count { return count{parts: make([]int, parts)} }
+
+func (c *count) add(records []*ingest.Record, w window) {
+	for _, r := range records {
 		if i := w.part(r.Timestamp); i >= 0 {
-			counts[i]++
-			sum++
+			c.parts[i]++
+			c.sum++
 		}
 	}
-	return sum, counts
+}
+
+// freeIn is what is counted once for all groups of a user of several.
+type freeIn struct {
+	user   *account
+	window string
+}
+
+func (f *figures) count(a *account, w window) count {
+	all := newCount()
+	all.add(a.own, w)
+	for _, u := range a.people {
+		if len(u.members) < 2 {
+			all.add(u.free, w)
+			continue
+		}
+		free, ok := f.free[freeIn{u, w.Name}]
+		if !ok {
+			free = newCount()
+			free.add(u.free, w)
+			f.free[freeIn{u, w.Name}] = free
+		}
+		all.sum += free.sum
+		for i, n := range free.parts {
+			all.parts[i] += n
+		}
+	}
+	return all
 }
 
 func timeOrNil(t time.Time) *time.Time {
@@ -250,6 +345,7 @@ const (
 func customerColumns() map[string]func(a, b *Customer) int {
 	return map[string]func(a, b *Customer) int{
 		nameKey:    func(a, b *Customer) int { return compareNames(a.Name, a.ID, b.Name, b.ID) },
+		emailKey:   func(a, b *Customer) int { return strings.Compare(a.Email, b.Email) },
 		planKey:    func(a, b *Customer) int { return strings.Compare(a.Plan, b.Plan) },
 		"users":    func(a, b *Customer) int { return cmp.Compare(a.Users, b.Users) },
 		"active1":  func(a, b *Customer) int { return cmp.Compare(a.Active1, b.Active1) },
@@ -292,7 +388,8 @@ func (f *figures) user(a *account, w window) User {
 		ID: a.id, Name: a.name(), Email: a.traits.Text(emailKey), Groups: append([]string{}, a.members...),
 		Total: a.total, LastSeen: timeOrNil(a.lastSeen),
 	}
-	u.Events, u.Parts = a.histogram(w)
+	all := f.count(a, w)
+	u.Events, u.Parts = all.sum, all.parts
 	return u
 }
 
@@ -344,20 +441,21 @@ type Member struct {
 // first.
 func (f *figures) members(a *account, w window) []Member {
 	byID := make(map[string]*Member, len(a.members))
-	member := func(id string, linked bool) {
-		m := &Member{ID: id, Linked: linked, LastSeen: timeOrNil(a.active[id])}
+	for _, u := range a.people {
+		byID[u.id] = &Member{ID: u.id, Linked: true}
+	}
+	for id, last := range a.seen() {
+		if byID[id] == nil {
+			byID[id] = &Member{ID: id}
+		}
+		byID[id].LastSeen = timeOrNil(last)
+	}
+	for id, m := range byID {
 		if user := f.users[id]; user != nil {
 			m.Name, m.Email = user.name(), user.traits.Text(emailKey)
 		}
-		byID[id] = m
 	}
-	for id := range a.active {
-		member(id, false)
-	}
-	for _, id := range a.members {
-		member(id, true)
-	}
-	for _, r := range a.records {
+	for r := range a.records() {
 		if m := byID[r.UserID]; m != nil && w.part(r.Timestamp) >= 0 {
 			m.Events++
 		}
@@ -380,7 +478,7 @@ type NameCount struct {
 // first.
 func (a *account) names(w window) []NameCount {
 	counts := make(map[string]int)
-	for _, r := range a.records {
+	for r := range a.records() {
 		if w.part(r.Timestamp) >= 0 {
 			counts[r.Event.Event]++
 		}

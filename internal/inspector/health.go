@@ -135,7 +135,7 @@ func (f *figures) refused() Finding {
 func userLink(id string) string     { return "/user?" + url.Values{"id": {handle(id)}}.Encode() }
 func customerLink(id string) string { return "/customer?" + url.Values{"id": {handle(id)}}.Encode() }
 func problemsLink(code string) string {
-	return "/events?" + url.Values{"show": {"problems"}, "code": {code}}.Encode()
+	return "/events?" + url.Values{showKey: {"problems"}, "code": {code}}.Encode()
 }
 func eventsLink(key, value string) string {
 	return "/events?" + url.Values{key: {handle(value)}}.Encode()
@@ -265,48 +265,24 @@ func (f *figures) usersUnnamed() Finding {
 	return x
 }
 
-// kind is what is counted of events: name, or what is called, and shape.
-type kind struct {
-	name  string
-	shape *ingest.Shape
-}
-
-// seen is how many there are of a kind, and which was the last.
-type seen struct{ count, last int }
-
-// kinds counts the remembered events.
-func (f *figures) kinds() map[kind]seen {
-	kinds := make(map[kind]seen)
-	for _, r := range f.snap.Records {
-		k := kind{nameOf(r), r.Shape}
-		kinds[k] = seen{kinds[k].count + 1, r.Seq}
-	}
-	return kinds
-}
-
-// nameOf is the name of an event, or the call that it is.
-func nameOf(r *ingest.Record) string {
-	switch r.Type {
+// nameOf is the name of a track event, or the call that another is.
+func nameOf(typ, name string) string {
+	switch typ {
 	case ingest.TypeIdentify:
-		return identifyCall
+		return "identify()"
 	case ingest.TypeGroup:
-		return groupCall
+		return "group()"
 	default:
-		return r.Event.Event
+		return name
 	}
 }
-
-const (
-	identifyCall = "identify()"
-	groupCall    = "group()"
-)
 
 // eventNames are the names of the remembered track events, sorted.
 func (f *figures) eventNames() []string {
 	names := make(map[string]bool)
-	for k := range f.seen() {
-		if k.name != identifyCall && k.name != groupCall {
-			names[k.name] = true
+	for i := range f.snap.Kinds {
+		if k := &f.snap.Kinds[i]; k.Type == ingest.TypeTrack {
+			names[k.Name] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
@@ -343,15 +319,17 @@ func (f *figures) typeConflicts() Finding {
 		Advice: "A value that is a number here and a string there cannot be summed, compared or charted.",
 	}
 	type of struct{ event, field string }
+	type seen struct{ count, last int }
 	types := make(map[of]map[string]seen)
-	for k, n := range f.seen() {
-		for _, field := range k.shape.Fields {
-			key := of{k.name, field.Name}
+	for i := range f.snap.Kinds {
+		k := &f.snap.Kinds[i]
+		for _, field := range k.Fields {
+			key := of{nameOf(k.Type, k.Name), field.Name}
 			if types[key] == nil {
 				types[key] = make(map[string]seen)
 			}
 			old := types[key][field.Type]
-			types[key][field.Type] = seen{old.count + n.count, max(old.last, n.last)}
+			types[key][field.Type] = seen{old.count + k.Count, max(old.last, k.Last)}
 		}
 	}
 	var conflicts []of
@@ -385,7 +363,7 @@ func (f *figures) clocks() Finding {
 	}
 	for _, r := range f.snap.Records {
 		if ahead := r.Timestamp.Sub(r.ReceivedAt); ahead > maxSkew {
-			x.example(nameOf(r), "by "+ahead.Round(time.Minute).String(), fmt.Sprintf("/events?seq=%d", r.Seq))
+			x.example(nameOf(r.Type, r.Event.Event), "by "+ahead.Round(time.Minute).String(), fmt.Sprintf("/events?seq=%d", r.Seq))
 		}
 	}
 	return x

@@ -72,29 +72,34 @@ func New(server *ingest.Server, opts Options) *Handler {
 		closed: closed, close: sync.OnceFunc(func() { close(closed) }),
 	}
 	for path, serve := range map[string]http.HandlerFunc{
-		"/{$}":            h.home,
-		"/customers":      h.page(h.customersPage),
-		"/customer":       h.page(h.customerPage),
-		"/users":          h.page(h.usersPage),
-		"/user":           h.page(h.userPage),
-		"/events":         h.page(h.eventsPage),
-		"/health":         h.page(h.healthPage),
-		"/stream":         h.stream,
-		"/assets/{file}":  h.web.asset,
-		"/favicon.ico":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"/api/summary":    h.api(h.summaryAPI),
-		"/api/customers":  h.api(h.customersAPI),
-		"/api/customer":   h.api(h.customerAPI),
-		"/api/timeline":   h.api(h.timelineAPI),
-		"/api/users":      h.api(h.usersAPI),
-		"/api/user":       h.api(h.userAPI),
-		"/api/events":     h.api(h.eventsAPI),
-		"/api/event":      h.api(h.eventAPI),
-		"/api/event/json": h.eventJSON,
-		"/api/problems":   h.api(h.problemsAPI),
-		"/api/health":     h.api(h.healthAPI),
+		"/{$}":           h.home,
+		"/customers":     h.page(h.customersPage),
+		"/customer":      h.page(h.customerPage),
+		"/users":         h.page(h.usersPage),
+		"/user":          h.page(h.userPage),
+		"/events":        h.page(h.eventsPage),
+		"/health":        h.page(h.healthPage),
+		"/stream":        h.stream,
+		"/assets/{file}": h.web.asset,
+		"/favicon.ico":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 	} {
 		h.mux.HandleFunc("GET "+path, serve) // and HEAD
+	}
+	allowed := apiRules()
+	for path, answer := range map[string]func(*figures, query) any{
+		"/api/summary":    h.summaryAPI,
+		"/api/customers":  h.customersAPI,
+		"/api/customer":   h.customerAPI,
+		"/api/timeline":   h.timelineAPI,
+		"/api/users":      h.usersAPI,
+		"/api/user":       h.userAPI,
+		"/api/events":     h.eventsAPI,
+		"/api/event":      h.eventAPI,
+		"/api/event/json": h.eventJSON,
+		"/api/problems":   h.problemsAPI,
+		"/api/health":     h.healthAPI,
+	} {
+		h.mux.HandleFunc("GET "+path, h.api(allowed[path], answer))
 	}
 	return h
 }
@@ -174,6 +179,6 @@ func (h *Handler) figures() *figures {
 		h.cache = newFigures(snap, h.opts.Mode)
 	}
 	f := *h.cache // its maps and slices are only read
-	f.now = time.Now().UTC()
+	f.now, f.free = time.Now().UTC(), make(map[freeIn]count)
 	return &f
 }

@@ -35,6 +35,10 @@ type frame struct {
 	Window  window
 	Windows []choice
 	Faults  int // findings of the health page, hints left out
+
+	// WriteKey is what senders must show, as the pages may say it.
+	WriteKey string
+
 	tracing string
 	Content any
 }
@@ -65,7 +69,7 @@ func (f frame) TraceLink(id string) string {
 
 // Kept are the names of what a search keeps of the questions before.
 func (f frame) Kept() []string {
-	return slices.DeleteFunc([]string{"event", "user", "group", "trace", "show"}, func(name string) bool { return f.Query.Get(name) == "" })
+	return slices.DeleteFunc([]string{"event", "user", "group", "trace", showKey}, func(name string) bool { return f.Query.Get(name) == "" })
 }
 
 // Selected is a link to this page that shows an event as well.
@@ -81,8 +85,12 @@ func (h *Handler) page(build func(*figures, query) (template, title, tab string,
 		if content == nil {
 			name, status = "missing", http.StatusNotFound
 		}
+		writeKey := "anything"
+		if f.snap.Options.WriteKey != "" {
+			writeKey = "YOUR-KEY" // the one of -key, which is not shown
+		}
 		h.web.render(w, status, name, frame{
-			Title: title, Tab: tab, Path: r.URL.Path, Host: r.Host, Query: q, Now: f.now, Summary: f.summary(),
+			WriteKey: writeKey, Title: title, Tab: tab, Path: r.URL.Path, Host: r.Host, Query: q, Now: f.now, Summary: f.summary(),
 			Window: f.window(q.Get("window")), Windows: f.windows(q, r.URL.Path), Faults: f.faults(), Content: content, tracing: h.opts.TraceURL,
 		})
 	}
@@ -155,7 +163,7 @@ func (h *Handler) customersPage(f *figures, q query) (string, string, string, an
 		eventsKey, "Events", seenKey, "Last seen",
 	}
 	if f.mode == UserMode {
-		heads = []string{nameKey, "Customer", planKey, "Plan", eventsKey, "Events", seenKey, "Last seen"}
+		heads = []string{nameKey, "Customer", emailKey, "E-mail", planKey, "Plan", eventsKey, "Events", seenKey, "Last seen"}
 	}
 	return "customers", "Customers", "customers", customersView{
 		list, columnsOf(q, "/customers", eventsKey, heads...), pagerOf(list.List, q, "/customers"),
@@ -174,6 +182,9 @@ type usersView struct {
 }
 
 func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
+	if f.mode == UserMode {
+		return h.customersPage(f, q)
+	}
 	list := f.userList(q, "/users")
 	view := usersView{
 		UserList: list, Pager: pagerOf(list.List, q, "/users"),
@@ -224,7 +235,7 @@ type bar struct {
 func nameBars(names []NameCount, q query, path string) bars {
 	b := bars{More: max(len(names)-maxBars, 0)}
 	for _, n := range names[:len(names)-b.More] {
-		link := q.with(path, "event", handle(n.Name), "before", "", "at", "", "seq", "")
+		link := q.with(path, "event", handle(n.Name), "before", "", "at", "", "seq", "") + "#activity"
 		b.Rows = append(b.Rows, bar{Name: n.Name, Link: link, Count: n.Events, Most: names[0].Events})
 	}
 	return b
@@ -272,6 +283,19 @@ type filters struct {
 	Events []NameCount
 }
 
+// filtersOf offers the most active users and the most frequent events, and what is
+// asked for now, whether it is among these or not.
+func filtersOf(users []Member, events []NameCount, q query) filters {
+	v := filters{slices.Clone(users), slices.Clone(events[:min(len(events), maxMembers)])}
+	if user := q.Get("user"); user != "" && !slices.ContainsFunc(v.Users, func(m Member) bool { return handle(m.ID) == user }) {
+		v.Users = append(v.Users, Member{ID: user})
+	}
+	if event := q.Get("event"); event != "" && !slices.ContainsFunc(v.Events, func(n NameCount) bool { return handle(n.Name) == event }) {
+		v.Events = append(v.Events, NameCount{Name: event})
+	}
+	return v
+}
+
 func (f *figures) customerView(q query) *accountView {
 	d := f.customerDetail(q)
 	if d == nil {
@@ -286,7 +310,8 @@ func (f *figures) customerView(q query) *accountView {
 		Names:    nameBars(d.Names, q, "/customer"),
 		Timeline: f.timelineView(a, q, "/customer"),
 	}
-	v.Filters = filters{v.Members, d.Names[:min(len(d.Names), maxMembers)]}
+	v.Timeline.OfUser = f.mode == UserMode
+	v.Filters = filtersOf(v.Members, d.Names, q)
 	return v
 }
 
@@ -313,7 +338,8 @@ func (h *Handler) userPage(f *figures, q query) (string, string, string, any) {
 		Names:    nameBars(d.Names, q, "/user"),
 		Timeline: f.timelineView(a, q, "/user"),
 	}
-	v.Filters = filters{nil, d.Names[:min(len(d.Names), maxMembers)]}
+	v.Timeline.OfUser = true
+	v.Filters = filtersOf(nil, d.Names, q)
 	for _, id := range d.Groups[:min(len(d.Groups), maxMembers)] {
 		g := group{ID: id}
 		if c := f.customers[id]; c != nil && f.mode == GroupMode {
@@ -369,6 +395,8 @@ type timeline struct {
 	Chosen   bool
 	Selected *row // nil if it is not remembered
 	Unselect string
+	Arrivals bool // it is by arrival, of all types
+	OfUser   bool // all are of the same
 }
 
 func (f *figures) timelineOf(list List[*ingest.Record], q query, path string) timeline {
@@ -417,14 +445,15 @@ func (h *Handler) eventsPage(f *figures, q query) (string, string, string, any) 
 		{"", "All"}, {"repeated", "Repeated " + number(counts.Repeated)}, {"problems", "Rejected " + number(problems)},
 	} {
 		v.Tabs = append(v.Tabs, choice{
-			tab.title, q.with("/events", "show", tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get("show") == tab.show,
+			tab.title, q.with("/events", showKey, tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get(showKey) == tab.show,
 		})
 	}
-	if q.Get("show") == "problems" {
+	if q.Get(showKey) == "problems" {
 		list := f.problems(q, "/events")
 		v.Problems, v.Pager = &list, pagerOf(list, q, "/events")
 	} else {
 		v.Timeline = f.timelineOf(f.events(q, "/events"), q, "/events")
+		v.Timeline.Arrivals = true
 	}
 	for _, name := range []string{"event", "user", "group", "trace", "code"} {
 		if value := q.Get(name); value != "" {

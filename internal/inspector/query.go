@@ -11,12 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
 // query is what a page or an API call asks for. What is malformed counts as not
-// asked for.
+// asked for; the API has refused it before, see [rules].
 type query struct{ url.Values }
 
 // maxHandle is how long a text in a link may be, in bytes.
@@ -61,9 +62,13 @@ func (q query) short() query {
 	return query{values}
 }
 
+// showKey asks for some items of a list, such as those that were repeated.
+const showKey = "show"
+
 const (
 	defaultLimit = 50
 	maxLimit     = 500
+	maxPage      = 1_000_000
 )
 
 func (q query) limit() int {
@@ -94,7 +99,7 @@ func (q query) page() int {
 	if err != nil {
 		return 1
 	}
-	return min(max(n, 1), 1_000_000)
+	return min(max(n, 1), maxPage)
 }
 
 func (q query) number(name string) int {
@@ -166,7 +171,8 @@ func eventOf(r *ingest.Record) Event {
 	return Event{
 		Seq: r.Seq, Type: r.Type, Event: r.Event.Event, UserID: r.UserID, GroupID: r.GroupID, MessageID: r.MessageID,
 		Timestamp: r.Timestamp, Received: r.ReceivedAt, Repeats: r.Repeats(),
-		Library: r.Library.Name, Version: r.Library.Version, TraceID: r.TraceID, JSON: r.Raw,
+		Library: r.Library.Name, Version: r.Library.Version, TraceID: r.TraceID,
+		JSON: bytes.ToValidUTF8(r.Raw, []byte("\ufffd")), // or no strict parser could read the list
 	}
 }
 
@@ -181,8 +187,8 @@ func eventsOf(records []*ingest.Record) []Event {
 // filter reports which events were asked for.
 func (q query) filter() func(*ingest.Record) bool {
 	typ, event, user, group, trace := q.Get("type"), q.Get("event"), q.Get("user"), q.Get("group"), q.Get("trace")
-	repeated := q.Get("show") == "repeated"
-	text := bytes.ToLower([]byte(q.Get("q")))
+	repeated := q.Get(showKey) == "repeated"
+	text := strings.ToLower(q.Get("q"))
 	return func(r *ingest.Record) bool {
 		switch {
 		case typ != "" && r.Type != typ,
@@ -193,8 +199,34 @@ func (q query) filter() func(*ingest.Record) bool {
 			repeated && r.Repeats() == 0:
 			return false
 		}
-		return len(text) == 0 || bytes.Contains(bytes.ToLower(r.Raw), text)
+		return text == "" || rawContains(r.Raw, text)
 	}
+}
+
+// rawContains reports whether JSON contains a text in lower case, in whatever
+// case. It copies nothing unless the text has other letters than ASCII's: a search
+// goes through all that is remembered.
+func rawContains(raw []byte, text string) bool {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		return bytes.Contains(bytes.ToLower(raw), []byte(text))
+	}
+	for i := 0; i+len(text) <= len(raw); i++ {
+		n := 0
+		for n < len(text) && lower(raw[i+n]) == text[n] {
+			n++
+		}
+		if n == len(text) {
+			return true
+		}
+	}
+	return false
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // events returns the events that were asked for, the last to arrive first, and
@@ -224,8 +256,8 @@ func (f *figures) events(q query, path string) List[*ingest.Record] {
 // happened first.
 func (a *account) timeline(q query, path string) List[*ingest.Record] {
 	wanted := q.filter()
-	records := make([]*ingest.Record, 0, len(a.records))
-	for _, r := range a.records {
+	var records []*ingest.Record
+	for r := range a.records() {
 		if wanted(r) {
 			records = append(records, r)
 		}
@@ -236,7 +268,8 @@ func (a *account) timeline(q query, path string) List[*ingest.Record] {
 	list := List[*ingest.Record]{Total: len(records)}
 	if before := q.number("before"); before > 0 {
 		// What was shown last may be forgotten by now, but not when it happened.
-		at := time.UnixMicro(int64(q.number("at"))).UTC()
+		micros, _ := strconv.ParseInt(q.Get("at"), 10, 64) // before 1970 it is negative
+		at := time.UnixMicro(micros).UTC()
 		i := slices.IndexFunc(records, func(r *ingest.Record) bool {
 			t := r.Timestamp.Truncate(time.Microsecond)
 			return t.Before(at) || t.Equal(at) && r.Seq < before

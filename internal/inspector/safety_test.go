@@ -2,6 +2,7 @@ package inspector_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -11,8 +12,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/klimeapp/klime-go/internal/ingest"
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
@@ -288,6 +291,21 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// While nothing happens, a tick comes now and then, so that a page can say how
+// long ago all was.
+func TestStreamTicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLocal(t, inspector.Options{})
+		w := httptest.NewRecorder()
+		ctx, cancel := context.WithTimeout(t.Context(), 31*time.Second)
+		defer cancel()
+		l.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/stream", http.NoBody))
+		if got := regexp.MustCompile(`event: \w+`).FindAllString(w.Body.String(), -1); strings.Join(got, ", ") != "event: hello, event: tick, event: tick" {
+			t.Errorf("in 31 s: %q", got)
+		}
+	})
+}
+
 func TestStreamsAreBounded(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	server := httptest.NewServer(l)
@@ -332,6 +350,36 @@ func TestEmptyPages(t *testing.T) {
 	}
 	if w := l.serve("GET", "/"); w.Code != 303 || w.Header().Get("Location") != "/customers" {
 		t.Errorf("/: %d to %s", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// What an empty page says to try works as it stands, with any key and with one.
+func TestWhatAnEmptyPageSaysWorks(t *testing.T) {
+	for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {
+		for key, shown := range map[string]string{"": "anything", "secret": "YOUR-KEY"} {
+			engine := ingest.New(ingest.Options{WriteKey: key})
+			l := &local{inspector.New(engine, inspector.Options{Mode: mode}), t, engine}
+			if page := l.page("/customers"); !strings.Contains(page, "KLIME_ENDPOINT=http://localhost\nKLIME_WRITE_KEY="+shown+"<") {
+				t.Errorf("%s mode, key %q: the page does not say how to send: %s", mode, key, page)
+			}
+			command := regexp.MustCompile(`(?s)<pre>curl (\S+) (.*) -d '(.*)'</pre>`).FindStringSubmatch(html.UnescapeString(l.page("/events")))
+			if command == nil {
+				t.Fatal("no command on the page")
+			}
+			r := httptest.NewRequest(http.MethodPost, command[1], strings.NewReader(command[3]))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does with -d, unless it is told
+			for _, header := range regexp.MustCompile(`-H '(.*?): (.*?)'`).FindAllStringSubmatch(command[2], -1) {
+				r.Header.Set(header[1], strings.Replace(header[2], "YOUR-KEY", "secret", 1))
+			}
+			w := httptest.NewRecorder()
+			l.ServeHTTP(w, r)
+			if got := strings.TrimSpace(w.Body.String()); got != `{"status":"ok","accepted":2,"failed":0}` {
+				t.Errorf("%s mode, key %q: %s is answered %s", mode, key, command[0], got)
+			}
+			if page := l.page("/customers"); !strings.Contains(page, map[inspector.Mode]string{inspector.GroupMode: "Acme", inspector.UserMode: "Jane"}[mode]) {
+				t.Errorf("%s mode: no customer follows", mode)
+			}
+		}
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 const (
 	maxStreams    = 64
 	streamPause   = 500 * time.Millisecond // between two messages: a page need not run after every batch
-	streamAlive   = 15 * time.Second       // what goes away unnoticed is noticed then
+	streamTick    = 15 * time.Second       // between two ticks: what goes away unnoticed is noticed, and "2 min ago" grows
 	streamTimeout = 10 * time.Second       // for one message
 )
 
-// stream tells by server-sent events that something has changed, and no more:
-// what is shown comes from pages and API.
+// stream tells by server-sent events that something has changed, or that time has
+// passed, and no more: what is shown comes from pages and API.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	if h.streams.Add(1) > maxStreams {
 		h.streams.Add(-1)
@@ -40,15 +40,15 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	if !send("retry: 1000\nevent: hello\ndata: {\"version\":%d}\n\n", version) {
 		return
 	}
-	alive := time.NewTicker(streamAlive)
-	defer alive.Stop()
+	tick := time.NewTicker(streamTick)
+	defer tick.Stop()
 	for {
 		var ok bool
 		select {
 		case <-changed:
 			ok = send("event: change\ndata: {\"version\":%d}\n\n", h.server.Snapshot().Version) && h.pause(r)
-		case <-alive.C:
-			ok = send(": alive\n\n")
+		case <-tick.C:
+			ok = send("event: tick\ndata: {}\n\n")
 		case <-r.Context().Done():
 		case <-h.closed:
 		}

@@ -99,7 +99,7 @@ type routeKey struct{ method, route string }
 func (a *account) usage(w window) Usage {
 	u := Usage{Parts: make([]int, parts), Errors: make([]int, parts)}
 	routes := make(map[routeKey]*Requests)
-	for _, r := range a.records {
+	for r := range a.records() {
 		if r.Usage == nil {
 			continue
 		}

@@ -41,48 +41,63 @@
   }
 
   function replace(next) {
-    for (const region of document.querySelectorAll("[data-live]")) {
-      const now = next.getElementById(region.id);
-      if (!now) {
-        if (region.id === "list" || region.id === "timeline" || region.id === "problems") region.replaceChildren();
-        continue;
-      }
-      if (region.innerHTML === now.innerHTML) continue;
-      const focus = placeOf(region);
-      const scroll = [...region.querySelectorAll("pre, .card")].map((e) => e.scrollTop);
-      const known = new Set([...region.querySelectorAll("[data-key]")].map((e) => e.dataset.key));
-      region.replaceChildren(...document.adoptNode(now).childNodes);
-      if (known.size > 0) {
-        for (const e of region.querySelectorAll("[data-key]")) e.classList.toggle("fresh", !known.has(e.dataset.key));
-      }
-      [...region.querySelectorAll("pre, .card")].forEach((e, i) => { if (scroll[i]) e.scrollTop = scroll[i]; });
-      prepare(region);
-      if (focus) restore(region, focus);
+    const focus = document.activeElement;
+    for (const id of ["nav", "main", "foot"]) {
+      const part = next.getElementById(id);
+      if (!part) return; // an error, and no page
+      morph(document.getElementById(id), part);
     }
     document.title = next.title || document.title;
+    if (focus.isConnected && focus !== document.activeElement) focus.focus({ preventScroll: true }); // it was moved
   }
 
-  // placeOf says where in a region the focus is, so that it stays there.
-  function placeOf(region) {
-    const e = document.activeElement;
-    if (!region.contains(e) || e === region) return null;
-    return { key: e.closest("[data-key]")?.dataset.key, href: e.getAttribute("href"), text: e.textContent };
-  }
-
-  function restore(region, place) {
-    let within = region;
-    if (place.key !== undefined) {
-      within = [...region.querySelectorAll("[data-key]")].find((e) => e.dataset.key === place.key) ?? region;
+  // morph makes an element equal to another, and leaves alone what is equal:
+  // focus, selected text, scrolling and a click that is under way stay.
+  function morph(now, next) {
+    if (now.isEqualNode(next)) return;
+    for (const { name, value } of next.attributes) {
+      if (now.getAttribute(name) !== value) now.setAttribute(name, value);
     }
-    const links = [...within.querySelectorAll("a, button")];
-    const same = links.find((e) => e.getAttribute("href") === place.href && e.textContent === place.text) ??
-      links.find((e) => e.getAttribute("href") === place.href);
-    same?.focus({ preventScroll: true });
+    for (const { name } of [...now.attributes]) {
+      if (!next.hasAttribute(name) && name !== "data-fresh") now.removeAttribute(name);
+    }
+    if (!now.matches("select")) {
+      morphChildren(now, next);
+    } else if (now !== document.activeElement) { // else somebody is choosing
+      const chosen = next.value;
+      morphChildren(now, next);
+      now.value = chosen;
+    }
   }
 
-  // prepare shows what only works with this file.
-  function prepare(within) {
-    for (const button of within.querySelectorAll(".copy")) button.hidden = false;
+  function morphChildren(now, next) {
+    const keyed = new Map([...now.children].filter(keyOf).map((e) => [keyOf(e), e]));
+    const wanted = new Set([...next.children].map(keyOf));
+    const fresh = keyed.size > 0; // what comes to others is marked
+    let at = now.firstChild;
+    const drop = () => { const gone = at; at = at.nextSibling; gone.remove(); };
+    for (const child of [...next.childNodes]) {
+      const key = keyOf(child);
+      const same = keyed.get(key);
+      keyed.delete(key);
+      while (at && at !== same && (keyOf(at) ? !wanted.has(keyOf(at)) : same && at.nodeType === Node.TEXT_NODE)) drop();
+      const match = same ?? (at && !keyOf(at) && !key ? at : null);
+      if (match?.nodeName !== child.nodeName) {
+        now.insertBefore(document.adoptNode(child), at);
+        if (fresh && key) child.dataset.fresh = "";
+        continue;
+      }
+      if (match === at) at = at.nextSibling;
+      else now.insertBefore(match, at);
+      if (child.nodeType === Node.ELEMENT_NODE) morph(match, child);
+      else if (match.data !== child.data) match.data = child.data;
+    }
+    while (at) drop();
+  }
+
+  // keyOf is what a row is about; other nodes have none.
+  function keyOf(node) {
+    return node.dataset?.key;
   }
 
   function connect() {
@@ -90,6 +105,7 @@
     stream = new EventSource("/stream");
     stream.addEventListener("hello", () => { show("live", "Live"); refresh(); });
     stream.addEventListener("change", refresh);
+    stream.addEventListener("tick", refresh); // what was 10 s ago is longer ago now
     stream.addEventListener("error", () => {
       show("lost", "Not connected");
       if (stream?.readyState === EventSource.CLOSED) { // it does not try again by itself
@@ -140,6 +156,7 @@
   document.addEventListener("input", (e) => {
     const form = e.target.closest("form.tools");
     if (!form) return;
+    if (e.target.name === "sort") form.elements.order?.remove(); // it was that of another column
     clearTimeout(typing);
     typing = setTimeout(go, e.target.type === "search" ? 200 : 0, form);
   });
@@ -155,8 +172,9 @@
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
       button.textContent = "copied";
-    } catch {
-      button.textContent = "not allowed";
+    } catch { // browsers allow it on this machine, and elsewhere only with TLS
+      getSelection().selectAllChildren(button.previousElementSibling);
+      button.textContent = "selected";
     }
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   });
@@ -190,12 +208,12 @@
     }
     e.preventDefault();
   });
+  document.addEventListener("animationend", (e) => e.target.closest("[data-fresh]")?.removeAttribute("data-fresh"));
   live.addEventListener("click", pause);
   document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
   addEventListener("pagehide", disconnect);
   addEventListener("pageshow", connect);
 
-  prepare(document);
   show("off", "Connecting");
   connect();
 })();

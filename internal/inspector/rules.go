@@ -1,0 +1,113 @@
+package inspector
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// rule is what a parameter of the query API may be. Pages are lenient, as links
+// grow old; a script that asks for something else than it means should learn of
+// it.
+type rule struct {
+	must     string // after the name of the parameter, in an error
+	ok       func(value string) bool
+	required bool
+}
+
+func anyText() rule { return rule{ok: func(string) bool { return true }} }
+
+func needed() rule { return rule{ok: func(string) bool { return true }, required: true} }
+
+func oneOf(values ...string) rule {
+	return rule{
+		must: "must be one of " + strings.Join(values, ", "),
+		ok:   func(value string) bool { return slices.Contains(values, value) },
+	}
+}
+
+func integer(from, to int64) rule {
+	return rule{
+		must: fmt.Sprintf("must be a whole number from %d to %d", from, to),
+		ok: func(value string) bool {
+			n, err := strconv.ParseInt(value, 10, 64)
+			return err == nil && n >= from && n <= to
+		},
+	}
+}
+
+// rules are of the parameters of one path, by name.
+type rules map[string]rule
+
+// and returns the rules of both.
+func (r rules) and(more rules) rules {
+	all := maps.Clone(r)
+	maps.Copy(all, more)
+	return all
+}
+
+// apiRules are the parameters of each path of the query API.
+func apiRules() map[string]rules {
+	const most = math.MaxInt64
+	all := spans()
+	windows := make([]string, len(all))
+	for i, s := range all {
+		windows[i] = s.name
+	}
+	window := rules{"window": oneOf(windows...)}
+	limit := rules{"limit": integer(1, maxLimit)}
+	pages := limit.and(rules{"page": integer(1, maxPage)})
+	sorted := func(columns []string) rules {
+		return pages.and(window).and(rules{"q": anyText(), "sort": oneOf(columns...), "order": oneOf("asc", "desc")})
+	}
+	filters := limit.and(rules{
+		"type": oneOf("track", "identify", "group"), "event": anyText(), "user": anyText(), "group": anyText(), "trace": anyText(),
+		"q": anyText(), showKey: oneOf("repeated"), "before": integer(1, most),
+	})
+	one := rules{"seq": integer(1, most)}
+	one["seq"] = rule{one["seq"].must, one["seq"].ok, true}
+	return map[string]rules{
+		"/api/summary":    {},
+		"/api/customers":  sorted(slices.Sorted(maps.Keys(customerColumns()))),
+		"/api/customer":   window.and(rules{"id": needed()}),
+		"/api/timeline":   filters.and(rules{"customer": needed(), "at": integer(-most, most)}),
+		"/api/users":      sorted(slices.Sorted(maps.Keys(userColumns()))).and(rules{showKey: oneOf("alone")}),
+		"/api/user":       window.and(rules{"id": needed()}),
+		"/api/events":     filters,
+		"/api/event":      one,
+		"/api/event/json": one,
+		"/api/problems":   pages.and(rules{"code": anyText()}),
+		"/api/health":     {},
+	}
+}
+
+// check returns what is asked for, or says what is wrong with it. Parameters
+// without a value count as absent, of several with one name the first counts.
+func (r rules) check(raw string) (query, string) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return query{}, "the query is malformed: " + err.Error()
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value := values.Get(name)
+		is, known := r[name]
+		switch {
+		case !known && len(r) == 0:
+			return query{}, "there are no parameters here"
+		case !known:
+			return query{}, fmt.Sprintf("there is no parameter %q here, but %s", name, strings.Join(slices.Sorted(maps.Keys(r)), ", "))
+		case value != "" && !is.ok(value):
+			return query{}, name + " " + is.must
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		if r[name].required && values.Get(name) == "" {
+			return query{}, name + " is missing"
+		}
+	}
+	return query{values}, ""
+}
