@@ -7,20 +7,26 @@ import (
 	"testing"
 )
 
-// The section on shutdown quotes what is tested.
-func TestShutdownQuotesTheCode(t *testing.T) {
-	t.Parallel()
+// shutdownCode is the code of examples/shutdown, examples in its comments too.
+func shutdownCode(t *testing.T) string {
+	t.Helper()
 	names, err := filepath.Glob(filepath.FromSlash("../examples/shutdown/*.go"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no code: %v", err)
 	}
 	var code strings.Builder
 	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+		if !strings.HasSuffix(name, "_test.go") {
+			code.WriteString(strings.ReplaceAll(unindented(read(t, name)), "//\t", ""))
 		}
-		code.WriteString(strings.ReplaceAll(unindented(read(t, name)), "//\t", "")) // examples in comments, too
 	}
+	return code.String()
+}
+
+// The section on shutdown quotes what is tested.
+func TestShutdownQuotesTheCode(t *testing.T) {
+	t.Parallel()
+	code := shutdownCode(t)
 	_, section, found := strings.Cut(read(t, "durability.md"), "\n## Shutdown")
 	section, _, _ = strings.Cut(section, "\n## ")
 	snippets := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(section, -1)
@@ -28,7 +34,7 @@ func TestShutdownQuotesTheCode(t *testing.T) {
 		t.Error("no snippets")
 	}
 	for _, snippet := range snippets {
-		if !strings.Contains(code.String(), unindented(snippet[1])) {
+		if !strings.Contains(code, unindented(snippet[1])) {
 			t.Errorf("not in the code as it stands on the page:\n%s", snippet[1])
 		}
 	}
