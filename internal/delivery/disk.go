@@ -541,7 +541,10 @@ func (q *queue) load(from uint64, records []Record) loaded {
 			from, l.progress = r.Key+1, true
 			continue
 		}
-		it := Item{Body: r.Body, Automatic: r.Automatic, Token: k.tokens[r.Key], seq: r.Key, attempts: int32(r.Attempts), replayed: true} //nolint:gosec // small
+		it := Item{
+			Body: r.Body, Automatic: r.Automatic, Token: k.tokens[r.Key],
+			seq: r.Key, attempts: int32(r.Attempts), replayed: true, //nolint:gosec // small
+		}
 		if !q.fits(&it) && q.held.items > 0 {
 			break // it has its turn later
 		}
