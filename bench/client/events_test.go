@@ -25,7 +25,10 @@ const (
 	marker = `"reportType"`
 )
 
-// properties are the event's six, of the usual types.
+// properties are the event's six, of the usual types. They are made on the heap,
+// whoever asks.
+//
+//go:noinline
 func properties() map[string]any {
 	return map[string]any{
 		"reportType": "revenue",

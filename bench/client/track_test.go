@@ -86,7 +86,7 @@ func BenchmarkTrackParallel(b *testing.B) {
 	const burst = 1000
 	b.Run("map", func(b *testing.B) {
 		measure.Parallel(b, burst, measure.Subject{
-			Op:    func() { runtime.KeepAlive(heap(properties())) },
+			Op:    func() { runtime.KeepAlive(properties()) },
 			Drain: func() {},
 		})
 	})
@@ -117,8 +117,3 @@ func BenchmarkTrackParallel(b *testing.B) {
 		_ = client.Shutdown(ctx)
 	})
 }
-
-// heap keeps the compiler from making a map on the stack.
-//
-//go:noinline
-func heap(m map[string]any) map[string]any { return m }
