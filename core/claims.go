@@ -139,7 +139,7 @@ func claimedID(claim any) string {
 		}
 		return ""
 	default:
-		return ask(answerOfAny, claim).id
+		return ask(answerOfAny, claim).known()
 	}
 }
 
@@ -170,5 +170,5 @@ func subjectOf(claims any) string {
 			return answer{}
 		}
 		return answerOf(subject)
-	}, claims).id
+	}, claims).known()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Properties describe an event. Values are strings, numbers, booleans, times
@@ -85,7 +86,12 @@ func (e *Event) validate() error {
 }
 
 // isBlank reports whether s says nothing.
-func isBlank(s string) bool { return s == "" || strings.TrimSpace(s) == "" }
+func isBlank(s string) bool {
+	if s != "" && s[0] > ' ' && s[0] < utf8.RuneSelf {
+		return false
+	}
+	return strings.TrimSpace(s) == ""
+}
 
 // EventOption changes one event. The zero value changes nothing.
 type EventOption struct {

@@ -36,15 +36,14 @@ func (id identity) trusted(status int) identity {
 // complete reports whether nothing is left to ask for.
 func (id identity) complete() bool { return id.user != "" && id.group != "" }
 
-// or fills in what id lacks.
-func (id identity) or(other identity) identity {
+// fill fills in what id lacks.
+func (id *identity) fill(other identity) {
 	if id.user == "" {
 		id.user = other.user
 	}
 	if id.group == "" {
 		id.group, id.claim = other.group, other.claim
 	}
-	return id
 }
 
 // valuer is the part of a context that holds values.
@@ -57,7 +56,7 @@ func identityIn(v valuer, ids *interner) identity {
 	}
 	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v)
 	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v)
-	return identity{user: ids.keep(user.id), group: ids.keep(group.id), claim: true}
+	return identity{user: ids.keep(user.known()), group: ids.keep(group.known()), claim: true}
 }
 
 // idString turns what an app uses as an ID into the string that is sent: a
@@ -127,12 +126,29 @@ func nonZero(id int64) string {
 // resolver finds an ID in a framework's request.
 type resolver func(native any) answer
 
-// answer is what a resolver said.
+// answer is what a resolver said: an ID, in memory that may be the framework's, "" if
+// it knows nobody.
 type answer struct {
-	id       string // in memory that may be the framework's
-	panicked bool
-	foreign  bool   // the resolver is of another framework
-	noID     string // the type of what it returned, where that is never an ID
+	id      string // with wrongType the type instead
+	trouble trouble
+}
+
+// trouble is what is wrong with an answer.
+type trouble uint8
+
+const (
+	noTrouble trouble = iota
+	panicked          // the resolver has
+	foreign           // the resolver is of another framework
+	wrongType         // what it returned is never an ID
+)
+
+// known is the ID, if there is one.
+func (a answer) known() string {
+	if a.trouble != noTrouble {
+		return ""
+	}
+	return a.id
 }
 
 // resolverOf makes a resolver of a function of a framework's own request type.
@@ -143,7 +159,7 @@ func resolverOf[N, T any](find func(N) T) resolver {
 	return func(native any) answer {
 		request, ok := native.(N)
 		if !ok {
-			return answer{foreign: true}
+			return answer{trouble: foreign}
 		}
 		return answerOf(find(request))
 	}
@@ -167,11 +183,11 @@ func answerOf[T any](v T) answer {
 }
 
 func answerOfAny(v any) answer {
-	a := answer{id: idString(v)}
-	if a.id == "" && !canBeID(v) {
-		a.noID = fmt.Sprintf("%T", v)
+	id := idString(v)
+	if id == "" && !canBeID(v) {
+		return answer{fmt.Sprintf("%T", v), wrongType}
 	}
-	return a
+	return answer{id: id}
 }
 
 // ask calls a resolver. One that panics has no answer: a session that is not
@@ -182,7 +198,7 @@ func ask(find resolver, native any) (a answer) {
 	}
 	defer func() {
 		if recover() != nil {
-			a = answer{panicked: true}
+			a = answer{trouble: panicked}
 		}
 	}()
 	return find(native)

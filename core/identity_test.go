@@ -143,12 +143,12 @@ func TestAsk(t *testing.T) {
 		{"no resolver", nil, 1, answer{}},
 		{"no request", func(any) any { return "u1" }, nil, answer{}},
 		{"asked with the request", func(native any) any { return native }, "u1", answer{id: "u1"}},
-		{"panics", func(any) any { panic("no session") }, 1, answer{panicked: true}},
-		{"its answer panics", func(any) any { return failing{1} }, 1, answer{panicked: true}},
+		{"panics", func(any) any { panic("no session") }, 1, answer{trouble: panicked}},
+		{"its answer panics", func(any) any { return failing{1} }, 1, answer{trouble: panicked}},
 		{"knows nobody", func(any) any { return "" }, 1, answer{}},
 		{"knows nobody, by pointer", func(any) any { return (*string)(nil) }, 1, answer{}},
-		{"a type that is no ID", func(any) any { return 1.5 }, 1, answer{noID: "float64"}},
-		{"a struct that is no ID", func(any) any { return struct{ ID string }{} }, 1, answer{noID: "struct { ID string }"}},
+		{"a type that is no ID", func(any) any { return 1.5 }, 1, answer{"float64", wrongType}},
+		{"a struct that is no ID", func(any) any { return struct{ ID string }{} }, 1, answer{"struct { ID string }", wrongType}},
 	}
 	for _, tt := range tests {
 		if got := ask(resolverOf(tt.resolve), tt.native); got != tt.want {

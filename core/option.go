@@ -80,7 +80,7 @@ func ResolveRoute[N any](find func(native N) string) Option {
 		t.route = func(native any) answer {
 			request, ok := native.(N)
 			if !ok {
-				return answer{foreign: true}
+				return answer{trouble: foreign}
 			}
 			return answer{id: find(request)}
 		}

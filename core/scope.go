@@ -62,11 +62,13 @@ type closedScopes struct {
 
 // inherit adds to what closed scopes knew. Who reads it meanwhile has the old one.
 func (k *knowledge) inherit(found, held identity) {
-	var old closedScopes
+	legacy := new(closedScopes)
 	if k.legacy != nil {
-		old = *k.legacy
+		*legacy = *k.legacy
 	}
-	k.legacy = &closedScopes{found: old.found.or(found), held: old.held.or(held)}
+	legacy.found.fill(found)
+	legacy.held.fill(held)
+	k.legacy = legacy
 }
 
 // property is an encoded property.
@@ -232,13 +234,6 @@ func (s *Scope) remarks() remarks {
 	return root.state.remarks
 }
 
-// closed is how many scopes of the request have ended.
-func (s *Scope) closed() int32 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.closed
-}
-
 func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false
@@ -265,47 +260,61 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		return identity{}
 	}
 	root := s.root()
+	known := &root.state.knowledge
 	for {
 		root.mu.Lock()
-		known, innermost := root.state.knowledge, root.innermost
+		said, complete := known.spoken()
+		if complete {
+			said = known.members.judge(said)
+			root.mu.Unlock()
+			return said
+		}
+		innermost, legacy, closed := root.innermost, known.legacy, known.closed
 		root.mu.Unlock()
-		id, said := known.spoken()
-		if said {
-			return known.members.judge(id)
+
+		id := find(ctx, end, innermost, legacy, root.tracker.client.interner())
+
+		root.mu.Lock()
+		if known.closed != closed {
+			// A scope has ended meanwhile and may have had no answer. What it knew
+			// is kept by now.
+			root.mu.Unlock()
+			continue
 		}
-		id = known.identify(ctx, end, innermost, root.tracker.client.interner())
-		if root.closed() == known.closed {
-			return id
+		if known.hasUser {
+			id.user = known.said.user
 		}
-		// A scope has ended meanwhile and may have had no answer. What it knew
-		// is kept by now.
+		if known.hasGrp {
+			id.group, id.claim = known.said.group, false
+		}
+		id = known.members.judge(id.trusted(0))
+		root.mu.Unlock()
+		return id
 	}
 }
 
-func (k *knowledge) identify(ctx, end valuer, innermost *Scope, ids *interner) identity {
-	var id, held identity
-	if k.legacy != nil {
-		id, held = k.legacy.found, k.legacy.held
+// find asks for what the app has not said by itself.
+func find(ctx, end valuer, innermost *Scope, legacy *closedScopes, ids *interner) (id identity) {
+	if legacy != nil {
+		id = legacy.found
 	}
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
-		id = id.or(open.resolve())
+		id.fill(open.resolve())
 	}
-	if !id.complete() {
-		id = id.or(identityIn(ctx, ids)).or(held)
+	if id.complete() {
+		return id
+	}
+	id.fill(identityIn(ctx, ids))
+	if legacy != nil {
+		id.fill(legacy.held)
 	}
 	if !id.complete() && end != ctx {
-		id = id.or(identityIn(end, ids))
+		id.fill(identityIn(end, ids))
 	}
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
-		id = id.or(open.stored())
+		id.fill(open.stored())
 	}
-	if k.hasUser {
-		id.user = k.said.user
-	}
-	if k.hasGrp {
-		id.group, id.claim = k.said.group, false
-	}
-	return k.members.judge(id.trusted(0))
+	return id
 }
 
 // spoken is whose request it is by the app's own word, and whether that leaves

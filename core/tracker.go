@@ -324,7 +324,8 @@ func (t *Tracker) askRoute(s *Scope) string {
 
 // leave ends a scope that has joined another: what it alone can find is kept.
 func (s *Scope) leave(x *Exchange) {
-	found, held := s.resolve(), identityIn(x.Values, s.client().interner()).or(s.stored())
+	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
+	held.fill(s.stored())
 	root := s.root()
 	root.mu.Lock()
 	root.state.closed++
@@ -369,14 +370,15 @@ func (t *Tracker) resolve(native any) identity {
 
 // hear takes an answer, and tells the log what is wrong with it.
 func (t *Tracker) hear(a answer) string {
-	if a.panicked {
+	switch a.trouble {
+	case panicked:
 		t.hints.resolverPanicked(t.client)
-	}
-	if a.foreign {
+	case foreign:
 		t.hints.foreignOption(t.client)
+	case wrongType:
+		t.hints.noID(t.client, a.id)
+	case noTrouble:
+		return a.id
 	}
-	if a.noID != "" {
-		t.hints.noID(t.client, a.noID)
-	}
-	return a.id
+	return ""
 }
