@@ -63,14 +63,12 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 
 	now := time.Now()
 	if len(u.Traits) > 0 {
-		e := Event{Type: IdentifyEvent, UserID: u.ID, Traits: u.Traits, Timestamp: now}
-		if err := c.linkOnce(ctx, e); err != nil {
+		if err := c.linkOnce(ctx, now, u.ID, "", u.Traits); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	for _, g := range groups {
-		e := Event{Type: GroupEvent, UserID: u.ID, GroupID: g.ID, Traits: g.Traits, Timestamp: now}
-		if err := c.linkOnce(ctx, e); err != nil {
+		if err := c.linkOnce(ctx, now, u.ID, g.ID, g.Traits); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -91,13 +89,18 @@ func linkable(groups []Group) ([]Group, error) {
 	return slices.DeleteFunc(slices.Clone(groups), isNone), err
 }
 
-// linkOnce sends a fact unless it is known as sent.
-func (c *Client) linkOnce(ctx context.Context, e Event) error {
-	token, fresh := c.links.claim(e.Timestamp, e.UserID, e.GroupID, e.Traits)
+// linkOnce sends a fact unless it is known as sent: of the user's group, or without
+// one of the user.
+func (c *Client) linkOnce(ctx context.Context, now time.Time, user, group string, t Traits) error {
+	token, fresh := c.links.claim(now, user, group, t)
 	if !fresh {
 		return nil
 	}
-	err := c.send(ctx, &draft{Event: e}, token)
+	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t, Timestamp: now}}
+	if group == "" {
+		d.Type = IdentifyEvent
+	}
+	err := c.send(ctx, &d, token)
 	if err != nil && !errors.Is(err, ErrNotDurable) {
 		c.links.forget(token)
 	}

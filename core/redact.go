@@ -32,29 +32,35 @@ func SecretKeys() []string {
 // redactor knows by their keys which values are secrets. It is safe for
 // concurrent use.
 type redactor struct {
-	anywhere []string // each in spaces: " api key "
-	atEnd    []string // likewise
+	secrets func() secretWords // made when they are first needed
 
 	known sync.Map // key → bool
 	size  atomic.Int64
 }
 
+// secretWords are those by which a secret is known, each in spaces: " api key ".
+type secretWords struct{ anywhere, atEnd []string }
+
 // maxKnownKeys bounds the memory of a redactor.
 const maxKnownKeys = 1000
 
 func newRedactor(keys []string) *redactor {
-	r := &redactor{}
+	keys = slices.Clone(keys) // the app's
+	return &redactor{secrets: sync.OnceValue(func() secretWords { return newSecretWords(keys) })}
+}
+
+func newSecretWords(keys []string) (s secretWords) {
 	for _, key := range keys {
 		words := wordsOf(key)
 		if strings.HasSuffix(key, "=") {
-			r.atEnd = append(r.atEnd, words)
+			s.atEnd = append(s.atEnd, words)
 			continue
 		}
 		if joined := strings.ReplaceAll(words, " ", ""); joined != "" {
-			r.anywhere = append(r.anywhere, words, " "+joined+" ") // apikey
+			s.anywhere = append(s.anywhere, words, " "+joined+" ") // apikey
 		}
 	}
-	return r
+	return s
 }
 
 // isSecret reports whether the words of key hold those of a secret.
@@ -62,9 +68,9 @@ func (r *redactor) isSecret(key string) bool {
 	if known, ok := r.known.Load(key); ok {
 		return known.(bool) //nolint:forcetypeassert // nothing else is stored
 	}
-	words := wordsOf(key)
-	secret := slices.ContainsFunc(r.anywhere, func(s string) bool { return strings.Contains(words, s) }) ||
-		slices.ContainsFunc(r.atEnd, func(s string) bool { return strings.HasSuffix(words, s) })
+	words, secrets := wordsOf(key), r.secrets()
+	secret := slices.ContainsFunc(secrets.anywhere, func(s string) bool { return strings.Contains(words, s) }) ||
+		slices.ContainsFunc(secrets.atEnd, func(s string) bool { return strings.HasSuffix(words, s) })
 	if r.size.Load() < maxKnownKeys {
 		if _, loaded := r.known.LoadOrStore(strings.Clone(key), secret); !loaded {
 			r.size.Add(1)
