@@ -177,6 +177,9 @@ func (d *Deliverer) enqueue(ctx context.Context, it Item) error {
 		if a.wake {
 			d.nudge()
 		}
+		if a.dropped > 0 {
+			d.reporter.count(a.outcome, a.dropped, it.Queued)
+		}
 		if len(a.evicted) > 0 {
 			d.tellAll(a.evicted, a.outcome)
 			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.reason()})

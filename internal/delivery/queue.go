@@ -39,6 +39,7 @@ type queue struct {
 	takeBytes          int   // of one batch, but for its first item
 	dueItems           int   // this many waiting items start a send
 	overflow           Overflow
+	told               bool // somebody wants to know how items ended
 
 	mu        sync.Mutex
 	explicit  ring
@@ -79,6 +80,7 @@ func newQueue(cfg *Config) *queue {
 		takeItems: min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
 		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
 		overflow:  cfg.Overflow,
+		told:      cfg.OnReport != nil,
 		waiters:   map[*waiter]struct{}{},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
@@ -90,7 +92,8 @@ func newQueue(cfg *Config) *queue {
 
 // admission is what push says of an item.
 type admission struct {
-	evicted []Item          // made room for it
+	evicted []Item          // made room for it, where somebody wants to know
+	dropped int             // likewise, where nobody does
 	outcome Outcome         // of these, or of it where it was refused
 	wake    bool            // the dispatcher has something to do now
 	room    <-chan struct{} // it has to wait; closed when to try again
@@ -124,7 +127,11 @@ func (q *queue) push(it Item, patient bool) (admission, error) {
 		return a, q.refusal(a.outcome)
 	}
 	for !q.fits(&it) {
-		a.evicted = append(a.evicted, q.evict(a.outcome))
+		if victim := q.evict(a.outcome); q.told || victim.Token != 0 {
+			a.evicted = append(a.evicted, victim)
+		} else {
+			a.dropped++
+		}
 	}
 	q.admit(&it)
 	q.lane(&it).pushBack(it)

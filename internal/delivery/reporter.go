@@ -33,6 +33,7 @@ type reporter struct {
 	waiting []Report
 	kept    usage             // the items in waiting
 	excess  [outcomes]*Report // what there was no place for in waiting, by outcome
+	counted [outcomes]int     // drops of which only the number is told
 	halt    *Report           // the latest halt
 	wake    chan struct{}     // there is something to tell
 	woken   time.Time         // when that was last said
@@ -62,7 +63,19 @@ func (r *reporter) add(report Report) {
 	default:
 		r.excess[report.Outcome].merge(report)
 	}
-	now := time.Now()
+	r.wakeUp(time.Now())
+}
+
+// count takes drops of which nobody wants to know more than how many they are: in
+// an outage each new event may be one, or cause one.
+func (r *reporter) count(outcome Outcome, items int, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counted[outcome] += items
+	r.wakeUp(now)
+}
+
+func (r *reporter) wakeUp(now time.Time) {
 	if r.tell == nil && now.Sub(r.woken) < logInterval {
 		return // nothing comes of it but a log line, and that later
 	}
@@ -142,9 +155,15 @@ func (r *reporter) take() []Report {
 			reports = append(reports, *excess)
 		}
 	}
+	for outcome, items := range r.counted {
+		if items > 0 {
+			reports = append(reports, Report{Outcome: Outcome(outcome), Untold: items})
+		}
+	}
 	if r.halt != nil {
 		reports = append(reports, *r.halt)
 	}
 	r.waiting, r.kept, r.excess, r.halt = nil, usage{}, [outcomes]*Report{}, nil
+	r.counted = [outcomes]int{}
 	return reports
 }
