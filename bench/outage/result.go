@@ -102,7 +102,8 @@ func (r *report) write(out io.Writer) {
 	fmt.Fprintf(out, "memory with Klime: RSS at most %s, heap at most %s; growth of RSS after the bound: median %.1f MiB, at most %.1f MiB\n",
 		mib(r.rss), mib(r.heap), float64(median(r.grown))/(1<<20), float64(slices.Max(r.grown))/(1<<20))
 	if r.short > 0 {
-		fmt.Fprintf(out, "in %d of %d runs the bound was not reached, so memory was not seen there: take more time, or a higher rate\n", r.short, len(r.with))
+		fmt.Fprintf(out, "in %d of %d runs the bound was not reached, and memory not measured: take more time, or a higher rate\n",
+			r.short, len(r.with))
 	}
 	verdict := "met"
 	if !r.good() {
