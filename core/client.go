@@ -332,7 +332,8 @@ func (c *Client) redact(e *Event) {
 }
 
 // Ping sends an empty batch to learn whether Klime is there and the write key
-// is good. A failure is a [DeliveryError]. It takes at most Config.Timeout.
+// is good. A failure is a [DeliveryError]. It takes at most Config.Timeout. Of a nil
+// client it is nil: that New has failed is told by its error.
 func (c *Client) Ping(ctx context.Context) error {
 	if c == nil {
 		return nil

@@ -42,6 +42,10 @@ func middleware(client *klime.Client, mux *http.ServeMux, opts ...klime.Option) 
 	group := klime.ResolveGroup(func(any) any { return "org_abc" })
 	tracker := klime.NewTracker(client, append(opts, user, group)...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tracker.Ignores(r.Method, r.URL.Path, r.Header.Get) {
+			mux.ServeHTTP(w, r)
+			return
+		}
 		scope := tracker.Begin(r.Context())
 		scope.Bind(r, nil)
 		answer := httptest.NewRecorder()
@@ -357,6 +361,21 @@ func ExampleNameRoutes() {
 	// Output: track "Report Generated" user="user_123" group="org_abc"
 }
 
+// What is ignored costs nothing. SkipRoutes would leave Track in the handler its effect.
+func ExampleIgnoreRoutes() {
+	client, recorder := newExample()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /reports", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /static/{file}", func(_ http.ResponseWriter, r *http.Request) {
+		klime.Track(r.Context(), "File Read", nil) // of nobody, and not sent
+	})
+	handler := middleware(client, mux, klime.IgnoreRoutes("/static/*"))
+	visit(handler, http.MethodGet, "/static/app.js")
+	visit(handler, http.MethodGet, "/reports")
+	finish(client, recorder)
+	// Output: track "API Called" user="user_123" group="org_abc"
+}
+
 // A busy integration is one event a minute, with exact counts.
 func ExampleRollUp() {
 	client, recorder := newExample()
@@ -405,26 +424,35 @@ func ExampleSubdomain() {
 func ExampleTracker() {
 	client, recorder := newExample()
 
-	tracker := klime.NewTracker(client, klime.ResolveUser(func(native any) any {
-		user, _, _ := native.(*http.Request).BasicAuth()
-		return user
-	}))
+	signedIn := func(*http.Request) string { return "user_123" } // of the app's session
+	tracker := klime.NewTracker(client, klime.UserFrom(signedIn))
 	observed := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if tracker.Ignores(r.Method, r.URL.Path, r.Header.Get) {
+				next.ServeHTTP(w, r)
+				return
+			}
 			x := klime.Exchange{Method: r.Method, Path: r.URL.Path, Start: time.Now(), Header: r.Header.Get}
 			scope := tracker.Begin(r.Context())
 			r = r.WithContext(scope)
 			scope.Bind(r, nil)
+			scope.ReadHeader(r.Header.Get)
+			defer func() {
+				panicked := recover()
+				x.Recovered(panicked)
+				x.Route, x.Status = r.Pattern, http.StatusOK // a real one sees the status
+				tracker.Observe(scope, x)
+				if panicked != nil {
+					panic(panicked)
+				}
+			}()
 			next.ServeHTTP(w, r)
-			x.Route, x.Status = r.Pattern, http.StatusOK // a real one sees the status
-			tracker.Observe(scope, x)
 		})
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /reports", func(http.ResponseWriter, *http.Request) {})
 
 	request := httptest.NewRequest(http.MethodGet, "/reports", http.NoBody)
-	request.SetBasicAuth("user_123", "…")
 	observed(mux).ServeHTTP(httptest.NewRecorder(), request)
 	finish(client, recorder)
 	// Output: track "API Called" user="user_123" group=""

@@ -86,15 +86,16 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	}
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", event),
-		slog.String("user", o.source(o.id.user)), slog.String("group", o.source(o.id.group)), slog.String("outcome", string(f)))
+		slog.String("user", source(o.id.user, o.told.user)), slog.String("group", source(o.id.group, o.told.group)),
+		slog.String("outcome", string(f)))
 }
 
 // source says who has told an ID.
-func (o *outcome) source(id string) string {
+func source(id string, told bool) string {
 	switch {
 	case id == "":
 		return "not known"
-	case o.said:
+	case told:
 		return "by SetUser, SetGroup or Link"
 	default:
 		return "by an option or a context value"

@@ -31,6 +31,15 @@ func TestExplainRequests(t *testing.T) {
 			"by an option", klime.Exchange{}, []klime.Option{asUser("jane-secret-id")}, nil,
 			[]string{`user="by an option or a context value"`, "outcome=queued"},
 		},
+		{
+			"the user by the app, the group by an option", klime.Exchange{}, []klime.Option{klime.ResolveGroup(answerWith("acme-secret-id"))}, jane,
+			[]string{`user="by SetUser, SetGroup or Link" group="by an option or a context value"`},
+		},
+		{
+			"both by a Link", klime.Exchange{}, []klime.Option{klime.ResolveGroup(answerWith("acme-secret-id"))},
+			func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "jane-secret-id"}, klime.Group{ID: "g1"}) },
+			[]string{`user="by SetUser, SetGroup or Link" group="by SetUser, SetGroup or Link"`},
+		},
 		{"a page", klime.Exchange{Method: "GET", ContentType: "text/html"}, nil, jane, []string{`kind=page event="Page Viewed"`}},
 		{"a stream", klime.Exchange{Status: 101}, nil, jane, []string{"kind=stream", "answer=1xx"}},
 		{"a panic", klime.Exchange{Panicked: true}, nil, jane, []string{"answer=panic"}},

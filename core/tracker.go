@@ -174,7 +174,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	// Who it was is found out also for what the app may track later: of a request
 	// that it has skipped, or answered by a redirect.
 	redirected := x.Status >= 300 && x.Status < 400
-	o.id, o.said, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
+	o.id, o.told, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -248,9 +248,12 @@ type outcome struct {
 	named bool   // by the app, for this request or route
 	kind  Kind
 	id    identity
-	said  bool // by the app: for who explains it
+	told  told // for who explains it
 	extra []property
 }
+
+// told is which IDs the app has told itself: nothing was asked for these.
+type told struct{ user, group bool }
 
 // record sends or counts a request that is worth an event.
 func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
@@ -342,15 +345,16 @@ func (s *Scope) leave(x *Exchange) {
 }
 
 // finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked. It also returns whether the app has said it, and what the
+// wanted, nobody is asked. It also returns what of that the app has told, and what the
 // app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (id identity, said bool, extra []property) {
+func (s *Scope) finish(x *Exchange, wanted bool) (id identity, by told, extra []property) {
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
 	}
 	s.mu.Lock()
 	s.state.closed++
-	said = s.state.hasUser || s.state.hasGrp
+	spoken, _ := s.state.spoken()
+	by = told{user: s.state.hasUser, group: s.state.hasGrp || spoken.group != ""}
 	if wanted {
 		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
 	}
@@ -359,7 +363,7 @@ func (s *Scope) finish(x *Exchange, wanted bool) (id identity, said bool, extra 
 	s.innermost = nil
 	s.mu.Unlock()
 	s.request.end()
-	return id, said, extra
+	return id, by, extra
 }
 
 // resolve asks the tracker's resolvers.

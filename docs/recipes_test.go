@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -60,14 +61,46 @@ func unindented(code string) string {
 	return b.String()
 }
 
-// What the pages and the README link to is there.
+// What the pages and the README link to is there, headings too.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, page := range documents(t) {
-		for _, link := range regexp.MustCompile(`\]\(([\w./-]+)(?:#[\w-]+)?\)`).FindAllStringSubmatch(read(t, page), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), filepath.FromSlash(link[1]))); err != nil {
-				t.Errorf("%s: %v", page, err)
+		for _, link := range regexp.MustCompile(`\]\(([\w./-]*)(#[\w-]+)?\)`).FindAllStringSubmatch(read(t, page), -1) {
+			target := page
+			if link[1] != "" {
+				target = filepath.Join(filepath.Dir(page), filepath.FromSlash(link[1]))
 			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %v", page, err)
+			} else if link[2] != "" && !slices.Contains(headings(t, target), link[2]) {
+				t.Errorf("%s: %s has no heading %s", page, target, link[2])
+			}
+		}
+	}
+}
+
+// headings returns those of a page, as links name them.
+func headings(t *testing.T, page string) []string {
+	t.Helper()
+	var found []string
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(read(t, page), -1) {
+		name := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		found = append(found, "#"+strings.ReplaceAll(name, " ", "-"))
+	}
+	return found
+}
+
+// The list of the guides has them all.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("%d pages: %v", len(pages), err)
+	}
+	index := read(t, "README.md")
+	for _, page := range pages {
+		if page != "README.md" && !strings.Contains(index, "]("+page+")") {
+			t.Errorf("%s is not in the index", page)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package docs_test
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,39 @@ func TestTroubleshootingKnowsTheLog(t *testing.T) {
 	for _, line := range lines {
 		if !strings.Contains(messages, line[1]) {
 			t.Errorf("nothing logs %q", line[1])
+		}
+	}
+}
+
+// The page knows each outcome that the log tells at debug level, and no other, and
+// the lines and attributes that it stands in.
+func TestTroubleshootingKnowsTheOutcomes(t *testing.T) {
+	t.Parallel()
+	explains, page := read(t, "../core/explain.go"), read(t, "troubleshooting.md")
+	code := explains + read(t, "../core/rules.go") + read(t, "../core/option.go")
+	_, page, _ = strings.Cut(page, "\nAt debug level")
+	page, _, _ = strings.Cut(page, "\n## ")
+	for _, line := range regexp.MustCompile("`klime: ([^`]+)`").FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(explains, `once("`+line[1]+`"`) {
+			t.Errorf("there is no line %q", line[1])
+		}
+	}
+	for _, attribute := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(page, -1) {
+		if name := attribute[1]; name != "queued" && !strings.Contains(explains, `("`+name+`", `) {
+			t.Errorf("there is no attribute %q", name)
+		}
+	}
+	var outcomes []string
+	for _, quoted := range regexp.MustCompile("`(not sent: [^`]+)`").FindAllStringSubmatch(page, -1) {
+		outcomes = append(outcomes, quoted[1])
+		if !strings.Contains(code, strings.TrimPrefix(quoted[1], "not sent: ")) {
+			t.Errorf("there is no outcome %q", quoted[1])
+		}
+	}
+	for _, told := range regexp.MustCompile(`"(not sent: [^"]+)"`).FindAllStringSubmatch(explains, -1) {
+		known := func(outcome string) bool { return strings.HasPrefix(told[1], outcome) }
+		if told[1] != "not sent: " && !slices.ContainsFunc(outcomes, known) {
+			t.Errorf("the page does not know %q", told[1])
 		}
 	}
 }

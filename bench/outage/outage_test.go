@@ -96,10 +96,11 @@ func TestTarget(t *testing.T) {
 		p    pair
 		good bool
 	}{
-		{pair{with: at(1200 * time.Microsecond), without: at(time.Millisecond)}, true},
-		{pair{with: at(1201 * time.Microsecond), without: at(time.Millisecond)}, false},
+		{pair{with: at(1200*time.Microsecond, 10, 40), without: at(time.Millisecond)}, true},
+		{pair{with: at(1201*time.Microsecond, 10, 40), without: at(time.Millisecond)}, false},
 		{pair{with: at(time.Millisecond, 10, 40, 40, 40, 41), without: at(time.Millisecond)}, true},
 		{pair{with: at(time.Millisecond, 10, 40, 50, 60, 70), without: at(time.Millisecond)}, false},
+		{pair{with: at(time.Millisecond, 10), without: at(time.Millisecond)}, false}, // nothing was dropped
 	} {
 		var r report
 		r.add(test.p)

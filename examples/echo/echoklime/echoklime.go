@@ -31,8 +31,11 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	var known routes
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			start := time.Now()
 			came := c.Request()
+			if tracker.Ignores(came.Method, came.URL.Path, came.Header.Get) {
+				return next(c)
+			}
+			start := time.Now()
 			scope := tracker.Begin(came.Context())
 			scope.Bind(c, keys{c})
 			scope.ReadHeader(came.Header.Get)
