@@ -118,7 +118,7 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:revive // s is where the result goes
 	ctx = orBackground(ctx)
 	s.parent, s.tracker = ctx, t
-	for outer := scopeIn(ctx); outer != nil; outer = scopeIn(outer.root().parent) {
+	for outer := ScopeFrom(ctx); outer != nil; outer = ScopeFrom(outer.root().parent) {
 		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
 			outer.learn(ctx)
 			return s
