@@ -248,7 +248,7 @@ type outcome struct {
 	named bool   // by the app, for this request or route
 	kind  Kind
 	id    identity
-	said  bool // by the app: for who explains it
+	said  identity // by the app: for who explains it
 	extra []property
 }
 
@@ -341,15 +341,15 @@ func (s *Scope) leave(x *Exchange) {
 }
 
 // finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked. It also returns whether the app has said it, and what the
+// wanted, nobody is asked. It also returns what the app has said of it, and what the
 // app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (id identity, said bool, extra []property) {
+func (s *Scope) finish(x *Exchange, wanted bool) (id, said identity, extra []property) {
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
 	}
 	s.mu.Lock()
 	s.state.closed++
-	said = s.state.hasUser || s.state.hasGrp
+	said, _ = s.state.spoken()
 	if wanted {
 		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
 	}
