@@ -30,7 +30,7 @@ const (
 // encoder turns events into wire JSON. It is safe for concurrent use.
 type encoder struct {
 	buffers sync.Pool              // of *[]byte, to encode into
-	arenas  sync.Pool              // of *[]byte, where events of requests stay: see encodeInPlace
+	arenas  sync.Pool              // of *arena, where events of requests stay: see encodeInPlace
 	second  atomic.Pointer[second] // the last that was encoded
 }
 
@@ -40,10 +40,28 @@ type second struct {
 	text string
 }
 
+// arena is memory that events share, one behind the other. It begins with none and
+// grows as more is encoded: the garbage collector empties the pool, and then no
+// single event may hold much more than its own size.
+type arena struct {
+	block []byte // up to what is taken
+	next  int    // bytes of the next one
+}
+
 const (
-	arenaBytes = 16 * 1024
-	usualEvent = 1024 // bytes that the event of a request hardly needs
+	firstArena = 2 * 1024
+	arenaBytes = 16 * 1024 // at most
+	usualEvent = 1024      // bytes that the event of a request hardly needs
 )
+
+// room returns what is free for one more event.
+func (a *arena) room() []byte {
+	if cap(a.block)-len(a.block) < usualEvent {
+		a.block = make([]byte, 0, a.next)
+		a.next = min(max(2*a.next, firstArena), arenaBytes)
+	}
+	return a.block[len(a.block):]
+}
 
 // draft is an event with what only the library puts on it.
 type draft struct {
@@ -95,25 +113,22 @@ func unencodable(err error) error {
 // of one allocation. They are settled in the order in which they were made, or
 // nearly so, and then that is free; other events may have to wait for long.
 func (enc *encoder) encodeInPlace(d *draft, r *requestProperties) ([]byte, error) {
-	arena, ok := enc.arenas.Get().(*[]byte)
+	a, ok := enc.arenas.Get().(*arena)
 	if !ok {
-		arena = new([]byte)
+		a = new(arena)
 	}
-	if cap(*arena)-len(*arena) < usualEvent {
-		*arena = make([]byte, 0, arenaBytes)
-	}
-	free := (*arena)[len(*arena):]
+	free := a.room()
 	b, err := enc.appendEvent(free, d, r)
 	switch {
 	case err != nil:
 		b, err = nil, unencodable(err)
 	case cap(b) == cap(free): // there was room
-		*arena = (*arena)[:len(*arena)+len(b)]
+		a.block = a.block[:len(a.block)+len(b)]
 		b = slices.Clip(b)
 	default:
 		b = bytes.Clone(b) // of just its size
 	}
-	enc.arenas.Put(arena)
+	enc.arenas.Put(a)
 	return b, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -710,6 +711,33 @@ func TestEncodeInPlace(t *testing.T) {
 		})
 	}
 	running.Wait()
+}
+
+// An event that is kept holds little more than itself, also where the garbage
+// collector has emptied the pool since the one before: QueueBytes would be no bound.
+func TestEncodeInPlaceKeepsLittle(t *testing.T) { //nolint:paralleltest // it measures
+	d := &draft{automatic: true, Event: Event{MessageID: "m", Event: apiCalled, UserID: "u1", Timestamp: morning()}}
+	var before, after runtime.MemStats
+	for _, each := range []int{1, 2, 20} { // events until the pool is emptied
+		const pools = 50
+		size := 0
+		runtime.ReadMemStats(&before)
+		for range pools {
+			enc := new(encoder)
+			for range each {
+				body, err := enc.encode(d, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				size += len(body)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		perPool := int(after.TotalAlloc-before.TotalAlloc)/pools - int(unsafe.Sizeof(encoder{}))
+		if perPool > 3*1024+3*size/pools {
+			t.Errorf("%d events of %d bytes take %d", each, size/pools/each, perPool)
+		}
+	}
 }
 
 // Timestamps are as appendTime has them, whichever second came before.

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -68,11 +69,15 @@ func fateOf(d *draft, err error) fate {
 	switch {
 	case d.filtered:
 		return filtered
-	case err != nil:
-		return fate("not sent: " + plainError(err).Error())
-	default:
+	case err == nil, errors.Is(err, ErrNotDurable):
 		return queued
 	}
+	for _, known := range [...]error{ErrQueueFull, ErrSpoolFull, ErrEventTooLarge} {
+		if errors.Is(err, known) { // what follows is never the same, or what Klime has said
+			return fate("not sent: " + known.Error())
+		}
+	}
+	return fate("not sent: " + plainError(err).Error())
 }
 
 // request explains what became of a request.
@@ -86,16 +91,20 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	}
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", event),
-		slog.String("user", source(o.id.user, o.told.user)), slog.String("group", source(o.id.group, o.told.group)),
-		slog.String("outcome", string(f)))
+		slog.String("user", o.source(o.id.user, o.said.user, member)),
+		slog.String("group", o.source(o.id.group, o.said.group, o.id.verdict)), slog.String("outcome", string(f)))
 }
 
-// source says who has told an ID.
-func source(id string, told bool) string {
+// source says who has told an ID, of which the app has said that.
+func (o *outcome) source(id, said string, v verdict) string {
 	switch {
+	case id == "" && v != member:
+		return "left out by RequireMembership"
+	case id == "" && o.name == "":
+		return "" // most likely, nobody was asked
 	case id == "":
 		return "not known"
-	case told:
+	case id == said:
 		return "by SetUser, SetGroup or Link"
 	default:
 		return "by an option or a context value"

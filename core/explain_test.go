@@ -2,6 +2,7 @@ package klime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -63,6 +64,13 @@ func TestExplainRequests(t *testing.T) {
 			"a probe", klime.Exchange{Method: "GET", Header: http.Header{"User-Agent": {"kube-probe/1.31"}}.Get},
 			nil, jane, []string{"probes whether the app is alive"},
 		},
+		{"each by another", klime.Exchange{}, []klime.Option{asUser("jane-secret-id")}, func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, []string{
+			`user="by an option or a context value" group="by SetUser, SetGroup or Link"`,
+		}},
+		{
+			"not a member", klime.Exchange{}, []klime.Option{klime.RequireMembership(), klime.ResolveGroup(answerWith("g1"))}, jane,
+			[]string{`group="left out by RequireMembership"`},
+		},
 		{"classified", klime.Exchange{}, []klime.Option{
 			klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return klime.KindNoise }),
 		}, jane, []string{"ClassifyWith calls it noise"}},
@@ -122,6 +130,33 @@ func TestExplainEvents(t *testing.T) {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)
 		}
+	}
+}
+
+// Of errors it says what they have in common: neither the size of each event, nor
+// what Klime has answered.
+func TestExplainErrors(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		log = logFrom(cfg, slog.LevelDebug)
+		cfg.QueueSize, cfg.Overflow = 1, klime.DropNewest
+	})
+	wire.answers(always(http.StatusUnauthorized, "said of jane-secret-id"))
+	for i := range 3 {
+		_ = client.Track(t.Context(), "Large", klime.Properties{"text": strings.Repeat("x", 300_000+i)}, klime.ForUser("u1"))
+	}
+	_ = client.Track(t.Context(), "Kept", nil, klime.ForUser("u1"))
+	_ = client.Flush(t.Context()) // until it is halted
+	if err := client.Track(t.Context(), "Refused", nil, klime.ForUser("u1")); !errors.Is(err, klime.ErrQueueFull) {
+		t.Fatal(err)
+	}
+	text := log.String()
+	if got := strings.Count(text, "event=Large"); got != 1 {
+		t.Errorf("explained %d times:\n%s", got, text)
+	}
+	if !strings.Contains(text, `event=Refused user=true group=false outcome="not sent: klime: queue full"`) || strings.Contains(text, "jane-secret-id") {
+		t.Errorf("log:\n%s", text)
 	}
 }
 

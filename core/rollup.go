@@ -185,9 +185,19 @@ func (r *rollUp) finish() {
 	}()
 }
 
-// takes reports whether a later window can become part of w.
+// takes reports whether a later window can become part of w, which stays as small
+// as any.
 func (w *usageWindow) takes(later *usageWindow) bool {
-	return !w.begun && !w.early && !later.early
+	if w.begun || w.early || later.early {
+		return false
+	}
+	keys := len(w.usage)
+	for key := range later.usage {
+		if _, known := w.usage[key]; !known {
+			keys++
+		}
+	}
+	return keys <= maxRollUpKeys
 }
 
 // merge makes a later window a part of w. It returns how many keys both had.
@@ -200,7 +210,14 @@ func (w *usageWindow) merge(later *usageWindow) (both int) {
 			w.usage[key] = u
 		}
 	}
-	w.length = later.start.Add(later.length).Sub(w.start)
+	end := w.start.Add(w.length)
+	if laterEnd := later.start.Add(later.length); laterEnd.After(end) {
+		end = laterEnd
+	}
+	if later.start.Before(w.start) { // the clock was set back
+		w.start = later.start
+	}
+	w.length = end.Sub(w.start)
 	return both
 }
 

@@ -265,6 +265,35 @@ func TestRollUpDuringALongOutage(t *testing.T) {
 	})
 }
 
+// Windows that become one hold no more keys than one may, so that no more is at
+// stake when the oldest has to give way.
+func TestRollUpWindowsOfOthersStayApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+		wire.answers(always(http.StatusServiceUnavailable, "down"))
+		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+		first := 0
+		for _, users := range []int{100, 6000, 6000} { // the first window waits for room
+			for i := range users {
+				traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", first+i)) })
+			}
+			first += users
+			time.Sleep(time.Minute)
+		}
+		wire.answers(nil)
+		events := wire.events(t, client)
+		if got := countOf(events); got != first {
+			t.Errorf("%d requests counted, want %d", got, first)
+		}
+		for _, e := range events {
+			if length := e["properties"].(map[string]any)["windowSeconds"]; length != 60.0 {
+				t.Fatalf("a window of %v s", length)
+			}
+		}
+	})
+}
+
 // A burst of far more keys than a window holds is sent, if Klime is there.
 func TestRollUpOfABurst(t *testing.T) {
 	t.Parallel()

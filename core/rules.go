@@ -57,15 +57,18 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 	switch method {
 	case http.MethodOptions:
 		if header("Access-Control-Request-Method") != "" {
-			return "a preflight of CORS"
+			why = "a preflight of CORS"
 		}
 	case http.MethodGet, http.MethodHead:
 		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, path, false) != nil &&
 			firstOf(r.named, method, path, false) == nil {
-			return "a health check (HealthRoutes)"
+			why = "a health check (HealthRoutes)"
 		}
 	}
-	return ""
+	if why != "" {
+		firstOf(r.skipped, method, path, false) // which is no slip then, even if it matches nothing else
+	}
+	return why
 }
 
 func (r *rules) decide(method, path string, route bool) ruling {

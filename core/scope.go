@@ -125,12 +125,6 @@ func ScopeFrom(ctx context.Context) *Scope {
 	return s
 }
 
-// scopeIn is [ScopeFrom] for the context of a request, which finds any key.
-func scopeIn(ctx context.Context) *Scope {
-	s, _ := ctx.Value(scopeKey{}).(*Scope)
-	return s
-}
-
 // scopeOf is [ScopeFrom] for what the app calls: the Scope learns from ctx.
 func scopeOf(ctx context.Context) *Scope {
 	s := ScopeFrom(ctx)

@@ -118,7 +118,7 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:revive // s is where the result goes
 	ctx = orBackground(ctx)
 	s.parent, s.tracker = ctx, t
-	for outer := scopeIn(ctx); outer != nil; outer = scopeIn(outer.root().parent) {
+	for outer := ScopeFrom(ctx); outer != nil; outer = ScopeFrom(outer.root().parent) {
 		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
 			outer.learn(ctx)
 			return s
@@ -174,7 +174,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	// Who it was is found out also for what the app may track later: of a request
 	// that it has skipped, or answered by a redirect.
 	redirected := x.Status >= 300 && x.Status < 400
-	o.id, o.told, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
+	o.id, o.said, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -248,12 +248,9 @@ type outcome struct {
 	named bool   // by the app, for this request or route
 	kind  Kind
 	id    identity
-	told  told // for who explains it
+	said  identity // by the app: for who explains it
 	extra []property
 }
-
-// told is which IDs the app has told itself: nothing was asked for these.
-type told struct{ user, group bool }
 
 // record sends or counts a request that is worth an event.
 func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
@@ -345,16 +342,15 @@ func (s *Scope) leave(x *Exchange) {
 }
 
 // finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked. It also returns what of that the app has told, and what the
+// wanted, nobody is asked. It also returns what the app has said of it, and what the
 // app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (id identity, by told, extra []property) {
+func (s *Scope) finish(x *Exchange, wanted bool) (id, said identity, extra []property) {
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
 	}
 	s.mu.Lock()
 	s.state.closed++
-	spoken, _ := s.state.spoken()
-	by = told{user: s.state.hasUser, group: s.state.hasGrp || spoken.group != ""}
+	said, _ = s.state.spoken()
 	if wanted {
 		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
 	}
@@ -363,7 +359,7 @@ func (s *Scope) finish(x *Exchange, wanted bool) (id identity, by told, extra []
 	s.innermost = nil
 	s.mu.Unlock()
 	s.request.end()
-	return id, by, extra
+	return id, said, extra
 }
 
 // resolve asks the tracker's resolvers.

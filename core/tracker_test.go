@@ -221,6 +221,19 @@ func TestJoinedTrackers(t *testing.T) {
 	}
 }
 
+// So does one whose request has the context of a framework that holds only string
+// keys, such as a handler of net/http that is given a *gin.Context.
+func TestJoinedUnderStringKey(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		ginLike := stringKeys{context.Background(), map[string]any{klime.ScopeKey: klime.ScopeFrom(ctx)}}
+		traffic{tracker: tracker, ctx: ginLike}.serve(nil)
+	})
+	wire.one(t, client)
+}
+
 // Each middleware's resolvers are asked with the request that it was given.
 func TestJoinedTrackersHaveTheirOwnRequests(t *testing.T) {
 	t.Parallel()

@@ -144,10 +144,13 @@ func TestUnusedPatterns(t *testing.T) {
 			log = logTo(cfg)
 			cfg.NoHints = quiet
 		})
-		tracker := klime.NewTracker(client, asUser("u1"), klime.SkipRoutes("/internal/*", "/intrenal"),
+		tracker := klime.NewTracker(client, asUser("u1"), klime.SkipRoutes("/internal/*", "/intrenal", "/healthz"),
 			klime.NameRoutes(map[string]string{"POST /reports": "Report Generated", "/repotrs": "Slip"}))
 		traffic{tracker: tracker}.serve(nil)
 		traffic{tracker: tracker, exchange: klime.Exchange{Route: "/internal/a"}}.serve(nil)
+		if !tracker.Ignores("GET", "/healthz", http.Header{"User-Agent": {"kube-probe/1.31"}}.Get) {
+			t.Error("a probe is not ignored")
+		}
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -32,7 +32,7 @@ func (s *dispatcher) run(ctx context.Context) {
 		spill := s.spillOld(now)
 		at = earliest(at, spill)
 		idle := seen.items == 0 || s.cfg.Spool != nil && spill.IsZero() // they have gone to disk, or soon will
-		if !s.queue.setAlarm(s.alarm(at, idle), seen) {
+		if !s.queue.setAlarm(s.alarm(now, at, idle), seen) {
 			continue
 		}
 		if at.IsZero() {
@@ -55,11 +55,12 @@ func (s *dispatcher) run(ctx context.Context) {
 }
 
 // alarm is how many items are to be waiting until it is worth to wake before
-// that time. While all senders are busy, one of them will wake us.
-func (s *dispatcher) alarm(at time.Time, idle bool) int {
+// that time. While all senders are busy, one of them will wake us. A spool must
+// have what comes next before long, whenever that is sent.
+func (s *dispatcher) alarm(now, at time.Time, idle bool) int {
 	busy := s.inFlight == s.cfg.Senders
 	switch {
-	case idle && at.IsZero() && (!busy || s.cfg.Spool != nil):
+	case idle && at.IsZero() && !busy, idle && s.cfg.Spool != nil && (at.IsZero() || at.Sub(now) > s.cfg.FlushInterval):
 		return 1
 	case busy:
 		return noAlarm

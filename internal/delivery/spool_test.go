@@ -360,6 +360,34 @@ func TestSpoolTakesWhatAnOutageKeepsWaiting(t *testing.T) {
 	}
 }
 
+// So it is with the events that come now and then, while others wait on disk for
+// the endpoint.
+func TestSpoolTakesARareEventInAnOutage(t *testing.T) {
+	t.Parallel()
+	failures := map[string]*delivery.SendError{
+		"down": {StatusCode: 503, RetryAfter: 5 * time.Minute}, "halted": {StatusCode: 401},
+	}
+	for name, failure := range failures {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, failure }}
+				d := delivery.New(spoolConfig(e, m))
+				for id := 1; id <= 20; id++ {
+					enqueue(t, d, id, id)
+					time.Sleep(5*time.Second + 10*time.Millisecond)
+					if got := m.len(); got < id {
+						t.Fatalf("%d of %d events are on disk", got, id)
+					}
+				}
+				_ = shutdown(t, d)
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
 // In good times the disk is not touched.
 func TestSpoolIsIdleInGoodTimes(t *testing.T) {
 	t.Parallel()

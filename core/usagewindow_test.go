@@ -1,0 +1,31 @@
+package klime
+
+import (
+	"testing"
+	"time"
+)
+
+// Windows that become one cover both, whichever way the clock was set between them.
+func TestWindowsThatBecomeOne(t *testing.T) {
+	t.Parallel()
+	for _, shift := range []time.Duration{0, time.Minute, 5 * time.Minute, -time.Minute, -time.Hour} {
+		windowAt := func(start time.Time) *usageWindow {
+			return &usageWindow{start: start, length: time.Minute, usage: map[usageKey]*usage{
+				{user: "u1"}: {count: 1}, {user: start.String()}: {count: 1},
+			}}
+		}
+		w, later := windowAt(morning()), windowAt(morning().Add(shift))
+		w.merge(later)
+		if got := w.usage[usageKey{user: "u1"}].count; got != 2 {
+			t.Errorf("%v: %d requests", shift, got)
+		}
+		for _, start := range []time.Time{morning(), later.start} {
+			if w.start.After(start) || w.start.Add(w.length).Before(start.Add(time.Minute)) {
+				t.Errorf("%v: from %v for %v", shift, w.start, w.length)
+			}
+		}
+		if want := shift.Abs() + time.Minute; w.length != want {
+			t.Errorf("%v: %v long, want %v", shift, w.length, want)
+		}
+	}
+}
