@@ -191,13 +191,18 @@ func (w *usageWindow) takes(later *usageWindow) bool {
 	if w.begun || w.early || later.early {
 		return false
 	}
-	keys := len(w.usage)
-	for key := range later.usage {
+	room := maxRollUpKeys - len(w.usage)
+	if room >= len(later.usage) {
+		return true
+	}
+	for key := range later.usage { // while nobody can count: no longer than need be
 		if _, known := w.usage[key]; !known {
-			keys++
+			if room--; room < 0 {
+				return false
+			}
 		}
 	}
-	return keys <= maxRollUpKeys
+	return true
 }
 
 // merge makes a later window a part of w. It returns how many keys both had.

@@ -53,8 +53,15 @@ func (s *sketch) merge(other *sketch) {
 	s.count += other.count
 	s.sum += other.sum
 	s.longest = max(s.longest, other.longest)
+	at := 0 // both are sorted
 	for _, b := range other.buckets {
-		s.bucket(b.index).count += b.count
+		for at < len(s.buckets) && s.buckets[at].index < b.index {
+			at++
+		}
+		if at == len(s.buckets) || s.buckets[at].index != b.index {
+			s.buckets = slices.Insert(s.buckets, at, bucket{index: b.index})
+		}
+		s.buckets[at].count += b.count
 	}
 }
 

@@ -1,0 +1,75 @@
+package klime
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Whoever asks, and whenever the request ends: nobody has it afterwards, and it
+// does not end while somebody has it.
+func TestLoan(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		var l loan
+		var have atomic.Int32
+		var asking sync.WaitGroup
+		begun := make(chan struct{}, 4)
+		for range 4 {
+			asking.Go(func() {
+				for first := true; ; first = false {
+					native, _, ok, _ := l.borrow()
+					if ok {
+						have.Add(1)
+						if native != "request" {
+							t.Errorf("lent %v", native)
+						}
+						have.Add(-1)
+						l.giveBack()
+					}
+					if first {
+						begun <- struct{}{}
+					}
+					if !ok && l.state.Load()&loanOver != 0 {
+						return
+					}
+				}
+			})
+		}
+		l.bind("request", nil)
+		l.bind("another", nil)
+		<-begun
+		l.end()
+		if n := have.Load(); n != 0 || l.native != nil {
+			t.Errorf("over, and %d have %v", n, l.native)
+		}
+		l.end() // again
+		asking.Wait()
+	}
+}
+
+// Too many at a time are one that asks itself: nobody gets it until all have given
+// it back.
+func TestLoanOverdrawn(t *testing.T) {
+	t.Parallel()
+	var l loan
+	l.bind("request", nil)
+	for range maxBorrowers {
+		if _, _, ok, _ := l.borrow(); !ok {
+			t.Fatal("not lent")
+		}
+	}
+	for _, first := range []bool{true, false} {
+		if _, _, ok, overdrawn := l.borrow(); ok || overdrawn != first {
+			t.Errorf("lent %v, overdrawn %v", ok, overdrawn)
+		}
+	}
+	for range maxBorrowers {
+		l.giveBack()
+	}
+	if _, _, ok, overdrawn := l.borrow(); !ok || overdrawn {
+		t.Fatalf("when all is back: lent %v, overdrawn %v", ok, overdrawn)
+	}
+	l.giveBack()
+	l.end()
+}
