@@ -282,6 +282,7 @@ func TestRollUpWindowsOfOthersStayApart(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		wire.answers(nil)
+		time.Sleep(time.Minute) // the longest that an outage makes us pause is over
 		events := wire.events(t, client)
 		if got := countOf(events); got != first {
 			t.Errorf("%d requests counted, want %d", got, first)
