@@ -18,6 +18,10 @@ const apiUsageRecorded = "API Usage Recorded"
 const (
 	maxRollUpKeys    = 10_000
 	maxRollUpWindows = 16
+
+	// maxMergedKeys bounds a window that others become a part of: meanwhile nobody
+	// can count.
+	maxMergedKeys = 2000
 )
 
 // rollUp counts API calls, to send one event for many. Windows begin at
@@ -191,7 +195,7 @@ func (w *usageWindow) takes(later *usageWindow) bool {
 	if w.begun || w.early || later.early {
 		return false
 	}
-	room := maxRollUpKeys - len(w.usage)
+	room := maxMergedKeys - len(w.usage)
 	if room >= len(later.usage) {
 		return true
 	}

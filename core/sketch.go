@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -23,8 +24,10 @@ type sketch struct {
 // bucket counts the durations from one bound up to the next.
 type bucket struct {
 	index uint16
-	count uint64
+	count uint32 // the highest stands for more, too
 }
+
+func (b *bucket) add(count uint32) { b.count += min(count, math.MaxUint32-b.count) }
 
 const (
 	subBits   = 4 // tell the buckets of a power of two apart
@@ -36,7 +39,7 @@ func (s *sketch) add(d time.Duration) {
 	s.count++
 	s.sum += d
 	s.longest = max(s.longest, d)
-	s.bucket(bucketOf(d)).count++
+	s.bucket(bucketOf(d)).add(1)
 }
 
 // bucket is the one of that index, new if need be.
@@ -61,7 +64,7 @@ func (s *sketch) merge(other *sketch) {
 		if at == len(s.buckets) || s.buckets[at].index != b.index {
 			s.buckets = slices.Insert(s.buckets, at, bucket{index: b.index})
 		}
-		s.buckets[at].count += b.count
+		s.buckets[at].add(b.count)
 	}
 }
 
@@ -92,10 +95,10 @@ func (s *sketch) mean() time.Duration {
 func (s *sketch) percentile(p uint64) time.Duration {
 	rank := (s.count*p + 99) / 100 // rounded up, 1 is the shortest
 	for _, b := range s.buckets {
-		if b.count >= rank {
+		if uint64(b.count) >= rank {
 			return min(b.middle(), s.longest)
 		}
-		rank -= b.count
+		rank -= uint64(b.count)
 	}
 	return s.longest
 }

@@ -15,6 +15,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/fiberklime"
 	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/klimetest"
 )
 
 func TestConformance(t *testing.T) {
@@ -171,4 +172,27 @@ func (q request) Reply(status int, contentType, body string) {
 		q.c.Status(status)
 	}
 	_ = q.c.SendString(body)
+}
+
+// The address is the one that Fiber finds: a header counts only from a proxy that the
+// app trusts.
+func TestCaptureBehindAProxy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		trusted []string
+		want    string
+	}{{[]string{"127.0.0.1"}, "203.0.113.7"}, {nil, "127.0.0.1"}} {
+		server := klimetest.NewServer(t)
+		app := fiber.New(fiber.Config{
+			DisableStartupMessage: true, ProxyHeader: fiber.HeaderXForwardedFor, EnableTrustedProxyCheck: true, TrustedProxies: tt.trusted,
+		})
+		app.Use(fiberklime.Middleware(server.Client(), fiberklime.UserID(func(*fiber.Ctx) string { return "jane" }), klime.Capture(klime.IP)))
+		app.Get("/", func(c *fiber.Ctx) error { return c.JSON(nil) })
+		url, stop := listen(t, app)
+		(&site{t: t, url: url}).do("GET /", fiber.HeaderXForwardedFor, "203.0.113.7")
+		stop()
+		if e := server.Wait(1)[0]; e.Context["ip"] != tt.want {
+			t.Errorf("trusting %v: %v, want %s", tt.trusted, e.Context["ip"], tt.want)
+		}
+	}
 }

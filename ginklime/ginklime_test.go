@@ -304,3 +304,29 @@ func TestPagesInGinsWays(t *testing.T) {
 		t.Errorf("events\n got %q\nwant %q", got, want)
 	}
 }
+
+// The address is the one that Gin finds: a header counts only from a proxy that the
+// engine trusts.
+func TestCaptureBehindAProxy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		trusted []string
+		want    string
+	}{{[]string{"127.0.0.1"}, "203.0.113.7"}, {nil, "127.0.0.1"}} {
+		server := klimetest.NewServer(t)
+		client := server.Client()
+		router := gin.New()
+		if err := router.SetTrustedProxies(tt.trusted); err != nil {
+			t.Fatal(err)
+		}
+		router.Use(ginklime.Middleware(client, ginklime.UserID(func(*gin.Context) string { return "jane" }), klime.Capture(klime.IP)))
+		router.GET("/", func(c *gin.Context) { c.JSON(http.StatusOK, nil) })
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		r.RemoteAddr = "127.0.0.1:1234"
+		r.Header.Set("X-Forwarded-For", "203.0.113.7")
+		router.ServeHTTP(httptest.NewRecorder(), r)
+		if e := server.Wait(1)[0]; e.Context["ip"] != tt.want {
+			t.Errorf("trusting %v: %v, want %s", tt.trusted, e.Context["ip"], tt.want)
+		}
+	}
+}
