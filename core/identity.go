@@ -37,7 +37,7 @@ func (id identity) trusted(status int) identity {
 func (id identity) complete() bool { return id.user != "" && id.group != "" }
 
 // fill fills in what id lacks.
-func (id *identity) fill(other identity) {
+func fill(id *identity, other identity) {
 	if id.user == "" {
 		id.user = other.user
 	}

@@ -192,7 +192,8 @@ func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 // a window, by Flush and by Shutdown, and before that if a window has more than
 // 10,000 users, groups, methods and routes; then several events of one window add
 // up. Windows that have to wait for room in the queue, as in an outage, become one
-// where that has no more than 2,000 of them; of more than 160,000 such keys the oldest are dropped, and counted. Of what [SetProperty] and [Capture] add, nothing is kept.
+// where that has no more than 2,000 of them; of more than 160,000 the oldest are
+// dropped, and counted. Of what [SetProperty] and [Capture] add, nothing is kept.
 func RollUp(window time.Duration) Option {
 	return Option{func(t *Tracker) error {
 		if window < time.Second || window > 24*time.Hour {

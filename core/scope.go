@@ -66,8 +66,8 @@ func (k *knowledge) inherit(found, held identity) {
 	if k.legacy != nil {
 		*legacy = *k.legacy
 	}
-	legacy.found.fill(found)
-	legacy.held.fill(held)
+	fill(&legacy.found, found)
+	fill(&legacy.held, held)
 	k.legacy = legacy
 }
 
@@ -293,20 +293,20 @@ func find(ctx, end valuer, innermost *Scope, legacy *closedScopes, ids *interner
 		id = legacy.found
 	}
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
-		id.fill(open.resolve())
+		fill(&id, open.resolve())
 	}
 	if id.complete() {
 		return id
 	}
-	id.fill(identityIn(ctx, ids))
+	fill(&id, identityIn(ctx, ids))
 	if legacy != nil {
-		id.fill(legacy.held)
+		fill(&id, legacy.held)
 	}
 	if !id.complete() && end != ctx {
-		id.fill(identityIn(end, ids))
+		fill(&id, identityIn(end, ids))
 	}
 	for open := innermost; open != nil && !id.complete(); open = open.outer {
-		id.fill(open.stored())
+		fill(&id, open.stored())
 	}
 	return id
 }

@@ -76,7 +76,7 @@ func bucketOf(d time.Duration) uint16 {
 }
 
 // middle is what stands for the durations in a bucket.
-func (b bucket) middle() time.Duration {
+func (b *bucket) middle() time.Duration {
 	shift := max(int(b.index>>subBits)-1, 0)
 	low := time.Duration(int(b.index)-shift<<subBits) << (shift + unitShift)
 	return low + time.Duration(1)<<(shift+unitShift)/2

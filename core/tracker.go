@@ -325,7 +325,7 @@ func (t *Tracker) askRoute(s *Scope) string {
 // leave ends a scope that has joined another: what it alone can find is kept.
 func (s *Scope) leave(x *Exchange) {
 	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
-	held.fill(s.stored())
+	fill(&held, s.stored())
 	root := s.root()
 	root.mu.Lock()
 	root.state.closed++
