@@ -94,7 +94,15 @@ func visit(t *testing.T, c *child) *visitors {
 func (v *visitors) ask(t *testing.T, addr, path string) bool {
 	t.Helper()
 	n := strconv.FormatInt(v.last.Add(1), 10)
-	resp, err := v.client.Get("http://" + addr + path + n)
+	// With a body that is gone once it is sent: else the client repeats a request of
+	// which the connection was closed, and the app has served two.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path+n, io.NopCloser(strings.NewReader("-")))
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	req.ContentLength = 1
+	resp, err := v.client.Do(req)
 	if err != nil {
 		return false
 	}
