@@ -143,11 +143,11 @@ func customers(b *testing.B, ids *names) app {
 
 func rollUpKeys(b *testing.B, ids *names) app {
 	b.Helper()
-	a := flushed(b, klime.RollUp(time.Hour),
+	// With room for all that windows which are full send early.
+	client := newClient(b, klime.Config{Transport: nowhere{}, QueueSize: 10_000_000, QueueBytes: 1 << 36})
+	return app{serving(b, nethttp.Middleware(client, klime.RollUp(time.Hour),
 		nethttp.UserID(func(*http.Request) string { return ids.next() }),
-		nethttp.GroupID(func(*http.Request) string { return "org_456" }))
-	a.drain = func() {} // a flush would end the window, and so its growth
-	return a
+		nethttp.GroupID(func(*http.Request) string { return "org_456" }))), func() {}} // a flush would end the window, and so its growth
 }
 
 func routes(b *testing.B, ids *names) app {
