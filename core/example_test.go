@@ -189,6 +189,23 @@ func ExampleClient_TrackSync() {
 	// 503 try again: true
 }
 
+// A sign-up that must be known to Klime before the page says welcome.
+func ExampleClient_IdentifySync() {
+	client, _ := newExample()
+	result, err := client.IdentifySync(context.Background(), "user_123", klime.Traits{"email": "jane@acme.com", "name": "Jane"})
+	fmt.Println(result.Accepted, err)
+	// Output: 1 <nil>
+}
+
+// A customer that Klime refuses to take: the answer says why.
+func ExampleClient_GroupSync() {
+	client, recorder := newExample()
+	recorder.Fail(klimetest.Reject(0))
+	result, err := client.GroupSync(context.Background(), "org_abc", klime.Traits{"name": "Acme Inc"})
+	fmt.Println(result.Failed, err != nil)
+	// Output: 1 true
+}
+
 // Is the key good, and is Klime there? That makes a good log line at the
 // start; events are kept and sent later in any case.
 func ExampleClient_Ping() {
@@ -395,6 +412,23 @@ func ExampleRollUp() {
 	e := recorder.Events()[0]
 	fmt.Println(e.Event, e.UserID, e.GroupID, e.Properties["route"], count)
 	// Output: API Usage Recorded user_123 org_abc /api/reports/{id} 1000
+}
+
+// A tenth of the API calls. Each says so, for whoever adds them up.
+func ExampleSample() {
+	client, recorder := newExample()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/reports/{id}", func(http.ResponseWriter, *http.Request) {})
+	handler := middleware(client, mux, klime.Sample(0.1))
+	for id := range 1000 {
+		visit(handler, http.MethodGet, fmt.Sprint("/api/reports/", id))
+	}
+	if err := client.Shutdown(context.Background()); err != nil {
+		log.Print(err)
+	}
+	events := recorder.Events()
+	fmt.Println(len(events) > 50, len(events) < 200, events[0].Properties["sampleRate"])
+	// Output: true true 0.1
 }
 
 // Other names than those of OpenID Connect, and a claim in an object.
