@@ -41,8 +41,8 @@ func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handle
 		nethttp.GroupID(func(*http.Request) string { return "org_456" }))...)
 }
 
-// What a request costs: the scope, the request with it, the answer's writer, and
-// the event's bytes.
+// What a request costs: the scope with the writer of the answer, and the request with
+// them. The event's bytes are in a block that many share.
 func TestAllocations(t *testing.T) {
 	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t)))
 	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t, klime.RollUp(time.Minute))))
