@@ -168,6 +168,35 @@ func TestShutdownDuringBackoff(t *testing.T) {
 	}
 }
 
+// Nor does it sit out what is asked for by answers to requests that were out when
+// it began.
+func TestShutdownDuringRequests(t *testing.T) {
+	t.Parallel()
+	for out := range 3 { // as many requests, of the two that can be
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				time.Sleep(100 * time.Millisecond)
+				if n <= out {
+					return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: time.Hour}
+				}
+				return ok(len(ids))
+			}}
+			d := delivery.New(config(e))
+			for n := range out {
+				enqueue(t, d, 20*n+1, 20*n+20)
+				synctest.Wait()
+			}
+			enqueue(t, d, 41, 50)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := d.Shutdown(ctx); err != nil {
+				t.Errorf("with %d out: %v", out, err)
+			}
+			checkSum(t, d)
+		})
+	}
+}
+
 func TestOutageIsProbedByOneRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -77,11 +77,11 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		if p.last != s.newest {
 			s.newest, s.napUntil = p.last, now.Add(s.cfg.FlushInterval)
 		}
-		if s.inFlight == s.cfg.Senders {
-			return time.Time{}, p
-		}
 		if p.closed {
 			s.gate.hurry()
+		}
+		if s.inFlight == s.cfg.Senders {
+			return time.Time{}, p
 		}
 		if s.gate.halt != nil {
 			return s.stepHalted(now, p), p
