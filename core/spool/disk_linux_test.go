@@ -104,6 +104,7 @@ func diskChild() {
 	must(disk.Close() == nil, "Close")
 	wait("the disk is larger", func() bool { return !client.Stats().SpoolDown })
 	must(track() == nil, "not durable on a large disk")
+	wait("all is on disk", func() bool { return client.Stats().Queued == 0 })
 
 	// A read-only one takes its place, and goes again: what is on it is there still.
 	folder := filepath.Join(dir, "spool")
