@@ -24,7 +24,6 @@ import (
 type Client struct {
 	cfg        Config
 	encoder    encoder
-	app        string     // context.app, encoded
 	diagnosis  *diagnosis // nil if switched off
 	explains   *explainer // nil if switched off
 	ids        *interner
@@ -56,7 +55,7 @@ func New(cfg Config) (*Client, error) {
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
 	c.explains = newExplainer(&cfg)
-	c.app = cfg.App.encode()
+	c.encoder.app = cfg.App.encode()
 	c.secrets = newRedactor(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, func() {
 		if cfg.NoHints {
@@ -306,7 +305,6 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 		scope := ScopeFrom(ctx)
 		d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
 	}
-	d.app = c.app
 	c.redact(&d.Event)
 	body, err := c.encoder.encode(d, r)
 	switch {

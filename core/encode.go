@@ -29,6 +29,7 @@ const (
 
 // encoder turns events into wire JSON. It is safe for concurrent use.
 type encoder struct {
+	app     string                 // context.app as JSON, after a comma; "" for none
 	buffers sync.Pool              // of *[]byte, to encode into
 	arenas  sync.Pool              // of *arena, where events of requests stay: see encodeInPlace
 	second  atomic.Pointer[second] // the last that was encoded
@@ -73,7 +74,6 @@ type draft struct {
 	queued    time.Time
 	telemetry telemetry
 	baggage   []string // the keys that are sent
-	app       string   // context.app as JSON, after a comma; "" for none
 }
 
 // encode returns the event's JSON in a slice of its own, of just its size. A
@@ -163,7 +163,7 @@ func (enc *encoder) appendEvent(b []byte, d *draft, r *requestProperties) ([]byt
 	if err != nil {
 		return b, err
 	}
-	if b, err = appendContext(b, d, r); err != nil {
+	if b, err = enc.appendContext(b, d, r); err != nil {
 		return b, err
 	}
 	b = append(b, '}')
@@ -180,10 +180,10 @@ func appendField(b []byte, prefix, value string) []byte {
 	return appendString(append(b, prefix...), value)
 }
 
-func appendContext(b []byte, d *draft, r *requestProperties) ([]byte, error) {
+func (enc *encoder) appendContext(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = append(b, `,"context":{`+libraryContext...)
 	if _, own := d.Context["app"]; !own {
-		b = append(b, d.app...)
+		b = append(b, enc.app...)
 	}
 	b = d.telemetry.append(b, d.baggage, d.Context)
 	if r != nil {

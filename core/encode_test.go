@@ -676,8 +676,8 @@ func TestEncodeInPlace(t *testing.T) {
 	enc := new(encoder)
 	random := rand.New(rand.NewPCG(1, 2))
 	draftOf := func(size int) *draft {
-		return &draft{automatic: true, app: `,"app":"` + strings.Repeat("x", size) + `"`, Event: Event{
-			MessageID: "m", Event: apiCalled, UserID: strings.Repeat("u", 1+size%50), Timestamp: morning(),
+		return &draft{automatic: true, Event: Event{
+			MessageID: "m", Event: apiCalled, UserID: strings.Repeat("u", 1+size%50), GroupID: strings.Repeat("x", size), Timestamp: morning(),
 		}}
 	}
 	var running sync.WaitGroup

@@ -41,11 +41,11 @@ type Group struct {
 // Link is about who is signed in. Of others, tell with [Client.Identify] and
 // [Client.Group].
 func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
-	if c == nil {
-		return nil
-	}
-	scope := scopeOf(ctx)
-	if scope.isSilent() {
+	return c.link(ctx, scopeOf(ctx), u, groups)
+}
+
+func (c *Client) link(ctx context.Context, scope *Scope, u User, groups []Group) error {
+	if c == nil || scope.isSilent() {
 		return nil
 	}
 	if isBlank(u.ID) {
@@ -61,7 +61,7 @@ func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	}
 	scope.link(ctx, u.ID, groups)
 
-	now := time.Now()
+	now := c.links.now()
 	if len(u.Traits) > 0 {
 		if err := c.linkOnce(ctx, now, u.ID, "", u.Traits); err != nil {
 			errs = append(errs, err)
@@ -91,12 +91,12 @@ func linkable(groups []Group) ([]Group, error) {
 
 // linkOnce sends a fact unless it is known as sent: of the user's group, or without
 // one of the user.
-func (c *Client) linkOnce(ctx context.Context, now time.Time, user, group string, t Traits) error {
+func (c *Client) linkOnce(ctx context.Context, now time.Duration, user, group string, t Traits) error {
 	token, fresh := c.links.claim(now, user, group, t)
 	if !fresh {
 		return nil
 	}
-	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t, Timestamp: now}}
+	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t}}
 	if group == "" {
 		d.Type = IdentifyEvent
 	}
@@ -144,6 +144,7 @@ const maxLinks = 50_000
 // in a long time are forgotten, at the cost of sending them again.
 type linkCache struct {
 	ttl      time.Duration
+	began    time.Time // from which it counts its time: half the cost of the calendar's
 	seed     maphash.Seed
 	restless func() // told when a pair's traits change all the time
 
@@ -154,9 +155,9 @@ type linkCache struct {
 
 // link is what was last sent of a pair.
 type link struct {
-	traits  uint64 // their hash
-	expires time.Time
-	changes int // of the traits, in a row
+	traits  uint64        // their hash
+	expires time.Duration // the cache's time
+	changes int           // of the traits, in a row
 }
 
 // manyChanges of a pair's traits in a row are most likely a mistake, such as a
@@ -172,12 +173,17 @@ const changePeriod = 10 * time.Minute
 const refusedPause = time.Minute
 
 func newLinkCache(ttl time.Duration, restless func()) *linkCache {
-	return &linkCache{ttl: ttl, seed: maphash.MakeSeed(), restless: sync.OnceFunc(restless), recent: map[uint64]link{}}
+	return &linkCache{
+		ttl: ttl, began: time.Now(), seed: maphash.MakeSeed(), restless: sync.OnceFunc(restless), recent: map[uint64]link{},
+	}
 }
+
+// now is the cache's time.
+func (l *linkCache) now() time.Duration { return time.Since(l.began) }
 
 // claim reports whether the fact is to be sent, and if so takes it as sent:
 // of callers at the same time only one sends. The token stands for the pair.
-func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token uint64, fresh bool) {
+func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
 	token = l.pair(user, group)
 	traits := l.traits(t)
 	changes := 0
@@ -194,7 +200,7 @@ func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token ui
 		last, known = l.previous[token]
 	}
 	// No traits say no more than that the pair is linked.
-	valid := known && now.Before(last.expires)
+	valid := known && now < last.expires
 	changed := len(t) > 0 && traits != last.traits
 	switch {
 	case valid && !changed && isRecent:
@@ -206,13 +212,13 @@ func (l *linkCache) claim(now time.Time, user, group string, t Traits) (token ui
 	case valid && !changed:
 		last.changes = 0
 	case valid:
-		if sent := last.expires.Add(-l.ttl); now.Sub(sent) > changePeriod {
+		if sent := last.expires - l.ttl; now-sent > changePeriod {
 			last.changes = 0
 		}
 		changes = last.changes + 1
-		last = link{traits: traits, expires: now.Add(l.ttl), changes: changes}
+		last = link{traits: traits, expires: now + l.ttl, changes: changes}
 	default:
-		last = link{traits: traits, expires: now.Add(l.ttl)}
+		last = link{traits: traits, expires: now + l.ttl}
 	}
 	if !isRecent && len(l.recent) >= maxLinks {
 		l.previous, l.recent = l.recent, make(map[uint64]link)
@@ -243,7 +249,7 @@ func (l *linkCache) forget(token uint64) {
 }
 
 // pause makes the next claim of the pair fresh from then on.
-func (l *linkCache) pause(token uint64, until time.Time) {
+func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, generation := range [...]map[uint64]link{l.recent, l.previous} {
@@ -259,7 +265,7 @@ func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
 	switch outcome {
 	case delivery.Sent:
 	case delivery.Failed:
-		l.pause(token, time.Now().Add(refusedPause))
+		l.pause(token, l.now()+refusedPause)
 	case delivery.Evicted, delivery.Undone, delivery.SpoolBusy, delivery.SpoolFull, delivery.SpoolLost:
 		l.forget(token)
 	}

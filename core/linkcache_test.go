@@ -11,7 +11,7 @@ import (
 func TestLinkCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	cache := newLinkCache(time.Hour, func() {})
-	now := time.Unix(1_700_000_000, 0)
+	now := cache.now()
 	fresh := 0 // times the fact that is always asked for had to be sent
 	for i := range 5 * maxLinks {
 		cache.claim(now, strconv.Itoa(i), "", nil)
@@ -39,10 +39,10 @@ func TestLinkCacheIsBounded(t *testing.T) {
 func TestLinkCacheTTLIsFromTheSending(t *testing.T) {
 	t.Parallel()
 	cache := newLinkCache(time.Hour, func() {})
-	start := time.Unix(1_700_000_000, 0)
+	start := cache.now()
 	sent := 0
 	for minute := range 121 {
-		if _, fresh := cache.claim(start.Add(time.Duration(minute)*time.Minute), "u1", "g1", Traits{"a": 1}); fresh {
+		if _, fresh := cache.claim(start+time.Duration(minute)*time.Minute, "u1", "g1", Traits{"a": 1}); fresh {
 			sent++
 		}
 	}
@@ -55,7 +55,7 @@ func TestLinkCacheTTLIsFromTheSending(t *testing.T) {
 func TestLinkCacheForget(t *testing.T) {
 	t.Parallel()
 	cache := newLinkCache(time.Hour, func() {})
-	now := time.Unix(1_700_000_000, 0)
+	now := cache.now()
 	token, _ := cache.claim(now, "u1", "", nil)
 	if token == 0 {
 		t.Error("a token of 0 stands for none")
@@ -72,7 +72,7 @@ func TestRestlessTraits(t *testing.T) {
 	t.Parallel()
 	told := 0
 	cache := newLinkCache(time.Hour, func() { told++ })
-	now := time.Now()
+	now := cache.now()
 	for i := range 5 {
 		_, _ = cache.claim(now, "jane", "", Traits{"plan": i}) // now and then
 		_, _ = cache.claim(now, "jane", "", Traits{"plan": i})

@@ -12,6 +12,7 @@ import (
 // route is what a router's pattern stands for, and what holds for all its
 // requests. It is safe for concurrent use.
 type route struct {
+	pattern  string // as the router has it
 	text     string // in our dialect, "" if it is not known
 	property string // as it stands in an event: "route":"/orgs/{org}"
 	manyFold bool   // it is not known, or one for many paths
@@ -25,8 +26,9 @@ type methodRuling struct {
 	ruling ruling
 }
 
-func newRoute(text string) *route {
-	r := &route{text: text, manyFold: text == "" || strings.HasSuffix(text, "*")}
+func newRoute(pattern string) *route {
+	text := normalizeRoute(pattern)
+	r := &route{pattern: pattern, text: text, manyFold: text == "" || strings.HasSuffix(text, "*")}
 	if text != "" {
 		r.property = string(appendString([]byte(`"route":`), text))
 	}
@@ -69,15 +71,10 @@ const (
 // is safe for concurrent use.
 type routeTable struct {
 	seed   maphash.Seed
-	recent [recentRoutes]atomic.Pointer[routeEntry] // the last of each hash
-	known  sync.Map                                 // pattern → *routeEntry
+	recent [recentRoutes]atomic.Pointer[route] // the last of each hash
+	known  sync.Map                            // pattern → *route
 	size   atomic.Int64
 	none   *route
-}
-
-type routeEntry struct {
-	pattern string
-	route   *route
 }
 
 func newRouteTable() *routeTable {
@@ -91,25 +88,24 @@ func (t *routeTable) of(pattern string) *route {
 	}
 	slot := &t.recent[maphash.String(t.seed, pattern)%recentRoutes]
 	if last := slot.Load(); last != nil && last.pattern == pattern {
-		return last.route
+		return last
 	}
-	entry := t.find(pattern)
-	slot.Store(entry)
-	return entry.route
+	found := t.find(pattern)
+	slot.Store(found)
+	return found
 }
 
-func (t *routeTable) find(pattern string) *routeEntry {
+func (t *routeTable) find(pattern string) *route {
 	if known, ok := t.known.Load(pattern); ok {
-		return known.(*routeEntry) //nolint:forcetypeassert // nothing else is stored
+		return known.(*route) //nolint:forcetypeassert // nothing else is stored
 	}
-	pattern = strings.Clone(pattern)
-	entry := &routeEntry{pattern, newRoute(normalizeRoute(pattern))}
+	found := newRoute(strings.Clone(pattern))
 	if t.size.Load() < maxRoutes {
-		if _, loaded := t.known.LoadOrStore(pattern, entry); !loaded {
+		if _, loaded := t.known.LoadOrStore(found.pattern, found); !loaded {
 			t.size.Add(1)
 		}
 	}
-	return entry
+	return found
 }
 
 // normalizeRoute turns the pattern of any router into one dialect:
@@ -120,6 +116,28 @@ func (t *routeTable) find(pattern string) *routeEntry {
 // It knows the patterns of net/http (with method and host), gin, chi, fiber,
 // gorilla/mux and httprouter. A trailing slash is dropped.
 func normalizeRoute(pattern string) string {
+	if isPlain(pattern) {
+		return pattern
+	}
+	return rebuildRoute(pattern)
+}
+
+// isPlain reports whether a pattern is a path without parameters: it is as it
+// should be.
+func isPlain(pattern string) bool {
+	var last byte
+	for i := range len(pattern) {
+		switch c := pattern[i]; {
+		case c == '{', c == '}', c == ':', c == '*', c == '+', c == '/' && last == '/':
+			return false
+		default:
+			last = c
+		}
+	}
+	return strings.HasPrefix(pattern, "/") && (last != '/' || len(pattern) == 1)
+}
+
+func rebuildRoute(pattern string) string {
 	if method, rest, ok := strings.Cut(pattern, " "); ok && !strings.Contains(method, "/") {
 		pattern = strings.TrimLeft(rest, " \t")
 	}

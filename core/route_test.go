@@ -117,8 +117,11 @@ func FuzzNormalizeRoute(f *testing.F) {
 		if route != "" && !strings.HasPrefix(route, "/") {
 			t.Errorf("%q became %q", pattern, route)
 		}
-		if again := normalizeRoute(route); again != route {
+		if again := rebuildRoute(route); again != route {
 			t.Errorf("%q became %q, and that %q", pattern, route, again)
+		}
+		if rebuilt := rebuildRoute(pattern); rebuilt != route {
+			t.Errorf("%q is plain, and became %q", pattern, rebuilt)
 		}
 	})
 }
@@ -130,15 +133,15 @@ func TestRouteTableCopies(t *testing.T) {
 	const pattern = "/reports"
 	memory := []byte(pattern)
 	table := newRouteTable()
-	route := table.of(unsafe.String(&memory[0], len(memory)))
+	kept := table.of(unsafe.String(&memory[0], len(memory)))
 	copy(memory, "/foreign")
-	table.known.Range(func(known, entry any) bool {
-		if e := entry.(*routeEntry); known != pattern || e.pattern != pattern || e.route.text != pattern {
-			t.Errorf("remembers %v as %+v", known, e)
+	table.known.Range(func(known, found any) bool {
+		if r := found.(*route); known != pattern || r.pattern != pattern || r.text != pattern {
+			t.Errorf("remembers %v as %q, %q", known, r.pattern, r.text)
 		}
 		return true
 	})
-	if again := table.of(pattern); again != route || route.text != pattern || table.size.Load() != 1 {
-		t.Errorf("route %q, then %q, %d remembered", route.text, again.text, table.size.Load())
+	if again := table.of(pattern); again != kept || kept.text != pattern || table.size.Load() != 1 {
+		t.Errorf("route %q, then %q, %d remembered", kept.text, again.text, table.size.Load())
 	}
 }

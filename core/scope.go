@@ -425,8 +425,9 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 // goes wrong is counted and logged; without a middleware it does nothing.
 // See there for what it means and how often it may be called.
 func Link(ctx context.Context, u User, groups ...Group) {
-	c := ScopeFrom(ctx).client()
-	c.complain(c.Link(ctx, u, groups...))
+	scope := scopeOf(ctx)
+	c := scope.client()
+	c.complain(c.link(ctx, scope, u, groups))
 }
 
 // LinkFunc is [Link] for middlewares: a User without ID and traits, and

@@ -17,15 +17,20 @@ type telemetry struct {
 	baggage baggage.Baggage
 }
 
-func telemetryIn(ctx context.Context) telemetry {
-	return telemetry{span: trace.SpanContextFromContext(ctx), baggage: baggage.FromContext(ctx)}
+// telemetryIn reads ctx: of baggage only what is sent.
+func telemetryIn(ctx context.Context, keys []string) telemetry {
+	t := telemetry{span: trace.SpanContextFromContext(ctx)}
+	if len(keys) > 0 {
+		t.baggage = baggage.FromContext(ctx)
+	}
+	return t
 }
 
 // telemetryOf is that of an event which is made with ctx: of the span that is
 // current there. Else (a *gin.Context finds only values of string keys) it is
 // what the request began with, has met since, or came with.
 func telemetryOf(ctx context.Context, s *Scope) telemetry {
-	t := telemetryIn(orBackground(ctx))
+	t := telemetryIn(orBackground(ctx), s.baggageKeys())
 	if s != nil && !t.span.IsValid() {
 		t = s.telemetry()
 	}
@@ -41,7 +46,7 @@ func toKlime(ctx context.Context) context.Context {
 // telemetry is that of the request itself.
 func (s *Scope) telemetry() telemetry {
 	root := s.root()
-	began := telemetryIn(root.parent)
+	began := telemetryIn(root.parent, root.tracker.baggage)
 	if began.span.IsValid() {
 		return began
 	}
@@ -67,7 +72,7 @@ func (s *Scope) learn(ctx context.Context) {
 	if s == nil || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
 		return
 	}
-	met := telemetryIn(ctx)
+	met := telemetryIn(ctx, s.baggageKeys())
 	s.update(func(known *state) {
 		if !known.metInside {
 			known.met, known.metInside = met, true
