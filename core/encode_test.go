@@ -66,11 +66,11 @@ func throughJSON(t *testing.T, value any) any {
 // absent.
 func TestEncodeWireFormat(t *testing.T) {
 	t.Parallel()
-	span := trace.NewSpanContext(trace.SpanContextConfig{
+	span := refTo(trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID:    trace.TraceID{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c},
 		SpanID:     trace.SpanID{0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31},
 		TraceFlags: trace.FlagsSampled,
-	})
+	}))
 	const head = `{"type":"track","messageId":"m1",`
 	const at = `"timestamp":"2026-11-23T10:00:00.123Z"`
 	track := func(change func(*draft)) draft {
@@ -153,7 +153,7 @@ func TestEncodeWireFormat(t *testing.T) {
 		},
 		{
 			"under a span that is not sampled",
-			track(func(d *draft) { d.telemetry.span = span.WithTraceFlags(0) }),
+			track(func(d *draft) { d.telemetry.span = span; d.telemetry.span.sampled = false }),
 			head + `"event":"Report Generated","userId":"u1",` + at + `,"context":{` + library +
 				`,"trace":{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","sampled":false}}}`,
 		},

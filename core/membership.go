@@ -4,11 +4,10 @@ import "slices"
 
 // membership is which groups a user was linked to in one request.
 type membership struct {
-	required bool   // by the option RequireMembership
-	user     string // "" while there was no Link
-	group    string // the first of them
-	more     []string
-	active   string // the one of the last Link that named just one, unless one with several followed
+	user   string // "" while there was no Link
+	group  string // the first of them
+	more   []string
+	active string // the one of the last Link that named just one, unless one with several followed
 }
 
 // add notes a Link; the empty group stands for a user without any.
@@ -34,13 +33,14 @@ const (
 	notMember                // the group is not among the linked
 )
 
-// judge returns id without its group if its user was not linked to that. A group
-// without a user is an organisation's own event, and nobody's membership.
-func (m *membership) judge(id identity) identity {
-	if !m.required || id.user == "" || id.group == "" {
+// judge returns id without its group if its user was not linked to that, where
+// that is required. A group without a user is an organisation's own event, and
+// nobody's membership.
+func (k *knowledge) judge(id identity) identity {
+	if !k.linkRequired || id.user == "" || id.group == "" {
 		return id
 	}
-	switch {
+	switch m := &k.members; {
 	case m.user != id.user:
 		id.group, id.verdict = "", notLinked
 	case m.group != id.group && !slices.Contains(m.more, id.group):

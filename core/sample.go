@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // sampler decides which API calls are recorded.
@@ -17,10 +15,9 @@ type sampler struct {
 // takes decides by the trace, so that all services that see a request decide
 // alike, or else by the event's random ID. A trace that came with the request is
 // the client's choice, and not gone by.
-func (s sampler) takes(span trace.SpanContext, messageID string) bool {
-	if span.IsValid() && !span.IsRemote() {
-		id := span.TraceID()
-		return s.below(binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:]))
+func (s sampler) takes(span spanRef, messageID string) bool {
+	if span.known() && !span.remote {
+		return s.below(binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:]))
 	}
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(messageID))
@@ -39,9 +36,9 @@ func (s sampler) below(hash uint64) bool {
 
 // ownTrace is the span, unless its trace is one that the client has chosen:
 // instrumentation goes on with the trace that a request came with.
-func ownTrace(span trace.SpanContext, x *Exchange) trace.SpanContext {
-	if parseTraceparent(x.header("Traceparent")).TraceID() == span.TraceID() {
-		return trace.SpanContext{}
+func ownTrace(span spanRef, x *Exchange) spanRef {
+	if parseTraceparent(x.header("Traceparent")).trace == span.trace {
+		return spanRef{}
 	}
 	return span
 }

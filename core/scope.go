@@ -46,12 +46,13 @@ type remarks struct {
 
 // knowledge is the part of it that says whose request it is.
 type knowledge struct {
-	said    identity // by the app: SetUser, SetGroup, and the user of Link
-	members membership
-	hasUser bool          // said.user counts even if it is empty
-	hasGrp  bool          // said.group counts even if it is empty
-	closed  int32         // how many scopes of the request have ended
-	legacy  *closedScopes // nil while none has left anything
+	said         identity // by the app: SetUser, SetGroup, and the user of Link
+	members      membership
+	hasUser      bool          // said.user counts even if it is empty
+	hasGrp       bool          // said.group counts even if it is empty
+	linkRequired bool          // by the option RequireMembership
+	closed       int32         // how many scopes of the request have ended
+	legacy       *closedScopes // nil while none has left anything
 }
 
 // closedScopes is what scopes knew that have ended before the outermost.
@@ -259,7 +260,7 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		root.mu.Lock()
 		said, complete := known.spoken()
 		if complete {
-			said = known.members.judge(said)
+			said = known.judge(said)
 			root.mu.Unlock()
 			return said
 		}
@@ -281,7 +282,7 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		if known.hasGrp {
 			id.group, id.claim = known.said.group, false
 		}
-		id = known.members.judge(id.trusted(0))
+		id = known.judge(id.trusted(0))
 		root.mu.Unlock()
 		return id
 	}

@@ -3,6 +3,7 @@ package klime
 import (
 	"context"
 	"encoding/hex"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -13,13 +14,32 @@ import (
 
 // telemetry is what OpenTelemetry's contexts tell of an event.
 type telemetry struct {
-	span    trace.SpanContext
 	baggage baggage.Baggage
+	span    spanRef
 }
+
+// spanRef is what an event says of a span: half the size of its context, which
+// every request would hold. The zero one stands for none.
+type spanRef struct {
+	trace           trace.TraceID
+	span            trace.SpanID
+	sampled, remote bool
+}
+
+// refTo is that of a span's context, the zero one if that is not valid.
+func refTo(span trace.SpanContext) spanRef {
+	if !span.IsValid() {
+		return spanRef{}
+	}
+	return spanRef{span.TraceID(), span.SpanID(), span.IsSampled(), span.IsRemote()}
+}
+
+// known reports whether there is a span.
+func (r *spanRef) known() bool { return r.trace.IsValid() }
 
 // telemetryIn reads ctx: of baggage only what is sent.
 func telemetryIn(ctx context.Context, keys []string) telemetry {
-	t := telemetry{span: trace.SpanContextFromContext(ctx)}
+	t := telemetry{span: refTo(trace.SpanContextFromContext(ctx))}
 	if len(keys) > 0 {
 		t.baggage = baggage.FromContext(ctx)
 	}
@@ -31,7 +51,7 @@ func telemetryIn(ctx context.Context, keys []string) telemetry {
 // what the request began with, has met since, or came with.
 func telemetryOf(ctx context.Context, s *Scope) telemetry {
 	t := telemetryIn(orBackground(ctx), s.baggageKeys())
-	if s != nil && !t.span.IsValid() {
+	if s != nil && !t.span.known() {
 		t = s.telemetry()
 	}
 	return t
@@ -47,7 +67,7 @@ func toKlime(ctx context.Context) context.Context {
 func (s *Scope) telemetry() telemetry {
 	root := s.root()
 	began := telemetryIn(root.parent, root.tracker.baggage)
-	if began.span.IsValid() {
+	if began.span.known() {
 		return began
 	}
 	root.mu.Lock()
@@ -84,7 +104,7 @@ func (s *Scope) learn(ctx context.Context) {
 // known: its instrumentation is not in this process.
 func (s *Scope) cameWith(traceparent string) {
 	remote := parseTraceparent(traceparent)
-	if !remote.IsValid() || s.beganUnderSpan() {
+	if !remote.known() || s.beganUnderSpan() {
 		return
 	}
 	s.update(func(known *state) {
@@ -124,8 +144,8 @@ const (
 )
 
 // parseTraceparent reads the header of W3C Trace Context (level 1, section 3.2),
-// an invalid span context if it is not valid.
-func parseTraceparent(header string) trace.SpanContext {
+// the zero one if it is not valid.
+func parseTraceparent(header string) spanRef {
 	const (
 		length            = len("00-00000000000000000000000000000000-0000000000000000-00")
 		traceAt, spanAt   = 3, 36
@@ -134,27 +154,30 @@ func parseTraceparent(header string) trace.SpanContext {
 	)
 	later := len(header) > length && header[length] == '-' && header[:2] != "00" // more fields, of a later version
 	if len(header) != length && !later || header[:2] == "ff" {
-		return trace.SpanContext{}
+		return spanRef{}
 	}
 	for i := range length {
 		dash := i == traceAt-1 || i == spanAt-1 || i == flagsAt-1
 		if dash && header[i] != '-' || !dash && strings.IndexByte(lowerHex, header[i]) < 0 {
-			return trace.SpanContext{}
+			return spanRef{}
 		}
 	}
-	id := trace.SpanContextConfig{Remote: true}
-	_, _ = hex.Decode(id.TraceID[:], []byte(header[traceAt:spanAt-1])) // the digits were checked
-	_, _ = hex.Decode(id.SpanID[:], []byte(header[spanAt:flagsAt-1]))
-	id.TraceFlags = trace.TraceFlags(strings.IndexByte(lowerHex, header[length-1])) & sampled //nolint:gosec // one digit
-	return trace.NewSpanContext(id)
+	ref := spanRef{remote: true}
+	_, _ = hex.Decode(ref.trace[:], []byte(header[traceAt:spanAt-1])) // the digits were checked
+	_, _ = hex.Decode(ref.span[:], []byte(header[spanAt:flagsAt-1]))
+	ref.sampled = strings.IndexByte(lowerHex, header[length-1])&sampled != 0
+	if !ref.trace.IsValid() || !ref.span.IsValid() {
+		return spanRef{}
+	}
+	return ref
 }
 
 // append appends context.trace, by which an event and its trace find each other
 // (the IDs are hexadecimal, as in W3C Trace Context), and context.baggage.
 func (t *telemetry) append(b []byte, keys []string, own map[string]any) []byte {
-	if t.span.IsValid() {
+	if t.span.known() {
 		if _, taken := own["trace"]; !taken {
-			b = appendTrace(b, t.span)
+			b = t.span.append(b)
 		}
 	}
 	if len(keys) > 0 {
@@ -165,24 +188,11 @@ func (t *telemetry) append(b []byte, keys []string, own map[string]any) []byte {
 	return b
 }
 
-func appendTrace(b []byte, span trace.SpanContext) []byte {
-	b = append(b, `,"trace":{"traceId":"`...)
-	id := span.TraceID()
-	for _, c := range id {
-		b = append(b, hexDigits[c>>4], hexDigits[c&0xf])
-	}
-	b = append(b, `","spanId":"`...)
-	sid := span.SpanID()
-	for _, c := range sid {
-		b = append(b, hexDigits[c>>4], hexDigits[c&0xf])
-	}
-	b = append(b, `","sampled":`...)
-	if span.IsSampled() {
-		b = append(b, "true"...)
-	} else {
-		b = append(b, "false"...)
-	}
-	if span.IsRemote() {
+func (r *spanRef) append(b []byte) []byte {
+	b = hex.AppendEncode(append(b, `,"trace":{"traceId":"`...), r.trace[:])
+	b = hex.AppendEncode(append(b, `","spanId":"`...), r.span[:])
+	b = strconv.AppendBool(append(b, `","sampled":`...), r.sampled)
+	if r.remote {
 		b = append(b, `,"remote":true`...)
 	}
 	return append(b, '}')

@@ -125,7 +125,7 @@ func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:reviv
 		}
 	}
 	s.innermost = s
-	s.state.members.required = t.requireMembership
+	s.state.linkRequired = t.requireMembership
 	return s
 }
 
@@ -139,7 +139,7 @@ func (s *Scope) join(inner *Scope) bool {
 	}
 	inner.outer = root.innermost
 	root.innermost = inner
-	root.state.members.required = root.state.members.required || inner.tracker.requireMembership
+	root.state.linkRequired = root.state.linkRequired || inner.tracker.requireMembership
 	return true
 }
 
