@@ -8,9 +8,10 @@ import (
 	"encoding/json"
 	"log/slog"
 	"reflect"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/idlook"
 )
 
 // diagnosis tells the log what Klime accepts, and what is most likely a mistake
@@ -86,9 +87,10 @@ func (d *diagnosis) examine(e *Event) {
 }
 
 func (d *diagnosis) examineID(kind, id string, e *Event, changes, wrong, isName finding) {
-	if what := lookOf(id); what == placeholder {
+	look := idlook.Of(id)
+	if look == idlook.Placeholder {
 		d.tell(wrong, kind+" IDs look like a missing value that was printed", shortHash(id))
-	} else if what != "" {
+	} else if what := unstable(look); what != "" {
 		d.tell(changes, kind+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}
 	about := e.Type == IdentifyEvent && kind == "user" || e.Type == GroupEvent && kind == "group"
@@ -97,56 +99,21 @@ func (d *diagnosis) examineID(kind, id string, e *Event, changes, wrong, isName 
 	}
 }
 
-// placeholder is the look of an ID that stands for none.
-const placeholder = "a placeholder"
-
-// lookOf says what an ID looks like that it should not be, "" if it is fine.
-func lookOf(id string) string {
-	switch strings.ToLower(id) {
-	case "0", "-1", "null", "nil", "<nil>", "(null)", "undefined", "none", "n/a", "unknown", "anonymous", "nan", "true", "false", "{}", "[]",
-		"[object object]", "<no value>",
-		"00000000-0000-0000-0000-000000000000":
-		return placeholder
-	}
-	switch {
-	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
-		return placeholder // of package fmt
-	case strings.ContainsAny(id, " \t\n"):
-		return "names" // they have spaces
-	case strings.Contains(id, "://"):
+// unstable names, in the plural, looks of IDs that change.
+func unstable(look idlook.Look) string {
+	switch look {
+	case idlook.Name:
+		return "names"
+	case idlook.URL:
 		return "URLs"
-	case strings.Contains(id, "@") && isDomain(id[strings.LastIndexByte(id, '@')+1:]):
+	case idlook.Email:
 		return "e-mail addresses"
-	case isDomain(id) && isCommonTLD(id[strings.LastIndexByte(id, '.')+1:]):
+	case idlook.Domain:
 		return "domains"
-	default:
-		return ""
+	case idlook.Fine, idlook.Placeholder:
 	}
+	return ""
 }
-
-// isDomain reports whether s is made of letters, digits and hyphens with dots
-// between, and only letters after the last dot.
-func isDomain(s string) bool {
-	dot := strings.LastIndexByte(s, '.')
-	if dot <= 0 || len(s)-dot < len(".io") {
-		return false
-	}
-	inHost := func(r rune) bool { return isLetter(r) || '0' <= r && r <= '9' || r == '-' || r == '.' }
-	return strings.TrimFunc(s[:dot], inHost) == "" && strings.TrimFunc(s[dot+1:], isLetter) == ""
-}
-
-// isCommonTLD tells a domain from a name such as jane.doe.
-func isCommonTLD(tld string) bool {
-	switch strings.ToLower(tld) {
-	case "com", "net", "org", "io", "co", "ai", "app", "dev", "cloud", "tech", "inc", "biz", "info", "example",
-		"de", "fr", "uk", "nl", "ch", "at", "eu", "se", "no", "dk", "fi", "es", "it", "pl", "us", "ca", "au", "nz", "in", "jp", "br":
-		return true
-	default:
-		return false
-	}
-}
-
-func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // maxTrait is how long a trait's text may reasonably be, in bytes.
 const maxTrait = 1000
@@ -165,7 +132,7 @@ func (d *diagnosis) examineTraits(e *Event) {
 
 // traitNamed names a trait, unless its key looks like somebody's.
 func traitNamed(key string) slog.Attr {
-	if lookOf(key) != "" {
+	if idlook.Of(key) != idlook.Fine {
 		key = "?"
 	}
 	return slog.String("trait", quoted(key))

@@ -93,6 +93,8 @@ func isRestName(s string) bool {
 	return strings.TrimFunc(s, func(r rune) bool { return isLetter(r) || r == '_' }) == ""
 }
 
+func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+
 // matches reports whether the pattern is one of the method and the route, or if
 // the second is not a route, of a path.
 func (p *pattern) matches(method, path string, route bool) bool {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/klimeapp/klime-go/internal/idlook"
 )
 
 // nameFault says how a name departs from Object + Action in the past tense, as
@@ -79,37 +81,23 @@ func isPast(word string) bool {
 
 // idFault says what an ID looks like that it should not be, or "".
 func idFault(id string) string {
-	switch strings.ToLower(id) {
-	case "0", "-1", "null", "nil", "<nil>", "undefined", "none", "nan", "true", "false", "{}", "[]", "[object object]",
-		"00000000-0000-0000-0000-000000000000":
-		return "looks like a missing value that was printed"
-	}
+	look := idlook.Of(id)
 	switch {
-	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
+	case look == idlook.Placeholder:
 		return "looks like a missing value that was printed"
 	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "has characters that cannot be seen"
-	case strings.Contains(id, " "):
+	case look == idlook.Name:
 		return "looks like a name, and names change"
-	case strings.Contains(id, "://"):
+	case look == idlook.URL:
 		return "looks like a URL, and these change"
-	case strings.Contains(id, "@") && isDomain(id[strings.LastIndexByte(id, '@')+1:]):
+	case look == idlook.Email:
 		return "looks like an e-mail address, and these change"
-	case isDomain(id):
+	case look == idlook.Domain:
 		return "looks like a domain, and these change"
 	case len(id) > 200:
 		return "is very long"
 	default:
 		return ""
 	}
-}
-
-func isDomain(s string) bool {
-	dot := strings.LastIndexByte(s, '.')
-	if dot <= 0 || len(s)-dot < len(".io") {
-		return false
-	}
-	letter := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
-	inHost := func(r rune) bool { return letter(r) || '0' <= r && r <= '9' || r == '-' || r == '.' }
-	return strings.TrimFunc(s[:dot], inHost) == "" && strings.TrimFunc(s[dot+1:], letter) == ""
 }

@@ -1,0 +1,66 @@
+// Package idlook tells by an ID's look what is wrong with it. The client's warnings
+// and klime-local's Health go by it, and so say the same.
+package idlook
+
+import "strings"
+
+// Look is what an ID looks like that it should not be.
+type Look int
+
+// The looks of IDs.
+const (
+	Fine        Look = iota
+	Placeholder      // a missing value that was printed
+	Name             // it has spaces
+	URL
+	Email
+	Domain
+)
+
+// Of says what an ID looks like.
+func Of(id string) Look {
+	switch strings.ToLower(id) {
+	case "0", "-1", "null", "nil", "<nil>", "(null)", "undefined", "none", "n/a", "unknown", "anonymous", "nan", "true", "false", "{}", "[]",
+		"[object object]", "<no value>",
+		"00000000-0000-0000-0000-000000000000":
+		return Placeholder
+	}
+	switch {
+	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
+		return Placeholder // of package fmt
+	case strings.ContainsAny(id, " \t\n"):
+		return Name
+	case strings.Contains(id, "://"):
+		return URL
+	case strings.Contains(id, "@") && isDomain(id[strings.LastIndexByte(id, '@')+1:]):
+		return Email
+	case isDomain(id) && isCommonTLD(id[strings.LastIndexByte(id, '.')+1:]):
+		return Domain
+	default:
+		return Fine
+	}
+}
+
+// isDomain reports whether s is made of letters, digits and hyphens with dots
+// between, and only letters after the last dot.
+func isDomain(s string) bool {
+	dot := strings.LastIndexByte(s, '.')
+	if dot <= 0 || len(s)-dot < len(".io") {
+		return false
+	}
+	inHost := func(r rune) bool { return isLetter(r) || '0' <= r && r <= '9' || r == '-' || r == '.' }
+	return strings.TrimFunc(s[:dot], inHost) == "" && strings.TrimFunc(s[dot+1:], isLetter) == ""
+}
+
+// isCommonTLD tells a domain from a name such as jane.doe.
+func isCommonTLD(tld string) bool {
+	switch strings.ToLower(tld) {
+	case "com", "net", "org", "io", "co", "ai", "app", "dev", "cloud", "tech", "inc", "biz", "info", "example",
+		"de", "fr", "uk", "nl", "ch", "at", "eu", "se", "no", "dk", "fi", "es", "it", "pl", "us", "ca", "au", "nz", "in", "jp", "br":
+		return true
+	default:
+		return false
+	}
+}
+
+func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
