@@ -96,13 +96,46 @@ func isUnmatched(x *Exchange, named bool) bool {
 }
 
 // knownMethod is a method of HTTP (RFC 9110, 5789 and 4918), or "_OTHER" as
-// OpenTelemetry has it: a client may make up any, and any number.
+// OpenTelemetry has it: a client may make up any, and any number. What it returns
+// may be kept, whatever becomes of the memory in which the method came.
 func knownMethod(method string) string {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY",
-		"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT":
-		return method
+	case http.MethodGet:
+		return http.MethodGet
+	case http.MethodHead:
+		return http.MethodHead
+	case http.MethodPost:
+		return http.MethodPost
+	case http.MethodPut:
+		return http.MethodPut
+	case http.MethodPatch:
+		return http.MethodPatch
+	case http.MethodDelete:
+		return http.MethodDelete
+	case http.MethodConnect:
+		return http.MethodConnect
+	case http.MethodOptions:
+		return http.MethodOptions
+	case http.MethodTrace:
+		return http.MethodTrace
+	case "QUERY":
+		return "QUERY"
+	case "PROPFIND":
+		return "PROPFIND"
+	case "PROPPATCH":
+		return "PROPPATCH"
+	case "MKCOL":
+		return "MKCOL"
+	case "COPY":
+		return "COPY"
+	case "MOVE":
+		return "MOVE"
+	case "LOCK":
+		return "LOCK"
+	case "UNLOCK":
+		return "UNLOCK"
+	case "REPORT":
+		return "REPORT"
 	default:
 		return "_OTHER"
 	}

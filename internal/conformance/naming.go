@@ -47,6 +47,33 @@ func tuningCases() []testCase {
 			},
 		},
 		{
+			name: "named by method", // which some frameworks keep in memory that the next request overwrites
+			app: App{
+				UserID: jane,
+				Options: []klime.Option{
+					klime.NameRoutes(map[string]string{"GET /reports/{id}": "Report Viewed", "PUT /reports/{id}": "Report Changed"}),
+					klime.SkipRoutes("PUT /drafts/{id}"),
+				},
+				Routes: []Route{
+					{Path: "/reports/{id}", Handler: jsonOK},
+					{Method: http.MethodPut, Path: "/reports/{id}", Handler: jsonOK},
+					{Path: "/drafts/{id}", Handler: jsonOK},
+					{Method: http.MethodPut, Path: "/drafts/{id}", Handler: jsonOK},
+				},
+			},
+			requests: []call{
+				get("/reports/1"), {method: http.MethodPut, path: "/reports/1"}, get("/reports/1"),
+				get("/drafts/1"), {method: http.MethodPut, path: "/drafts/1"}, get("/drafts/1"),
+			},
+			want: []string{
+				`{"type":"track","event":"Report Viewed","userId":"jane","properties":{"method":"GET","route":"/reports/{id}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Report Changed","userId":"jane","properties":{"method":"PUT","route":"/reports/{id}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Report Viewed","userId":"jane","properties":{"method":"GET","route":"/reports/{id}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/drafts/{id}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/drafts/{id}","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
 			name: "skipped",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/quiet", Skip: true, Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
