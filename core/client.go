@@ -358,7 +358,8 @@ func (c *Client) Flush(ctx context.Context) error {
 // are recorded. When ctx (or, if that has no deadline, Config.ShutdownTimeout)
 // ends first, what is left goes to Config.Spool, and is sent by the next process;
 // without one (or where that fails) the error says how many events were not
-// delivered. A further call returns the same.
+// delivered. Whatever was to be waited for (a backoff, Retry-After, the next probe
+// of a halt), an attempt is made at once. A further call returns the same.
 func (c *Client) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil

@@ -159,7 +159,9 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	case err = <-written:
 		return err
 	case <-patience.C:
-		d.queue.stall()
+		if !d.queue.stall(written) {
+			return <-written
+		}
 		return notDurable(ErrSpoolBusy)
 	}
 }

@@ -317,6 +317,78 @@ func TestHalt(t *testing.T) {
 	}
 }
 
+// One that has hung since before it began does not keep the others from going out.
+func TestShutdownWithAHungRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			switch n {
+			case 1:
+				return status(503)
+			case 2:
+				return delivery.Result{}, errHang
+			default:
+				return ok(len(ids))
+			}
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 20)
+		time.Sleep(3 * time.Second)
+		enqueue(t, d, 21, 60)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		if c := d.Counts(); c.Sent != 40 || c.Undone != 20 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// What answers ask for during Shutdown is not waited for.
+func TestRetryAfterDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n <= 3 {
+				return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: time.Hour}
+			}
+			return ok(len(ids))
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 10)
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 3*time.Second || len(e.seen()) != 4 {
+			t.Errorf("%d requests, %v", len(e.seen()), took)
+		}
+	})
+}
+
+// While sending is halted, Shutdown makes one probe, whenever the last one was.
+func TestShutdownProbes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n == 1 {
+				return status(401)
+			}
+			return ok(len(ids))
+		}}
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 30)
+		synctest.Wait()
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 0 || d.Counts().Sent != 30 {
+			t.Errorf("%v, counts %+v", took, d.Counts())
+		}
+	})
+}
+
 func TestShutdownWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -333,8 +405,8 @@ func TestShutdownWhileHalted(t *testing.T) {
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("Shutdown took %v", took)
 		}
-		if c := d.Counts(); c.Undone != 30 || c.Held != 0 {
-			t.Errorf("counts: %+v", c)
+		if c := d.Counts(); c.Undone != 30 || c.Held != 0 || len(e.seen()) != 2 {
+			t.Errorf("%d requests, counts: %+v", len(e.seen()), c)
 		}
 	})
 }

@@ -218,11 +218,16 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	return done, nil
 }
 
-// stall says that the commit under way takes too long to wait for.
-func (q *queue) stall() {
+// stall says that the commit under way takes too long to wait for. It reports
+// false if that of the item has ended meanwhile: nobody would take it back.
+func (q *queue) stall(written <-chan error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(written) > 0 {
+		return false
+	}
 	q.disk.stalled = true
+	return true
 }
 
 // work is what one commit is to do.

@@ -26,7 +26,7 @@ type gate struct {
 	halt      *SendError // why sending has stopped, nil while it has not
 	nextProbe time.Time  // no probe goes out before
 	epoch     int        // counts the closings
-	hurriedAt int        // the epoch in which Shutdown began: no delay grows beyond the first; 0 before
+	hurried   bool       // Shutdown is waiting: no delay grows beyond the first
 	shrink    int        // batches are 2^-shrink of the usual: large ones seem not to get through
 	smooth    int        // successes in a row since shrink changed
 }
@@ -42,12 +42,12 @@ func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
 
 // failed closes the gate for a while and reports whether it did: a batch that
 // was already out when it last closed says nothing new, but for how long the
-// answer asked to wait. One that was out when Shutdown began keeps nobody waiting.
+// answer asked to wait. At Shutdown there is no time for that.
 func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
-	if epoch < g.hurriedAt {
-		return false
-	}
 	asked := min(failure.RetryAfter, maxRetryAfter)
+	if g.hurried {
+		asked = 0
+	}
 	if epoch != g.epoch {
 		if until := now.Add(asked); asked > 0 && until.After(g.opensAt) {
 			g.opensAt = until
@@ -64,7 +64,7 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	wait := asked
 	switch {
 	case wait > 0:
-	case g.hurriedAt > 0:
+	case g.hurried:
 		wait = jitter(g.delay)
 	default:
 		wait = jitter(backoff(g.delay, g.failures))
@@ -73,13 +73,13 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	return true
 }
 
-// hurry lets one new attempt through at once, whatever was to be waited for: what
-// is not delivered now may never be.
+// hurry lets a new attempt through at once, whatever was to be waited for, and
+// whatever is out: what is not delivered now may never be.
 func (g *gate) hurry() {
-	if g.hurriedAt == 0 {
+	if !g.hurried {
+		g.hurried = true
 		g.epoch++
-		g.hurriedAt = g.epoch
-		g.opensAt = time.Time{}
+		g.failures, g.opensAt, g.nextProbe = 0, time.Time{}, time.Time{}
 	}
 }
 

@@ -992,3 +992,26 @@ func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int,
 	}
 	return int(c.SpoolFull)
 }
+
+// A commit that ends just as its caller's patience does leaves the disk in use.
+func TestCommitAtTheEndOfPatience(t *testing.T) {
+	t.Parallel()
+	for range 30 { // which of the two comes first is up to the scheduler
+		synctest.Test(t, func(t *testing.T) {
+			m, e := newMemory(), newOutage(503)
+			m.latency = 2 * time.Second
+			cfg := spoolConfig(e, m)
+			cfg.WriteAhead = true
+			d := delivery.New(cfg)
+			_ = d.Enqueue(t.Context(), item(1, false, 0))
+			m.set(func(m *memory) { m.latency = time.Millisecond })
+			time.Sleep(time.Minute)
+			if err := d.Enqueue(t.Context(), item(2, false, 0)); err != nil {
+				t.Error(err)
+			}
+			e.be(200)
+			_ = shutdown(t, d)
+			checkSum(t, d)
+		})
+	}
+}
