@@ -65,6 +65,9 @@ func (x *Exchange) Recovered(v any) {
 	}
 }
 
+// unanswered reports whether the client got no answer of the handler's.
+func (x *Exchange) unanswered() bool { return x.Panicked || x.Aborted && x.Status == 0 }
+
 // header returns a header of the request, "" without.
 func (x *Exchange) header(name string) string {
 	switch {

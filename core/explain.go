@@ -148,7 +148,7 @@ func unrecorded(x *Exchange, known *remarks, rule ruling, kind Kind) fate {
 		return "not sent: skipped (Skip)"
 	case rule.skip:
 		return "not sent: skipped (SkipRoutes)"
-	case known.respelled, respells(x):
+	case known.respelled:
 		return "not sent: a redirect to another form of the path"
 	case isNoiseMethod(x.Method):
 		return "not sent: the method asks about something"

@@ -130,9 +130,8 @@ func NameRoutes(names map[string]string) Option {
 		for _, p := range parsed {
 			if p.name = names[p.text]; isBlank(p.name) {
 				err = errors.Join(err, fmt.Errorf("%w: pattern %q has no name", ErrInvalidOption, p.text))
+				continue
 			}
-		}
-		for _, p := range parsed {
 			same := func(q *pattern) bool { return q.shape() == p.shape() }
 			if slices.ContainsFunc(t.rules.named, same) {
 				err = errors.Join(err, fmt.Errorf("%w: pattern %q is named twice", ErrInvalidOption, p.text))
@@ -149,12 +148,16 @@ func NameRoutes(names map[string]string) Option {
 // are not recorded unless they are named: by default GET of /health, /healthz,
 // /healthcheck, /livez, /readyz, /ready, /startupz, /ping, /metrics, /favicon.ico
 // and /robots.txt. Patterns are those of [SkipRoutes]; without any, all of that is
-// recorded.
+// recorded. If one is malformed, the defaults remain beside the others.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
-		t.rules.health = parsed
-		return err
+		if err != nil {
+			t.rules.health = append(t.rules.health, parsed...)
+			return err
+		}
+		t.rules.health, t.rules.ownHealth = parsed, true
+		return nil
 	}}
 }
 
@@ -207,8 +210,10 @@ func RollUp(window time.Duration) Option {
 // Sample records only a part of the API calls, from 0 for none to 1 for all, with
 // the property sampleRate. The trace decides if it began here, so that events of
 // one trace are recorded together; of a trace that the request came with, which is
-// the client's choice, chance decides. Pages, named events and what [RollUp]
-// counts are not sampled.
+// the client's choice, chance decides: that is known by the header traceparent, and
+// for headers of other kinds by the span of the server's instrumentation, which
+// stands in front of this middleware. Pages, streams, named events and what
+// [RollUp] counts are not sampled.
 func Sample(rate float64) Option {
 	return Option{func(t *Tracker) error {
 		if !(rate >= 0 && rate <= 1) { // nor NaN

@@ -14,6 +14,17 @@ type rules struct {
 	named   []*pattern // of NameRoutes
 	health  []*pattern // of HealthRoutes
 	ignored []*pattern // of IgnoreRoutes
+
+	ownHealth bool // health is what the app has said, and not the defaults
+}
+
+// own are the app's patterns.
+func (r *rules) own() []*pattern {
+	own := slices.Concat(r.ignored, r.skipped, r.named)
+	if r.ownHealth {
+		own = append(own, r.health...)
+	}
+	return own
 }
 
 // ruling is what the rules say of a request.
@@ -95,7 +106,7 @@ func firstOf(patterns []*pattern, method, path string, route bool) *pattern {
 // unused lists the app's patterns that no request has matched.
 func (r *rules) unused() []string {
 	var texts []string
-	for _, p := range slices.Concat(r.ignored, r.skipped, r.named) {
+	for _, p := range r.own() {
 		if !p.used.Load() {
 			texts = append(texts, p.text)
 		}
@@ -117,7 +128,7 @@ type watchedRules struct {
 func (w *watchedRules) watch(r *rules) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(r.ignored)+len(r.skipped)+len(r.named) > 0 && len(w.all) < maxWatched {
+	if len(r.own()) > 0 && len(w.all) < maxWatched {
 		w.all = append(w.all, r)
 	}
 }
@@ -129,7 +140,8 @@ func (w *watchedRules) tellUnused(c *Client) {
 	defer w.mu.Unlock()
 	for _, r := range w.all {
 		if unused := r.unused(); len(unused) > 0 && !c.cfg.NoHints {
-			c.cfg.Logger.Info("klime: no request has matched these patterns of SkipRoutes, IgnoreRoutes or NameRoutes", slog.Any("patterns", unused))
+			c.cfg.Logger.Info("klime: no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
+				slog.Any("patterns", unused))
 		}
 	}
 	w.all = nil

@@ -16,7 +16,7 @@ type sampler struct {
 // alike, or else by the event's random ID. A trace that came with the request is
 // the client's choice, and not gone by.
 func (s sampler) takes(span spanRef, messageID string) bool {
-	if span.known() && !span.remote {
+	if span.known() && !span.remote && !span.continues {
 		return s.below(binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:]))
 	}
 	h := fnv.New64a()

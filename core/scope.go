@@ -374,9 +374,11 @@ func SetGroup(ctx context.Context, id string) {
 }
 
 // SetEvent names the event of this request, in place of "Page Viewed" or "API
-// Called". The name holds for answers below 400.
+// Called". The name holds for answers below 400. A blank one is none.
 func SetEvent(ctx context.Context, name string) {
-	name = strings.Clone(name)
+	if name = strings.Clone(name); isBlank(name) {
+		name = ""
+	}
 	scopeOf(ctx).update(func(s *state) { s.event = name })
 }
 

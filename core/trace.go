@@ -24,14 +24,17 @@ type spanRef struct {
 	trace           trace.TraceID
 	span            trace.SpanID
 	sampled, remote bool
+	continues       bool // the trace of a caller, as far as the span tells
 }
 
-// refTo is that of a span's context, the zero one if that is not valid.
-func refTo(span trace.SpanContext) spanRef {
-	if !span.IsValid() {
+// refTo is that of a span, the zero one if it has no valid context.
+func refTo(span trace.Span) spanRef {
+	c := span.SpanContext()
+	if !c.IsValid() {
 		return spanRef{}
 	}
-	return spanRef{span.TraceID(), span.SpanID(), span.IsSampled(), span.IsRemote()}
+	child, tells := span.(interface{ Parent() trace.SpanContext }) // as those of OpenTelemetry's SDK
+	return spanRef{c.TraceID(), c.SpanID(), c.IsSampled(), c.IsRemote(), tells && child.Parent().IsRemote()}
 }
 
 // known reports whether there is a span.
@@ -39,7 +42,7 @@ func (r *spanRef) known() bool { return r.trace.IsValid() }
 
 // telemetryIn reads ctx: of baggage only what is sent.
 func telemetryIn(ctx context.Context, keys []string) telemetry {
-	t := telemetry{span: refTo(trace.SpanContextFromContext(ctx))}
+	t := telemetry{span: refTo(trace.SpanFromContext(ctx))}
 	if len(keys) > 0 {
 		t.baggage = baggage.FromContext(ctx)
 	}

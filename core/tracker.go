@@ -153,7 +153,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	on := t.routeOf(s, &x)
 	if s.outer != nil {
 		x.Route = on.text
-		s.leave(&x)
+		s.leave(&x, t.rules.of(knownMethod(x.Method), on, x.Path))
 		return
 	}
 	known := s.remarks()
@@ -163,6 +163,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	x.Route = on.text
 	x.settle()
 	rule := t.rules.of(x.Method, on, x.Path)
+	known.respelled = known.respelled || respells(&x)
 	var o outcome
 	if skipped := known.skip || known.silent || known.respelled || rule.skip; !skipped {
 		if known.event != "" {
@@ -231,7 +232,7 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 // eventName is the name under which a request is recorded, "" for not at all.
 func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
 	switch {
-	case given != "" && x.Status < http.StatusBadRequest && !x.Panicked && !isNoiseMethod(x.Method):
+	case given != "" && x.Status < http.StatusBadRequest && !x.unanswered() && !isNoiseMethod(x.Method):
 		return given, true
 	case kind == KindPage:
 		return t.pageName, false
@@ -272,8 +273,8 @@ func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
 		t.hints.withoutLink(t.client)
 	}
 	now, took := x.ended()
-	unnamed := !o.named && (o.kind == KindAPI || o.kind == KindStream)
-	if unnamed && o.kind == KindAPI && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
+	unnamed := !o.named && o.kind == KindAPI
+	if unnamed && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
 		return counted
 	}
 	request := requestProperties{exchange: x, route: on, kind: o.kind, duration: took, extra: o.extra}
@@ -322,8 +323,9 @@ func (t *Tracker) askRoute(s *Scope) string {
 	return t.hear(ask(t.route, native))
 }
 
-// leave ends a scope that has joined another: what it alone can find is kept.
-func (s *Scope) leave(x *Exchange) {
+// leave ends a scope that has joined another: what it alone can find is kept, and
+// what the rules of its middleware say.
+func (s *Scope) leave(x *Exchange, rule ruling) {
 	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
 	fill(&held, s.stored())
 	root := s.root()
@@ -333,6 +335,10 @@ func (s *Scope) leave(x *Exchange) {
 	if root.state.route == "" {
 		root.state.route = x.Route
 	}
+	if root.state.event == "" {
+		root.state.event = rule.name
+	}
+	root.state.skip = root.state.skip || rule.skip
 	root.state.respelled = root.state.respelled || respells(x) // which goes by the path as this one sees it
 	if root.innermost == s {                                   // else the request is over, or an inner one still open
 		root.innermost = s.outer

@@ -54,6 +54,13 @@ func TestNamesAndNoise(t *testing.T) {
 		{name: "a route for all paths", opts: []klime.Option{names}, in: klime.Exchange{Route: "/{rest...}", Path: "/docs/a/b"}, want: "Docs Read"},
 		{name: "no route", opts: []klime.Option{names}, in: klime.Exchange{Route: "none", Path: "/docs/a/b"}, want: "Docs Read"},
 		{name: "a named health check", opts: []klime.Option{names}, in: with(page, "GET", "/healthz", 200), want: "Health Asked"},
+		{name: "a named route without an answer", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Aborted: true}, want: "API Called"},
+		{name: "a named route with half an answer", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Status: 200, Aborted: true}, want: "Report Generated"},
+		{
+			name: "a named route, asked for in another form", opts: []klime.Option{names},
+			in: klime.Exchange{Route: "/reports", Path: "/reports/", Status: 307, Location: "/reports"},
+		},
+		{name: "a blank name is none", in: klime.Exchange{}, do: func(ctx context.Context) { klime.SetEvent(ctx, " ") }, want: "API Called"},
 		{name: "a named redirect", opts: []klime.Option{names}, in: with(page, "GET", "/moved", 302), want: "Link Followed"},
 		{name: "SetEvent goes before", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports"}, do: func(ctx context.Context) { klime.SetEvent(ctx, "Done") }, want: "Done"},
 		{name: "a health check", in: with(page, "GET", "/healthz", 200)},
@@ -108,6 +115,7 @@ func TestWrongOptions(t *testing.T) {
 		client, asUser("u1"),
 		klime.SkipRoutes("internal", "/skipped"),
 		klime.NameRoutes(map[string]string{"/a/{x}": "A", "/a/{y}": "B", "/c": " ", "POST /reports": "Report Generated"}),
+		klime.HealthRoutes("healthz"),
 		klime.RollUp(time1), klime.RollUp(-1), klime.Sample(1.5), klime.Sample(-0.1), klime.Sample(math.NaN()),
 		klime.Capture(klime.Captured(9)), klime.ClassifyWith(nil), klime.HealthRoutes("GET"),
 	)
@@ -128,7 +136,9 @@ func TestWrongOptions(t *testing.T) {
 	}
 	traffic{tracker: tracker}.serve(nil)
 	traffic{tracker: tracker, exchange: klime.Exchange{Route: "/skipped"}}.serve(nil)
-	if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"Report Generated"}) {
+	traffic{tracker: tracker, exchange: klime.Exchange{Route: "/c"}}.serve(nil)
+	traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", Route: "/healthz"}}.serve(nil)
+	if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"Report Generated", "API Called"}) {
 		t.Errorf("events %q", got)
 	}
 }
@@ -145,7 +155,7 @@ func TestUnusedPatterns(t *testing.T) {
 			cfg.NoHints = quiet
 		})
 		tracker := klime.NewTracker(client, asUser("u1"), klime.SkipRoutes("/internal/*", "/intrenal", "/healthz"),
-			klime.NameRoutes(map[string]string{"POST /reports": "Report Generated", "/repotrs": "Slip"}))
+			klime.NameRoutes(map[string]string{"POST /reports": "Report Generated", "/repotrs": "Slip"}), klime.HealthRoutes("/healthz", "/heathlz"))
 		traffic{tracker: tracker}.serve(nil)
 		traffic{tracker: tracker, exchange: klime.Exchange{Route: "/internal/a"}}.serve(nil)
 		if !tracker.Ignores("GET", "/healthz", http.Header{"User-Agent": {"kube-probe/1.31"}}.Get) {
@@ -154,7 +164,7 @@ func TestUnusedPatterns(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if told := strings.Contains(log.String(), `"[/intrenal /repotrs]"`); told == quiet {
+		if told := strings.Contains(log.String(), `"[/intrenal /repotrs /heathlz]"`); told == quiet {
 			t.Errorf("NoHints %v: log %s", quiet, log)
 		}
 	}
@@ -173,17 +183,22 @@ func TestSample(t *testing.T) {
 	for range others {
 		traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", ContentType: "text/html"}}.serve(nil)
 		traffic{tracker: tracker, exchange: klime.Exchange{Route: "/named"}}.serve(nil)
+		traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", ContentType: "text/event-stream"}}.serve(nil)
 	}
 	counts := map[string]int{}
 	for _, e := range wire.events(t, client) {
 		name := fmt.Sprint(e["event"])
+		properties, _ := e["properties"].(map[string]any)
+		if properties["protocol"] != nil {
+			name = "stream"
+		}
 		counts[name]++
-		rate, sampled := e["properties"].(map[string]any)["sampleRate"]
+		rate, sampled := properties["sampleRate"]
 		if sampled != (name == "API Called") || sampled && rate != 0.25 {
 			t.Errorf("%s with sampleRate %v", name, rate)
 		}
 	}
-	if counts["Page Viewed"] != others || counts["Named"] != others {
+	if counts["Page Viewed"] != others || counts["Named"] != others || counts["stream"] != others {
 		t.Errorf("events %v", counts)
 	}
 	if got := counts["API Called"]; math.Abs(float64(got)-n/4) > 200 { // five standard deviations
@@ -393,5 +408,52 @@ func TestSampleOfAClientsTrace(t *testing.T) {
 	}
 	if seen == 0 || seen == 64 {
 		t.Errorf("%d of 64", seen)
+	}
+}
+
+// child is a span as OpenTelemetry's SDK makes it, which tells its parent.
+type child struct {
+	trace.Span
+
+	parent trace.SpanContext
+}
+
+func (c child) Parent() trace.SpanContext { return c.parent }
+
+// Nor where it came by a header that is not W3C's, and the server's span says so.
+func TestSampleOfAnotherPropagation(t *testing.T) {
+	t.Parallel()
+	id := trace.SpanContextConfig{TraceID: trace.TraceID{15: 7}, SpanID: trace.SpanID{1}}
+	for _, remote := range []bool{true, false} {
+		id.Remote = remote
+		parent := trace.NewSpanContext(id)
+		ctx := trace.ContextWithSpanContext(t.Context(), parent.WithRemote(false))
+		ctx = trace.ContextWithSpan(t.Context(), child{trace.SpanFromContext(ctx), parent})
+		seen := 0
+		for range 64 {
+			client, wire := newClient(t)
+			traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.Sample(0.5)), ctx: ctx}.serve(nil)
+			seen += len(wire.events(t, client))
+		}
+		if chance := seen != 0 && seen != 64; chance != remote {
+			t.Errorf("%d of 64 of a trace of a caller's choice %v", seen, remote)
+		}
+	}
+}
+
+// The names and skips of a middleware that joins another hold too.
+func TestRulesFurtherIn(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	outer := klime.NewTracker(client, asUser("u1"), klime.NameRoutes(map[string]string{"/a": "Outer", "/b": "Outer"}))
+	inner := klime.NewTracker(client, klime.NameRoutes(map[string]string{"/a": "Inner", "/c": "Inner"}), klime.SkipRoutes("/d"))
+	for _, route := range []string{"/a", "/b", "/c", "/d"} {
+		x := klime.Exchange{Route: route}
+		traffic{tracker: outer, exchange: x}.serve(func(ctx context.Context) {
+			traffic{tracker: inner, ctx: ctx, exchange: x}.serve(nil)
+		})
+	}
+	if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"Inner", "Outer", "Inner"}) {
+		t.Errorf("events %q", got)
 	}
 }

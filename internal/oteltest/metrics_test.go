@@ -117,7 +117,7 @@ func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // measure lets a client go through all that is counted.
-func measure(t *testing.T) (measured, klime.Stats, *counted) {
+func measure(t *testing.T) (measured, klime.Stats, counted) {
 	t.Helper()
 	fake := klimetest.NewRecorder()
 	reader := sdkmetric.NewManualReader()
@@ -171,9 +171,9 @@ func measure(t *testing.T) (measured, klime.Stats, *counted) {
 	}
 	serve(counting, func(ctx context.Context) { klime.SetUser(ctx, "u1") }) // of which one is counted
 	synctest.Wait()
-	m, s := read(t, reader), client.Stats()
+	m, s, until := read(t, reader), client.Stats(), *seen // Shutdown makes requests of its own
 	_ = client.Shutdown(t.Context())
-	return m, s, seen
+	return m, s, until
 }
 
 // What the SDK reads is what Stats and the network have seen, with every series
