@@ -59,7 +59,7 @@ func (s *Server) Snapshot() *Snapshot {
 		Users:    make(map[string]UserState, len(s.users.byID)),
 		Groups:   make(map[string]GroupState, len(s.groups.byID)),
 	}
-	for _, k := range s.kinds {
+	for _, k := range s.kinds.all {
 		snap.Kinds = append(snap.Kinds, *k)
 	}
 	for u := range s.users.all() {

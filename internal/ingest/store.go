@@ -115,7 +115,7 @@ func (s *Server) store(events []*Record, rejected []Problem) {
 		}
 		s.counts.Accepted++
 		r.Seq = s.counts.Accepted
-		s.share(r)
+		s.kinds.share(r)
 		s.remember(r)
 		s.attribute(r)
 	}
@@ -144,7 +144,7 @@ func (s *Server) forgetOldest() {
 	s.logBytes -= len(r.Raw)
 	delete(s.seen, r.MessageID)
 	s.counts.Forgotten++
-	s.unshare(r)
+	s.kinds.unshare(r)
 	s.detach(r)
 }
 

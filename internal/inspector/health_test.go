@@ -130,3 +130,49 @@ func TestManyEventNames(t *testing.T) {
 	}
 	t.Error("150 names of events are not found many")
 }
+
+// Properties that are named by data are found, whatever their number, and so are
+// the mistakes of other events.
+func TestManyPropertyNames(t *testing.T) {
+	for _, tt := range []struct {
+		events int
+		want   string // the detail, "" if nothing is found
+	}{
+		{15, ""},
+		{16, "160, such as item_0_0, item_0_1, item_0_2"},
+		{600, "5,000 or more, such as item_0_0, item_0_1, item_0_2"},
+	} {
+		t.Run(fmt.Sprint(tt.events), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			var events []object
+			add := func(name string, properties object) {
+				events = append(events, object{
+					"type": "track", "messageId": fmt.Sprint(len(events)), "timestamp": now(), "userId": "u", "event": name, "properties": properties,
+				})
+			}
+			for i := range tt.events {
+				items := make(object)
+				for j := range 10 {
+					items[fmt.Sprintf("item_%d_%d", i, j)] = 1
+				}
+				add("Cart Viewed", items)
+			}
+			add("Report Generated", object{"rows": 1})
+			add("Report Generated", object{"rows": "1"})
+			l.post(events...)
+			found := make(map[string]inspector.Finding)
+			for _, f := range api[inspector.Health](l, "/api/health").Findings {
+				found[f.Kind] = f
+			}
+			if f := found["type_conflicts"]; f.Count != 1 || f.Examples[0].What != "Report Generated · rows" {
+				t.Errorf("conflicts: %+v", f)
+			}
+			switch f := found["many_property_names"]; {
+			case f.Count > 1, f.Count == 0 != (tt.want == ""):
+				t.Errorf("many names: %+v", f)
+			case f.Count == 1 && (f.Examples[0] != inspector.Example{What: "Cart Viewed", Detail: tt.want, Link: "/events?event=Cart+Viewed"}):
+				t.Errorf("many names: %+v", f)
+			}
+		})
+	}
+}
