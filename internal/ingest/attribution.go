@@ -115,10 +115,12 @@ func (s *Server) attribute(r *Record) {
 	var u *user
 	if e.UserID != "" {
 		u = s.users.use(e.UserID)
+		e.UserID = u.id // one copy for all
 	}
 	var g *group
 	if e.GroupID != "" {
 		g = s.groups.use(e.GroupID)
+		e.GroupID = g.id
 	}
 	defer s.makeRoom()
 

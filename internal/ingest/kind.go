@@ -16,7 +16,8 @@ type Kind struct {
 	Count  int     // of the remembered events
 	Last   int     // the Seq of the newest
 
-	shape string // the fields, as one text
+	shape   string  // the fields, as one text
+	library Library // of the newest
 }
 
 // Field is a property or trait. Its type is string, number, boolean, array or
@@ -115,6 +116,15 @@ func (all *kinds) share(r *Record) {
 	}
 	r.kind.Count++
 	r.kind.Last = r.Seq
+	r.Type = r.kind.Type // one copy for all
+	if r.Type == TypeTrack {
+		r.Event.Event = r.kind.Name
+	}
+	if r.Library == r.kind.library {
+		r.Library = r.kind.library
+	} else {
+		r.kind.library = r.Library
+	}
 }
 
 func (all *kinds) fits(k *Kind) bool {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -87,6 +88,32 @@ func TestKindsOfManyShapesAreBounded(t *testing.T) {
 				t.Errorf("forgotten events left %d kinds, %d fields, %d names", len(s.kinds.all)-1, s.kinds.sum, len(s.kinds.fields))
 			}
 		})
+	}
+}
+
+// What events have in common is kept once: by far the most of what they take is
+// their JSON.
+func TestEventsShareWhatTheyHaveInCommon(t *testing.T) {
+	text := strings.Repeat("x", 4000)
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	s, before := New(Options{}), heap()
+	for i := range 200 {
+		r := httptest.NewRequest("POST", "/v1/batch", strings.NewReader(fmt.Sprintf(`{"batch":[{"type":"track","messageId":"%d",
+			"timestamp":"2026-11-23T10:00:00Z","event":%q,"userId":%q,"groupId":%q,"context":{"library":{"name":%q}}}]}`, i, text, text, text, text)))
+		r.Header.Set("Authorization", "Bearer key")
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	snap := s.Snapshot()
+	if took := heap() - before; len(snap.Records) != 200 || took > snap.Bytes*3/2 {
+		t.Errorf("%d events of %d bytes take %d", len(snap.Records), snap.Bytes, took)
+	}
+	if e := snap.Records[199]; e.Event.Event != text || e.UserID != text || e.GroupID != text || e.Library.Name != text {
+		t.Error("the events have changed")
 	}
 }
 
