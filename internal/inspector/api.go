@@ -59,6 +59,7 @@ type Summary struct {
 	Batches      int  `json:"batches"`      // taken
 	Refused      int  `json:"refused"`      // batches
 	Unauthorized int  `json:"unauthorized"` // batches
+	Deferred     int  `json:"deferred"`     // batches answered 429, which SDKs send again
 }
 
 func (f *figures) summary() Summary {
@@ -68,7 +69,7 @@ func (f *figures) summary() Summary {
 		Bytes: f.snap.Bytes, MaxEvents: f.snap.Options.MaxEvents, MaxBytes: f.snap.Options.MaxBytes,
 		Accepted: c.Accepted, Repeated: c.Repeated, Rejected: c.Rejected,
 		Forgotten: c.Forgotten, LostUsers: c.ForgottenUsers, LostGroups: c.ForgottenGroups, Unlinked: c.Unlinked,
-		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized,
+		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized, Deferred: c.Deferred,
 	}
 	if f.mode == UserMode {
 		s.Unlinked = 0

@@ -76,7 +76,7 @@ func (f *figures) examine() Health {
 	fields := f.fields()
 	for _, find := range []func() Finding{
 		f.rejected, f.refused, f.userIDs, f.groupIDs, f.usersAlone, f.groupsUncalled, f.groupCalls, f.customersUnnamed,
-		f.usersUnnamed, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
+		f.usersUnnamed, f.deferred, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
 	} {
 		if finding := find(); finding.Count > 0 {
 			if finding.Examples == nil {
@@ -119,7 +119,7 @@ func (f *figures) rejected() Finding {
 func (f *figures) refused() Finding {
 	x := Finding{
 		Kind: "refused_batches", Severity: severityError, Title: "Batches were refused whole",
-		Advice: "A wrong write key or a body that is no batch stops an SDK; too many in a second (429) are sent again.",
+		Advice: "A wrong write key or a body that is no batch stops an SDK.",
 	}
 	byCode := make(map[string]int)
 	for _, p := range f.snap.Problems {
@@ -132,6 +132,14 @@ func (f *figures) refused() Finding {
 	}
 	x.Count = f.snap.Counts.Refused + f.snap.Counts.Unauthorized
 	return x
+}
+
+func (f *figures) deferred() Finding {
+	return Finding{
+		Kind: "deferred_batches", Severity: severityHint, Title: "Batches were asked to wait",
+		Advice: "More came in a second than -max-rate allows. Nothing is lost: SDKs send them again.",
+		Count:  f.snap.Counts.Deferred,
+	}
 }
 
 func userLink(id string) string     { return "/user?" + url.Values{"id": {handle(id)}}.Encode() }

@@ -3,10 +3,13 @@ package inspector_test
 import (
 	"fmt"
 	"html"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/klimeapp/klime-go/internal/ingest"
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
@@ -95,6 +98,27 @@ func TestHealthOfBatches(t *testing.T) {
 	if page := l.page("/events", "show", "problems"); !strings.Contains(page, "the write key is missing or wrong") || !strings.Contains(page, "the whole batch") {
 		t.Error("the page does not tell of the refused batch")
 	}
+}
+
+// A batch that is to be sent again is not lost, and nothing is rejected.
+func TestHealthOfDeferredBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // in which no second passes
+		engine := ingest.New(ingest.Options{BatchRate: 1})
+		l := &local{inspector.New(engine, inspector.Options{}), t, engine}
+		l.postRaw(`{"batch":[]}`)
+		for range 5 {
+			if w := l.serve("POST", "/v1/batch", "Authorization", "Bearer key"); w.Code != http.StatusTooManyRequests {
+				t.Fatalf("status %d", w.Code)
+			}
+		}
+		findings := api[inspector.Health](l, "/api/health").Findings
+		if len(findings) != 1 || findings[0].Kind != "deferred_batches" || findings[0].Count != 5 || findings[0].Severity != "hint" {
+			t.Errorf("got %+v", findings)
+		}
+		if page := l.page("/events", "show", "problems"); !strings.Contains(page, ">Rejected 0<") || !strings.Contains(page, "5 asked to wait") {
+			t.Error("the tab counts what was asked to wait, or the footer does not")
+		}
+	})
 }
 
 func TestLibraries(t *testing.T) {
