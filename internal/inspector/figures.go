@@ -149,7 +149,8 @@ type window struct {
 	Name   string        `json:"name"`
 	Start  time.Time     `json:"start"`
 	Length time.Duration `json:"-"`
-	Auto   bool          `json:"auto"` // chosen because it holds all events
+	Auto   bool          `json:"auto"` // not asked for
+	All    bool          `json:"all"`  // no remembered track event is older
 }
 
 const parts = 30 // of a window
@@ -176,7 +177,8 @@ func (f *figures) window(name string) window {
 	if i < 0 {
 		i = len(all) - 1
 	}
-	return window{all[i].name, f.now.Add(-all[i].length), all[i].length, auto}
+	start := f.now.Add(-all[i].length)
+	return window{all[i].name, start, all[i].length, auto, f.oldest.IsZero() || !f.oldest.Before(start)}
 }
 
 // part is where in the window a time is, -1 if it is before.

@@ -719,6 +719,39 @@ func TestFarTimes(t *testing.T) {
 	}
 }
 
+// A page says that a window holds all events only where it does.
+func TestWhatWindowsHold(t *testing.T) {
+	const holdsAll, older = "which holds all that are remembered", "older ones are not counted"
+	for _, tt := range []struct {
+		age         time.Duration // of the oldest event
+		asked, want string        // window
+		auto, all   bool
+	}{
+		{time.Minute, "", "5m", true, true},
+		{2 * time.Hour, "", "24h", true, true},
+		{40 * 24 * time.Hour, "", "30d", true, false},
+		{time.Minute, "1h", "1h", false, true},
+		{2 * time.Hour, "1h", "1h", false, false},
+	} {
+		t.Run(fmt.Sprint(tt.age, tt.asked), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann"},
+				object{"type": "track", "messageId": "t", "timestamp": time.Now().Add(-tt.age).UTC().Format(time.RFC3339), "userId": "ann", "event": "Report Generated"})
+			list := api[inspector.CustomerList](l, "/api/customers", "window", tt.asked)
+			events := map[bool]int{true: 1}[tt.all]
+			if w := list.Window; w.Name != tt.want || w.Auto != tt.auto || w.All != tt.all || list.Items[0].Events != events || list.Items[0].Total != 1 {
+				t.Errorf("got %+v", list)
+			}
+			for _, path := range []string{"/customers", "/users"} {
+				page := l.page(path, "window", tt.asked)
+				if strings.Contains(page, holdsAll) != tt.all || strings.Contains(page, older) == tt.all {
+					t.Errorf("%s says of older events something else", path)
+				}
+			}
+		})
+	}
+}
+
 // What one user does counts for all of the user's groups, and is not copied to
 // each: ten thousand events for a thousand groups would be ten million.
 func TestOneUserOfManyGroups(t *testing.T) {
