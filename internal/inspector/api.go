@@ -93,7 +93,7 @@ type CustomerList struct {
 
 func (f *figures) customerList(q query, path string) CustomerList {
 	w := f.window(q.Get("window"))
-	return CustomerList{paged(f.customersBy(q.Get("q"), q.Get("sort"), ascending(q), w), q, path), w}
+	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), ascending(q), w), q, path), w}
 }
 
 // ascending is how to sort: as asked for, or text from A and figures from the
@@ -162,7 +162,7 @@ type UserList struct {
 
 func (f *figures) userList(q query, path string) UserList {
 	w := f.window(q.Get("window"))
-	return UserList{paged(f.usersBy(q.Get("q"), q.Get("sort"), ascending(q), q.Get(showKey) == "alone", w), q, path), w}
+	return UserList{paged(f.usersBy(q.Get(searchKey), q.Get("sort"), ascending(q), q.Get(showKey) == "alone", w), q, path), w}
 }
 
 func (h *Handler) usersAPI(f *figures, q query) any { return f.userList(q, "/api/users") }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -573,6 +574,49 @@ func TestEventsFiltersAndPages(t *testing.T) {
 		if w := l.serve("GET", path); w.Code != 404 {
 			t.Errorf("%s: status %d", path, w.Code)
 		}
+	}
+}
+
+// Pages search for a long text as the API does, and keep it; only their links,
+// of which there are many, have no more than its beginning.
+func TestLongSearch(t *testing.T) {
+	for _, n := range []int{300, 301, 2000, 10_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			text := strings.Repeat("é", n/2) + strings.Repeat("x", n%2)
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann", "traits": object{"name": text}},
+				object{"type": "identify", "messageId": "i", "timestamp": now(), "userId": "ann", "traits": object{"name": text}},
+				object{"type": "group", "messageId": "h", "timestamp": now(), "groupId": "other"})
+			for path, rows := range map[string]int{"customers": 1, "users": 1, "events": 2} {
+				if total := api[inspector.List[any]](l, "/api/"+path, "q", text).Total; total != rows {
+					t.Errorf("/api/%s finds %d, want %d", path, total, rows)
+				}
+				page := l.page("/"+path, "q", text)
+				if !strings.Contains(page, fmt.Sprintf(`data-total="%d"`, rows)) || !strings.Contains(page, `value="`+text+`"`) {
+					t.Errorf("/%s does not find or keep a text of %d bytes", path, n)
+				}
+				links := 0
+				for _, link := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+					u, err := url.Parse(html.UnescapeString(link[1]))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if q := u.Query().Get("q"); q != "" {
+						links++
+						if q != text[:min(n, 2000)] {
+							t.Errorf("a link of /%s searches for %d bytes", path, len(q))
+						}
+					}
+				}
+				if links == 0 {
+					t.Errorf("no link of /%s keeps the search", path)
+				}
+			}
+			next := api[inspector.List[any]](l, "/api/events", "q", text, "limit", "1").Next
+			if u, err := url.Parse(next); err != nil || u.Query().Get("q") != text {
+				t.Error("the next part is of another search")
+			}
+		})
 	}
 }
 

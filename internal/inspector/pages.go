@@ -79,7 +79,7 @@ func (f frame) Selected(seq int) string { return f.Query.with(f.Path, "seq", str
 // there is no content.
 func (h *Handler) page(build func(*figures, query) (template, title, tab string, content any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		f, q := h.figures(), query{r.URL.Query()}.short()
+		f, q := h.figures(), query{Values: r.URL.Query()}.short()
 		name, title, tab, content := build(f, q)
 		status := http.StatusOK
 		if content == nil {
@@ -117,7 +117,7 @@ type column struct {
 // columnsOf returns heads for names and titles. The first that is listed in
 // fallback is sorted by if nothing is asked for.
 func columnsOf(q query, path, fallback string, names ...string) []column {
-	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{map[string][]string{
+	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{Values: map[string][]string{
 		"sort": {cmp.Or(q.Get("sort"), fallback)}, "order": {q.Get("order")},
 	}})
 	heads := make([]column, 0, len(names)/2)

@@ -18,7 +18,17 @@ import (
 
 // query is what a page or an API call asks for. What is malformed counts as not
 // asked for; the API has refused it before, see [rules].
-type query struct{ url.Values }
+type query struct {
+	url.Values
+
+	maxSearch int // bytes of what is searched for in links; 0 is no bound
+}
+
+// searchKey is what is searched for. It is no ID that a handle could stand for.
+const searchKey = "q"
+
+// maxLinkedSearch is what a link of a page has of it: every row has a link.
+const maxLinkedSearch = 2000
 
 // maxHandle is how long a text in a link may be, in bytes.
 const maxHandle = 300
@@ -51,15 +61,20 @@ func accountOf(all map[string]*account, asked string) *account {
 	return nil
 }
 
-// short returns q with handles for what is long in it, for use in pages.
+// short returns q with handles for what is long in it, for use in pages. What is
+// searched for stays whole, and is cut in links alone.
 func (q query) short() query {
 	values := make(url.Values, len(q.Values))
 	for name, all := range q.Values {
-		if len(all) > 0 && len(name) <= maxHandle {
+		switch {
+		case len(all) == 0 || len(name) > maxHandle:
+		case name == searchKey:
+			values[name] = all[:1]
+		default:
 			values[name] = []string{handle(all[0])}
 		}
 	}
-	return query{values}
+	return query{values, maxLinkedSearch}
 }
 
 // showKey asks for some items of a list, such as those that were repeated.
@@ -118,6 +133,9 @@ func (q query) with(path string, pairs ...string) string {
 		if len(value) > 0 && value[0] != "" {
 			values[name] = value[:1]
 		}
+	}
+	if text := values.Get(searchKey); q.maxSearch > 0 && len(text) > q.maxSearch {
+		values.Set(searchKey, strings.ToValidUTF8(text[:q.maxSearch], ""))
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		values.Del(pairs[i])
@@ -188,7 +206,7 @@ func eventsOf(records []*ingest.Record) []Event {
 func (q query) filter() func(*ingest.Record) bool {
 	typ, event, user, group, trace := q.Get("type"), q.Get("event"), q.Get("user"), q.Get("group"), q.Get("trace")
 	repeated := q.Get(showKey) == "repeated"
-	text := strings.ToLower(q.Get("q"))
+	text := strings.ToLower(q.Get(searchKey))
 	return func(r *ingest.Record) bool {
 		switch {
 		case typ != "" && r.Type != typ,
