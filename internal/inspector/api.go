@@ -130,7 +130,9 @@ func (f *figures) customerDetail(q query) *CustomerDetail {
 		return nil
 	}
 	w := f.window(q.Get("window"))
-	d := &CustomerDetail{Customer: f.customer(a, w), Window: w, Traits: a.traits.Decode(), Names: a.names(w), Usage: a.usage(w)}
+	d := &CustomerDetail{
+		Customer: f.customer(a, w), Window: w, Traits: a.traits.Decode(), Members: []Member{}, Names: a.names(w), Usage: a.usage(w),
+	}
 	if f.mode == GroupMode {
 		d.Members = f.members(a, w)
 	}

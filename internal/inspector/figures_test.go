@@ -577,6 +577,29 @@ func TestEventsFiltersAndPages(t *testing.T) {
 	}
 }
 
+// A list without items is empty, and never null: scripts need not tell them apart.
+func TestListsAreNeverNull(t *testing.T) {
+	for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {
+		for _, known := range []bool{false, true} {
+			l := newLocal(t, inspector.Options{Mode: mode})
+			paths := []string{"/api/customers", "/api/users", "/api/events", "/api/problems", "/api/health"}
+			if known {
+				l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "traits": object{"name": "Acme"}},
+					object{"type": "identify", "messageId": "i", "timestamp": now(), "userId": "ann", "traits": object{"name": "Ann"}})
+				id := map[inspector.Mode]string{inspector.GroupMode: "acme", inspector.UserMode: "ann"}[mode]
+				paths = append(paths, "/api/customers?q=nothing", "/api/users?q=nothing", "/api/events?q=nothing", "/api/problems?code=none",
+					"/api/customer?id="+id, "/api/timeline?customer="+id, "/api/user?id=ann")
+			}
+			for _, path := range paths {
+				body := l.serve("GET", path).Body.String()
+				if nulls := regexp.MustCompile(`"\w+":null`).FindAllString(body, -1); slices.ContainsFunc(nulls, func(s string) bool { return s != `"lastSeen":null` }) {
+					t.Errorf("%s in %s mode: %q", path, mode, nulls)
+				}
+			}
+		}
+	}
+}
+
 // Pages search for a long text as the API does, and keep it; only their links,
 // of which there are many, have no more than its beginning.
 func TestLongSearch(t *testing.T) {

@@ -330,7 +330,7 @@ type Problem struct {
 
 func (f *figures) problems(q query, path string) List[Problem] {
 	code := q.Get("code")
-	var all []Problem
+	all := []Problem{}
 	for _, p := range slices.Backward(f.snap.Problems) {
 		if code == "" || p.Code == code {
 			all = append(all, Problem{p.Seq, p.At, p.Status, p.Code, p.Message, p.Index, p.Sender, string(p.Raw), p.Cut})
