@@ -19,6 +19,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/klimeapp/klime-go/internal/ingest"
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
@@ -475,6 +476,49 @@ func TestFiguresAfterForgetting(t *testing.T) {
 	}
 	if s := api[inspector.Summary](l, "/api/summary"); s.Forgotten != 12 || s.LostUsers != 2 || s.LostGroups != 3 {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// Who was forgotten and is named again has what came from then on, and not more
+// events than ever.
+func TestForgottenAndNamedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		path, key, call string
+		mode            inspector.Mode
+	}{
+		{"/api/user", "userId", "identify", inspector.GroupMode},
+		{"/api/customer", "userId", "identify", inspector.UserMode},
+		{"/api/customer", "groupId", "group", inspector.GroupMode},
+	} {
+		t.Run(tt.path+" of "+tt.key, func(t *testing.T) {
+			engine := ingest.New(ingest.Options{MaxBytes: 1 << 20})
+			l := &local{inspector.New(engine, inspector.Options{Mode: tt.mode}), t, engine}
+			n := 0
+			event := func(typ, id string) object {
+				n++
+				return object{"type": typ, "messageId": fmt.Sprint(n), "timestamp": now(), tt.key: id, "event": "Report Generated"}
+			}
+			events := []object{event(tt.call, "one")}
+			for range 10 {
+				events = append(events, event("track", "one"))
+			}
+			for i := range 3000 {
+				events = append(events, event(tt.call, fmt.Sprint("other", i)))
+			}
+			l.post(events...)
+			if w := l.serve("GET", tt.path+"?id=one"); w.Code != 404 {
+				t.Fatalf("it is not forgotten: %s", w.Body)
+			}
+			l.post(event(tt.call, "one"), event("track", "one"))
+			d := api[inspector.Customer](l, tt.path, "id", "one")
+			names := api[inspector.UserDetail](l, tt.path, "id", "one").Names
+			if d.Events != 1 || d.Total != 1 || names[0].Events != 1 {
+				t.Errorf("%d events, %d ever, by name %v; want 1", d.Events, d.Total, names)
+			}
+			if total := api[inspector.List[inspector.Event]](l, "/api/events", "type", "track").Total; total != 11 {
+				t.Errorf("%d events are remembered, want all 11", total)
+			}
+		})
 	}
 }
 
