@@ -32,6 +32,17 @@ func (h *Handler) api(allowed rules, answer func(*figures, query) any) http.Hand
 	}
 }
 
+// noAPI answers what is no path of the query API.
+func noAPI(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusNotFound, failure{"there is nothing here; docs/klime-local.md lists the paths"})
+}
+
+// onlyGET answers other methods on a path of the query API.
+func onlyGET(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	writeJSON(w, http.StatusMethodNotAllowed, failure{"use GET"})
+}
+
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

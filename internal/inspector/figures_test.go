@@ -621,6 +621,61 @@ func TestEventsFiltersAndPages(t *testing.T) {
 	}
 }
 
+// A page past the end is the last one: links grow old, and lists shorter.
+func TestPagePastTheEnd(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for i := range 5 {
+		l.post(object{"type": "group", "messageId": fmt.Sprint(i), "timestamp": now(), "groupId": fmt.Sprint("org_", i), "userId": fmt.Sprint("usr_", i)})
+		l.postRaw(`{"batch":[{}]}`)
+	}
+	for _, path := range []string{"/customers", "/users", "/events?show=problems"} {
+		for _, number := range []string{"3", "4", "9", "1000000"} {
+			u, err := url.Parse(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := html.UnescapeString(l.page(u.Path, "show", u.Query().Get("show"), "limit", "2", "page", number))
+			if !strings.Contains(page, "5–5 of 5") || !strings.Contains(page, "page=2") || strings.Contains(page, "Next →") || strings.Contains(page, "No such user") {
+				t.Errorf("%s, page %s, is not the last", path, number)
+			}
+		}
+	}
+	if page := l.page("/customers", "page", "9"); !strings.Contains(page, "org_4") || strings.Contains(page, "No customer matches") {
+		t.Error("the only page is not shown")
+	}
+	if page := l.page("/users", "q", "nobody", "page", "9"); !strings.Contains(page, "No such user") {
+		t.Error("nothing is said of a search without result")
+	}
+}
+
+// What is no path of the query API, or no GET, is answered in JSON too.
+func TestWrongPathsAndMethods(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for _, tt := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/api", 404},
+		{"GET", "/api/", 404},
+		{"GET", "/api/nothing", 404},
+		{"GET", "/api/event/nothing", 404},
+		{"POST", "/api/nothing", 404},
+		{"POST", "/api/summary", 405},
+		{"DELETE", "/api/event/json", 405},
+		{"HEAD", "/api/summary", 200},
+	} {
+		w := l.serve(tt.method, tt.path)
+		var got struct{ Error string }
+		err := json.Unmarshal(w.Body.Bytes(), &got)
+		if w.Code != tt.status || w.Header().Get("Content-Type") != "application/json" || tt.status != 200 && (err != nil || got.Error == "") {
+			t.Errorf("%s %s: status %d: %s", tt.method, tt.path, w.Code, w.Body)
+		}
+		if w.Header().Get("Allow") != map[int]string{405: "GET, HEAD"}[tt.status] {
+			t.Errorf("%s %s: Allow %q", tt.method, tt.path, w.Header().Get("Allow"))
+		}
+	}
+}
+
 // A list without items is empty, and never null: scripts need not tell them apart.
 func TestListsAreNeverNull(t *testing.T) {
 	for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {

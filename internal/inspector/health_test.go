@@ -98,6 +98,12 @@ func TestHealthOfBatches(t *testing.T) {
 	if page := l.page("/events", "show", "problems"); !strings.Contains(page, "the write key is missing or wrong") || !strings.Contains(page, "the whole batch") {
 		t.Error("the page does not tell of the refused batch")
 	}
+	for range 2 {
+		l.serve("POST", "/v1/batch", "Authorization", "Bearer key")
+	}
+	if page := l.page("/events"); !strings.Contains(page, "2 batches refused") {
+		t.Error("the footer does not count the refused batches")
+	}
 }
 
 // A batch that is to be sent again is not lost, and nothing is rejected.

@@ -100,7 +100,10 @@ func New(server *ingest.Server, opts Options) *Handler {
 		"/api/health":     h.healthAPI,
 	} {
 		h.mux.HandleFunc("GET "+path, h.api(allowed[path], answer))
+		h.mux.HandleFunc(path, onlyGET)
 	}
+	h.mux.HandleFunc("/api", noAPI)
+	h.mux.HandleFunc("/api/", noAPI)
 	return h
 }
 

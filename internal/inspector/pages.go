@@ -148,10 +148,11 @@ type pager struct {
 }
 
 func pagerOf[T any](list List[T], q query, path string) pager {
-	from := (q.page()-1)*q.limit() + 1
+	page := q.pageOf(list.Total)
+	from := (page-1)*q.limit() + 1
 	p := pager{From: from, To: from + len(list.Items) - 1, Total: list.Total, Next: list.Next}
-	if q.page() > 1 {
-		p.Before = q.with(path, "page", strconv.Itoa(q.page()-1))
+	if page > 1 {
+		p.Before = q.with(path, "page", strconv.Itoa(page-1))
 	}
 	return p
 }

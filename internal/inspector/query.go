@@ -21,13 +21,13 @@ import (
 type query struct {
 	url.Values
 
-	maxSearch int // bytes of what is searched for in links; 0 is no bound
+	ofPage bool // and not of the API
 }
 
 // searchKey is what is searched for. It is no ID that a handle could stand for.
 const searchKey = "q"
 
-// maxLinkedSearch is what a link of a page has of it: every row has a link.
+// maxLinkedSearch is what a link of a page has of it, in bytes: every row has a link.
 const maxLinkedSearch = 2000
 
 // maxHandle is how long a text in a link may be, in bytes.
@@ -74,7 +74,7 @@ func (q query) short() query {
 			values[name] = []string{handle(all[0])}
 		}
 	}
-	return query{values, maxLinkedSearch}
+	return query{values, true}
 }
 
 // showKey asks for some items of a list, such as those that were repeated.
@@ -117,6 +117,17 @@ func (q query) page() int {
 	return min(max(n, 1), maxPage)
 }
 
+// pageOf is the page that is shown of so many items. Past the end it is the last:
+// links grow old, and lists shorter. A script gets nothing there, or it might walk
+// on for ever.
+func (q query) pageOf(total int) int {
+	if !q.ofPage {
+		return q.page()
+	}
+	last := max((total-1)/q.limit()+1, 1)
+	return min(q.page(), last)
+}
+
 func (q query) number(name string) int {
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil {
@@ -134,8 +145,8 @@ func (q query) with(path string, pairs ...string) string {
 			values[name] = value[:1]
 		}
 	}
-	if text := values.Get(searchKey); q.maxSearch > 0 && len(text) > q.maxSearch {
-		values.Set(searchKey, strings.ToValidUTF8(text[:q.maxSearch], ""))
+	if text := values.Get(searchKey); q.ofPage && len(text) > maxLinkedSearch {
+		values.Set(searchKey, strings.ToValidUTF8(text[:maxLinkedSearch], ""))
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		values.Del(pairs[i])
@@ -158,7 +169,7 @@ type List[T any] struct {
 
 // paged cuts out the page that was asked for.
 func paged[T any](all []T, q query, path string) List[T] {
-	limit, page := q.limit(), q.page()
+	limit, page := q.limit(), q.pageOf(len(all))
 	start := min((page-1)*limit, len(all))
 	end := min(start+limit, len(all))
 	list := List[T]{Items: all[start:end], Total: len(all)}
