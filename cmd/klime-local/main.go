@@ -197,6 +197,8 @@ func greet(stdout io.Writer, url string, opts options, local bool) {
 	fmt.Fprintf(stdout, "A local Klime is at %s. Ctrl-C stops it, and it forgets everything.\n\n", url)
 	fmt.Fprintf(stdout, "Send to it:  KLIME_ENDPOINT=%s KLIME_WRITE_KEY=%s\n", url, key)
 	if !local {
+		fmt.Fprintln(stdout, "From another machine it is not encrypted, which klime-go refuses until it is told otherwise:\n"+
+			"  cfg := klime.FromEnv(); cfg.AllowInsecure = true\nor put a proxy with TLS before it.")
 		fmt.Fprintln(stdout, "The pages ask for a password: the key.")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -51,6 +52,14 @@ type choice struct {
 
 // GroupMode is for templates.
 func (f frame) GroupMode() bool { return f.Summary.Mode == GroupMode }
+
+// Insecure reports whether klime-go refuses to send to Host, unless it is told
+// otherwise: the write key would go over the network in the clear.
+func (f frame) Insecure() bool {
+	name := hostName(f.Host)
+	ip := net.ParseIP(name)
+	return name != "localhost" && (ip == nil || !ip.IsLoopback())
+}
 
 // Ago is how long ago a time was.
 func (f frame) Ago(t time.Time) string { return ago(f.Now, t) }
