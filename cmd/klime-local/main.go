@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -27,7 +28,13 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
+// gcPercent trades time for memory: nearly all of the heap is events that stay.
+const gcPercent = 50
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the next signal does what it does by default
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -190,6 +197,8 @@ func greet(stdout io.Writer, url string, opts options, local bool) {
 	fmt.Fprintf(stdout, "A local Klime is at %s. Ctrl-C stops it, and it forgets everything.\n\n", url)
 	fmt.Fprintf(stdout, "Send to it:  KLIME_ENDPOINT=%s KLIME_WRITE_KEY=%s\n", url, key)
 	if !local {
+		fmt.Fprintln(stdout, "From another machine it is not encrypted, which klime-go refuses until it is told otherwise:\n"+
+			"  cfg := klime.FromEnv(); cfg.AllowInsecure = true\nor put a proxy with TLS before it.")
 		fmt.Fprintln(stdout, "The pages ask for a password: the key.")
 	}
 }

@@ -145,6 +145,36 @@ func TestOtherMachines(t *testing.T) {
 	}
 }
 
+// What the greeting tells to do on another machine is what klime-go asks for, and
+// the docs know its error.
+func TestGreetingOnOtherMachines(t *testing.T) {
+	cfg := klime.Config{WriteKey: "secret", Endpoint: "http://192.0.2.2:8080"}
+	_, refused := klime.New(cfg)
+	if refused == nil {
+		t.Fatal("klime-go needs not be told")
+	}
+	_, text, _ := strings.Cut(refused.Error(), cfg.Endpoint)
+	for _, page := range []string{"klime-local", "troubleshooting"} {
+		docs, err := os.ReadFile("../../docs/" + page + ".md")
+		if err != nil || !strings.Contains(string(docs), text) || !strings.Contains(string(docs), "cfg.AllowInsecure = true") {
+			t.Errorf("docs/%s.md knows nothing of %q: %v", page, refused, err)
+		}
+	}
+	cfg.AllowInsecure = true
+	client, err := klime.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Shutdown(t.Context())
+	for _, local := range []bool{true, false} {
+		var greeting bytes.Buffer
+		greet(&greeting, cfg.Endpoint, options{key: "secret"}, local)
+		if strings.Contains(greeting.String(), "cfg := klime.FromEnv(); cfg.AllowInsecure = true") == local {
+			t.Errorf("on loopback %t: %s", local, &greeting)
+		}
+	}
+}
+
 // With a key on loopback, senders must show it; to look takes none.
 func TestKeyOnLoopback(t *testing.T) {
 	url, _ := start(t, "-addr", "127.0.0.1:0", "-key", "secret")

@@ -42,6 +42,7 @@ type User struct {
 // at earlier events.
 type user struct {
 	id     string
+	since  int // the Seq of the event that made it known
 	traits facts
 	groups map[string]*group
 	all    tally  // of all the user's track events
@@ -50,6 +51,7 @@ type user struct {
 
 type group struct {
 	id       string
+	since    int  // the Seq of the event that made it known
 	customer bool // group() was called
 	traits   facts
 	users    map[string]*user
@@ -57,13 +59,13 @@ type group struct {
 }
 
 func (s *Server) newUser(id string) *user {
-	u := &user{id: id, groups: make(map[string]*group)}
+	u := &user{id: id, since: s.counts.Accepted, groups: make(map[string]*group)}
 	s.factBytes += u.bytes()
 	return u
 }
 
 func (s *Server) newGroup(id string) *group {
-	g := &group{id: id, users: make(map[string]*user)}
+	g := &group{id: id, since: s.counts.Accepted, users: make(map[string]*user)}
 	s.factBytes += g.bytes()
 	return g
 }
@@ -115,10 +117,12 @@ func (s *Server) attribute(r *Record) {
 	var u *user
 	if e.UserID != "" {
 		u = s.users.use(e.UserID)
+		e.UserID = u.id // one copy for all
 	}
 	var g *group
 	if e.GroupID != "" {
 		g = s.groups.use(e.GroupID)
+		e.GroupID = g.id
 	}
 	defer s.makeRoom()
 
@@ -146,8 +150,7 @@ func (s *Server) attribute(r *Record) {
 
 // detach takes an event that is forgotten out of its timeline.
 //
-// A user or group that was forgotten before needs no care: that takes as many
-// later events as the log may hold, so all of its own had gone by then.
+// A user or group that was forgotten and is known again has none from before.
 func (s *Server) detach(r *Record) {
 	e := &r.Event
 	switch {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -31,8 +32,88 @@ func TestKindsAreBounded(t *testing.T) {
 	many["a"+strings.Repeat("b", 1000)] = 1.0
 	many["null"] = nil
 	s := kindOf("track", "Report Generated", many)
-	if len(s.Fields) != maxFields || s.Fields[0] != (Field{"p0000", "number"}) || s.Fields[maxFields-1].Name != "p0199" || len(s.key) > 10_000 {
-		t.Errorf("%d fields, the first %v; %d bytes", len(s.Fields), s.Fields[0], len(s.key))
+	if len(s.Fields) != maxFields || s.Fields[0] != (Field{"p0000", "number"}) || s.Fields[maxFields-1].Name != "p0199" || len(s.shape) > 10_000 {
+		t.Errorf("%d fields, the first %v; %d bytes", len(s.Fields), s.Fields[0], len(s.shape))
+	}
+}
+
+// Events that have no two properties in common take no more of all kinds than
+// there is room for, whatever their number, and leave the others their own; once
+// they are forgotten, the room is free again.
+func TestKindsOfManyShapesAreBounded(t *testing.T) {
+	for _, tt := range []struct {
+		test        string
+		fields      int // of each event
+		names       int // of the events
+		kinds, rest int
+		sum         int // of fields
+	}{
+		{"few", 10, 1, 500, 0, 5_000},
+		{"of one name", 10, 2, 1_000, 2, maxNameFields * 2},
+		{"of many names", 100, 2_000, 500, 2_000, maxKindFields},
+		{"as many as they may be", maxFields, 1, maxNameFields / maxFields, 1, maxNameFields},
+	} {
+		t.Run(tt.test, func(t *testing.T) {
+			s, events := New(Options{MaxEvents: 2_500}), 2_500
+			if tt.rest == 0 {
+				events = tt.kinds
+			}
+			send := func(i int, name string, fields int) {
+				m := make(map[string]any)
+				for j := range fields {
+					m[fmt.Sprintf("item_%d_%d", i, j)] = "x"
+				}
+				s.store([]*Record{{
+					Event: Event{Type: TypeTrack, MessageID: fmt.Sprint(i), Event: name, UserID: "u"}, kind: kindOf(TypeTrack, name, m),
+				}}, nil)
+			}
+			for i := range events {
+				send(i, fmt.Sprint("Item Viewed ", i%tt.names), tt.fields)
+			}
+			sum, rest, count := 0, 0, 0
+			for _, k := range s.Snapshot().Kinds {
+				sum += len(k.Fields)
+				count += k.Count
+				if k.Rest {
+					rest++
+				}
+			}
+			if n := len(s.kinds.all) - rest; n != tt.kinds || rest != tt.rest || sum != tt.sum || s.kinds.sum != sum || count != events {
+				t.Errorf("%d kinds and %d of the rest have %d fields, %d counted, of %d events", n, rest, sum, s.kinds.sum, count)
+			}
+			for i := range 2_500 {
+				send(10_000+i, "Report Generated", 0)
+			}
+			if len(s.kinds.all) != 1 || s.kinds.sum != 0 || len(s.kinds.fields) != 0 {
+				t.Errorf("forgotten events left %d kinds, %d fields, %d names", len(s.kinds.all)-1, s.kinds.sum, len(s.kinds.fields))
+			}
+		})
+	}
+}
+
+// What events have in common is kept once: by far the most of what they take is
+// their JSON.
+func TestEventsShareWhatTheyHaveInCommon(t *testing.T) {
+	text := strings.Repeat("x", 4000)
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	s, before := New(Options{}), heap()
+	for i := range 200 {
+		r := httptest.NewRequest("POST", "/v1/batch", strings.NewReader(fmt.Sprintf(`{"batch":[{"type":"track","messageId":"%d",
+			"timestamp":"2026-11-23T10:00:00Z","event":%q,"userId":%q,"groupId":%q,"context":{"library":{"name":%q}}}]}`, i, text, text, text, text)))
+		r.Header.Set("Authorization", "Bearer key")
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	snap := s.Snapshot()
+	if took := heap() - before; len(snap.Records) != 200 || took > snap.Bytes*3/2 {
+		t.Errorf("%d events of %d bytes take %d", len(snap.Records), snap.Bytes, took)
+	}
+	if e := snap.Records[199]; e.Event.Event != text || e.UserID != text || e.GroupID != text || e.Library.Name != text {
+		t.Error("the events have changed")
 	}
 }
 

@@ -82,7 +82,7 @@ type Server struct {
 	log       []*Record // remembered events in order of arrival
 	logBytes  int
 	seen      map[string]*Record // in log, by message ID
-	kinds     map[string]*Kind   // of the records in log
+	kinds     kinds              // of the records in log
 	users     *recent[*user]
 	groups    *recent[*group]
 	factBytes int        // of users and groups
@@ -107,7 +107,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:     opts,
 		seen:     make(map[string]*Record),
-		kinds:    make(map[string]*Kind),
+		kinds:    newKinds(),
 		waiters:  make(map[chan struct{}]int),
 		watchers: make(map[chan struct{}]struct{}),
 	}

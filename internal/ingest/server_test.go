@@ -152,7 +152,7 @@ func TestBatchRate(t *testing.T) {
 		if got := taken(10); got != 3 {
 			t.Errorf("%d batches after an hour, want 3", got)
 		}
-		if c := s.Counts(); c.Batches != 7 || c.Refused != 23 || len(s.Snapshot().Problems) != 0 {
+		if c := s.Counts(); c.Batches != 7 || c.Refused != 0 || c.Deferred != 23 || len(s.Snapshot().Problems) != 0 {
 			t.Errorf("counts %+v, %d problems noted", c, len(s.Snapshot().Problems))
 		}
 	})

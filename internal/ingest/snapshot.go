@@ -24,7 +24,11 @@ type Snapshot struct {
 }
 
 // UserState is what is known of a user. See [User].
+//
+// One that was forgotten and is known again has what came from then on: Since is
+// the Seq of the first of its events.
 type UserState struct {
+	Since      int
 	Traits     Traits
 	Groups     []string // sorted
 	EventCount int
@@ -34,6 +38,7 @@ type UserState struct {
 // GroupState is what is known of a group, whether it is a customer or not. See
 // [Customer].
 type GroupState struct {
+	Since      int  // as of users
 	Customer   bool // group() was called
 	Traits     Traits
 	Users      []string // sorted
@@ -59,15 +64,17 @@ func (s *Server) Snapshot() *Snapshot {
 		Users:    make(map[string]UserState, len(s.users.byID)),
 		Groups:   make(map[string]GroupState, len(s.groups.byID)),
 	}
-	for _, k := range s.kinds {
+	for _, k := range s.kinds.all {
 		snap.Kinds = append(snap.Kinds, *k)
 	}
 	for u := range s.users.all() {
-		snap.Users[u.id] = UserState{u.traits.share(), slices.Sorted(maps.Keys(u.groups)), u.all.count, u.all.last}
+		snap.Users[u.id] = UserState{u.since, u.traits.share(), slices.Sorted(maps.Keys(u.groups)), u.all.count, u.all.last}
 	}
 	for g := range s.groups.all() {
 		activity := g.activity()
-		snap.Groups[g.id] = GroupState{g.customer, g.traits.share(), slices.Sorted(maps.Keys(g.users)), activity.count, activity.last}
+		snap.Groups[g.id] = GroupState{
+			g.since, g.customer, g.traits.share(), slices.Sorted(maps.Keys(g.users)), activity.count, activity.last,
+		}
 	}
 	s.snapshot = snap
 	return snap

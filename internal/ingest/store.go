@@ -13,6 +13,7 @@ type Counts struct {
 	Batches      int // batches answered 200, empty ones too
 	Refused      int // batches refused whole for what they were
 	Unauthorized int // batches refused for their write key
+	Deferred     int // batches answered 429, which SDKs send again
 	Accepted     int // events stored, repeats left out
 	Repeated     int // accepted events whose messageId was known already
 	Rejected     int // events that failed validation
@@ -49,17 +50,17 @@ func (s *Server) countsLocked() Counts {
 func (s *Server) countRefusal(r *refusal, sender string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.status == http.StatusUnauthorized {
+	defer s.change()
+	switch r.status {
+	case http.StatusTooManyRequests:
+		s.counts.Deferred++
+		return // no problem, and a flood would leave room for nothing else
+	case http.StatusUnauthorized:
 		s.counts.Unauthorized++
-	} else {
+	default:
 		s.counts.Refused++
 	}
-	if r.status == http.StatusTooManyRequests {
-		s.change()
-		return // a flood would leave room for nothing else
-	}
 	s.note(Problem{At: time.Now().UTC(), Status: r.status, Code: r.code, Message: r.message, Sender: sender})
-	s.change()
 }
 
 // Events returns the remembered events in order of arrival, repeats left out.
@@ -115,7 +116,7 @@ func (s *Server) store(events []*Record, rejected []Problem) {
 		}
 		s.counts.Accepted++
 		r.Seq = s.counts.Accepted
-		s.share(r)
+		s.kinds.share(r)
 		s.remember(r)
 		s.attribute(r)
 	}
@@ -144,7 +145,7 @@ func (s *Server) forgetOldest() {
 	s.logBytes -= len(r.Raw)
 	delete(s.seen, r.MessageID)
 	s.counts.Forgotten++
-	s.unshare(r)
+	s.kinds.unshare(r)
 	s.detach(r)
 }
 

@@ -32,6 +32,17 @@ func (h *Handler) api(allowed rules, answer func(*figures, query) any) http.Hand
 	}
 }
 
+// noAPI answers what is no path of the query API.
+func noAPI(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusNotFound, failure{"there is nothing here; docs/klime-local.md lists the paths"})
+}
+
+// onlyGET answers other methods on a path of the query API.
+func onlyGET(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD")
+	writeJSON(w, http.StatusMethodNotAllowed, failure{"use GET"})
+}
+
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -59,6 +70,7 @@ type Summary struct {
 	Batches      int  `json:"batches"`      // taken
 	Refused      int  `json:"refused"`      // batches
 	Unauthorized int  `json:"unauthorized"` // batches
+	Deferred     int  `json:"deferred"`     // batches answered 429, which SDKs send again
 }
 
 func (f *figures) summary() Summary {
@@ -68,7 +80,7 @@ func (f *figures) summary() Summary {
 		Bytes: f.snap.Bytes, MaxEvents: f.snap.Options.MaxEvents, MaxBytes: f.snap.Options.MaxBytes,
 		Accepted: c.Accepted, Repeated: c.Repeated, Rejected: c.Rejected,
 		Forgotten: c.Forgotten, LostUsers: c.ForgottenUsers, LostGroups: c.ForgottenGroups, Unlinked: c.Unlinked,
-		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized,
+		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized, Deferred: c.Deferred,
 	}
 	if f.mode == UserMode {
 		s.Unlinked = 0
@@ -92,7 +104,7 @@ type CustomerList struct {
 
 func (f *figures) customerList(q query, path string) CustomerList {
 	w := f.window(q.Get("window"))
-	return CustomerList{paged(f.customersBy(q.Get("q"), q.Get("sort"), ascending(q), w), q, path), w}
+	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), ascending(q), w), q, path), w}
 }
 
 // ascending is how to sort: as asked for, or text from A and figures from the
@@ -129,7 +141,9 @@ func (f *figures) customerDetail(q query) *CustomerDetail {
 		return nil
 	}
 	w := f.window(q.Get("window"))
-	d := &CustomerDetail{Customer: f.customer(a, w), Window: w, Traits: a.traits.Decode(), Names: a.names(w), Usage: a.usage(w)}
+	d := &CustomerDetail{
+		Customer: f.customer(a, w), Window: w, Traits: a.traits.Decode(), Members: []Member{}, Names: a.names(w), Usage: a.usage(w),
+	}
 	if f.mode == GroupMode {
 		d.Members = f.members(a, w)
 	}
@@ -161,7 +175,7 @@ type UserList struct {
 
 func (f *figures) userList(q query, path string) UserList {
 	w := f.window(q.Get("window"))
-	return UserList{paged(f.usersBy(q.Get("q"), q.Get("sort"), ascending(q), q.Get(showKey) == "alone", w), q, path), w}
+	return UserList{paged(f.usersBy(q.Get(searchKey), q.Get("sort"), ascending(q), q.Get(showKey) == "alone", w), q, path), w}
 }
 
 func (h *Handler) usersAPI(f *figures, q query) any { return f.userList(q, "/api/users") }

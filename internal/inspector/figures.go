@@ -34,6 +34,7 @@ type figures struct {
 // very many groups would fill the memory.
 type account struct {
 	id       string
+	since    int // the first event that may count: it was forgotten before
 	traits   ingest.Traits
 	members  []string // users of a customer, groups of a user
 	total    int      // track events, those included that are no longer remembered
@@ -94,11 +95,14 @@ func later(a, b time.Time) time.Time {
 func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
 	f := &figures{snap: snap, mode: mode, customers: make(map[string]*account), users: make(map[string]*account, len(snap.Users))}
 	for id, u := range snap.Users {
-		f.users[id] = &account{id: id, traits: u.Traits, members: u.Groups, total: u.EventCount, lastSeen: u.LastSeen}
+		f.users[id] = &account{id: id, since: u.Since, traits: u.Traits, members: u.Groups, total: u.EventCount, lastSeen: u.LastSeen}
 	}
 	for id, g := range snap.Groups {
 		if g.Customer {
-			c := &account{id: id, traits: g.Traits, members: g.Users, total: g.EventCount, lastSeen: g.LastSeen, active: make(map[string]time.Time)}
+			c := &account{
+				id: id, since: g.Since, traits: g.Traits, members: g.Users, total: g.EventCount, lastSeen: g.LastSeen,
+				active: make(map[string]time.Time),
+			}
 			for _, user := range g.Users {
 				c.people = append(c.people, f.users[user])
 			}
@@ -122,7 +126,7 @@ func (f *figures) file(r *ingest.Record) {
 	if f.oldest.IsZero() || r.Timestamp.Before(f.oldest) {
 		f.oldest = r.Timestamp
 	}
-	if u := f.users[r.UserID]; u != nil {
+	if u := f.users[r.UserID]; u != nil && r.Seq >= u.since {
 		u.own = append(u.own, r)
 		u.last = later(u.last, r.Timestamp)
 		if r.GroupID == "" {
@@ -133,7 +137,7 @@ func (f *figures) file(r *ingest.Record) {
 	if f.mode == UserMode || r.GroupID == "" {
 		return
 	}
-	if c := f.customers[r.GroupID]; c != nil {
+	if c := f.customers[r.GroupID]; c != nil && r.Seq >= c.since {
 		c.own = append(c.own, r)
 		if r.UserID != "" {
 			c.active[r.UserID] = later(c.active[r.UserID], r.Timestamp)
@@ -149,7 +153,8 @@ type window struct {
 	Name   string        `json:"name"`
 	Start  time.Time     `json:"start"`
 	Length time.Duration `json:"-"`
-	Auto   bool          `json:"auto"` // chosen because it holds all events
+	Auto   bool          `json:"auto"` // not asked for
+	All    bool          `json:"all"`  // no remembered track event is older
 }
 
 const parts = 30 // of a window
@@ -176,7 +181,8 @@ func (f *figures) window(name string) window {
 	if i < 0 {
 		i = len(all) - 1
 	}
-	return window{all[i].name, f.now.Add(-all[i].length), all[i].length, auto}
+	start := f.now.Add(-all[i].length)
+	return window{all[i].name, start, all[i].length, auto, f.oldest.IsZero() || !f.oldest.Before(start)}
 }
 
 // part is where in the window a time is, -1 if it is before.

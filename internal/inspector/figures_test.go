@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/klimeapp/klime-go/internal/ingest"
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
@@ -477,6 +479,49 @@ func TestFiguresAfterForgetting(t *testing.T) {
 	}
 }
 
+// Who was forgotten and is named again has what came from then on, and not more
+// events than ever.
+func TestForgottenAndNamedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		path, key, call string
+		mode            inspector.Mode
+	}{
+		{"/api/user", "userId", "identify", inspector.GroupMode},
+		{"/api/customer", "userId", "identify", inspector.UserMode},
+		{"/api/customer", "groupId", "group", inspector.GroupMode},
+	} {
+		t.Run(tt.path+" of "+tt.key, func(t *testing.T) {
+			engine := ingest.New(ingest.Options{MaxBytes: 1 << 20})
+			l := &local{inspector.New(engine, inspector.Options{Mode: tt.mode}), t, engine}
+			n := 0
+			event := func(typ, id string) object {
+				n++
+				return object{"type": typ, "messageId": fmt.Sprint(n), "timestamp": now(), tt.key: id, "event": "Report Generated"}
+			}
+			events := []object{event(tt.call, "one")}
+			for range 10 {
+				events = append(events, event("track", "one"))
+			}
+			for i := range 3000 {
+				events = append(events, event(tt.call, fmt.Sprint("other", i)))
+			}
+			l.post(events...)
+			if w := l.serve("GET", tt.path+"?id=one"); w.Code != 404 {
+				t.Fatalf("it is not forgotten: %s", w.Body)
+			}
+			l.post(event(tt.call, "one"), event("track", "one"))
+			d := api[inspector.Customer](l, tt.path, "id", "one")
+			names := api[inspector.UserDetail](l, tt.path, "id", "one").Names
+			if d.Events != 1 || d.Total != 1 || names[0].Events != 1 {
+				t.Errorf("%d events, %d ever, by name %v; want 1", d.Events, d.Total, names)
+			}
+			if total := api[inspector.List[inspector.Event]](l, "/api/events", "type", "track").Total; total != 11 {
+				t.Errorf("%d events are remembered, want all 11", total)
+			}
+		})
+	}
+}
+
 func TestSearchSortAndPages(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	for i, name := range []string{"Acme", "beta", "Čez", "", "Delta"} {
@@ -573,6 +618,127 @@ func TestEventsFiltersAndPages(t *testing.T) {
 		if w := l.serve("GET", path); w.Code != 404 {
 			t.Errorf("%s: status %d", path, w.Code)
 		}
+	}
+}
+
+// A page past the end is the last one: links grow old, and lists shorter.
+func TestPagePastTheEnd(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for i := range 5 {
+		l.post(object{"type": "group", "messageId": fmt.Sprint(i), "timestamp": now(), "groupId": fmt.Sprint("org_", i), "userId": fmt.Sprint("usr_", i)})
+		l.postRaw(`{"batch":[{}]}`)
+	}
+	for _, path := range []string{"/customers", "/users", "/events?show=problems"} {
+		for _, number := range []string{"3", "4", "9", "1000000"} {
+			u, err := url.Parse(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := html.UnescapeString(l.page(u.Path, "show", u.Query().Get("show"), "limit", "2", "page", number))
+			if !strings.Contains(page, "5–5 of 5") || !strings.Contains(page, "page=2") || strings.Contains(page, "Next →") || strings.Contains(page, "No such user") {
+				t.Errorf("%s, page %s, is not the last", path, number)
+			}
+		}
+	}
+	if page := l.page("/customers", "page", "9"); !strings.Contains(page, "org_4") || strings.Contains(page, "No customer matches") {
+		t.Error("the only page is not shown")
+	}
+	if page := l.page("/users", "q", "nobody", "page", "9"); !strings.Contains(page, "No such user") {
+		t.Error("nothing is said of a search without result")
+	}
+}
+
+// What is no path of the query API, or no GET, is answered in JSON too.
+func TestWrongPathsAndMethods(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for _, tt := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/api", 404},
+		{"GET", "/api/", 404},
+		{"GET", "/api/nothing", 404},
+		{"GET", "/api/event/nothing", 404},
+		{"POST", "/api/nothing", 404},
+		{"POST", "/api/summary", 405},
+		{"DELETE", "/api/event/json", 405},
+		{"HEAD", "/api/summary", 200},
+	} {
+		w := l.serve(tt.method, tt.path)
+		var got struct{ Error string }
+		err := json.Unmarshal(w.Body.Bytes(), &got)
+		if w.Code != tt.status || w.Header().Get("Content-Type") != "application/json" || tt.status != 200 && (err != nil || got.Error == "") {
+			t.Errorf("%s %s: status %d: %s", tt.method, tt.path, w.Code, w.Body)
+		}
+		if w.Header().Get("Allow") != map[int]string{405: "GET, HEAD"}[tt.status] {
+			t.Errorf("%s %s: Allow %q", tt.method, tt.path, w.Header().Get("Allow"))
+		}
+	}
+}
+
+// A list without items is empty, and never null: scripts need not tell them apart.
+func TestListsAreNeverNull(t *testing.T) {
+	for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {
+		for _, known := range []bool{false, true} {
+			l := newLocal(t, inspector.Options{Mode: mode})
+			paths := []string{"/api/customers", "/api/users", "/api/events", "/api/problems", "/api/health"}
+			if known {
+				l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "traits": object{"name": "Acme"}},
+					object{"type": "identify", "messageId": "i", "timestamp": now(), "userId": "ann", "traits": object{"name": "Ann"}})
+				id := map[inspector.Mode]string{inspector.GroupMode: "acme", inspector.UserMode: "ann"}[mode]
+				paths = append(paths, "/api/customers?q=nothing", "/api/users?q=nothing", "/api/events?q=nothing", "/api/problems?code=none",
+					"/api/customer?id="+id, "/api/timeline?customer="+id, "/api/user?id=ann")
+			}
+			for _, path := range paths {
+				body := l.serve("GET", path).Body.String()
+				if nulls := regexp.MustCompile(`"\w+":null`).FindAllString(body, -1); slices.ContainsFunc(nulls, func(s string) bool { return s != `"lastSeen":null` }) {
+					t.Errorf("%s in %s mode: %q", path, mode, nulls)
+				}
+			}
+		}
+	}
+}
+
+// Pages search for a long text as the API does, and keep it; only their links,
+// of which there are many, have no more than its beginning.
+func TestLongSearch(t *testing.T) {
+	for _, n := range []int{300, 301, 2000, 10_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			text := strings.Repeat("é", n/2) + strings.Repeat("x", n%2)
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann", "traits": object{"name": text}},
+				object{"type": "identify", "messageId": "i", "timestamp": now(), "userId": "ann", "traits": object{"name": text}},
+				object{"type": "group", "messageId": "h", "timestamp": now(), "groupId": "other"})
+			for path, rows := range map[string]int{"customers": 1, "users": 1, "events": 2} {
+				if total := api[inspector.List[any]](l, "/api/"+path, "q", text).Total; total != rows {
+					t.Errorf("/api/%s finds %d, want %d", path, total, rows)
+				}
+				page := l.page("/"+path, "q", text)
+				if !strings.Contains(page, fmt.Sprintf(`data-total="%d"`, rows)) || !strings.Contains(page, `value="`+text+`"`) {
+					t.Errorf("/%s does not find or keep a text of %d bytes", path, n)
+				}
+				links := 0
+				for _, link := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+					u, err := url.Parse(html.UnescapeString(link[1]))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if q := u.Query().Get("q"); q != "" {
+						links++
+						if q != text[:min(n, 2000)] {
+							t.Errorf("a link of /%s searches for %d bytes", path, len(q))
+						}
+					}
+				}
+				if links == 0 {
+					t.Errorf("no link of /%s keeps the search", path)
+				}
+			}
+			next := api[inspector.List[any]](l, "/api/events", "q", text, "limit", "1").Next
+			if u, err := url.Parse(next); err != nil || u.Query().Get("q") != text {
+				t.Error("the next part is of another search")
+			}
+		})
 	}
 }
 
@@ -716,6 +882,39 @@ func TestFarTimes(t *testing.T) {
 		if w := l.serve("GET", path); w.Code != 200 || w.Body.Len() < 100 {
 			t.Errorf("%s: status %d, %d bytes", path, w.Code, w.Body.Len())
 		}
+	}
+}
+
+// A page says that a window holds all events only where it does.
+func TestWhatWindowsHold(t *testing.T) {
+	const holdsAll, older = "which holds all that are remembered", "older ones are not counted"
+	for _, tt := range []struct {
+		age         time.Duration // of the oldest event
+		asked, want string        // window
+		auto, all   bool
+	}{
+		{time.Minute, "", "5m", true, true},
+		{2 * time.Hour, "", "24h", true, true},
+		{40 * 24 * time.Hour, "", "30d", true, false},
+		{time.Minute, "1h", "1h", false, true},
+		{2 * time.Hour, "1h", "1h", false, false},
+	} {
+		t.Run(fmt.Sprint(tt.age, tt.asked), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann"},
+				object{"type": "track", "messageId": "t", "timestamp": time.Now().Add(-tt.age).UTC().Format(time.RFC3339), "userId": "ann", "event": "Report Generated"})
+			list := api[inspector.CustomerList](l, "/api/customers", "window", tt.asked)
+			events := map[bool]int{true: 1}[tt.all]
+			if w := list.Window; w.Name != tt.want || w.Auto != tt.auto || w.All != tt.all || list.Items[0].Events != events || list.Items[0].Total != 1 {
+				t.Errorf("got %+v", list)
+			}
+			for _, path := range []string{"/customers", "/users"} {
+				page := l.page(path, "window", tt.asked)
+				if strings.Contains(page, holdsAll) != tt.all || strings.Contains(page, older) == tt.all {
+					t.Errorf("%s says of older events something else", path)
+				}
+			}
+		})
 	}
 }
 

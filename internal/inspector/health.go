@@ -57,6 +57,7 @@ const (
 	maxExamples = 10
 	maxSkew     = 5 * time.Minute // between clocks
 	manyNames   = 100             // of events, more look like generated ones
+	manyFields  = 150             // names of properties of one event, likewise
 )
 
 // faults is how many findings there are, hints left out.
@@ -72,9 +73,10 @@ func (f *figures) faults() (n int) {
 // examine looks at all that is remembered.
 func (f *figures) examine() Health {
 	h := Health{Findings: []Finding{}, Libraries: f.libraries()}
+	fields := f.fields()
 	for _, find := range []func() Finding{
 		f.rejected, f.refused, f.userIDs, f.groupIDs, f.usersAlone, f.groupsUncalled, f.groupCalls, f.customersUnnamed,
-		f.usersUnnamed, f.badNames, f.tooManyNames, f.typeConflicts, f.clocks,
+		f.usersUnnamed, f.deferred, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
 	} {
 		if finding := find(); finding.Count > 0 {
 			if finding.Examples == nil {
@@ -117,7 +119,7 @@ func (f *figures) rejected() Finding {
 func (f *figures) refused() Finding {
 	x := Finding{
 		Kind: "refused_batches", Severity: severityError, Title: "Batches were refused whole",
-		Advice: "A wrong write key or a body that is no batch stops an SDK; too many in a second (429) are sent again.",
+		Advice: "A wrong write key or a body that is no batch stops an SDK.",
 	}
 	byCode := make(map[string]int)
 	for _, p := range f.snap.Problems {
@@ -130,6 +132,14 @@ func (f *figures) refused() Finding {
 	}
 	x.Count = f.snap.Counts.Refused + f.snap.Counts.Unauthorized
 	return x
+}
+
+func (f *figures) deferred() Finding {
+	return Finding{
+		Kind: "deferred_batches", Severity: severityHint, Title: "Batches were asked to wait",
+		Advice: "More came in a second than -max-rate allows. Nothing is lost: SDKs send them again.",
+		Count:  f.snap.Counts.Deferred,
+	}
 }
 
 func userLink(id string) string     { return "/user?" + url.Values{"id": {handle(id)}}.Encode() }
@@ -312,46 +322,113 @@ func (f *figures) tooManyNames() Finding {
 	return x
 }
 
-// typeConflicts finds properties and traits that come in several JSON types.
-func (f *figures) typeConflicts() Finding {
+// field is a property of an event, or a trait.
+type field struct{ event, name string }
+
+// seenAs is in how many events a field is of one type, and the newest of these.
+type seenAs struct {
+	typ         string
+	count, last int
+}
+
+// fields are those of the remembered events, as far as kinds have them.
+type fields struct {
+	types map[field][]seenAs
+	names map[string][]string // of each event's fields
+	rest  map[string]bool     // events that have more than these
+	links map[string]string   // of each event
+}
+
+func (f *figures) fields() *fields {
+	all := &fields{
+		types: make(map[field][]seenAs), names: make(map[string][]string), rest: make(map[string]bool), links: make(map[string]string),
+	}
+	for i := range f.snap.Kinds {
+		k := &f.snap.Kinds[i]
+		event := nameOf(k.Type, k.Name)
+		if k.Rest {
+			all.rest[event] = true
+		}
+		if len(k.Fields) > 0 && all.links[event] == "" {
+			all.links[event] = kindLink(k)
+		}
+		for _, x := range k.Fields {
+			all.add(field{event, x.Name}, seenAs{x.Type, k.Count, k.Last})
+		}
+	}
+	return all
+}
+
+func (all *fields) add(key field, s seenAs) {
+	types := all.types[key]
+	if types == nil {
+		all.names[key.event] = append(all.names[key.event], key.name)
+	}
+	for i := range types {
+		if types[i].typ == s.typ {
+			types[i].count += s.count
+			types[i].last = max(types[i].last, s.last)
+			return
+		}
+	}
+	all.types[key] = append(types, s)
+}
+
+func kindLink(k *ingest.Kind) string {
+	if k.Type != ingest.TypeTrack {
+		return eventsLink("type", k.Type)
+	}
+	return eventsLink("event", k.Name)
+}
+
+// tooMany finds events whose properties, or traits, seem to be named by data.
+func (all *fields) tooMany() Finding {
+	x := Finding{
+		Kind: "many_property_names", Severity: severityWarning, Title: "Very many property names",
+		Advice: "A name that is put together from data cannot be counted, and of so many not all are compared. " +
+			"Names are fixed words: what varies is a value.",
+	}
+	for _, event := range slices.Sorted(maps.Keys(all.names)) {
+		names := all.names[event]
+		if len(names) <= manyFields {
+			continue
+		}
+		detail := number(len(names))
+		if all.rest[event] {
+			detail += " or more"
+		}
+		slices.Sort(names)
+		x.example(event, detail+", such as "+strings.Join(names[:3], ", "), all.links[event])
+	}
+	return x
+}
+
+// conflicts finds properties and traits that come in several JSON types.
+func (all *fields) conflicts() Finding {
 	x := Finding{
 		Kind: "type_conflicts", Severity: severityWarning, Title: "Properties and traits of several types",
 		Advice: "A value that is a number here and a string there cannot be summed, compared or charted.",
 	}
-	type of struct{ event, field string }
-	type seen struct{ count, last int }
-	types := make(map[of]map[string]seen)
-	for i := range f.snap.Kinds {
-		k := &f.snap.Kinds[i]
-		for _, field := range k.Fields {
-			key := of{nameOf(k.Type, k.Name), field.Name}
-			if types[key] == nil {
-				types[key] = make(map[string]seen)
-			}
-			old := types[key][field.Type]
-			types[key][field.Type] = seen{old.count + k.Count, max(old.last, k.Last)}
+	var several []field
+	for key, types := range all.types {
+		if len(types) > 1 {
+			several = append(several, key)
 		}
 	}
-	var conflicts []of
-	for key, counts := range types {
-		if len(counts) > 1 {
-			conflicts = append(conflicts, key)
-		}
-	}
-	slices.SortFunc(conflicts, func(a, b of) int {
-		return cmp.Or(strings.Compare(a.event, b.event), strings.Compare(a.field, b.field))
+	slices.SortFunc(several, func(a, b field) int {
+		return cmp.Or(strings.Compare(a.event, b.event), strings.Compare(a.name, b.name))
 	})
-	for _, key := range conflicts {
-		var detail []string
-		rarest, fewest := 0, 0
-		for _, typ := range slices.Sorted(maps.Keys(types[key])) {
-			n := types[key][typ]
-			detail = append(detail, fmt.Sprintf("%s in %d", typ, n.count))
-			if fewest == 0 || n.count < fewest {
-				rarest, fewest = n.last, n.count
+	for _, key := range several {
+		types := all.types[key]
+		slices.SortFunc(types, func(a, b seenAs) int { return strings.Compare(a.typ, b.typ) })
+		detail, rarest := make([]string, len(types)), types[0]
+		for i, s := range types {
+			detail[i] = fmt.Sprintf("%s in %d", s.typ, s.count)
+			if s.count < rarest.count {
+				rarest = s
 			}
 		}
-		x.example(key.event+" · "+key.field, strings.Join(detail, ", "), fmt.Sprintf("/events?seq=%d", rarest))
+		x.example(key.event+" · "+key.name, strings.Join(detail, ", "), fmt.Sprintf("/events?seq=%d", rarest.last))
 	}
 	return x
 }
@@ -410,6 +487,9 @@ const maxLibraries = 50
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
+	}
+	if strings.HasSuffix(what, "ch") {
+		what += "e"
 	}
 	return number(n) + " " + what + "s"
 }

@@ -3,10 +3,13 @@ package inspector_test
 import (
 	"fmt"
 	"html"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/klimeapp/klime-go/internal/ingest"
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
@@ -95,6 +98,33 @@ func TestHealthOfBatches(t *testing.T) {
 	if page := l.page("/events", "show", "problems"); !strings.Contains(page, "the write key is missing or wrong") || !strings.Contains(page, "the whole batch") {
 		t.Error("the page does not tell of the refused batch")
 	}
+	for range 2 {
+		l.serve("POST", "/v1/batch", "Authorization", "Bearer key")
+	}
+	if page := l.page("/events"); !strings.Contains(page, "2 batches refused") {
+		t.Error("the footer does not count the refused batches")
+	}
+}
+
+// A batch that is to be sent again is not lost, and nothing is rejected.
+func TestHealthOfDeferredBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // in which no second passes
+		engine := ingest.New(ingest.Options{BatchRate: 1})
+		l := &local{inspector.New(engine, inspector.Options{}), t, engine}
+		l.postRaw(`{"batch":[]}`)
+		for range 5 {
+			if w := l.serve("POST", "/v1/batch", "Authorization", "Bearer key"); w.Code != http.StatusTooManyRequests {
+				t.Fatalf("status %d", w.Code)
+			}
+		}
+		findings := api[inspector.Health](l, "/api/health").Findings
+		if len(findings) != 1 || findings[0].Kind != "deferred_batches" || findings[0].Count != 5 || findings[0].Severity != "hint" {
+			t.Errorf("got %+v", findings)
+		}
+		if page := l.page("/events", "show", "problems"); !strings.Contains(page, ">Rejected 0<") || !strings.Contains(page, "5 asked to wait") {
+			t.Error("the tab counts what was asked to wait, or the footer does not")
+		}
+	})
 }
 
 func TestLibraries(t *testing.T) {
@@ -129,4 +159,50 @@ func TestManyEventNames(t *testing.T) {
 		}
 	}
 	t.Error("150 names of events are not found many")
+}
+
+// Properties that are named by data are found, whatever their number, and so are
+// the mistakes of other events.
+func TestManyPropertyNames(t *testing.T) {
+	for _, tt := range []struct {
+		events int
+		want   string // the detail, "" if nothing is found
+	}{
+		{15, ""},
+		{16, "160, such as item_0_0, item_0_1, item_0_2"},
+		{600, "5,000 or more, such as item_0_0, item_0_1, item_0_2"},
+	} {
+		t.Run(fmt.Sprint(tt.events), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			var events []object
+			add := func(name string, properties object) {
+				events = append(events, object{
+					"type": "track", "messageId": fmt.Sprint(len(events)), "timestamp": now(), "userId": "u", "event": name, "properties": properties,
+				})
+			}
+			for i := range tt.events {
+				items := make(object)
+				for j := range 10 {
+					items[fmt.Sprintf("item_%d_%d", i, j)] = 1
+				}
+				add("Cart Viewed", items)
+			}
+			add("Report Generated", object{"rows": 1})
+			add("Report Generated", object{"rows": "1"})
+			l.post(events...)
+			found := make(map[string]inspector.Finding)
+			for _, f := range api[inspector.Health](l, "/api/health").Findings {
+				found[f.Kind] = f
+			}
+			if f := found["type_conflicts"]; f.Count != 1 || f.Examples[0].What != "Report Generated · rows" {
+				t.Errorf("conflicts: %+v", f)
+			}
+			switch f := found["many_property_names"]; {
+			case f.Count > 1, f.Count == 0 != (tt.want == ""):
+				t.Errorf("many names: %+v", f)
+			case f.Count == 1 && (f.Examples[0] != inspector.Example{What: "Cart Viewed", Detail: tt.want, Link: "/events?event=Cart+Viewed"}):
+				t.Errorf("many names: %+v", f)
+			}
+		})
+	}
 }

@@ -100,7 +100,10 @@ func New(server *ingest.Server, opts Options) *Handler {
 		"/api/health":     h.healthAPI,
 	} {
 		h.mux.HandleFunc("GET "+path, h.api(allowed[path], answer))
+		h.mux.HandleFunc(path, onlyGET)
 	}
+	h.mux.HandleFunc("/api", noAPI)
+	h.mux.HandleFunc("/api/", noAPI)
 	return h
 }
 
@@ -141,15 +144,20 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // known reports whether a Host header is one that no foreign web site can have.
 func (h *Handler) known(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	host = strings.TrimSuffix(hostName(host), ".")
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true // a site that is asked for by address has no name to rebind
 	}
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
 		slices.ContainsFunc(h.opts.Hosts, func(known string) bool { return strings.EqualFold(known, host) })
+}
+
+// hostName is a Host header without port and brackets, in lower case.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
 func (h *Handler) admitted(r *http.Request) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -52,6 +53,14 @@ type choice struct {
 // GroupMode is for templates.
 func (f frame) GroupMode() bool { return f.Summary.Mode == GroupMode }
 
+// Insecure reports whether klime-go refuses to send to Host, unless it is told
+// otherwise: the write key would go over the network in the clear.
+func (f frame) Insecure() bool {
+	name := hostName(f.Host)
+	ip := net.ParseIP(name)
+	return name != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
 // Ago is how long ago a time was.
 func (f frame) Ago(t time.Time) string { return ago(f.Now, t) }
 
@@ -79,7 +88,7 @@ func (f frame) Selected(seq int) string { return f.Query.with(f.Path, "seq", str
 // there is no content.
 func (h *Handler) page(build func(*figures, query) (template, title, tab string, content any)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		f, q := h.figures(), query{r.URL.Query()}.short()
+		f, q := h.figures(), query{Values: r.URL.Query()}.short()
 		name, title, tab, content := build(f, q)
 		status := http.StatusOK
 		if content == nil {
@@ -117,7 +126,7 @@ type column struct {
 // columnsOf returns heads for names and titles. The first that is listed in
 // fallback is sorted by if nothing is asked for.
 func columnsOf(q query, path, fallback string, names ...string) []column {
-	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{map[string][]string{
+	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{Values: map[string][]string{
 		"sort": {cmp.Or(q.Get("sort"), fallback)}, "order": {q.Get("order")},
 	}})
 	heads := make([]column, 0, len(names)/2)
@@ -148,10 +157,11 @@ type pager struct {
 }
 
 func pagerOf[T any](list List[T], q query, path string) pager {
-	from := (q.page()-1)*q.limit() + 1
+	page := q.pageOf(list.Total)
+	from := (page-1)*q.limit() + 1
 	p := pager{From: from, To: from + len(list.Items) - 1, Total: list.Total, Next: list.Next}
-	if q.page() > 1 {
-		p.Before = q.with(path, "page", strconv.Itoa(q.page()-1))
+	if page > 1 {
+		p.Before = q.with(path, "page", strconv.Itoa(page-1))
 	}
 	return p
 }

@@ -18,7 +18,17 @@ import (
 
 // query is what a page or an API call asks for. What is malformed counts as not
 // asked for; the API has refused it before, see [rules].
-type query struct{ url.Values }
+type query struct {
+	url.Values
+
+	ofPage bool // and not of the API
+}
+
+// searchKey is what is searched for. It is no ID that a handle could stand for.
+const searchKey = "q"
+
+// maxLinkedSearch is what a link of a page has of it, in bytes: every row has a link.
+const maxLinkedSearch = 2000
 
 // maxHandle is how long a text in a link may be, in bytes.
 const maxHandle = 300
@@ -51,15 +61,20 @@ func accountOf(all map[string]*account, asked string) *account {
 	return nil
 }
 
-// short returns q with handles for what is long in it, for use in pages.
+// short returns q with handles for what is long in it, for use in pages. What is
+// searched for stays whole, and is cut in links alone.
 func (q query) short() query {
 	values := make(url.Values, len(q.Values))
 	for name, all := range q.Values {
-		if len(all) > 0 && len(name) <= maxHandle {
+		switch {
+		case len(all) == 0 || len(name) > maxHandle:
+		case name == searchKey:
+			values[name] = all[:1]
+		default:
 			values[name] = []string{handle(all[0])}
 		}
 	}
-	return query{values}
+	return query{values, true}
 }
 
 // showKey asks for some items of a list, such as those that were repeated.
@@ -102,6 +117,17 @@ func (q query) page() int {
 	return min(max(n, 1), maxPage)
 }
 
+// pageOf is the page that is shown of so many items. Past the end it is the last:
+// links grow old, and lists shorter. A script gets nothing there, or it might walk
+// on for ever.
+func (q query) pageOf(total int) int {
+	if !q.ofPage {
+		return q.page()
+	}
+	last := max((total-1)/q.limit()+1, 1)
+	return min(q.page(), last)
+}
+
 func (q query) number(name string) int {
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil {
@@ -118,6 +144,9 @@ func (q query) with(path string, pairs ...string) string {
 		if len(value) > 0 && value[0] != "" {
 			values[name] = value[:1]
 		}
+	}
+	if text := values.Get(searchKey); q.ofPage && len(text) > maxLinkedSearch {
+		values.Set(searchKey, strings.ToValidUTF8(text[:maxLinkedSearch], ""))
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		values.Del(pairs[i])
@@ -140,7 +169,7 @@ type List[T any] struct {
 
 // paged cuts out the page that was asked for.
 func paged[T any](all []T, q query, path string) List[T] {
-	limit, page := q.limit(), q.page()
+	limit, page := q.limit(), q.pageOf(len(all))
 	start := min((page-1)*limit, len(all))
 	end := min(start+limit, len(all))
 	list := List[T]{Items: all[start:end], Total: len(all)}
@@ -188,7 +217,7 @@ func eventsOf(records []*ingest.Record) []Event {
 func (q query) filter() func(*ingest.Record) bool {
 	typ, event, user, group, trace := q.Get("type"), q.Get("event"), q.Get("user"), q.Get("group"), q.Get("trace")
 	repeated := q.Get(showKey) == "repeated"
-	text := strings.ToLower(q.Get("q"))
+	text := strings.ToLower(q.Get(searchKey))
 	return func(r *ingest.Record) bool {
 		switch {
 		case typ != "" && r.Type != typ,
@@ -312,7 +341,7 @@ type Problem struct {
 
 func (f *figures) problems(q query, path string) List[Problem] {
 	code := q.Get("code")
-	var all []Problem
+	all := []Problem{}
 	for _, p := range slices.Backward(f.snap.Problems) {
 		if code == "" || p.Code == code {
 			all = append(all, Problem{p.Seq, p.At, p.Status, p.Code, p.Message, p.Index, p.Sender, string(p.Raw), p.Cut})

@@ -62,11 +62,11 @@ func apiRules() map[string]rules {
 	limit := rules{"limit": integer(1, maxLimit)}
 	pages := limit.and(rules{"page": integer(1, maxPage)})
 	sorted := func(columns []string) rules {
-		return pages.and(window).and(rules{"q": anyText(), "sort": oneOf(columns...), "order": oneOf("asc", "desc")})
+		return pages.and(window).and(rules{searchKey: anyText(), "sort": oneOf(columns...), "order": oneOf("asc", "desc")})
 	}
 	filters := limit.and(rules{
 		"type": oneOf("track", "identify", "group"), "event": anyText(), "user": anyText(), "group": anyText(), "trace": anyText(),
-		"q": anyText(), showKey: oneOf("repeated"), "before": integer(1, most),
+		searchKey: anyText(), showKey: oneOf("repeated"), "before": integer(1, most),
 	})
 	one := rules{"seq": integer(1, most)}
 	one["seq"] = rule{one["seq"].must, one["seq"].ok, true}
@@ -109,5 +109,5 @@ func (r rules) check(raw string) (query, string) {
 			return query{}, name + " is missing"
 		}
 	}
-	return query{values}, ""
+	return query{Values: values}, ""
 }

@@ -383,6 +383,20 @@ func TestWhatAnEmptyPageSaysWorks(t *testing.T) {
 	}
 }
 
+// Where klime-go refuses to send the key in the clear, the page says how it does.
+func TestEmptyPageOnOtherMachines(t *testing.T) {
+	l := newLocal(t, inspector.Options{Hosts: []string{"staging.example"}})
+	for host, insecure := range map[string]bool{
+		"localhost": false, "LOCALHOST:8081": false, "127.0.0.1:8081": false, "127.9.9.9": false, "[::1]:8081": false, "[::1]": false,
+		"192.0.2.2:8080": true, "192.0.2.2": true, "[2001:db8::1]:8080": true, "staging.example": true, "app.localhost:8081": true,
+	} {
+		page := l.serve("GET", "/customers", "Host", host).Body.String()
+		if !strings.Contains(page, "KLIME_ENDPOINT=http://"+host+"\n") || strings.Contains(page, "cfg := klime.FromEnv()\ncfg.AllowInsecure = true") != insecure {
+			t.Errorf("%s: it is not said that this is insecure, or said without need", host)
+		}
+	}
+}
+
 // The query of a page is not its author's: whatever stands there, it is shown.
 func FuzzQuery(f *testing.F) {
 	l := newLocal(f, inspector.Options{})
