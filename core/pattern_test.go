@@ -27,6 +27,11 @@ func TestPatternMatches(t *testing.T) {
 		{"/files/{name}.json", []string{"GET /files/{id}.json", "GET /files/a.json"}, []string{"GET /files/.json", "GET /files/a.xml", "GET /files/{id}"}},
 		{"/v{n}/x", []string{"GET /v1/x"}, []string{"GET /v/x", "GET /w1/x"}},
 		{"/reports/{id}", []string{"GET /reports/new"}, nil}, // as a path
+		{"/flights/:from-:to", []string{"GET /flights/{a}-{b}", "GET /flights/ams-lhr", "GET /flights/a-b-c"}, []string{"GET /flights/{id}", "GET /flights/{flight-id}", "GET /flights/{a}.{b}", "GET /flights/ams", "GET /flights/-lhr", "GET /flights/ams-", "GET /flights/-"}},
+		{"/flights/{id}", []string{"GET /flights/{flight-id}"}, []string{"GET /flights/{a}-{b}", "GET /flights/x{id}", "GET /flights/{id}.json"}},
+		{"/compare/{a}...{b}", []string{"GET /compare/{x}...{y}", "GET /compare/v1...v2"}, []string{"GET /compare/{id}", "GET /compare/v1..v2"}},
+		{"/{y}-{m}-{d}.html", []string{"GET /{a}-{b}-{c}.html", "GET /2026-11-26.html"}, []string{"GET /{a}-{b}.html", "GET /2026-11.html", "GET /2026-11-.html", "GET /2026-11-26.htm"}},
+		{"/{a}{b}", []string{"GET /{x}{y}", "GET /ab"}, []string{"GET /{x}", "GET /a"}},
 		{"/Case", nil, []string{"GET /case"}},
 		{"/a/$/x", []string{"GET /a/$/x"}, nil},
 	}
@@ -80,6 +85,7 @@ func TestMostSpecificPattern(t *testing.T) {
 	t.Parallel()
 	all := []string{
 		"/*", "/orgs/*", "/orgs/{org}", "/orgs/acme", "GET /orgs/acme", "GET /orgs/*", "/orgs/{org}/reports", "/orgs/{org}/*", "/orgs/x-{org}",
+		"/orgs/{from}-{to}",
 	}
 	tests := map[string]string{
 		"GET /":               "/*",
@@ -91,6 +97,8 @@ func TestMostSpecificPattern(t *testing.T) {
 		"POST /orgs/acme":     "/orgs/acme",
 		"GET /orgs/acme":      "GET /orgs/acme",
 		"GET /orgs/x-1":       "/orgs/x-{org}",
+		"GET /orgs/y-1":       "/orgs/{from}-{to}",
+		"GET /orgs/{a}-{b}":   "/orgs/{from}-{to}",
 		"GET /orgs/a/reports": "/orgs/{org}/reports",
 		"GET /orgs/a/other":   "/orgs/{org}/*",
 	}
