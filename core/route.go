@@ -185,7 +185,7 @@ func normalizeSegment(s string) string {
 	switch {
 	case s == "" || s == "{$}":
 		return ""
-	case s[0] == '*' || s[0] == '+' || strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
+	case s[0] == '*' || s[0] == '+' || strings.HasSuffix(s, "...}") && s[0] == '{' && closing(s, 0, '{', '}') == len(s)-1:
 		return "*"
 	case s[0] == ':':
 		return normalizeBraces(normalizeColons(s))

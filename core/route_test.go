@@ -70,6 +70,8 @@ func TestNormalizeRoute(t *testing.T) {
 		{"garbage", "/{}", "/{}"},
 		{"garbage", "/{a:", "/{a:"},
 		{"garbage", "/:", "/:"},
+		{"garbage", "/:0...}", "/{0}...}"},
+		{"garbage", "/{a}{b...}", "/{a}{b...}"},
 		{"garbage", "/:a<b", "/{a}<b"},
 	}
 	for _, tt := range tests {
