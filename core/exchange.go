@@ -10,7 +10,7 @@ import (
 // reuses.
 type Exchange struct {
 	Method string // as requested
-	Path   string // as requested, to recognise health checks; sent only if [Capture] asks for it
+	Path   string // as requested, percent-decoded, to recognise health checks; sent only if [Capture] asks for it
 	Route  string // the router's pattern, "" if none matched or it is not known
 
 	Status        int                      // of the final answer, 0 if none was written or it is not known
