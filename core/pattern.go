@@ -41,6 +41,10 @@ func parsePattern(text string) (*pattern, error) {
 	case strings.Count(path, "{") != strings.Count(path, "}"):
 		return p, fmt.Errorf("%w: pattern %q: braces do not match", ErrInvalidOption, text)
 	}
+	if before, after, vague := cutVagueColon(path); vague {
+		return p, fmt.Errorf("%w: pattern %q: does the colon begin a parameter? Write %s{%s} if so, else %[3]s\\:%[4]s",
+			ErrInvalidOption, text, before, after)
+	}
 	for part := range segmentsOf(path) {
 		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
 			return p, fmt.Errorf("%w: pattern %q: * stands for all that follows a slash, not for a part of it", ErrInvalidOption, text)
@@ -61,6 +65,23 @@ func parsePattern(text string) (*pattern, error) {
 		p.segments = append(p.segments, parseSegment(part))
 	}
 	return p, nil
+}
+
+// cutVagueColon finds a colon within a segment that begins a parameter in Gin and
+// Fiber, and in net/http and chi is one. It splits the segment there.
+func cutVagueColon(path string) (before, after string, found bool) {
+	for path != "" {
+		var s string
+		if s, path = cutSegment(path[1:]); strings.HasPrefix(s, ":") || strings.ContainsAny(s, "{}") {
+			continue
+		}
+		for i := 1; i < len(s)-1; i++ {
+			if s[i] == ':' && s[i-1] != '\\' && isWordByte(s[i+1]) {
+				return s[:i], s[i+1:], true
+			}
+		}
+	}
+	return "", "", false
 }
 
 func parseSegment(part string) segment {

@@ -31,6 +31,10 @@ func TestPatternMatches(t *testing.T) {
 		{"/flights/{id}", []string{"GET /flights/{flight-id}"}, []string{"GET /flights/{a}-{b}", "GET /flights/x{id}", "GET /flights/{id}.json"}},
 		{"/compare/{a}...{b}", []string{"GET /compare/{x}...{y}", "GET /compare/v1...v2"}, []string{"GET /compare/{id}", "GET /compare/v1..v2"}},
 		{"/{y}-{m}-{d}.html", []string{"GET /{a}-{b}-{c}.html", "GET /2026-11-26.html"}, []string{"GET /{a}-{b}.html", "GET /2026-11.html", "GET /2026-11-.html", "GET /2026-11-26.htm"}},
+		{`/things/batch\:get`, []string{"GET /things/batch:get"}, []string{"GET /things/batchx", `GET /things/batch\:get`}},
+		{"/reports/{id}:cancel", []string{"GET /reports/{report}:cancel", "GET /reports/7:cancel"}, []string{"GET /reports/{id}"}},
+		{"/user_{name}", []string{"GET /user_{x}", "GET /user_jane"}, []string{"GET /user_", "GET /{user}"}},
+		{"/x:", []string{"GET /x:"}, []string{"GET /xy"}},
 		{"/{a}{b}", []string{"GET /{x}{y}", "GET /ab"}, []string{"GET /{x}", "GET /a"}},
 		{"/Case", nil, []string{"GET /case"}},
 		{"/a/$/x", []string{"GET /a/$/x"}, nil},
@@ -59,10 +63,21 @@ func TestMalformedPatterns(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "healthz", "GET", "GET healthz", "get /healthz", "GET /a /b", "example.com/a", "/a?b=c", "/a#b", "/a/*/b", "/a/{rest...}/b",
 		"/a/{b", "/a/b}", "/files/*.json", "/a*", "/+1", "/a/b*c", "GETS /a", "https://example.com/a",
+		"/user_:name", "/v:version/reports", "/things/batch:get", "/a/12:30/*", `/x\:y:z`, "POST /user-:id.json",
 	} {
 		if p, err := parsePattern(text); !errors.Is(err, ErrInvalidOption) {
 			t.Errorf("%q: %+v, error %v", text, p, err)
 		}
+	}
+}
+
+// Of a colon within a segment no one can tell whether it begins a parameter: how to
+// say so is told.
+func TestVagueColon(t *testing.T) {
+	t.Parallel()
+	_, err := parsePattern("/user_:name")
+	if err == nil || !strings.Contains(err.Error(), "user_{name}") || !strings.Contains(err.Error(), `user_\:name`) {
+		t.Errorf("error %v", err)
 	}
 }
 
