@@ -1,6 +1,9 @@
 package klime
 
-import "net/url"
+import (
+	"net/netip"
+	"net/url"
+)
 
 // Captured is something of a request that is recorded only if [Capture] asks for
 // it: it may tell who somebody is. Of each, at most 2 KiB are sent.
@@ -8,7 +11,7 @@ type Captured int
 
 // What [Capture] can ask for.
 const (
-	IP        Captured = iota // context.ip: the client's address, as the framework finds it
+	IP        Captured = iota // context.ip: the client's address, as the framework finds it; absent behind a Unix socket
 	UserAgent                 // context.userAgent
 	Path                      // property path: as requested, without its query
 	Referrer                  // property referrer: without query, fragment and user info
@@ -23,7 +26,7 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 		switch what {
 		case IP:
 			if x.Caller != nil {
-				c.ip = x.Caller.ClientIP()
+				c.ip = addressOf(x.Caller.ClientIP())
 			}
 		case UserAgent:
 			c.userAgent = bounded(x.header("User-Agent"))
@@ -41,6 +44,21 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 const maxCaptured = 2048
 
 func bounded(s string) string { return s[:min(len(s), maxCaptured)] }
+
+// addressOf is s if it is an address, with a port or without, else "": the peer of a
+// Unix socket is "@".
+func addressOf(s string) string {
+	if len(s) > maxCaptured {
+		return ""
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return s
+	}
+	if _, err := netip.ParseAddrPort(s); err == nil {
+		return s
+	}
+	return ""
+}
 
 // withoutSecrets is a URL without what may hold a secret, "" if it cannot be
 // read.

@@ -10,8 +10,8 @@ import (
 // reuses.
 type Exchange struct {
 	Method string // as requested
-	Path   string // as requested, to recognise health checks; sent only if [Capture] asks for it
-	Route  string // the router's pattern, "" if none matched or it is not known
+	Path   string // as requested, percent-decoded, to recognise health checks; sent only if [Capture] asks for it
+	Route  string // the router's pattern, "" if none matched or it is not known; within a segment, a parameter is in braces: /user_{name}
 
 	Status        int                      // of the final answer, 0 if none was written or it is not known
 	RequestBytes  int64                    // of the body; negative if not known

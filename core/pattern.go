@@ -21,12 +21,9 @@ type pattern struct {
 	used    atomic.Bool // a request has matched
 }
 
-// segment of a pattern: a literal, or a parameter that may have some text around
-// it. The parameter's name does not matter.
-type segment struct {
-	head, tail string
-	param      bool
-}
+// segment of a pattern: what stands before, between and after its parameters, and
+// so one text more than it has parameters. Their names do not matter.
+type segment []string
 
 // parsePattern reads a pattern in any router's dialect, with a method before it
 // or not.
@@ -43,6 +40,10 @@ func parsePattern(text string) (*pattern, error) {
 		return p, fmt.Errorf("%w: pattern %q: the path must begin with a slash", ErrInvalidOption, text)
 	case strings.Count(path, "{") != strings.Count(path, "}"):
 		return p, fmt.Errorf("%w: pattern %q: braces do not match", ErrInvalidOption, text)
+	}
+	if before, after, vague := cutVagueColon(path); vague {
+		return p, fmt.Errorf("%w: pattern %q: does the colon begin a parameter? Write %s{%s} if so, else %[3]s\\:%[4]s",
+			ErrInvalidOption, text, before, after)
 	}
 	for part := range segmentsOf(path) {
 		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
@@ -66,12 +67,46 @@ func parsePattern(text string) (*pattern, error) {
 	return p, nil
 }
 
-func parseSegment(part string) segment {
-	open, end := strings.IndexByte(part, '{'), strings.LastIndexByte(part, '}')
-	if open < 0 || end < open {
-		return segment{head: part}
+// cutVagueColon finds a colon within a segment that begins a parameter in Gin and
+// Fiber, and in net/http and chi is one. It splits the segment there.
+func cutVagueColon(path string) (before, after string, found bool) {
+	for path != "" {
+		var s string
+		if s, path = cutSegment(path[1:]); strings.HasPrefix(s, ":") || strings.ContainsAny(s, "{}") {
+			continue
+		}
+		for i := 1; i < len(s)-1; i++ {
+			if s[i] == ':' && s[i-1] != '\\' && isWordByte(s[i+1]) {
+				return s[:i], s[i+1:], true
+			}
+		}
 	}
-	return segment{head: part[:open], tail: part[end+1:], param: true}
+	return "", "", false
+}
+
+func parseSegment(part string) segment {
+	var s segment
+	for {
+		text, rest, param := cutParameter(part)
+		s = append(s, text)
+		if !param {
+			return s
+		}
+		part = rest
+	}
+}
+
+// cutParameter splits a part of a path at its first parameter.
+func cutParameter(part string) (text, rest string, found bool) {
+	for open := range len(part) {
+		if part[open] != '{' {
+			continue
+		}
+		if end := closing(part, open, '{', '}'); end > 0 {
+			return part[:open], part[end+1:], true
+		}
+	}
+	return part, "", false
 }
 
 // segmentsOf yields the parts of a path between its slashes.
@@ -115,15 +150,42 @@ func (p *pattern) matches(method, path string, route bool) bool {
 }
 
 // matches reports whether a segment stands for a part of a path, or if that is a
-// route's, for a parameter: /reports/new is a route beside /reports/{id}.
-func (s *segment) matches(part string, route bool) bool {
-	if !s.param {
-		return part == s.head
-	}
-	if route && !strings.Contains(part, "{") {
+// route's, for one with the same parameters: /reports/new is a route beside
+// /reports/{id}, and so is /reports/{from}-{to}.
+func (s segment) matches(part string, route bool) bool {
+	last := len(s) - 1
+	switch {
+	case route:
+		return s.isOf(part)
+	case last == 0:
+		return part == s[0]
+	case part == "*" || !strings.HasPrefix(part, s[0]):
 		return false
 	}
-	return part != "*" && len(part) > len(s.head)+len(s.tail) && strings.HasPrefix(part, s.head) && strings.HasSuffix(part, s.tail)
+	part = part[len(s[0]):]
+	for _, text := range s[1:last] {
+		if part == "" {
+			return false
+		}
+		at := strings.Index(part[1:], text) // a parameter has a byte at least
+		if at < 0 {
+			return false
+		}
+		part = part[1+at+len(text):]
+	}
+	return len(part) > len(s[last]) && strings.HasSuffix(part, s[last])
+}
+
+// isOf reports whether s is the segment that a part of a route is.
+func (s segment) isOf(part string) bool {
+	for i, want := range s {
+		text, rest, param := cutParameter(part)
+		if text != want || param != (i < len(s)-1) {
+			return false
+		}
+		part = rest
+	}
+	return true
 }
 
 // shape is the same for patterns that match the same requests.
@@ -132,11 +194,7 @@ func (p *pattern) shape() string {
 	b.WriteString(p.method)
 	for _, s := range p.segments {
 		b.WriteByte('/')
-		b.WriteString(s.head)
-		if s.param {
-			b.WriteString("{}")
-		}
-		b.WriteString(s.tail)
+		b.WriteString(strings.Join(s, "{}"))
 	}
 	if p.rest {
 		b.WriteString("/*")
@@ -149,7 +207,7 @@ func (p *pattern) shape() string {
 // of a path; then one with a method before one without.
 func moreSpecific(a, b *pattern) int {
 	for i := range min(len(a.segments), len(b.segments)) {
-		if c := a.segments[i].compare(&b.segments[i]); c != 0 {
+		if c := a.segments[i].compare(b.segments[i]); c != 0 {
 			return c
 		}
 	}
@@ -170,8 +228,20 @@ func truth(b bool) int {
 	return 0
 }
 
-func (s *segment) compare(other *segment) int {
-	return cmp.Or(truth(s.param)-truth(other.param), cmp.Compare(len(other.head)+len(other.tail), len(s.head)+len(s.tail)))
+func (s segment) compare(other segment) int {
+	if c := truth(len(s) > 1) - truth(len(other) > 1); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(other.literal(), s.literal()), cmp.Compare(len(other), len(s)))
+}
+
+// literal is how many bytes of a segment are not a parameter's.
+func (s segment) literal() int {
+	n := 0
+	for _, text := range s {
+		n += len(text)
+	}
+	return n
 }
 
 // parsePatterns parses texts, in the order of moreSpecific. Those that are

@@ -27,6 +27,15 @@ func TestPatternMatches(t *testing.T) {
 		{"/files/{name}.json", []string{"GET /files/{id}.json", "GET /files/a.json"}, []string{"GET /files/.json", "GET /files/a.xml", "GET /files/{id}"}},
 		{"/v{n}/x", []string{"GET /v1/x"}, []string{"GET /v/x", "GET /w1/x"}},
 		{"/reports/{id}", []string{"GET /reports/new"}, nil}, // as a path
+		{"/flights/:from-:to", []string{"GET /flights/{a}-{b}", "GET /flights/ams-lhr", "GET /flights/a-b-c"}, []string{"GET /flights/{id}", "GET /flights/{flight-id}", "GET /flights/{a}.{b}", "GET /flights/ams", "GET /flights/-lhr", "GET /flights/ams-", "GET /flights/-"}},
+		{"/flights/{id}", []string{"GET /flights/{flight-id}"}, []string{"GET /flights/{a}-{b}", "GET /flights/x{id}", "GET /flights/{id}.json"}},
+		{"/compare/{a}...{b}", []string{"GET /compare/{x}...{y}", "GET /compare/v1...v2"}, []string{"GET /compare/{id}", "GET /compare/v1..v2"}},
+		{"/{y}-{m}-{d}.html", []string{"GET /{a}-{b}-{c}.html", "GET /2026-11-26.html"}, []string{"GET /{a}-{b}.html", "GET /2026-11.html", "GET /2026-11-.html", "GET /2026-11-26.htm"}},
+		{`/things/batch\:get`, []string{"GET /things/batch:get"}, []string{"GET /things/batchx", `GET /things/batch\:get`}},
+		{"/reports/{id}:cancel", []string{"GET /reports/{report}:cancel", "GET /reports/7:cancel"}, []string{"GET /reports/{id}"}},
+		{"/user_{name}", []string{"GET /user_{x}", "GET /user_jane"}, []string{"GET /user_", "GET /{user}"}},
+		{"/x:", []string{"GET /x:"}, []string{"GET /xy"}},
+		{"/{a}{b}", []string{"GET /{x}{y}", "GET /ab"}, []string{"GET /{x}", "GET /a"}},
 		{"/Case", nil, []string{"GET /case"}},
 		{"/a/$/x", []string{"GET /a/$/x"}, nil},
 	}
@@ -54,10 +63,21 @@ func TestMalformedPatterns(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "healthz", "GET", "GET healthz", "get /healthz", "GET /a /b", "example.com/a", "/a?b=c", "/a#b", "/a/*/b", "/a/{rest...}/b",
 		"/a/{b", "/a/b}", "/files/*.json", "/a*", "/+1", "/a/b*c", "GETS /a", "https://example.com/a",
+		"/user_:name", "/v:version/reports", "/things/batch:get", "/a/12:30/*", `/x\:y:z`, "POST /user-:id.json",
 	} {
 		if p, err := parsePattern(text); !errors.Is(err, ErrInvalidOption) {
 			t.Errorf("%q: %+v, error %v", text, p, err)
 		}
+	}
+}
+
+// Of a colon within a segment no one can tell whether it begins a parameter: how to
+// say so is told.
+func TestVagueColon(t *testing.T) {
+	t.Parallel()
+	_, err := parsePattern("/user_:name")
+	if err == nil || !strings.Contains(err.Error(), "user_{name}") || !strings.Contains(err.Error(), `user_\:name`) {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -80,6 +100,7 @@ func TestMostSpecificPattern(t *testing.T) {
 	t.Parallel()
 	all := []string{
 		"/*", "/orgs/*", "/orgs/{org}", "/orgs/acme", "GET /orgs/acme", "GET /orgs/*", "/orgs/{org}/reports", "/orgs/{org}/*", "/orgs/x-{org}",
+		"/orgs/{from}-{to}",
 	}
 	tests := map[string]string{
 		"GET /":               "/*",
@@ -91,6 +112,8 @@ func TestMostSpecificPattern(t *testing.T) {
 		"POST /orgs/acme":     "/orgs/acme",
 		"GET /orgs/acme":      "GET /orgs/acme",
 		"GET /orgs/x-1":       "/orgs/x-{org}",
+		"GET /orgs/y-1":       "/orgs/{from}-{to}",
+		"GET /orgs/{a}-{b}":   "/orgs/{from}-{to}",
 		"GET /orgs/a/reports": "/orgs/{org}/reports",
 		"GET /orgs/a/other":   "/orgs/{org}/*",
 	}

@@ -34,9 +34,22 @@ func SecretKeys() []string {
 type redactor struct {
 	secrets func() secretWords // made when they are first needed
 
-	known sync.Map // key → bool
+	known sync.Map // key → secrecy
 	size  atomic.Int64
 }
+
+// secrecy is what is secret of the values under a key.
+type secrecy int
+
+const (
+	open      secrecy = iota
+	uncounted         // all but numbers
+	secret
+)
+
+// countable is at the end of keys that hold a token, or say how many: the
+// promptTokens of a language model.
+const countable = " token "
 
 // secretWords are those by which a secret is known, each in spaces: " api key ".
 type secretWords struct{ anywhere, atEnd []string }
@@ -63,20 +76,35 @@ func newSecretWords(keys []string) (s secretWords) {
 	return s
 }
 
-// isSecret reports whether the words of key hold those of a secret.
-func (r *redactor) isSecret(key string) bool {
+// of tells the secrecy of a key, by whether its words hold those of a secret.
+func (r *redactor) of(key string) secrecy {
 	if known, ok := r.known.Load(key); ok {
-		return known.(bool) //nolint:forcetypeassert // nothing else is stored
+		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
 	}
-	words, secrets := wordsOf(key), r.secrets()
-	secret := slices.ContainsFunc(secrets.anywhere, func(s string) bool { return strings.Contains(words, s) }) ||
-		slices.ContainsFunc(secrets.atEnd, func(s string) bool { return strings.HasSuffix(words, s) })
+	found := r.secrets().of(wordsOf(key))
 	if r.size.Load() < maxKnownKeys {
-		if _, loaded := r.known.LoadOrStore(strings.Clone(key), secret); !loaded {
+		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
 			r.size.Add(1)
 		}
 	}
-	return secret
+	return found
+}
+
+func (s secretWords) of(words string) secrecy {
+	found := open
+	for _, end := range s.atEnd {
+		switch {
+		case !strings.HasSuffix(words, end):
+		case end == countable:
+			found = uncounted
+		default:
+			return secret
+		}
+	}
+	if slices.ContainsFunc(s.anywhere, func(s string) bool { return strings.Contains(words, s) }) {
+		return secret
+	}
+	return found
 }
 
 // wordsOf splits a key in camel, snake, kebab or any such case into lower-case
@@ -145,10 +173,25 @@ func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed
 	case nil, bool, time.Time:
 		return value, false
 	}
-	if r.isSecret(key) {
+	switch r.of(key) {
+	case secret:
 		return redacted, true
+	case uncounted:
+		if !isNumber(value) {
+			return redacted, true
+		}
+	case open:
 	}
 	return r.cleanValue(value, depth)
+}
+
+// isNumber reports whether the JSON of a value is a number, whatever its type says.
+func isNumber(value any) bool {
+	if _, ok := value.(string); ok { // as most are
+		return false
+	}
+	encoded, err := appendAny(nil, value)
+	return err == nil && strings.ContainsRune("-0123456789", rune(encoded[0]))
 }
 
 func (r *redactor) cleanSlice(values []any, depth int) (_ []any, changed bool) {
@@ -207,7 +250,7 @@ func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 // mayHoldKeys reports whether the JSON of a type may be, or hold, an object.
 func mayHoldKeys(t reflect.Type) bool {
 	for range maxDepth { // a type may be a list of itself
-		if t.Implements(reflect.TypeFor[json.Marshaler]()) {
+		if marshaler := reflect.TypeFor[json.Marshaler](); t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler) {
 			return true
 		}
 		switch t.Kind() {

@@ -11,7 +11,7 @@ import (
 
 func TestSecretKeys(t *testing.T) {
 	t.Parallel()
-	secret := []string{
+	secrets := []string{
 		"password", "Password", "PASSWORD", "userPassword", "password_hash", "db-password", "password2", "oldPassword2", "passwd", "pwd",
 		"secret", "clientSecret", "CLIENT_SECRET", "authorization", "Authorization", "X-Authorization", "proxy-authorization",
 		"cookie", "Set-Cookie", "sessionCookie", "apiKey", "APIKey", "API_KEY", "x-api-key", "stripeApiKey", "apikey", "userAPIKey2",
@@ -21,34 +21,45 @@ func TestSecretKeys(t *testing.T) {
 		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
 	}
-	open := []string{
+	public := []string{
 		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "passwordless", "pass", "passed", "secretary", "key", "keyId",
 		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
 		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
 	}
 	r := newRedactor(SecretKeys())
 	for range 2 { // the second time from memory
-		for _, key := range secret {
-			if !r.isSecret(key) {
+		for _, key := range secrets {
+			if r.of(key) == open {
 				t.Errorf("%q is not secret", key)
 			}
 		}
-		for _, key := range open {
-			if r.isSecret(key) {
+		for _, key := range public {
+			if r.of(key) != open {
 				t.Errorf("%q is secret", key)
 			}
 		}
 	}
-	if none := newRedactor([]string{}); none.isSecret("password") {
+	if none := newRedactor([]string{}); none.of("password") != open {
 		t.Error("an empty list names something")
 	}
 	own := newRedactor(append(SecretKeys(), "employee number", "plan=", " "))
 	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "password": true, "other": false} {
-		if own.isSecret(key) != want {
+		if (own.of(key) == secret) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
 	}
 }
+
+// pointerMarshaler is an object where encoding/json has its address, and else a
+// number.
+type pointerMarshaler int
+
+func (*pointerMarshaler) MarshalJSON() ([]byte, error) { return []byte(`{"password":"hidden"}`), nil }
+
+// textNumber is a number that is a text.
+type textNumber int
+
+func (textNumber) MarshalText() ([]byte, error) { return []byte("hidden"), nil }
 
 // Whatever values look like, what is under a secret key goes, and nothing else
 // changes; the app's own maps stay as they are.
@@ -65,6 +76,7 @@ func TestClean(t *testing.T) {
 	}
 	cycle := m{"name": "x"}
 	cycle["self"] = cycle
+	number := 7
 	marshals := json.RawMessage(`{"a":[{"apiKey":"hidden","b":1}]}`)
 	tests := map[string]struct {
 		in   any
@@ -73,6 +85,11 @@ func TestClean(t *testing.T) {
 		"nothing":           {in: m{"a": 1, "b": "hidden"}},
 		"a key":             {m{"a": 1, "password": "hidden"}, `{"a":1,"password":"[redacted]"}`},
 		"a number":          {m{"cvv": 123}, `{"cvv":"[redacted]"}`},
+		"other numbers":     {m{"pin": 1234, "cardNumber": 4242.0, "accessTokens": 1234, "apiToken": 5, "plan": 6}, `{"accessTokens":"[redacted]","apiToken":"[redacted]","cardNumber":"[redacted]","pin":"[redacted]","plan":"[redacted]"}`},
+		"counts of tokens":  {in: m{"completion_tokens": 1, "maxTokens": int64(2), "promptTokens": 3.5, "totalTokens": json.Number("4"), "tokens": uint8(5), "cachedTokens": &number, "tokensUsed": 6, "hasToken": true}},
+		"no counts":         {m{"tokens": "hidden", "userTokens": []int{1}, "promptTokens": pointerMarshaler(1), "maxTokens": (*int)(nil)}, `{"maxTokens":"[redacted]","promptTokens":1,"tokens":"[redacted]","userTokens":"[redacted]"}`},
+		"a counting struct": {m{"usage": struct{ TotalTokens, Token any }{7, "hidden"}}, `{"usage":{"Token":"[redacted]","TotalTokens":7}}`},
+		"a text of digits":  {m{"token": "123456", "idToken": textNumber(1)}, `{"idToken":"[redacted]","token":"[redacted]"}`},
 		"nested":            {m{"a": m{"b": m{"apiKey": "hidden", "c": 1}}}, `{"a":{"b":{"apiKey":"[redacted]","c":1}}}`},
 		"a whole object":    {m{"credentials": m{"user": "hidden"}}, `{"credentials":"[redacted]"}`},
 		"in a list":         {m{"a": []any{1, m{"ssn": "hidden"}}}, `{"a":[1,{"ssn":"[redacted]"}]}`},
@@ -89,9 +106,11 @@ func TestClean(t *testing.T) {
 		"a big number":      {m{"a": login{"1", "hidden"}, "n": json.Number("12345678901234567890")}, `{"a":{"name":"1","password":"[redacted]"},"n":12345678901234567890}`},
 		"a channel":         {in: m{"a": make(chan int)}},
 		"a cycle":           {in: m{"a": cycle}},
+		"of a pointer":      {m{"a": []pointerMarshaler{1}}, `{"a":[{"password":"[redacted]"}]}`},
+		"in lists of lists": {m{"a": [][]pointerMarshaler{{1}}}, `{"a":[[{"password":"[redacted]"}]]}`},
 		"Traits by a type":  {m{"a": Traits{"password": "hidden"}}, `{"a":{"password":"[redacted]"}}`},
 	}
-	r := newRedactor(SecretKeys())
+	r := newRedactor(append(SecretKeys(), "plan="))
 	for name, tt := range tests {
 		before, _ := json.Marshal(tt.in)
 		got, changed := r.cleanValue(tt.in, 0)

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,10 +112,18 @@ func (u *usage) merge(later *usage) {
 	u.count += later.count
 	u.clientErrors += later.clientErrors
 	u.serverErrors += later.serverErrors
-	u.requestBytes += later.requestBytes
-	u.responseBytes += later.responseBytes
+	u.requestBytes = plus(u.requestBytes, later.requestBytes)
+	u.responseBytes = plus(u.responseBytes, later.responseBytes)
 	u.durations.merge(&later.durations)
 	u.last = later.last
+}
+
+// plus adds lengths, which a client may claim at will: a sum stops at the largest.
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
@@ -125,8 +134,8 @@ func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	case x.Status >= http.StatusBadRequest:
 		u.clientErrors++
 	}
-	u.requestBytes += max(x.RequestBytes, 0)
-	u.responseBytes += max(x.ResponseBytes, 0)
+	u.requestBytes = plus(u.requestBytes, max(x.RequestBytes, 0))
+	u.responseBytes = plus(u.responseBytes, max(x.ResponseBytes, 0))
 	if !x.Start.IsZero() && !x.Unfinished {
 		u.durations.add(duration)
 	}

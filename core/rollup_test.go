@@ -3,6 +3,7 @@ package klime_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -42,6 +43,22 @@ func countOf(events []map[string]any) int {
 		}
 	}
 	return n
+}
+
+// A length that a client claims does not make a sum negative.
+func TestRollUpOfHugeLengths(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))
+	for _, length := range []int64{math.MaxInt64, math.MaxInt64, 1, -1} {
+		traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: length, ResponseBytes: length}}.serve(nil)
+	}
+	p := wire.one(t, client)["properties"].(map[string]any)
+	for _, key := range []string{"requestBytes", "responseBytes"} {
+		if p[key] != float64(math.MaxInt64) {
+			t.Errorf("%s %v", key, p[key])
+		}
+	}
 }
 
 // One event for each user, group, method and route in a window.

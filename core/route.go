@@ -185,12 +185,12 @@ func normalizeSegment(s string) string {
 	switch {
 	case s == "" || s == "{$}":
 		return ""
-	case s[0] == '*' || s[0] == '+' || strings.HasPrefix(s, "{") && strings.HasSuffix(s, "...}"):
+	case s[0] == '*' || s[0] == '+' || strings.HasSuffix(s, "...}") && s[0] == '{' && closing(s, 0, '{', '}') == len(s)-1:
 		return "*"
 	case s[0] == ':':
-		return normalizeBraces(normalizeColons(s))
+		return normalizeBraces(literalColons(normalizeColons(s)))
 	default:
-		return normalizeBraces(s)
+		return normalizeBraces(literalColons(s))
 	}
 }
 
@@ -230,7 +230,7 @@ func normalizeColons(s string) string {
 			return b.String() + s
 		}
 		end := colon + 1
-		if end == len(s) || !isWordByte(s[end]) { // a colon and no name
+		if end == len(s) || !isWordByte(s[end]) || colon > 0 && s[colon-1] == '\\' { // a colon and no name
 			b.WriteString(s[:end])
 			s = s[end:]
 			continue
@@ -241,6 +241,15 @@ func normalizeColons(s string) string {
 		b.WriteString(s[:colon] + "{" + s[colon+1:end] + "}")
 		s = strings.TrimPrefix(cutRule(s[end:]), "?")
 	}
+}
+
+// literalColons drops the backslash by which Fiber tells a colon from a parameter's.
+// In a segment that begins with a colon it stays: there, we could not tell either.
+func literalColons(s string) string {
+	for at := strings.Index(s, `\:`); at > 0 && s[0] != ':'; at = strings.Index(s, `\:`) {
+		s = s[:at] + s[at+1:]
+	}
+	return s
 }
 
 func isWordByte(c byte) bool {

@@ -56,6 +56,10 @@ func TestNormalizeRoute(t *testing.T) {
 		{"fiber", "/files/+", "/files/*"},
 		{"fiber", "/files/*1", "/files/*"},
 
+		{"fiber", `/things/batch\:get`, "/things/batch:get"},
+		{"fiber", `/things/:id\:get`, "/things/{id}:get"},
+		{"adapters of gin and fiber", "/user_{name}", "/user_{name}"},
+
 		{"gorilla", "/reports/{id:[0-9]+}", "/reports/{id}"},
 		{"httprouter", "/files/*filepath", "/files/*"},
 
@@ -70,6 +74,9 @@ func TestNormalizeRoute(t *testing.T) {
 		{"garbage", "/{}", "/{}"},
 		{"garbage", "/{a:", "/{a:"},
 		{"garbage", "/:", "/:"},
+		{"garbage", "/:0...}", "/{0}...}"},
+		{"garbage", "/{a}{b...}", "/{a}{b...}"},
+		{"garbage", `/\\:a\\:b`, `/\:a\\:b`},
 		{"garbage", "/:a<b", "/{a}<b"},
 	}
 	for _, tt := range tests {

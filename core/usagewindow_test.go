@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -27,5 +28,15 @@ func TestWindowsThatBecomeOne(t *testing.T) {
 		if want := shift.Abs() + time.Minute; w.length != want {
 			t.Errorf("%v: %v long, want %v", shift, w.length, want)
 		}
+	}
+}
+
+// What both have counted does not become negative.
+func TestUsagesThatBecomeOne(t *testing.T) {
+	t.Parallel()
+	u := &usage{requestBytes: math.MaxInt64 - 1, responseBytes: 1}
+	u.merge(&usage{requestBytes: 2, responseBytes: 2})
+	if u.requestBytes != math.MaxInt64 || u.responseBytes != 3 {
+		t.Errorf("%d bytes requested, %d answered", u.requestBytes, u.responseBytes)
 	}
 }

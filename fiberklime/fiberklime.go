@@ -37,7 +37,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	var known routes
 	return func(c *fiber.Ctx) error {
-		if tracker.Ignores(c.Method(), c.Path(), caller{c}.Header) {
+		if tracker.Ignores(c.Method(), pathOf(c), caller{c}.Header) {
 			return c.Next()
 		}
 		start := time.Now()
@@ -82,7 +82,7 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	answer := c.Response()
 	x := klime.Exchange{
 		Method:        c.Method(),
-		Path:          c.Path(),
+		Path:          pathOf(c),
 		Status:        answer.StatusCode(),
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),

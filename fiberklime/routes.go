@@ -1,9 +1,12 @@
 package fiberklime
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/klimeapp/klime-go/internal/colons"
 )
 
 // routes knows which routes of an app are not middlewares: Fiber leaves a
@@ -36,7 +39,7 @@ func keyOf(r *fiber.Route) route {
 func (r *routes) pattern(c *fiber.Ctx) string {
 	table := r.table(c.App())
 	if reached := c.Route(); table.reached[keyOf(reached)] {
-		return reached.Path
+		return colons.Braces(reached.Path, parameter)
 	}
 	asked := table.plain.AcquireCtx(c.Context())
 	defer table.plain.ReleaseCtx(asked)
@@ -44,7 +47,16 @@ func (r *routes) pattern(c *fiber.Ctx) string {
 	if asked.RestartRouting() != nil {
 		return ""
 	}
-	return asked.Route().Path
+	return colons.Braces(asked.Route().Path, parameter)
+}
+
+// parameter is the name of the parameter that begins before after, by Fiber's rules:
+// unlike in Gin, a segment may go on.
+func parameter(after string) string {
+	if end := strings.IndexAny(after, "-.:?<\\"); end >= 0 {
+		return after[:end]
+	}
+	return after
 }
 
 // table is that of app, made anew when app has got more routes.

@@ -35,6 +35,9 @@ func TestRoutes(t *testing.T) {
 			app.Get("/", ok)
 			app.Get("/things/:id<int>?", ok)
 			app.Get("/flights/:from-:to", ok)
+			app.Get("/user_:name", ok)
+			app.Get("/v:version<int>/:id", ok)
+			app.Get(`/things/batch\:get`, ok)
 			app.Get("/files/*", ok)
 			app.All("/all/:id", ok)
 			app.Route("/route", func(r fiber.Router) { r.Get("/:id", ok) }, "named.")
@@ -45,6 +48,9 @@ func TestRoutes(t *testing.T) {
 			{"GET /Things", "200 /things/{id}"},
 			{"GET /things/x", ""},
 			{"GET /flights/ams-lhr", "200 /flights/{from}-{to}"},
+			{"GET /user_jane", "200 /user_{name}"},
+			{"GET /v2/7", "200 /v{version}/{id}"},
+			{"GET /things/batch:get", "200 /things/batch:get"},
 			{"GET /files/a/b", "200 /files/*"},
 			{"PUT /all/7", "200 /all/{id}"},
 			{"GET /route/7", "200 /route/{id}"},
@@ -63,6 +69,9 @@ func TestRoutes(t *testing.T) {
 			mounted.Use(refuse)
 			mounted.Get("/Things/:id", ok)
 			api.Mount("/mounted", mounted)
+			app.Get("/user_:name", ok)
+			group := app.Group("/team_:team")
+			group.Get("/v:version", ok)
 		}, requests{
 			{"GET /?refuse=1", "403 /"},
 			{"GET /things/7?refuse=1", "403 /things/{id}"},
@@ -73,6 +82,8 @@ func TestRoutes(t *testing.T) {
 			{"POST /api/things/7?refuse=1", "403 /api/things/{id}"},
 			{"GET /api/mounted/Things/7?refuse=1", "403 /api/mounted/Things/{id}"},
 			{"GET /api/mounted/nowhere?refuse=1", "403 -"},
+			{"GET /user_jane?refuse=1", "403 /user_{name}"},
+			{"GET /team_a/v2?refuse=1", "403 /team_{team}/v{version}"},
 		}},
 		{"refused, strict", fiber.Config{CaseSensitive: true, StrictRouting: true, UnescapePath: true}, func(app *fiber.App) {
 			app.Use(refuse)

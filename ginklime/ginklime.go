@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/colons"
 	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
@@ -47,7 +48,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			x.Caller = caller{c}
 			x.Values = c.Request.Context()
 			httpexchange.GiveBack(came, c.Request)
-			x.Route = c.FullPath()
+			x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 			x.Unmatched = x.Route == ""
 			x.Start = start
 			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.bytes)
@@ -77,6 +78,15 @@ func (q caller) Header(name string) string { return q.c.GetHeader(name) }
 
 // ClientIP goes by the engine's trusted proxies.
 func (q caller) ClientIP() string { return q.c.ClientIP() }
+
+// parameter is the name of the parameter that begins before after, all of the
+// segment in Gin; "" if Gin has none: newer ones have colons that are escaped.
+func (q caller) parameter(after string) string {
+	if _, ok := q.c.Params.Get(after); ok {
+		return after
+	}
+	return ""
+}
 
 // keys finds what c.Set has stored. Unlike c.Value it looks at nothing that the
 // handler may change meanwhile.

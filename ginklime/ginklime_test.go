@@ -330,3 +330,40 @@ func TestCaptureBehindAProxy(t *testing.T) {
 		}
 	}
 }
+
+// A parameter may begin within a segment, and the options know it, in braces.
+func TestParametersWithinASegment(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	tracker := ginklime.Middleware(client,
+		ginklime.UserID(func(*gin.Context) string { return "jane" }),
+		klime.IgnoreRoutes("/staff_{name}"), klime.SkipRoutes("/draft-{id}", "/{file}"))
+	engine := gin.New()
+	engine.Use(tracker)
+	ok := func(c *gin.Context) { c.JSON(http.StatusOK, nil) }
+	for _, path := range []string{"/user_:name", "/v:version/reports/:id", "/staff_:name", "/draft-:id", "/page-:page-name.html", `/things/batch\:get`} {
+		engine.GET(path, ok)
+	}
+	want := []any{"/user_{name}", "/v{version}/reports/{id}", "/page-{page-name.html}"}
+	for _, path := range []string{"/user_jane", "/v2/reports/7", "/staff_mary", "/draft-7", "/page-a.html", "/things/batch:get"} {
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		switch {
+		case w.Code == http.StatusOK && path == "/things/batch:get":
+			want = append(want, path)
+		case w.Code != http.StatusOK && path != "/things/batch:get": // which old ones do not know
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var routes []any
+	for _, e := range server.Events() {
+		routes = append(routes, e.Properties["route"])
+	}
+	if !slices.Equal(routes, want) {
+		t.Errorf("recorded %q, want %q", routes, want)
+	}
+}

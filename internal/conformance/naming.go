@@ -113,6 +113,26 @@ func tuningCases() []testCase {
 			},
 		},
 		{
+			name: "paths are decoded",
+			app: App{
+				UserID:  jane,
+				Options: []klime.Option{klime.IgnoreRoutes("/files/größe/*", "/files/100%"), klime.Capture(klime.Path)},
+				Routes: []Route{
+					{Path: "/files/{rest...}", Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
+				},
+			},
+			requests: []call{
+				get("/files/gr%C3%B6%C3%9Fe/1"), get("/files/gr%c3%b6%C3%9Fe"), get("/files/100%25"),
+				get("/files/a%20b/+1"), get("/files/100%2525"),
+			},
+			want: []string{
+				`{"type":"track","event":"Done","userId":"jane"}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/files/*","path":"/files/a b/+1","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Done","userId":"jane"}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/files/*","path":"/files/100%25","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
 			name: "the middleware twice is one event",
 			app:  App{UserID: jane, Twice: true, Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
 			want: []string{called},
