@@ -148,7 +148,7 @@ type Config struct {
 	// depth. A key is meant if it holds these words one after the other, in
 	// whatever case ("api key" means userApiKey, api-key and APIKEY, but not
 	// capikeys, singular or plural), and with a = after them if it ends so. Booleans
-	// and times are never secrets, nor are numbers under a key that only "token="
+	// and times are never secrets, nor are numbers under a plural that only "token="
 	// means: promptTokens is a count. An empty list that is not nil means none.
 	// Default [SecretKeys].
 	SecretKeys []string

@@ -47,8 +47,8 @@ const (
 	secret
 )
 
-// countable is at the end of keys that hold a token, or say how many: the
-// promptTokens of a language model.
+// countable is at the end of keys that hold a token, or in the plural may say how
+// many: the promptTokens of a language model.
 const countable = " token "
 
 // secretWords are those by which a secret is known, each in spaces: " api key ".
@@ -82,6 +82,9 @@ func (r *redactor) of(key string) secrecy {
 		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
 	}
 	found := r.secrets().of(wordsOf(key))
+	if found == uncounted && !strings.HasSuffix(strings.ToLower(key), "tokens") {
+		found = secret // one token may well be a number
+	}
 	if r.size.Load() < maxKnownKeys {
 		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
 			r.size.Add(1)
