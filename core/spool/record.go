@@ -93,7 +93,7 @@ func checksum(key uint64, value []byte) uint32 {
 
 // totals is what the file's head says of its records: it is written with them.
 type totals struct {
-	id      uint64 // of the file: another file is another
+	id      uint64 // of the process that changed the file last
 	records int
 	size    int64 // of the bodies
 }
