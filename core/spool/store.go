@@ -32,6 +32,10 @@ const (
 	// A file without records that is larger is made anew: bbolt's never shrink.
 	maxEmptyFile = 16 << 20
 
+	// What is moved to another file at a time.
+	copyRecords = 5000
+	copyBytes   = 4 << 20
+
 	probeBytes  = 1 << 20
 	fillPercent = 0.9 // of a page, as keys come in order
 )
@@ -474,28 +478,35 @@ func (c *change) makeRoom(automatic bool) (bool, error) {
 // Read implements delivery.Spool.
 func (s *store) Read(from uint64, records, size int, skip func(uint64) bool) (read []delivery.Record, err error) {
 	err = s.use(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
-			m := newMerge(tx, from)
-			for len(read) < records && size > 0 {
-				k, value := m.next()
-				if k == nil {
-					return nil
-				}
-				key, err := parseKey(k)
-				if err != nil || key < from {
-					return fmt.Errorf("%w: keys out of order", errCorrupt)
-				}
-				from = key + 1
-				if skip(key) {
-					continue
-				}
-				if size -= bodySize(value); size < 0 && len(read) > 0 {
-					return nil
-				}
-				read = append(read, readRecord(key, value))
+		read, err = s.read(from, records, size, skip)
+		return err
+	})
+	return read, err
+}
+
+// read is Read, whether or not the file is still where it was.
+func (s *store) read(from uint64, records, size int, skip func(uint64) bool) (read []delivery.Record, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		m := newMerge(tx, from)
+		for len(read) < records && size > 0 {
+			k, value := m.next()
+			if k == nil {
+				return nil
 			}
-			return nil
-		})
+			key, err := parseKey(k)
+			if err != nil || key < from {
+				return fmt.Errorf("%w: keys out of order", errCorrupt)
+			}
+			from = key + 1
+			if skip(key) {
+				continue
+			}
+			if size -= bodySize(value); size < 0 && len(read) > 0 {
+				return nil
+			}
+			read = append(read, readRecord(key, value))
+		}
+		return nil
 	})
 	return read, err
 }
@@ -591,24 +602,15 @@ func (s *store) move() error {
 	return nil
 }
 
-// copyTo copies all records but those that are damaged.
+// copyTo copies all records but those that are damaged, so many at a time that
+// memory has room for them.
 func (s *store) copyTo(fresh *store) error {
 	var from uint64
 	for {
 		var batch []delivery.Record
-		err := guarded(func() error {
-			return s.db.View(func(tx *bolt.Tx) error {
-				m := newMerge(tx, from)
-				for k, value := m.next(); k != nil && len(batch) < 5000; k, value = m.next() {
-					key, err := parseKey(k)
-					if err != nil || key < from {
-						return fmt.Errorf("%w: keys out of order", errCorrupt)
-					}
-					from = key + 1
-					batch = append(batch, readRecord(key, value))
-				}
-				return nil
-			})
+		err := guarded(func() (err error) {
+			batch, err = s.read(from, copyRecords, copyBytes, func(uint64) bool { return false })
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("spool: %w", err)
@@ -616,6 +618,7 @@ func (s *store) copyTo(fresh *store) error {
 		if len(batch) == 0 {
 			return nil
 		}
+		from = batch[len(batch)-1].Key + 1
 		whole := slices.DeleteFunc(batch, func(r delivery.Record) bool { return r.Damaged })
 		if _, err := fresh.Commit(whole, nil); err != nil {
 			return err

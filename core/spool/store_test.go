@@ -575,6 +575,35 @@ func TestDeletedFolder(t *testing.T) {
 	}
 }
 
+// What is moved is moved in parts: a full spool is more than memory may have room for.
+func TestMoveInParts(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	const parts = 6
+	perPart := uint64(copyBytes / 190_000)
+	for first := uint64(1); first < parts*perPart; first += perPart {
+		commit(t, s, records(first, first+perPart-1, false, 190_000))
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.move(); err != nil {
+		t.Fatal(err)
+	}
+	var commits int
+	_ = s.db.View(func(tx *bolt.Tx) error {
+		commits = tx.ID()
+		return nil
+	})
+	if commits < parts {
+		t.Errorf("moved in %d commits, want %d at least", commits, parts)
+	}
+	if got := keys(t, s); !same(got, rangeOf(1, parts*perPart)) {
+		t.Errorf("%d records", len(got))
+	}
+}
+
 // Somebody else has made a spool in the meantime: theirs is not touched.
 func TestReplacedFolder(t *testing.T) {
 	t.Parallel()
