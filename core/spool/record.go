@@ -98,6 +98,10 @@ type totals struct {
 	size    int64 // of the bodies
 }
 
+// follows reports whether nobody but the process with that id has changed the file
+// since: it is as it was, or as a commit left it that has failed, it seemed.
+func (t totals) follows(before totals, own uint64) bool { return t == before || t.id == own }
+
 const (
 	totalsSize = 1 + 3*8 + 4
 	fileFormat = 1

@@ -67,11 +67,12 @@ type store struct {
 	aside  []string     // what was set aside, until that can be logged
 	lock   *lock        // of the folder, in a fault too
 
-	db     *bolt.DB // nil while there is a fault
-	file   *os.File // of db
-	own    uint64   // what this process writes as the id of totals
+	db     *bolt.DB    // nil while there is a fault
+	file   *os.File    // of db
+	info   fs.FileInfo // of file
+	own    uint64      // what this process writes as the id of totals
 	totals totals
-	broken bool // the file is damaged
+	broken fs.FileInfo // of a file that was found to be damaged in use, and is to be set aside
 	closed bool
 }
 
@@ -118,7 +119,7 @@ func (s *store) open() (err error) {
 			_ = os.WriteFile(filepath.Join(s.dir, holderName), []byte(ownPID()), 0o600)
 		}
 	}()
-	if s.broken {
+	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
 		if err := s.setAside(); err != nil {
 			return err
 		}
@@ -141,8 +142,8 @@ func (s *store) reopen() (lost bool, err error) {
 	if err := s.open(); err != nil {
 		return false, err
 	}
-	switch id := s.totals.id; {
-	case id == before.id, id == own: // own, if a commit that failed is there all the same
+	switch {
+	case s.totals.follows(before, own):
 		return false, nil
 	case s.totals.records > 0:
 		s.shut()
@@ -171,9 +172,12 @@ func (s *store) openFile() error {
 			}
 			return s.explain(err)
 		}
-		info, err := s.file.Stat()
-		if err != nil || s.totals.records > 0 || info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
-			return nil //nolint:nilerr // the file is good, if large
+		if s.info, err = s.file.Stat(); err != nil {
+			s.shut()
+			return s.explain(err)
+		}
+		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
+			return nil // the file is good, if large
 		}
 		s.totals = totals{id: s.totals.id}
 		s.shut()
@@ -284,7 +288,7 @@ func (s *store) setAside() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("spool: damaged file: %w", err)
 	}
-	s.broken = false
+	s.broken = nil
 	if s.logger == nil {
 		s.aside = append(s.aside, name)
 	} else {
@@ -328,7 +332,7 @@ func (s *store) use(do func() error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errCorrupt):
-		s.broken = true
+		s.broken = s.info
 		s.abandon()
 	default:
 		s.shut()
@@ -359,7 +363,7 @@ func (s *store) Kept() (records, size int, last uint64) {
 		})
 	})
 	if err != nil {
-		s.broken = true
+		s.broken = s.info
 		s.abandon()
 		return 0, 0, 0
 	}

@@ -759,30 +759,60 @@ func TestFileIsUsedInAFault(t *testing.T) {
 // What is at the path after a fault is another spool, or the first that is seen.
 func TestReplacedInAFault(t *testing.T) {
 	t.Parallel()
-	for _, known := range []bool{true, false} {
+	for _, test := range []struct{ known, damaged bool }{{known: true}, {known: true, damaged: true}, {}} {
 		top := t.TempDir()
 		dir, other := filepath.Join(top, "spool"), filepath.Join(top, "other")
 		theirs, _ := opened(t, other, Options{})
 		commit(t, theirs, records(1, 5, false, 10))
 		_ = theirs.Close()
 		s := newStore(dir, defaultMaxBytes, DropOldest) // as after a start on a full disk
-		if known {
+		if test.known {
 			s, _ = opened(t, dir, Options{})
 			commit(t, s, records(1, 3, false, 10))
 			fail(t, s, nothing)
+			if test.damaged {
+				s.broken = s.info
+			}
 		}
 		if err := errors.Join(os.RemoveAll(dir), os.Rename(other, dir)); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
 			if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
-				t.Errorf("known %v: took the events of somebody else: %v", known, err)
+				t.Errorf("%+v: took the events of somebody else: %v", test, err)
 			}
 		}
 		next, _ := opened(t, dir, Options{})
 		if got := keys(t, next); !same(got, rangeOf(1, 5)) {
-			t.Errorf("known %v: left of theirs: %v", known, got)
+			t.Errorf("%+v: left of theirs: %v", test, got)
 		}
+	}
+}
+
+// As long as a process has written nothing, the file is as it was found, or
+// somebody else's: of the one that wrote it before, perhaps.
+func TestFileIsNotAsItWasFound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, _ := opened(t, dir, Options{})
+	commit(t, first, records(1, 10, false, 10))
+	fail(t, first, nothing)
+	lockFile := filepath.Join(dir, lockName)
+	if err := os.Remove(lockFile); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := opened(t, dir, Options{})
+	fail(t, s, nothing)
+	if err := os.Remove(lockFile); err != nil {
+		t.Fatal(err)
+	}
+	if lost, writable, err := first.Reopen(); lost || !writable || err != nil {
+		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+	commit(t, first, records(11, 15, false, 10))
+	_ = first.Close()
+	if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
+		t.Errorf("took the events of somebody else: %v", err)
 	}
 }
 
