@@ -14,5 +14,5 @@ func lockFile(f *os.File) error {
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return errLocked
 	}
-	return err
+	return err //nolint:wrapcheck // explain does
 }

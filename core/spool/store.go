@@ -177,7 +177,7 @@ func (s *store) openFile() error {
 			return s.explain(err)
 		}
 		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
-			return nil // the file is good, if large
+			return nil //nolint:nilerr // the file is good, if large
 		}
 		s.totals = totals{id: s.totals.id}
 		s.shut()
