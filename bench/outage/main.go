@@ -11,7 +11,8 @@
 // every request that it delays. On a machine that others use too, give it a
 // priority of its own: chrt -r 1 outage. It ends with status 1 if the target is missed:
 // a median p99 of at most 1.10 times that without Klime, plus 100 µs, and
-// memory that is flat once the bound on events is reached.
+// memory that is flat once the bound on events is reached: its peak in the second half
+// of the time since then is at most 3 MiB above that before.
 package main
 
 import (

@@ -100,6 +100,7 @@ func TestTarget(t *testing.T) {
 		{pair{with: at(1201*time.Microsecond, 10, 40), without: at(time.Millisecond)}, false},
 		{pair{with: at(time.Millisecond, 10, 40, 40, 40, 41), without: at(time.Millisecond)}, true},
 		{pair{with: at(time.Millisecond, 10, 40, 50, 60, 70), without: at(time.Millisecond)}, false},
+		{pair{with: at(time.Millisecond, leaking(16)...), without: at(time.Millisecond)}, false},
 		{pair{with: at(time.Millisecond, 10), without: at(time.Millisecond)}, false}, // nothing was dropped
 	} {
 		var r report
@@ -111,6 +112,17 @@ func TestTarget(t *testing.T) {
 			t.Errorf("%v with, %v without: %s", r.with, r.without, fmt.Sprint(text.String()))
 		}
 	}
+}
+
+// leaking is the memory, in MiB, of a run that leaks so much, as it is seen twice a second
+// in a minute.
+func leaking(leak int) []uint64 {
+	const samples = 120
+	var rss []uint64
+	for i := range samples {
+		rss = append(rss, uint64(100+i*leak/samples)) //nolint:gosec // small
+	}
+	return rss
 }
 
 func TestWrongOptions(t *testing.T) {

@@ -16,7 +16,11 @@
 // refused it for good. After a crash the last events may be sent again: Klime knows
 // them by their message ID.
 //
-// A folder belongs to one process at a time. Its one file is written by bbolt,
+// A folder belongs to one process at a time, from Open to Shutdown, in a fault too:
+// it has a lock, klime-spool.lock, that is not to be removed. Should another
+// process have used the file all the same, or the folder be replaced by another's,
+// events that are there are left alone: they are sent by the next process that
+// opens it. The one file of events is written by bbolt,
 // each record has a checksum, and a file that is damaged is renamed aside:
 // in no case does it keep the app from starting. While the disk is full, read-only or
 // gone, events stay in memory as without a spool (Stats.SpoolDown), and it

@@ -93,10 +93,14 @@ func checksum(key uint64, value []byte) uint32 {
 
 // totals is what the file's head says of its records: it is written with them.
 type totals struct {
-	id      uint64 // of the file: another file is another
+	id      uint64 // of the process that changed the file last
 	records int
 	size    int64 // of the bodies
 }
+
+// follows reports whether nobody but the process with that id has changed the file
+// since: it is as it was, or as a commit left it that has failed, it seemed.
+func (t totals) follows(before totals, own uint64) bool { return t == before || t.id == own }
 
 const (
 	totalsSize = 1 + 3*8 + 4

@@ -108,8 +108,9 @@ func Open(dir string, opts Options) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
-	s := &store{dir: dir, max: opts.MaxBytes, policy: opts.WhenFull}
-	if _, err := s.open(); err != nil && !isDiskFull(err) {
+	s := newStore(dir, opts.MaxBytes, opts.WhenFull)
+	if err := s.open(); err != nil && !isDiskFull(err) {
+		s.lock.release()
 		return nil, err
 	}
 	return &Spool{opts: opts, store: s}, nil
@@ -174,8 +175,8 @@ func holder(dir string) string {
 	return string(pid)
 }
 
-// awaitHolder is holder, which a process writes a little after it has locked the
-// file: before that there is none, or one that has died.
+// awaitHolder is holder, which a process writes a little after it has taken the
+// lock: before that there is none, or one that has died.
 func awaitHolder(dir string) string {
 	pid := holder(dir)
 	for range holderTries {

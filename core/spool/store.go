@@ -25,11 +25,16 @@ import (
 const (
 	fileName   = "klime-spool.db"
 	holderName = "klime-spool.pid"
+	lockName   = "klime-spool.lock"
 	asideInfix = ".damaged-"
 	maxAside   = 3 // files that are kept aside
 
 	// A file without records that is larger is made anew: bbolt's never shrink.
 	maxEmptyFile = 16 << 20
+
+	// What is moved to another file at a time.
+	copyRecords = 5000
+	copyBytes   = 4 << 20
 
 	probeBytes  = 1 << 20
 	fillPercent = 0.9 // of a page, as keys come in order
@@ -48,6 +53,7 @@ var (
 var (
 	errCorrupt = errors.New("file is damaged")
 	errGone    = errors.New("file is gone")
+	errForeign = errors.New("file has events of another process")
 	errClosed  = errors.New("closed")
 )
 
@@ -59,13 +65,27 @@ type store struct {
 	policy Policy
 	logger *slog.Logger // nil until a client has it
 	aside  []string     // what was set aside, until that can be logged
+	lock   *lock        // of the folder, in a fault too
 
-	db     *bolt.DB // nil while there is a fault
-	file   *os.File // of db
+	db     *bolt.DB    // nil while there is a fault
+	file   *os.File    // of db
+	info   fs.FileInfo // of file
+	own    uint64      // what this process writes as the id of totals
 	totals totals
-	broken bool // the file is damaged
+	broken fs.FileInfo // of a file that was found to be damaged in use, and is to be set aside
 	closed bool
 }
+
+func newStore(dir string, maxBytes int64, policy Policy) *store {
+	return &store{
+		dir: dir, max: maxBytes, policy: policy,
+		lock: &lock{path: filepath.Join(dir, lockName)},
+		own:  newID(),
+	}
+}
+
+// newID is never 0, which is none.
+func newID() uint64 { return rand.Uint64() | 1 }
 
 func (s *store) path() string { return filepath.Join(s.dir, fileName) }
 
@@ -82,32 +102,62 @@ func (s *store) logAside(name string) {
 	s.logger.Warn("klime: the spool's file was damaged and is set aside", slog.String("file", name))
 }
 
-// open opens the file, or a new one. Lost says that it is not the one that was
-// open before.
-func (s *store) open() (lost bool, err error) {
+// open takes the folder and opens the file, or a new one, whosever it is.
+func (s *store) open() (err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return false, fmt.Errorf("spool: %w", err)
+		return fmt.Errorf("spool: %w", err)
+	}
+	if err := s.lock.take(); err != nil {
+		return s.explain(err)
 	}
 	before := s.totals
-	if s.broken {
+	defer func() {
+		if err != nil {
+			s.totals = before
+		}
+		if !errors.Is(err, ErrInUse) { // only a hint for whoever comes next
+			_ = os.WriteFile(filepath.Join(s.dir, holderName), []byte(ownPID()), 0o600)
+		}
+	}()
+	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
 		if err := s.setAside(); err != nil {
-			return false, err
+			return err
 		}
 	}
 	err = s.openFile()
 	if errors.Is(err, errCorrupt) {
 		if err := s.setAside(); err != nil {
-			return false, err
+			return err
 		}
 		err = s.openFile()
 	}
-	if err != nil {
-		s.totals = before
+	return err
+}
+
+// reopen opens the file again. Lost says that it is another one. One with events of
+// which the client does not know is left alone: it would take them for its own,
+// by their keys. The lock does not rule that out, as a folder may be replaced.
+func (s *store) reopen() (lost bool, err error) {
+	before, own := s.totals, s.own
+	if err := s.open(); err != nil {
 		return false, err
 	}
-	// Only a hint for whoever comes next: the lock is the file's.
-	_ = os.WriteFile(filepath.Join(s.dir, holderName), []byte(ownPID()), 0o600)
-	return before.id != 0 && before.id != s.totals.id, nil
+	switch {
+	case s.totals.follows(before, own):
+		return false, nil
+	case s.totals.records > 0:
+		s.shut()
+		s.totals = before
+		return false, s.refuse()
+	default:
+		return before.id != 0, nil
+	}
+}
+
+// refuse leaves the folder to whom its events belong.
+func (s *store) refuse() error {
+	s.lock.release()
+	return fmt.Errorf("spool: %s: %w", s.path(), errForeign)
 }
 
 // openFile opens the file as it is.
@@ -122,8 +172,11 @@ func (s *store) openFile() error {
 			}
 			return s.explain(err)
 		}
-		info, err := s.file.Stat()
-		if err != nil || s.totals.records > 0 || info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
+		if s.info, err = s.file.Stat(); err != nil {
+			s.shut()
+			return s.explain(err)
+		}
+		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
 			return nil //nolint:nilerr // the file is good, if large
 		}
 		s.totals = totals{id: s.totals.id}
@@ -172,7 +225,7 @@ func (s *store) openDB() error {
 
 // found makes a new file ours.
 func (s *store) found() error {
-	t := totals{id: rand.Uint64() | 1}
+	t := totals{id: newID()}
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{explicitBucket, automaticBucket, headBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -184,7 +237,7 @@ func (s *store) found() error {
 	if err != nil {
 		return err
 	}
-	s.totals = t
+	s.own, s.totals = t.id, t
 	return syncFolder(s.dir)
 }
 
@@ -205,10 +258,10 @@ func (s *store) explain(err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError
 	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
+	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s is held by process %s; give each process a folder of its own",
 			ErrInUse, s.dir, cmp.Or(awaitHolder(s.dir), "(unknown)"))
-	case errors.As(err, &errno), errors.As(err, &path):
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone):
 		return fmt.Errorf("spool: %w", err)
 	default:
 		return fmt.Errorf("spool: %w: %w", errCorrupt, err)
@@ -235,7 +288,7 @@ func (s *store) setAside() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("spool: damaged file: %w", err)
 	}
-	s.broken = false
+	s.broken = nil
 	if s.logger == nil {
 		s.aside = append(s.aside, name)
 	} else {
@@ -279,7 +332,7 @@ func (s *store) use(do func() error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errCorrupt):
-		s.broken = true
+		s.broken = s.info
 		s.abandon()
 	default:
 		s.shut()
@@ -288,20 +341,7 @@ func (s *store) use(do func() error) error {
 }
 
 // isThere reports whether the file is still where it was.
-func (s *store) isThere() error {
-	own, err := s.file.Stat()
-	if err != nil {
-		return fmt.Errorf("spool: %w", err)
-	}
-	there, err := os.Stat(s.path())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // it may be there; that it cannot be seen is no harm
-	}
-	if err != nil || !os.SameFile(own, there) {
-		return fmt.Errorf("spool: %s: %w", s.path(), errGone)
-	}
-	return nil
-}
+func (s *store) isThere() error { return isAt(s.file, s.path()) }
 
 // Kept implements delivery.Spool.
 func (s *store) Kept() (records, size int, last uint64) {
@@ -323,7 +363,7 @@ func (s *store) Kept() (records, size int, last uint64) {
 		})
 	})
 	if err != nil {
-		s.broken = true
+		s.broken = s.info
 		s.abandon()
 		return 0, 0, 0
 	}
@@ -335,7 +375,7 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 	var c change
 	err = s.use(func() error {
 		return s.db.Update(func(tx *bolt.Tx) error {
-			c = newChange(tx, s.totals)
+			c = newChange(tx, totals{s.own, s.totals.records, s.totals.size})
 			if err := c.remove(remove); err != nil {
 				return err
 			}
@@ -442,28 +482,35 @@ func (c *change) makeRoom(automatic bool) (bool, error) {
 // Read implements delivery.Spool.
 func (s *store) Read(from uint64, records, size int, skip func(uint64) bool) (read []delivery.Record, err error) {
 	err = s.use(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
-			m := newMerge(tx, from)
-			for len(read) < records && size > 0 {
-				k, value := m.next()
-				if k == nil {
-					return nil
-				}
-				key, err := parseKey(k)
-				if err != nil || key < from {
-					return fmt.Errorf("%w: keys out of order", errCorrupt)
-				}
-				from = key + 1
-				if skip(key) {
-					continue
-				}
-				if size -= bodySize(value); size < 0 && len(read) > 0 {
-					return nil
-				}
-				read = append(read, readRecord(key, value))
+		read, err = s.read(from, records, size, skip)
+		return err
+	})
+	return read, err
+}
+
+// read is Read, whether or not the file is still where it was.
+func (s *store) read(from uint64, records, size int, skip func(uint64) bool) (read []delivery.Record, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		m := newMerge(tx, from)
+		for len(read) < records && size > 0 {
+			k, value := m.next()
+			if k == nil {
+				return nil
 			}
-			return nil
-		})
+			key, err := parseKey(k)
+			if err != nil || key < from {
+				return fmt.Errorf("%w: keys out of order", errCorrupt)
+			}
+			from = key + 1
+			if skip(key) {
+				continue
+			}
+			if size -= bodySize(value); size < 0 && len(read) > 0 {
+				return nil
+			}
+			read = append(read, readRecord(key, value))
+		}
+		return nil
 	})
 	return read, err
 }
@@ -502,9 +549,11 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 	case s.closed:
 		err = fmt.Errorf("spool: %w", errClosed)
 	case s.db == nil:
-		lost, err = s.open()
+		lost, err = s.reopen()
 	case s.isThere() != nil:
 		err = s.move()
+	default:
+		_ = s.lock.take() // no more than good: the file is open, and so locked itself
 	}
 	if err != nil {
 		return lost, false, err
@@ -513,7 +562,9 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 		return lost, true, nil
 	}
 	if s.db == nil { // what cannot be written may still be read
-		_, err = s.open()
+		var again bool
+		again, err = s.reopen()
+		lost = lost || again
 	}
 	return lost, false, err
 }
@@ -535,13 +586,14 @@ func (s *store) probe() error {
 // move makes a new file of what is in one that was deleted while it was open.
 func (s *store) move() error {
 	// Its bound may be lower than that of the process that filled it.
-	fresh := &store{dir: s.dir, max: math.MaxInt64, policy: s.policy, logger: s.logger, aside: s.aside}
-	if _, err := fresh.open(); err != nil {
+	fresh := newStore(s.dir, math.MaxInt64, s.policy)
+	fresh.logger, fresh.aside, fresh.lock = s.logger, s.aside, s.lock
+	if err := fresh.open(); err != nil {
 		return err
 	}
 	if fresh.totals.records > 0 {
 		fresh.shut()
-		return fmt.Errorf("spool: %s has events of somebody else: %w", s.path(), errGone)
+		return fresh.refuse()
 	}
 	if err := s.copyTo(fresh); err != nil {
 		fresh.shut()
@@ -554,24 +606,15 @@ func (s *store) move() error {
 	return nil
 }
 
-// copyTo copies all records but those that are damaged.
+// copyTo copies all records but those that are damaged, so many at a time that
+// memory has room for them.
 func (s *store) copyTo(fresh *store) error {
 	var from uint64
 	for {
 		var batch []delivery.Record
-		err := guarded(func() error {
-			return s.db.View(func(tx *bolt.Tx) error {
-				m := newMerge(tx, from)
-				for k, value := m.next(); k != nil && len(batch) < 5000; k, value = m.next() {
-					key, err := parseKey(k)
-					if err != nil || key < from {
-						return fmt.Errorf("%w: keys out of order", errCorrupt)
-					}
-					from = key + 1
-					batch = append(batch, readRecord(key, value))
-				}
-				return nil
-			})
+		err := guarded(func() (err error) {
+			batch, err = s.read(from, copyRecords, copyBytes, func(uint64) bool { return false })
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("spool: %w", err)
@@ -579,6 +622,7 @@ func (s *store) copyTo(fresh *store) error {
 		if len(batch) == 0 {
 			return nil
 		}
+		from = batch[len(batch)-1].Key + 1
 		whole := slices.DeleteFunc(batch, func(r delivery.Record) bool { return r.Damaged })
 		if _, err := fresh.Commit(whole, nil); err != nil {
 			return err
@@ -589,11 +633,12 @@ func (s *store) copyTo(fresh *store) error {
 // Close implements delivery.Spool.
 func (s *store) Close() error {
 	s.closed = true
+	defer s.lock.release()
+	if s.lock.file != nil && holder(s.dir) == ownPID() {
+		_ = os.Remove(filepath.Join(s.dir, holderName))
+	}
 	if s.db == nil {
 		return nil
-	}
-	if holder(s.dir) == ownPID() {
-		_ = os.Remove(filepath.Join(s.dir, holderName))
 	}
 	err := guarded(s.db.Close)
 	if err != nil {

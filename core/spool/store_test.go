@@ -575,6 +575,35 @@ func TestDeletedFolder(t *testing.T) {
 	}
 }
 
+// What is moved is moved in parts: a full spool is more than memory may have room for.
+func TestMoveInParts(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	const parts = 6
+	perPart := uint64(copyBytes / 190_000)
+	for first := uint64(1); first < parts*perPart; first += perPart {
+		commit(t, s, records(first, first+perPart-1, false, 190_000))
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.move(); err != nil {
+		t.Fatal(err)
+	}
+	var commits int
+	_ = s.db.View(func(tx *bolt.Tx) error {
+		commits = tx.ID()
+		return nil
+	})
+	if commits < parts {
+		t.Errorf("moved in %d commits, want %d at least", commits, parts)
+	}
+	if got := keys(t, s); !same(got, rangeOf(1, parts*perPart)) {
+		t.Errorf("%d records", len(got))
+	}
+}
+
 // Somebody else has made a spool in the meantime: theirs is not touched.
 func TestReplacedFolder(t *testing.T) {
 	t.Parallel()
@@ -650,4 +679,183 @@ func TestEmptyFileIsMadeAnew(t *testing.T) {
 	if got := keys(t, s); len(got) != 10 {
 		t.Errorf("%d records", len(got))
 	}
+}
+
+// fail makes the store meet an error of its disk, as a full one.
+func fail(tb testing.TB, s *store, before func() error) {
+	tb.Helper()
+	errDisk := errors.New("disk on fire")
+	if err := s.use(func() error { return errors.Join(before(), errDisk) }); !errors.Is(err, errDisk) {
+		tb.Fatal(err)
+	}
+}
+
+func nothing() error { return nil }
+
+// A folder is one process's in a fault too, until it is closed.
+func TestHeldInAFault(t *testing.T) {
+	t.Parallel()
+	for _, recovers := range []bool{true, false} {
+		dir := t.TempDir()
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 10, false, 10))
+		fail(t, s, nothing)
+		if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "process "+ownPID()) {
+			t.Errorf("second: %v", err)
+		}
+		if recovers {
+			if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+				t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		next, _ := opened(t, dir, Options{})
+		if got := keys(t, next); !same(got, rangeOf(1, 10)) {
+			t.Errorf("the next has %v", got)
+		}
+	}
+}
+
+// Somebody removes the lock in a fault, and another process uses the file
+// meanwhile: what it leaves is not touched.
+func TestFileIsUsedInAFault(t *testing.T) {
+	t.Parallel()
+	for _, left := range []uint64{0, 5} {
+		dir := t.TempDir()
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 10, false, 10))
+		fail(t, s, nothing)
+		if err := os.Remove(filepath.Join(dir, lockName)); err != nil {
+			t.Fatal(err)
+		}
+		theirs, _ := opened(t, dir, Options{})
+		if _, _, err := s.Reopen(); !errors.Is(err, ErrInUse) {
+			t.Errorf("reopen while they have it: %v", err)
+		}
+		commit(t, theirs, records(11, 15, false, 10), rangeOf(1, 15-left)...)
+		commit(t, theirs, nil, rangeOf(11, 15-left)...)
+		_ = theirs.Close()
+		for range 2 {
+			lost, writable, err := s.Reopen()
+			if left > 0 && !errors.Is(err, errForeign) {
+				t.Errorf("took the events of somebody else: %v", err)
+			}
+			if left == 0 && (!writable || err != nil) {
+				t.Errorf("an empty file: lost %v, writable %v, %v", lost, writable, err)
+			}
+		}
+		_, _ = s.Commit(records(11, 12, false, 10), rangeOf(11, 20))
+		if left > 0 {
+			next, _ := opened(t, dir, Options{}) // while the first still lives
+			if got := keys(t, next); !same(got, rangeOf(11, 15)) {
+				t.Errorf("left of theirs: %v", got)
+			}
+		}
+	}
+}
+
+// What is at the path after a fault is another spool, or the first that is seen.
+func TestReplacedInAFault(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ known, damaged bool }{{known: true}, {known: true, damaged: true}, {}} {
+		top := t.TempDir()
+		dir, other := filepath.Join(top, "spool"), filepath.Join(top, "other")
+		theirs, _ := opened(t, other, Options{})
+		commit(t, theirs, records(1, 5, false, 10))
+		_ = theirs.Close()
+		s := newStore(dir, defaultMaxBytes, DropOldest) // as after a start on a full disk
+		if test.known {
+			s, _ = opened(t, dir, Options{})
+			commit(t, s, records(1, 3, false, 10))
+			fail(t, s, nothing)
+			if test.damaged {
+				s.broken = s.info
+			}
+		}
+		if err := errors.Join(os.RemoveAll(dir), os.Rename(other, dir)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
+				t.Errorf("%+v: took the events of somebody else: %v", test, err)
+			}
+		}
+		next, _ := opened(t, dir, Options{})
+		if got := keys(t, next); !same(got, rangeOf(1, 5)) {
+			t.Errorf("%+v: left of theirs: %v", test, got)
+		}
+	}
+}
+
+// As long as a process has written nothing, the file is as it was found, or
+// somebody else's: of the one that wrote it before, perhaps.
+func TestFileIsNotAsItWasFound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, _ := opened(t, dir, Options{})
+	commit(t, first, records(1, 10, false, 10))
+	fail(t, first, nothing)
+	lockFile := filepath.Join(dir, lockName)
+	if err := os.Remove(lockFile); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := opened(t, dir, Options{})
+	fail(t, s, nothing)
+	if err := os.Remove(lockFile); err != nil {
+		t.Fatal(err)
+	}
+	if lost, writable, err := first.Reopen(); lost || !writable || err != nil {
+		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+	commit(t, first, records(11, 15, false, 10))
+	_ = first.Close()
+	if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
+		t.Errorf("took the events of somebody else: %v", err)
+	}
+}
+
+// A commit that failed may be on disk all the same, the first of a process too.
+func TestFailedCommitIsThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 10, false, 10))
+	_ = s.Close()
+	s, _ = opened(t, dir, Options{})
+	for first := uint64(11); first < 31; first += 10 {
+		before := s.totals
+		fail(t, s, func() error {
+			_, err := s.Commit(records(first, first+9, false, 10), nil)
+			s.totals = before // it has not heard of it
+			return err
+		})
+		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+			t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+		}
+		if got := keys(t, s); !same(got, rangeOf(1, first+9)) {
+			t.Errorf("keys %v", got)
+		}
+	}
+}
+
+// Of two that start at the same time, the second does not so much as look at the
+// file, which the first may make anew.
+func TestLockComesFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := lock{path: filepath.Join(dir, lockName)}
+	if err := first.take(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) {
+		t.Errorf("second: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, fileName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second has made a file: %v", err)
+	}
+	first.release()
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 1, false, 1))
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/klimeapp/klime-go/examples/shutdown"
 	"github.com/klimeapp/klime-go/fiberklime"
 	"github.com/klimeapp/klime-go/ginklime"
+	"github.com/klimeapp/klime-go/internal/delivery"
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
@@ -61,7 +62,7 @@ func TestMain(m *testing.M) {
 //
 //	GET /work/{n}    at once
 //	GET /held/{n}    when the app has been told to end
-//	GET /late/{n}    and only 4 s later (net/http)
+//	GET /late/{n}    and only 2 s later (net/http)
 //	GET /stream/{n}  the beginning at once, and the end never (net/http)
 //
 // and each request but the last sort tracks an event of its own.
@@ -82,8 +83,14 @@ func apps() map[string]func(context.Context) error {
 				func(client *klime.Client) *fiber.App { return fiberApp(ctx, client, true) })
 		},
 		"careless prefork": careless,
-		"function":         func(ctx context.Context) error { return serve(ctx, functionHandler) },
-		"no handler":       noHandler,
+		"hung disk": func(ctx context.Context) error {
+			cfg := config()
+			cfg.Spool = hungDisk{}
+			client, err := klime.New(cfg)
+			return serveWith(ctx, netHTTPRouter, client, err)
+		},
+		"function":   func(ctx context.Context) error { return serve(ctx, functionHandler) },
+		"no handler": noHandler,
 	}
 }
 
@@ -108,8 +115,23 @@ func newClient() (*klime.Client, error) {
 	return klime.New(cfg)
 }
 
+// hungDisk is a spool on a disk that answers nothing.
+type hungDisk struct{ delivery.Spool }
+
+func (d hungDisk) Attach(*slog.Logger) (delivery.Storage, error) {
+	return delivery.Storage{Spool: d}, nil
+}
+
+func (hungDisk) Kept() (records, size int, last uint64) { return 0, 0, 0 }
+
+func (hungDisk) Commit([]delivery.Record, []uint64) ([]delivery.Record, error) { select {} }
+
 func serve(ctx context.Context, router func(context.Context, *klime.Client) http.Handler) error {
 	client, err := newClient()
+	return serveWith(ctx, router, client, err)
+}
+
+func serveWith(ctx context.Context, router func(context.Context, *klime.Client) http.Handler, client *klime.Client, err error) error {
 	if err != nil {
 		return err
 	}
@@ -150,7 +172,7 @@ func netHTTPRouter(ended context.Context, client *klime.Client) http.Handler {
 	mux.HandleFunc("GET /held/{n}", func(_ http.ResponseWriter, r *http.Request) { held(r.Context(), ended, r.PathValue("n")) })
 	mux.HandleFunc("GET /late/{n}", func(_ http.ResponseWriter, r *http.Request) {
 		held(r.Context(), ended, r.PathValue("n"))
-		time.Sleep(4 * time.Second)
+		time.Sleep(2 * time.Second)
 	})
 	mux.HandleFunc("GET /stream/{n}", func(w http.ResponseWriter, r *http.Request) { stream(w, r, r.PathValue("n")) })
 	return nethttp.Middleware(client)(mux)

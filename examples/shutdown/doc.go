@@ -12,8 +12,9 @@ package shutdown
 import "time"
 
 // Of the 10 s. The server has its own, as a stream that does not end would
-// otherwise use up the client's.
+// otherwise use up the client's. Shutdown may take 2.5 s beyond its own for a disk,
+// or an OnError, that hangs.
 const (
-	forRequests = 5 * time.Second
+	forRequests = 3 * time.Second
 	forEvents   = 4 * time.Second
 )

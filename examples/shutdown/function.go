@@ -16,11 +16,13 @@ import (
 //	handler := FlushEach(client, nethttp.Middleware(client)(mux))
 func FlushEach(client *klime.Client, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { // also if a handler panics
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
+			defer cancel()
+			if err := client.Flush(ctx); err != nil {
+				slog.Warn("events wait for the next request", "error", err)
+			}
+		}()
 		next.ServeHTTP(w, r)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
-		defer cancel()
-		if err := client.Flush(ctx); err != nil {
-			slog.Warn("events wait for the next request", "error", err)
-		}
 	})
 }

@@ -20,7 +20,10 @@ import (
 	"testing"
 	"time"
 
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/examples/shutdown"
 	"github.com/klimeapp/klime-go/internal/ingest"
+	"github.com/klimeapp/klime-go/nethttp"
 )
 
 // up is a Klime that works.
@@ -242,6 +245,26 @@ func TestEndWhileAStreamIsOpen(t *testing.T) {
 	v.check(t, klime)
 }
 
+// A disk that hangs costs Shutdown 2 s beyond its time: with a stream that does
+// not end it is in time nevertheless.
+func TestEndWhileTheDiskHangs(t *testing.T) {
+	t.Parallel()
+	c := start(t, "hung disk", down(t, false))
+	client := http.Client{Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	for _, path := range []string{"/work/1", "/stream/2"} {
+		resp, err := client.Get("http://" + c.addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = resp.Body.Close() })
+	}
+	c.await(t, "held ", 1)
+	if err := c.terminate(t); err == nil {
+		t.Error("nothing is lost")
+	}
+}
+
 // The library handles no signal: an app that does not either ends at once.
 func TestNoSignalHandler(t *testing.T) {
 	t.Parallel()
@@ -334,6 +357,34 @@ func TestPreforkWithOneFolder(t *testing.T) {
 		if !strings.Contains(fmt.Sprint(pids), "child "+holder) || advice != "give each process a folder of its own" {
 			t.Errorf("%q; children are %q", line, pids)
 		}
+	}
+}
+
+// A handler that panics ends its invocation too.
+func TestFunctionThatPanics(t *testing.T) {
+	t.Parallel()
+	fake := ingest.New(ingest.Options{})
+	server := httptest.NewServer(fake)
+	t.Cleanup(server.Close)
+	client, err := klime.New(klime.Config{WriteKey: "key", Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Shutdown(context.Background()) })
+	function := shutdown.FlushEach(client, nethttp.Middleware(client)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		work(r.Context(), "1")
+		panic("handler")
+	})))
+	func() {
+		defer func() {
+			if p := recover(); p != "handler" {
+				t.Errorf("recovered %v", p)
+			}
+		}()
+		function.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/work/1", nil))
+	}()
+	if events := fake.Events(); len(events) != 2 {
+		t.Errorf("%d events at Klime, %d in memory", len(events), client.Stats().Queued)
 	}
 }
 

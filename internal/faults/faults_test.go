@@ -119,7 +119,7 @@ func fromEnv[T any](t *testing.T, name string, parse func(string) (T, error)) (v
 func table(all []experiment, sums []result, met map[fault]int) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprintln(w, "experiment\truns\tacknowledged\tdelivered\tduplicates\treported\tlost\tpeak heap\t")
+	fmt.Fprintln(w, "experiment\truns\tacknowledged\tdelivered\trepeats\treported\tlost\tpeak heap\t")
 	for i, e := range all {
 		s := sums[i]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f MiB\t\n", e.name, s.runs, s.acknowledged, s.delivered, s.duplicates, s.reported, s.lost, float64(s.heap)/(1<<20))
