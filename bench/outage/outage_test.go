@@ -120,7 +120,7 @@ func leaking(leak int) []uint64 {
 	const samples = 120
 	var rss []uint64
 	for i := range samples {
-		rss = append(rss, uint64(100+i*leak/samples)) //nolint:gosec // small
+		rss = append(rss, uint64(100+i*leak/samples))
 	}
 	return rss
 }

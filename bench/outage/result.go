@@ -109,7 +109,8 @@ func (r *report) write(out io.Writer) {
 	if !r.good() {
 		verdict = "missed"
 	}
-	fmt.Fprintf(out, "target (p99 at most %.2f times that without, plus %v; RSS grows by %s at most): %s\n", mostTimes, mostMore, mib(mostGrown), verdict)
+	fmt.Fprintf(out, "target (p99 at most %.2f times that without, plus %v; RSS grows by %s at most): %s\n",
+		mostTimes, mostMore, mib(mostGrown), verdict)
 }
 
 // median of at least one value; of an even number the lower of the two in the middle.
