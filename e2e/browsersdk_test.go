@@ -324,6 +324,7 @@ func TestBrowserSDKRetry(t *testing.T) {
 			ctx, ok, client := t.Context(), must(t), newClient(t, ours)
 			ok(client.Track(ctx, "Report Generated", klime.Properties{"n": 1}, klime.ForUser("user_1")))
 			ok(client.Track(ctx, "Report Generated", klime.Properties{"n": 2}, klime.ForUser("user_1")))
+			ok(client.Flush(ctx)) // Shutdown has no time for what an answer asks
 			ok(client.Shutdown(ctx))
 
 			for _, k := range []*localKlime{foreign, ours} {
