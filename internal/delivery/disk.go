@@ -18,7 +18,7 @@ type disk struct {
 	wake     chan struct{}                                // there is something to do
 
 	urgent []handed // to write; somebody waits for each
-	spill  ring     // to write; out of the lanes
+	spill  deque    // to write; out of the lanes
 	handed usage    // these and what is being written
 
 	kept     usage               // records of items that have not ended
@@ -27,7 +27,7 @@ type disk struct {
 	removing map[uint64]struct{} // records of items that have ended
 	cursor   uint64              // no record below is on disk alone, but for what is just being read
 	sought   int                 // as many were on disk alone when what is just being read was asked for
-	replay   ring                // loaded, waiting for a sender
+	replay   deque               // loaded, waiting for a sender
 	tokens   map[uint64]uint64   // of items on disk alone
 }
 
@@ -591,7 +591,7 @@ func (q *queue) spillOld(then time.Time) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var oldest time.Time
-	for _, lane := range []*ring{&q.explicit, &q.automatic} {
+	for _, lane := range []*deque{&q.explicit, &q.automatic} {
 		for lane.len() > 0 && !lane.front().Queued.After(then) && q.disk.takes(lane.front()) {
 			q.toDisk(lane.popFront())
 		}
@@ -621,7 +621,7 @@ func (q *queue) toDisk(it Item) {
 func (q *queue) spillAll() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, lane := range []*ring{&q.explicit, &q.automatic} { // the weightier first
+	for _, lane := range []*deque{&q.explicit, &q.automatic} { // the weightier first
 		var stays []Item
 		for lane.len() > 0 {
 			it := lane.popFront()
@@ -642,7 +642,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.feed()
-	return q.takeFrom(shrink, q.disk.replay.len(), func() *ring {
+	return q.takeFrom(shrink, q.disk.replay.len(), func() *deque {
 		if q.disk.replay.len() == 0 {
 			return nil
 		}

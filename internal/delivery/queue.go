@@ -42,8 +42,8 @@ type queue struct {
 	told               bool // somebody wants to know how items ended
 
 	mu        sync.Mutex
-	explicit  ring
-	automatic ring
+	explicit  deque
+	automatic deque
 	held      usage // both lanes and what is in flight
 	heldAuto  usage // the automatic part of held
 	direct    usage // what callers send themselves, beside all that
@@ -208,7 +208,7 @@ func (q *queue) admit(it *Item) {
 	}
 }
 
-func (q *queue) lane(it *Item) *ring {
+func (q *queue) lane(it *Item) *deque {
 	if it.Automatic {
 		return &q.automatic
 	}
@@ -259,7 +259,7 @@ func (q *queue) evict(outcome Outcome) Item {
 }
 
 // evictable is the lane whose front goes first.
-func (q *queue) evictable() *ring {
+func (q *queue) evictable() *deque {
 	if q.automatic.len() == 0 {
 		return &q.explicit
 	}
@@ -271,7 +271,7 @@ func (q *queue) evictable() *ring {
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.takeFrom(shrink, q.waiting(), func() *ring {
+	return q.takeFrom(shrink, q.waiting(), func() *deque {
 		if q.waiting() == 0 {
 			return nil
 		}
@@ -281,7 +281,7 @@ func (q *queue) take(shrink int) []Item {
 
 // takeFrom removes the fronts of what next returns, until it returns nil. So
 // many are waiting.
-func (q *queue) takeFrom(shrink, waiting int, next func() *ring) []Item {
+func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	most := max(1, q.takeItems>>shrink)
 	items := make([]Item, 0, min(waiting, most))
 	size := 0
@@ -318,7 +318,7 @@ func (q *queue) takeOne(newest bool) []Item {
 }
 
 // oldest is the lane whose front was accepted first. One of them has items.
-func (q *queue) oldest() *ring {
+func (q *queue) oldest() *deque {
 	switch {
 	case q.automatic.len() == 0:
 		return &q.explicit

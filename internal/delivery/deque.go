@@ -1,0 +1,149 @@
+package delivery
+
+import (
+	"cmp"
+	"slices"
+)
+
+// deque is a double-ended queue of items, in blocks: to grow copies nothing, however
+// many callers wait for the lock meanwhile. It gives its memory back as it runs
+// empty, but for a few blocks.
+type deque struct {
+	first, last *block // nil while nothing was pushed
+	head        int    // of the front, in first
+	tail        int    // behind the back, in last
+	n           int
+	bytes       int // of the bodies
+
+	spare  *block // blocks that are free, by next
+	spares int
+}
+
+const (
+	blockItems = 64
+	maxSpares  = 4
+)
+
+type block struct {
+	items      [blockItems]Item
+	prev, next *block
+}
+
+func (d *deque) len() int { return d.n }
+
+func (d *deque) front() *Item { return &d.first.items[d.head] }
+
+func (d *deque) back() *Item { return &d.last.items[d.tail-1] }
+
+func (d *deque) pushBack(it Item) {
+	d.begin(0)
+	if d.tail == blockItems {
+		b := d.newBlock()
+		b.prev, d.last.next = d.last, b
+		d.last, d.tail = b, 0
+	}
+	d.last.items[d.tail] = it
+	d.tail++
+	d.n++
+	d.bytes += len(it.Body)
+}
+
+func (d *deque) pushFront(it Item) {
+	d.begin(blockItems)
+	if d.head == 0 {
+		b := d.newBlock()
+		b.next, d.first.prev = d.first, b
+		d.first, d.head = b, blockItems
+	}
+	d.head--
+	d.first.items[d.head] = it
+	d.n++
+	d.bytes += len(it.Body)
+}
+
+// begin lets an empty deque begin at that place of its block.
+func (d *deque) begin(at int) {
+	if d.first == nil {
+		d.first = d.newBlock()
+		d.last = d.first
+	}
+	if d.n == 0 {
+		d.head, d.tail = at, at
+	}
+}
+
+// restore puts items, which were taken in order, back in their order: what
+// another sender took later may be back already.
+func (d *deque) restore(items []Item) {
+	if len(items) == 0 {
+		return
+	}
+	if d.n > 0 && d.back().seq < items[0].seq {
+		for _, it := range items { // it was the newest
+			d.pushBack(it)
+		}
+		return
+	}
+	last := items[len(items)-1].seq
+	for d.n > 0 && d.front().seq < last {
+		items = append(items, d.popFront())
+	}
+	slices.SortFunc(items, bySeq)
+	for _, it := range slices.Backward(items) {
+		d.pushFront(it)
+	}
+}
+
+func bySeq(a, b Item) int { return cmp.Compare(a.seq, b.seq) }
+
+func (d *deque) popFront() Item {
+	it := d.first.items[d.head]
+	d.first.items[d.head] = Item{} // lets the body be collected
+	d.head++
+	d.n--
+	d.bytes -= len(it.Body)
+	if d.head == blockItems && d.first != d.last {
+		done := d.first
+		d.first, d.head = done.next, 0
+		d.first.prev = nil
+		d.free(done)
+	}
+	return it
+}
+
+func (d *deque) popBack() Item {
+	d.tail--
+	it := d.last.items[d.tail]
+	d.last.items[d.tail] = Item{}
+	d.n--
+	d.bytes -= len(it.Body)
+	if d.tail == 0 && d.first != d.last {
+		done := d.last
+		d.last, d.tail = done.prev, blockItems
+		d.last.next = nil
+		d.free(done)
+	}
+	return it
+}
+
+// newBlock is one without items.
+func (d *deque) newBlock() *block {
+	b := d.spare
+	if b == nil {
+		return new(block)
+	}
+	d.spare = b.next
+	d.spares--
+	b.next = nil
+	return b
+}
+
+// free keeps a block without items, if there are not enough of them.
+func (d *deque) free(b *block) {
+	if d.spares == maxSpares {
+		return
+	}
+	b.prev, b.next = nil, d.spare
+	d.spare = b
+	d.spares++
+}
