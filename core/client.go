@@ -359,7 +359,8 @@ func (c *Client) Flush(ctx context.Context) error {
 // ends first, what is left goes to Config.Spool, and is sent by the next process;
 // without one (or where that fails) the error says how many events were not
 // delivered. Whatever was to be waited for (a backoff, Retry-After, the next probe
-// of a halt), an attempt is made at once. A further call returns the same.
+// of a halt), an attempt is made at once, or as soon as a request that hangs leaves
+// room for it (see Config.Senders). A further call returns the same.
 func (c *Client) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil

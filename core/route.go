@@ -47,7 +47,7 @@ func (r *route) ruling(method string) (ruling, bool) {
 	return ruling{}, false
 }
 
-// remember keeps what is found for a method. Of two at once, one may be forgotten,
+// remember keeps what is found for a method, which is one of knownMethod's. Of two at once, one may be forgotten,
 // and found again.
 func (r *route) remember(method string, found ruling) {
 	known := r.rulings.Load()

@@ -73,17 +73,12 @@ func check(t *testing.T, d *deque, want []uint64) {
 	for b := d.first; b != nil; b = b.next {
 		blocks++
 		for i := range b.items {
-			held += btoi(b.items[i].seq != 0)
+			if b.items[i].seq != 0 {
+				held++
+			}
 		}
 	}
 	if held != len(want) || blocks > len(want)/blockItems+2+maxSpares {
 		t.Fatalf("%d items in %d blocks, want %d", held, blocks, len(want))
 	}
-}
-
-func btoi(is bool) int {
-	if is {
-		return 1
-	}
-	return 0
 }
