@@ -2,6 +2,7 @@ package klime
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -389,8 +390,61 @@ func appendString(b []byte, s string) []byte {
 		return append(b, s[:maxEventBytes+1]...) // the event is refused by its size
 	}
 	b = append(b, '"')
+	if isVerbatim(s) {
+		b = append(b, s...)
+	} else {
+		b = appendEscapes(b, s)
+	}
+	return append(b, '"')
+}
+
+// isVerbatim reports whether s stands as it is in a JSON string, as most do. It looks at
+// eight bytes at a time, some of them twice where their number is odd.
+func isVerbatim(s string) bool {
+	switch n := len(s); {
+	case n >= 8:
+		for rest := s; len(rest) >= 8; rest = rest[8:] {
+			if !areVerbatim(word(rest)) {
+				return false
+			}
+		}
+		return areVerbatim(word(s[n-8:]))
+	case n >= 4:
+		return areVerbatim(uint64(half(s)) | uint64(half(s[n-4:]))<<32)
+	case n > 0:
+		return areVerbatim(uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16 | filling)
+	default:
+		return true
+	}
+}
+
+// word is the first eight bytes of s, half the first four: one load each.
+
+func word(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func half(s string) uint32 {
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+const (
+	ones    = 0x0101010101010101 // in each byte
+	highs   = ones * 0x80
+	filling = ones * ' ' &^ 0xffffff
+)
+
+// areVerbatim reports whether none of eight bytes is above 127, below ' ', a quote or a
+// backslash: of each that is, the high bit is set in one of these four.
+func areVerbatim(bytes uint64) bool {
+	quotes, backslashes := bytes^ones*'"', bytes^ones*'\\'
+	return (bytes|(bytes-ones*' ')|(quotes-ones)|(backslashes-ones))&highs == 0
+}
+
+func appendEscapes(b []byte, s string) []byte {
 	start := 0
-	for i := plainPrefix(s); i < len(s); {
+	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
@@ -410,25 +464,7 @@ func appendString(b []byte, s string) []byte {
 		i++
 		start = i
 	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
-}
-
-// plainPrefix is how much of s at least stands as it is in a JSON string, eight
-// bytes at a time.
-func plainPrefix(s string) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080 // in each byte
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56 // one load
-		quote, backslash := w^ones*'"', w^ones*'\\'
-		// A byte's high bit is set where it is above 127, below ' ', or zero in one of the others.
-		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&highs != 0 {
-			break
-		}
-	}
-	return i
+	return append(b, s[start:]...)
 }
 
 func appendEscaped(b []byte, c byte) []byte {
@@ -455,25 +491,25 @@ func appendUUID(b []byte) []byte {
 	)
 	hi := rand.Uint64()&^0xf000 | version
 	lo := rand.Uint64()&^(3<<62) | variant
-	var text [36]byte
-	putHex(text[0:8], hi>>32)
-	text[8] = '-'
-	putHex(text[9:13], hi>>16)
-	text[13] = '-'
-	putHex(text[14:18], hi)
-	text[18] = '-'
-	putHex(text[19:23], lo>>48)
-	text[23] = '-'
-	putHex(text[24:36], lo)
+	first, second, third, fourth := hexOf(hi>>32), hexOf(hi), hexOf(lo>>32), hexOf(lo)
+	text := [36]byte{8: '-', 13: '-', 18: '-', 23: '-'}
+	binary.BigEndian.PutUint64(text[0:], first)
+	binary.BigEndian.PutUint32(text[9:], uint32(second>>32))
+	binary.BigEndian.PutUint32(text[14:], uint32(second))
+	binary.BigEndian.PutUint32(text[19:], uint32(third>>32))
+	binary.BigEndian.PutUint32(text[24:], uint32(third))
+	binary.BigEndian.PutUint64(text[28:], fourth)
 	return append(b, text[:]...)
 }
 
-// putHex fills text with the lowest digits of v.
-func putHex(text []byte, v uint64) {
-	for i := len(text) - 1; i >= 0; i-- {
-		text[i] = hexDigits[v&0xf]
-		v >>= 4
-	}
+// hexOf is the eight hexadecimal digits of v's low half, a byte each.
+func hexOf(v uint64) uint64 {
+	v = v & 0xffffffff
+	v = (v | v<<16) & 0x0000ffff0000ffff
+	v = (v | v<<8) & 0x00ff00ff00ff00ff
+	v = (v | v<<4) & 0x0f0f0f0f0f0f0f0f
+	letters := (v + 6*ones) >> 4 & ones // 1 in each byte that is above 9
+	return v + '0'*ones + ('a'-'0'-10)*letters
 }
 
 // newUUID is [appendUUID] as a string.

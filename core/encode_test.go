@@ -2,6 +2,7 @@ package klime
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
@@ -560,6 +562,33 @@ func TestAppendMillis(t *testing.T) {
 	} {
 		if got := string(appendMillis(nil, d)); got != want {
 			t.Errorf("appendMillis(%v) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestHexOf(t *testing.T) {
+	t.Parallel()
+	for _, v := range []uint64{0, 1, 0x01234567_89abcdef, 0xfedcba98_76543210, 0x9a9a9a9a, math.MaxUint64} {
+		got := string(binary.BigEndian.AppendUint64(nil, hexOf(v)))
+		if want := fmt.Sprintf("%08x", uint32(v)); got != want {
+			t.Errorf("hexOf(%#x) = %s, want %s", v, got, want)
+		}
+	}
+}
+
+// Each place in a string of each length is looked at.
+func TestAppendStringEscapes(t *testing.T) {
+	t.Parallel()
+	for length := range 34 {
+		for place := range length {
+			for _, c := range []byte{0, 0x1f, '"', '\\', 0x80, 0xff} {
+				s := []byte(strings.Repeat("~", length))
+				s[place] = c
+				got := appendString(nil, string(s))
+				if !json.Valid(got) || !utf8.Valid(got) {
+					t.Errorf("%q became %q", s, got)
+				}
+			}
 		}
 	}
 }

@@ -138,7 +138,7 @@ func New(cfg Config) *Deliverer {
 // ErrSpoolFull without that.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
-		return d.enqueue(ctx, it)
+		return d.enqueue(ctx, &it)
 	}
 	written, err := d.queue.writeAhead(it)
 	if errors.Is(err, ErrSpoolFull) {
@@ -148,7 +148,7 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 		return err
 	}
 	if written == nil {
-		if err := d.enqueue(ctx, it); err != nil {
+		if err := d.enqueue(ctx, &it); err != nil {
 			return err
 		}
 		return ErrNotDurable
@@ -172,7 +172,7 @@ func (d *Deliverer) refuse(it Item, outcome Outcome, err error) {
 	d.reporter.add(Report{Items: []Item{it}, Outcome: outcome, Err: err})
 }
 
-func (d *Deliverer) enqueue(ctx context.Context, it Item) error {
+func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	for {
 		// With the last attempt its patience ends.
 		a, err := d.queue.push(it, ctx.Err() == nil)
@@ -187,7 +187,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it Item) error {
 			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.reason()})
 		}
 		if errors.Is(err, ErrFull) {
-			d.refuse(it, a.outcome, err)
+			d.refuse(*it, a.outcome, err)
 		}
 		if a.room == nil {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {

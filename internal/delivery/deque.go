@@ -35,20 +35,20 @@ func (d *deque) front() *Item { return &d.first.items[d.head] }
 
 func (d *deque) back() *Item { return &d.last.items[d.tail-1] }
 
-func (d *deque) pushBack(it Item) {
+func (d *deque) pushBack(it *Item) {
 	d.begin(0)
 	if d.tail == blockItems {
 		b := d.newBlock()
 		b.prev, d.last.next = d.last, b
 		d.last, d.tail = b, 0
 	}
-	d.last.items[d.tail] = it
+	d.last.items[d.tail] = *it
 	d.tail++
 	d.n++
 	d.bytes += len(it.Body)
 }
 
-func (d *deque) pushFront(it Item) {
+func (d *deque) pushFront(it *Item) {
 	d.begin(blockItems)
 	if d.head == 0 {
 		b := d.newBlock()
@@ -56,7 +56,7 @@ func (d *deque) pushFront(it Item) {
 		d.first, d.head = b, blockItems
 	}
 	d.head--
-	d.first.items[d.head] = it
+	d.first.items[d.head] = *it
 	d.n++
 	d.bytes += len(it.Body)
 }
@@ -79,8 +79,8 @@ func (d *deque) restore(items []Item) {
 		return
 	}
 	if d.n > 0 && d.back().seq < items[0].seq {
-		for _, it := range items { // it was the newest
-			d.pushBack(it)
+		for i := range items { // they are the newest
+			d.pushBack(&items[i])
 		}
 		return
 	}
@@ -89,8 +89,8 @@ func (d *deque) restore(items []Item) {
 		items = append(items, d.popFront())
 	}
 	slices.SortFunc(items, bySeq)
-	for _, it := range slices.Backward(items) {
-		d.pushFront(it)
+	for i := range slices.Backward(items) {
+		d.pushFront(&items[i])
 	}
 }
 

@@ -19,11 +19,11 @@ func TestDeque(t *testing.T) {
 			switch growing := step%4000 < 2000; random.IntN(8) {
 			case 0:
 				before--
-				d.pushFront(Item{seq: before, Body: make([]byte, before%3)})
+				d.pushFront(&Item{seq: before, Body: make([]byte, before%3)})
 				want = slices.Insert(want, 0, before)
 			case 1, 2, 3:
 				if growing || random.IntN(3) == 0 {
-					d.pushBack(Item{seq: next, Body: make([]byte, next%3)})
+					d.pushBack(&Item{seq: next, Body: make([]byte, next%3)})
 					want = append(want, next)
 					next++
 				}

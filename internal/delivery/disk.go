@@ -139,7 +139,7 @@ func (q *queue) spillFor(it *Item) bool {
 	q.counts.Accepted++
 	q.lastSeq++
 	it.seq = q.lastSeq
-	q.disk.spill.pushBack(*it)
+	q.disk.spill.pushBack(it)
 	q.disk.handed.add(it)
 	q.disk.nudge()
 	return true
@@ -188,7 +188,7 @@ func (q *queue) onDiskAlone(it *Item) (forgotten bool) {
 // handOver takes an item that has left its lane to the disk.
 func (q *queue) handOver(it Item) {
 	q.leaveMemory(&it)
-	q.disk.spill.pushBack(it)
+	q.disk.spill.pushBack(&it)
 	q.disk.handed.add(&it)
 	q.disk.nudge()
 }

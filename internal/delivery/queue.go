@@ -101,42 +101,53 @@ type admission struct {
 
 // push accepts it, at the cost of older items where there is no room. A
 // patient item waits instead of costing an explicit one.
-func (q *queue) push(it Item, patient bool) (admission, error) {
+func (q *queue) push(it *Item, patient bool) (a admission, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	a := admission{outcome: Evicted}
 	if q.closed {
 		return a, ErrClosed
 	}
-	if q.disk != nil && q.spillFor(&it) {
+	if q.disk != nil && q.spillFor(it) {
 		return a, nil
 	}
-	if q.disk.writable() && len(it.Body) <= q.maxBytes {
-		a.outcome = q.disk.declines(&it)
+	if !q.fits(it) {
+		if a, err = q.makeRoom(it, patient); err != nil || a.room != nil {
+			return a, err
+		}
 	}
-	if patient && q.mustWait(&it) {
+	q.admit(it)
+	q.lane(it).pushBack(it)
+	if q.alarm != noAlarm && (q.waiting() >= q.alarm || q.waitingBytes() >= q.takeBytes) {
+		q.alarm, a.wake = noAlarm, true
+	}
+	return a, nil
+}
+
+// makeRoom evicts what must go for an item. It returns an error where that would not do,
+// and where the item has to wait, for what.
+func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
+	a := admission{outcome: Evicted}
+	if q.disk.writable() && len(it.Body) <= q.maxBytes {
+		a.outcome = q.disk.declines(it)
+	}
+	if patient && q.mustWait(it) {
 		if q.room == nil {
 			q.room = make(chan struct{})
 		}
 		a.room, a.wake = q.room, true
 		return a, nil
 	}
-	if !q.canFit(&it) {
+	if !q.canFit(it) {
 		q.counts.Accepted++
 		q.count(a.outcome, 1)
 		return a, q.refusal(a.outcome)
 	}
-	for !q.fits(&it) {
+	for !q.fits(it) {
 		if victim := q.evict(a.outcome); q.told || victim.Token != 0 {
 			a.evicted = append(a.evicted, victim)
 		} else {
 			a.dropped++
 		}
-	}
-	q.admit(&it)
-	q.lane(&it).pushBack(it)
-	if q.alarm != noAlarm && (q.waiting() >= q.alarm || q.waitingBytes() >= q.takeBytes) {
-		q.alarm, a.wake = noAlarm, true
 	}
 	return a, nil
 }
@@ -165,15 +176,12 @@ func (q *queue) refusal(outcome Outcome) error {
 	}
 }
 
-// mustWait reports whether it has to wait for room, if it is patient.
+// mustWait reports whether an item that does not fit has to wait for room, if it is patient.
 func (q *queue) mustWait(it *Item) bool {
 	if q.halt != nil || len(it.Body) > q.maxBytes {
 		return false // which may be long in coming
 	}
-	if it.Patient {
-		return !q.fits(it)
-	}
-	return q.overflow == Block && !it.Automatic && !q.canFit(it)
+	return it.Patient || q.overflow == Block && !it.Automatic && !q.canFit(it)
 }
 
 // bypass accepts an item that its caller sends itself.
