@@ -191,6 +191,9 @@ func (enc *encoder) appendContext(b []byte, d *draft, r *requestProperties) ([]b
 		b = appendField(b, `,"ip":`, r.captured.ip)
 		b = appendField(b, `,"userAgent":`, r.captured.userAgent)
 	}
+	if len(d.Context) == 0 { // which costs less than to look for a first key
+		return append(b, '}'), nil
+	}
 	for key, value := range d.Context {
 		if key == "library" {
 			continue

@@ -31,8 +31,11 @@ func ask(mux *http.ServeMux, r *http.Request) string {
 // if it has answered by itself.
 func served(r *http.Request, pattern, outer string) string {
 	pattern = subtree(pathOf(pattern))
+	if pattern == "" || outer == "" {
+		return pattern
+	}
 	prefix, known := stripped(r, outer)
-	if pattern == "" || !known {
+	if !known {
 		return ""
 	}
 	return prefix + pattern
@@ -51,9 +54,6 @@ func subtree(pattern string) string {
 // the segments of the outer pattern: those of the path may be IDs. It is not
 // known where more was taken than the pattern tells.
 func stripped(r *http.Request, outer string) (prefix string, known bool) {
-	if outer == "" {
-		return "", true
-	}
 	requested, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil { // a request that no server has read
 		return "", true

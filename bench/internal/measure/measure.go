@@ -110,6 +110,7 @@ func together(goroutines int, do func()) time.Duration {
 	starts, ends := make([]time.Time, goroutines), make([]time.Time, goroutines)
 	for i := range goroutines {
 		all.Go(func() {
+			for range 100 { Spin() } // warm
 			for there.Add(1); there.Load() < int64(goroutines); { //nolint:revive // each on a processor of its own
 			}
 			starts[i] = time.Now()
