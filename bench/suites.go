@@ -28,7 +28,7 @@ type suite struct {
 	pkg     string
 	bench   string
 	time    string // for one benchmark
-	cpus    string // -test.cpu, empty for all there are
+	cpus    string // -test.cpu, empty for all there are; of several, each gets a process: see below
 	passes  int    // at most, if not 0: it takes several samples in one, or does not vary
 	largest string // of growth
 }
@@ -109,22 +109,27 @@ func build(ctx context.Context, scratch, pkg string) error {
 	return nil
 }
 
-// measure adds a pass of a suite to its file.
+// measure adds a pass of a suite to its file. (With -test.cpu 1,2 in one process, both
+// would run on two: a benchmark that calls b.Loop is not run again after GOMAXPROCS is set.)
 func (o options) measure(ctx context.Context, scratch string, s suite) error {
 	took := s.time
 	if o.short {
 		took, s.largest = "1x", "1000"
 	}
-	args := []string{"-test.run", "^$", "-test.bench", s.bench, "-test.benchtime", took}
-	if s.cpus != "" {
-		args = append(args, "-test.cpu", s.cpus)
-	}
-	command := exec.CommandContext(ctx, filepath.Join(scratch, s.pkg), args...) //nolint:gosec // just built
-	command.Dir = s.pkg
-	command.Env = append(os.Environ(), "KLIME_BENCH_LARGEST="+s.largest)
-	out, err := command.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
+	var out []byte
+	for cpus := range strings.SplitSeq(s.cpus, ",") {
+		args := []string{"-test.run", "^$", "-test.bench", s.bench, "-test.benchtime", took}
+		if cpus != "" {
+			args = append(args, "-test.cpu", cpus)
+		}
+		command := exec.CommandContext(ctx, filepath.Join(scratch, s.pkg), args...) //nolint:gosec // just built
+		command.Dir = s.pkg
+		command.Env = append(os.Environ(), "KLIME_BENCH_LARGEST="+s.largest)
+		printed, err := command.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, printed)
+		}
+		out = append(out, printed...)
 	}
 	file, err := os.OpenFile(o.file(s), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {

@@ -102,6 +102,10 @@ func Parallel(b *testing.B, burst int, s Subject) (ops int) {
 	return (t.bursts() + 1) * burst * procs
 }
 
+// awake is how often a goroutine spins before it begins: a millisecond. A processor that
+// has slept is slow at first.
+const awake = 100
+
 // together does it on so many goroutines, which begin when all are there, and returns
 // how long that took.
 func together(goroutines int, do func()) time.Duration {
@@ -110,7 +114,9 @@ func together(goroutines int, do func()) time.Duration {
 	starts, ends := make([]time.Time, goroutines), make([]time.Time, goroutines)
 	for i := range goroutines {
 		all.Go(func() {
-			for range 100 { Spin() } // warm
+			for range awake {
+				Spin()
+			}
 			for there.Add(1); there.Load() < int64(goroutines); { //nolint:revive // each on a processor of its own
 			}
 			starts[i] = time.Now()
