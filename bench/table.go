@@ -134,6 +134,7 @@ func requestRows(s *samples, f framework) []row {
 		{"… against " + f.otel, "≤ 1/8", ratio(ours.over(otel)), "", atMost(ours.over(otel), 1.0/8)},
 		{"… against slok", "≤ 2 ×", ratio(ours.over(slok)), "", atMost(ours.over(slok), 2)},
 		{"… against context and wrapper alone", "", ratio(ours.over(added("floor"))), "they take " + micros(added("floor")), ""},
+		{"… against writing and queueing those bytes alone", "", ratio(ours.over(added("least"))), "that takes " + micros(added("least")), ""},
 		{"… work of the caller's thread", "", micros(own(subject)),
 			fmt.Sprintf("%s %s, sentry %s, slok %s", f.otel, micros(own("otel")), micros(own("sentry")), micros(own("slok"))), ""},
 		{"… … against " + f.otel + ", slok", "", ratio(own(subject).over(own("otel"))) + ", " + ratio(own(subject).over(own("slok"))), "", ""},
@@ -201,6 +202,7 @@ func deliveryRows(s *samples) []row {
 		{"… against encoding/json", "", ratio(rate(subject).over(rate("bare"))), "", ""},
 		{"… CPU-s for 1M events", "≤ 1.6", number(work(subject)), fmt.Sprintf("segment %s, posthog %s, encoding/json %s",
 			number(work("segment")), number(work("posthog")), number(work("bare"))), atMost(work(subject), 1.6)},
+		{"… … against segment", "", ratio(work(subject).over(work("segment"))), "", ""},
 	}
 }
 

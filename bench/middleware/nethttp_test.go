@@ -97,6 +97,11 @@ func standard(
 		{"floor", func(b *testing.B) measured {
 			return measured{Subject: measure.Subject{Op: serving(b, router(floor))}}
 		}},
+		{"least", func(b *testing.B) measured {
+			l := newLeast()
+			b.Cleanup(l.close)
+			return measured{measure.Subject{Op: serving(b, router(l.middleware)), Drain: l.drain}, l.verify}
+		}},
 	}
 }
 
@@ -126,12 +131,16 @@ func before(do func()) func(http.Handler) http.Handler {
 // floor is the least that a middleware does that sees the answer and is found from
 // the handler: a value in the context, a writer around the writer, two times.
 func floor(next http.Handler) http.Handler {
+	return floorOf(next, func(start time.Time, _ *wrapper) { _ = time.Since(start) })
+}
+
+func floorOf(next http.Handler, after func(time.Time, *wrapper)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		seen := &wrapper{ResponseWriter: w}
 		r = r.WithContext(context.WithValue(r.Context(), scopeKey{}, seen))
 		next.ServeHTTP(seen, r)
-		_ = time.Since(start)
+		after(start, seen)
 	})
 }
 
