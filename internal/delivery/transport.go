@@ -15,14 +15,15 @@ import (
 )
 
 const (
-	maxAnswerBytes = 1 << 20          // of an answer that is read for its content
-	maxDrainBytes  = 256 << 10        // of an answer that is read to reuse its connection
-	maxHeaderBytes = 64 << 10         // of an answer's header
-	pingAfter      = 15 * time.Second // that an HTTP/2 connection has been silent
-	pingTimeout    = 10 * time.Second // until it counts as dead
-	maxRepeats     = 3                // of a request, on other connections, without a wait
-	maxMessage     = 300              // characters of an answer's message that are kept
-	maxCode        = 64               // of an event's error code
+	maxAnswerBytes   = 1 << 20          // of an answer that is read for its content
+	maxDrainBytes    = 256 << 10        // of an answer that is read to reuse its connection
+	maxHeaderBytes   = 64 << 10         // of an answer's header
+	writeBufferBytes = 64 << 10         // of a connection: a batch of usual events is one write
+	pingAfter        = 15 * time.Second // that an HTTP/2 connection has been silent
+	pingTimeout      = 10 * time.Second // until it counts as dead
+	maxRepeats       = 3                // of a request, on other connections, without a wait
+	maxMessage       = 300              // characters of an answer's message that are kept
+	maxCode          = 64               // of an event's error code
 )
 
 // errRepeats is why a request was given up that the server kept turning away unread.
@@ -79,6 +80,7 @@ func DefaultClient(senders int) *http.Client {
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		WriteBufferSize:        writeBufferBytes,
 		DisableCompression:     true, // answers are short; a compressed one could be a bomb
 		// One connection carries all requests: where it is dead and nobody says so, none would get through.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
