@@ -402,7 +402,8 @@ func appendString(b []byte, s string) []byte {
 }
 
 // isVerbatim reports whether s stands as it is in a JSON string, as most do. It looks at
-// eight bytes at a time, some of them twice where their number is odd.
+// eight bytes at a time. The last eight it looks at again, whatever is left of them: that
+// costs less than to tell.
 func isVerbatim(s string) bool {
 	switch n := len(s); {
 	case n >= 8:
@@ -421,28 +422,28 @@ func isVerbatim(s string) bool {
 	}
 }
 
-// word is the first eight bytes of s, half the first four: one load each.
-
+// word is the first eight bytes of s, in one load.
 func word(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
+// half is the first four bytes of s, in one load.
 func half(s string) uint32 {
 	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 const (
-	ones    = 0x0101010101010101 // in each byte
-	highs   = ones * 0x80
-	filling = ones * ' ' &^ 0xffffff
+	ones    = 0x0101010101010101     // in each byte
+	highs   = ones * 0x80            // the high bit of each
+	filling = ones * ' ' &^ 0xffffff // in place of bytes that a short string lacks
 )
 
 // areVerbatim reports whether none of eight bytes is above 127, below ' ', a quote or a
 // backslash: of each that is, the high bit is set in one of these four.
-func areVerbatim(bytes uint64) bool {
-	quotes, backslashes := bytes^ones*'"', bytes^ones*'\\'
-	return (bytes|(bytes-ones*' ')|(quotes-ones)|(backslashes-ones))&highs == 0
+func areVerbatim(eight uint64) bool {
+	quotes, backslashes := eight^ones*'"', eight^ones*'\\'
+	return (eight|(eight-ones*' ')|(quotes-ones)|(backslashes-ones))&highs == 0
 }
 
 func appendEscapes(b []byte, s string) []byte {

@@ -18,7 +18,7 @@ const (
 	maxAnswerBytes   = 1 << 20          // of an answer that is read for its content
 	maxDrainBytes    = 256 << 10        // of an answer that is read to reuse its connection
 	maxHeaderBytes   = 64 << 10         // of an answer's header
-	writeBufferBytes = 64 << 10         // of a connection: a batch of usual events is one write
+	writeBufferBytes = 64 << 10         // of an HTTP/1 connection: a batch of usual events is one write
 	pingAfter        = 15 * time.Second // that an HTTP/2 connection has been silent
 	pingTimeout      = 10 * time.Second // until it counts as dead
 	maxRepeats       = 3                // of a request, on other connections, without a wait
