@@ -133,7 +133,7 @@ func growthPicture(s *samples) string {
 	highest := 1000.0
 	for _, axis := range axes {
 		for _, n := range sizes {
-			highest = max(highest, growthOf(s, axis, n).value)
+			highest = max(highest, growthOf(s, axis.name, n).value)
 		}
 	}
 	x := func(n int) float64 { return left + math.Log10(float64(n))/6*width }
@@ -150,12 +150,12 @@ func growthPicture(s *samples) string {
 	for i, axis := range axes {
 		var points []string
 		for _, n := range sizes {
-			if f := growthOf(s, axis, n); f.known {
+			if f := growthOf(s, axis.name, n); f.known {
 				points = append(points, fmt.Sprintf("%.1f,%.1f", x(n), y(f.value)))
 			}
 		}
 		fmt.Fprintf(&body, `<polyline class="line" stroke="%s" points="%s"/>`+"\n", colours[i], strings.Join(points, " "))
-		fmt.Fprintf(&body, `<text x="%d" y="%d" style="fill:%s">%s</text>`+"\n", left+width+15, top+16+i*18, colours[i], axis)
+		fmt.Fprintf(&body, `<text x="%d" y="%d" style="fill:%s">%s</text>`+"\n", left+width+15, top+16+i*18, colours[i], axis.name)
 	}
 	return document(left+width+120, top+height+40, body.String())
 }

@@ -14,6 +14,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/nethttp"
 
+	"github.com/klimeapp/klime-go/bench/internal/answer"
 	"github.com/klimeapp/klime-go/bench/internal/measure"
 )
 
@@ -94,7 +95,7 @@ func sizes(b *testing.B) []int {
 		}
 	}
 	var of []int
-	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
+	for _, n := range []int{1, 1000, 9000, 100_000, 1_000_000} {
 		if n <= most {
 			of = append(of, n)
 		}
@@ -170,16 +171,33 @@ func flushed(b *testing.B, opts ...klime.Option) app {
 	}}
 }
 
-// queued is an app whose queue only grows.
+// queued is an app whose queue is as long as that, and not shorter: nothing is delivered
+// during a burst. A short one is as long again after each; to a long one the
+// bursts add little.
 func queued(b *testing.B, ids *names) app {
 	b.Helper()
+	const short = 20 * burst
 	held := &gate{}
 	held.closed.Lock()
 	b.Cleanup(held.closed.Unlock)
 	client := newClient(b, klime.Config{Transport: held, QueueSize: 10_000_000, QueueBytes: 1 << 36, FlushInterval: time.Hour})
-	return app{serving(b, nethttp.Middleware(client,
+	serve := serving(b, nethttp.Middleware(client,
 		nethttp.UserID(func(*http.Request) string { ids.next(); return "user_123" }),
-		nethttp.GroupID(func(*http.Request) string { return "org_456" }))), func() {}}
+		nethttp.GroupID(func(*http.Request) string { return "org_456" })))
+	return app{serve, func() {
+		length := len(ids.all)
+		if length > short {
+			return
+		}
+		held.closed.Unlock()
+		if err := client.Flush(context.Background()); err != nil {
+			b.Error(err)
+		}
+		held.closed.Lock()
+		for range length {
+			serve()
+		}
+	}}
 }
 
 func newClient(b *testing.B, config klime.Config) *klime.Client {
@@ -215,13 +233,6 @@ func (g *gate) Send(_ context.Context, _ []byte, events int) (klime.BatchResult,
 	return klime.BatchResult{Accepted: events}, nil
 }
 
-// response is an answer that goes nowhere.
-type response struct{ header http.Header }
-
-func (w *response) Header() http.Header         { return w.header }
-func (w *response) Write(p []byte) (int, error) { return len(p), nil }
-func (w *response) WriteHeader(int)             {}
-
 func serving(b *testing.B, middleware func(http.Handler) http.Handler) func() {
 	b.Helper()
 	mux := http.NewServeMux()
@@ -232,10 +243,10 @@ func serving(b *testing.B, middleware func(http.Handler) http.Handler) func() {
 	})
 	handler := middleware(mux)
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/orgs/acme/reports/42", http.NoBody)
-	w := &response{header: http.Header{}}
+	w := answer.Nowhere()
 	return func() {
 		r.Pattern = ""
-		clear(w.header)
+		clear(w.Header())
 		handler.ServeHTTP(w, r)
 	}
 }

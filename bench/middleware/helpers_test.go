@@ -1,20 +1,17 @@
 package middleware
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 
+	"github.com/klimeapp/klime-go/bench/internal/answer"
 	"github.com/klimeapp/klime-go/bench/internal/measure"
 )
 
@@ -146,36 +143,15 @@ func (t tracked) sent(events int) error {
 	return nil
 }
 
-// response is an answer that goes nowhere. It has the methods of net/http's own of
-// HTTP/1, since what a middleware wraps depends on them.
-type response struct{ header http.Header }
-
-func newResponse() *response { return &response{header: http.Header{}} }
-
-func (w *response) Header() http.Header                 { return w.header }
-func (w *response) Write(p []byte) (int, error)         { return len(p), nil }
-func (w *response) WriteString(s string) (int, error)   { return len(s), nil }
-func (w *response) WriteHeader(int)                     {}
-func (w *response) Flush()                              {}
-func (w *response) FlushError() error                   { return nil }
-func (w *response) ReadFrom(r io.Reader) (int64, error) { return io.Copy(io.Discard, r) }
-func (w *response) SetReadDeadline(time.Time) error     { return nil }
-func (w *response) SetWriteDeadline(time.Time) error    { return nil }
-func (w *response) EnableFullDuplex() error             { return nil }
-func (w *response) CloseNotify() <-chan bool            { return nil }
-func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return nil, nil, http.ErrNotSupported
-}
-
 // serving serves one request again and again, each time as a server hands it over:
 // without a pattern, and an answer without headers.
 func serving(b *testing.B, handler http.Handler) func() {
 	b.Helper()
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, target, http.NoBody)
-	w := newResponse()
+	w := answer.Nowhere()
 	return func() {
 		r.Pattern = ""
-		clear(w.header)
+		clear(w.Header())
 		handler.ServeHTTP(w, r)
 	}
 }

@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
@@ -9,21 +11,39 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
 )
 
-// least is the least that makes an event of each request: it writes what klime writes,
-// queues it, and joins up to 100 of them beside the caller. It asks for nobody, decides
-// nothing, bounds nothing, and knows here what it could not know elsewhere. What klime
-// costs beyond this, it costs to do without asking.
+// least is a sketch of little more than what an event of each request must cost: it
+// writes what klime writes, queues it, and joins up to 100 of them beside the caller. It
+// asks for nobody, decides nothing, bounds nothing, and knows here what it could not
+// know elsewhere. What klime costs beyond this, it costs to do without asking.
 type least struct {
 	mu     sync.Mutex
 	memory []byte   // that events share
 	queue  [][]byte // of them
 	made   int
+	second int64  // of the event before
+	text   []byte // and how it is written
 
 	wake chan struct{}
 	done chan struct{}
 	last atomic.Pointer[[]byte] // batch
+}
+
+// leastScope is the request's context and its writer in one.
+type leastScope struct {
+	context.Context //nolint:containedctx // it is one
+
+	wrapper
+}
+
+func (s *leastScope) Value(key any) any {
+	if key == (scopeKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
 }
 
 const (
@@ -48,8 +68,11 @@ func (l *least) close() {
 }
 
 func (l *least) middleware(next http.Handler) http.Handler {
-	return floorOf(next, func(start time.Time, seen *wrapper) {
-		l.push(start, time.Since(start), seen)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		scope := &leastScope{r.Context(), wrapper{ResponseWriter: w}}
+		next.ServeHTTP(&scope.wrapper, r.WithContext(scope))
+		l.push(start, time.Since(start), &scope.wrapper)
 	})
 }
 
@@ -63,14 +86,15 @@ func (l *least) push(start time.Time, took time.Duration, seen *wrapper) {
 	b = append(b, `{"type":"track","messageId":"`...)
 	b = appendID(b)
 	b = append(b, `","event":"API Called","userId":"`+user+`","groupId":"`+customer+`","timestamp":"`...)
-	b = start.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = l.appendTime(b, start)
 	b = append(b, `","properties":{"method":"GET","route":"`+route+`","status":`...)
 	b = strconv.AppendInt(b, int64(seen.status), 10)
 	b = append(b, `,"durationMs":`...)
-	b = strconv.AppendInt(b, took.Milliseconds(), 10)
+	b = strconv.AppendInt(b, took.Microseconds()/1000, 10)
+	b = appendThousandths(append(b, '.'), int(took.Microseconds()%1000))
 	b = append(b, `,"responseBytes":`...)
 	b = strconv.AppendInt(b, seen.bytes, 10)
-	b = append(b, `,"requestBytes":0},"context":{"library":{"name":"go-sdk","version":"0.0.0"}}}`...)
+	b = append(b, `,"requestBytes":0},"context":{"library":{"name":"go-sdk","version":"`+klime.Version+`"}}}`...)
 	l.memory = l.memory[:len(l.memory)+len(b)]
 	l.queue = append(l.queue, b)
 	l.made++
@@ -84,15 +108,29 @@ func (l *least) push(start time.Time, took time.Duration, seen *wrapper) {
 	}
 }
 
+// appendID appends a random UUID.
 func appendID(b []byte) []byte {
 	var id [16]byte
-	for i := 0; i < len(id); i += 8 {
-		v := rand.Uint64()
-		for j := range 8 {
-			id[i+j] = byte(v >> (8 * j))
-		}
+	binary.LittleEndian.PutUint64(id[:], rand.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	b = append(hex.AppendEncode(b, id[:4]), '-')
+	b = append(hex.AppendEncode(b, id[4:6]), '-')
+	b = append(hex.AppendEncode(b, id[6:8]), '-')
+	b = append(hex.AppendEncode(b, id[8:10]), '-')
+	return hex.AppendEncode(b, id[10:])
+}
+
+// appendTime writes a second once.
+func (l *least) appendTime(b []byte, t time.Time) []byte {
+	if second := t.Unix(); second != l.second {
+		l.second, l.text = second, t.UTC().AppendFormat(l.text[:0], "2006-01-02T15:04:05.")
 	}
-	return hex.AppendEncode(b, id[:])
+	return append(appendThousandths(append(b, l.text...), t.Nanosecond()/1e6), 'Z')
+}
+
+func appendThousandths(b []byte, n int) []byte {
+	return append(b, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
 }
 
 // verify is that of a subject whose requests are each one event.
