@@ -2,19 +2,16 @@ package klime
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 )
 
 // Version is the version of this library, as it stands in context.library.
@@ -383,144 +380,6 @@ func (enc *encoder) appendTimestamp(b []byte, d *draft) ([]byte, error) {
 func appendTwoDigits(b []byte, n int) []byte { return append(b, digit(n/10), digit(n%10)) }
 
 func digit(n int) byte { return byte('0' + n) } //nolint:gosec // 0 to 9
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as a JSON string. Bytes that are no UTF-8 become
-// U+FFFD, as encoding/json has it.
-func appendString(b []byte, s string) []byte {
-	if len(s) > maxEventBytes {
-		return append(b, s[:maxEventBytes+1]...) // the event is refused by its size
-	}
-	b = append(b, '"')
-	if isVerbatim(s) {
-		b = append(b, s...)
-	} else {
-		b = appendEscapes(b, s)
-	}
-	return append(b, '"')
-}
-
-// isVerbatim reports whether s stands as it is in a JSON string, as most do. It looks at
-// eight bytes at a time. The last eight it looks at again, whatever is left of them: that
-// costs less than to tell.
-func isVerbatim(s string) bool {
-	switch n := len(s); {
-	case n >= 8:
-		for rest := s; len(rest) >= 8; rest = rest[8:] {
-			if !areVerbatim(word(rest)) {
-				return false
-			}
-		}
-		return areVerbatim(word(s[n-8:]))
-	case n >= 4:
-		return areVerbatim(uint64(half(s)) | uint64(half(s[n-4:]))<<32)
-	case n > 0:
-		return areVerbatim(uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16 | filling)
-	default:
-		return true
-	}
-}
-
-// word is the first eight bytes of s, in one load.
-func word(s string) uint64 {
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-}
-
-// half is the first four bytes of s, in one load.
-func half(s string) uint32 {
-	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
-}
-
-const (
-	ones    = 0x0101010101010101     // in each byte
-	highs   = ones * 0x80            // the high bit of each
-	filling = ones * ' ' &^ 0xffffff // in place of bytes that a short string lacks
-)
-
-// areVerbatim reports whether none of eight bytes is above 127, below ' ', a quote or a
-// backslash: of each that is, the high bit is set in one of these four.
-func areVerbatim(eight uint64) bool {
-	quotes, backslashes := eight^ones*'"', eight^ones*'\\'
-	return (eight|(eight-ones*' ')|(quotes-ones)|(backslashes-ones))&highs == 0
-}
-
-func appendEscapes(b []byte, s string) []byte {
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				b = append(append(b, s[start:i]...), `\ufffd`...)
-				start = i + 1
-			}
-			i += size
-			continue
-		}
-		b = append(b, s[start:i]...)
-		b = appendEscaped(b, c)
-		i++
-		start = i
-	}
-	return append(b, s[start:]...)
-}
-
-func appendEscaped(b []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(b, '\\', c)
-	case '\n':
-		return append(b, `\n`...)
-	case '\r':
-		return append(b, `\r`...)
-	case '\t':
-		return append(b, `\t`...)
-	default:
-		return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
-	}
-}
-
-// appendUUID appends a random UUID (RFC 9562, version 4). The source is the
-// runtime's ChaCha8 generator, seeded by the operating system.
-func appendUUID(b []byte) []byte {
-	const (
-		version = 4 << 12         // in the low half of the high word
-		variant = uint64(2) << 62 // at the top of the low word
-	)
-	hi := rand.Uint64()&^0xf000 | version
-	lo := rand.Uint64()&^(3<<62) | variant
-	first, second, third, fourth := hexOf(hi>>32), hexOf(hi), hexOf(lo>>32), hexOf(lo)
-	text := [36]byte{8: '-', 13: '-', 18: '-', 23: '-'}
-	binary.BigEndian.PutUint64(text[0:], first)
-	binary.BigEndian.PutUint32(text[9:], uint32(second>>32))
-	binary.BigEndian.PutUint32(text[14:], uint32(second))
-	binary.BigEndian.PutUint32(text[19:], uint32(third>>32))
-	binary.BigEndian.PutUint32(text[24:], uint32(third))
-	binary.BigEndian.PutUint64(text[28:], fourth)
-	return append(b, text[:]...)
-}
-
-// hexOf is the eight hexadecimal digits of v's low half, a byte each.
-func hexOf(v uint64) uint64 {
-	v = v & 0xffffffff
-	v = (v | v<<16) & 0x0000ffff0000ffff
-	v = (v | v<<8) & 0x00ff00ff00ff00ff
-	v = (v | v<<4) & 0x0f0f0f0f0f0f0f0f
-	letters := (v + 6*ones) >> 4 & ones // 1 in each byte that is above 9
-	return v + '0'*ones + ('a'-'0'-10)*letters
-}
-
-// newUUID is [appendUUID] as a string.
-func newUUID() string {
-	const length = 36
-	return string(appendUUID(make([]byte, 0, length)))
-}
 
 // appendMillis appends d in milliseconds with three decimals.
 func appendMillis(b []byte, d time.Duration) []byte {

@@ -2,20 +2,17 @@ package klime
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"regexp"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 
 	"go.opentelemetry.io/otel/trace"
@@ -184,34 +181,6 @@ func TestEncodeWireFormat(t *testing.T) {
 				t.Error("not JSON")
 			}
 		})
-	}
-}
-
-// An event without a messageId gets a random UUID of RFC 9562, version 4.
-func TestEncodeMakesMessageIDs(t *testing.T) {
-	t.Parallel()
-	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	seen := map[string]bool{}
-	bits := map[byte]bool{} // of the variant digit: all four must come
-	for range 10_000 {
-		id := string(appendUUID(nil))
-		if !form.MatchString(id) {
-			t.Fatalf("%q is no UUIDv4", id)
-		}
-		if seen[id] {
-			t.Fatalf("%q came twice", id)
-		}
-		seen[id], bits[id[19]] = true, true
-	}
-	if len(bits) != 4 {
-		t.Errorf("variant digits %v, want 8, 9, a and b", bits)
-	}
-
-	d := draft{Event: Event{Event: "E", UserID: "u"}}
-	first, _ := encodeDraft(&d)
-	second, _ := encodeDraft(&d)
-	if first == second {
-		t.Error("two events have the same messageId")
 	}
 }
 
@@ -564,56 +533,6 @@ func TestAppendMillis(t *testing.T) {
 			t.Errorf("appendMillis(%v) = %s, want %s", d, got, want)
 		}
 	}
-}
-
-func TestHexOf(t *testing.T) {
-	t.Parallel()
-	for _, v := range []uint64{0, 1, 0x01234567_89abcdef, 0xfedcba98_76543210, 0x9a9a9a9a, math.MaxUint64} {
-		got := string(binary.BigEndian.AppendUint64(nil, hexOf(v)))
-		if want := fmt.Sprintf("%08x", uint32(v)); got != want {
-			t.Errorf("hexOf(%#x) = %s, want %s", v, got, want)
-		}
-	}
-}
-
-// Each place in a string of each length is looked at.
-func TestAppendStringEscapes(t *testing.T) {
-	t.Parallel()
-	for length := range 34 {
-		for place := range length {
-			for _, c := range []byte{0, 0x1f, '"', '\\', 0x80, 0xff} {
-				s := []byte(strings.Repeat("~", length))
-				s[place] = c
-				got := appendString(nil, string(s))
-				if !json.Valid(got) || !utf8.Valid(got) {
-					t.Errorf("%q became %q", s, got)
-				}
-			}
-		}
-	}
-}
-
-func FuzzAppendString(f *testing.F) {
-	for _, s := range []string{"", "a", `"\`, "\x00\x1f\x7f", "é😀\u2028", "\xff", "a\xc0\xaf", "\xed\xa0\x80", "<&>"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) > maxEventBytes {
-			t.Skip()
-		}
-		var got, want string
-		encoded := appendString([]byte("before"), s)
-		if err := json.Unmarshal(encoded[len("before"):], &got); err != nil {
-			t.Fatalf("%q became %s: %v", s, encoded, err)
-		}
-		b, _ := json.Marshal(s)
-		if err := json.Unmarshal(b, &want); err != nil {
-			t.Fatal(err)
-		}
-		if got != want {
-			t.Errorf("%q became %q, with encoding/json %q", s, got, want)
-		}
-	})
 }
 
 func FuzzEncodeEvent(f *testing.F) {
