@@ -54,7 +54,9 @@ func (s *Server) Config() klime.Config {
 	}
 }
 
-// Client returns a client of the Server, shut down when the test ends.
+// Client returns a client of the Server, shut down when the test ends. It fails the
+// test when events are left by then (a Shutdown takes 10 s at most): Heal first, or,
+// if the test is about that, make a client of Config.
 func (s *Server) Client() *klime.Client {
 	s.tb.Helper()
 	client, err := klime.New(s.Config())
