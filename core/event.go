@@ -44,7 +44,7 @@ func (t EventType) String() string {
 // Event is one event on its way to Klime. Encoded it has at most 200 KiB.
 type Event struct {
 	Type       EventType      // which of Klime's calls
-	MessageID  string         // a UUID, the same on every retry
+	MessageID  string         // a UUID unless WithMessageID says otherwise, the same on every retry
 	Timestamp  time.Time      // when it happened
 	Event      string         // the name of a TrackEvent
 	UserID     string         // "" if it is nobody's

@@ -106,7 +106,8 @@ func SkipRoutes(patterns ...string) Option {
 // IgnoreRoutes passes requests that match one of the patterns on as if the
 // middleware were not there, at no cost. In their handlers, [Track], [Link] and the
 // like do nothing: where these are called, use [SkipRoutes]. Patterns are those of
-// SkipRoutes, compared with the request's path.
+// SkipRoutes, compared with the request's path: case counts, also where the router
+// takes either, as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)

@@ -22,8 +22,8 @@ const (
 	DropSpoolLost DropReason = "spool_lost"
 )
 
-// Stats is what became of a client's events since it was made. While no call
-// is running, Accepted = Sent + Failed + all of Dropped + Queued + Spooled.
+// Stats is what became of a client's events since it was made. At every
+// moment Accepted = Sent + Failed + all of Dropped + Queued + Spooled.
 type Stats struct {
 	Accepted     uint64                // valid events, each of which is also in one of Sent, Failed, Dropped, Queued and Spooled
 	Sent         uint64                // events that Klime has accepted

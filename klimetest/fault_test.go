@@ -50,6 +50,19 @@ func TestServerFaults(t *testing.T) {
 	}
 }
 
+// With what Config says, a client is through some faults long before Wait gives up.
+func TestServerFaultsPassSoon(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	server.Fail(klimetest.Status(503), klimetest.Status(503), klimetest.Status(503), klimetest.Hang())
+	if err := server.Client().Track(t.Context(), "Report Generated", nil, klime.ForUser("user_1")); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(server.Wait(1)); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
 func TestRecorderFaults(t *testing.T) {
 	t.Parallel()
 	for name, test := range faultTests() {

@@ -15,8 +15,14 @@ const (
 	// not a success, so it may be long.
 	waitTimeout = 10 * time.Second
 
-	// flushInterval lets events arrive soon without a flush.
+	// flushInterval lets events arrive soon without a flush, retryDelay after
+	// faults.
 	flushInterval = 10 * time.Millisecond
+	retryDelay    = 10 * time.Millisecond
+
+	// requestTimeout lets several Hangs pass within waitTimeout. No shorter: a busy
+	// machine must not look like one.
+	requestTimeout = 2 * time.Second
 )
 
 // Server is a fake Klime on loopback. It is safe for concurrent use.
@@ -37,13 +43,20 @@ func NewServer(tb testing.TB) *Server {
 }
 
 // Config returns a configuration that sends to the Server, soon, and with one
-// sender, so that events arrive in the order in which they were made. Change
-// what the test is about.
+// sender, so that events arrive in the order in which they were made. FlushInterval
+// and RetryDelay are 10 ms, and Timeout is 2 s, so that a test of faults is soon
+// done. Change what the test is about.
 func (s *Server) Config() klime.Config {
-	return klime.Config{WriteKey: writeKey, Endpoint: s.http.URL, FlushInterval: flushInterval, Senders: 1}
+	return klime.Config{
+		WriteKey: writeKey, Endpoint: s.http.URL,
+		FlushInterval: flushInterval, RetryDelay: retryDelay, Timeout: requestTimeout,
+		Senders: 1,
+	}
 }
 
-// Client returns a client of the Server, shut down when the test ends.
+// Client returns a client of the Server, shut down when the test ends. It fails the
+// test when events are left by then (a Shutdown takes 10 s at most): Heal first, or,
+// if the test is about that, make a client of Config.
 func (s *Server) Client() *klime.Client {
 	s.tb.Helper()
 	client, err := klime.New(s.Config())
@@ -58,8 +71,10 @@ func (s *Server) Client() *klime.Client {
 	return client
 }
 
-// Wait returns the events when n have been accepted. When they do not come, it
-// fails the test at once; call it from the test's own goroutine.
+// Wait returns the events when n have been accepted. When they do not come within
+// 10 s, it fails the test at once; call it from the test's own goroutine. A client
+// that is told to wait longer (RetryAfter), or halts (401: a probe a minute), is one
+// for a [Recorder].
 func (s *Server) Wait(n int) []klime.Event {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), waitTimeout)

@@ -3,7 +3,9 @@ package klimetest_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +71,7 @@ func TestWaitInVain(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	inner := &failing{TB: t, ctx: ended}
+	t.Cleanup(inner.end)
 	server := klimetest.NewServer(inner)
 	waited := make(chan struct{})
 	go func() {
@@ -81,13 +84,48 @@ func TestWaitInVain(t *testing.T) {
 	}
 }
 
+// A client that has events left at the end fails the test, unless Heal comes first.
+func TestClientLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, heal := range map[string]bool{"faults left": false, "healed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inner := &failing{TB: t}
+			server := klimetest.NewServer(inner)
+			client := server.Client()
+			server.Fail(slices.Repeat([]klimetest.Fault{klimetest.Status(http.StatusUnauthorized)}, 10)...)
+			if err := client.Track(t.Context(), "Report Generated", nil, klime.ForUser("user_1")); err != nil {
+				t.Fatal(err)
+			}
+			if heal {
+				server.Heal()
+			}
+			inner.end()
+			if failed := inner.message != ""; failed == heal {
+				t.Errorf("message %q", inner.message)
+			}
+		})
+	}
+}
+
 // failing is a test whose context has ended, and that notes how it fails.
 type failing struct {
 	testing.TB
 
-	ctx     context.Context //nolint:containedctx // that of a test
-	message string
+	ctx      context.Context //nolint:containedctx // that of a test
+	message  string
+	cleanups []func()
 }
+
+func (f *failing) Cleanup(cleanup func()) { f.cleanups = append(f.cleanups, cleanup) }
+
+func (f *failing) end() {
+	for _, cleanup := range slices.Backward(f.cleanups) {
+		cleanup()
+	}
+}
+
+func (f *failing) Errorf(format string, args ...any) { f.message = fmt.Sprintf(format, args...) }
 
 func (f *failing) Context() context.Context { return f.ctx }
 

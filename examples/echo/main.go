@@ -42,6 +42,7 @@ func run() error {
 	server := &http.Server{Addr: addr, Handler: newApp(client), ReadHeaderTimeout: 5 * time.Second}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the next Ctrl-C kills
 	ended := make(chan error, 1)
 	go func() { ended <- server.ListenAndServe() }()
 	fmt.Printf("curl -H 'X-User: jane' http://%s/hello/world\n", addr)
@@ -50,9 +51,12 @@ func run() error {
 	case <-ctx.Done():
 	}
 	// The app first, so that the last requests have events, too.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	requests, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(bounded), client.Shutdown(bounded))
+	if server.Shutdown(requests) != nil {
+		err = errors.Join(err, server.Close()) // cuts off what has not ended by itself
+	}
+	return errors.Join(err, client.Shutdown(context.Background())) // 10 s at most
 }
 
 func newApp(client *klime.Client) *echo.Echo {

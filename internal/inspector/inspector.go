@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -75,7 +76,7 @@ func New(server *ingest.Server, opts Options) *Handler {
 		"/{$}":           h.home,
 		"/customers":     h.page(h.customersPage),
 		"/customer":      h.page(h.customerPage),
-		"/users":         h.page(h.usersPage),
+		"/users":         h.users(),
 		"/user":          h.page(h.userPage),
 		"/events":        h.page(h.eventsPage),
 		"/health":        h.page(h.healthPage),
@@ -176,6 +177,18 @@ func (h *Handler) admitted(r *http.Request) bool {
 
 func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/customers", http.StatusSeeOther)
+}
+
+// users serves the page of users. In user mode they are the customers, whose page
+// has an address of its own.
+func (h *Handler) users() http.HandlerFunc {
+	if h.opts.Mode == GroupMode {
+		return h.page(h.usersPage)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		to := url.URL{Path: "/customers", RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, to.String(), http.StatusSeeOther)
+	}
 }
 
 // figures returns what follows from all that is known now.

@@ -192,9 +192,6 @@ type usersView struct {
 }
 
 func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
-	if f.mode == UserMode {
-		return h.customersPage(f, q)
-	}
 	list := f.userList(q, "/users")
 	view := usersView{
 		UserList: list, Pager: pagerOf(list.List, q, "/users"),

@@ -17,6 +17,7 @@ type rule struct {
 	must     string // after the name of the parameter, in an error
 	ok       func(value string) bool
 	required bool
+	with     string // the parameter without which this one says nothing
 }
 
 func anyText() rule { return rule{ok: func(string) bool { return true }} }
@@ -68,13 +69,16 @@ func apiRules() map[string]rules {
 		"type": oneOf("track", "identify", "group"), "event": anyText(), "user": anyText(), "group": anyText(), "trace": anyText(),
 		searchKey: anyText(), showKey: oneOf("repeated"), "before": integer(1, most),
 	})
-	one := rules{"seq": integer(1, most)}
-	one["seq"] = rule{one["seq"].must, one["seq"].ok, true}
+	before, at := filters["before"], integer(-most, most)
+	before.with, at.with = "at", "before"
+	seq := integer(1, most)
+	seq.required = true
+	one := rules{"seq": seq}
 	return map[string]rules{
 		"/api/summary":    {},
 		"/api/customers":  sorted(slices.Sorted(maps.Keys(customerColumns()))),
 		"/api/customer":   window.and(rules{"id": needed()}),
-		"/api/timeline":   filters.and(rules{"customer": needed(), "at": integer(-most, most)}),
+		"/api/timeline":   filters.and(rules{"customer": needed(), "before": before, "at": at}),
 		"/api/users":      sorted(slices.Sorted(maps.Keys(userColumns()))).and(rules{showKey: oneOf("alone")}),
 		"/api/user":       window.and(rules{"id": needed()}),
 		"/api/events":     filters,
@@ -107,6 +111,9 @@ func (r rules) check(raw string) (query, string) {
 	for _, name := range slices.Sorted(maps.Keys(r)) {
 		if r[name].required && values.Get(name) == "" {
 			return query{}, name + " is missing"
+		}
+		if with := r[name].with; with != "" && values.Get(name) != "" && values.Get(with) == "" {
+			return query{}, name + " needs " + with + ": take both from next"
 		}
 	}
 	return query{Values: values}, ""
