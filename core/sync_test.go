@@ -3,6 +3,8 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,5 +113,63 @@ func TestSyncOfANilClient(t *testing.T) {
 		if result, err := call(); err != nil || result.Accepted != 0 {
 			t.Errorf("%+v, %v", result, err)
 		}
+	}
+}
+
+// Shutdown leaves TrackSync its time, and then the caller alone is told.
+func TestSyncDuringShutdown(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		time time.Duration // that Shutdown has
+		sent uint64
+	}{
+		{"in time", time.Second, 1},
+		{"too late", 100 * time.Millisecond, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var told atomic.Int64
+			change := func(cfg *klime.Config) {
+				cfg.HTTPClient = &http.Client{Transport: lateAnswer{cfg.HTTPClient.Transport, 300 * time.Millisecond}}
+				cfg.OnError = func(error, []klime.Event) { told.Add(1) }
+			}
+			bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+				sent := make(chan error, 1)
+				go func() {
+					_, err := c.TrackSync(t.Context(), "Done", nil, klime.ForUser("jane"))
+					sent <- err
+				}()
+				time.Sleep(100 * time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.time)
+				defer cancel()
+				if err := c.Shutdown(ctx); err != nil {
+					t.Errorf("Shutdown: %v", err)
+				}
+				var failure *klime.DeliveryError
+				if err := <-sent; tt.sent == 1 && err != nil || tt.sent == 0 && !errors.As(err, &failure) {
+					t.Errorf("TrackSync: %v", err)
+				}
+				if s := c.Stats(); s.Sent != tt.sent || s.Failed != 1-tt.sent || s.Queued != 0 || told.Load() != 0 {
+					t.Errorf("OnError was called %d times; stats: %+v", told.Load(), s)
+				}
+			})
+		})
+	}
+}
+
+// lateAnswer answers after a time.
+type lateAnswer struct {
+	http.RoundTripper
+
+	after time.Duration
+}
+
+func (s lateAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(s.after):
+		return s.RoundTripper.RoundTrip(r)
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
 	}
 }
