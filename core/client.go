@@ -165,9 +165,9 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 
 // TrackSync is [Client.Track] that waits for Klime's answer: one request, now,
 // past the queue and its retries, bounded by ctx, Config.Timeout and the context
-// of a Shutdown meanwhile. Its error is nil only if Klime has accepted the event, or nothing was to be sent (a
-// nil client, Silence, BeforeSend): then Accepted is 0. A failed request is a
-// [DeliveryError], and the event is not tried again.
+// of a Shutdown meanwhile. Its error is nil only if Klime has accepted the event,
+// or nothing was to be sent (a nil client, Silence, BeforeSend): then Accepted is
+// 0. A failed request is a [DeliveryError], and the event is not tried again.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	d, ok, err := c.track(ctx, event, p, opts)
 	if !ok {
@@ -341,8 +341,8 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Flush sends what is queued without waiting for more, and returns when all
 // that was accepted before the call is sent, refused or dropped, what is in a
-// Spool included. It returns early when ctx (or, if that has no deadline, Config.ShutdownTimeout) ends,
-// or with the [DeliveryError] that has halted sending.
+// Spool and what a [Client.TrackSync] is sending included. It returns early when
+// ctx (or, if that has no deadline, Config.ShutdownTimeout) ends, or with the [DeliveryError] that has halted sending.
 func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return nil

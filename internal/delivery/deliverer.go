@@ -266,8 +266,8 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Flush returns when all that was accepted before it has been settled, when
-// ctx ends, or when sending is halted.
+// Flush returns when all that was accepted before it has been settled, one-shot
+// sends included, when ctx ends, or when sending is halted.
 func (d *Deliverer) Flush(ctx context.Context) error {
 	return d.await(ctx, d.queue.wait())
 }

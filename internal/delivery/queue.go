@@ -193,6 +193,8 @@ func (q *queue) bypass(it *Item) error {
 		return ErrClosed
 	}
 	q.counts.Accepted++
+	q.lastSeq++
+	it.seq = q.lastSeq
 	q.direct.add(it)
 	q.oneShots.Add(1)
 	return nil
@@ -205,6 +207,7 @@ func (q *queue) settleDirect(it *Item, outcome Outcome) {
 	defer q.mu.Unlock()
 	q.direct.remove(it)
 	q.count(outcome, 1)
+	q.ended(it.seq)
 	q.oneShots.Done()
 }
 
