@@ -54,10 +54,11 @@ type Deliverer struct {
 	queue    *queue
 	reporter *reporter
 	retries  atomic.Uint64
+	late     atomic.Uint64 // items that came after Shutdown had begun
 	halted   atomic.Bool
 	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
-	retryLog, refusedLog throttle
+	retryLog, refusedLog, lateLog throttle
 
 	wake    chan struct{}      // something changed for the dispatcher
 	news    chan *SendError    // what a one-shot send has found to be a reason to halt
@@ -149,7 +150,7 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 		d.refuse(it, SpoolFull, err)
 	}
 	if err != nil {
-		return err
+		return d.noteLate(err)
 	}
 	if written == nil {
 		if err := d.enqueue(ctx, &it); err != nil {
@@ -193,6 +194,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		if errors.Is(err, ErrFull) {
 			d.refuse(*it, a.outcome, err)
 		}
+		_ = d.noteLate(err)
 		if a.room == nil {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
 				return fmt.Errorf("%w: %w", err, ctx.Err())
@@ -206,6 +208,19 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	}
 }
 
+// noteLate counts an item that is refused with err because of Shutdown, and returns
+// err: often nobody else learns of it.
+func (d *Deliverer) noteLate(err error) error {
+	if !errors.Is(err, ErrClosed) {
+		return err
+	}
+	total := d.late.Add(1)
+	if d.lateLog.allows(time.Now()) {
+		d.cfg.Logger.Warn("klime: an event came after Shutdown: end the client after the server", slog.Uint64("total", total))
+	}
+	return err
+}
+
 // SendNow delivers it with one request, past queue and backoff. While sending
 // is halted it returns the reason, after at most one probe. Its request ends with
 // the context of Shutdown at the latest.
@@ -214,7 +229,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		return Result{}, err
 	}
 	if err := d.queue.bypass(&it); err != nil {
-		return Result{}, err
+		return Result{}, d.noteLate(err)
 	}
 	outcome := Failed
 	defer func() { d.queue.settleDirect(&it, outcome) }()
@@ -251,6 +266,7 @@ func (d *Deliverer) awaitGate(ctx context.Context) error {
 func (d *Deliverer) Counts() Counts {
 	c := d.queue.snapshot()
 	c.Retries = d.retries.Load()
+	c.Late = d.late.Load()
 	return c
 }
 

@@ -402,6 +402,9 @@ func TestSendNowHaltedDuringShutdown(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		<-ended
+		if c := d.Counts(); c.Late != 1 {
+			t.Errorf("counts: %+v", c)
+		}
 		checkSum(t, d)
 	})
 }

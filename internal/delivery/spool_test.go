@@ -805,6 +805,9 @@ func TestWriteAheadOutlastsItsContext(t *testing.T) {
 			t.Errorf("Enqueue: %v; %d on disk", err, m.len())
 		}
 		_ = shutdown(t, d)
+		if err := d.Enqueue(t.Context(), item(2, false, 0)); !errors.Is(err, delivery.ErrClosed) || d.Counts().Late != 1 {
+			t.Errorf("after Shutdown: %v; counts %+v", err, d.Counts())
+		}
 		checkSum(t, d)
 	})
 }
