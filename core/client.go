@@ -126,9 +126,10 @@ func (c *Client) reportTo() func(delivery.Report) {
 // known. Event names are Object + Action in the past tense: "Report Generated".
 //
 // The error is one of [ErrMissingEvent], [ErrMissingIdentity], [ErrMissingUser],
-// [ErrMissingGroup], [ErrEventTooLarge], [ErrNotEncodable], [ErrQueueFull],
-// [ErrClosed] and [ErrNotDurable], wrapped or as it is; only of the last one the
-// event is on its way. Of a silenced request nothing is sent, and nil returned.
+// [ErrMissingGroup], [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable],
+// [ErrQueueFull], [ErrSpoolFull], [ErrClosed] and [ErrNotDurable], wrapped or as it
+// is; only of the last one the event is on its way. Of a silenced request nothing
+// is sent, and nil returned.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	d, ok, err := c.track(ctx, event, p, opts)
 	if !ok {
