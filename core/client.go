@@ -126,9 +126,10 @@ func (c *Client) reportTo() func(delivery.Report) {
 // known. Event names are Object + Action in the past tense: "Report Generated".
 //
 // The error is one of [ErrMissingEvent], [ErrMissingIdentity], [ErrMissingUser],
-// [ErrMissingGroup], [ErrEventTooLarge], [ErrNotEncodable], [ErrQueueFull],
-// [ErrClosed] and [ErrNotDurable], wrapped or as it is; only of the last one the
-// event is on its way. Of a silenced request nothing is sent, and nil returned.
+// [ErrMissingGroup], [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable],
+// [ErrQueueFull], [ErrSpoolFull], [ErrClosed] and [ErrNotDurable], wrapped or as it
+// is; only of the last one the event is on its way. Of a silenced request nothing
+// is sent, and nil returned.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	d, ok, err := c.track(ctx, event, p, opts)
 	if !ok {
@@ -164,10 +165,10 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 }
 
 // TrackSync is [Client.Track] that waits for Klime's answer: one request, now,
-// past the queue and its retries, bounded by ctx and Config.Timeout. Its error
-// is nil only if Klime has accepted the event, or nothing was to be sent (a
-// nil client, Silence, BeforeSend): then Accepted is 0. A failed request is a
-// [DeliveryError], and the event is not tried again.
+// past the queue and its retries, bounded by ctx, Config.Timeout and the context
+// of a Shutdown meanwhile. Its error is nil only if Klime has accepted the event,
+// or nothing was to be sent (a nil client, Silence, BeforeSend): then Accepted is
+// 0. A failed request is a [DeliveryError], and the event is not tried again.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	d, ok, err := c.track(ctx, event, p, opts)
 	if !ok {
@@ -341,8 +342,8 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Flush sends what is queued without waiting for more, and returns when all
 // that was accepted before the call is sent, refused or dropped, what is in a
-// Spool included. It returns early when ctx (or, if that has no deadline, Config.ShutdownTimeout) ends,
-// or with the [DeliveryError] that has halted sending.
+// Spool and what a [Client.TrackSync] is sending included. It returns early when
+// ctx (or, if that has no deadline, Config.ShutdownTimeout) ends, or with the [DeliveryError] that has halted sending.
 func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return nil
@@ -358,7 +359,8 @@ func (c *Client) Flush(ctx context.Context) error {
 // are recorded. When ctx (or, if that has no deadline, Config.ShutdownTimeout)
 // ends first, what is left goes to Config.Spool, and is sent by the next process;
 // without one (or where that fails) the error says how many events were not
-// delivered. Whatever was to be waited for (a backoff, Retry-After, the next probe
+// delivered. A [Client.TrackSync] on its way has as long, and what becomes of it
+// its caller alone is told. Whatever was to be waited for (a backoff, Retry-After, the next probe
 // of a halt), an attempt is made at once, or as soon as a request that hangs leaves
 // room for it (see Config.Senders). A further call returns the same.
 func (c *Client) Shutdown(ctx context.Context) error {

@@ -10,7 +10,8 @@ import (
 
 // What can be wrong with a configuration or a call. Match with [errors.Is]:
 // returned errors wrap these and add detail. Those of calls in handlers ([Track],
-// [Link]) are logged, and counted in Stats as Invalid.
+// [Link]) are logged, and counted in Stats as Invalid; but for the last ones, from
+// ErrQueueFull on: those events were valid, and are counted as is said beside them.
 var (
 	ErrMissingWriteKey = errors.New("klime: missing write key")     // of New
 	ErrInvalidConfig   = errors.New("klime: invalid configuration") // of New; names the field, or the variable of FromEnv
@@ -22,15 +23,15 @@ var (
 	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser of Identify; also of Tracker.Err
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
 	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails or panics
-	ErrUserMode        = errors.New("klime: no groups in user mode")           // of Group
+	ErrUserMode        = errors.New("klime: no groups in user mode")           // of Group, and of Track of a group alone
 
-	ErrQueueFull = errors.New("klime: queue full")          // by Config.Overflow
-	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down
+	ErrQueueFull = errors.New("klime: queue full")          // by Config.Overflow; DropQueueFull, DropSpoolBusy or DropSpoolFull
+	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
 
 	// ErrNotDurable is returned of a write-ahead Config.Spool. The next three are
 	// given to OnError; with ErrNotDurable they say why, and without it
 	// that the event was dropped.
-	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // but it is kept
+	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // but it is kept: Accepted
 	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                      // DropSpoolBusy
 	ErrSpoolFull  = errors.New("klime: spool full")                                         // DropSpoolFull
 	ErrSpoolLost  = errors.New("klime: events of the spool are lost, its file was damaged") // DropSpoolLost

@@ -94,8 +94,9 @@ type complaints struct {
 
 // complain counts an error that has no caller, and logs some.
 func (c *Client) complain(err error) {
-	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {
-		return // the latter two are in Stats by themselves
+	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrSpoolFull) ||
+		errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {
+		return // the event was valid, and is counted as what became of it
 	}
 	total := c.complaints.total.Add(1)
 	now := time.Now().UnixNano()

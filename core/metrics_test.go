@@ -206,7 +206,7 @@ func testMetrics(t *testing.T) {
 	}
 	want := map[string]float64{
 		"klime.event.accepted": float64(s.Accepted), "klime.event.sent": float64(s.Sent), "klime.event.failed": float64(s.Failed),
-		"klime.event.invalid": float64(s.Invalid), "klime.event.not_linked": float64(s.NotLinked), "klime.event.not_member": float64(s.NotMember),
+		"klime.event.invalid": float64(s.Invalid), "klime.event.late": float64(s.Late), "klime.event.not_linked": float64(s.NotLinked), "klime.event.not_member": float64(s.NotMember),
 		"klime.request.anonymous": float64(s.Anonymous), "klime.delivery.retries": float64(s.Retries), "klime.callback.panics": float64(s.Panics),
 		"klime.queue.length": float64(s.Queued), "klime.queue.size": float64(s.QueuedBytes), "klime.spool.length": float64(s.Spooled), "klime.spool.size": float64(s.SpooledBytes), "klime.spool.down": 0, "klime.delivery.halted": halted,
 		"klime.rollup.keys": float64(s.RollUpKeys), "klime.link.known": float64(s.Links),

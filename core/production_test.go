@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -111,6 +112,85 @@ func TestTrackDuringShutdown(t *testing.T) {
 		t.Errorf("%d calls without an error; stats: %+v", accepted.Load(), s)
 	}
 	checkSum(t, client)
+}
+
+// What comes after Shutdown is counted, by whatever way it comes, and logged now
+// and then.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	ways := []struct {
+		name   string
+		events uint64
+		call   func(ctx context.Context, c *klime.Client, t *klime.Tracker) error // nil where nobody is told
+	}{
+		{"Client.Track", 1, func(ctx context.Context, c *klime.Client, _ *klime.Tracker) error {
+			return c.Track(ctx, "Done", nil, klime.ForUser("jane"))
+		}},
+		{"Client.Identify", 1, func(ctx context.Context, c *klime.Client, _ *klime.Tracker) error {
+			return c.Identify(ctx, "jane", nil)
+		}},
+		{"Client.Link", 1, func(ctx context.Context, c *klime.Client, _ *klime.Tracker) error {
+			return c.Link(ctx, klime.User{ID: "jane", Traits: klime.Traits{"name": "Jane"}})
+		}},
+		{"Client.TrackSync", 1, func(ctx context.Context, c *klime.Client, _ *klime.Tracker) error {
+			_, err := c.TrackSync(ctx, "Done", nil, klime.ForUser("jane"))
+			return err
+		}},
+		{"a request", 1, func(_ context.Context, _ *klime.Client, t *klime.Tracker) error {
+			traffic{tracker: t}.serve(func(ctx context.Context) { klime.SetUser(ctx, "jane") })
+			return klime.ErrClosed
+		}},
+		{"Track and Link", 3, func(_ context.Context, _ *klime.Client, t *klime.Tracker) error {
+			traffic{tracker: t}.serve(func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "joe", Traits: klime.Traits{"name": "Joe"}})
+				klime.Track(ctx, "Done", nil)
+			})
+			return klime.ErrClosed
+		}},
+	}
+	for _, rollUp := range []time.Duration{0, time.Minute} {
+		var log *syncBuffer
+		m := &meter{values: map[string]float64{}}
+		change := func(cfg *klime.Config) {
+			log = logTo(cfg)
+			cfg.MeterProvider = provider{m: m}
+		}
+		bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+			var opts []klime.Option
+			if rollUp > 0 {
+				opts = append(opts, klime.RollUp(rollUp))
+			}
+			tracker := klime.NewTracker(c, opts...)
+			trackJane(t, c, 1)
+			if err := c.Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			want := uint64(0)
+			for _, way := range ways {
+				want += way.events
+				if err := way.call(t.Context(), c, tracker); !errors.Is(err, klime.ErrClosed) {
+					t.Errorf("%s: %v", way.name, err)
+				}
+				if s := c.Stats(); s.Late != want || s.Accepted != 1 || s.Invalid != 0 {
+					t.Errorf("%s: %d events late, want %d; stats: %+v", way.name, s.Late, want, s)
+				}
+			}
+			_ = c.Track(t.Context(), "", nil, klime.ForUser("jane")) // not valid at any time
+			const line = "an event came after Shutdown: end the client after the server"
+			if n := strings.Count(log.String(), line); n != 1 {
+				t.Errorf("%d log lines: %s", n, log.String())
+			}
+			time.Sleep(10 * time.Second)
+			_ = ways[0].call(t.Context(), c, tracker)
+			if text := log.String(); strings.Count(text, line) != 2 || !strings.Contains(text, "total=9") || c.Stats().Late != 9 {
+				t.Errorf("after 10 s: %s; stats: %+v", text, c.Stats())
+			}
+			// A reader that asks while Shutdown is running is told as much.
+			if err := m.callback(t.Context(), observer{m: m}); err != nil || m.values["klime.event.late"] != 9 {
+				t.Errorf("measured %v, %v", m.values, err)
+			}
+		})
+	}
 }
 
 // 2000 batches over HTTP/1 take no more connections than there are senders.

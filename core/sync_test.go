@@ -3,6 +3,8 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,5 +113,122 @@ func TestSyncOfANilClient(t *testing.T) {
 		if result, err := call(); err != nil || result.Accepted != 0 {
 			t.Errorf("%+v, %v", result, err)
 		}
+	}
+}
+
+// Shutdown leaves TrackSync its time, and then the caller alone is told.
+func TestSyncDuringShutdown(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		time time.Duration // that Shutdown has
+		sent uint64
+	}{
+		{"in time", time.Second, 1},
+		{"too late", 100 * time.Millisecond, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var told atomic.Int64
+			change := func(cfg *klime.Config) {
+				cfg.HTTPClient = &http.Client{Transport: lateAnswer{cfg.HTTPClient.Transport, 300 * time.Millisecond}}
+				cfg.OnError = func(error, []klime.Event) { told.Add(1) }
+			}
+			bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+				sent := make(chan error, 1)
+				go func() {
+					_, err := c.TrackSync(t.Context(), "Done", nil, klime.ForUser("jane"))
+					sent <- err
+				}()
+				time.Sleep(100 * time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.time)
+				defer cancel()
+				if err := c.Shutdown(ctx); err != nil {
+					t.Errorf("Shutdown: %v", err)
+				}
+				var failure *klime.DeliveryError
+				if err := <-sent; tt.sent == 1 && err != nil || tt.sent == 0 && !errors.As(err, &failure) {
+					t.Errorf("TrackSync: %v", err)
+				}
+				if s := c.Stats(); s.Sent != tt.sent || s.Failed != 1-tt.sent || s.Queued != 0 || told.Load() != 0 {
+					t.Errorf("OnError was called %d times; stats: %+v", told.Load(), s)
+				}
+			})
+		})
+	}
+}
+
+// What the app's callbacks send themselves holds up neither Flush nor Shutdown for
+// longer than it takes.
+func TestSyncInCallbacks(t *testing.T) {
+	t.Parallel()
+	const answer = 300 * time.Millisecond
+	for _, tt := range []struct {
+		name string
+		set  func(cfg *klime.Config, trackSync func())
+		wait time.Duration // of Flush
+	}{
+		// The batch is answered, Flush is over, and the callback is called.
+		{"OnSuccess", func(cfg *klime.Config, trackSync func()) { cfg.OnSuccess = func(klime.BatchResult) { trackSync() } }, answer},
+		{"OnError", func(cfg *klime.Config, trackSync func()) {
+			cfg.MaxAttempts = 1
+			cfg.OnError = func(error, []klime.Event) { trackSync() }
+		}, answer},
+		// The roll-up's event goes through it first, and then with a batch.
+		{"BeforeSend", func(cfg *klime.Config, trackSync func()) {
+			cfg.BeforeSend = func(e *klime.Event) bool {
+				if e.Event != "From Callback" {
+					trackSync()
+				}
+				return true
+			}
+		}, 2 * answer},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c *klime.Client
+			var calls atomic.Int64
+			change := func(cfg *klime.Config) {
+				cfg.HTTPClient = &http.Client{Transport: lateAnswer{cfg.HTTPClient.Transport, answer}}
+				tt.set(cfg, func() {
+					if _, err := c.TrackSync(context.Background(), "From Callback", nil, klime.ForUser("jane")); err != nil {
+						t.Error(err)
+					}
+					calls.Add(1)
+				})
+			}
+			bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, client *klime.Client) {
+				c = client
+				if tt.name == "OnError" {
+					recorder.Fail(klimetest.Status(503))
+				}
+				tracker := klime.NewTracker(c, klime.RollUp(time.Hour))
+				traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, "jane") })
+				begin := time.Now()
+				if err := c.Flush(t.Context()); err != nil || time.Since(begin) != tt.wait {
+					t.Errorf("Flush: %v after %v", err, time.Since(begin))
+				}
+				synctest.Wait()
+				if err := c.Flush(t.Context()); err != nil || calls.Load() != 1 || len(recorder.Events()) == 0 {
+					t.Errorf("Flush: %v, %d calls, %d events", err, calls.Load(), len(recorder.Events()))
+				}
+			})
+		})
+	}
+}
+
+// lateAnswer answers after a time.
+type lateAnswer struct {
+	http.RoundTripper
+
+	after time.Duration
+}
+
+func (s lateAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(s.after):
+		return s.RoundTripper.RoundTrip(r)
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
 	}
 }

@@ -166,6 +166,13 @@ func TestRejectedCalls(t *testing.T) {
 			t.Fatalf("told of %s, want %s", got, id)
 		}
 	}
+	// In a handler it is counted once, too: there is nothing wrong with the event.
+	scope := klime.NewTracker(client).Begin(t.Context())
+	klime.SetUser(scope, "u1")
+	klime.Track(scope, "Done", pad)
+	if s := client.Stats(); s.Dropped[klime.DropSpoolFull] != uint64(len(refused)+2) || s.Invalid != 0 {
+		t.Errorf("in a handler: %+v", s)
+	}
 	shutdown(t, client, 10*time.Millisecond)
 
 	srv.be(http.StatusOK)

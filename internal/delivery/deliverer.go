@@ -54,18 +54,21 @@ type Deliverer struct {
 	queue    *queue
 	reporter *reporter
 	retries  atomic.Uint64
+	late     atomic.Uint64 // items that came after Shutdown had begun
 	halted   atomic.Bool
 	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
-	retryLog, refusedLog throttle
+	retryLog, refusedLog, lateLog throttle
 
 	wake    chan struct{}      // something changed for the dispatcher
 	news    chan *SendError    // what a one-shot send has found to be a reason to halt
 	jobs    chan job           // dispatcher → senders
 	results chan report        // senders → dispatcher
-	stop    context.CancelFunc // ends the dispatcher, the senders and all requests
-	onStop  func(func()) (forget func() bool)
-	running sync.WaitGroup // these goroutines
+	stop    context.CancelFunc // ends the dispatcher, the senders and their requests
+	running sync.WaitGroup     // these goroutines
+
+	cutOff   context.CancelFunc // ends the one-shot sends
+	onCutOff func(func()) (forget func() bool)
 
 	endKeeper  chan struct{} // ends the keeper of the spool
 	keeperDone chan struct{} // closed when it has ended, nil without a spool
@@ -97,16 +100,18 @@ type report struct {
 // New starts a Deliverer. It ends with Shutdown.
 func New(cfg Config) *Deliverer {
 	ctx, stop := context.WithCancel(context.Background())
+	oneShot, cutOff := context.WithCancel(context.Background())
 	d := &Deliverer{
 		cfg:         cfg,
 		queue:       newQueue(&cfg),
 		reporter:    &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
 		wake:        make(chan struct{}, 1),
 		news:        make(chan *SendError, 1),
-		onStop:      func(do func()) func() bool { return context.AfterFunc(ctx, do) },
 		jobs:        make(chan job, cfg.Senders),
 		results:     make(chan report, cfg.Senders),
 		stop:        stop,
+		cutOff:      cutOff,
+		onCutOff:    func(do func()) func() bool { return context.AfterFunc(oneShot, do) },
 		endReports:  make(chan struct{}),
 		reportsDone: make(chan struct{}),
 		ended:       make(chan struct{}),
@@ -145,7 +150,7 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 		d.refuse(it, SpoolFull, err)
 	}
 	if err != nil {
-		return err
+		return d.noteLate(err)
 	}
 	if written == nil {
 		if err := d.enqueue(ctx, &it); err != nil {
@@ -189,6 +194,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		if errors.Is(err, ErrFull) {
 			d.refuse(*it, a.outcome, err)
 		}
+		_ = d.noteLate(err)
 		if a.room == nil {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
 				return fmt.Errorf("%w: %w", err, ctx.Err())
@@ -202,22 +208,38 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	}
 }
 
+// noteLate counts an item that is refused with err because of Shutdown, and returns
+// err: often nobody else learns of it.
+func (d *Deliverer) noteLate(err error) error {
+	if !errors.Is(err, ErrClosed) {
+		return err
+	}
+	total := d.late.Add(1)
+	if d.lateLog.allows(time.Now()) {
+		d.cfg.Logger.Warn("klime: an event came after Shutdown: end the client after the server", slog.Uint64("total", total))
+	}
+	return err
+}
+
 // SendNow delivers it with one request, past queue and backoff. While sending
-// is halted it returns the reason, after at most one probe.
+// is halted it returns the reason, after at most one probe. Its request ends with
+// the context of Shutdown at the latest.
 func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if err := d.awaitGate(ctx); err != nil {
 		return Result{}, err
 	}
 	if err := d.queue.bypass(&it); err != nil {
-		return Result{}, err
+		return Result{}, d.noteLate(err)
 	}
+	outcome := Failed
+	defer func() { d.queue.settleDirect(&it, outcome) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer d.onStop(cancel)()
+	defer d.onCutOff(cancel)()
 	result, failure := d.sendOnce(ctx, []Item{it})
 	switch {
 	case failure == nil && len(result.Rejected) == 0:
-		d.queue.settleDirect(&it, Sent)
+		outcome = Sent
 		return result, nil
 	case judge(failure) == halting:
 		select {
@@ -225,7 +247,6 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		default:
 		}
 	}
-	d.queue.settleDirect(&it, Failed)
 	if failure == nil {
 		return result, nil
 	}
@@ -245,6 +266,7 @@ func (d *Deliverer) awaitGate(ctx context.Context) error {
 func (d *Deliverer) Counts() Counts {
 	c := d.queue.snapshot()
 	c.Retries = d.retries.Load()
+	c.Late = d.late.Load()
 	return c
 }
 
@@ -260,8 +282,8 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Flush returns when all that was accepted before it has been settled, when
-// ctx ends, or when sending is halted.
+// Flush returns when all that was accepted before it has been settled, one-shot
+// sends included, when ctx ends, or when sending is halted.
 func (d *Deliverer) Flush(ctx context.Context) error {
 	return d.await(ctx, d.queue.wait())
 }
@@ -279,8 +301,8 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 
 // Shutdown refuses further items, delivers what is held until ctx ends or
 // sending is halted, and gives up the rest, but for what is on disk then: its
-// error says how many. A
-// further call waits for the first and returns the same.
+// error says how many. One-shot sends have until ctx ends; what becomes of them
+// their callers learn. A further call waits for the first and returns the same.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
 		select {
@@ -296,23 +318,21 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		}
 	}
 	defer close(d.ended)
+	defer d.cutOff()
+	defer context.AfterFunc(ctx, d.cutOff)()
 	cause := d.flushForGood(ctx)
 	d.stop()
-	stopped := make(chan struct{})
-	go func() {
-		d.running.Wait()
-		close(stopped)
-	}()
-	waitFor(stopped, nil, stopGrace)
+	waitFor(over(&d.running), nil, stopGrace)
 	if d.keeperDone != nil {
 		close(d.endKeeper)
 		waitFor(d.keeperDone, ctx.Done(), spoolGrace)
 	}
+	waitFor(over(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
 	stuck := d.queue.abandon()
 	if n := len(rest) + stuck; n > 0 {
-		d.endErr = fmt.Errorf("%d events not delivered: %w", n, cause)
+		d.endErr = notDelivered(n, cause)
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
 		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
 	}
@@ -322,6 +342,13 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	close(d.endReports)
 	waitFor(d.reportsDone, ctx.Done(), stopGrace)
 	return d.endErr
+}
+
+func notDelivered(events int, cause error) error {
+	if cause == nil {
+		return fmt.Errorf("%d events not delivered", events)
+	}
+	return fmt.Errorf("%d events not delivered: %w", events, cause)
 }
 
 // flushForGood is the Flush of Shutdown: with a spool it leaves time to write
@@ -334,6 +361,16 @@ func (d *Deliverer) flushForGood(ctx context.Context) error {
 		defer cancel()
 	}
 	return d.Flush(ctx)
+}
+
+// over is closed when all of a group are done.
+func over(group *sync.WaitGroup) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		group.Wait()
+	}()
+	return done
 }
 
 // waitFor waits for the app's code until the time is up, and then a little for

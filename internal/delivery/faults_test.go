@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -269,24 +270,139 @@ func TestSendNowHalts(t *testing.T) {
 	})
 }
 
-// A one-shot send does not outlive Shutdown, and both say the same of it.
+// A one-shot send has the time that Shutdown has, whatever becomes of the queue. Its
+// caller is told how it ended, and nobody else.
 func TestSendNowDuringShutdown(t *testing.T) {
 	t.Parallel()
+	const minute = time.Minute // of Shutdown
+	for _, tt := range []struct {
+		name   string
+		answer time.Duration // of the one-shot send, 0 for never
+		halted bool          // by what was queued
+		queued int           // and not delivered
+		wait   time.Duration // of Shutdown
+	}{
+		{name: "in time", answer: 300 * time.Millisecond, wait: 200 * time.Millisecond},
+		{name: "in time, while halted", answer: 300 * time.Millisecond, halted: true, queued: 20, wait: 200 * time.Millisecond},
+		{name: "never", wait: minute},
+		{name: "never, while halted", halted: true, queued: 20, wait: minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var told reports
+				cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					switch {
+					case ids[0] != 0:
+						return status(401)
+					case tt.answer == 0:
+						return delivery.Result{}, errHang
+					default:
+						time.Sleep(tt.answer)
+						return ok(len(ids))
+					}
+				}})
+				cfg.Timeout = time.Hour
+				cfg.OnReport = func(r delivery.Report) {
+					if len(r.Items)+r.Untold > 0 || r.Outcome != delivery.Failed { // not the halt
+						told.add(r)
+					}
+				}
+				d := delivery.New(cfg)
+				sent := make(chan error, 1)
+				go func() {
+					_, err := d.SendNow(t.Context(), item(0, false, 0))
+					sent <- err
+				}()
+				synctest.Wait()
+				enqueue(t, d, 1, tt.queued)
+				time.Sleep(100 * time.Millisecond)
+				begin := time.Now()
+				err := shutdown(t, d)
+				if took := time.Since(begin); took != tt.wait {
+					t.Errorf("Shutdown took %v", took)
+				}
+				if text := fmt.Sprint(err); (err != nil) != tt.halted || strings.Contains(text, "%!") ||
+					tt.halted && !strings.HasPrefix(text, "20 events not delivered: status 401") {
+					t.Errorf("Shutdown: %v", err)
+				}
+				if err := <-sent; (err != nil) != (tt.answer == 0) || errors.Is(err, delivery.ErrClosed) {
+					t.Errorf("SendNow: %v", err)
+				}
+				items, untold, _ := told.count(delivery.Undone)
+				if items != tt.queued || untold != 0 || len(told.list()) != min(tt.queued, 1) {
+					t.Errorf("reported: %d undone, and %d more, in %d reports", items, untold, len(told.list()))
+				}
+				c := d.Counts()
+				if c.Sent+c.Failed != 1 || (c.Failed == 1) != (tt.answer == 0) || c.Undone != uint64(tt.queued) || c.Held != 0 {
+					t.Errorf("counts: %+v", c)
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+// A Transport that does not return when it is told to does not hold up Shutdown,
+// and the books wait for how it ends.
+func TestSendNowOutlivesShutdown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }})
-		cfg.Timeout = time.Hour
-		d := delivery.New(cfg)
+		hang := make(chan struct{})
+		d := delivery.New(config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			<-hang
+			return ok(len(ids))
+		}}))
+		go func() { _, _ = d.SendNow(t.Context(), item(1, false, 0)) }()
+		synctest.Wait()
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err != nil || time.Since(begin) > 2*time.Second {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+		}
+		if c := d.Counts(); c.Held != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+		close(hang)
+		synctest.Wait()
+		if c := d.Counts(); c.Sent != 1 || c.Held != 0 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// Who waits for the end of a halt need not wait for that of Shutdown.
+func TestSendNowHaltedDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := delivery.New(config(&endpoint{answer: func(n int, _ []int) (delivery.Result, error) {
+			if n == 1 {
+				return status(401)
+			}
+			return delivery.Result{}, errHang // the probe
+		}}))
+		enqueue(t, d, 1, 20)
+		time.Sleep(61 * time.Second)
+		begin := time.Now()
 		sent := make(chan error, 1)
 		go func() {
-			_, err := d.SendNow(t.Context(), item(1, false, 0))
+			_, err := d.SendNow(t.Context(), item(21, false, 0))
 			sent <- err
 		}()
 		synctest.Wait()
-		_ = shutdown(t, d)
-		if err := <-sent; err == nil {
-			t.Error("SendNow: no error")
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = shutdown(t, d)
+		}()
+		if err := <-sent; !errors.Is(err, delivery.ErrClosed) || time.Since(begin) != 0 {
+			t.Errorf("%v after %v", err, time.Since(begin))
 		}
-		if c := d.Counts(); c.Sent != 0 || c.Held != 0 {
+		<-ended
+		if c := d.Counts(); c.Late != 1 {
 			t.Errorf("counts: %+v", c)
 		}
 		checkSum(t, d)

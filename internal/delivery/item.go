@@ -77,6 +77,7 @@ type Counts struct {
 	SpoolBusy, SpoolFull, SpoolLost         uint64
 	Recovered                               uint64 // the part of Accepted that was in the spool at the start
 	Retries                                 uint64 // requests that repeated events of an earlier one
+	Late                                    uint64 // items refused with ErrClosed, which are not in Accepted
 	Held, HeldBytes                         int    // in memory alone: queued, in flight or waiting for a retry
 	Spooled, SpooledBytes                   int    // on disk
 	SpoolDown                               bool   // there is a spool, and it takes nothing at present

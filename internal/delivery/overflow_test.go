@@ -105,6 +105,9 @@ func TestBlock(t *testing.T) {
 				if len(test.want) == 0 && err != nil {
 					t.Errorf("error: %v", err)
 				}
+				if late := d.Counts().Late; (late == 1) != errors.Is(err, delivery.ErrClosed) {
+					t.Errorf("%d items late: %v", late, err)
+				}
 				for _, want := range test.want {
 					if !errors.Is(err, want) {
 						t.Errorf("error %v, want %v", err, want)

@@ -44,9 +44,10 @@ type queue struct {
 	mu        sync.Mutex
 	explicit  deque
 	automatic deque
-	held      usage // both lanes and what is in flight
-	heldAuto  usage // the automatic part of held
-	direct    usage // what callers send themselves, beside all that
+	held      usage          // both lanes and what is in flight
+	heldAuto  usage          // the automatic part of held
+	direct    usage          // what callers send themselves, beside all that
+	oneShots  sync.WaitGroup // likewise
 	lastSeq   uint64
 	closed    bool
 	halt      error         // why nothing is sent at present, nil if it is
@@ -192,18 +193,22 @@ func (q *queue) bypass(it *Item) error {
 		return ErrClosed
 	}
 	q.counts.Accepted++
+	q.lastSeq++
+	it.seq = q.lastSeq
 	q.direct.add(it)
+	q.oneShots.Add(1)
 	return nil
 }
 
-// settleDirect ends an item that has bypassed the lanes.
+// settleDirect ends an item that has bypassed the lanes. It may do so when the
+// books are closed for all others: only its caller knows.
 func (q *queue) settleDirect(it *Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.abandoned {
-		q.direct.remove(it)
-		q.count(outcome, 1)
-	}
+	q.direct.remove(it)
+	q.count(outcome, 1)
+	q.ended(it.seq)
+	q.oneShots.Done()
 }
 
 func (q *queue) admit(it *Item) {
@@ -430,7 +435,8 @@ func (q *queue) callRoom() {
 	}
 }
 
-// close refuses all further items and reports whether this call closed it.
+// close refuses all further items and reports whether this call closed it. Who
+// waits to send one by itself is refused with them.
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -439,22 +445,27 @@ func (q *queue) close() bool {
 	}
 	q.closed = true
 	q.callRoom()
+	for w := range q.waiters {
+		if w.gate {
+			q.end(w, nil)
+		}
+	}
 	return true
 }
 
-// abandon closes the books: what is still held ends as undone. It returns how
-// much that is.
+// abandon closes the books: what is still held ends as undone, but for what
+// callers send themselves. It returns how much that is.
 func (q *queue) abandon() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := q.held.items + q.direct.items
+	n := q.held.items
 	if k := q.disk; k != nil { // what is on disk is not lost
 		n += k.handed.items - k.inMemory.items
 		k.handed, k.inMemory = usage{}, usage{}
 		clear(k.loaded)
 	}
 	q.count(Undone, uint64(n)) //nolint:gosec // an amount
-	q.held, q.heldAuto, q.direct, q.abandoned = usage{}, usage{}, usage{}, true
+	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
 	for w := range q.waiters {
 		q.end(w, ErrClosed)
 	}

@@ -314,6 +314,56 @@ func TestSendNowWhileHalted(t *testing.T) {
 	})
 }
 
+// Flush waits for the one-shot sends that began before it, and for no others.
+func TestFlushWaitsForSendNow(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		answer  time.Duration
+		code    int // of the answer
+		patient time.Duration
+		wait    time.Duration
+		want    error
+	}{
+		{"accepted", 300 * time.Millisecond, 200, time.Minute, 200 * time.Millisecond, nil},
+		{"failed", 300 * time.Millisecond, 503, time.Minute, 200 * time.Millisecond, nil},
+		{"too late", 300 * time.Millisecond, 200, 50 * time.Millisecond, 50 * time.Millisecond, context.DeadlineExceeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := delivery.New(config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					if ids[0] > 2 {
+						return ok(len(ids))
+					}
+					time.Sleep(tt.answer)
+					if tt.code != 200 {
+						return status(tt.code)
+					}
+					return ok(len(ids))
+				}}))
+				go func() { _, _ = d.SendNow(t.Context(), item(1, false, 0)) }()
+				time.Sleep(100 * time.Millisecond)
+				enqueue(t, d, 3, 4)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patient)
+				defer cancel()
+				begin := time.Now()
+				go func() {
+					time.Sleep(10 * time.Millisecond)
+					_, _ = d.SendNow(t.Context(), item(2, false, 0))
+				}()
+				if err := d.Flush(ctx); !errors.Is(err, tt.want) || time.Since(begin) != tt.wait {
+					t.Errorf("Flush: %v after %v", err, time.Since(begin))
+				}
+				if err := shutdown(t, d); err != nil {
+					t.Error(err)
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
 // After Shutdown nobody is left to end a halt.
 func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
 	t.Parallel()

@@ -790,6 +790,39 @@ func TestWriteAhead(t *testing.T) {
 	})
 }
 
+// A one-shot send is no matter of the disk: it has all of the time that Shutdown has.
+func TestSendNowDuringShutdownWithSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const answer = time.Minute - 100*time.Millisecond // later than Shutdown begins to write
+		m := newMemory()
+		cfg := spoolConfig(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if ids[0] != 0 {
+				return status(503)
+			}
+			time.Sleep(answer)
+			return ok(len(ids))
+		}}, m)
+		cfg.Timeout = time.Hour
+		d := delivery.New(cfg)
+		sent := make(chan error, 1)
+		go func() {
+			_, err := d.SendNow(t.Context(), item(0, false, 0))
+			sent <- err
+		}()
+		synctest.Wait()
+		enqueue(t, d, 1, 20)
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil || time.Since(begin) != answer {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+		}
+		if err := <-sent; err != nil || m.len() != 20 {
+			t.Errorf("SendNow: %v; %d on disk", err, m.len())
+		}
+		checkSum(t, d)
+	})
+}
+
 // A context that has ended does not keep an item from the disk.
 func TestWriteAheadOutlastsItsContext(t *testing.T) {
 	t.Parallel()
@@ -805,6 +838,9 @@ func TestWriteAheadOutlastsItsContext(t *testing.T) {
 			t.Errorf("Enqueue: %v; %d on disk", err, m.len())
 		}
 		_ = shutdown(t, d)
+		if err := d.Enqueue(t.Context(), item(2, false, 0)); !errors.Is(err, delivery.ErrClosed) || d.Counts().Late != 1 {
+			t.Errorf("after Shutdown: %v; counts %+v", err, d.Counts())
+		}
 		checkSum(t, d)
 	})
 }

@@ -13,7 +13,7 @@ type waiter struct {
 func (q *queue) wait() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w := &waiter{upTo: q.lastSeq, left: q.held.items + q.disk.outside(), done: make(chan struct{})}
+	w := &waiter{upTo: q.lastSeq, left: q.held.items + q.direct.items + q.disk.outside(), done: make(chan struct{})}
 	if w.left == 0 {
 		close(w.done)
 		return w

@@ -264,6 +264,7 @@ func TestOutcome(t *testing.T) {
 		},
 		{klime.Stats{Accepted: 9, Sent: 8, Failed: 1}, nil, "8 events delivered, 1 lost (1 refused by Klime)", true},
 		{klime.Stats{Accepted: 9, Sent: 9, Invalid: 1}, nil, "9 events delivered, 1 lost (1 not valid)", true},
+		{klime.Stats{Accepted: 9, Sent: 9, Late: 2}, nil, "9 events delivered, 2 lost (2 after Shutdown)", true},
 		{
 			klime.Stats{Accepted: 9, Sent: 2, Dropped: map[klime.DropReason]uint64{klime.DropShutdown: 4, klime.DropQueueFull: 3}},
 			errors.New("klime: 4 events not delivered"),

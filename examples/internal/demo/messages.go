@@ -70,6 +70,7 @@ func outcome(s klime.Stats, undelivered error) (text string, lost bool) {
 	}
 	add(s.Failed, "refused by Klime")
 	add(s.Invalid, "not valid")
+	add(s.Late, "after Shutdown")
 	for _, reason := range slices.Sorted(maps.Keys(s.Dropped)) {
 		add(s.Dropped[reason], "dropped: "+string(reason))
 	}
