@@ -176,6 +176,51 @@ func TestSubRouters(t *testing.T) {
 	}
 }
 
+// A router may be mounted at the root of another.
+func TestSubRoutersAtTheRoot(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		build func(router chi.Router, record func(http.Handler) http.Handler)
+		want  string
+	}{
+		{"its own 404", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record)
+			users, api := chi.NewRouter(), chi.NewRouter()
+			users.Get("/r/{id}", answer(404))
+			api.Mount("/", users)
+			router.Mount("/a", api)
+		}, "/a/r/{id} 404"},
+		{"refused outside", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record, refuse(403))
+			router.Route("/a", func(r chi.Router) { r.Route("/", func(r chi.Router) { r.Get("/r/{id}", answer(200)) }) })
+		}, "/a/r/{id} 403"},
+		{"refused in between", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record)
+			router.Route("/a", func(r chi.Router) {
+				r.Use(refuse(403))
+				r.Route("/", func(r chi.Router) { r.Route("/", func(r chi.Router) { r.Get("/r/{id}", answer(200)) }) })
+			})
+		}, "/a/r/{id} 403"},
+		{"root in root", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record)
+			router.Route("/", func(r chi.Router) { r.Route("/", func(r chi.Router) { r.Get("/a/r/{id}", answer(404)) }) })
+		}, "/a/r/{id} 404"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+				router := chi.NewRouter()
+				test.build(router, record)
+				return router
+			}, "GET /a/r/1", "GET /a/nowhere", "POST /a/r/1")
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 // What a middleware refuses before a route is found has its route all the same.
 func TestRefusedBeforeRouting(t *testing.T) {
 	t.Parallel()

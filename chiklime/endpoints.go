@@ -53,9 +53,18 @@ func (e *endpoints) of(routes chi.Routes) map[endpoint]bool {
 	}
 	known := map[endpoint]bool{}
 	_ = chi.Walk(routes, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		known[endpoint{method, strings.TrimSuffix(route, "/")}] = true
+		known[endpoint{method, strings.TrimSuffix(whole(route), "/")}] = true
 		return nil
 	})
 	e.known.Store(routes, known)
 	return known
+}
+
+// whole is a pattern without the mounts of the routers on its way. Of a router that
+// is mounted at the root of another, [chi.Walk] leaves one.
+func whole(pattern string) string {
+	for strings.Contains(pattern, "/*/") {
+		pattern = strings.ReplaceAll(pattern, "/*/", "/")
+	}
+	return pattern
 }
