@@ -221,6 +221,31 @@ func TestSubRoutersAtTheRoot(t *testing.T) {
 	}
 }
 
+// A sub-router that stands behind a middleware, or in another handler's guise, is not
+// seen from outside before it has routed.
+func TestHiddenSubRouters(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		hidden := chi.NewRouter()
+		hidden.Get("/", answer(404)) // its own, like all of them
+		hidden.Get("/reports/{id}", answer(404))
+		hidden.Get("/files/*", answer(200))
+		hidden.Route("/deep", func(r chi.Router) { r.Get("/{name}", answer(404)); r.Get("/files/*", answer(200)) })
+		hidden.Route("/locked", func(r chi.Router) { r.Use(refuse(403)); r.Get("/{name}", answer(200)) })
+		router := chi.NewRouter()
+		router.Use(record)
+		router.Mount("/v1", http.HandlerFunc(hidden.ServeHTTP))
+		router.Mount("/v2", middleware.NoCache(hidden))
+		return router
+	},
+		"GET /v1/reports/1", "GET /v2/reports/1", "GET /v1", "GET /v1/", "GET /v1/files/a/b", "GET /v1/deep/a", "GET /v1/deep/files/a", "GET /v1/locked/a",
+		"GET /v1/nowhere", "GET /v1/deep", "GET /v1/deep/", "GET /v1/deep/no/where", "POST /v1", "POST /v1/reports/1", "POST /v1/files/a", "BREW /v1/deep/a")
+	const want = "/v1/reports/{id} 404, /v2/reports/{id} 404, /v1 404, /v1 404, /v1/files/* 200, /v1/deep/{name} 404, /v1/deep/files/* 200, /v1/locked/* 403"
+	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
 // What a middleware refuses before a route is found has its route all the same.
 func TestRefusedBeforeRouting(t *testing.T) {
 	t.Parallel()
