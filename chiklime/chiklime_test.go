@@ -296,6 +296,53 @@ func TestRefusedBeforeRouting(t *testing.T) {
 	}
 }
 
+// Some middlewares of chi change the path by which it goes on, and not the request's.
+func TestRefusedBehindAnotherPath(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		change   func(http.Handler) http.Handler
+		requests []string
+	}{
+		{"StripSlashes", middleware.StripSlashes, []string{"GET /reports/1/", "GET /orgs/a/reports/1/", "GET /orgs/a/nowhere/"}},
+		{"CleanPath", middleware.CleanPath, []string{"GET //reports//1", "GET /orgs//a//reports/1", "GET /orgs//a//nowhere"}},
+		{"URLFormat", middleware.URLFormat, []string{"GET /reports/new/1.json", "GET /reports/1.json", "GET /orgs/a/reports/1.json", "GET /orgs/a/nowhere.json"}},
+	} {
+		for place, build := range map[string]func(router chi.Router, routes func(chi.Router)){
+			"by the router": func(router chi.Router, routes func(chi.Router)) {
+				router.Use(test.change, refuse(403))
+				routes(router)
+				router.Route("/orgs/{org}", routes)
+			},
+			"by a sub-router": func(router chi.Router, routes func(chi.Router)) {
+				router.Use(test.change)
+				routes(router.With(refuse(403)))
+				router.Route("/orgs/{org}", func(r chi.Router) { r.Use(refuse(403)); routes(r) })
+			},
+			"by a sub-router that changes it": func(router chi.Router, routes func(chi.Router)) {
+				router.Route("/", func(r chi.Router) { r.Use(test.change, refuse(403)); routes(r) })
+				router.Route("/orgs/{org}", func(r chi.Router) { r.Use(test.change, refuse(403)); routes(r) })
+			},
+		} {
+			if test.name == "CleanPath" && place == "by a sub-router that changes it" {
+				continue // it cleans nothing there
+			}
+			t.Run(test.name+" "+place, func(t *testing.T) {
+				t.Parallel()
+				got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+					router := chi.NewRouter()
+					router.Use(record)
+					build(router, func(r chi.Router) { r.Get("/reports/{id:[0-9]+}", answer(200)) })
+					return router
+				}, test.requests...)
+				if want := "/reports/{id} 403, /orgs/{org}/reports/{id} 403"; got != want {
+					t.Errorf("\n got %s\nwant %s", got, want)
+				}
+			})
+		}
+	}
+}
+
 // chi's own middlewares change paths and methods on the way.
 func TestMiddlewaresOfChi(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,7 @@ func (e *endpoints) pattern(_, r *http.Request, status int) (pattern string, unm
 	matched := ctx.RoutePattern()
 	partly := matched == "" || strings.HasSuffix(matched, "/*")
 	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
-	if ctx == nil || ctx.Routes == nil || !partly && !(nothing && atMount(ctx)) {
+	if ctx == nil || ctx.Routes == nil || !partly && (!nothing || !atMount(ctx)) {
 		return matched, false
 	}
 	known := e.of(ctx.Routes)
@@ -38,9 +38,9 @@ func (e *endpoints) pattern(_, r *http.Request, status int) (pattern string, unm
 		if router == nil { // an endpoint, or a router that is not known
 			return matched, false
 		}
-		asked := ctx.Routes.Find(chi.NewRouteContext(), r.Method, pathOf(r))
+		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, r))
 		if asked != "" { // else a middleware may have changed the path
-			matched = asked
+			matched = whole(matched + asked)
 		}
 	}
 	if !known.endpoints[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
@@ -55,12 +55,16 @@ func atMount(ctx *chi.Context) bool {
 	return ctx.RoutePath == "/" && ctx.RoutePatterns[len(ctx.RoutePatterns)-1] != "/"
 }
 
-// pathOf is the path by which a router goes.
-func pathOf(r *http.Request) string {
-	if r.URL.RawPath != "" {
+// pathOf is the path by which the router goes on that has been reached.
+func pathOf(ctx *chi.Context, r *http.Request) string {
+	switch {
+	case ctx.RoutePath != "": // the rest, behind a mount, or what a middleware such as StripSlashes makes of it
+		return ctx.RoutePath
+	case r.URL.RawPath != "":
 		return r.URL.RawPath
+	default:
+		return r.URL.Path
 	}
-	return r.URL.Path
 }
 
 // of returns what a router has, which has all its routes by now.
