@@ -16,7 +16,7 @@ import (
 // mounted in another handler's guise, it is known once it has routed.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
 	var known endpoints
-	return httpexchange.Middleware(client, known.pattern, opts)
+	return httpexchange.Middleware(client, httpexchange.Path, known.pattern, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

@@ -176,6 +176,76 @@ func TestSubRouters(t *testing.T) {
 	}
 }
 
+// A router may be mounted at the root of another.
+func TestSubRoutersAtTheRoot(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		build func(router chi.Router, record func(http.Handler) http.Handler)
+		want  string
+	}{
+		{"its own 404", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record)
+			users, api := chi.NewRouter(), chi.NewRouter()
+			users.Get("/r/{id}", answer(404))
+			api.Mount("/", users)
+			router.Mount("/a", api)
+		}, "/a/r/{id} 404"},
+		{"refused outside", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record, refuse(403))
+			router.Route("/a", func(r chi.Router) { r.Route("/", func(r chi.Router) { r.Get("/r/{id}", answer(200)) }) })
+		}, "/a/r/{id} 403"},
+		{"refused in between", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record)
+			router.Route("/a", func(r chi.Router) {
+				r.Use(refuse(403))
+				r.Route("/", func(r chi.Router) { r.Route("/", func(r chi.Router) { r.Get("/r/{id}", answer(200)) }) })
+			})
+		}, "/a/r/{id} 403"},
+		{"root in root", func(router chi.Router, record func(http.Handler) http.Handler) {
+			router.Use(record)
+			router.Route("/", func(r chi.Router) { r.Route("/", func(r chi.Router) { r.Get("/a/r/{id}", answer(404)) }) })
+		}, "/a/r/{id} 404"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+				router := chi.NewRouter()
+				test.build(router, record)
+				return router
+			}, "GET /a/r/1", "GET /a/nowhere", "POST /a/r/1")
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// A sub-router that stands behind a middleware, or in another handler's guise, is not
+// seen from outside before it has routed.
+func TestHiddenSubRouters(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		hidden := chi.NewRouter()
+		hidden.Get("/", answer(404)) // its own, like all of them
+		hidden.Get("/reports/{id}", answer(404))
+		hidden.Get("/files/*", answer(200))
+		hidden.Route("/deep", func(r chi.Router) { r.Get("/{name}", answer(404)); r.Get("/files/*", answer(200)) })
+		hidden.Route("/locked", func(r chi.Router) { r.Use(refuse(403)); r.Get("/{name}", answer(200)) })
+		router := chi.NewRouter()
+		router.Use(record)
+		router.Mount("/v1", http.HandlerFunc(hidden.ServeHTTP))
+		router.Mount("/v2", middleware.NoCache(hidden))
+		return router
+	},
+		"GET /v1/reports/1", "GET /v2/reports/1", "GET /v1", "GET /v1/", "GET /v1/files/a/b", "GET /v1/deep/a", "GET /v1/deep/files/a", "GET /v1/locked/a",
+		"GET /v1/nowhere", "GET /v1/deep", "GET /v1/deep/", "GET /v1/deep/no/where", "POST /v1", "POST /v1/reports/1", "POST /v1/files/a", "BREW /v1/deep/a")
+	const want = "/v1/reports/{id} 404, /v2/reports/{id} 404, /v1 404, /v1 404, /v1/files/* 200, /v1/deep/{name} 404, /v1/deep/files/* 200, /v1/locked/* 403"
+	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
 // What a middleware refuses before a route is found has its route all the same.
 func TestRefusedBeforeRouting(t *testing.T) {
 	t.Parallel()
@@ -223,6 +293,53 @@ func TestRefusedBeforeRouting(t *testing.T) {
 	}, "GET /nowhere", "GET /orgs/a/nowhere", "POST /orgs/a/reports/1")
 	if want := ""; got != want {
 		t.Errorf("paths without a route:\n got %s\nwant %s", got, want)
+	}
+}
+
+// Some middlewares of chi change the path by which it goes on, and not the request's.
+func TestRefusedBehindAnotherPath(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		change   func(http.Handler) http.Handler
+		requests []string
+	}{
+		{"StripSlashes", middleware.StripSlashes, []string{"GET /reports/1/", "GET /orgs/a/reports/1/", "GET /orgs/a/nowhere/"}},
+		{"CleanPath", middleware.CleanPath, []string{"GET //reports//1", "GET /orgs//a//reports/1", "GET /orgs//a//nowhere"}},
+		{"URLFormat", middleware.URLFormat, []string{"GET /reports/new/1.json", "GET /reports/1.json", "GET /orgs/a/reports/1.json", "GET /orgs/a/nowhere.json"}},
+	} {
+		for place, build := range map[string]func(router chi.Router, routes func(chi.Router)){
+			"by the router": func(router chi.Router, routes func(chi.Router)) {
+				router.Use(test.change, refuse(403))
+				routes(router)
+				router.Route("/orgs/{org}", routes)
+			},
+			"by a sub-router": func(router chi.Router, routes func(chi.Router)) {
+				router.Use(test.change)
+				routes(router.With(refuse(403)))
+				router.Route("/orgs/{org}", func(r chi.Router) { r.Use(refuse(403)); routes(r) })
+			},
+			"by a sub-router that changes it": func(router chi.Router, routes func(chi.Router)) {
+				router.Route("/", func(r chi.Router) { r.Use(test.change, refuse(403)); routes(r) })
+				router.Route("/orgs/{org}", func(r chi.Router) { r.Use(test.change, refuse(403)); routes(r) })
+			},
+		} {
+			if test.name == "CleanPath" && place == "by a sub-router that changes it" {
+				continue // it cleans nothing there
+			}
+			t.Run(test.name+" "+place, func(t *testing.T) {
+				t.Parallel()
+				got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+					router := chi.NewRouter()
+					router.Use(record)
+					build(router, func(r chi.Router) { r.Get("/reports/{id:[0-9]+}", answer(200)) })
+					return router
+				}, test.requests...)
+				if want := "/reports/{id} 403, /orgs/{org}/reports/{id} 403"; got != want {
+					t.Errorf("\n got %s\nwant %s", got, want)
+				}
+			})
+		}
 	}
 }
 

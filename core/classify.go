@@ -47,7 +47,7 @@ func classify(x *Exchange, rule ruling) Kind {
 		return KindNoise
 	case x.Status == http.StatusSwitchingProtocols, mediaType == "text/event-stream":
 		return KindStream
-	case rule.health && !named, isNoise(x, named):
+	case rule.health && !named, isNoise(x, rule):
 		return KindNoise
 	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
 		return KindAPI
@@ -63,10 +63,10 @@ func classify(x *Exchange, rule ruling) Kind {
 }
 
 // isNoise reports requests that say nothing about a customer.
-func isNoise(x *Exchange, named bool) bool {
+func isNoise(x *Exchange, rule ruling) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
 	switch {
-	case isUnmatched(x, named), respells(x):
+	case isUnmatched(x, rule), respells(x):
 		return true
 	case x.Method == http.MethodGet:
 		return redirect || isPrefetch(x) || isProbe(x.header("User-Agent"))
@@ -88,9 +88,13 @@ func isNoiseMethod(method string) bool {
 
 // isUnmatched reports requests for which there is no route. A route that takes the
 // rest of a path may be another router's prefix, which does not tell more: there,
-// nothing found is no route, unless the app has named it.
-func isUnmatched(x *Exchange, named bool) bool {
-	prefix := x.Route == "" || !named && strings.HasSuffix(x.Route, "*")
+// nothing found is no route, unless the app has named it or a middleware inside of
+// that router has told.
+func isUnmatched(x *Exchange, rule ruling) bool {
+	if rule.matched {
+		return false
+	}
+	prefix := x.Route == "" || rule.name == "" && strings.HasSuffix(x.Route, "*")
 	nothing := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
 	return prefix && nothing || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
 }

@@ -156,7 +156,7 @@ func unrecorded(x *Exchange, known *remarks, rule ruling, kind Kind) fate {
 		return "not sent: part of a page, such as a style sheet or an image"
 	case rule.health:
 		return "not sent: a health check (HealthRoutes)"
-	case isUnmatched(x, false):
+	case isUnmatched(x, ruling{matched: rule.matched}):
 		return "not sent: no route has the path"
 	case x.Method == http.MethodGet && isPrefetch(x):
 		return "not sent: a prefetch"

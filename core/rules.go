@@ -32,6 +32,8 @@ type ruling struct {
 	name   string // of its event; "" if it has none of its own
 	skip   bool   // no event, whatever else holds
 	health bool   // no event unless it is named
+
+	matched bool // not by the rules: an inner router has a route for it, which may have no name outside
 }
 
 // defaultHealthRoutes are the usual paths of health checks and metrics, and

@@ -38,7 +38,9 @@ type state struct {
 // remarks are the part of it that says what becomes of the request.
 type remarks struct {
 	event     string // its name, by the app
-	route     string // as the innermost middleware saw it
+	route     string // as the innermost middleware saw it that knows the path
+	path      string // to which that belongs
+	matched   bool   // an inner router has found a route, also if it goes by another path
 	skip      bool
 	silent    bool
 	respelled bool // an inner middleware saw the client sent to another form of the path

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -153,16 +154,17 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	on := t.routeOf(s, &x)
 	if s.outer != nil {
 		x.Route = on.text
-		s.leave(&x, t.rules.of(knownMethod(x.Method), on, x.Path))
+		s.leave(&x, on, t.rules.of(knownMethod(x.Method), on, x.Path))
 		return
 	}
 	known := s.remarks()
-	if known.route != "" {
+	if known.route != "" && known.path == x.Path {
 		on = t.routes.of(known.route) // the innermost middleware is nearest to the handler
 	}
 	x.Route = on.text
 	x.settle()
 	rule := t.rules.of(x.Method, on, x.Path)
+	rule.matched = known.matched
 	known.respelled = known.respelled || respells(&x)
 	var o outcome
 	if skipped := known.skip || known.silent || known.respelled || rule.skip; !skipped {
@@ -325,16 +327,17 @@ func (t *Tracker) askRoute(s *Scope) string {
 
 // leave ends a scope that has joined another: what it alone can find is kept, and
 // what the rules of its middleware say.
-func (s *Scope) leave(x *Exchange, rule ruling) {
+func (s *Scope) leave(x *Exchange, on *route, rule ruling) {
 	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
 	fill(&held, s.stored())
 	root := s.root()
 	root.mu.Lock()
 	root.state.closed++
 	root.state.inherit(found, held)
-	if root.state.route == "" {
-		root.state.route = x.Route
+	if root.state.route == "" || root.state.path != x.Path { // behind a prefix that was stripped, a route is not the whole one
+		root.state.route, root.state.path = on.text, strings.Clone(x.Path)
 	}
+	root.state.matched = root.state.matched || !on.manyFold
 	if root.state.event == "" {
 		root.state.event = rule.name
 	}

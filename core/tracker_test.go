@@ -2,6 +2,7 @@ package klime_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -279,6 +280,61 @@ func TestJoinedTrackersRoute(t *testing.T) {
 		if got := wire.one(t, client)["properties"].(map[string]any)["route"]; got != tt.want {
 			t.Errorf("outer %q, inner %q: route %v, want %v", tt.outer, tt.inner, got, tt.want)
 		}
+	}
+}
+
+// A route that is known further in is the request's only if it is one of the whole
+// path. Behind a prefix that was stripped it is not, and the rules go by the path.
+func TestJoinedTrackersBehindAPrefix(t *testing.T) {
+	t.Parallel()
+	type seen struct{ route, path string }
+	nameAndSkip := []klime.Option{
+		asUser("u1"), klime.SkipRoutes("/api/internal/*"), klime.NameRoutes(map[string]string{"/api/r/{id}": "Named", "/r/{id}": "Wrong"}),
+	}
+	for name, tt := range map[string]struct {
+		scopes []seen // from the outermost to the innermost
+		status int
+		want   string
+	}{
+		"named":                       {[]seen{{"/api/*", "/api/r/1"}, {"/r/{id}", "/r/1"}}, 200, "Named /api/*"},
+		"skipped":                     {[]seen{{"/api/*", "/api/internal/jobs"}, {"/internal/jobs", "/internal/jobs"}}, 200, ""},
+		"no health check":             {[]seen{{"/api/*", "/api/health"}, {"/health", "/health"}}, 200, "API Called /api/*"},
+		"the same path":               {[]seen{{"/api/*", "/api/r/1"}, {"/api/r/:id", "/api/r/1"}}, 200, "Named /api/r/{id}"},
+		"no route outside":            {[]seen{{"-", "/api/r/2"}, {"/r/{id}", "/r/2"}}, 200, "Named <nil>"},
+		"no route inside":             {[]seen{{"/api/*", "/api/r/1"}, {"-", "/api/r/1"}}, 200, "Named /api/*"},
+		"twice within the prefix":     {[]seen{{"/api/*", "/api/r/1"}, {"/*", "/r/1"}, {"/r/{id}", "/r/1"}}, 200, "Named /api/*"},
+		"twice outside of it":         {[]seen{{"/*", "/api/r/1"}, {"/api/*", "/api/r/1"}, {"/r/{id}", "/r/1"}}, 200, "Named /api/*"},
+		"the handler's 404":           {[]seen{{"/api/*", "/api/x/1"}, {"/x/{id}", "/x/1"}}, 404, "API Called /api/*"},
+		"the handler's 404, no route": {[]seen{{"-", "/api/x/1"}, {"/x/{id}", "/x/1"}}, 404, "API Called <nil>"},
+		"a router's 404":              {[]seen{{"/api/*", "/api/x/1"}, {"-", "/x/1"}}, 404, ""},
+		"perhaps a router's 404":      {[]seen{{"/api/*", "/api/x/1"}, {"/x/*", "/x/1"}}, 404, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			outer, inner := klime.NewTracker(client, nameAndSkip...), klime.NewTracker(client)
+			var serve func(ctx context.Context, depth int)
+			serve = func(ctx context.Context, depth int) {
+				if depth == len(tt.scopes) {
+					return
+				}
+				tracker := inner
+				if depth == 0 {
+					tracker = outer
+				}
+				at := tt.scopes[depth]
+				x := klime.Exchange{Method: http.MethodGet, Status: tt.status, Route: at.route, Path: at.path}
+				traffic{tracker: tracker, ctx: ctx, exchange: x}.serve(func(ctx context.Context) { serve(ctx, depth+1) })
+			}
+			serve(context.Background(), 0)
+			var got []string
+			for _, e := range wire.events(t, client) {
+				got = append(got, fmt.Sprint(e["event"], " ", e["properties"].(map[string]any)["route"]))
+			}
+			if got := strings.Join(got, ", "); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

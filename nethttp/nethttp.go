@@ -21,7 +21,7 @@ import (
 // What stands outside and answers in place of what is inside, as a TimeoutHandler
 // or a recovery may, is not seen.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
-	return httpexchange.Middleware(client, matched, opts)
+	return httpexchange.Middleware(client, requested, matched, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an
@@ -46,15 +46,20 @@ func Mux(mux *http.ServeMux) klime.Option {
 	if mux == nil {
 		return Route(nil)
 	}
-	return Route(func(r *http.Request) string { return ask(mux, r) })
+	return klime.ResolveRoute(func(r *http.Request) string { return ask(mux, r) })
 }
 
 // Route says how to find the pattern that a request has matched, for routers
 // other than [http.ServeMux], "" if none. The request is the one that Middleware
 // has passed on: where the router keeps the pattern in a request of its own,
-// Middleware goes inside the router, or the router is asked again.
+// Middleware goes inside the router, or the router is asked again. Inside of a mux
+// and [http.StripPrefix], what was stripped is put before a pattern that does not
+// begin with it.
 func Route(find func(*http.Request) string) klime.Option {
-	return klime.ResolveRoute(find)
+	if find == nil {
+		return klime.ResolveRoute(find)
+	}
+	return klime.ResolveRoute(func(r *http.Request) string { return told(r, find(r)) })
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].

@@ -41,6 +41,17 @@ func served(r *http.Request, pattern, outer string) string {
 	return prefix + pattern
 }
 
+// told is a pattern that an app's own router has matched.
+func told(r *http.Request, pattern string) string {
+	if pattern == "" || r.Pattern == "" {
+		return pattern
+	}
+	if _, taken := unstripped(r); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
+		return pattern
+	}
+	return served(r, pattern, r.Pattern)
+}
+
 // subtree spells out the rest of the path that a pattern with a slash at its end
 // stands for.
 func subtree(pattern string) string {
@@ -54,19 +65,47 @@ func subtree(pattern string) string {
 // the segments of the outer pattern: those of the path may be IDs. It is not
 // known where more was taken than the pattern tells.
 func stripped(r *http.Request, outer string) (prefix string, known bool) {
-	requested, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil { // a request that no server has read
+	_, taken := unstripped(r)
+	if taken == "" {
 		return "", true
 	}
-	taken, inner := strings.CutSuffix(requested.EscapedPath(), r.URL.EscapedPath())
-	if !inner || taken == "" {
-		return "", true
-	}
-	segments, n := strings.Split(outer, "/"), strings.Count(taken, "/")+1
-	if n >= len(segments) {
+	segments, parts := strings.Split(pathOf(outer), "/"), strings.Split(taken, "/")
+	if len(parts) >= len(segments) {
 		return "", false
 	}
-	return strings.Join(segments[:n], "/"), true
+	for i, part := range parts {
+		if decoded, _ := url.PathUnescape(part); segments[i] != decoded && !strings.Contains(segments[i], "{") {
+			return "", false // of another mux, which has a part of the prefix
+		}
+	}
+	return strings.Join(segments[:len(parts)], "/"), true
+}
+
+// requested is the path that was asked for, also inside of [http.StripPrefix] where
+// the route is the whole one too: an outer router has left its pattern.
+func requested(came *http.Request) string {
+	if came.Pattern == "" {
+		return came.URL.Path
+	}
+	path, _ := unstripped(came)
+	return path
+}
+
+// unstripped is the path of r with what [http.StripPrefix] has taken of it, and the
+// latter as it came, percent-encoded.
+func unstripped(r *http.Request) (path, taken string) {
+	if rest, all := strings.CutPrefix(r.RequestURI, r.URL.Path); all && (rest == "" || rest[0] == '?') {
+		return r.URL.Path, "" // the usual case
+	}
+	asked, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil { // a request that no server has read
+		return r.URL.Path, ""
+	}
+	taken, inner := strings.CutSuffix(asked.EscapedPath(), r.URL.EscapedPath())
+	if !inner || taken == "" {
+		return r.URL.Path, ""
+	}
+	return asked.Path, taken
 }
 
 // pathOf is a pattern without its method and host.

@@ -150,12 +150,73 @@ func TestStripPrefixIsNotThePattern(t *testing.T) {
 		mux.Handle("/api/v1/", http.StripPrefix("/api", around(in)))
 		mux.Handle("example.com/whole/{rest...}", http.StripPrefix("/whole", around(in)))
 		mux.Handle("/forms/{kind}/", http.StripPrefix("/forms", around(status(http.StatusSeeOther)))) // no mux
+		between := http.NewServeMux()
+		between.Handle("/v1/{kind}/", http.StripPrefix("/v1", around(in)))
+		mux.Handle("/two/", http.StripPrefix("/two", between))
 		return nethttp.Middleware(client, jane())(mux)
 	}, "GET /tenants/acme/things/1", "GET /tenants/acme/things/a%2Fb", "GET /customers/acme/things/1", "GET /api/v1/things/1", "GET /whole/things/1",
-		"GET http://example.com/whole/things/1", "POST /forms/x/", "POST /forms/x/y")
+		"GET http://example.com/whole/things/1", "POST /forms/x/", "POST /forms/x/y", "GET /two/v1/things/1")
 	const want = "GET /tenants/{tenant}/things/{id} 200, GET /tenants/{tenant}/things/{id} 200, GET /customers/* 200, " +
-		"GET /api/v1/things/{id} 200, GET /whole/things/{id} 200, GET /whole/things/{id} 200, POST /forms/{kind}/* 303, POST /forms/{kind}/* 303"
+		"GET /api/v1/things/{id} 200, GET /whole/things/{id} 200, GET /whole/things/{id} 200, POST /forms/{kind}/* 303, POST /forms/{kind}/* 303, GET /two/* 200"
 	if got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// Inside of http.StripPrefix the path is the whole one too, as the route is.
+func TestStripPrefixAndThePath(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	in := inner()
+	in.Handle("GET /static/{file}", status(http.StatusOK))
+	in.Handle("GET /files/", status(http.StatusOK))
+	around := nethttp.Middleware(client, jane(), klime.Capture(klime.Path), klime.IgnoreRoutes("/api/static/*", "/static/*"),
+		klime.SkipRoutes("/api/files/secret"))
+	api := http.StripPrefix("/api", around(in))
+	out := http.NewServeMux()
+	out.Handle("/api/", api)
+	out.Handle("/{version}/", http.StripPrefix("/v1", around(in)))
+	for _, target := range []string{"/api/things/1", "/api/things/a%2Fb?q=1", "/api/static/x", "/api/files/secret", "/api/files/open", "/v1/static/x"} {
+		out.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody))
+	}
+	for _, target := range []string{"/api/things/1", "/api/static/x"} { // what is around knows no route, and nor do we then
+		api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody))
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range server.Events() {
+		got = append(got, fmt.Sprint(e.Properties["route"], " ", e.Properties["path"]))
+	}
+	want := []string{
+		"/api/things/{id} /api/things/1", "/api/things/{id} /api/things/a/b", "/api/files/* /api/files/open",
+		"/{version}/static/{file} /v1/static/x", "/things/{id} /things/1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
+
+// So is what an app's own router has matched.
+func TestStripPrefixAndAnotherRouter(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		tell := func(route string) http.Handler {
+			return nethttp.Middleware(client, jane(), nethttp.Route(func(*http.Request) string { return route }))(status(http.StatusOK))
+		}
+		mux := http.NewServeMux()
+		mux.Handle("/api/", http.StripPrefix("/api", tell("/r/{id}")))
+		mux.Handle("/whole/", http.StripPrefix("/whole", tell("GET /whole/r/{id}")))
+		mux.Handle("/orgs/", http.StripPrefix("/orgs/acme", tell("/r/{id}"))) // more than the pattern
+		mux.Handle("/same/", tell("/same/r/{id}"))
+		mux.Handle("/none/", http.StripPrefix("/none", tell("")))
+		respell := http.RedirectHandler("/moved/x/", http.StatusTemporaryRedirect) // of an app that knows the prefix
+		mux.Handle("/moved/", http.StripPrefix("/moved", nethttp.Middleware(client, jane())(respell)))
+		return mux
+	}, "POST /moved/x", "GET /api/r/1", "GET /whole/r/1", "GET /orgs/acme/r/1", "GET /same/r/1", "GET /none/r/1")
+	if want := "GET /api/r/{id} 200, GET /whole/r/{id} 200, GET /orgs/* 200, GET /same/r/{id} 200, GET /none/* 200"; got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }

@@ -5,6 +5,7 @@ package httpexchange
 
 import (
 	"net/http"
+	"strings"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -14,15 +15,19 @@ import (
 // tells if the router is known to have found nothing.
 type Route func(came, passed *http.Request, status int) (pattern string, unmatched bool)
 
+// Path is the path by which a router goes that has the whole of it.
+func Path(came *http.Request) string { return came.URL.Path }
+
 // exchange is what is kept of one exchange, in one allocation.
 type exchange struct {
 	scope    klime.Scope
 	response Response
 }
 
-// Middleware records requests with client, if that is not nil.
+// Middleware records requests with client, if that is not nil. Path is the whole
+// path of a request, to which its route belongs.
 func Middleware(
-	client *klime.Client, route Route, opts []klime.Option,
+	client *klime.Client, path func(came *http.Request) string, route Route, opts []klime.Option,
 ) func(http.Handler) http.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	return func(next http.Handler) http.Handler {
@@ -30,8 +35,8 @@ func Middleware(
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, came *http.Request) {
-			path := came.URL.Path // which some routers change in place
-			if tracker.Ignores(came.Method, path, caller{came}.Header) {
+			whole, seen := path(came), came.URL.Path // which some routers change in place
+			if tracker.Ignores(came.Method, whole, caller{came}.Header) {
 				next.ServeHTTP(w, came)
 				return
 			}
@@ -46,7 +51,8 @@ func Middleware(
 				x := response.Exchange(r, panicked)
 				x.Route, x.Unmatched = route(came, r, x.Status)
 				GiveBack(came, r)
-				x.Path = path
+				x.Path = whole
+				x.Location = located(x.Location, strings.TrimSuffix(whole, seen))
 				tracker.Observe(scope, x)
 				if panicked != nil {
 					panic(panicked)
@@ -55,6 +61,16 @@ func Middleware(
 			next.ServeHTTP(writer, r)
 		})
 	}
+}
+
+// located is where an answer redirects to. A router behind a prefix that was stripped
+// knows nothing of it.
+func located(location, prefix string) string {
+	ofHost := strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//")
+	if prefix == "" || !ofHost || strings.HasPrefix(location, prefix+"/") {
+		return location
+	}
+	return prefix + location
 }
 
 // Before is a middleware that does something before the handler.
