@@ -172,10 +172,10 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		o.kind = t.classify(&x, rule)
 		o.name, o.named = t.eventName(o.kind, rule.name, &x)
 	}
-	// Who it was is found out also for what the app may track later: of a request
-	// that it has skipped, or answered by a redirect.
-	redirected := x.Status >= 300 && x.Status < 400
-	o.id, o.said, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
+	// Who it was is found out also for what the app may track later: what a request
+	// that is no event has started belongs to the same user.
+	nowhere := x.Route == "" && isUnmatched(&x, false)
+	o.id, o.said, o.extra = s.finish(&x, o.name != "" || !known.silent && !nowhere)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
