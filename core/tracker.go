@@ -202,8 +202,12 @@ func (x *Exchange) settle() {
 	case x.Panicked:
 		x.Status = http.StatusInternalServerError
 	}
-	if x.Status == http.StatusNoContent || x.Status == http.StatusNotModified || x.Method == http.MethodHead {
+	headOnly := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
+	if headOnly || x.Method == http.MethodHead {
 		x.ResponseBytes = 0 // whatever the framework has put there is not sent
+	}
+	if headOnly && !x.Panicked {
+		x.Aborted = false // who goes away then has had the whole answer
 	}
 }
 
