@@ -8,13 +8,13 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // ClaimNames says under which names the claims of a token hold the user and the
 // customer. The zero value has the names of OpenID Connect, and those that
 // identity providers use for organisations. Where a claim has not the name as it
-// stands, dots in it are a path into objects: "o.id" finds {"o":{"id":"org_1"}}.
+// stands, dots in it are a path into objects: "o.id" finds {"o":{"id":"org_1"}}, and
+// "https://acme.com/app.id" finds {"https://acme.com/app":{"id":"org_1"}}.
 type ClaimNames struct {
 	UserID      string            // default "sub"
 	UserTraits  map[string]string // trait → claim; default email → email, name → name
@@ -93,14 +93,19 @@ func claimsOf(claims any) claimSet {
 	return fields
 }
 
-// find returns the claim of that name or at that path, nil if there is none.
+// find returns the claim of that name or at that path, nil if there is none. The
+// first parent that is an object is the path's: names of claims may have dots, too.
 func (c claimSet) find(name string) any {
 	if claim, ok := c[name]; ok {
 		return claim
 	}
-	parent, rest, nested := strings.Cut(name, ".")
-	if inner, ok := c[parent].(map[string]any); nested && ok {
-		return claimSet(inner).find(rest)
+	for dot, char := range name {
+		if char != '.' {
+			continue
+		}
+		if inner, ok := c[name[:dot]].(map[string]any); ok {
+			return claimSet(inner).find(name[dot+1:])
+		}
 	}
 	return nil
 }

@@ -87,9 +87,21 @@ func TestClaims(t *testing.T) {
 			groups: []klime.Group{{ID: "g1", Traits: traits{"plan": "pro", "seats": 5.0}}},
 		},
 		"an ID of one's own is not replaced by the subject": {claims: mapClaims{"sub": "service"}, names: klime.ClaimNames{UserID: "uid"}},
-		"no traits wanted":   {claims: mapClaims{"sub": "u1", "email": "jane@acme.com"}, names: klime.ClaimNames{UserTraits: map[string]string{}}, user: klime.User{ID: "u1"}},
-		"a path":             {claims: mapClaims{"sub": "u1", "o": map[string]any{"id": "g1"}}, names: klime.ClaimNames{GroupID: "o.id"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}}},
-		"a name with dots":   {claims: mapClaims{"sub": "u1", "https://acme.com/org": "g1"}, names: klime.ClaimNames{GroupID: "https://acme.com/org"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}}},
+		"no traits wanted": {claims: mapClaims{"sub": "u1", "email": "jane@acme.com"}, names: klime.ClaimNames{UserTraits: map[string]string{}}, user: klime.User{ID: "u1"}},
+		"a path":           {claims: mapClaims{"sub": "u1", "o": map[string]any{"id": "g1"}}, names: klime.ClaimNames{GroupID: "o.id"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}}},
+		"a name with dots": {claims: mapClaims{"sub": "u1", "https://acme.com/org": "g1"}, names: klime.ClaimNames{GroupID: "https://acme.com/org"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}}},
+		"a path into a name with dots": {
+			claims: mapClaims{"sub": "u1", "https://acme.com/app": map[string]any{"org_id": "g1", "org.name": "Acme", "a.b": map[string]any{"plan": "pro"}}},
+			names: klime.ClaimNames{GroupID: "https://acme.com/app.org_id", GroupTraits: map[string]string{
+				"name": "https://acme.com/app.org.name", "plan": "https://acme.com/app.a.b.plan", "none": "https://acme.com/app.org", "other": "https://acme.com",
+			}},
+			user:   klime.User{ID: "u1"},
+			groups: []klime.Group{{ID: "g1", Traits: traits{"name": "Acme", "plan": "pro"}}},
+		},
+		"a path beside a claim that is no object": {
+			claims: mapClaims{"sub": "u1", "a": "text", "a.b": map[string]any{"id": "g1"}},
+			names:  klime.ClaimNames{GroupID: "a.b.id"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}},
+		},
 		"several groups":     {claims: mapClaims{"sub": "u1", "org_id": []any{"g1", "", nil, "g2"}, "org_name": "Acme"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
 		"several as strings": {claims: mapClaims{"sub": "u1", "org_id": []string{"g1", "g2"}}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
 	}
@@ -121,6 +133,7 @@ func TestLinkClaims(t *testing.T) {
 func FuzzClaims(f *testing.F) {
 	f.Add(`{"sub":"u1","org_id":"g1"}`, "sub", "org_id")
 	f.Add(`{"a":{"b":[1,2.5,null,{}]}}`, "a.b", "a.b.c")
+	f.Add(`{"a.b":{"c":"u1","d.e":"g1"}}`, "a.b.c", "a.b.d.e")
 	client, _ := newClient(f)
 	f.Fuzz(func(t *testing.T, token, user, group string) {
 		var claims map[string]any

@@ -188,7 +188,7 @@ func classifyNotModified(x *Exchange) Kind {
 		return KindPage
 	case isPartOfPage(dest):
 		return KindAsset
-	case dest != "": // a script has fetched it
+	case dest != "": // a script has fetched it, or it is embedded and most likely no page
 		return KindAPI
 	case strings.Contains(accept, "text/html") && !isFragment(x):
 		return KindPage
@@ -199,12 +199,26 @@ func classifyNotModified(x *Exchange) Kind {
 	}
 }
 
-// isDocument and isPartOfPage read Sec-Fetch-Dest: for what a browser asks. A
-// script that fetches is "empty", and neither.
+// isDocument, isEmbedded and isPartOfPage read Sec-Fetch-Dest, by the Fetch standard:
+// for what a browser asks. A script that fetches is "empty" or "json", and none of
+// these, nor is what is not known.
 
-func isDocument(dest string) bool { return dest == "document" || dest == "iframe" || dest == "frame" }
+func isDocument(dest string) bool {
+	return dest == "document" || dest == "iframe" || dest == "frame" || dest == "fencedframe"
+}
 
-func isPartOfPage(dest string) bool { return dest != "" && dest != "empty" && !isDocument(dest) }
+// isEmbedded: by its type, it is a page, a picture, or something else, such as a PDF.
+func isEmbedded(dest string) bool { return dest == "embed" || dest == "object" }
+
+func isPartOfPage(dest string) bool {
+	switch dest {
+	case "audio", "audioworklet", "font", "image", "manifest", "paintworklet", "report", "script", "serviceworker", "sharedworker",
+		"style", "track", "video", "webidentity", "worker", "xslt":
+		return true
+	default:
+		return false
+	}
+}
 
 // isVisit reports a fetch that stands for the load of a page: a link that htmx or
 // Turbo follows in the browser's stead.
@@ -223,7 +237,7 @@ func isFragment(x *Exchange) bool {
 	case x.header("Hx-Request") == "true", x.header("Turbo-Frame") != "":
 		return true
 	default:
-		return dest != "" && !isDocument(dest)
+		return dest != "" && !isDocument(dest) && !isEmbedded(dest)
 	}
 }
 

@@ -52,6 +52,9 @@ func TestClassify(t *testing.T) {
 		{"XHTML", get(200, "application/xhtml+xml"), KindPage},
 		{"page by a browser", asks(get(200, html), headers{"Sec-Fetch-Dest": "document"}), KindPage},
 		{"page in an iframe", asks(get(200, html), headers{"Sec-Fetch-Dest": "iframe"}), KindPage},
+		{"page in a fenced frame", asks(get(200, html), headers{"Sec-Fetch-Dest": "fencedframe"}), KindPage},
+		{"page in an object", asks(get(200, html), headers{"Sec-Fetch-Dest": "object"}), KindPage},
+		{"page that is embedded", asks(get(200, html), headers{"Sec-Fetch-Dest": "embed"}), KindPage},
 		{"page whose route is not known", unmatched(get(200, html)), KindPage},
 		{"page without a status", get(0, html), KindPage},
 		{"HTML to a POST", method("POST", 200, html), KindAPI},
@@ -75,6 +78,10 @@ func TestClassify(t *testing.T) {
 		{"304 of a boosted link", asks(get(304, ""), headers{"HX-Request": "true", "HX-Boosted": "true", "Sec-Fetch-Dest": "empty"}), KindPage},
 		{"304 of Turbo Drive", asks(get(304, ""), headers{"X-Turbo-Request-Id": "1", "Sec-Fetch-Dest": "empty"}), KindPage},
 		{"304 of a video", asks(get(304, ""), headers{"Sec-Fetch-Dest": "video"}), KindAsset},
+		{"304 in a fenced frame", asks(get(304, ""), headers{"Sec-Fetch-Dest": "fencedframe"}), KindPage},
+		{"304 of what is embedded", asks(get(304, ""), headers{"Sec-Fetch-Dest": "embed", "Accept": "text/html"}), KindAPI},
+		{"304 of an object", asks(get(304, ""), headers{"Sec-Fetch-Dest": "object"}), KindAPI},
+		{"304 of a JSON module", asks(get(304, ""), headers{"Sec-Fetch-Dest": "json"}), KindAPI},
 		{"304 of a script", asks(get(304, ""), headers{"Sec-Fetch-Dest": "script"}), KindAsset},
 		{"304 of an image", asks(get(304, ""), headers{"Sec-Fetch-Dest": "image"}), KindAsset},
 		{"304 of a fetch", asks(get(304, ""), headers{"Sec-Fetch-Dest": "empty", "Accept": "text/html"}), KindAPI},
@@ -98,12 +105,20 @@ func TestClassify(t *testing.T) {
 		{"font", get(200, "font/woff2"), KindAsset},
 		{"WebAssembly", get(200, "application/wasm"), KindAsset},
 		{"manifest", get(200, "application/manifest+json"), KindAsset},
+		{"picture in an object", asks(get(200, "image/svg+xml"), headers{"Sec-Fetch-Dest": "object"}), KindAsset},
 		{"image that was made by a POST", method("POST", 200, "image/png"), KindAPI},
 
 		// API calls: the rest.
 		{"JSON", get(200, json), KindAPI},
 		{"no content type", get(200, ""), KindAPI},
 		{"a download", get(200, "application/pdf"), KindAPI},
+		{"a PDF that is embedded", asks(get(200, "application/pdf"), headers{"Sec-Fetch-Dest": "embed"}), KindAPI},
+		{"a PDF in an object", asks(get(200, "application/pdf"), headers{"Sec-Fetch-Dest": "object"}), KindAPI},
+		{"a PDF in an iframe", asks(get(200, "application/pdf"), headers{"Sec-Fetch-Dest": "iframe"}), KindAPI},
+		{"a JSON module", asks(get(200, json), headers{"Sec-Fetch-Dest": "json"}), KindAPI},
+		{"fetched JSON", asks(get(200, json), headers{"Sec-Fetch-Dest": "empty"}), KindAPI},
+		{"for what is not known", asks(get(200, json), headers{"Sec-Fetch-Dest": "hologram"}), KindAPI},
+		{"HTML for what is not known", asks(get(200, html), headers{"Sec-Fetch-Dest": "hologram"}), KindAPI},
 		{"a table", get(200, "text/csv"), KindAPI},
 		{"an archive", get(200, "application/octet-stream"), KindAPI},
 		{"JSON:API", get(200, "application/vnd.api+json"), KindAPI},
@@ -222,4 +237,23 @@ func FuzzClassify(f *testing.F) {
 			t.Errorf("%s %d is a page", method, status)
 		}
 	})
+}
+
+// What a browser fetches for a page by itself, by the Fetch standard, is a part of it
+// whatever its type.
+func TestPartsOfPages(t *testing.T) {
+	t.Parallel()
+	for _, dest := range [...]string{
+		"audio", "audioworklet", "font", "image", "manifest", "paintworklet", "report", "script", "serviceworker", "sharedworker",
+		"style", "track", "video", "webidentity", "worker", "xslt",
+	} {
+		for _, x := range [...]Exchange{
+			{Status: 200, ContentType: "application/json"}, {Status: 200, ContentType: "text/html"}, {Status: 304},
+		} {
+			x.Method, x.Route, x.Header = "GET", "/part", http.Header{"Sec-Fetch-Dest": {dest}}.Get
+			if got := classify(&x, ruling{}); got != KindAsset {
+				t.Errorf("%s, %d %s: %v", dest, x.Status, x.ContentType, got)
+			}
+		}
+	}
 }

@@ -26,7 +26,7 @@ type Exchange struct {
 	Caller Caller
 
 	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
-	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away
+	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away, which says nothing after an answer 204 or 304
 
 	// Unmatched says that the router is known to have found no route: an answer of
 	// 400 and above, whatever that is, is then no event. Next to a Route it says

@@ -101,7 +101,7 @@ func (o *outcome) source(id, said string, v verdict) string {
 	case id == "" && v != member:
 		return "left out by RequireMembership"
 	case id == "" && o.name == "":
-		return "" // most likely, nobody was asked
+		return "" // there is no event that would need it
 	case id == "":
 		return "not known"
 	case id == said:

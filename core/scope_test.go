@@ -247,6 +247,71 @@ func TestKeptContext(t *testing.T) {
 	}
 }
 
+// So is what a request has started that is itself no event. Nobody is asked of what
+// is silenced, or has no route.
+func TestKeptContextOfWhatIsNoEvent(t *testing.T) {
+	t.Parallel()
+	header := func(name, value string) func(string) string { return http.Header{name: {value}}.Get }
+	get := klime.Exchange{Method: "GET", Route: "/charts/{id}"}
+	with := func(change func(*klime.Exchange)) klime.Exchange {
+		x := get
+		change(&x)
+		return x
+	}
+	tests := []struct {
+		name    string
+		in      klime.Exchange
+		opts    []klime.Option
+		handler func(context.Context)
+		want    string // whose the later event is, "" for nobody's
+	}{
+		{name: "an image", in: with(func(x *klime.Exchange) { x.ContentType = "image/png" }), want: "u1/g1"},
+		{name: "HEAD", in: with(func(x *klime.Exchange) { x.Method = "HEAD" }), want: "u1/g1"},
+		{name: "a prefetch", in: with(func(x *klime.Exchange) { x.Header = header("Sec-Purpose", "prefetch") }), want: "u1/g1"},
+		{name: "a health check", in: with(func(x *klime.Exchange) { x.Route = "/ping" }), want: "u1/g1"},
+		{name: "a redirect", in: with(func(x *klime.Exchange) { x.Status = 302 }), want: "u1/g1"},
+		{name: "a probe", in: with(func(x *klime.Exchange) { x.Header = header("User-Agent", "kube-probe/1.31") }), want: "u1/g1"},
+		{name: "a file that is not there", in: with(func(x *klime.Exchange) { x.Route, x.Status = "/files/*", 404 }), want: "u1/"},
+		{name: "skipped", in: get, handler: klime.Skip, want: "u1/g1"},
+		{name: "a skipped route", in: get, opts: []klime.Option{klime.SkipRoutes("/charts/{id}")}, want: "u1/g1"},
+		{
+			name: "noise by ClassifyWith", in: get, want: "u1/g1",
+			opts: []klime.Option{klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return klime.KindNoise })},
+		},
+		{name: "silenced", in: get, handler: klime.Silence},
+		{name: "no route", in: klime.Exchange{Method: "GET", Status: 404}},
+		{name: "no route, and answered otherwise", in: klime.Exchange{Method: "GET", Status: 400, Unmatched: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			asked := 0
+			tracker := klime.NewTracker(client, append(tt.opts,
+				klime.ResolveUser(func(any) any { asked++; return "u1" }), klime.ResolveGroup(answerWith("g1")))...)
+			tt.in.Native = 1
+			if tt.in.Status == 0 {
+				tt.in.Status = http.StatusOK
+			}
+			scope := tracker.Begin(t.Context())
+			if tt.handler != nil {
+				tt.handler(scope)
+			}
+			tracker.Observe(scope, tt.in)
+			_ = client.Track(scope, "Chart Exported", nil)
+			if tt.want == "" {
+				if n := len(wire.events(t, client)); n != 0 || asked != 0 {
+					t.Errorf("%d events, asked %d times", n, asked)
+				}
+				return
+			}
+			if got := who(wire.one(t, client)); got != tt.want || asked != 1 {
+				t.Errorf("event of %s, want %s; asked %d times", got, tt.want, asked)
+			}
+		})
+	}
+}
+
 // The claim of a request that was turned away counts in no later event either.
 func TestKeptContextOfRefusedRequest(t *testing.T) {
 	t.Parallel()

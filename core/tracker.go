@@ -174,10 +174,10 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		o.kind = t.classify(&x, rule)
 		o.name, o.named = t.eventName(o.kind, rule.name, &x)
 	}
-	// Who it was is found out also for what the app may track later: of a request
-	// that it has skipped, or answered by a redirect.
-	redirected := x.Status >= 300 && x.Status < 400
-	o.id, o.said, o.extra = s.finish(&x, o.name != "" || rule.skip || known.skip || redirected)
+	// Who it was is found out also for what the app may track later: what a request
+	// that is no event has started belongs to the same user.
+	nowhere := x.Route == "" && isUnmatched(&x, false)
+	o.id, o.said, o.extra = s.finish(&x, o.name != "" || !known.silent && !nowhere)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -204,8 +204,12 @@ func (x *Exchange) settle() {
 	case x.Panicked:
 		x.Status = http.StatusInternalServerError
 	}
-	if x.Status == http.StatusNoContent || x.Status == http.StatusNotModified || x.Method == http.MethodHead {
+	headOnly := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
+	if headOnly || x.Method == http.MethodHead {
 		x.ResponseBytes = 0 // whatever the framework has put there is not sent
+	}
+	if headOnly && !x.Panicked {
+		x.Aborted = false // who goes away then has had the whole answer
 	}
 }
 

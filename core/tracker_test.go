@@ -79,6 +79,30 @@ func TestObserveProperties(t *testing.T) {
 			},
 		},
 		{
+			"whoever goes away after a 204 has had all of it",
+			klime.Exchange{Method: "POST", Route: "/jobs", Status: 204, Aborted: true},
+			"API Called",
+			klime.Properties{
+				"method": "POST", "route": "/jobs", "status": 204.0, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
+			"so with a 304",
+			klime.Exchange{Method: "GET", Route: "/reports", Status: 304, Aborted: true},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/reports", "status": 304.0, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
+			"but not if the handler gave up",
+			klime.Exchange{Method: "POST", Route: "/jobs", Status: 204, Aborted: true, Panicked: true},
+			"API Called",
+			klime.Properties{
+				"method": "POST", "route": "/jobs", "aborted": true, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
 			"a route that is not known is left out",
 			klime.Exchange{Method: "GET", Path: "/reports/7?token=secret", Status: 200},
 			"API Called",

@@ -46,10 +46,18 @@ func (w *writer) Flush() {
 	w.ResponseWriter.Flush()
 }
 
-// WriteHeaderNow sends it too, but for what net/http guesses of the type.
+// WriteHeaderNow sends it too, but for what net/http guesses of the type, and unless
+// the status is one that announces another.
 func (w *writer) WriteHeaderNow() {
-	w.media.Fix(w.Header())
+	if !informational(w.Status()) {
+		w.media.Fix(w.Header())
+	}
 	w.ResponseWriter.WriteHeaderNow()
+}
+
+// informational reports a 1xx, after which the answer is still to come.
+func informational(status int) bool {
+	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
 // sent is the status that the client has got. Gin keeps the last that was set,
@@ -61,7 +69,7 @@ func (w *writer) sent(aborted bool) int {
 		return http.StatusSwitchingProtocols
 	case aborted && !w.Written():
 		return 0
-	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
+	case informational(status):
 		return http.StatusOK
 	default:
 		return status

@@ -250,6 +250,14 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 		w.WriteHeader(http.StatusEarlyHints)
 		_, _ = io.WriteString(w, aPage)
 	}))
+	add("/hints/then/type", writer(func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusEarlyHints)
+		if gins, ok := w.(interface{ WriteHeaderNow() }); ok {
+			gins.WriteHeaderNow() // which has only noted it
+		}
+		w.Header().Set("Content-Type", textHTML)
+		_, _ = io.WriteString(w, "some text")
+	}))
 	add("/hints/then/status", func(r Request) { // which Echo takes for a second one
 		w, _ := r.HTTP()
 		w.WriteHeader(http.StatusEarlyHints)

@@ -33,6 +33,8 @@ type App struct {
 	// the client ClientInside. Nil for none.
 	UserIDInside func(Request) any
 	ClientInside *klime.Client // the suite sets it wherever UserIDInside is set
+
+	nested bool // what Serve gives has the optional interfaces only by Unwrap
 }
 
 // Middleware runs around the rest of the app. It may pass on another request.
@@ -111,6 +113,10 @@ func (r Route) FullPath() string { return strings.Join(r.Groups, "") + r.Path }
 // [Adapter].Start.
 func Serve(tb testing.TB, app App, handler http.Handler) (url string, stop func()) {
 	tb.Helper()
+	if app.nested {
+		inner := handler
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(onlyUnwraps{w}, r) })
+	}
 	server := httptest.NewUnstartedServer(handler)
 	if app.HTTP2 {
 		server.EnableHTTP2 = true
@@ -120,3 +126,13 @@ func Serve(tb testing.TB, app App, handler http.Handler) (url string, stop func(
 	}
 	return server.URL, server.Close
 }
+
+// onlyUnwraps is the ResponseWriter of a middleware that leaves the optional
+// interfaces to http.ResponseController.
+type onlyUnwraps struct{ http.ResponseWriter }
+
+// WriteString is there with us in any case.
+func (w onlyUnwraps) WriteString(s string) (int, error) { return io.WriteString(w.ResponseWriter, s) }
+
+// Unwrap is for http.ResponseController.
+func (w onlyUnwraps) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -50,7 +51,8 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 		`{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":4}}`})
 }
 
-// testClientGoesAway: the request is recorded as aborted, and a stream as ended.
+// testClientGoesAway: the request is recorded as aborted, and a stream as ended. An
+// answer without content the client has had whole.
 func testClientGoesAway(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -65,24 +67,40 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 			<-req.Context().Done()
 		}
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+	answerAndWork := func(status int) func(Request) {
+		return func(r Request) {
+			w, req := r.HTTP()
+			w.WriteHeader(status)
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		}
+	}
+	routes := []Route{
 		{Path: "/report", Handler: wait(appJSON)}, {Path: "/stream", Handler: wait("text/event-stream")},
-	}})
-	for i, path := range []string{"/report", "/stream"} {
+		{Method: http.MethodPost, Path: "/jobs", Handler: answerAndWork(http.StatusNoContent)},
+		{Path: "/fresh", Handler: answerAndWork(http.StatusNotModified)},
+		{Path: "/empty", Handler: answerAndWork(http.StatusOK)}, // of which there may be more
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	for i, route := range routes {
 		ctx, leave := context.WithCancel(t.Context())
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+path, http.NoBody)
-		resp, err := newTransport().RoundTrip(req)
+		req, _ := http.NewRequestWithContext(ctx, cmp.Or(route.Method, http.MethodGet), url+route.Path, http.NoBody)
+		transport := newTransport()
+		resp, err := transport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.ReadFull(resp.Body, make([]byte, 4))
 		leave()
 		resp.Body.Close()
-		server.Wait(i + 1) // the handler ends when it notices
+		transport.CloseIdleConnections() // where the answer was whole
+		server.Wait(i + 1)               // the handler ends when it notices
 	}
 	stop()
 	compare(t, server, client, []string{
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"status":200,"requestBytes":0,"responseBytes":9}}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":9}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/jobs","status":204,"requestBytes":0,"responseBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/empty","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
 	})
 }

@@ -40,14 +40,16 @@ func Run(t *testing.T, a Adapter) {
 	if a.OwnServer {
 		return
 	}
-	t.Run("writer", func(t *testing.T) { testWriter(t, a, false) })
+	t.Run("writer", func(t *testing.T) { testWriter(t, a, false, false) })
+	t.Run("writer behind Unwrap", func(t *testing.T) { testWriter(t, a, false, true) })
 	t.Run("what is left outside", func(t *testing.T) { testOutside(t, a) })
 	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })
 	t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, a) })
 	t.Run("over HTTP2", func(t *testing.T) {
 		t.Parallel()
 		runCases(t, a, true)
-		t.Run("writer", func(t *testing.T) { testWriter(t, a, true) })
+		t.Run("writer", func(t *testing.T) { testWriter(t, a, true, false) })
+		t.Run("writer behind Unwrap", func(t *testing.T) { testWriter(t, a, true, true) })
 		over := a.overHTTP2()
 		t.Run("panic", func(t *testing.T) { testPanics(t, over) })
 		t.Run("kept context", func(t *testing.T) { testKeptContext(t, over) })

@@ -64,7 +64,7 @@ func (r *Response) WriteString(s string) (int, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (r *Response) Unwrap() http.ResponseWriter { return r.next }
+func (r *Response) Unwrap() http.ResponseWriter { return (*beyond)(r) }
 
 // beforeFlush notes that a flush sends the header.
 func (r *Response) beforeFlush() {

@@ -2,6 +2,7 @@ package httpexchange
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 // it cannot, it cannot: handlers ask it. So there is a writer for each combination
 // of the optional interfaces, the two that net/http itself gives without an
 // allocation. io.StringWriter alone is always there: it makes no difference.
-// What http.ResponseController finds besides, it finds through Unwrap.
+// What http.ResponseController finds besides, it finds through Unwrap: see beyond.
 
 // errorFlusher is a Flusher that tells of an error, as http.ResponseController
 // asks for it.
@@ -83,6 +84,34 @@ func (r *Response) closeNotify() <-chan bool {
 	return r.next.(http.CloseNotifier).CloseNotify() //nolint:forcetypeassert,staticcheck // likewise
 }
 
+// beyond is what Unwrap shows: the original, where http.ResponseController finds in
+// turn what that has only by its own Unwrap. What changes the answer is noted on the
+// way; a handler that asks the writer itself does not meet it.
+type beyond Response
+
+func (w *beyond) Header() http.Header         { return (*Response)(w).Header() }
+func (w *beyond) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
+func (w *beyond) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
+func (w *beyond) Unwrap() http.ResponseWriter { return w.next }
+
+// FlushError is for http.ResponseController.
+func (w *beyond) FlushError() error {
+	err := http.NewResponseController(w.next).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		(*Response)(w).beforeFlush() // nobody has changed the header since
+	}
+	return err //nolint:wrapcheck // the original's own, as the handler would see it
+}
+
+// Hijack is for http.ResponseController.
+func (w *beyond) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.next).Hijack()
+	if err == nil {
+		(*Response)(w).begin(http.StatusSwitchingProtocols)
+	}
+	return conn, rw, err //nolint:wrapcheck // likewise
+}
+
 // http1 is the shape of net/http's writer for HTTP/1.
 type http1 Response
 
@@ -92,7 +121,7 @@ func (w *http1) Header() http.Header                          { return (*Respons
 func (w *http1) Write(p []byte) (int, error)                  { return (*Response)(w).Write(p) }
 func (w *http1) WriteString(s string) (int, error)            { return (*Response)(w).WriteString(s) }
 func (w *http1) WriteHeader(status int)                       { (*Response)(w).WriteHeader(status) }
-func (w *http1) Unwrap() http.ResponseWriter                  { return w.next }
+func (w *http1) Unwrap() http.ResponseWriter                  { return (*Response)(w).Unwrap() }
 func (w *http1) Flush()                                       { (*Response)(w).flush() }
 func (w *http1) FlushError() error                            { return (*Response)(w).flushError() }
 func (w *http1) Hijack() (net.Conn, *bufio.ReadWriter, error) { return (*Response)(w).hijack() }
@@ -108,7 +137,7 @@ func (w *http2) Header() http.Header               { return (*Response)(w).Heade
 func (w *http2) Write(p []byte) (int, error)       { return (*Response)(w).Write(p) }
 func (w *http2) WriteString(s string) (int, error) { return (*Response)(w).WriteString(s) }
 func (w *http2) WriteHeader(status int)            { (*Response)(w).WriteHeader(status) }
-func (w *http2) Unwrap() http.ResponseWriter       { return w.next }
+func (w *http2) Unwrap() http.ResponseWriter       { return (*Response)(w).Unwrap() }
 func (w *http2) Flush()                            { (*Response)(w).flush() }
 func (w *http2) FlushError() error                 { return (*Response)(w).flushError() }
 func (w *http2) Push(target string, opts *http.PushOptions) error {

@@ -105,12 +105,85 @@ func TestShapes(t *testing.T) {
 		if n, err := w.Write([]byte("thing")); n != 5 || err != nil {
 			t.Errorf("%06b: Write: %d, %v", can, n, err)
 		}
-		if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); !ok || u.Unwrap() != http.ResponseWriter(next) {
+		if unwrap(unwrap(w)) != http.ResponseWriter(next) {
 			t.Errorf("%06b: Unwrap", can)
 		}
 		if !strings.HasSuffix(next.Body.String(), "something") || r.bytes != int64(next.Body.Len()) {
 			t.Errorf("%06b: body %q, %d bytes", can, next.Body, r.bytes)
 		}
+	}
+}
+
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}
+
+// onlyUnwraps has what it can do beyond the interface by Unwrap alone.
+type onlyUnwraps struct{ http.ResponseWriter }
+
+func (w onlyUnwraps) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// hijackable can be taken over.
+type hijackable struct{ http.ResponseWriter }
+
+func (hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, nil }
+
+// What http.ResponseController does through Unwrap is seen, if it has been done.
+func TestThroughUnwrap(t *testing.T) {
+	t.Parallel()
+	flush := func(c *http.ResponseController) error { return c.Flush() }
+	hijack := func(c *http.ResponseController) error {
+		_, _, err := c.Hijack()
+		return err
+	}
+	tests := map[string]struct {
+		original http.ResponseWriter
+		do       func(*http.ResponseController) error
+		err      error
+		status   int    // 0 for none yet
+		media    string // though "text/late" is set after it
+	}{
+		"flush":                {httptest.NewRecorder(), flush, nil, http.StatusOK, "text/event-stream"},
+		"a flush that fails":   {&able{ResponseRecorder: httptest.NewRecorder()}, flush, errFlush, http.StatusOK, "text/event-stream"},
+		"no flush":             {onlyWrites{httptest.NewRecorder()}, flush, http.ErrNotSupported, 0, "text/late"},
+		"hijack":               {hijackable{httptest.NewRecorder()}, hijack, nil, http.StatusSwitchingProtocols, "text/event-stream"},
+		"a hijack that fails":  {&able{ResponseRecorder: httptest.NewRecorder()}, hijack, http.ErrHijacked, 0, "text/late"},
+		"no hijack":            {httptest.NewRecorder(), hijack, http.ErrNotSupported, 0, "text/late"},
+		"no hijack, no Unwrap": {onlyWrites{httptest.NewRecorder()}, hijack, http.ErrNotSupported, 0, "text/late"},
+	}
+	for name, tt := range tests {
+		r := new(Response)
+		w := r.observe(onlyUnwraps{tt.original})
+		if can := abilitiesOf(w); can != 0 {
+			t.Errorf("%s: the writer has %06b by itself", name, can)
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		if err := tt.do(http.NewResponseController(w)); !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v, want %v", name, err, tt.err)
+		}
+		w.Header().Set("Content-Type", "text/late")
+		if got := r.media.Of(w.Header()); r.status != tt.status || got != tt.media {
+			t.Errorf("%s: status %d, %s, want %d, %s", name, r.status, got, tt.status, tt.media)
+		}
+	}
+}
+
+// It costs nothing, and what goes past the writer is counted as well.
+func TestUnwrapped(t *testing.T) {
+	r := new(Response)
+	w := r.observe(httptest.NewRecorder())
+	if got := testing.AllocsPerRun(100, func() { unwrap(w) }); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+	inner := unwrap(w)
+	inner.Header().Set("Content-Type", "text/csv")
+	inner.WriteHeader(http.StatusAccepted)
+	_, _ = inner.Write([]byte("1;2;3"))
+	if got := r.media.Of(w.Header()); r.status != http.StatusAccepted || r.bytes != 5 || got != "text/csv" {
+		t.Errorf("status %d, %d bytes, %s", r.status, r.bytes, got)
 	}
 }
 

@@ -50,7 +50,9 @@ func members(of reflect.Type) []string {
 	var names []string
 	if of.Kind() == reflect.Struct {
 		for i := range of.NumField() {
-			names = append(names, of.Field(i).Name)
+			if field := of.Field(i); field.IsExported() {
+				names = append(names, field.Name)
+			}
 		}
 	} else {
 		for i := range of.NumMethod() {
