@@ -176,7 +176,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	// Who it was is found out also for what the app may track later: what a request
 	// that is no event has started belongs to the same user.
-	nowhere := x.Route == "" && isUnmatched(&x, false)
+	nowhere := x.Route == "" && isUnmatched(&x, rule)
 	o.id, o.said, o.extra = s.finish(&x, o.name != "" || !known.silent && !nowhere)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
