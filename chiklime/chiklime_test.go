@@ -246,6 +246,24 @@ func TestHiddenSubRouters(t *testing.T) {
 	}
 }
 
+// A middleware that refuses all: with a route for "/", what no route has is still no
+// event, and the path of a mount that is not seen from outside is one.
+func TestAllRefused(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router, hidden := chi.NewRouter(), chi.NewRouter()
+		hidden.Get("/", answer(200))
+		router.Use(record, refuse(403))
+		router.Get("/", answer(200))
+		router.Route("/a", func(r chi.Router) { r.Get("/", answer(200)) })
+		router.Mount("/v1", http.HandlerFunc(hidden.ServeHTTP))
+		return router
+	}, "GET /", "GET /a", "GET /v1", "GET /v1/r/1", "GET /nowhere", "GET /a/nowhere")
+	if got != "/ 403, /a 403, /v1 403, /v1/* 403" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // What a middleware refuses before a route is found has its route all the same.
 func TestRefusedBeforeRouting(t *testing.T) {
 	t.Parallel()

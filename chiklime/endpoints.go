@@ -41,9 +41,12 @@ func (e *endpoints) pattern(_, r *http.Request, status int) (pattern string, unm
 		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, r))
 		if asked != "" { // else a middleware may have changed the path
 			matched = whole(matched + asked)
+			if known.endpoints[endpoint{r.Method, matched + "/*"}] { // a mount in another handler's guise
+				return matched, false
+			}
 		}
 	}
-	if !known.endpoints[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
+	if matched == "" || !known.endpoints[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
 		return "", true
 	}
 	return matched, false

@@ -69,16 +69,27 @@ func stripped(r *http.Request, outer string) (prefix string, known bool) {
 	if taken == "" {
 		return "", true
 	}
-	segments, parts := strings.Split(pathOf(outer), "/"), strings.Split(taken, "/")
-	if len(parts) >= len(segments) {
-		return "", false
+	segments, n := strings.Split(pathOf(outer), "/"), strings.Count(taken, "/")+1
+	if n >= len(segments) || !covers(segments, strings.Split(taken+r.URL.EscapedPath(), "/")) {
+		return "", false // of another mux, which has a part of the prefix, or comes after it
 	}
-	for i, part := range parts {
-		if decoded, _ := url.PathUnescape(part); segments[i] != decoded && !strings.Contains(segments[i], "{") {
-			return "", false // of another mux, which has a part of the prefix
+	return strings.Join(segments[:n], "/"), true
+}
+
+// covers reports whether a pattern stands for a path, both in segments.
+func covers(pattern, path []string) bool {
+	for i, segment := range pattern {
+		if i == len(pattern)-1 && (segment == "" || segment == "*" || strings.HasSuffix(segment, "...}")) {
+			return len(path) >= i
+		}
+		if i == len(path) {
+			return false
+		}
+		if decoded, _ := url.PathUnescape(path[i]); segment != decoded && !strings.Contains(segment, "{") {
+			return false
 		}
 	}
-	return strings.Join(segments[:len(parts)], "/"), true
+	return len(pattern) == len(path)
 }
 
 // requested is the path that was asked for, also inside of [http.StripPrefix] where
@@ -86,6 +97,9 @@ func stripped(r *http.Request, outer string) (prefix string, known bool) {
 func requested(came *http.Request) string {
 	if came.Pattern == "" {
 		return came.URL.Path
+	}
+	if _, known := stripped(came, came.Pattern); !known {
+		return came.URL.Path // the mux stands inside of StripPrefix itself
 	}
 	path, _ := unstripped(came)
 	return path

@@ -163,6 +163,71 @@ func TestStripPrefixIsNotThePattern(t *testing.T) {
 	}
 }
 
+// A mux that stands inside of http.StripPrefix, and Middleware in it, know nothing of the
+// prefix: path and route go together, and one that stands around goes by the whole path.
+func TestMuxInsideStripPrefix(t *testing.T) {
+	t.Parallel()
+	byPattern := nethttp.Route(func(r *http.Request) string { return r.Pattern })
+	for _, test := range []struct {
+		name          string
+		outside       []klime.Option // nil for none
+		inside        []klime.Option
+		around        bool // the inner Middleware stands around the mux
+		paths, wanted string
+	}{
+		{
+			name: "alone", inside: []klime.Option{jane(), klime.IgnoreRoutes("/static/*")},
+			paths: "/api/static/1 /api/reports/7", wanted: "API Called /reports/7 /reports/{id}",
+		},
+		{
+			name: "around the mux, by its pattern", inside: []klime.Option{jane(), byPattern}, around: true,
+			paths: "/api/acme/1/things", wanted: "API Called /acme/1/things /{org}/{id}/things",
+		},
+		{
+			name: "joined", inside: []klime.Option{jane()},
+			outside: []klime.Option{klime.SkipRoutes("/api/static/*"), klime.NameRoutes(map[string]string{"/api/reports/{id}": "Report Viewed"})},
+			paths:   "/api/static/1 /api/reports/7 /api/health",
+			wanted:  "Report Viewed /api/reports/7 <nil>, API Called /api/health <nil>",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			client := server.Client()
+			inside := nethttp.Middleware(client, append(test.inside, klime.Capture(klime.Path))...)
+			mux := http.NewServeMux()
+			for _, pattern := range []string{"/static/{file}", "/reports/{id}", "/health", "/{org}/{id}/things"} {
+				var handler http.Handler = status(http.StatusOK)
+				if !test.around {
+					handler = inside(handler)
+				}
+				mux.Handle(pattern, handler)
+			}
+			var app http.Handler = mux
+			if test.around {
+				app = inside(mux)
+			}
+			app = http.StripPrefix("/api", app)
+			if test.outside != nil {
+				app = nethttp.Middleware(client, append(test.outside, klime.Capture(klime.Path))...)(app)
+			}
+			for path := range strings.FieldsSeq(test.paths) {
+				app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+			}
+			if err := client.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range server.Events() {
+				got = append(got, fmt.Sprint(e.Event, " ", e.Properties["path"], " ", e.Properties["route"]))
+			}
+			if got := strings.Join(got, ", "); got != test.wanted {
+				t.Errorf("\n got %s\nwant %s", got, test.wanted)
+			}
+		})
+	}
+}
+
 // Inside of http.StripPrefix the path is the whole one too, as the route is.
 func TestStripPrefixAndThePath(t *testing.T) {
 	t.Parallel()

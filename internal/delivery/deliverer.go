@@ -54,7 +54,7 @@ type Deliverer struct {
 	queue    *queue
 	reporter *reporter
 	retries  atomic.Uint64
-	late     atomic.Uint64 // items that came after Shutdown had begun
+	late     atomic.Uint64 // items that Shutdown has refused
 	halted   atomic.Bool
 	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
@@ -237,6 +237,9 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	defer cancel()
 	defer d.onCutOff(cancel)()
 	result, failure := d.sendOnce(ctx, []Item{it})
+	if failure != nil {
+		failure.Attempts = 1 // before others see it
+	}
 	switch {
 	case failure == nil && len(result.Rejected) == 0:
 		outcome = Sent
@@ -250,7 +253,6 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if failure == nil {
 		return result, nil
 	}
-	failure.Attempts = 1
 	return Result{}, failure
 }
 

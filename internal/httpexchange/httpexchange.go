@@ -64,7 +64,12 @@ func (r *Response) WriteString(s string) (int, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (r *Response) Unwrap() http.ResponseWriter { return (*beyond)(r) }
+func (r *Response) Unwrap() http.ResponseWriter {
+	if _, wraps := r.next.(interface{ Unwrap() http.ResponseWriter }); wraps {
+		return (*further)(r)
+	}
+	return (*beyond)(r)
+}
 
 // beforeFlush notes that a flush sends the header.
 func (r *Response) beforeFlush() {

@@ -94,8 +94,16 @@ func (w *beyond) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
 func (w *beyond) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
 func (w *beyond) Unwrap() http.ResponseWriter { return w.next }
 
+// further is beyond of an original that has an Unwrap of its own.
+type further Response
+
+func (w *further) Header() http.Header         { return (*Response)(w).Header() }
+func (w *further) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
+func (w *further) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
+func (w *further) Unwrap() http.ResponseWriter { return w.next }
+
 // FlushError is for http.ResponseController.
-func (w *beyond) FlushError() error {
+func (w *further) FlushError() error {
 	err := http.NewResponseController(w.next).Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
 		(*Response)(w).beforeFlush() // nobody has changed the header since
@@ -104,7 +112,7 @@ func (w *beyond) FlushError() error {
 }
 
 // Hijack is for http.ResponseController.
-func (w *beyond) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *further) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.next).Hijack()
 	if err == nil {
 		(*Response)(w).begin(http.StatusSwitchingProtocols)

@@ -187,6 +187,30 @@ func TestUnwrapped(t *testing.T) {
 	}
 }
 
+// Who looks for what an original can do by its Unwrap finds what that has, and no more.
+func TestUnwrappedAbilities(t *testing.T) {
+	for name, test := range map[string]struct {
+		original http.ResponseWriter
+		further  bool
+	}{
+		"nothing":       {original: onlyMethods{}},
+		"by its Unwrap": {original: unwraps{}, further: true},
+	} {
+		inner := unwrap(new(Response).observe(test.original))
+		_, hijacks := inner.(http.Hijacker)
+		_, flushes := inner.(interface{ FlushError() error })
+		if hijacks != test.further || flushes != test.further {
+			t.Errorf("%s: hijacks %v, flushes %v", name, hijacks, flushes)
+		}
+	}
+}
+
+type onlyMethods struct{ http.ResponseWriter }
+
+type unwraps struct{ http.ResponseWriter }
+
+func (unwraps) Unwrap() http.ResponseWriter { return nil }
+
 // What net/http gives costs no allocation but the Response itself.
 func TestShapesOfNetHTTP(t *testing.T) {
 	for name, can := range map[string]ability{"HTTP/1": http1Abilities, "HTTP/2": http2Abilities} {
