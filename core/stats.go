@@ -44,7 +44,7 @@ type Stats struct {
 	NotLinked    uint64                // events without the request's group: the user was not linked in it (RequireMembership)
 	NotMember    uint64                // likewise: the user was linked to other groups
 	Invalid      uint64                // events of Track and Link in handlers, and of requests, that were not valid
-	Late         uint64                // valid events that Shutdown refused: they came after it had begun, or waited then (Block, TrackSync in a halt). Not in Accepted
+	Late         uint64                // valid events that Shutdown refused, and not in Accepted: of calls that came later or waited then
 }
 
 // Stats returns the client's figures. It costs a short lock and one map.
