@@ -48,6 +48,7 @@ func (l *lock) take() error {
 // release gives the folder free, if it is held.
 func (l *lock) release() {
 	if l.file != nil {
+		unlockFile(l.file)
 		_ = l.file.Close()
 		l.file = nil
 	}

@@ -89,10 +89,12 @@ func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 // looksThrough reports whether a handler of the framework reaches what a server's
 // writer has only by its Unwrap, without us. It is asked to take over the connection: a
 // flush that does nothing would look like one.
-func looksThrough(t *testing.T, a Adapter) (can bool) {
+func looksThrough(t *testing.T, a Adapter) bool {
 	t.Helper()
+	reached := make(chan bool, 1) // a server does not wait for a connection that was taken over
 	url, stop := a.Start(t, App{Bare: true, nested: true, Routes: []Route{{Path: "/", Handler: func(r Request) {
-		defer func() { can = recover() == nil && can }()
+		can := false
+		defer func() { reached <- recover() == nil && can }()
 		w, _ := r.HTTP()
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if can = err == nil; can {
@@ -102,7 +104,7 @@ func looksThrough(t *testing.T, a Adapter) (can bool) {
 	}}}})
 	do(t, url, get("/"))
 	stop()
-	return can
+	return <-reached
 }
 
 // interfacesOf lists the optional interfaces of a ResponseWriter, and what

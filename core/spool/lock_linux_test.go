@@ -1,0 +1,32 @@
+package spool
+
+import (
+	"errors"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// A process that is just being started has the lock's file for a moment. That must not
+// keep the folder from whoever comes next.
+func TestLockEndsWithItsOwner(t *testing.T) {
+	t.Parallel()
+	first := lock{path: filepath.Join(t.TempDir(), "lock")}
+	if err := first.take(); err != nil {
+		t.Fatal(err)
+	}
+	child, err := syscall.Dup(int(first.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(child) }()
+	second := lock{path: first.path}
+	if err := second.take(); !errors.Is(err, errLocked) {
+		t.Fatalf("locked twice: %v", err)
+	}
+	first.release()
+	if err := second.take(); err != nil {
+		t.Error(err)
+	}
+	second.release()
+}
