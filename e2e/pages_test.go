@@ -690,7 +690,8 @@ func walkUserMode(t *testing.T, b *browser) {
 	p.press("3")
 	p.until(`location.pathname === "/health"`)
 	p.has("#list", "go-sdk")
-	p.open(k.url + "/users") // an old link, or a typed one
+	p.call("Page.navigate", map[string]any{"url": k.url + "/users"}) // an old link, or a typed one
+	p.until(`location.pathname === "/customers" && document.readyState === "complete"`)
 	p.until(`document.querySelectorAll("#list tbody tr").length === 3`)
 	for name, path := range map[string]string{"customers": "/customers", "customer": "/customer?id=usr_2001", "events": "/events", "health": "/health"} {
 		for _, width := range []int{1280, 375} {
