@@ -49,15 +49,10 @@ func (w *writer) Flush() {
 // WriteHeaderNow sends it too, but for what net/http guesses of the type, and unless
 // the status is one that announces another.
 func (w *writer) WriteHeaderNow() {
-	if !informational(w.Status()) {
+	if !httpexchange.Informational(w.Status()) {
 		w.media.Fix(w.Header())
 	}
 	w.ResponseWriter.WriteHeaderNow()
-}
-
-// informational reports a 1xx, after which the answer is still to come.
-func informational(status int) bool {
-	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
 // sent is the status that the client has got. Gin keeps the last that was set,
@@ -69,7 +64,7 @@ func (w *writer) sent(aborted bool) int {
 		return http.StatusSwitchingProtocols
 	case aborted && !w.Written():
 		return 0
-	case informational(status):
+	case httpexchange.Informational(status):
 		return http.StatusOK
 	default:
 		return status

@@ -66,7 +66,7 @@ func (r *Response) WriteString(s string) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *Response) Unwrap() http.ResponseWriter {
 	if _, wraps := r.next.(interface{ Unwrap() http.ResponseWriter }); wraps {
-		return (*further)(r)
+		return further{(*beyond)(r)}
 	}
 	return (*beyond)(r)
 }
@@ -77,13 +77,17 @@ func (r *Response) beforeFlush() {
 	r.media.Flush(r.next.Header())
 }
 
-// begin notes the final status: a 1xx announces another, but for 101.
+// begin notes the final status.
 func (r *Response) begin(status int) {
-	informational := status < 200 && status != http.StatusSwitchingProtocols
-	if r.status == 0 && !informational {
+	if r.status == 0 && !Informational(status) {
 		r.status = status
 		r.media.Fix(r.next.Header())
 	}
+}
+
+// Informational reports a 1xx, after which the answer is still to come: not 101.
+func Informational(status int) bool {
+	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
 // readFrom keeps the kernel's copying of files, but for the first bytes of a

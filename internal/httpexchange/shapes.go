@@ -95,27 +95,22 @@ func (w *beyond) WriteHeader(status int)      { (*Response)(w).WriteHeader(statu
 func (w *beyond) Unwrap() http.ResponseWriter { return w.next }
 
 // further is beyond of an original that has an Unwrap of its own.
-type further Response
-
-func (w *further) Header() http.Header         { return (*Response)(w).Header() }
-func (w *further) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
-func (w *further) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
-func (w *further) Unwrap() http.ResponseWriter { return w.next }
+type further struct{ *beyond }
 
 // FlushError is for http.ResponseController.
-func (w *further) FlushError() error {
+func (w further) FlushError() error {
 	err := http.NewResponseController(w.next).Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
-		(*Response)(w).beforeFlush() // nobody has changed the header since
+		(*Response)(w.beyond).beforeFlush() // nobody has changed the header since
 	}
 	return err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
 // Hijack is for http.ResponseController.
-func (w *further) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w further) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.next).Hijack()
 	if err == nil {
-		(*Response)(w).begin(http.StatusSwitchingProtocols)
+		(*Response)(w.beyond).begin(http.StatusSwitchingProtocols)
 	}
 	return conn, rw, err //nolint:wrapcheck // likewise
 }

@@ -196,7 +196,11 @@ func TestUnwrappedAbilities(t *testing.T) {
 		"nothing":       {original: onlyMethods{}},
 		"by its Unwrap": {original: unwraps{}, further: true},
 	} {
-		inner := unwrap(new(Response).observe(test.original))
+		w := new(Response).observe(test.original)
+		if got := testing.AllocsPerRun(100, func() { unwrap(w) }); got != 0 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+		inner := unwrap(w)
 		_, hijacks := inner.(http.Hijacker)
 		_, flushes := inner.(interface{ FlushError() error })
 		if hijacks != test.further || flushes != test.further {
