@@ -92,8 +92,10 @@ type Config struct {
 	// Default: discards.
 	Logger *slog.Logger
 
-	// MaxAttempts is how often an event is sent before it is given up. Default 0: transient failures are retried until the event is
-	// delivered, pushed out of a full queue, or left over at shutdown.
+	// MaxAttempts is how often an event is sent before it is given up, and a few
+	// times more where others are delivered meanwhile and it must be found which
+	// event of a batch is at fault. Default 0: transient failures are retried until
+	// the event is delivered, pushed out of a full queue, or left over at shutdown.
 	MaxAttempts int
 
 	// MeterProvider is given the client's own figures, those of [Stats] and how

@@ -58,7 +58,7 @@ type Deliverer struct {
 	halted   atomic.Bool
 	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
-	retryLog, refusedLog, lateLog throttle
+	retryLog, culpritLog, refusedLog, lateLog throttle
 
 	wake    chan struct{}      // something changed for the dispatcher
 	news    chan *SendError    // what a one-shot send has found to be a reason to halt
@@ -82,11 +82,24 @@ type Deliverer struct {
 
 // job is one batch.
 type job struct {
-	items  []Item
-	probe  bool // of a halted endpoint: one request and no more
-	replay bool // they were read from disk
-	epoch  int  // of the gate, when it went out
+	items []Item
+	from  source
+	probe bool // of a halted endpoint: one request and no more
+	epoch int  // of the gate, when it went out
 }
+
+// source is where the items of a batch have waited.
+type source int
+
+const (
+	fromQueue source = iota
+	fromDisk
+	fromSuspects
+	fromCulprits
+)
+
+// isApart reports whether that is quarantine.
+func (s source) isApart() bool { return s == fromSuspects || s == fromCulprits }
 
 // report is what a sender says of a job.
 type report struct {

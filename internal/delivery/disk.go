@@ -157,19 +157,19 @@ func (q *queue) letGoFor(it *Item) {
 // letGo takes an item out of memory that is on disk too, and reports whether
 // there was one.
 func (q *queue) letGo() bool {
-	var it Item
-	switch {
-	case q.disk.replay.len() > 0:
-		it = q.disk.replay.popBack()
-	case q.automatic.len() > 0 && q.disk.hasLoaded(q.automatic.front().seq):
-		it = q.automatic.popFront()
-	case q.explicit.len() > 0 && q.disk.hasLoaded(q.explicit.front().seq):
-		it = q.explicit.popFront()
-	default:
-		return false
+	if q.disk.replay.len() > 0 {
+		q.toDisk(q.disk.replay.popBack())
+		return true
 	}
-	q.toDisk(it)
-	return true
+	for _, automatic := range [...]bool{true, false} {
+		for _, lane := range q.ofKind(automatic) {
+			if lane.len() > 0 && q.disk.hasLoaded(lane.front().seq) {
+				q.toDisk(lane.popFront())
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // onDiskAlone notes an item of which nothing but its record is left.
@@ -417,7 +417,7 @@ func (q *queue) recall() []Item {
 // takeBack returns items to memory that could not be written, the newest first,
 // and ends those for which there is no room.
 func (q *queue) takeBack(items []Item) (evicted []Item) {
-	var explicit, automatic []Item
+	var back []Item
 	slices.SortFunc(items, bySeq)
 	for _, it := range slices.Backward(items) {
 		q.disk.handed.remove(&it)
@@ -431,15 +431,11 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 		q.held.add(&it)
 		if it.Automatic {
 			q.heldAuto.add(&it)
-			automatic = append(automatic, it)
-		} else {
-			explicit = append(explicit, it)
 		}
+		back = append(back, it)
 	}
-	slices.Reverse(explicit)
-	slices.Reverse(automatic)
-	q.explicit.restore(explicit)
-	q.automatic.restore(automatic)
+	slices.Reverse(back)
+	q.restore(back)
 	return evicted
 }
 
@@ -479,9 +475,11 @@ func (q *queue) diskLost() int {
 	clear(k.loaded)
 	clear(k.removing)
 	clear(k.tokens)
+	if q.apart.suspects.len()+q.apart.culprits.len() > 0 {
+		q.apart.spillAt = time.Now()
+	}
 	for k.replay.len() > 0 { // of no other kind now
-		it := k.replay.popFront()
-		q.lane(&it).restore([]Item{it})
+		q.restore([]Item{k.replay.popFront()})
 	}
 	return n
 }
@@ -535,6 +533,7 @@ func (q *queue) load(from uint64, records []Record) loaded {
 	}
 	var l loaded
 	var items []Item
+	now := time.Now()
 	for i := range records {
 		r := &records[i]
 		if r.Damaged {
@@ -547,7 +546,7 @@ func (q *queue) load(from uint64, records []Record) loaded {
 			continue
 		}
 		it := Item{
-			Body: r.Body, Automatic: r.Automatic, Token: k.tokens[r.Key],
+			Body: r.Body, Automatic: r.Automatic, Token: k.tokens[r.Key], Queued: now,
 			seq: r.Key, attempts: int32(r.Attempts), replayed: true, //nolint:gosec // small
 		}
 		if !q.fits(&it) && q.held.items > 0 {
@@ -590,7 +589,7 @@ func (q *queue) lose(n int) int {
 func (q *queue) spillOld(then time.Time) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var oldest time.Time
+	oldest := q.spillApart(then)
 	for _, lane := range []*deque{&q.explicit, &q.automatic} {
 		for lane.len() > 0 && !lane.front().Queued.After(then) && q.disk.takes(lane.front()) {
 			q.toDisk(lane.popFront())

@@ -12,11 +12,13 @@ type dispatcher struct {
 	*Deliverer
 
 	gate     gate
+	apart    quarantine
 	inFlight int
 	probes   int
 
 	replaying  int  // jobs of what was read from disk
-	lastReplay bool // the last job was one
+	lastReplay bool // the last job was one, of those that were not from quarantine
+	lastApart  bool // the last job was from there, or others are to be tried first
 
 	newest   uint64    // the last item that was seen
 	napUntil time.Time // when to stop waiting for another
@@ -59,8 +61,9 @@ func (s *dispatcher) run(ctx context.Context) {
 // have what comes next before long, whenever that is sent.
 func (s *dispatcher) alarm(now, at time.Time, idle bool) int {
 	busy := s.inFlight == s.cfg.Senders
+	late := at.IsZero() || at.Sub(now) > s.cfg.FlushInterval
 	switch {
-	case idle && at.IsZero() && !busy, idle && s.cfg.Spool != nil && (at.IsZero() || at.Sub(now) > s.cfg.FlushInterval):
+	case idle && late && (!busy || s.cfg.Spool != nil):
 		return 1
 	case busy:
 		return noAlarm
@@ -77,8 +80,9 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		if p.last != s.newest {
 			s.newest, s.napUntil = p.last, now.Add(s.cfg.FlushInterval)
 		}
-		if p.closed {
+		if p.closed && !s.gate.hurried {
 			s.gate.hurry()
+			s.apart.hurry()
 		}
 		if s.inFlight == s.cfg.Senders {
 			return time.Time{}, p
@@ -89,18 +93,34 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		due := s.due(now, p)
 		fresh := p.items > 0 && !now.Before(due)
 		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
-		if !fresh && !replay {
-			return due, p
+		from, apart, later := s.apart.next(now, p)
+		if !fresh && !replay && !apart {
+			return earliest(due, later), p
 		}
 		if ok, at := s.gate.allows(now, s.inFlight); !ok {
 			return at, p
 		}
-		if replay && (!fresh || !s.lastReplay) {
+		switch {
+		case apart && (!fresh && !replay || !s.lastApart):
+			s.startApart(from, max(s.apart.shrink, s.gate.shrink))
+		case replay && (!fresh || !s.lastReplay):
 			s.startReplay()
-		} else {
+		default:
 			s.lastReplay = false
 			s.start(job{items: s.queue.take(s.gate.shrink)})
 		}
+	}
+}
+
+// startApart tries what is in quarantine, culprits one by one.
+func (s *dispatcher) startApart(from source, shrink int) {
+	s.lastApart = true
+	if from == fromCulprits {
+		shrink = maxShrink
+	}
+	if items := s.queue.takeApart(from, shrink); len(items) > 0 { // or they had to make room
+		s.apart.out = true
+		s.start(job{items: items, from: from})
 	}
 }
 
@@ -110,7 +130,7 @@ func (s *dispatcher) startReplay() {
 	s.lastReplay = true
 	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // or they had to make room
 		s.replaying++
-		s.start(job{items: items, replay: true})
+		s.start(job{items: items, from: fromDisk})
 	}
 }
 
@@ -159,20 +179,32 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	}
 	if now.Before(s.gate.nextProbe) {
 		s.queue.turnAway(s.gate.halt)
-		if p.items+p.replay == 0 {
+		if p.items+p.replay+p.suspects+p.culprits == 0 {
 			return time.Time{}
 		}
 		return s.gate.nextProbe
 	}
-	if p.items+p.replay > 0 || p.hurry {
+	switch {
+	case p.items+p.replay > 0, p.hurry && p.suspects+p.culprits == 0:
 		s.probes++
 		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
+	case p.suspects > 0:
+		s.probeApart(fromSuspects)
+	case p.culprits > 0:
+		s.probeApart(fromCulprits)
 	}
 	return time.Time{}
 }
 
+// probeApart probes with what is in quarantine, for want of anything else.
+func (s *dispatcher) probeApart(from source) {
+	s.apart.out = true
+	s.start(job{items: s.queue.takeApart(from, maxShrink), from: from, probe: true})
+}
+
 func (s *dispatcher) start(j job) {
 	s.inFlight++
+	s.lastApart = j.from.isApart()
 	j.epoch = s.gate.epoch
 	s.jobs <- j // has room for one job a sender
 }
@@ -180,14 +212,22 @@ func (s *dispatcher) start(j job) {
 // finish takes in what a sender reports.
 func (s *dispatcher) finish(now time.Time, r report) {
 	s.inFlight--
-	if r.job.replay {
+	switch {
+	case r.job.from == fromDisk:
 		s.replaying--
+	case r.job.from.isApart():
+		s.apart.out = false
 	}
 	switch {
 	case r.job.probe:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
-		s.open()
+		s.open(r.job.from)
+	case s.isAtFault(r):
+		s.blame(now, r)
+		if len(r.rest) == 1 { // of several, some are innocent
+			r.rest = s.giveUp(r.rest, r.failure)
+		}
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	case r.verdict == refused:
@@ -202,7 +242,46 @@ func (s *dispatcher) finish(now time.Time, r report) {
 		r.rest = s.giveUp(r.rest, r.failure)
 	}
 	s.trouble.Store(r.failure)
-	s.queue.putBack(r.rest)
+	s.putBack(r)
+}
+
+// putBack keeps what is not settled.
+func (s *dispatcher) putBack(r report) {
+	suspect := r.failure.maybeOfEvents() && !r.job.probe
+	switch {
+	case len(r.rest) == 0:
+	case s.isAtFault(r) && len(r.rest) == 1:
+		s.queue.isolate(r.rest, fromCulprits, true)
+	case r.job.from.isApart():
+		if suspect && (s.apart.healthy || s.gate.failures >= lastingFailures) {
+			s.apart.halve(len(r.rest), s.queue.takeItems)
+		}
+		s.queue.isolate(r.rest, r.job.from, true)
+	case suspect:
+		s.apart.healthy = false
+		s.lastApart = true
+		s.queue.isolate(r.rest, fromSuspects, false)
+	default:
+		s.queue.putBack(r.rest)
+	}
+}
+
+// isAtFault reports whether what is in quarantine has failed again by itself.
+func (s *dispatcher) isAtFault(r report) bool {
+	return r.job.from.isApart() && !r.job.probe && s.apart.healthy && r.failure.maybeOfEvents()
+}
+
+// blame has those wait that are at fault, and not the others.
+func (s *dispatcher) blame(now time.Time, r report) {
+	if r.job.from == fromSuspects {
+		s.apart.suspectsAt = now.Add(s.gate.pause(1))
+	} else {
+		s.apart.failures++
+		s.apart.culpritsAt = now.Add(s.gate.pause(s.apart.failures))
+	}
+	if len(r.rest) == 1 && s.culpritLog.allows(now) {
+		s.cfg.Logger.Warn("klime: an event fails by itself while others are delivered, will retry", slog.Any("error", r.failure))
+	}
 }
 
 // finishProbe ends the halt where the endpoint takes events again, or where it
@@ -210,7 +289,7 @@ func (s *dispatcher) finish(now time.Time, r report) {
 func (s *dispatcher) finishProbe(now time.Time, r report) {
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
-		s.open()
+		s.open(r.job.from)
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	default: // what it says is no reason for the halt
@@ -240,7 +319,9 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 	return again
 }
 
-func (s *dispatcher) open() {
+// open goes on as long as nothing fails: the endpoint takes events.
+func (s *dispatcher) open(from source) {
+	s.apart.delivered(from)
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}
@@ -270,4 +351,5 @@ func (s *dispatcher) collect() {
 			s.queue.putBack(j.items)
 		}
 	}
+	s.queue.dissolve()
 }

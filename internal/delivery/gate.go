@@ -62,15 +62,19 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 		g.smooth = 0
 	}
 	wait := asked
-	switch {
-	case wait > 0:
-	case g.hurried:
-		wait = jitter(g.delay)
-	default:
-		wait = jitter(backoff(g.delay, g.failures))
+	if wait == 0 {
+		wait = g.pause(g.failures)
 	}
 	g.opensAt = now.Add(wait)
 	return true
+}
+
+// pause is how long to wait after so many failures in a row.
+func (g *gate) pause(failures int) time.Duration {
+	if g.hurried {
+		failures = 1
+	}
+	return jitter(backoff(g.delay, failures))
 }
 
 // hurry lets a new attempt through at once, whatever was to be waited for, and

@@ -30,9 +30,11 @@ const (
 const automaticShare = 4
 
 // queue holds every accepted item until it is settled, in two lanes of the
-// same order. What a sender carries is no longer in a lane but still counts.
+// same order, or in quarantine. What a sender carries is in no lane but still counts.
 // It is safe for concurrent use.
 type queue struct {
+	lanes // of what is to be sent in its turn; guarded by mu
+
 	maxItems, maxBytes int
 	maxAutomatic       usage // the part of these that automatic items may take
 	takeItems          int   // of one batch
@@ -42,9 +44,8 @@ type queue struct {
 	told               bool // somebody wants to know how items ended
 
 	mu        sync.Mutex
-	explicit  deque
-	automatic deque
-	held      usage          // both lanes and what is in flight
+	apart     apart
+	held      usage          // all lanes and what is in flight
 	heldAuto  usage          // the automatic part of held
 	direct    usage          // what callers send themselves, beside all that
 	oneShots  sync.WaitGroup // likewise
@@ -117,8 +118,8 @@ func (q *queue) push(it *Item, patient bool) (a admission, err error) {
 		}
 	}
 	q.admit(it)
-	q.lane(it).pushBack(it)
-	if q.alarm != noAlarm && (q.waiting() >= q.alarm || q.waitingBytes() >= q.takeBytes) {
+	q.of(it).pushBack(it)
+	if q.alarm != noAlarm && (q.len() >= q.alarm || q.bytes() >= q.takeBytes) {
 		q.alarm, a.wake = noAlarm, true
 	}
 	return a, nil
@@ -162,7 +163,7 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 		items = noAlarm
 	}
 	q.alarm = items
-	return q.waiting() <= seen.items || q.waiting() < items && q.waitingBytes() < q.takeBytes
+	return q.len() <= seen.items || q.len() < items && q.bytes() < q.takeBytes
 }
 
 // refusal says why there is no room for an item.
@@ -221,17 +222,6 @@ func (q *queue) admit(it *Item) {
 	}
 }
 
-func (q *queue) lane(it *Item) *deque {
-	if it.Automatic {
-		return &q.automatic
-	}
-	return &q.explicit
-}
-
-func (q *queue) waiting() int { return q.explicit.len() + q.automatic.len() }
-
-func (q *queue) waitingBytes() int { return q.explicit.bytes + q.automatic.bytes }
-
 func (q *queue) fits(it *Item) bool {
 	return q.fitsBeside(it, q.held, q.heldAuto)
 }
@@ -253,12 +243,15 @@ func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
 func (q *queue) canFit(it *Item) bool {
 	held, heldAuto := q.held, q.heldAuto
 	if !it.Automatic || q.overflow != DropNewest {
-		gone := usage{q.automatic.len(), q.automatic.bytes}
-		held.items, held.bytes = held.items-gone.items, held.bytes-gone.bytes
-		heldAuto.items, heldAuto.bytes = heldAuto.items-gone.items, heldAuto.bytes-gone.bytes
+		for _, gone := range q.ofKind(true) {
+			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
+			heldAuto.items, heldAuto.bytes = heldAuto.items-gone.len(), heldAuto.bytes-gone.bytes
+		}
 	}
 	if !it.Automatic && q.overflow == DropOldest {
-		held.items, held.bytes = held.items-q.explicit.len(), held.bytes-q.explicit.bytes
+		for _, gone := range q.ofKind(false) {
+			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
+		}
 	}
 	return q.fitsBeside(it, held, heldAuto)
 }
@@ -273,10 +266,23 @@ func (q *queue) evict(outcome Outcome) Item {
 
 // evictable is the lane whose front goes first.
 func (q *queue) evictable() *deque {
-	if q.automatic.len() == 0 {
-		return &q.explicit
+	for _, automatic := range [...]bool{true, false} {
+		for _, lane := range q.ofKind(automatic) {
+			if lane.len() > 0 {
+				return lane
+			}
+		}
 	}
-	return &q.automatic
+	return &q.explicit
+}
+
+// ofKind are the lanes of automatic items, or of the others, in the order in which they
+// give way. What is in quarantine is older than what is not, or nearly so.
+func (q *queue) ofKind(automatic bool) [3]*deque {
+	if automatic {
+		return [...]*deque{&q.apart.culprits.automatic, &q.apart.suspects.automatic, &q.automatic}
+	}
+	return [...]*deque{&q.apart.culprits.explicit, &q.apart.suspects.explicit, &q.explicit}
 }
 
 // take removes the oldest items, as many as one request may carry: 2^-shrink of
@@ -284,8 +290,8 @@ func (q *queue) evictable() *deque {
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.takeFrom(shrink, q.waiting(), func() *deque {
-		if q.waiting() == 0 {
+	return q.takeFrom(shrink, q.len(), func() *deque {
+		if q.len() == 0 {
 			return nil
 		}
 		return q.oldest()
@@ -317,9 +323,9 @@ func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch replay := q.disk.replaying(); {
-	case replay > 0 && (!newest || q.waiting() == 0):
+	case replay > 0 && (!newest || q.len() == 0):
 		return []Item{q.disk.replay.popFront()}
-	case q.waiting() == 0:
+	case q.len() == 0:
 		return nil
 	case !newest:
 		return []Item{q.oldest().popFront()}
@@ -346,19 +352,15 @@ func (q *queue) oldest() *deque {
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var explicit, automatic, replayed []Item
+	var fresh, replayed []Item
 	for _, it := range items {
-		switch {
-		case it.replayed && q.disk.hasLoaded(it.seq):
+		if it.replayed && q.disk.hasLoaded(it.seq) {
 			replayed = append(replayed, it)
-		case it.Automatic:
-			automatic = append(automatic, it)
-		default:
-			explicit = append(explicit, it)
+		} else {
+			fresh = append(fresh, it)
 		}
 	}
-	q.explicit.restore(explicit)
-	q.automatic.restore(automatic)
+	q.restore(fresh)
 	if len(replayed) > 0 {
 		q.disk.replay.restore(replayed)
 	}
@@ -477,7 +479,7 @@ func (q *queue) drain() []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items := q.recall()
-	for q.waiting() > 0 {
+	for q.len() > 0 {
 		it := q.oldest().popFront()
 		if q.disk.hasLoaded(it.seq) {
 			q.toDisk(it)
@@ -497,13 +499,16 @@ type pending struct {
 	closed bool      // there will be no others
 	replay int       // as many were read from disk
 	last   uint64    // the newest that was ever accepted
+
+	suspects, culprits int // as many are in quarantine
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.waiting(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
-	p.full = p.items >= q.dueItems || q.waitingBytes() >= q.takeBytes || q.room != nil
+	p := pending{items: q.len(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
+	p.suspects, p.culprits = q.apart.suspects.len(), q.apart.culprits.len()
+	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || q.room != nil
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}

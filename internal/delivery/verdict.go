@@ -116,6 +116,23 @@ func judge(failure *SendError) verdict {
 	}
 }
 
+// maybeOfEvents reports a failure that may be for what events say: the server failed
+// of it, perhaps without a word, or a firewall before it took offence. It is not
+// where the answer asks to wait, or finds nothing wrong but who asks, or where.
+func (e *SendError) maybeOfEvents() bool {
+	if e == nil || e.RetryAfter > 0 {
+		return false
+	}
+	switch e.StatusCode {
+	case http.StatusForbidden:
+		return true
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	default:
+		return judge(e) == transient
+	}
+}
+
 // Outcome names what came of a request: delivered, refused, retried or halted.
 // No failure is nil.
 func (e *SendError) Outcome() string {

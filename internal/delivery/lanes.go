@@ -1,0 +1,30 @@
+package delivery
+
+// lanes are the items that wait for the same, by what goes first when there is no
+// room for all.
+type lanes struct{ explicit, automatic deque }
+
+func (l *lanes) of(it *Item) *deque {
+	if it.Automatic {
+		return &l.automatic
+	}
+	return &l.explicit
+}
+
+func (l *lanes) len() int { return l.explicit.len() + l.automatic.len() }
+
+func (l *lanes) bytes() int { return l.explicit.bytes + l.automatic.bytes }
+
+// restore is that of the deques.
+func (l *lanes) restore(items []Item) {
+	var explicit, automatic []Item
+	for i := range items {
+		if items[i].Automatic {
+			automatic = append(automatic, items[i])
+		} else {
+			explicit = append(explicit, items[i])
+		}
+	}
+	l.explicit.restore(explicit)
+	l.automatic.restore(automatic)
+}

@@ -1,0 +1,387 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// poisoned is an endpoint that fails of some events, until it is mended.
+type poisoned struct {
+	endpoint
+
+	fails  func(ids []int) error
+	isBad  func(id int) bool
+	mended atomic.Bool
+}
+
+func newPoisoned(isBad func(id int) bool, fails func(ids []int) error) *poisoned {
+	e := &poisoned{fails: fails, isBad: isBad}
+	e.answer = func(_ int, ids []int) (delivery.Result, error) {
+		if !e.mended.Load() && slices.ContainsFunc(ids, isBad) {
+			return delivery.Result{}, fails(ids)
+		}
+		return ok(len(ids))
+	}
+	return e
+}
+
+// delivered are the events of the requests that went well, in order of their IDs.
+func (e *poisoned) delivered() []int {
+	var ids []int
+	for _, r := range e.seen() {
+		if !slices.ContainsFunc(r.ids, e.isBad) {
+			ids = append(ids, r.ids...)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func failsWith(code int) func([]int) error {
+	return func([]int) error { return &delivery.SendError{StatusCode: code} }
+}
+
+func isOne(id int) func(int) bool { return func(other int) bool { return other == id } }
+
+// upToBut are the IDs up to n that are not bad.
+func upToBut(n int, isBad func(int) bool) []int { return slices.DeleteFunc(upTo(n), isBad) }
+
+// One event of which the server fails for ever, in whatever way, holds up no other
+// for long.
+func TestOneBadEventHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]func([]int) error{
+		"internal error": failsWith(500),
+		"bad gateway":    failsWith(502),
+		"unavailable":    failsWith(503),
+		"unforeseen":     failsWith(418),
+		"hung up":        func([]int) error { return errors.New("connection reset by peer") },
+		"no answer":      func([]int) error { return errHang },
+		"panic":          func([]int) error { panic("of the transport") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, senders := range []int{1, 4} {
+				synctest.Test(t, func(t *testing.T) {
+					const n, bad = 3000, 50
+					e := newPoisoned(isOne(bad), fails)
+					cfg := config(e)
+					cfg.Senders = senders
+					d := delivery.New(cfg)
+					for id := 1; id <= n; id++ {
+						_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
+						time.Sleep(100 * time.Millisecond)
+						if c := d.Counts(); c.Held > 1+450 { // 45 s, where each failure takes 10
+							t.Fatalf("%d senders: after %d: %+v", senders, id, c)
+						}
+					}
+					time.Sleep(20 * time.Second)
+					if got := e.delivered(); !slices.Equal(got, upToBut(n, isOne(bad))) {
+						t.Errorf("%d senders: %d of %d delivered, or some twice", senders, len(got), n-1)
+					}
+					requests := len(e.seen())
+					time.Sleep(10 * time.Minute)
+					if again := len(e.seen()) - requests; again > 10*60/8+1 || again < 10 {
+						t.Errorf("%d senders: the bad one was tried %d times in ten minutes", senders, again)
+					}
+					if c := d.Counts(); c.Held != 1 || d.Halted() {
+						t.Errorf("%d senders: %+v", senders, c)
+					}
+					e.mended.Store(true)
+					if err := shutdown(t, d); err != nil {
+						t.Error(err)
+					}
+					if c := d.Counts(); c.Sent != n {
+						t.Errorf("%d senders: mended: %+v", senders, c)
+					}
+					checkSum(t, d)
+				})
+			}
+		})
+	}
+}
+
+// A firewall that takes offence at what an event says halts sending once, for a minute.
+func TestOneForbiddenEventHaltsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n, bad = 2000, 50
+		e := newPoisoned(isOne(bad), failsWith(403))
+		var told reports
+		cfg := config(e)
+		cfg.OnReport = told.add
+		d := delivery.New(cfg)
+		for id := 1; id <= n; id++ {
+			enqueue(t, d, id, id)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(20 * time.Second)
+		if got := e.delivered(); !slices.Equal(got, upToBut(n, isOne(bad))) {
+			t.Errorf("%d of %d delivered, or some twice", len(got), n-1)
+		}
+		if halts := len(told.list()); halts != 1 || d.Halted() {
+			t.Errorf("%d halts, halted %v", halts, d.Halted())
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// Many of them slow down the rest, but do not stop it.
+func TestManyBadEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 3000
+		isBad := func(id int) bool { return id%100 == 7 }
+		e := newPoisoned(isBad, failsWith(500))
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, n)
+		time.Sleep(10 * time.Minute)
+		if got := e.delivered(); !slices.Equal(got, upToBut(n, isBad)) {
+			t.Errorf("%d of %d delivered, or some twice", len(got), n-n/100)
+		}
+		if c := d.Counts(); c.Held != n/100 {
+			t.Errorf("%+v", c)
+		}
+		e.mended.Store(true)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+	})
+}
+
+// Where nothing else is there to tell who is at fault, parts of the batch are.
+func TestABadEventAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const bad = 7
+		e := newPoisoned(isOne(bad), failsWith(500))
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 20)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err == nil {
+			t.Error("Shutdown says that all is delivered")
+		}
+		if got := e.delivered(); !slices.Equal(got, upToBut(20, isOne(bad))) {
+			t.Errorf("delivered %v", got)
+		}
+		if c := d.Counts(); c.Undone != 1 {
+			t.Errorf("%+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// A rare event is not kept waiting for the next attempt of a bad one.
+func TestARareEventBesideABadOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(isOne(1), failsWith(500))
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 2)
+		time.Sleep(5 * time.Minute)
+		for id := 3; id <= 20; id++ {
+			enqueue(t, d, id, id)
+			time.Sleep(2*time.Second + time.Millisecond)
+			if got := e.delivered(); !slices.Contains(got, id) {
+				t.Errorf("%d waits: delivered %v", id, got)
+			}
+			time.Sleep(time.Duration(id) * 3 * time.Second)
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// Attempts are counted in quarantine too.
+func TestABadEventIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n, bad = 500, 50
+		var told reports
+		e := newPoisoned(isOne(bad), failsWith(500))
+		cfg := config(e)
+		cfg.MaxAttempts, cfg.OnReport = 3, told.add
+		d := delivery.New(cfg)
+		for id := 1; id <= n; id++ {
+			enqueue(t, d, id, id)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(5 * time.Minute)
+		if c := d.Counts(); c.Sent != n-1 || c.Failed != 1 || c.Held != 0 {
+			t.Errorf("%+v", c)
+		}
+		items, _, err := told.count(delivery.Failed)
+		if items != 1 || err == nil {
+			t.Errorf("told of %d, %v", items, err)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+	})
+}
+
+// An outage is none of the events' fault: it is probed as ever, and what was out
+// when it began is soon delivered.
+func TestAnOutageIsNobodysFault(t *testing.T) {
+	t.Parallel()
+	for _, traffic := range []int{0, 5} { // events a second
+		synctest.Test(t, func(t *testing.T) {
+			e := newPoisoned(func(int) bool { return true }, failsWith(500))
+			d := delivery.New(config(e))
+			enqueue(t, d, 1, 400)
+			last := 400
+			for range 600 {
+				enqueue(t, d, last+1, last+traffic)
+				last += traffic
+				time.Sleep(time.Second)
+			}
+			if n := len(e.seen()); n > 600/8+10 || n < 600/16 {
+				t.Errorf("%d requests in ten minutes", n)
+			}
+			e.mended.Store(true)
+			time.Sleep(20 * time.Second)
+			if c := d.Counts(); c.Sent != uint64(last) {
+				t.Errorf("%+v", c)
+			}
+			if err := shutdown(t, d); err != nil {
+				t.Error(err)
+			}
+			checkSum(t, d)
+		})
+	}
+}
+
+// Who asks to wait is waited for, also in quarantine.
+func TestQuarantineHonoursRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asks atomic.Bool
+		e := newPoisoned(isOne(1), func([]int) error {
+			if asks.Load() {
+				return &delivery.SendError{StatusCode: 429, RetryAfter: time.Minute}
+			}
+			return &delivery.SendError{StatusCode: 500}
+		})
+		d := delivery.New(config(e))
+		enqueue(t, d, 1, 1)
+		time.Sleep(time.Minute)
+		asks.Store(true)
+		time.Sleep(20 * time.Second) // by now it was tried once more
+		before := len(e.seen())
+		enqueue(t, d, 2, 2)
+		time.Sleep(30 * time.Second)
+		if n := len(e.seen()) - before; n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// Of a full queue, what is in quarantine goes first of its kind.
+func TestQuarantineGivesWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(id int) bool { return id <= 2 || id > 100 }, failsWith(500))
+		evicted := map[uint64]bool{}
+		cfg := config(e)
+		cfg.QueueSize = 100
+		cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) { evicted[token] = outcome == delivery.Evicted }
+		d := delivery.New(cfg)
+		for id, automatic := range map[int]bool{1: false, 2: true} {
+			it := item(id, automatic, 0)
+			it.Token = uint64(id)
+			_ = d.Enqueue(t.Context(), it)
+		}
+		enqueue(t, d, 3, 4)
+		time.Sleep(5 * time.Minute)
+		if c := d.Counts(); c.Held != 2 {
+			t.Fatalf("%+v", c)
+		}
+		enqueue(t, d, 101, 199)
+		if !evicted[2] || len(evicted) != 1 {
+			t.Errorf("evicted %v, want the automatic one", evicted)
+		}
+		enqueue(t, d, 200, 200)
+		if !evicted[1] || len(evicted) != 2 {
+			t.Errorf("evicted %v, want the explicit one too", evicted)
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
+
+// With a spool, what is in quarantine is on disk too, and the next process goes on.
+func TestQuarantineIsOnDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n, bad = 600, 50
+		m := newMemory()
+		e := newPoisoned(isOne(bad), failsWith(500))
+		d := delivery.New(spoolConfig(e, m))
+		for id := 1; id <= n; id++ {
+			_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
+			time.Sleep(100 * time.Millisecond)
+			if c := d.Counts(); c.Held > 51 || c.Held+c.Spooled+int(c.Sent) != id { // 5 s, as documented
+				t.Fatalf("after %d: %+v", id, c)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		if c := d.Counts(); c.Sent != n-1 || c.Spooled != 1 || !slices.Equal(m.kept(t), []int{bad}) {
+			t.Errorf("%+v, on disk %v", c, m.kept(t))
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+		if got := m.kept(t); !slices.Equal(got, []int{bad}) {
+			t.Fatalf("on disk after Shutdown: %v", got)
+		}
+
+		m.closed = false
+		e.mended.Store(true)
+		d = delivery.New(spoolConfig(e, m))
+		if err := shutdown(t, d); err != nil || m.len() != 0 || d.Counts().Sent != 1 {
+			t.Errorf("the next process: %v, %d on disk, %+v", err, m.len(), d.Counts())
+		}
+	})
+}
+
+// A disk that was lost gets what is in quarantine again when it works.
+func TestQuarantineOutlivesTheDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const bad = 1
+		var down atomic.Bool
+		m := newMemory()
+		e := newPoisoned(func(id int) bool { return id == bad || down.Load() }, failsWith(500))
+		d := delivery.New(spoolConfig(e, m))
+		enqueue(t, d, 1, 20)
+		time.Sleep(5 * time.Minute)
+		if got := m.kept(t); !slices.Equal(got, []int{bad}) {
+			t.Fatalf("on disk %v", got)
+		}
+		down.Store(true)
+		m.set(func(m *memory) { m.broken, m.lost = true, true })
+		enqueue(t, d, 21, 40)
+		time.Sleep(time.Minute)
+		m.set(func(m *memory) { m.broken = false })
+		time.Sleep(time.Minute)
+		down.Store(false)
+		time.Sleep(5 * time.Minute)
+		if c := d.Counts(); c.Sent != 39 || c.Held != 0 || c.Spooled != 1 || !slices.Equal(m.kept(t), []int{bad}) {
+			t.Errorf("%+v, on disk %v", c, m.kept(t))
+		}
+		_ = shutdown(t, d)
+		checkSum(t, d)
+	})
+}
