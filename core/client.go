@@ -38,7 +38,7 @@ type Client struct {
 	notLinked  atomic.Uint64
 	notMember  atomic.Uint64
 	filtered   atomic.Uint64 // events dropped by BeforeSend
-	panics     atomic.Uint64 // of the app's callbacks, transport and logger
+	panics     atomic.Uint64 // of the app's callbacks, transport, logger and meter provider
 	complaints complaints
 }
 
@@ -373,7 +373,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
 	c.hangUp()
-	c.metrics.unregister()
+	c.metrics.unregister(c)
 	return publicError(err)
 }
 

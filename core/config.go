@@ -99,8 +99,8 @@ type Config struct {
 	MaxAttempts int
 
 	// MeterProvider is given the client's own figures, those of [Stats] and how
-	// requests to Klime go: see docs/opentelemetry.md for their names. Default
-	// none.
+	// requests to Klime go: see docs/opentelemetry.md for their names. One that
+	// panics, as a nil pointer does, costs these figures alone. Default none.
 	MeterProvider metric.MeterProvider
 
 	// Mode says who the customers are. Default GroupMode.

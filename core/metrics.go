@@ -3,7 +3,9 @@ package klime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -15,7 +17,10 @@ import (
 // metrics gives the client's figures to OpenTelemetry. The zero value gives
 // nothing. Names and units follow its conventions; the attributes have few
 // values, each known beforehand.
-type metrics struct{ registration metric.Registration }
+type metrics struct {
+	registration metric.Registration
+	panicked     sync.Once // tells the log
+}
 
 // The attributes of metrics.
 const (
@@ -39,9 +44,20 @@ func (c *Client) complainOfMetrics(errs ...error) {
 	}
 }
 
+// survive is deferred where the app's provider is called: a nil pointer in the
+// interface, say, must not end the app. The log is told of the first panic alone,
+// as each request may bring another.
+func (m *metrics) survive(c *Client) {
+	if v := recover(); v != nil {
+		c.panics.Add(1)
+		m.panicked.Do(func() { c.complainOfMetrics(fmt.Errorf("the MeterProvider panicked: %v", v)) })
+	}
+}
+
 // onRequest measures requests. It returns who is to be told of each, nil if
 // nobody wants to know.
 func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failure *delivery.SendError) {
+	defer m.survive(c)
 	meter := c.meter()
 	if meter == nil {
 		return nil
@@ -56,6 +72,7 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 		return nil
 	}
 	return func(items int, took time.Duration, failure *delivery.SendError) {
+		defer m.survive(c)
 		ctx := context.Background()
 		size.Record(ctx, int64(items))
 		duration.Record(ctx, took.Seconds(), metric.WithAttributes(outcomeKey.String(failure.Outcome())))
@@ -64,6 +81,7 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 
 // observe lets the provider ask for the client's Stats.
 func (m *metrics) observe(c *Client) {
+	defer m.survive(c)
 	meter := c.meter()
 	if meter == nil {
 		return
@@ -96,7 +114,7 @@ func (m *metrics) observe(c *Client) {
 		notMember  = counter("klime.event.not_member", "{event}", "Events without their group: it is not among the linked")
 		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
 		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed one")
-		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's callbacks")
+		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's callbacks, transport, logger and meter provider")
 		queued     = amount("klime.queue.length", "{event}", "Events held in memory alone: queued, in flight or waiting for a retry")
 		queueBytes = amount("klime.queue.size", "By", "Bytes of these")
 		spooled    = amount("klime.spool.length", "{event}", "Events on disk")
@@ -138,7 +156,8 @@ func (m *metrics) observe(c *Client) {
 	c.complainOfMetrics(append(errs, err)...)
 }
 
-func (m *metrics) unregister() {
+func (m *metrics) unregister(c *Client) {
+	defer m.survive(c)
 	if m.registration != nil {
 		_ = m.registration.Unregister() // there is nothing to do about it
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,13 @@ type meter struct {
 	ended    bool
 	values   map[string]float64 // the last of a counter, the sum of a histogram
 	broken   bool
+	panics   []string // the methods that do
+}
+
+func (m *meter) explode(method string) {
+	if slices.Contains(m.panics, method) {
+		panic("the provider's bug")
+	}
 }
 
 // provider has one meter.
@@ -86,10 +94,12 @@ type sizes struct {
 }
 
 func (s sizes) Record(_ context.Context, n int64, _ ...metric.RecordOption) {
+	s.m.explode("Record")
 	s.m.add(s.name, float64(n))
 }
 
 func (m *meter) Int64Histogram(name string, _ ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	m.explode("Int64Histogram")
 	return sizes{m: m, name: name}, m.fault()
 }
 
@@ -122,11 +132,13 @@ type registration struct {
 }
 
 func (r registration) Unregister() error {
+	r.m.explode("Unregister")
 	r.m.ended = true
 	return nil
 }
 
 func (m *meter) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
+	m.explode("RegisterCallback")
 	m.callback = f
 	return registration{m: m}, m.fault()
 }
@@ -244,15 +256,42 @@ func testMetrics(t *testing.T) {
 // A provider that fails costs the figures, and nothing else.
 func TestMetricsThatFail(t *testing.T) {
 	t.Parallel()
-	var log *syncBuffer
-	client, wire := newClient(t, func(cfg *klime.Config) {
-		log = logTo(cfg)
-		cfg.MeterProvider = provider{m: &meter{values: map[string]float64{}, broken: true}}
-	})
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
+	var none *provider // as of an app that has metrics switched off
+	panics := func(on ...string) metric.MeterProvider {
+		return provider{m: &meter{values: map[string]float64{}, panics: on}}
 	}
-	if wire.one(t, client); !strings.Contains(log.String(), "metrics are not complete") {
-		t.Errorf("log %q", log.String())
+	for name, test := range map[string]struct {
+		provider metric.MeterProvider
+		logged   string
+		panics   uint64
+	}{
+		"errors":             {provider{m: &meter{values: map[string]float64{}, broken: true}}, "no instruments today", 0},
+		"a nil pointer":      {none, "nil *provider pointer", 2},
+		"no meter":           {provider{}, "nil pointer", 2},
+		"panics in New":      {panics("Int64Histogram", "RegisterCallback"), "the provider's bug", 2},
+		"panics in requests": {panics("Record"), "the provider's bug", 1},
+		"panics at the end":  {panics("Unregister"), "the provider's bug", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log *syncBuffer
+			client, wire := newClient(t, func(cfg *klime.Config) {
+				log = logTo(cfg)
+				cfg.MeterProvider = test.provider
+			})
+			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+				t.Fatal(err)
+			}
+			wire.one(t, client)
+			if err := client.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if got := log.String(); !strings.Contains(got, "metrics are not complete") || !strings.Contains(got, test.logged) {
+				t.Errorf("log %q", got)
+			}
+			if n := client.Stats().Panics; n != test.panics {
+				t.Errorf("%d panics counted, want %d", n, test.panics)
+			}
+		})
 	}
 }

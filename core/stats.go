@@ -37,7 +37,7 @@ type Stats struct {
 	Recovered    uint64                // the part of Accepted that an earlier process left in the Spool
 	Retries      uint64                // requests that repeated events of a failed one
 	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
-	Panics       uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger
+	Panics       uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger, MeterProvider
 	RollUpKeys   int                   // users, groups, methods and routes that RollUp is counting now
 	Links        int                   // facts of Link that are known as sent
 	Anonymous    uint64                // requests not recorded as neither user nor group was known
