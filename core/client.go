@@ -67,6 +67,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.cfg.WriteKey = "" // the transport alone needs it; of a Client in an unexported field fmt prints all
 	disk, err := cfg.attach()
 	if err != nil {
 		return nil, fmt.Errorf("%w: Spool: %w", ErrInvalidConfig, err)

@@ -176,8 +176,10 @@ type Config struct {
 	// Endpoint and HTTPClient are not used then. Default none.
 	Transport Transport
 
-	// WriteKey is the key that Klime gave you to send with. It is needed, and
-	// not shown when a Config is printed.
+	// WriteKey is the key that Klime gave you to send with. It is needed unless
+	// there is a Transport, and not shown when a Config is printed. But of a Config
+	// in an unexported field of a struct of yours fmt and slog call no method, and
+	// show the key (%v, %+v and the like): do not print such.
 	WriteKey string
 
 	envErr error // what FromEnv could not read, for New to report

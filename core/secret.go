@@ -7,7 +7,9 @@ import (
 	"net/url"
 )
 
-// The write key must not get into logs, however a Config is printed.
+// The write key must not get into logs, however a Config is printed. Only in an
+// unexported field of another struct it cannot be hidden: there fmt calls no methods,
+// and WriteKey is a string.
 
 // hidden stands for a value that is not shown.
 const hidden = "[hidden]"

@@ -46,7 +46,10 @@ func TestTheWriteKeyIsNeverShown(t *testing.T) {
 		trackJane(t, client, 20)
 		synctest.Wait()
 		errs := []error{client.Ping(t.Context()), client.Flush(t.Context()), client.Shutdown(context.Background())}
-		for _, value := range []any{config, &config, client, []any{config, client}, struct{ C klime.Config }{config}, errs} {
+		type unexported struct{ c *klime.Client } // fmt and slog call no method of what is in it
+		for _, value := range []any{
+			config, &config, client, []any{config, client}, struct{ C klime.Config }{config}, errs, unexported{client}, &unexported{client},
+		} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
 				fmt.Fprintf(&shown, verb, value)
 			}
