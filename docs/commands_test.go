@@ -1,0 +1,35 @@
+package docs_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Commands work in an app: one with a vendor folder runs no program that it does not
+// import, unless its version is given, and what go get has written does not do for
+// the packages that the code then imports.
+func TestCommandsWorkInAnApp(t *testing.T) {
+	t.Parallel()
+	program := regexp.MustCompile(`go (?:run|build|install) .*github\.com/klimeapp/klime-go/cmd/.*`)
+	versioned := regexp.MustCompile(`go (?:run|install) github\.com/klimeapp/klime-go/cmd/klime-local@latest\b`)
+	programs, gets := 0, 0
+	for _, document := range documents(t) {
+		page := read(t, document)
+		for _, command := range program.FindAllString(page, -1) {
+			programs++
+			if !versioned.MatchString(command) {
+				t.Errorf("%s: %s", document, command)
+			}
+		}
+		if _, after, found := strings.Cut(page, "\ngo get github.com/klimeapp/klime-go\n"); found {
+			gets++
+			if !strings.Contains(after, "go mod tidy") {
+				t.Errorf("%s: no go mod tidy after go get", document)
+			}
+		}
+	}
+	if programs < 4 || gets < 2 {
+		t.Errorf("%d programs, %d times go get", programs, gets)
+	}
+}
