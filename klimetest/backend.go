@@ -3,6 +3,7 @@ package klimetest
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -18,12 +19,23 @@ const writeKey = "klimetest"
 type backend struct {
 	ingest *ingest.Server
 
-	mu     sync.Mutex
-	faults []Fault
+	ended chan struct{} // closed at the end of a Server's test, or nil
+
+	mu       sync.Mutex
+	faults   []Fault // yet to be met
+	met      []Fault
+	rejected int // events that a Reject has named
 }
 
-func newBackend() *backend {
-	return &backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey})}
+// What is kept of events. A test that makes more than this is about something else,
+// and is told.
+const (
+	maxEvents = 100_000
+	maxBytes  = 256 << 20
+)
+
+func newBackend(keep int) *backend {
+	return &backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep, MaxBytes: maxBytes})}
 }
 
 // Fail makes the next requests meet these faults, one each, in order. Probes
@@ -50,11 +62,13 @@ func (b *backend) nextFault() Fault {
 	}
 	f := b.faults[0]
 	b.faults = b.faults[1:]
+	b.met = append(b.met, f)
 	return f
 }
 
 // Events returns what has been accepted so far, in order of arrival, each
-// messageId once. Numbers are float64, as JSON has them.
+// messageId once. Numbers are float64, as JSON has them. The newest 100,000 events
+// are kept, and of these 256 MiB of JSON.
 func (b *backend) Events() []klime.Event {
 	received := b.ingest.Events()
 	events := make([]klime.Event, len(received))
@@ -64,7 +78,8 @@ func (b *backend) Events() []klime.Event {
 	return events
 }
 
-// Rejected returns how many events have been refused as invalid.
+// Rejected returns how many events have been refused as invalid, those aside that
+// a [Reject] has named.
 func (b *backend) Rejected() int { return b.ingest.Counts().Rejected }
 
 // Repeated returns how many events have arrived again, with a messageId that
@@ -80,20 +95,39 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 		f.answer(w)
 	case answerNothing:
 		_, _ = io.Copy(io.Discard, r.Body) // then net/http notices that the client goes away
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-b.ended:
+			panic(http.ErrAbortHandler) // an answer would be one to believe
+		}
 	case cutConnection:
 		b.ingest.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	case rejectEvents:
-		body, _ := io.ReadAll(r.Body)
-		rest, kept, named := without(body, f.indexes)
-		r.Body = io.NopCloser(bytes.NewReader(rest))
-		r.ContentLength = int64(len(rest))
-		b.ingest.ServeHTTP(httptest.NewRecorder(), r)
-		_, _ = w.Write(partial(kept, named))
+		b.reject(w, r, f.indexes)
 	default:
 		b.ingest.ServeHTTP(w, r)
 	}
+}
+
+// reject has Klime take what a Reject leaves of a batch.
+func (b *backend) reject(w http.ResponseWriter, r *http.Request, indexes []int) {
+	body, _ := io.ReadAll(r.Body)
+	rest, places, named := without(body, indexes)
+	r.Body = io.NopCloser(bytes.NewReader(rest))
+	r.ContentLength = int64(len(rest))
+	klime := httptest.NewRecorder()
+	b.ingest.ServeHTTP(klime, r)
+	maps.Copy(w.Header(), klime.Header())
+	w.WriteHeader(klime.Code)
+	if klime.Code != http.StatusOK {
+		_, _ = w.Write(klime.Body.Bytes())
+		return
+	}
+	b.mu.Lock()
+	b.rejected += len(named)
+	b.mu.Unlock()
+	_, _ = w.Write(partial(klime.Body.Bytes(), places, named))
 }
 
 func typed(e *ingest.Event) klime.Event {

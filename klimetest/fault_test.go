@@ -1,7 +1,12 @@
 package klimetest_test
 
 import (
+	"cmp"
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,4 +135,93 @@ func TestFaultsInOrder(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What a Reject leaves is still Klime's to judge: the write key, and each event.
+func TestRejectAsksKlime(t *testing.T) {
+	t.Parallel()
+	const first, second = `{"type":"identify","messageId":"1","userId":"u1","timestamp":"2026-11-23T10:00:00Z"}`,
+		`{"type":"identify","messageId":"2","userId":"u1","timestamp":"2026-11-23T10:00:00Z"}`
+	for name, test := range map[string]struct {
+		key, batch string
+		status     int
+		answer     []string // parts of it
+		events     int
+		invalid    int
+	}{
+		"wrong key": {"another", first, http.StatusUnauthorized, []string{`"code":"unauthorized"`}, 0, 0},
+		"no JSON":   {"", `{`, http.StatusBadRequest, []string{`"code":"invalid_json"`}, 0, 0},
+		"invalid events too": {"", `1,` + first + `,` + second + `,{}`, http.StatusOK, []string{
+			`"accepted":1,"failed":3`, `[{"index":0,"code":"invalid_event",`, `{"index":1,"code":"rejected",`, `{"index":3,"code":"missing_message_id",`,
+		}, 1, 2},
+		"too short a batch": {"", first, http.StatusOK, []string{`{"status":"ok","accepted":1,"failed":0}`}, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			server.Fail(klimetest.Reject(1))
+			config := server.Config()
+			body := strings.NewReader(`{"batch":[` + test.batch + `]}`)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, config.Endpoint+"/v1/batch", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Authorization", "Bearer "+cmp.Or(test.key, config.WriteKey))
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(response.Body)
+			if err != nil || response.Body.Close() != nil {
+				t.Fatal(err)
+			}
+			for _, part := range test.answer {
+				if !strings.Contains(string(answer), part) {
+					t.Errorf("answer %s, want %s", answer, part)
+				}
+			}
+			if response.StatusCode != test.status || len(server.Events()) != test.events || server.Rejected() != test.invalid {
+				t.Errorf("status %d, %d events, %d invalid", response.StatusCode, len(server.Events()), server.Rejected())
+			}
+		})
+	}
+}
+
+// A Hang ends with the test, whatever the client's Timeout is, and takes no event.
+func TestHangEndsWithTheTest(t *testing.T) {
+	t.Parallel()
+	inner := &failing{TB: t}
+	server := klimetest.NewServer(inner)
+	server.Fail(klimetest.Hang())
+	read := make(chan struct{})
+	config := server.Config()
+	config.Timeout = time.Hour
+	config.HTTPClient = &http.Client{Transport: telling{read}}
+	client, err := klime.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	go func() {
+		_, err := client.TrackSync(t.Context(), "Report Generated", nil, klime.ForUser("user_1"))
+		result <- err
+	}()
+	<-read
+	inner.end()
+	if err := <-result; err == nil || len(server.Events()) > 0 {
+		t.Errorf("error %v, %d events", err, len(server.Events()))
+	}
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// telling tells that the Server is reading a request.
+type telling struct{ read chan struct{} }
+
+func (tell telling) RoundTrip(r *http.Request) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{Got100Continue: func() { close(tell.read) }}
+	r = r.Clone(httptrace.WithClientTrace(r.Context(), trace))
+	r.Header.Set("Expect", "100-continue")
+	return http.DefaultTransport.RoundTrip(r)
 }

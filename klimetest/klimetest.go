@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,16 +30,31 @@ const (
 type Server struct {
 	*backend
 
-	tb   testing.TB
-	http *httptest.Server
+	tb       testing.TB
+	http     *httptest.Server
+	keep     int // events
+	patience time.Duration
+
+	clientsMu sync.Mutex
+	clients   []*klime.Client
 }
 
-// NewServer starts a Server that ends with the test.
+// NewServer starts a Server that ends with the test. It is for this test, and not
+// for its subtests, which it cannot fail by themselves: they have one each.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
-	s := &Server{backend: newBackend(), tb: tb}
+	return newServer(tb, maxEvents, waitTimeout)
+}
+
+func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
+	tb.Helper()
+	s := &Server{backend: newBackend(keep), tb: tb, keep: keep, patience: patience}
+	s.ended = make(chan struct{})
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
-	tb.Cleanup(s.http.Close)
+	tb.Cleanup(func() {
+		close(s.ended) // what hangs would hold up Close
+		s.http.Close()
+	})
 	return s
 }
 
@@ -63,6 +79,9 @@ func (s *Server) Client() *klime.Client {
 	if err != nil {
 		s.tb.Fatalf("klimetest: %v", err)
 	}
+	s.clientsMu.Lock()
+	s.clients = append(s.clients, client)
+	s.clientsMu.Unlock()
 	s.tb.Cleanup(func() {
 		if err := client.Shutdown(context.Background()); err != nil {
 			s.tb.Errorf("klimetest: %v", err)
@@ -72,17 +91,26 @@ func (s *Server) Client() *klime.Client {
 }
 
 // Wait returns the events when n have been accepted. When they do not come within
-// 10 s, it fails the test at once; call it from the test's own goroutine. A client
+// 10 s, it fails the Server's test at once, and says what has come and what may have
+// kept the rest; call it from the test's own goroutine, or from a Cleanup. A client
 // that is told to wait longer (RetryAfter), or halts (401: a probe a minute), is one
-// for a [Recorder].
+// for a [Recorder]. What [klime.RollUp] counts comes at the end of its window, or
+// when the client's Flush is called before. When more than 100,000 events or 256 MiB
+// came, Wait fails, as the first are no longer known.
 func (s *Server) Wait(n int) []klime.Event {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(s.tb.Context(), waitTimeout)
+	if n > s.keep {
+		s.tb.Fatalf("klimetest: Wait(%d): a Server keeps %d events", n, s.keep)
+	}
+	// In a Cleanup, the test's own context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.tb.Context()), s.patience)
 	defer cancel()
 	if err := s.ingest.Wait(ctx, n); err != nil {
-		counts := s.ingest.Counts()
-		s.tb.Fatalf("klimetest: waited for %d events: %d accepted, %d rejected, %d batches refused",
-			n, counts.Accepted, counts.Rejected, counts.Refused+counts.Unauthorized)
+		s.tb.Fatalf("klimetest: %s", s.report(n))
 	}
-	return s.Events()
+	events := s.Events()
+	if forgotten := s.ingest.Counts().Forgotten; forgotten > 0 {
+		s.tb.Fatalf("klimetest: the first %d events are forgotten: a Server keeps %d, and %d MiB", forgotten, s.keep, maxBytes>>20)
+	}
+	return events
 }

@@ -2,15 +2,19 @@ package klimetest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
+	"github.com/klimeapp/klime-go/nethttp"
 )
 
 func TestServerReceivesTypedEvents(t *testing.T) {
@@ -65,23 +69,116 @@ func TestServerChecksTheKey(t *testing.T) {
 	}
 }
 
-// Waiting in vain fails the test, and says what did arrive.
+// Waiting in vain fails the test, and says what did arrive and what was in the way.
 func TestWaitInVain(t *testing.T) {
+	t.Parallel()
+	track := func(t *testing.T, client *klime.Client, names ...string) {
+		t.Helper()
+		for _, name := range names {
+			_, err := client.TrackSync(t.Context(), name, nil, klime.ForUser("user_1"))
+			var failed *klime.DeliveryError
+			if err != nil && !errors.As(err, &failed) {
+				t.Error(err)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		act  func(*testing.T, *klimetest.Server)
+		want []string // parts of the message
+	}{
+		"nothing": {
+			func(*testing.T, *klimetest.Server) {},
+			[]string{"the Server of TestWaitInVain/nothing waited 1ms for 30 events: 0 accepted, 0 rejected, 0 batches refused"},
+		},
+		"some events": {
+			func(t *testing.T, server *klimetest.Server) {
+				t.Helper()
+				client := server.Client()
+				if _, err := client.GroupSync(t.Context(), "org_1", nil); err != nil {
+					t.Error(err)
+				}
+				track(t, client, slices.Repeat([]string{"Report Generated"}, 21)...)
+			},
+			[]string{": 22 accepted, ", "\n\taccepted: group, track \"Report Generated\", track", " and 2 more"},
+		},
+		"faults": {
+			func(t *testing.T, server *klimetest.Server) {
+				t.Helper()
+				server.Fail(klimetest.Reject(0, 2), klimetest.Status(503), klimetest.RetryAfter(429, time.Second), klimetest.Cut(), klimetest.Hang())
+				track(t, server.Client(), "A B", "C D", "E F")
+			},
+			[]string{": 0 accepted, 1 rejected, 0 batches", "\n\tfaults met: Reject(0, 2), Status(503), RetryAfter(429, 1s)\n\tfaults left: Cut(), Hang()"},
+		},
+		"what the client knows": {
+			func(t *testing.T, server *klimetest.Server) {
+				t.Helper()
+				app := nethttp.Middleware(server.Client(), klime.RollUp(time.Minute))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					klime.SetUser(r.Context(), r.URL.Query().Get("user"))
+					klime.Track(r.Context(), "", nil)
+					w.WriteHeader(http.StatusCreated)
+				}))
+				for _, user := range []string{"", "?user=user_1", "?user=user_1"} {
+					request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/reports"+user, http.NoBody)
+					request.Pattern = "POST /reports"
+					app.ServeHTTP(httptest.NewRecorder(), request)
+				}
+			},
+			[]string{"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inner := &failing{TB: t}
+			server := klimetest.NewServerThat(inner, 100, time.Millisecond)
+			test.act(t, server)
+			inner.run(func() { server.Wait(30) })
+			for _, part := range test.want {
+				if !strings.Contains(inner.message, part) {
+					t.Errorf("message %q\nwant %q", inner.message, part)
+				}
+			}
+			server.Heal()
+			inner.end()
+		})
+	}
+}
+
+// A Cleanup may wait, though the test's context has ended by then.
+func TestWaitInCleanup(t *testing.T) {
 	t.Parallel()
 	ended, end := context.WithCancel(t.Context())
 	end()
 	inner := &failing{TB: t, ctx: ended}
-	t.Cleanup(inner.end)
 	server := klimetest.NewServer(inner)
-	waited := make(chan struct{})
-	go func() {
-		defer close(waited)
-		server.Wait(1)
-	}()
-	<-waited
-	if !strings.Contains(inner.message, "waited for 1 events: 0 accepted") {
+	if err := server.Client().Track(t.Context(), "Report Generated", nil, klime.ForUser("user_1")); err != nil {
+		t.Fatal(err)
+	}
+	inner.run(func() { server.Wait(1) })
+	inner.end()
+	if inner.message != "" {
 		t.Errorf("message %q", inner.message)
 	}
+}
+
+// More events than are kept are none to be waited for.
+func TestWaitForTooMany(t *testing.T) {
+	t.Parallel()
+	inner := &failing{TB: t}
+	server := klimetest.NewServer(inner)
+	if inner.run(func() { server.Wait(100_001) }); inner.message != "klimetest: Wait(100001): a Server keeps 100000 events" {
+		t.Errorf("message %q", inner.message)
+	}
+	server = klimetest.NewServerThat(inner, 3, time.Minute)
+	client := server.Client()
+	for range 5 {
+		if _, err := client.TrackSync(t.Context(), "Report Generated", nil, klime.ForUser("user_1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if inner.run(func() { server.Wait(3) }); inner.message != "klimetest: the first 2 events are forgotten: a Server keeps 3, and 256 MiB" {
+		t.Errorf("message %q", inner.message)
+	}
+	inner.end()
 }
 
 // A client that has events left at the end fails the test, unless Heal comes first.
@@ -108,11 +205,11 @@ func TestClientLeavesNothing(t *testing.T) {
 	}
 }
 
-// failing is a test whose context has ended, and that notes how it fails.
+// failing is a test that notes how it fails.
 type failing struct {
 	testing.TB
 
-	ctx      context.Context //nolint:containedctx // that of a test
+	ctx      context.Context //nolint:containedctx // that of a test, if not TB's
 	message  string
 	cleanups []func()
 }
@@ -127,7 +224,22 @@ func (f *failing) end() {
 
 func (f *failing) Errorf(format string, args ...any) { f.message = fmt.Sprintf(format, args...) }
 
-func (f *failing) Context() context.Context { return f.ctx }
+func (f *failing) Context() context.Context {
+	if f.ctx != nil {
+		return f.ctx
+	}
+	return f.TB.Context()
+}
+
+// run runs a part of the test, which may end it.
+func (f *failing) run(part func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		part()
+	}()
+	<-done
+}
 
 func (f *failing) Fatalf(format string, args ...any) {
 	f.message = fmt.Sprintf(format, args...)

@@ -14,7 +14,7 @@ import (
 type Recorder struct{ *backend }
 
 // NewRecorder returns an empty Recorder.
-func NewRecorder() *Recorder { return &Recorder{newBackend()} }
+func NewRecorder() *Recorder { return &Recorder{newBackend(maxEvents)} }
 
 // Config returns a configuration that sends to the Recorder, with the client's
 // defaults but for one sender, so that events arrive in the order in which

@@ -1,0 +1,77 @@
+package klimetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// reported is how many of a kind are listed in a failure.
+const reported = 20
+
+// report says what has come in place of n events, and what may have kept the rest.
+func (s *Server) report(n int) string {
+	counts := s.ingest.Counts()
+	s.mu.Lock()
+	met, left, rejected := slices.Clone(s.met), slices.Clone(s.faults), s.rejected
+	s.mu.Unlock()
+
+	var r strings.Builder
+	fmt.Fprintf(&r, "the Server of %s waited %v for %d events: %d accepted, %d rejected, %d batches refused", s.tb.Name(), s.patience,
+		n, counts.Accepted, counts.Rejected+rejected, counts.Refused+counts.Unauthorized)
+	var events []string
+	for _, e := range s.Events() {
+		if e.Event == "" {
+			events = append(events, e.Type.String())
+		} else {
+			events = append(events, fmt.Sprintf("%v %.100q", e.Type, e.Event))
+		}
+	}
+	list(&r, "accepted", events)
+	list(&r, "faults met", texts(met))
+	list(&r, "faults left", texts(left))
+	list(&r, "counted by its clients", s.counted())
+	return r.String()
+}
+
+// counted is what clients know of events that did not come.
+func (s *Server) counted() []string {
+	var anonymous, invalid uint64
+	rollUps := 0
+	s.clientsMu.Lock()
+	for _, client := range s.clients {
+		stats := client.Stats()
+		anonymous, invalid, rollUps = anonymous+stats.Anonymous, invalid+stats.Invalid, rollUps+stats.RollUpKeys
+	}
+	s.clientsMu.Unlock()
+	var counted []string
+	if anonymous > 0 {
+		counted = append(counted, fmt.Sprintf("%d requests of nobody", anonymous))
+	}
+	if invalid > 0 {
+		counted = append(counted, fmt.Sprintf("%d invalid events", invalid))
+	}
+	if rollUps > 0 {
+		counted = append(counted, fmt.Sprintf("%d roll-ups, which Flush sends", rollUps))
+	}
+	return counted
+}
+
+func texts(faults []Fault) []string {
+	told := make([]string, len(faults))
+	for i, f := range faults {
+		told[i] = f.text()
+	}
+	return told
+}
+
+// list adds a line of items, if there are any.
+func list(r *strings.Builder, name string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	fmt.Fprintf(r, "\n\t%s: %s", name, strings.Join(items[:min(len(items), reported)], ", "))
+	if more := len(items) - reported; more > 0 {
+		fmt.Fprintf(r, " and %d more", more)
+	}
+}
