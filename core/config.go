@@ -47,55 +47,55 @@ const defaultEndpoint = "https://i.klime.com"
 // Config configures a [Client]. The zero value of each field stands for its
 // default; only WriteKey has none.
 type Config struct {
-	// AllowInsecure allows an http Endpoint that is not on this machine: the
-	// write key and all events then travel in the clear. Default false.
+	// AllowInsecure allows an http Endpoint that is not on this machine: the write
+	// key and all events then travel in the clear. Default false.
 	AllowInsecure bool
 
 	// App is the app that makes the events. Default: not sent.
 	App App
 
-	// BatchSize is how many waiting events start a send, 1 to 100. A send
-	// takes all that wait, up to 100 events and 10 MB. Default 20.
+	// BatchSize is how many waiting events start a send, 1 to 100. A send takes all
+	// that wait, up to 100 events and 10 MB. Default 20.
 	BatchSize int
 
 	// BeforeSend has the last word before an event is queued: it may change the
-	// event, or drop it by returning false. The event is its own; it may keep
-	// it. Values are as JSON has them: integers are int64, other numbers
-	// float64, times strings. It runs in the goroutine
-	// that tracks, and only that one waits. What has neither user nor group
-	// afterwards is refused; if it panics, the event is dropped. Default none.
+	// event, or drop it by returning false. The event is its own; it may keep it.
+	// Values are as JSON has them: integers are int64, other numbers float64, times
+	// strings. It runs in the goroutine that tracks, and only that one waits. What
+	// has neither user nor group afterwards is refused; if it panics, the event is
+	// dropped. Default none.
 	BeforeSend func(*Event) bool
 
-	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is
-	// added. It is https, or http for a loopback host. Default
-	// https://i.klime.com.
+	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
+	// It is https, or http for a loopback host. Default https://i.klime.com.
 	Endpoint string
 
-	// FlushInterval is the longest an event waits for others before it is
-	// sent. Default 2s.
+	// FlushInterval is the longest an event waits for others before it is sent, 1ms
+	// to 24h. Default 2s.
 	FlushInterval time.Duration
 
-	// HTTPClient makes the requests. Redirects are not followed whatever it
-	// says, as they would carry the write key elsewhere. See docs/opentelemetry.md
-	// for one that traces them. Default: a client of its own, with the proxy of the
+	// HTTPClient makes the requests. Redirects are not followed whatever it says,
+	// as they would carry the write key elsewhere. See docs/opentelemetry.md for
+	// one that traces them. Default: a client of its own, with the proxy of the
 	// environment, that sends no header of a trace.
 	HTTPClient *http.Client
 
-	// LinkTTL is how long a [Link] is known as sent, so that it is not sent
-	// again. Default 24h.
+	// LinkTTL is how long a [Link] is known as sent, so that it is not sent again,
+	// 10,000h at most. Default 24h.
 	LinkTTL time.Duration
 
 	// Logger is told what goes wrong, never IDs or contents of events. One that is
 	// enabled for debug level when the client is made is also told, once for each
 	// route and event and each thing that can become of it, how a request was
-	// classified, named and attributed, and why nothing was sent.
-	// Default: discards.
+	// classified, named and attributed, and why nothing was sent. Default:
+	// discards.
 	Logger *slog.Logger
 
 	// MaxAttempts is how often an event is sent before it is given up, and a few
 	// times more where others are delivered meanwhile and it must be found which
-	// event of a batch is at fault. Default 0: transient failures are retried until
-	// the event is delivered, pushed out of a full queue, or left over at shutdown.
+	// event of a batch is at fault: 1 to 1,000,000. Default 0: transient failures
+	// are retried until the event is delivered, pushed out of a full queue, or left
+	// over at shutdown.
 	MaxAttempts int
 
 	// MeterProvider is given the client's own figures, those of [Stats] and how
@@ -106,70 +106,69 @@ type Config struct {
 	// Mode says who the customers are. Default GroupMode.
 	Mode Mode
 
-	// NoHints keeps from the Logger what is most likely a mistake in what the
-	// app sends: IDs that will change or stand for nothing, traits that Klime does
-	// not know, users who are never linked to a group. Default false: the Logger is
+	// NoHints keeps from the Logger what is most likely a mistake in what the app
+	// sends: IDs that will change or stand for nothing, traits that Klime does not
+	// know, users who are never linked to a group. Default false: the Logger is
 	// told, of each kind at most once an hour.
 	NoHints bool
 
-	// OnError is told of events that were given up (refused by Klime, pushed out
-	// of a full queue, left over at shutdown), and without events when sending
-	// is halted. It runs in a goroutine of its own and may block, but while it
-	// does only so many events are kept for it: then the error says how many
-	// more there were. Default none.
+	// OnError is told of events that were given up (refused by Klime, pushed out of
+	// a full queue, left over at shutdown), and without events when sending is
+	// halted. It runs in a goroutine of its own and may block, but while it does
+	// only so many events are kept for it: then the error says how many more there
+	// were. Default none.
 	OnError func(error, []Event)
 
-	// OnSuccess is told of each batch that Klime took, with the events in it
-	// that Klime refused. It runs like OnError. Default none.
+	// OnSuccess is told of each batch that Klime took, with the events in it that
+	// Klime refused. It runs like OnError. Default none.
 	OnSuccess func(BatchResult)
 
 	// Overflow says what gives way when the queue is full. Default DropOldest.
 	Overflow Overflow
 
-	// QueueBytes is how many bytes of events are held in memory at most:
-	// queued, in flight and waiting for a retry together. Then the oldest
-	// event makes room, automatic ones first. A request holds a copy of what
-	// it carries beside that, up to 10 MB a sender. Default 64 MiB.
+	// QueueBytes is how many bytes of events are held in memory at most: queued, in
+	// flight and waiting for a retry together. Then the oldest event makes room,
+	// automatic ones first. A request holds a copy of what it carries beside that,
+	// up to 10 MB a sender. It is 200 KiB to 1 TiB. Default 64 MiB.
 	QueueBytes int
 
-	// QueueSize is how many events are held in memory at most, likewise.
-	// Default 10,000.
+	// QueueSize is how many events are held in memory at most, likewise: 1 to
+	// 100,000,000. Default 10,000.
 	QueueSize int
 
 	// RedactProperties also replaces, in the properties of Track, what SecretKeys
 	// names. Default false: what the app tracks by itself is sent as it is.
 	RedactProperties bool
 
-	// RetryDelay is the wait before the first retry. It doubles for each
-	// further one, to 16s, with jitter; Klime may ask for other waits.
-	// Default 1s.
+	// RetryDelay is the wait before the first retry, 1ms to 1h. It doubles for each
+	// further one, to 16s, with jitter; Klime may ask for other waits. Default 1s.
 	RetryDelay time.Duration
 
 	// SecretKeys says under which keys traits, and properties set with
 	// [SetProperty], are secrets: their values are sent as "[redacted]", at any
 	// depth. A key is meant if it holds these words one after the other, in
 	// whatever case ("api key" means userApiKey, api-key and APIKEY, but not
-	// capikeys, singular or plural), and with a = after them if it ends so. Booleans
-	// and times are never secrets, nor are numbers under a plural that only "token="
-	// means: promptTokens is a count. An empty list that is not nil means none.
-	// Default [SecretKeys].
+	// capikeys, singular or plural), and with a = after them if it ends so.
+	// Booleans and times are never secrets, nor are numbers under a plural that
+	// only "token=" means: promptTokens is a count. An empty list that is not nil
+	// means none. Default [SecretKeys].
 	SecretKeys []string
 
-	// Senders is how many requests are made at the same time at most.
+	// Senders is how many requests are made at the same time at most, 1 to 100.
 	// Default 2.
 	Senders int
 
-	// ShutdownTimeout bounds Flush and Shutdown when their context has no
-	// deadline. Default 10s.
+	// ShutdownTimeout bounds Flush and Shutdown when their context has no deadline.
+	// It is 24h at most. Default 10s.
 	ShutdownTimeout time.Duration
 
-	// Spool keeps on disk what memory cannot hold, what an outage keeps waiting
-	// and what is left at Shutdown: see package core/spool, which opens one, and
+	// Spool keeps on disk what memory cannot hold, what an outage keeps waiting and
+	// what is left at Shutdown: see package core/spool, which opens one, and
 	// docs/durability.md. Up to 16 MiB of events wait to be written, beside
 	// QueueBytes. The client closes it at Shutdown. Default none.
 	Spool Spool
 
-	// Timeout bounds one request. Default 10s.
+	// Timeout bounds one request, 1ms to 1h. Default 10s.
 	Timeout time.Duration
 
 	// Transport carries the batches, in place of a POST to Endpoint. WriteKey,
@@ -263,7 +262,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate checks a Config that has its defaults, against one table of limits.
+// validate checks a Config that has its defaults, against one list of limits.
 func (c Config) validate() error {
 	if c.envErr != nil {
 		return c.envErr
@@ -271,26 +270,22 @@ func (c Config) validate() error {
 	if c.WriteKey == "" && c.Transport == nil {
 		return ErrMissingWriteKey
 	}
-	limits := []struct {
-		field            string
-		value, low, high int64
-	}{
-		{"BatchSize", int64(c.BatchSize), 1, delivery.MaxBatchItems},
-		{"FlushInterval", int64(c.FlushInterval), int64(time.Millisecond), int64(24 * time.Hour)},
-		{"LinkTTL", int64(c.LinkTTL), 1, int64(10000 * time.Hour)},
-		{"MaxAttempts", int64(c.MaxAttempts), 0, 1_000_000},
-		{"Mode", int64(c.Mode), int64(GroupMode), int64(UserMode)},
-		{"Overflow", int64(c.Overflow), int64(DropOldest), int64(Block)},
-		{"QueueBytes", int64(c.QueueBytes), maxEventBytes, 1 << 40},
-		{"QueueSize", int64(c.QueueSize), 1, 100_000_000},
-		{"RetryDelay", int64(c.RetryDelay), int64(time.Millisecond), int64(time.Hour)},
-		{"Senders", int64(c.Senders), 1, 100},
-		{"ShutdownTimeout", int64(c.ShutdownTimeout), 1, int64(24 * time.Hour)},
-		{"Timeout", int64(c.Timeout), int64(time.Millisecond), int64(time.Hour)},
-	}
-	for _, l := range limits {
-		if l.value < l.low || l.value > l.high {
-			return fmt.Errorf("%w: %s is %d, allowed is %d to %d", ErrInvalidConfig, l.field, l.value, l.low, l.high)
+	for _, err := range []error{
+		within("BatchSize", c.BatchSize, 1, delivery.MaxBatchItems),
+		within("FlushInterval", c.FlushInterval, time.Millisecond, 24*time.Hour),
+		within("LinkTTL", c.LinkTTL, 1, 10_000*time.Hour),
+		within("MaxAttempts", c.MaxAttempts, 0, 1_000_000),
+		within("Mode", c.Mode, GroupMode, UserMode),
+		within("Overflow", c.Overflow, DropOldest, Block),
+		within("QueueBytes", int64(c.QueueBytes), maxEventBytes, 1<<40),
+		within("QueueSize", c.QueueSize, 1, 100_000_000),
+		within("RetryDelay", c.RetryDelay, time.Millisecond, time.Hour),
+		within("Senders", c.Senders, 1, 100),
+		within("ShutdownTimeout", c.ShutdownTimeout, 1, 24*time.Hour),
+		within("Timeout", c.Timeout, time.Millisecond, time.Hour),
+	} {
+		if err != nil {
+			return err
 		}
 	}
 	for _, r := range c.WriteKey {
@@ -299,6 +294,18 @@ func (c Config) validate() error {
 		}
 	}
 	return nil
+}
+
+// within checks a field against its limits.
+func within[T int | int64 | time.Duration | Mode | Overflow](field string, value, low, high T) error {
+	if value >= low && value <= high {
+		return nil
+	}
+	hint := ""
+	if d, ok := any(value).(time.Duration); ok && 0 < d && d < time.Microsecond {
+		hint = "; without a unit, a number is nanoseconds"
+	}
+	return fmt.Errorf("%w: %s is %v, allowed is %v to %v%s", ErrInvalidConfig, field, value, low, high, hint)
 }
 
 // batchURL checks the endpoint and returns where batches are posted.

@@ -3,6 +3,8 @@ package klime_test
 import (
 	"errors"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,22 +61,31 @@ func TestConfigLimits(t *testing.T) {
 
 	tests := []struct {
 		field   string
+		said    string // in its comment
 		allowed []change
 		refused []change
 	}{
-		{"BatchSize", []change{batchSize(0), batchSize(1), batchSize(100)}, []change{batchSize(-1), batchSize(101)}},
-		{"QueueSize", []change{queueSize(0), queueSize(1), queueSize(100_000_000)}, []change{queueSize(-1), queueSize(100_000_001)}},
-		{"QueueBytes", []change{queueBytes(0), queueBytes(200 * 1024), queueBytes(1 << 40)}, []change{queueBytes(-1), queueBytes(200*1024 - 1), queueBytes(1<<40 + 1)}},
-		{"Senders", []change{senders(0), senders(1), senders(100)}, []change{senders(-1), senders(101)}},
-		{"MaxAttempts", []change{attempts(0), attempts(1), attempts(1_000_000)}, []change{attempts(-1), attempts(1_000_001)}},
-		{"FlushInterval", []change{flush(0), flush(time.Millisecond), flush(24 * time.Hour)}, []change{flush(-1), flush(1), flush(24*time.Hour + 1)}},
-		{"RetryDelay", []change{retry(0), retry(time.Millisecond), retry(time.Hour)}, []change{retry(-1), retry(1000), retry(time.Hour + 1)}},
-		{"Timeout", []change{timeout(0), timeout(time.Millisecond), timeout(time.Hour)}, []change{timeout(-1), timeout(1), timeout(time.Hour + 1)}},
-		{"ShutdownTimeout", []change{shutdown(0), shutdown(1), shutdown(24 * time.Hour)}, []change{shutdown(-1), shutdown(24*time.Hour + 1)}},
-		{"LinkTTL", []change{ttl(0), ttl(1), ttl(10_000 * time.Hour)}, []change{ttl(-1), ttl(10_000*time.Hour + 1)}},
-		{"Mode", []change{mode(klime.GroupMode), mode(klime.UserMode)}, []change{mode(-1), mode(2)}},
+		{"BatchSize", "1 to 100", []change{batchSize(0), batchSize(1), batchSize(100)}, []change{batchSize(-1), batchSize(101)}},
+		{"QueueSize", "1 to 100,000,000", []change{queueSize(0), queueSize(1), queueSize(100_000_000)}, []change{queueSize(-1), queueSize(100_000_001)}},
+		{"QueueBytes", "200 KiB to 1 TiB", []change{queueBytes(0), queueBytes(200 * 1024), queueBytes(1 << 40)}, []change{queueBytes(-1), queueBytes(200*1024 - 1), queueBytes(1<<40 + 1)}},
+		{"Senders", "1 to 100", []change{senders(0), senders(1), senders(100)}, []change{senders(-1), senders(101)}},
+		{"MaxAttempts", "1 to 1,000,000", []change{attempts(0), attempts(1), attempts(1_000_000)}, []change{attempts(-1), attempts(1_000_001)}},
+		{"FlushInterval", "1ms to 24h", []change{flush(0), flush(time.Millisecond), flush(24 * time.Hour)}, []change{flush(-1), flush(1), flush(24*time.Hour + 1)}},
+		{"RetryDelay", "1ms to 1h", []change{retry(0), retry(time.Millisecond), retry(time.Hour)}, []change{retry(-1), retry(1000), retry(time.Hour + 1)}},
+		{"Timeout", "1ms to 1h", []change{timeout(0), timeout(time.Millisecond), timeout(time.Hour)}, []change{timeout(-1), timeout(1), timeout(time.Hour + 1)}},
+		{"ShutdownTimeout", "24h at most", []change{shutdown(0), shutdown(1), shutdown(24 * time.Hour)}, []change{shutdown(-1), shutdown(24*time.Hour + 1)}},
+		{"LinkTTL", "10,000h at most", []change{ttl(0), ttl(1), ttl(10_000 * time.Hour)}, []change{ttl(-1), ttl(10_000*time.Hour + 1)}},
+		{"Mode", "", []change{mode(klime.GroupMode), mode(klime.UserMode)}, []change{mode(-1), mode(2)}},
+	}
+	code, err := os.ReadFile("config.go")
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, tt := range tests {
+		comment := regexp.MustCompile(`\n\n((?:\t// .*\n)+)\t` + tt.field + ` `).FindSubmatch(code)
+		if len(comment) < 2 || !strings.Contains(strings.ReplaceAll(string(comment[1]), "\n\t//", ""), tt.said) {
+			t.Errorf("%s: its comment does not say %q:\n%s", tt.field, tt.said, comment)
+		}
 		for i, allowed := range tt.allowed {
 			client, _ := newClient(t, allowed)
 			if client == nil {
@@ -88,6 +99,23 @@ func TestConfigLimits(t *testing.T) {
 			if client != nil || !errors.Is(err, klime.ErrInvalidConfig) || !strings.Contains(err.Error(), tt.field) {
 				t.Errorf("%s: value %d beyond the limits: error %v", tt.field, i, err)
 			}
+		}
+	}
+}
+
+// A limit is told in the unit of the field.
+func TestConfigErrorsHaveUnits(t *testing.T) {
+	t.Parallel()
+	for want, cfg := range map[string]klime.Config{
+		"FlushInterval is 500ns, allowed is 1ms to 24h0m0s; without a unit, a number is nanoseconds": {FlushInterval: 500},
+		"Timeout is 2h0m0s, allowed is 1ms to 1h0m0s":                                                {Timeout: 2 * time.Hour},
+		"RetryDelay is -1s, allowed is 1ms to 1h0m0s":                                                {RetryDelay: -time.Second},
+		"QueueBytes is 1000, allowed is 204800 to 1099511627776":                                     {QueueBytes: 1000},
+	} {
+		cfg.WriteKey = "key"
+		_, err := klime.New(cfg)
+		if err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+			t.Errorf("%v\nwant %s", err, want)
 		}
 	}
 }

@@ -35,7 +35,8 @@
 // # What is promised
 //
 //   - No call waits for the network, but Ping, Flush, Shutdown and the Sync
-//     forms; none waits for anything else, unless Config.Overflow is [Block].
+//     forms; none waits for anything else, unless Config.Overflow is [Block] or
+//     Config.Spool is write-ahead.
 //   - Memory is bounded, by [Config] QueueSize and QueueBytes.
 //   - Transient failures are retried until Shutdown; repeats carry the same
 //     message ID, by which Klime recognises them.
@@ -61,5 +62,6 @@
 // A [Client], a [Tracker], a [Scope] and all functions may be used from several
 // goroutines at once. So are resolvers and Config.BeforeSend, in the goroutines that
 // serve requests or track; OnSuccess and OnError have goroutines of their own. A
-// [Config] is read when it is given, and may be used again.
+// [Config] is read when it is given, and may be used again, but for its Spool, which
+// is one client's.
 package klime
