@@ -40,7 +40,7 @@ func ResolveUser(resolve func(native any) any) Option {
 // for an adapter's UserID option: a string or integer costs no allocation. Given
 // to another framework's adapter it finds nothing, and the log says why.
 func UserFrom[N, T any](find func(N) T) Option {
-	return resolverOf(find).option("UserID", func(t *Tracker) *resolver { return &t.user })
+	return resolverOf(find).option("UserID (ResolveUser, UserFrom)", func(t *Tracker) *resolver { return &t.user })
 }
 
 // ResolveGroup says how to find a request's group, like [ResolveUser]. The
@@ -52,7 +52,7 @@ func ResolveGroup(resolve func(native any) any) Option {
 
 // GroupFrom is to [ResolveGroup] what [UserFrom] is to ResolveUser.
 func GroupFrom[N, T any](find func(N) T) Option {
-	return resolverOf(find).option("GroupID", func(t *Tracker) *resolver { return &t.group })
+	return resolverOf(find).option("GroupID (ResolveGroup, GroupFrom)", func(t *Tracker) *resolver { return &t.group })
 }
 
 // RequireMembership lets an event have the request's group only if the user was

@@ -182,7 +182,7 @@ func serve(ctx context.Context, opts options, stdout io.Writer) error {
 	})
 	defer stop()
 
-	greet(stdout, baseURL(listener.Addr()), opts, local)
+	greet(stdout, inspector.BaseURL(listener.Addr()), opts, local)
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -206,13 +206,4 @@ func greet(stdout io.Writer, url string, opts options, local bool) {
 func isLoopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
-}
-
-// baseURL is how this machine reaches an address.
-func baseURL(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }

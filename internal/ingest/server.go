@@ -216,12 +216,17 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) ([]json.RawMess
 
 // authorized compares keys in constant time.
 func (s *Server) authorized(header string) bool {
-	scheme, key, _ := strings.Cut(header, " ")
-	key = strings.TrimSpace(key)
-	if !strings.EqualFold(scheme, "Bearer") || key == "" {
-		return false
+	key := Bearer(header)
+	return key != "" && (s.opts.WriteKey == "" || subtle.ConstantTimeCompare([]byte(key), []byte(s.opts.WriteKey)) == 1)
+}
+
+// Bearer returns the token of an Authorization header, "" if there is none.
+func Bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
 	}
-	return s.opts.WriteKey == "" || subtle.ConstantTimeCompare([]byte(key), []byte(s.opts.WriteKey)) == 1
+	return strings.TrimSpace(token)
 }
 
 // isJSON takes a missing Content-Type and any parameters.

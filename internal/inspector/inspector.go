@@ -167,12 +167,18 @@ func (h *Handler) admitted(r *http.Request) bool {
 	}
 	_, key, basic := r.BasicAuth()
 	if !basic {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			key = strings.TrimSpace(token)
-		}
+		key = ingest.Bearer(r.Header.Get("Authorization"))
 	}
 	return subtle.ConstantTimeCompare([]byte(key), []byte(h.opts.Key)) == 1
+}
+
+// BaseURL is how this machine reaches a Handler that is served at addr.
+func BaseURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 func (h *Handler) home(w http.ResponseWriter, r *http.Request) {

@@ -302,13 +302,6 @@ func (a *App) Orgs() []Org {
 	return slices.Clone(a.orgs)
 }
 
-// Users returns all users.
-func (a *App) Users() []User {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.users)
-}
-
 // UpdateOrg changes a company's name and plan.
 func (a *App) UpdateOrg(orgID, name, plan string) (Org, error) {
 	a.mu.Lock()

@@ -105,7 +105,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 		return nil, errors.Join(err, d.close())
 	}
 	if !elsewhere {
-		cfg.Endpoint, cfg.WriteKey = baseURL(d.local.listener), localWriteKey
+		cfg.Endpoint, cfg.WriteKey = inspector.BaseURL(d.local.listener.Addr()), localWriteKey
 		d.Klime = ingest.New(ingest.Options{})
 		d.local.server = localServer(d.Klime, opts.TraceURL)
 	}
@@ -115,7 +115,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 		return nil, errors.Join(err, d.close())
 	}
 
-	d.URL = baseURL(d.app.listener)
+	d.URL = inspector.BaseURL(d.app.listener.Addr())
 	d.serve(d.local)
 	d.serve(d.app)
 	d.greet(app, cfg.Endpoint)
@@ -176,15 +176,6 @@ func (d *Demo) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// baseURL returns the URL under which this machine reaches a listener.
-func baseURL(l net.Listener) string {
-	host, port, err := net.SplitHostPort(l.Addr().String())
-	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }
 
 func (d *Demo) serve(s service) {

@@ -277,23 +277,3 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
-
-func TestUnspecifiedAddressIsReachedOnLoopback(t *testing.T) {
-	for _, addr := range []string{"0.0.0.0:80", "[::]:80", "127.0.0.1:80"} {
-		if got := baseURL(fixed(addr)); got != "http://127.0.0.1:80" {
-			t.Errorf("%s: got %s", addr, got)
-		}
-	}
-	if got := baseURL(fixed("[::1]:80")); got != "http://[::1]:80" {
-		t.Errorf("got %s", got)
-	}
-}
-
-// fixed is a listener that only has an address.
-type fixed string
-
-func (f fixed) Addr() net.Addr          { return f }
-func (fixed) Accept() (net.Conn, error) { return nil, net.ErrClosed }
-func (fixed) Close() error              { return nil }
-func (fixed) Network() string           { return "tcp" }
-func (f fixed) String() string          { return string(f) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
 // greet says where to look.
@@ -25,7 +26,7 @@ func (d *Demo) greet(app *App, endpoint string) {
 		}
 	}
 	if d.Klime != nil {
-		fmt.Fprintf(&b, "Klime:      %s, a local one: watch customers and events arrive\n", baseURL(d.local.listener))
+		fmt.Fprintf(&b, "Klime:      %s, a local one: watch customers and events arrive\n", inspector.BaseURL(d.local.listener.Addr()))
 	} else {
 		fmt.Fprintf(&b, "Klime:      %s, as KLIME_WRITE_KEY is set\n", cmp.Or(endpoint, "the real one"))
 	}
