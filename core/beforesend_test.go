@@ -3,6 +3,7 @@ package klime_test
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -63,6 +64,50 @@ func TestBeforeSendKeepsDigits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What an event's type does not have is left out, and takes the place of nothing.
+func TestBeforeSendAddsWhatATypeHasNot(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		log = logTo(cfg)
+		cfg.BeforeSend = func(e *klime.Event) bool {
+			if e.Properties == nil {
+				e.Properties = klime.Properties{}
+			}
+			if e.Traits == nil {
+				e.Traits = klime.Traits{}
+			}
+			e.Properties["region"], e.Traits["region"] = "eu", "eu"
+			return true
+		}
+	})
+	for _, err := range []error{
+		client.Link(t.Context(), klime.User{ID: "u1", Traits: named("Jane")}, klime.Group{ID: "g1", Traits: named("Acme")}),
+		client.Track(t.Context(), "Done", klime.Properties{"name": "x"}, klime.ForUser("u1")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := wire.events(t, client)
+	if len(events) != 3 {
+		t.Fatalf("sent %q", summary(events))
+	}
+	for i, name := range []string{"Jane", "Acme", "x"} {
+		has, hasNot := "traits", "properties"
+		if events[i]["type"] == "track" {
+			has, hasNot = hasNot, has
+		}
+		got, _ := events[i][has].(map[string]any)
+		if _, both := events[i][hasNot]; both || got["name"] != name || got["region"] != "eu" {
+			t.Errorf("%v: %v", events[i]["type"], events[i])
+		}
+	}
+	if got := strings.Count(log.String(), "left out"); got != 1 {
+		t.Errorf("said %d times: %s", got, log)
+	}
 }
 
 func TestNilContexts(t *testing.T) {

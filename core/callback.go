@@ -79,6 +79,6 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
-	c.diagnosis.examine(&d.Event)
+	c.diagnosis.examineChanged(&d.Event)
 	return c.encoder.encode(&d, nil)
 }

@@ -61,9 +61,10 @@ type Config struct {
 	// BeforeSend has the last word before an event is queued: it may change the
 	// event, or drop it by returning false. The event is its own; it may keep it.
 	// Values are as JSON has them: integers are int64, other numbers float64, times
-	// strings. It runs in the goroutine that tracks, and only that one waits. What
-	// has neither user nor group afterwards is refused; if it panics, the event is
-	// dropped. Default none.
+	// strings. A TrackEvent has Properties, the others have Traits; what is put into
+	// the other one is left out. It runs in the goroutine that tracks, and only that
+	// one waits. What has neither user nor group afterwards is refused; if it panics,
+	// the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.

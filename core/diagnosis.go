@@ -46,6 +46,7 @@ const (
 	missingUserTrait
 	missingGroupTrait
 	emptyDashboard
+	misplaced
 	findings // how many there are
 )
 
@@ -113,6 +114,20 @@ func unstable(look idlook.Look) string {
 	case idlook.Fine, idlook.Placeholder:
 	}
 	return ""
+}
+
+// examineChanged looks at what Config.BeforeSend has made of an event.
+func (d *diagnosis) examineChanged(e *Event) {
+	if d == nil {
+		return
+	}
+	switch {
+	case e.Type == TrackEvent && len(e.Traits) > 0:
+		d.tell(misplaced, "BeforeSend gives traits to an event that has properties in their place; they are left out", slog.String("type", e.Type.String()))
+	case e.Type != TrackEvent && len(e.Properties) > 0:
+		d.tell(misplaced, "BeforeSend gives properties to an event that has traits in their place; they are left out", slog.String("type", e.Type.String()))
+	}
+	d.examine(e)
 }
 
 // maxTrait is how long a trait's text may reasonably be, in bytes.

@@ -151,10 +151,10 @@ func (enc *encoder) appendEvent(b []byte, d *draft, r *requestProperties) ([]byt
 	switch {
 	case r != nil:
 		b = r.append(append(b, `,"properties":`...))
-	case len(d.Properties) > 0:
+	case d.Type == TrackEvent && len(d.Properties) > 0:
 		b = append(b, `,"properties":`...)
 		b, err = appendMap(b, d.Properties, 0)
-	case len(d.Traits) > 0:
+	case d.Type != TrackEvent && len(d.Traits) > 0:
 		b = append(b, `,"traits":`...)
 		b, err = appendMap(b, d.Traits, 0)
 	}

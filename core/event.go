@@ -49,8 +49,8 @@ type Event struct {
 	Event      string         // the name of a TrackEvent
 	UserID     string         // "" if it is nobody's
 	GroupID    string         // "" if it is in none
-	Properties Properties     // of a TrackEvent
-	Traits     Traits         // of an IdentifyEvent or GroupEvent
+	Properties Properties     // of a TrackEvent; of others not sent
+	Traits     Traits         // of an IdentifyEvent or GroupEvent; of others not sent
 	Context    map[string]any // besides what the library adds: library, app, trace; nil if nothing
 }
 
