@@ -30,7 +30,8 @@ type Group struct {
 // Link says who the user is and which groups the user belongs to. It may stand
 // in front of every request: each fact is sent once for as long as
 // Config.LinkTTL, and again at once when its traits change or when it could
-// not be delivered; one that Klime has refused waits a minute. The request that
+// not be delivered; one that Klime has refused, or Config.BeforeSend has dropped,
+// waits a minute. The request that
 // ctx belongs to becomes the user's, and the group's if it is just one; with
 // several, say which one is active with [SetGroup] or a GroupID option. A zero
 // Group is none. In user mode groups are left out.
@@ -101,8 +102,11 @@ func (c *Client) linkOnce(ctx context.Context, now time.Duration, user, group st
 		d.Type = IdentifyEvent
 	}
 	err := c.send(ctx, &d, token)
-	if err != nil && !errors.Is(err, ErrNotDurable) {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotDurable):
 		c.links.forget(token)
+	case d.filtered:
+		c.links.pause(token, now+refusedPause)
 	}
 	return err
 }
@@ -169,7 +173,7 @@ const changePeriod = 10 * time.Minute
 
 // refusedPause is how long a fact that Klime has refused is not sent again,
 // unless its traits change: one that stands in front of every request must not
-// have sending halted for all.
+// have sending halted for all. Nor must BeforeSend be asked for every request.
 const refusedPause = time.Minute
 
 func newLinkCache(ttl time.Duration, restless func()) *linkCache {

@@ -293,6 +293,37 @@ func TestLinkThatFailed(t *testing.T) {
 		}
 	})
 
+	t.Run("dropped by BeforeSend", func(t *testing.T) {
+		t.Parallel()
+		for name, drop := range map[string]func() bool{
+			"false":   func() bool { return false },
+			"a panic": func() bool { panic("a database is away") },
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				drop, asked := drop, 0
+				client, wire := newClient(t, func(cfg *klime.Config) {
+					cfg.BeforeSend = func(*klime.Event) bool { asked++; return drop() }
+				})
+				link := func() []string {
+					if err := client.Link(t.Context(), jane); err != nil {
+						t.Fatal(err)
+					}
+					return summary(wire.events(t, client))
+				}
+				link()
+				if got := link(); len(got) != 0 || asked != 1 { // or each request would ask
+					t.Errorf("after %s: sent at once %q, asked %d times", name, got, asked)
+				}
+				drop = func() bool { return true }
+				time.Sleep(time.Minute)
+				link()
+				if got := link(); len(got) != 1 || got[0] != "identify u1/ Jane" {
+					t.Errorf("after %s: sent %q", name, got)
+				}
+			})
+		}
+	})
+
 	t.Run("not valid", func(t *testing.T) {
 		t.Parallel()
 		client, wire := newClient(t)
