@@ -31,10 +31,9 @@ type Group struct {
 // in front of every request: each fact is sent once for as long as
 // Config.LinkTTL, and again at once when its traits change or when it could
 // not be delivered; one that Klime has refused, or Config.BeforeSend has dropped,
-// waits a minute. The request that
-// ctx belongs to becomes the user's, and the group's if it is just one; with
-// several, say which one is active with [SetGroup] or a GroupID option. A zero
-// Group is none. In user mode groups are left out.
+// waits a minute. The request that ctx belongs to becomes the user's, and the
+// group's if it is just one; with several, say which one is active with [SetGroup]
+// or a GroupID option. A zero Group is none. In user mode groups are left out.
 //
 // Give a user the same traits wherever you link: two places with different ones
 // take turns at changing them.

@@ -3,6 +3,7 @@ package klime
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -435,8 +436,9 @@ func Link(ctx context.Context, u User, groups ...Group) {
 	c.complain(c.link(ctx, scope, u, groups))
 }
 
-// LinkFunc is [Link] for middlewares: a User without ID and traits, and
-// without groups, is nobody signed in, and a panic of find is no answer.
+// LinkFunc is [Link] for middlewares: a User without ID and traits, without
+// groups or with such ones alone, is nobody signed in, and a panic of find is no
+// answer.
 func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 	s := ScopeFrom(ctx)
 	if s == nil {
@@ -448,7 +450,8 @@ func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 		}
 	}()
 	u, groups := find()
-	if u.ID == "" && len(u.Traits) == 0 && len(groups) == 0 {
+	says := func(g Group) bool { return g.ID != "" || len(g.Traits) > 0 }
+	if u.ID == "" && len(u.Traits) == 0 && !slices.ContainsFunc(groups, says) {
 		return
 	}
 	Link(ctx, u, groups...)

@@ -666,6 +666,10 @@ func TestLinkFunc(t *testing.T) {
 		invalid uint64
 	}{
 		{"nobody", func() (klime.User, []klime.Group) { return klime.User{}, nil }, 0, 0},
+		{"nobody of no group", func() (klime.User, []klime.Group) { return klime.User{}, []klime.Group{{}, {}} }, 0, 0},
+		{"traits of no group", func() (klime.User, []klime.Group) {
+			return klime.User{}, []klime.Group{{Traits: jane.Traits}}
+		}, 0, 1},
 		{"somebody", func() (klime.User, []klime.Group) { return jane, []klime.Group{{ID: "g1"}} }, 2, 0},
 		{"groups of nobody", func() (klime.User, []klime.Group) { return klime.User{}, []klime.Group{{ID: "g1"}} }, 0, 1},
 		{"traits of nobody", func() (klime.User, []klime.Group) { return klime.User{Traits: jane.Traits}, nil }, 0, 1},

@@ -125,7 +125,8 @@ func GroupID[T any](find func(*fiber.Ctx) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. A zero User is nobody.
+// It goes after your authentication. A zero User, with zero groups or none, is
+// nobody.
 func Link(find func(*fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		klime.LinkFunc(c.UserContext(), func() (klime.User, []klime.Group) { return find(c) })

@@ -113,7 +113,8 @@ func GroupID[T any](find func(*gin.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. A zero User is nobody.
+// It goes after your authentication. A zero User, with zero groups or none, is
+// nobody.
 func Link(find func(*gin.Context) (klime.User, []klime.Group)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		klime.LinkFunc(c, func() (klime.User, []klime.Group) { return find(c) })

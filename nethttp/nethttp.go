@@ -63,7 +63,8 @@ func Route(find func(*http.Request) string) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes inside of your authentication. A zero User is nobody.
+// It goes inside of your authentication. A zero User, with zero groups or none, is
+// nobody.
 func Link(find func(*http.Request) (klime.User, []klime.Group)) func(http.Handler) http.Handler {
 	return httpexchange.Before(func(r *http.Request) {
 		klime.LinkFunc(r.Context(), func() (klime.User, []klime.Group) { return find(r) })

@@ -223,6 +223,17 @@ func identityCases() []testCase {
 				maryAtAcme, maryAtAcme,
 			},
 		},
+		{
+			name: "linked from a session that may be empty: its zero user and groups are nobody, and no mistake",
+			app: App{
+				Link: func(r Request) (klime.User, []klime.Group) {
+					return klime.User{ID: r.Header("X-User")}, []klime.Group{{ID: r.Header("X-Org")}}
+				},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/"), {path: "/", header: http.Header{"X-User": {"mary"}, "X-Org": {"acme"}}}, get("/")},
+			want:     []string{`{"type":"group","userId":"mary","groupId":"acme"}`, maryAtAcme},
+		},
 	}
 }
 

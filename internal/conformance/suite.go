@@ -154,6 +154,9 @@ func (c testCase) run(t *testing.T, a Adapter) {
 	transport.CloseIdleConnections()
 	stop()
 	compare(t, server, app.Client, c.want)
+	if n := app.Client.Stats().Invalid; n != 0 {
+		t.Errorf("%d events were not valid", n)
+	}
 }
 
 // answer is what a client sees. The status is 0 if there is no whole answer.

@@ -129,7 +129,8 @@ func GroupID[T any](find func(echo.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. A zero User is nobody.
+// It goes after your authentication. A zero User, with zero groups or none, is
+// nobody.
 func Link(find func(echo.Context) (klime.User, []klime.Group)) echo.MiddlewareFunc {
 	return before(func(c echo.Context) {
 		klime.LinkFunc(c.Request().Context(), func() (klime.User, []klime.Group) { return find(c) })
