@@ -1,11 +1,25 @@
 package klime
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
-// maxBorrowers is how many may ask a scope's resolvers at the same time.
-// Beyond, it is a resolver that asks klime for what klime has asked it, which
-// would go on until the stack overflows and the app with it.
-const maxBorrowers = 1000
+// maxBorrowers is how many may ask a scope's resolvers at the same time. Beyond,
+// it is taken for a resolver that asks klime for what klime has asked it, which
+// would go on until the memory is full. When there are many, whose stack is deep is
+// known to be one: it would overflow, and the app end with it.
+const (
+	maxBorrowers  = 10_000
+	manyBorrowers = 1000
+)
+
+// isDeep reports whether the caller's stack is that of a function that calls
+// itself.
+func isDeep() bool {
+	var frame [1]uintptr
+	return runtime.Callers(manyBorrowers, frame[:]) > 0
+}
 
 // loan lends the framework's request to the app's resolvers, in whichever
 // goroutine they are asked. The framework reuses it after the handler, so it
@@ -44,7 +58,7 @@ func (l *loan) borrow() (native any, values valuer, ok, overdrawn bool) {
 		switch {
 		case state&(loanBound|loanCircular|loanOver) != loanBound:
 			return nil, nil, false, false
-		case state&loanCount == maxBorrowers:
+		case state&loanCount == maxBorrowers, state&loanCount >= manyBorrowers && isDeep():
 			if l.state.CompareAndSwap(state, state|loanCircular) {
 				return nil, nil, false, true
 			}

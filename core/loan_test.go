@@ -48,6 +48,27 @@ func TestLoan(t *testing.T) {
 	}
 }
 
+// One that asks itself is refused before its stack has grown much.
+func TestLoanToOneThatAsksItself(t *testing.T) {
+	t.Parallel()
+	var l loan
+	l.bind("request", nil)
+	var ask func(depth int) (most int)
+	ask = func(depth int) int {
+		if _, _, ok, _ := l.borrow(); !ok {
+			return depth
+		}
+		defer l.giveBack()
+		return ask(depth + 1)
+	}
+	if depth := ask(0); depth != manyBorrowers {
+		t.Errorf("refused after %d times, want %d", depth, manyBorrowers)
+	}
+	if depth := ask(0); depth != manyBorrowers {
+		t.Errorf("again, and refused after %d times", depth)
+	}
+}
+
 // Too many at a time are one that asks itself: nobody gets it until all have given
 // it back.
 func TestLoanOverdrawn(t *testing.T) {

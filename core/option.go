@@ -31,7 +31,8 @@ func (find resolver) option(name string, where func(*Tracker) *resolver) Option 
 // several goroutines. Its answer is a string, an integer, an
 // encoding.TextMarshaler or a fmt.Stringer; a zero value, and a panic, mean
 // that nobody is known. It must not track events or ask the Scope itself, and
-// not outlast the request: [Tracker.Observe] waits for it.
+// not outlast the request: [Tracker.Observe] waits for it. Up to 10,000 goroutines
+// of a request may wait for it at once; for more nobody is known.
 func ResolveUser(resolve func(native any) any) Option {
 	return UserFrom(resolve)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -472,6 +473,29 @@ func TestResolveRoute(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However many goroutines of a request wait for a slow resolver, each has its answer.
+func TestSlowResolver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		answers := make(chan struct{})
+		tracker := klime.NewTracker(client, klime.ResolveUser(func(any) any { <-answers; return "u1" }))
+		const many = 3000
+		traffic{tracker: tracker}.serve(func(ctx context.Context) {
+			var all sync.WaitGroup
+			for range many {
+				all.Go(func() { klime.Track(ctx, "Item Imported", nil) })
+			}
+			synctest.Wait()
+			close(answers)
+			all.Wait()
+		})
+		if got := len(wire.events(t, client)); got != many+1 {
+			t.Errorf("%d events, want %d: %+v", got, many+1, client.Stats())
+		}
+	})
 }
 
 // A resolver that asks whose request it is would ask itself for ever: it gets
