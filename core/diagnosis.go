@@ -121,11 +121,9 @@ func (d *diagnosis) examineChanged(e *Event) {
 	if d == nil {
 		return
 	}
-	switch {
-	case e.Type == TrackEvent && len(e.Traits) > 0:
-		d.tell(misplaced, "BeforeSend gives traits to an event that has properties in their place; they are left out", slog.String("type", e.Type.String()))
-	case e.Type != TrackEvent && len(e.Properties) > 0:
-		d.tell(misplaced, "BeforeSend gives properties to an event that has traits in their place; they are left out", slog.String("type", e.Type.String()))
+	if e.Type == TrackEvent && len(e.Traits) > 0 || e.Type != TrackEvent && len(e.Properties) > 0 {
+		d.tell(misplaced, "BeforeSend gives an event what its type has not: a TrackEvent has properties, the others have traits; "+
+			"the rest is left out", slog.String("type", e.Type.String()))
 	}
 	d.examine(e)
 }
