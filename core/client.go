@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -90,6 +91,7 @@ func New(cfg Config) (*Client, error) {
 		OnReport:      c.reportTo(),
 		ReportSent:    cfg.OnSuccess != nil,
 		OnPanic:       func() { c.panics.Add(1) },
+		OnClose:       c.rollUps.close,
 	})
 	c.metrics.observe(c)
 	return c, nil
@@ -351,8 +353,8 @@ func (c *Client) Flush(ctx context.Context) error {
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	c.rollUps.flush(ctx, false)
-	return publicError(c.delivery.Flush(ctx))
+	unfinished := c.rollUps.flush(ctx)
+	return publicError(cmp.Or(c.delivery.Flush(ctx), unfinished))
 }
 
 // Shutdown stops accepting events, delivers what is queued and ends the
@@ -363,14 +365,15 @@ func (c *Client) Flush(ctx context.Context) error {
 // delivered. A [Client.TrackSync] on its way has as long, and what becomes of it
 // its caller alone is told. Whatever was to be waited for (a backoff, Retry-After, the next probe
 // of a halt), an attempt is made at once, or as soon as a request that hangs leaves
-// room for it (see Config.Senders). A further call returns the same.
+// room for it (see Config.Senders). What [RollUp] has counted is queued first; a
+// BeforeSend that does not return holds that up for as long as ctx. A further call
+// returns the same.
 func (c *Client) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	c.rollUps.flush(ctx, true)
 	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
 	c.hangUp()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,9 @@ type usageWindow struct {
 	length     time.Duration // on the clock, from start
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
+
+	sent atomic.Int64 // as many of usage
+	over atomic.Bool  // Shutdown no longer waits for the others
 
 	early  bool               // it had too many keys, and was not over
 	begun  bool               // it is being queued
@@ -239,33 +243,24 @@ func (w *usageWindow) merge(later *usageWindow) (both int) {
 	return both
 }
 
-// flush queues what has been counted so far, and returns when that is done. When
-// ctx ends, it no longer waits for room.
-func (r *rollUp) flush(ctx context.Context, last bool) {
+// flush begins to queue what has been counted so far, and returns the windows that
+// are not yet queued. The last one ends the counting.
+func (r *rollUp) flush(last bool) []*usageWindow {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.closed = r.closed || last
 	if r.current != nil {
 		r.finish()
 	}
-	backlog := slices.Clone(r.backlog)
-	r.mu.Unlock()
-	if len(backlog) == 0 {
-		return
-	}
-	queued := backlog[len(backlog)-1].queued
-	select {
-	case <-queued:
-	case <-ctx.Done():
-		for _, w := range backlog {
-			w.hurry()
-		}
-		<-queued
-	}
+	return slices.Clone(r.backlog)
 }
 
 // sendUsage queues an event for each key of a window.
 func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 	for key, u := range w.usage {
+		if w.over.Load() {
+			return
+		}
 		d := draft{automatic: true, patient: true}
 		d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, apiUsageRecorded, key.user, key.group, u.last
 		d.Properties = u.properties()
@@ -275,6 +270,7 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 			d.Properties["route"] = key.route
 		}
 		c.complain(c.send(ctx, &d, 0))
+		w.sent.Add(1)
 	}
 }
 
@@ -317,17 +313,61 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 	return r
 }
 
-// flush is that of all; see [rollUp.flush].
-func (r *rollUps) flush(ctx context.Context, last bool) {
+// flush queues what has been counted so far. It returns when that is done, or with
+// the error of ctx when that ends; then it goes on without us.
+func (r *rollUps) flush(ctx context.Context) error {
+	if !areQueued(ctx, r.begin(false)) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// closeGrace is how long Shutdown waits beyond its time for what has been counted:
+// Config.BeforeSend may be slow, or hang.
+const closeGrace = 250 * time.Millisecond
+
+// close ends the counting and queues all of it. When ctx ends, it no longer waits for
+// room. It returns how many events could not be queued.
+func (r *rollUps) close(ctx context.Context) (lost int) {
+	windows := r.begin(true)
+	if areQueued(ctx, windows) {
+		return 0
+	}
+	for _, w := range windows {
+		w.hurry()
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+	defer cancel()
+	if areQueued(grace, windows) {
+		return 0
+	}
+	for _, w := range windows {
+		w.over.Store(true)
+		lost += len(w.usage) - int(w.sent.Load())
+	}
+	return lost
+}
+
+// begin is [rollUp.flush] of all.
+func (r *rollUps) begin(last bool) (windows []*usageWindow) {
 	r.mu.Lock()
-	all := make([]*rollUp, 0, len(r.of))
+	defer r.mu.Unlock()
 	for _, one := range r.of {
-		all = append(all, one)
+		windows = append(windows, one.flush(last)...)
 	}
-	r.mu.Unlock()
-	for _, one := range all {
-		one.flush(ctx, last)
+	return windows
+}
+
+// areQueued waits for that until ctx ends.
+func areQueued(ctx context.Context, windows []*usageWindow) bool {
+	for _, w := range windows {
+		select {
+		case <-w.queued:
+		case <-ctx.Done():
+			return false
+		}
 	}
+	return true
 }
 
 // keys is how many are counted, or wait for room.

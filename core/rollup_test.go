@@ -2,6 +2,7 @@ package klime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -324,6 +325,142 @@ func TestRollUpOfABurst(t *testing.T) {
 		}
 		if got := countOf(wire.events(t, client)); got != users {
 			t.Errorf("%d requests counted, want %d: %+v", got, users, client.Stats())
+		}
+	})
+}
+
+// What was counted waits for room in a full queue, also at Shutdown, and that makes
+// its attempt at once all the same. What the app tracks meanwhile is refused.
+func TestRollUpAtShutdownWithAFullQueue(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]int{"backoff": http.StatusServiceUnavailable, "halted": http.StatusUnauthorized} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize, cfg.RetryDelay = 10, time.Minute })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Hour))
+				for range 8 { // all of the room that there is for requests
+					traffic{tracker: tracker, exchange: klime.Exchange{Status: 101}}.serve(nil)
+				}
+				for range 2 {
+					if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(5 * time.Second) // and the first attempt has failed
+				traffic{tracker: tracker}.serve(nil)
+				var late error
+				wire.answers(func(int) (int, string) { // Klime is back
+					late = client.Track(t.Context(), "Done", nil, klime.ForUser("u1"))
+					return http.StatusOK, ""
+				})
+				begin := time.Now()
+				if err := client.Shutdown(t.Context()); err != nil || time.Since(begin) > time.Second {
+					t.Errorf("Shutdown: %v, after %v", err, time.Since(begin))
+				}
+				if got := wire.accepted; len(got) != 11 || len(usageOf(got)) != 1 {
+					t.Errorf("%d events, of which usage %v; %+v", len(got), usageOf(got), client.Stats())
+				}
+				if !errors.Is(late, klime.ErrClosed) || client.Stats().Late == 0 {
+					t.Errorf("Track during Shutdown: %v; %d late", late, client.Stats().Late)
+				}
+			})
+		})
+	}
+}
+
+// A BeforeSend that is slow, or hangs, holds up neither Flush nor Shutdown beyond
+// their time. What was not queued then is counted.
+func TestRollUpWithASlowBeforeSend(t *testing.T) {
+	t.Parallel()
+	const users = 500
+	for name, beforeSend := range map[string]func(end <-chan struct{}){
+		"hangs": func(end <-chan struct{}) { <-end },
+		"slow": func(end <-chan struct{}) {
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-end:
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				end := make(chan struct{})
+				client, wire := newClient(t, func(cfg *klime.Config) {
+					cfg.BeforeSend = func(*klime.Event) bool { beforeSend(end); return true }
+				})
+				tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+				for i := range users {
+					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+				}
+				within := func(what string, call func(context.Context) error) error {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					begin := time.Now()
+					err := call(ctx)
+					if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took > 1500*time.Millisecond {
+						t.Errorf("%s of 1 s: %v, after %v", what, err, took)
+					}
+					return err
+				}
+				_ = within("Flush", client.Flush)
+				err := within("Shutdown", client.Shutdown)
+				s := client.Stats()
+				if lost := s.Dropped[klime.DropShutdown]; lost == 0 || s.Sent+lost != users || s.Accepted != users ||
+					!strings.Contains(fmt.Sprint(err), fmt.Sprint(lost, " events not delivered")) {
+					t.Errorf("Shutdown: %v; %+v", err, s)
+				}
+				if again := client.Shutdown(t.Context()); fmt.Sprint(again) != fmt.Sprint(err) {
+					t.Errorf("again: %v", again)
+				}
+				close(end)
+				synctest.Wait()
+				if got := countOf(wire.accepted); uint64(got) != s.Sent {
+					t.Errorf("%d requests counted, sent %d", got, s.Sent)
+				}
+			})
+		})
+	}
+}
+
+// A Flush that ends early costs nothing: what was counted goes on waiting.
+func TestRollUpAfterAFlushThatEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+		wire.answers(always(http.StatusServiceUnavailable, "down"))
+		tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+		for i := range 200 {
+			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := client.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush: %v", err)
+		}
+		wire.answers(nil)
+		time.Sleep(time.Minute)
+		if got := countOf(wire.events(t, client)); got != 200 {
+			t.Errorf("%d requests counted: %+v", got, client.Stats())
+		}
+	})
+}
+
+// A BeforeSend that flushes waits for itself, but not for ever.
+func TestRollUpWithABeforeSendThatFlushes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var client *klime.Client
+		client, wire := newClient(t, func(cfg *klime.Config) {
+			cfg.BeforeSend = func(*klime.Event) bool { _ = client.Flush(t.Context()); return true }
+		})
+		traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Hour))}.serve(nil)
+		_ = client.Flush(t.Context())
+		time.Sleep(time.Minute)
+		if got := countOf(wire.events(t, client)); got != 1 {
+			t.Errorf("%d requests counted", got)
 		}
 	})
 }

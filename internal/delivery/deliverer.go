@@ -39,6 +39,11 @@ type Config struct {
 	// cost of later reports: see Report.Untold. It may be nil.
 	OnReport func(Report)
 
+	// OnClose hands over what its owner still has, at the beginning of Shutdown: while
+	// it runs patient items are accepted, and no others. It returns how many it could
+	// not hand over before ctx ended, or soon after. It may be nil.
+	OnClose func(ctx context.Context) (lost int)
+
 	ReportSent bool   // OnReport is also told of what was delivered
 	OnPanic    func() // told when the Transport panicked; may be nil
 }
@@ -314,9 +319,9 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	return w.err
 }
 
-// Shutdown refuses further items, delivers what is held until ctx ends or
-// sending is halted, and gives up the rest, but for what is on disk then: its
-// error says how many. One-shot sends have until ctx ends; what becomes of them
+// Shutdown refuses further items but those of Config.OnClose, delivers what is held
+// until ctx ends or sending is halted, and gives up the rest, but for what is on
+// disk then: its error says how many. One-shot sends have until ctx ends; what becomes of them
 // their callers learn. A further call waits for the first and returns the same.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
@@ -335,7 +340,8 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	defer close(d.ended)
 	defer d.cutOff()
 	defer context.AfterFunc(ctx, d.cutOff)()
-	cause := d.flushForGood(ctx)
+	d.nudge()
+	lost, cause := d.flushForGood(ctx)
 	d.stop()
 	waitFor(over(&d.running), nil, stopGrace)
 	if d.keeperDone != nil {
@@ -345,7 +351,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	waitFor(over(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
-	stuck := d.queue.abandon()
+	stuck := d.queue.abandon(lost)
 	if n := len(rest) + stuck; n > 0 {
 		d.endErr = notDelivered(n, cause)
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
@@ -366,16 +372,25 @@ func notDelivered(events int, cause error) error {
 	return fmt.Errorf("%d events not delivered: %w", events, cause)
 }
 
-// flushForGood is the Flush of Shutdown: with a spool it leaves time to write
-// what could not be delivered.
-func (d *Deliverer) flushForGood(ctx context.Context) error {
+// flushForGood is the Flush of Shutdown, also of what is handed over only now. It
+// returns how much could not be. With a spool it leaves time to write what could not
+// be delivered.
+func (d *Deliverer) flushForGood(ctx context.Context) (lost int, err error) {
 	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
 		reserve := min(time.Second, time.Until(deadline)/5)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
 	}
-	return d.Flush(ctx)
+	if d.cfg.OnClose != nil {
+		lost = d.cfg.OnClose(ctx)
+	}
+	d.queue.seal()
+	err = d.Flush(ctx)
+	if err == nil && lost > 0 {
+		err = ctx.Err()
+	}
+	return lost, err
 }
 
 // over is closed when all of a group are done.

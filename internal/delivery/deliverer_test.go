@@ -638,6 +638,70 @@ func TestAutomaticItemsLeaveRoom(t *testing.T) {
 	})
 }
 
+// While OnClose hands over what is left, that is accepted and nothing else; what it
+// has lost is in the books, and in the error.
+func TestOnClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{})
+		var d *delivery.Deliverer
+		patient := item(9, true, 0)
+		patient.Patient = true
+		cfg.OnClose = func(ctx context.Context) int {
+			if err := d.Enqueue(ctx, patient); err != nil {
+				t.Errorf("a patient item: %v", err)
+			}
+			if err := d.Enqueue(ctx, item(10, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+				t.Errorf("another item: %v", err)
+			}
+			if _, err := d.SendNow(ctx, item(11, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+				t.Errorf("SendNow: %v", err)
+			}
+			<-ctx.Done()
+			return 5
+		}
+		d = delivery.New(cfg)
+		enqueue(t, d, 1, 3)
+		err := shutdown(t, d)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "5 events not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := d.Enqueue(t.Context(), patient); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("a patient item afterwards: %v", err)
+		}
+		if c := d.Counts(); c.Accepted != 9 || c.Sent != 4 || c.Undone != 5 || c.Late != 3 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// What waits for room at Shutdown does not outwait a halt that goes on.
+func TestOnCloseWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg.QueueSize = 5
+		var d *delivery.Deliverer
+		cfg.OnClose = func(ctx context.Context) int {
+			it := item(9, true, 0)
+			it.Patient = true
+			if err := d.Enqueue(ctx, it); !errors.Is(err, delivery.ErrFull) {
+				t.Errorf("a patient item: %v", err)
+			}
+			return 0
+		}
+		d = delivery.New(cfg)
+		enqueue(t, d, 1, 5)
+		time.Sleep(5 * time.Second)
+		begin := time.Now()
+		if err, failure := shutdown(t, d), (*delivery.SendError)(nil); !errors.As(err, &failure) || time.Since(begin) > time.Second {
+			t.Errorf("Shutdown: %v, after %v", err, time.Since(begin))
+		}
+		checkSum(t, d)
+	})
+}
+
 func TestAfterShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -50,7 +50,8 @@ type queue struct {
 	direct    usage          // what callers send themselves, beside all that
 	oneShots  sync.WaitGroup // likewise
 	lastSeq   uint64
-	closed    bool
+	closed    bool          // only patient items are accepted
+	sealed    bool          // and these no more
 	halt      error         // why nothing is sent at present, nil if it is
 	abandoned bool          // the books are closed, nothing is settled any more
 	room      chan struct{} // closed when somebody who blocks should look again; nil if nobody does
@@ -106,7 +107,7 @@ type admission struct {
 func (q *queue) push(it *Item, patient bool) (a admission, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
+	if q.sealed || q.closed && !it.Patient {
 		return a, ErrClosed
 	}
 	if q.disk != nil && q.spillFor(it) {
@@ -437,15 +438,16 @@ func (q *queue) callRoom() {
 	}
 }
 
-// close refuses all further items and reports whether this call closed it. Who
-// waits to send one by itself is refused with them.
+// close refuses all further items that are not patient, and reports whether this
+// call closed it. Who waits to send one by itself is refused with them. A halt is
+// to be probed now: what is patient waits for how that ends.
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
-	q.closed = true
+	q.closed, q.halt = true, nil
 	q.callRoom()
 	for w := range q.waiters {
 		if w.gate {
@@ -455,12 +457,22 @@ func (q *queue) close() bool {
 	return true
 }
 
-// abandon closes the books: what is still held ends as undone, but for what
-// callers send themselves. It returns how much that is.
-func (q *queue) abandon() int {
+// seal refuses the patient items, too.
+func (q *queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := q.held.items
+	q.sealed = true
+	q.callRoom()
+}
+
+// abandon closes the books: what is still held ends as undone, but for what
+// callers send themselves, and so does what was lost before it came here. It returns
+// how much that is.
+func (q *queue) abandon(lost int) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.counts.Accepted += uint64(lost) //nolint:gosec // an amount
+	n := lost + q.held.items
 	if k := q.disk; k != nil { // what is on disk is not lost
 		n += k.handed.items - k.inMemory.items
 		k.handed, k.inMemory = usage{}, usage{}
