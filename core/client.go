@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,13 @@ func New(cfg Config) (*Client, error) {
 			return
 		}
 		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
+	})
+	c.links.torn = sync.OnceFunc(func() {
+		if cfg.NoHints {
+			return
+		}
+		cfg.Logger.Warn("klime: users of one group are linked with different traits of it, and change them by turns; " +
+			"give a group what is the same for all of its users")
 	})
 	transport, err := c.transport()
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"math"
-	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -36,7 +34,9 @@ type Group struct {
 // or a GroupID option. A zero Group is none. In user mode groups are left out.
 //
 // Give a user the same traits wherever you link: two places with different ones
-// take turns at changing them.
+// take turns at changing them. So do two users who are linked with different traits
+// of one group; after 10 turns, they have no more until nothing has changed for 10
+// minutes, and the log says so.
 //
 // Link is about who is signed in. Of others, tell with [Client.Identify] and
 // [Client.Group].
@@ -138,36 +138,67 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	s.annotateSaid(ctx)
 }
 
-// maxLinks is how many facts a generation of the cache holds. With two
-// generations it takes some 10 MB when full.
-const maxLinks = 50_000
+// maxLinks is how many facts a generation of the cache holds, and maxLinkedGroups of
+// how many groups it knows the traits. With two generations it takes some 10 MB when
+// full.
+const (
+	maxLinks        = 50_000
+	maxLinkedGroups = 10_000
+)
 
 // linkCache knows which facts were sent: for a pair of user and group (or a
-// user alone), which traits last. It is bounded: facts that were not asked for
-// in a long time are forgotten, at the cost of sending them again.
+// user alone), which traits last; and of a group, which traits last with any user.
+// It is bounded: facts that were not asked for in a long time are forgotten, at the
+// cost of sending them again.
 type linkCache struct {
+	fingerprint
+
 	ttl      time.Duration
 	began    time.Time // from which it counts its time: half the cost of the calendar's
-	seed     maphash.Seed
-	restless func() // told when a pair's traits change all the time
+	restless func()    // told when a pair's traits change all the time
+	torn     func()    // told when the users of a group change its traits by turns
 
-	mu       sync.Mutex
-	recent   map[uint64]link
-	previous map[uint64]link
+	mu     sync.Mutex
+	pairs  generations
+	groups generations // the traits that were sent of each
+}
+
+// generations hold links. What was not asked for since the last ones are too many
+// is forgotten.
+type generations struct {
+	most             int // of one generation
+	recent, previous map[uint64]link
+}
+
+func (g *generations) find(token uint64) (_ link, known, isRecent bool) {
+	if l, ok := g.recent[token]; ok {
+		return l, true, true
+	}
+	l, ok := g.previous[token]
+	return l, ok, false
+}
+
+func (g *generations) put(token uint64, l link, isRecent bool) {
+	if !isRecent && len(g.recent) >= g.most {
+		g.previous, g.recent = g.recent, make(map[uint64]link)
+	}
+	g.recent[token] = l
 }
 
 // link is what was last sent of a pair.
 type link struct {
 	traits  uint64        // their hash
 	expires time.Duration // the cache's time
-	changes int           // of the traits, in a row
+	changes int32         // of the traits, in a row
+	paused  bool          // it was not taken, and is sent again only when it has expired
 }
 
 // manyChanges of a pair's traits in a row are most likely a mistake, such as a
 // trait that is the time of the request.
 const manyChanges = 10
 
-// changePeriod is how soon one change follows the other, to be in a row.
+// changePeriod is how soon one change follows the other, to be in a row. When a
+// group's users have changed its traits by turns so often, they do not for as long.
 const changePeriod = 10 * time.Minute
 
 // refusedPause is how long a fact that Klime has refused is not sent again,
@@ -177,7 +208,10 @@ const refusedPause = time.Minute
 
 func newLinkCache(ttl time.Duration, restless func()) *linkCache {
 	return &linkCache{
-		ttl: ttl, began: time.Now(), seed: maphash.MakeSeed(), restless: sync.OnceFunc(restless), recent: map[uint64]link{},
+		fingerprint: fingerprint{maphash.MakeSeed()},
+		ttl:         ttl, began: time.Now(), restless: sync.OnceFunc(restless), torn: func() {},
+		pairs:  generations{most: maxLinks, recent: map[uint64]link{}},
+		groups: generations{most: maxLinkedGroups, recent: map[uint64]link{}},
 	}
 }
 
@@ -187,29 +221,30 @@ func (l *linkCache) now() time.Duration { return time.Since(l.began) }
 // claim reports whether the fact is to be sent, and if so takes it as sent:
 // of callers at the same time only one sends. The token stands for the pair.
 func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
-	token = l.pair(user, group)
+	ofGroup := l.text(group)
+	token = mix(l.text(user), ofGroup) | 1 // never 0
 	traits := l.traits(t)
-	changes := 0
+	var hint func()
 	defer func() {
-		if changes == manyChanges {
-			l.restless()
+		if hint != nil {
+			hint()
 		}
 	}()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last, isRecent := l.recent[token]
-	known := isRecent
-	if !isRecent {
-		last, known = l.previous[token]
-	}
+	last, known, isRecent := l.pairs.find(token)
 	// No traits say no more than that the pair is linked.
 	valid := known && now < last.expires
 	changed := len(t) > 0 && traits != last.traits
+	about := group != "" && len(t) > 0 // the group's traits
 	switch {
+	case valid && !changed && about && !last.paused && l.isOutdated(now, ofGroup, traits):
+		last = link{traits: traits, expires: now + l.ttl}
+		fresh = true
 	case valid && !changed && isRecent:
 		if last.changes > 0 && len(t) > 0 {
 			last.changes = 0
-			l.recent[token] = last
+			l.pairs.recent[token] = last
 		}
 		return token, false
 	case valid && !changed:
@@ -218,25 +253,56 @@ func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (toke
 		if sent := last.expires - l.ttl; now-sent > changePeriod {
 			last.changes = 0
 		}
-		changes = last.changes + 1
-		last = link{traits: traits, expires: now + l.ttl, changes: changes}
+		last = link{traits: traits, expires: now + l.ttl, changes: last.changes + 1}
+		if last.changes == manyChanges {
+			hint = l.restless
+		}
+		fresh = true
+	default:
+		last = link{traits: traits, expires: now + l.ttl}
+		fresh = true
+	}
+	l.pairs.put(token, last, isRecent)
+	if fresh && about && l.changeGroup(now, ofGroup, traits) {
+		hint = l.torn
+	}
+	return token, fresh
+}
+
+// isOutdated reports whether a group's traits were sent otherwise since, with another
+// user. Where that goes on, it is the users who differ, and not the group that changes.
+func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
+	last, known, _ := l.groups.find(group)
+	if !known || last.traits == traits || now >= last.expires {
+		return false
+	}
+	return last.changes < manyChanges || now-(last.expires-l.ttl) > changePeriod
+}
+
+// changeGroup notes the traits that are sent of a group. It reports whether they have
+// changed too often.
+func (l *linkCache) changeGroup(now time.Duration, group, traits uint64) (tooOften bool) {
+	last, known, isRecent := l.groups.find(group)
+	known = known && now < last.expires
+	switch {
+	case known && last.traits == traits: // it has as long as before
+	case known && now-(last.expires-l.ttl) <= changePeriod:
+		last = link{traits: traits, expires: now + l.ttl, changes: last.changes + 1}
+		tooOften = last.changes == manyChanges
 	default:
 		last = link{traits: traits, expires: now + l.ttl}
 	}
-	if !isRecent && len(l.recent) >= maxLinks {
-		l.previous, l.recent = l.recent, make(map[uint64]link)
-	}
-	l.recent[token] = last
-	return token, !valid || changed
+	l.groups.put(group, last, isRecent)
+	return tooOften
 }
 
 // len is how many pairs are known.
 func (l *linkCache) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.recent)
-	for token := range l.previous {
-		if _, again := l.recent[token]; !again {
+	n := len(l.pairs.recent)
+	for token := range l.pairs.previous {
+		if _, again := l.pairs.recent[token]; !again {
 			n++
 		}
 	}
@@ -247,17 +313,17 @@ func (l *linkCache) len() int {
 func (l *linkCache) forget(token uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.recent, token)
-	delete(l.previous, token)
+	delete(l.pairs.recent, token)
+	delete(l.pairs.previous, token)
 }
 
 // pause makes the next claim of the pair fresh from then on.
 func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, generation := range [...]map[uint64]link{l.recent, l.previous} {
+	for _, generation := range [...]map[uint64]link{l.pairs.recent, l.pairs.previous} {
 		if last, ok := generation[token]; ok {
-			last.expires = until
+			last.expires, last.paused = until, true
 			generation[token] = last
 		}
 	}
@@ -272,49 +338,4 @@ func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
 	case delivery.Evicted, delivery.Undone, delivery.SpoolBusy, delivery.SpoolFull, delivery.SpoolLost:
 		l.forget(token)
 	}
-}
-
-// pair names user and group by one number, never 0. That two pairs get the
-// same one is as good as impossible, and the seed keeps it from being forced.
-func (l *linkCache) pair(user, group string) uint64 {
-	return mix(maphash.String(l.seed, user), maphash.String(l.seed, group)) | 1
-}
-
-// traits hashes traits whatever their order.
-func (l *linkCache) traits(t Traits) uint64 {
-	var sum uint64
-	for key, value := range t {
-		sum += mix(maphash.String(l.seed, key), l.value(value))
-	}
-	return sum
-}
-
-// value hashes a trait's value, as it is on the wire.
-func (l *linkCache) value(value any) uint64 {
-	switch v := value.(type) {
-	case string:
-		return maphash.String(l.seed, v)
-	case bool:
-		return maphash.Comparable(l.seed, v)
-	case int:
-		return maphash.Comparable(l.seed, int64(v))
-	case int64:
-		return maphash.Comparable(l.seed, v)
-	case float64:
-		return maphash.Comparable(l.seed, math.Float64bits(v)) // a NaN equals itself here
-	case time.Time:
-		return maphash.Comparable(l.seed, v.UnixNano())
-	default:
-		// Here maps are in the order of their keys. What cannot be encoded is
-		// refused when it is sent.
-		encoded, _ := appendAny(nil, v)
-		return ^maphash.Bytes(l.seed, encoded) // unlike the same text
-	}
-}
-
-// mix makes one hash of two, whose order counts.
-func mix(a, b uint64) uint64 {
-	const odd = 0x9e3779b97f4a7c15 // spreads what is alike
-	high, low := bits.Mul64(a^odd, b+odd)
-	return high ^ low
 }

@@ -2,8 +2,10 @@ package klime_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"testing"
@@ -71,6 +73,23 @@ func TestLinkSendsWhatIsNew(t *testing.T) {
 			[]string{"group u1/g1 Acme", "group u1/g1 Acme Inc", "group u1/g1 Acme"},
 		},
 		{
+			"traits of the group that another user's link has changed, and back",
+			[]call{
+				link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u2"}, klime.Group{ID: "g1", Traits: named("Acme Inc")}),
+				link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u1"}, klime.Group{ID: "g1"}),
+			},
+			[]string{"group u1/g1 Acme", "group u2/g1 Acme Inc", "group u1/g1 Acme"},
+		},
+		{
+			"traits of the group that all users change alike",
+			[]call{
+				link(klime.User{ID: "u1"}, acme), link(klime.User{ID: "u2"}, acme),
+				link(klime.User{ID: "u1"}, klime.Group{ID: "g1", Traits: named("Acme Inc")}),
+				link(klime.User{ID: "u2"}, klime.Group{ID: "g1", Traits: named("Acme Inc")}), link(klime.User{ID: "u1"}, klime.Group{ID: "g1", Traits: named("Acme Inc")}),
+			},
+			[]string{"group u1/g1 Acme", "group u2/g1 Acme", "group u1/g1 Acme Inc", "group u2/g1 Acme Inc"},
+		},
+		{
 			"without traits after a link with them, and with them again",
 			[]call{link(jane, acme), link(klime.User{ID: "u1"}, klime.Group{ID: "g1"}), link(jane, acme)},
 			[]string{"identify u1/ Jane", "group u1/g1 Acme"},
@@ -134,6 +153,51 @@ func TestLinkKnowsEqualTraits(t *testing.T) {
 		}
 	}
 	wire.one(t, client)
+}
+
+// A value is the same in whichever type of Go, if it is on the wire.
+func TestLinkKnowsEqualValues(t *testing.T) {
+	t.Parallel()
+	type (
+		plan  string
+		seats int
+		fact  struct {
+			A string `json:"a"`
+			B int    `json:"b"`
+		}
+	)
+	five, at := 5, time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.FixedZone("", 3600))
+	for name, values := range map[string][]any{
+		"an integer": {
+			5, 5.0, int8(5), int32(5), int64(5), uint(5), uint16(5), uint32(5), uint64(5), float32(5), seats(5), &five, json.Number("5"), json.Number("5.0"),
+			json.RawMessage("5"), time.Duration(5),
+		},
+		"zero":             {0, 0.0, math.Copysign(0, -1), json.Number("-0")},
+		"a large integer":  {int64(1e18), 1e18, uint64(1e18), json.Number("1000000000000000000")},
+		"a huge integer":   {uint64(math.MaxUint64), json.Number("18446744073709551615")},
+		"a float":          {1e300, json.Number("1e300"), json.RawMessage("1e+300")},
+		"a fraction":       {0.1, float32(0.1), json.Number("0.1")},
+		"text":             {"pro", plan("pro"), json.RawMessage(`"pro"`)},
+		"a boolean":        {true, json.RawMessage("true")},
+		"nothing":          {nil, (*int)(nil), []string(nil), []any(nil), map[string]any(nil)},
+		"a time":           {at, at.UTC(), at.Add(time.Microsecond), "2026-01-02T02:04:05.006Z"},
+		"a list":           {[]string{"a", "b"}, []any{"a", plan("b")}, [2]string{"a", "b"}},
+		"a list of times":  {[]any{at}, []any{"2026-01-02T02:04:05.006Z"}},
+		"an object":        {map[string]any{"a": "x", "b": 1}, map[string]any{"b": 1.0, "a": plan("x")}, fact{"x", 1}, &fact{"x", 1}},
+		"nothing in lists": {[]any{}, []string{}},
+	} {
+		client, wire := newClient(t)
+		for range 2 {
+			for _, value := range values {
+				if err := client.Link(t.Context(), klime.User{ID: "u1", Traits: klime.Traits{"a": value}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got := wire.events(t, client); len(got) != 1 {
+			t.Errorf("%s: %d events: %v", name, len(got), got[1]["traits"])
+		}
+	}
 }
 
 // Every change of a trait is seen, whatever its type.

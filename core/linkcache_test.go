@@ -1,6 +1,8 @@
 package klime
 
 import (
+	"encoding/json"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ func TestLinkCacheIsBounded(t *testing.T) {
 				fresh++
 			}
 		}
-		if held := len(cache.recent) + len(cache.previous); held > 2*maxLinks {
+		if held := len(cache.pairs.recent) + len(cache.pairs.previous); held > 2*maxLinks {
 			t.Fatalf("%d facts held, at most %d allowed", held, 2*maxLinks)
 		}
 	}
@@ -60,11 +62,115 @@ func TestLinkCacheForget(t *testing.T) {
 	if token == 0 {
 		t.Error("a token of 0 stands for none")
 	}
-	cache.previous, cache.recent = cache.recent, map[uint64]link{}
+	cache.pairs.previous, cache.pairs.recent = cache.pairs.recent, map[uint64]link{}
 	cache.forget(token)
 	if _, fresh := cache.claim(now, "u1", "", nil); !fresh {
 		t.Error("still known")
 	}
+}
+
+// Where a group's users disagree on its traits, they take turns at changing them a
+// few times, and then only now and then. It is said.
+func TestTornGroups(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(24*time.Hour, func() { t.Error("restless") })
+	told := 0
+	cache.torn = func() { told++ }
+	start := cache.now()
+	sent := 0
+	link := func(after time.Duration, user, plan string) bool {
+		_, fresh := cache.claim(start+after, user, "acme", Traits{"plan": plan})
+		if fresh {
+			sent++
+		}
+		return fresh
+	}
+	for i := range 3600 {
+		link(time.Duration(i)*time.Second, "jane", "pro")
+		link(time.Duration(i)*time.Second, "john", "trial")
+	}
+	if most := 6 * (manyChanges + 1); sent < 2*manyChanges || sent > most || told == 0 {
+		t.Errorf("sent %d times in an hour, at most %d allowed; told %d times", sent, most, told)
+	}
+	if !link(time.Hour, "jane", "gold") || !link(time.Hour, "john", "gold") {
+		t.Error("a change of a user's own was not sent")
+	}
+	later := time.Hour + changePeriod + time.Second
+	if link(later, "jane", "gold") || !link(later, "john", "trial") || !link(later, "jane", "gold") {
+		t.Error("when they have agreed for a while, a change was not sent")
+	}
+}
+
+// What was refused waits, also where another user has linked the group since.
+func TestTornGroupOfARefusedLink(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(24*time.Hour, func() {})
+	now := cache.now()
+	token, _ := cache.claim(now, "jane", "acme", Traits{"plan": "pro"})
+	_, _ = cache.claim(now, "john", "acme", Traits{"plan": "trial"})
+	cache.pause(token, now+refusedPause)
+	if _, fresh := cache.claim(now+refusedPause/2, "jane", "acme", Traits{"plan": "pro"}); fresh {
+		t.Error("sent at once")
+	}
+	if _, fresh := cache.claim(now+refusedPause, "jane", "acme", Traits{"plan": "pro"}); !fresh {
+		t.Error("not sent again")
+	}
+}
+
+// The memory of groups is bounded, too.
+func TestGroupsAreBounded(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {})
+	for i := range 5 * maxLinkedGroups {
+		cache.claim(0, "jane", strconv.Itoa(i), Traits{"a": 1})
+	}
+	if held := len(cache.groups.recent) + len(cache.groups.previous); held > 2*maxLinkedGroups {
+		t.Errorf("%d groups held, at most %d allowed", held, 2*maxLinkedGroups)
+	}
+}
+
+// What is not the same on the wire is another value.
+func TestTraitsAreToldApart(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {})
+	seen := map[uint64]any{}
+	for _, value := range []any{
+		nil, "", "null", false, 0, "0", true, 1, "1", "true", 1.5, "1.5", math.MaxInt64, uint64(math.MaxInt64 + 1), uint64(math.MaxUint64), -1,
+		float64(1 << 53), 1<<53 + 1, math.Float64frombits(1), math.Float64frombits(2), 1e300, -1e300, int64(math.Float64bits(1.5)),
+		[]any{}, map[string]any{}, []any{nil}, []any{[]any{}}, []string{"a"}, "a", []string{"a", "b"}, []string{"b", "a"}, []any{[]string{"a"}, "b"},
+		map[string]any{"a": "b"}, map[string]any{"b": "a"}, map[string]any{"a": map[string]any{"b": 1}}, map[string]any{"b": map[string]any{"a": 1}},
+	} {
+		hash := cache.traits(Traits{"a": value})
+		if other, taken := seen[hash]; taken {
+			t.Errorf("%#v is %#v", value, other)
+		}
+		seen[hash] = value
+	}
+}
+
+// A Link that stands in front of every request has nothing to allocate for the usual
+// values.
+func TestRepeatedLinkAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	type plan string
+	cache := newLinkCache(time.Hour, func() {})
+	traits := Traits{
+		"name": "Jane", "plan": plan("pro"), "age": 42, "seats": uint(5), "score": 1.5, "admin": true, "none": nil, "since": time.Now(),
+		"number": json.Number("12"), "tags": []string{"a", "b"}, "within": map[string]any{"a": []any{1, "x"}},
+	}
+	if n := testing.AllocsPerRun(100, func() { cache.claim(0, "u1", "g1", traits) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// A cycle cannot be sent, and does not go on for ever.
+func TestTraitsWithACycle(t *testing.T) {
+	t.Parallel()
+	cycle := map[string]any{}
+	cycle["a"] = []any{cycle}
+	_ = newLinkCache(time.Hour, func() {}).traits(Traits{"a": cycle})
 }
 
 // Traits that change on every call are most likely a mistake, and said so once.

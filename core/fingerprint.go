@@ -1,0 +1,191 @@
+package klime
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/json"
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fingerprint hashes traits as they are on the wire: 5, 5.0 and uint8(5) are the
+// same there. For the usual kinds of values it does not allocate. That two get the
+// same hash is as good as impossible, and the seed keeps it from being forced.
+type fingerprint struct{ seed maphash.Seed }
+
+// These keep apart what JSON does.
+const (
+	isNull = iota + 1
+	isBool
+	isInteger
+	isUnsigned // beyond int64
+	isFraction
+	isList
+	isObject
+	isUnknown
+)
+
+// traits hashes traits whatever their order.
+func (f fingerprint) traits(t Traits) uint64 { return f.object(t, 0) }
+
+func (f fingerprint) object(m map[string]any, depth int) uint64 {
+	var sum uint64
+	for key, value := range m {
+		sum += mix(f.text(key), f.value(value, depth))
+	}
+	return sum
+}
+
+func (f fingerprint) value(value any, depth int) uint64 {
+	switch v := value.(type) {
+	case nil:
+		return isNull
+	case string:
+		return f.text(v)
+	case bool:
+		if v {
+			return mix(isBool, 1)
+		}
+		return mix(isBool, 0)
+	case int:
+		return f.integer(int64(v))
+	case int64:
+		return f.integer(v)
+	case float64:
+		return f.float(v)
+	case json.Number:
+		return f.number(v.String())
+	case time.Time:
+		return f.time(v)
+	case []string:
+		if v == nil {
+			return isNull
+		}
+		sum := uint64(isList)
+		for _, text := range v {
+			sum = mix(sum, f.text(text))
+		}
+		return sum
+	case []any:
+		if v == nil || depth == maxDepth {
+			break
+		}
+		sum := uint64(isList)
+		for _, value := range v {
+			sum = mix(sum, f.value(value, depth+1))
+		}
+		return sum
+	case map[string]any:
+		if v == nil || depth == maxDepth {
+			break
+		}
+		return mix(isObject, f.object(v, depth+1))
+	}
+	return f.any(value)
+}
+
+// any hashes what is of a type of the app's own.
+func (f fingerprint) any(value any) uint64 {
+	switch value.(type) {
+	case json.Marshaler, encoding.TextMarshaler:
+		return f.encoded(value)
+	}
+	switch v := reflect.ValueOf(value); {
+	case v.Kind() == reflect.String:
+		return f.text(v.String())
+	case v.CanInt():
+		return f.integer(v.Int())
+	case v.CanUint():
+		return f.unsigned(v.Uint())
+	case v.Kind() == reflect.Float64:
+		return f.float(v.Float())
+	case v.Kind() == reflect.Bool:
+		return f.value(v.Bool(), 0)
+	default:
+		return f.encoded(value)
+	}
+}
+
+// encoded hashes what encoding/json makes of a value. What cannot be encoded is
+// refused when it is sent.
+func (f fingerprint) encoded(value any) uint64 {
+	encoded, err := appendAny(nil, value)
+	if err != nil {
+		return isUnknown
+	}
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.UseNumber()
+	var plain any
+	if decoder.Decode(&plain) != nil {
+		return isUnknown
+	}
+	return f.value(plain, 0)
+}
+
+func (f fingerprint) text(s string) uint64 { return maphash.String(f.seed, s) }
+
+func (f fingerprint) integer(n int64) uint64 {
+	return mix(isInteger, maphash.Comparable(f.seed, n))
+}
+
+func (f fingerprint) unsigned(n uint64) uint64 {
+	if n <= math.MaxInt64 {
+		return f.integer(int64(n))
+	}
+	return mix(isUnsigned, maphash.Comparable(f.seed, n))
+}
+
+// float hashes a number that may be an integer. A NaN equals itself here.
+func (f fingerprint) float(n float64) uint64 {
+	const exactly = 1 << 53 // integers below have all their digits
+	switch abs := math.Abs(n); {
+	case abs < exactly && n == math.Trunc(n):
+		return f.integer(int64(n))
+	case abs >= exactly && abs < 1<<64:
+		digits := strconv.FormatFloat(n, 'f', -1, 64) // as it is sent
+		if i, err := strconv.ParseInt(digits, 10, 64); err == nil {
+			return f.integer(i)
+		}
+		if u, err := strconv.ParseUint(digits, 10, 64); err == nil {
+			return f.unsigned(u)
+		}
+	}
+	return mix(isFraction, maphash.Comparable(f.seed, math.Float64bits(n)))
+}
+
+// number hashes a number of JSON.
+func (f fingerprint) number(text string) uint64 {
+	if strings.ContainsAny(text, ".eE") || text == "-0" {
+		if n, err := strconv.ParseFloat(text, 64); err == nil {
+			return f.float(n)
+		}
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return f.integer(n)
+	}
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return f.unsigned(n)
+	}
+	return mix(isUnknown, f.text(text)) // with more digits than Go's
+}
+
+func (f fingerprint) time(t time.Time) uint64 {
+	var b [len(`"2006-01-02T15:04:05.000Z"`)]byte
+	text, err := appendTime(b[:0], t)
+	if err != nil {
+		return isUnknown
+	}
+	return maphash.Bytes(f.seed, text[1:len(text)-1])
+}
+
+// mix makes one hash of two, whose order counts.
+func mix(a, b uint64) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // spreads what is alike
+	high, low := bits.Mul64(a^odd, b+odd)
+	return high ^ low
+}
