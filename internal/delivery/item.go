@@ -14,7 +14,7 @@ type Item struct {
 	Token     uint64    // opaque to delivery, handed back with the outcome
 	Queued    time.Time // when the event was handed over
 	Automatic bool      // evicted before any item that is not
-	Patient   bool      // waits for room, as under Block, rather than evict others
+	Patient   bool      // waits for room, as under Block, rather than evict others; may come during OnClose
 
 	replayed bool // it was read from the spool
 	attempts int32

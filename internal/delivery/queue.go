@@ -508,7 +508,7 @@ type pending struct {
 	full   bool      // as many as start a send
 	oldest time.Time // when the oldest of them was handed over
 	hurry  bool      // somebody waits for them
-	closed bool      // there will be no others
+	closed bool      // there will be no others but patient ones
 	replay int       // as many were read from disk
 	last   uint64    // the newest that was ever accepted
 
