@@ -116,6 +116,9 @@ func TestExplainEvents(t *testing.T) {
 		if !tracker.Ignores("GET", "/static/app.js", http.Header{}.Get) || tracker.Ignores("GET", "/reports", http.Header{}.Get) {
 			t.Error("IgnoreRoutes has no effect")
 		}
+		if !tracker.Ignores("PRI", "*", http.Header{}.Get) {
+			t.Error("a connection of HTTP/2 is not ignored")
+		}
 	}
 	text := log.String()
 	for _, want := range []string{
@@ -126,6 +129,7 @@ func TestExplainEvents(t *testing.T) {
 		`type=group event="" user=true group=true outcome=queued`,
 		`event=Hidden`,
 		`outcome="not sent: IgnoreRoutes has /static/*"`,
+		`outcome="not sent: a connection of HTTP/2`,
 	} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)

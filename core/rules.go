@@ -72,6 +72,8 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 		if header("Access-Control-Request-Method") != "" {
 			why = "a preflight of CORS"
 		}
+	case "PRI":
+		why = "a connection of HTTP/2 (h2c), whose requests are found further in"
 	case http.MethodGet, http.MethodHead:
 		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, path, false) != nil &&
 			firstOf(r.named, method, path, false) == nil {

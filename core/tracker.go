@@ -93,7 +93,8 @@ func (t *Tracker) Err() error { return t.err }
 
 // Ignores reports whether a request is known to be nobody's before anything is done
 // for it, so that an adapter passes it on as it came, at no cost: what [IgnoreRoutes]
-// names, a preflight of CORS, and a health check ([HealthRoutes]) by a client that is
+// names, a preflight of CORS, what opens a connection of HTTP/2 in front of a handler
+// that takes it over (h2c), and a health check ([HealthRoutes]) by a client that is
 // known to do that, unless [NameRoutes] has a name for it. Header tells the request's
 // headers, as in [Scope.ReadHeader]; it is not kept.
 func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {

@@ -30,14 +30,14 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		}
 		start := time.Now()
 		e := new(exchange)
-		scope := tracker.BeginIn(&e.scope, came.Context())
+		scope := tracker.BeginIn(&e.Scope, came.Context())
 		scope.Bind(c, keys{c})
 		scope.ReadHeader(c.GetHeader)
-		r := httpexchange.PassOn(scope, came)
+		r := e.PassOn(came)
 		c.Request = r
 		c.Set(klime.ScopeKey, scope)
 		w := &e.writer
-		w.ResponseWriter, c.Writer = c.Writer, w
+		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
 			if last, ok := c.Writer.(*writer); ok {
@@ -67,7 +67,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 
 // exchange is what is kept of one exchange, in one allocation.
 type exchange struct {
-	scope  klime.Scope
+	httpexchange.Passed
+
 	writer writer
 }
 

@@ -15,6 +15,7 @@ import (
 type writer struct {
 	gin.ResponseWriter
 
+	passed   *httpexchange.Passed
 	media    httpexchange.MediaType
 	bytes    int64 // of the body, before middlewares further out compress it
 	hijacked bool
@@ -36,7 +37,10 @@ func (w *writer) WriteString(s string) (int, error) {
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.ResponseWriter.Hijack()
-	w.hijacked = err == nil
+	if err == nil {
+		w.hijacked = true
+		w.passed.Hijacked()
+	}
 	return conn, rw, err //nolint:wrapcheck // likewise
 }
 

@@ -19,7 +19,8 @@ import (
 // other routers see [Route].
 //
 // What stands outside and answers in place of what is inside, as a TimeoutHandler
-// or a recovery may, is not seen.
+// or a recovery may, is not seen. Inside of a handler that takes over connections
+// for HTTP/2, as h2c.NewHandler does, nothing is: Middleware goes in there.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
 	return httpexchange.Middleware(client, requested, matched, opts)
 }

@@ -16,6 +16,7 @@ import (
 // one without optional interfaces.
 type Response struct {
 	next   http.ResponseWriter
+	passed *Passed
 	start  time.Time
 	status int // 0 until the final header is written
 	bytes  int64
@@ -83,6 +84,12 @@ func (r *Response) begin(status int) {
 		r.status = status
 		r.media.Fix(r.next.Header())
 	}
+}
+
+// hijacked notes that the connection was taken over.
+func (r *Response) hijacked() {
+	r.begin(http.StatusSwitchingProtocols)
+	r.passed.Hijacked()
 }
 
 // Informational reports a 1xx, after which the answer is still to come: not 101.

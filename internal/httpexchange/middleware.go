@@ -20,7 +20,8 @@ func Path(came *http.Request) string { return came.URL.Path }
 
 // exchange is what is kept of one exchange, in one allocation.
 type exchange struct {
-	scope    klime.Scope
+	Passed
+
 	response Response
 }
 
@@ -41,10 +42,11 @@ func Middleware(
 				return
 			}
 			e := new(exchange)
-			scope, response := tracker.BeginIn(&e.scope, came.Context()), &e.response
-			r := PassOn(scope, came)
+			scope, response := tracker.BeginIn(&e.Scope, came.Context()), &e.response
+			r := e.PassOn(came)
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)
+			response.passed = &e.Passed
 			writer := response.observe(w)
 			defer func() {
 				panicked := recover()

@@ -1,18 +1,69 @@
 package httpexchange
 
 import (
-	"context"
 	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
 )
 
-// PassOn is the request that goes to the handlers in place of the one that came:
-// a copy with another context. Net/http and what stands outside have the first:
-// what is left in the copy is given back to it.
-func PassOn(ctx context.Context, came *http.Request) *http.Request {
+// Passed is the context of a request that was passed on: its Scope.
+type Passed struct {
+	Scope klime.Scope
+
+	came *http.Request
+	left atomic.Bool // the connection goes on without us
+}
+
+// PassOn is the request that goes to the handlers in place of the one that came,
+// once its Scope has begun: a copy with another context. Net/http and what stands
+// outside have the first: what is left in the copy is given back to it.
+func (p *Passed) PassOn(came *http.Request) *http.Request {
 	if came.Trailer == nil && came.ContentLength < 0 {
 		came.Trailer = http.Header{} // which net/http fills at the end of the body
 	}
-	return came.WithContext(ctx)
+	p.came = came
+	return came.WithContext(p)
+}
+
+// Hijacked notes that the connection was taken over. If that is to speak HTTP/2 (h2c),
+// the request itself and others, perhaps of other users, are served with contexts made
+// from this one: there is no Scope in it any more.
+func (p *Passed) Hijacked() {
+	if p != nil && upgradesToHTTP2(p.came.Header) {
+		klime.Skip(&p.Scope)
+		p.left.Store(true)
+	}
+}
+
+func upgradesToHTTP2(header http.Header) bool {
+	for _, line := range header["Upgrade"] {
+		for protocol := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Deadline implements [context.Context].
+func (p *Passed) Deadline() (time.Time, bool) { return p.Scope.Deadline() }
+
+// Done implements [context.Context].
+func (p *Passed) Done() <-chan struct{} { return p.Scope.Done() }
+
+// Err implements [context.Context].
+func (p *Passed) Err() error { return p.Scope.Err() }
+
+// Value implements [context.Context].
+func (p *Passed) Value(key any) any {
+	if p.left.Load() {
+		return p.came.Context().Value(key)
+	}
+	return p.Scope.Value(key)
 }
 
 // GiveBack shows what the handlers have left in the request that was passed on to

@@ -71,7 +71,7 @@ func (r *Response) flushError() error {
 func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := r.next.(http.Hijacker).Hijack() //nolint:forcetypeassert // likewise
 	if err == nil {
-		r.begin(http.StatusSwitchingProtocols)
+		r.hijacked()
 	}
 	return conn, rw, err //nolint:wrapcheck // likewise
 }
@@ -110,7 +110,7 @@ func (w further) FlushError() error {
 func (w further) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.next).Hijack()
 	if err == nil {
-		(*Response)(w.beyond).begin(http.StatusSwitchingProtocols)
+		(*Response)(w.beyond).hijacked()
 	}
 	return conn, rw, err //nolint:wrapcheck // likewise
 }
