@@ -361,6 +361,29 @@ func TestRefusedBehindAnotherPath(t *testing.T) {
 	}
 }
 
+// What a middleware that answers makes of the path, as a proxy does, was not asked for.
+func TestPathChangedByAProxy(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router := chi.NewRouter()
+		router.Use(record, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasPrefix(r.URL.Path, "/proxy/") {
+					r.URL.Path = strings.TrimPrefix(r.URL.Path, "/proxy")
+					answer(200)(w, r)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		router.Delete("/users/{id}", answer(200))
+		return router
+	}, "DELETE /proxy/users/7", "DELETE /users/7")
+	if want := "- 200, /users/{id} 200"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // chi's own middlewares change paths and methods on the way.
 func TestMiddlewaresOfChi(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
 // endpoints knows which patterns of a router have a handler of their own: a
@@ -38,7 +40,7 @@ func (e *endpoints) pattern(_, r *http.Request, status int) (pattern string, unm
 		if router == nil { // an endpoint, or a router that is not known
 			return matched, false
 		}
-		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, r))
+		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, httpexchange.AsItCame(r)))
 		if asked != "" { // else a middleware may have changed the path
 			matched = whole(matched + asked)
 			if known.endpoints[endpoint{r.Method, matched + "/*"}] { // a mount in another handler's guise

@@ -41,8 +41,8 @@ func GroupID[T any](find func(*http.Request) T) klime.Option {
 // Mux says which ServeMux serves the requests. It is needed where a middleware
 // between Middleware and the mux replaces the request, or answers in its place:
 // what the mux has matched is then not seen from outside, and the mux is asked
-// again. Nothing in between may change the path, as [http.StripPrefix] does:
-// there, Middleware goes inside of that.
+// again, with the host and the path that came. Nothing in between may change the
+// path, as [http.StripPrefix] does: there, Middleware goes inside of that.
 func Mux(mux *http.ServeMux) klime.Option {
 	if mux == nil {
 		return Route(nil)

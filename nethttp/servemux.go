@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
 // matched is the pattern that a ServeMux has left in the request.
@@ -14,17 +16,27 @@ func matched(came, r *http.Request, _ int) (pattern string, unmatched bool) {
 	return served(r, r.Pattern, came.Pattern), false
 }
 
-// ask is the pattern for which mux, or one in it, serves a request like r; "" if
-// that has it already.
+// ask is the pattern for which mux, or one in it, serves a request like r as it came;
+// "" if that has it already.
 func ask(mux *http.ServeMux, r *http.Request) string {
-	handler, pattern := mux.Handler(r)
-	if inner, ok := handler.(*http.ServeMux); ok {
-		return ask(inner, r)
-	}
+	came := httpexchange.AsItCame(r)
+	pattern := patternOf(mux, came)
 	if pattern == r.Pattern {
 		return ""
 	}
+	if came != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // it was changed before it was served
+		return ""
+	}
 	return served(r, pattern, r.Pattern)
+}
+
+// patternOf is the pattern for which mux, or one in it, serves a request like r.
+func patternOf(mux *http.ServeMux, r *http.Request) string {
+	handler, pattern := mux.Handler(r)
+	if inner, ok := handler.(*http.ServeMux); ok {
+		return patternOf(inner, r)
+	}
+	return pattern
 }
 
 // served is the pattern of a mux that stands in the subtree of an outer one, ""
@@ -34,7 +46,7 @@ func served(r *http.Request, pattern, outer string) string {
 	if pattern == "" || outer == "" {
 		return pattern
 	}
-	prefix, known := stripped(r, outer)
+	prefix, known := stripped(httpexchange.AsItCame(r), outer)
 	if !known {
 		return ""
 	}
@@ -46,7 +58,7 @@ func told(r *http.Request, pattern string) string {
 	if pattern == "" || r.Pattern == "" {
 		return pattern
 	}
-	if _, taken := unstripped(r); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
+	if _, taken := unstripped(httpexchange.AsItCame(r)); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
 		return pattern
 	}
 	return served(r, pattern, r.Pattern)

@@ -361,6 +361,83 @@ func TestMuxIsAsked(t *testing.T) {
 	}
 }
 
+// What the handler changes of the request, as a proxy does, is not what was asked for.
+func TestRequestChangedByTheHandler(t *testing.T) {
+	t.Parallel()
+	same := func(next http.Handler) http.Handler { return next }
+	for _, test := range []struct {
+		name    string
+		mux     bool // is told
+		between func(http.Handler) http.Handler
+	}{
+		{"seen", false, same},
+		{"asked too", true, same},
+		{"asked, as the request is replaced", true, replace},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				upstream := func(_ http.ResponseWriter, r *http.Request) {
+					r.Host, r.URL.Path, r.URL.RawPath = "upstream", strings.TrimPrefix(r.URL.Path, "/proxy"), ""
+				}
+				mux := http.NewServeMux()
+				mux.HandleFunc("DELETE /users/{id}", upstream)
+				mux.HandleFunc("/proxy/", upstream)
+				mux.HandleFunc("acme.com/reports/{id}", upstream)
+				mux.HandleFunc("/files/{name}", upstream)
+				mux.HandleFunc("/api/", upstream)
+				mux.HandleFunc("/", upstream)
+				opts := []klime.Option{jane()}
+				if test.mux {
+					opts = append(opts, nethttp.Mux(mux))
+				}
+				return nethttp.Middleware(client, opts...)(test.between(mux))
+			}, "DELETE /proxy/users/5", "DELETE /users/5", "GET http://acme.com/reports/7", "GET /reports/7", "GET /files/a%2Fb")
+			const want = "DELETE /proxy/* 200, DELETE /users/{id} 200, GET /reports/{id} 200, GET /* 200, GET /files/{name} 200"
+			if got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// Nor does it look as if a prefix were stripped.
+func TestPathChangedByTheHandlerInsideOfAMux(t *testing.T) {
+	t.Parallel()
+	upstream := func(prefix string) http.HandlerFunc {
+		return func(_ http.ResponseWriter, r *http.Request) { r.URL.Path = strings.TrimPrefix(r.URL.Path, prefix) }
+	}
+	got := record(t, func(client *klime.Client) http.Handler {
+		in := http.NewServeMux()
+		in.Handle("/api/proxy/", upstream("/api/proxy"))
+		out := http.NewServeMux()
+		out.Handle("/api/", nethttp.Middleware(client, jane())(in))
+		router := nethttp.Route(func(*http.Request) string { return "/{org}/proxy/{id}" })
+		out.Handle("/{org}/", nethttp.Middleware(client, jane(), router)(upstream("/acme")))
+		return out
+	}, "GET /api/proxy/users/5", "GET /acme/proxy/7")
+	if want := "GET /api/proxy/* 200, GET /{org}/proxy/{id} 200"; got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// A path that is changed on the way to the mux is the one that has matched.
+func TestPathChangedInFrontOfTheMux(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/things/{id}", status(http.StatusOK))
+		mux.Handle("/", status(http.StatusOK))
+		return nethttp.Middleware(client, jane(), nethttp.Mux(mux))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/v1")
+			mux.ServeHTTP(w, r)
+		}))
+	}, "GET /v1/things/7")
+	if want := "GET /things/{id} 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Handlers of net/http that stand inside: what they answer is seen, and what is
 // not told to the client is not guessed.
 func TestHandlersInside(t *testing.T) {

@@ -9,13 +9,18 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Passed is the context of a request that was passed on: its Scope.
+// Passed is the context of a request that was passed on: its Scope, and the path that
+// it came with.
 type Passed struct {
 	Scope klime.Scope
 
-	came *http.Request
-	left atomic.Bool // the connection goes on without us
+	came          *http.Request
+	path, rawPath string      // which handlers may change in the URL that the two requests share
+	left          atomic.Bool // the connection goes on without us
 }
+
+// passedKey finds the innermost Passed in a context.
+type passedKey struct{}
 
 // PassOn is the request that goes to the handlers in place of the one that came,
 // once its Scope has begun: a copy with another context. Net/http and what stands
@@ -24,7 +29,7 @@ func (p *Passed) PassOn(came *http.Request) *http.Request {
 	if came.Trailer == nil && came.ContentLength < 0 {
 		came.Trailer = http.Header{} // which net/http fills at the end of the body
 	}
-	p.came = came
+	p.came, p.path, p.rawPath = came, came.URL.Path, came.URL.RawPath
 	return came.WithContext(p)
 }
 
@@ -60,10 +65,26 @@ func (p *Passed) Err() error { return p.Scope.Err() }
 
 // Value implements [context.Context].
 func (p *Passed) Value(key any) any {
+	if _, ok := key.(passedKey); ok {
+		return p
+	}
 	if p.left.Load() {
 		return p.came.Context().Value(key)
 	}
 	return p.Scope.Value(key)
+}
+
+// AsItCame is a request that was passed on, with the host and the path that it came
+// with: what handlers have changed for one further on, as proxies do, was not asked for.
+func AsItCame(r *http.Request) *http.Request {
+	p, ok := r.Context().Value(passedKey{}).(*Passed)
+	if !ok || r.Host == p.came.Host && r.URL == p.came.URL && r.URL.Path == p.path && r.URL.RawPath == p.rawPath {
+		return r
+	}
+	asked, location := *r, *p.came.URL
+	location.Path, location.RawPath = p.path, p.rawPath
+	asked.Host, asked.URL = p.came.Host, &location
+	return &asked
 }
 
 // GiveBack shows what the handlers have left in the request that was passed on to
