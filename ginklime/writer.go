@@ -29,7 +29,7 @@ func (w *writer) Write(p []byte) (int, error) {
 }
 
 func (w *writer) WriteString(s string) (int, error) {
-	w.media.Sniff(w.Header(), []byte(s[:min(len(s), 512)]))
+	w.media.SniffString(w.Header(), s)
 	n, err := w.ResponseWriter.WriteString(s)
 	w.bytes += int64(n)
 	return n, err //nolint:wrapcheck // likewise

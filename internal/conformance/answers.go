@@ -235,6 +235,29 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 			_ = http.NewResponseController(w).Flush()
 		}
 	}))
+	pieces := func(flush bool, texts ...string) func(Request) {
+		return writer(func(w http.ResponseWriter) {
+			for i, text := range texts {
+				if i%2 == 0 {
+					_, _ = io.WriteString(w, text)
+				} else {
+					_, _ = w.Write([]byte(text))
+				}
+				if flush {
+					_ = http.NewResponseController(w).Flush()
+				}
+			}
+		})
+	}
+	add("/small/pieces", pieces(false, "", "\n", " ", "<!doc", "type html>", "<title>", "Reports</title>"))
+	add("/small/pieces/flushed", pieces(true, "\n", "<!doctype html>"))
+	add("/small/pieces/and/large", pieces(false, "\n", "<!doc", "type html>"+strings.Repeat(aPage, 1000)))
+	add("/small/pieces/too/late", pieces(false, strings.Repeat(" ", 500), "            ", aPage))
+	add("/small/pieces/never", pieces(false, "<", "title"))
+	add("/file/after/space", writer(func(w http.ResponseWriter) {
+		_, _ = io.WriteString(w, "\n")
+		send(w, longPage)
+	}))
 	add("/nothing/written", writer(func(w http.ResponseWriter) { _, _ = w.Write(nil) }))
 	add("/status/twice", writer(func(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusTeapot)

@@ -56,9 +56,7 @@ func (r *Response) WriteString(s string) (int, error) {
 		return r.Write([]byte(s)) //nolint:gocritic // there is no other
 	}
 	r.begin(http.StatusOK)
-	if r.media.needed(r.next.Header()) {
-		r.media.Sniff(r.next.Header(), []byte(s[:min(len(s), sniffBytes)]))
-	}
+	r.media.SniffString(r.next.Header(), s)
 	n, err := w.WriteString(s)
 	r.bytes += int64(n)
 	return n, err //nolint:wrapcheck // likewise

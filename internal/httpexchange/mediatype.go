@@ -9,8 +9,9 @@ const sniffBytes = 512
 // sent, else what net/http guesses by its first bytes.
 type MediaType struct {
 	value string
-	fixed bool // the header is on its way: what is set later does not count
-	guess bool // by the first bytes that come
+	head  []byte // of a body that comes in pieces, as long as it is too short
+	fixed bool   // the header is on its way: what is set later does not count
+	guess bool   // by the first bytes that come
 }
 
 // Fix notes that the header is as it will be sent.
@@ -34,29 +35,64 @@ func first(header http.Header, name string) string {
 	return ""
 }
 
-// Flush notes that the header is sent: if no byte of the body has come yet,
-// nothing is guessed.
+// Flush notes that the header is sent: what is guessed is guessed by the bytes that
+// have come, and nothing if there are none.
 func (m *MediaType) Flush(header http.Header) {
 	m.Fix(header)
-	m.guess = false
+	m.settle()
 }
 
 // Sniff looks at the bytes that are about to be written.
 func (m *MediaType) Sniff(header http.Header, p []byte) {
-	if len(p) > 0 && m.needed(header) {
-		m.value = http.DetectContentType(p)
-		m.guess = false
+	if !m.needed(header) {
+		return
+	}
+	if m.head == nil && len(p) >= sniffBytes {
+		m.head = p // which is not kept
+		m.settle()
+		return
+	}
+	gather(m, p)
+}
+
+// SniffString is Sniff for those of a string.
+func (m *MediaType) SniffString(header http.Header, s string) {
+	if m.needed(header) {
+		gather(m, s)
 	}
 }
 
-// needed reports whether net/http will guess.
+// gather keeps of a piece what net/http will have when it guesses: it waits for more
+// than that before it sends the header.
+func gather[T string | []byte](m *MediaType, piece T) {
+	if len(piece) == 0 {
+		return
+	}
+	if m.head == nil {
+		m.head = make([]byte, 0, sniffBytes)
+	}
+	m.head = append(m.head, piece[:min(len(piece), sniffBytes-len(m.head))]...)
+	if len(m.head) == sniffBytes {
+		m.settle()
+	}
+}
+
+// settle guesses, if that is still to be done.
+func (m *MediaType) settle() {
+	if m.guess && len(m.head) > 0 {
+		m.value = http.DetectContentType(m.head)
+	}
+	m.guess, m.head = false, nil
+}
+
+// needed reports whether net/http will guess by the bytes that come next.
 func (m *MediaType) needed(header http.Header) bool {
 	m.Fix(header)
 	return m.guess
 }
 
-// Of returns the Content-Type, "" if there is none.
+// Of returns the Content-Type once the answer is complete, "" if there is none.
 func (m *MediaType) Of(header http.Header) string {
-	m.Fix(header)
+	m.Flush(header)
 	return m.value
 }

@@ -21,7 +21,11 @@ type writer struct {
 	bytes       int64
 	contentType string // what the header says when it is sent, or what net/http guesses
 	guess       bool   // net/http will guess it by the first bytes
+	head        []byte // which are these
 }
+
+// sniffBytes is how many of them net/http looks at.
+const sniffBytes = 512
 
 func (w *writer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
@@ -30,9 +34,11 @@ func (w *writer) WriteHeader(status int) {
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.begin(http.StatusOK)
-	if w.guess && len(p) > 0 {
-		w.contentType = http.DetectContentType(p)
-		w.guess = false
+	if w.guess {
+		w.head = append(w.head, p[:min(len(p), sniffBytes-len(w.head))]...)
+		if len(w.head) == sniffBytes {
+			w.settle()
+		}
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
@@ -47,7 +53,7 @@ func (w *writer) FlushError() error {
 	err := http.NewResponseController(w.ResponseWriter).Flush()
 	if err == nil {
 		w.begin(http.StatusOK)
-		w.guess = false // a header without a body has gone
+		w.settle() // the header has gone
 	}
 	return err
 }
@@ -85,11 +91,20 @@ func (w *writer) begin(status int) {
 	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == ""
 }
 
+// settle guesses the type by what there is of the body.
+func (w *writer) settle() {
+	if w.guess && len(w.head) > 0 {
+		w.contentType = http.DetectContentType(w.head)
+	}
+	w.guess, w.head = false, nil
+}
+
 // report adds what was answered to x.
 func (w *writer) report(x *klime.Exchange) {
 	if !x.Panicked {
 		w.begin(http.StatusOK) // what net/http sends when nothing was written
 	}
+	w.settle()
 	x.Status = w.status
 	x.ResponseBytes = w.bytes
 	x.Location = w.Header().Get(echo.HeaderLocation)

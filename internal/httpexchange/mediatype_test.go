@@ -1,0 +1,36 @@
+package httpexchange
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Of a body that comes in pieces, as much is kept as is looked at, once, and nothing
+// where the type is declared or the first piece is enough.
+func TestSniffAllocations(t *testing.T) {
+	declared, untyped := http.Header{"Content-Type": {"text/html"}}, http.Header{}
+	for name, test := range map[string]struct {
+		header http.Header
+		piece  string
+		most   float64
+		want   string
+	}{
+		"declared":     {declared, "piece", 0, "text/html"},
+		"small pieces": {untyped, "piece", 1, "text/plain; charset=utf-8"},
+		"large pieces": {untyped, strings.Repeat("piece", 200), 0, "text/plain; charset=utf-8"},
+	} {
+		piece := []byte(test.piece)
+		if got := testing.AllocsPerRun(100, func() {
+			var m MediaType
+			for range 1000 {
+				m.Sniff(test.header, piece)
+			}
+			if got := m.Of(test.header); got != test.want {
+				t.Errorf("%s: %s, want %s", name, got, test.want)
+			}
+		}); got > test.most {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+}
