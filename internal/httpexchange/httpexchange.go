@@ -95,23 +95,32 @@ func Informational(status int) bool {
 	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
-// readFrom keeps the kernel's copying of files, but for the first bytes of a
-// body whose type must be guessed: net/http splits it there too.
+// readFrom leaves the copying to the original, and with that when which bytes are
+// sent. To guess the type, it looks at them as they are read.
 func (r *Response) readFrom(src io.Reader) (int64, error) {
-	var head int64
-	if r.media.needed(r.next.Header()) {
-		var err error
-		head, err = io.Copy(r, io.LimitReader(src, sniffBytes)) // by Write
-		if err != nil || head < sniffBytes {
-			return head, err //nolint:wrapcheck // the handler's own copy, which must see it as it is
-		}
+	header := r.next.Header()
+	switch {
+	case !r.media.needed(header):
+		return r.letRead(src)
+	case first(header, "Content-Length") == "": // the kernel does not copy to chunks
+		return r.letRead(r.watch(src))
 	}
+	// The rest is the kernel's: net/http sends as much by itself before it, too.
+	head, err := r.letRead(io.LimitReader(r.watch(src), sniffBytes))
+	if err != nil || head < sniffBytes {
+		return head, err
+	}
+	rest, err := r.letRead(src)
+	return head + rest, err
+}
+
+func (r *Response) letRead(src io.Reader) (int64, error) {
 	n, err := r.next.(io.ReaderFrom).ReadFrom(src) //nolint:forcetypeassert // abilitiesOf has seen it
 	if n > 0 {
 		r.begin(http.StatusOK) // of nothing, net/http writes no header
 	}
 	r.bytes += n
-	return head + n, err //nolint:wrapcheck // likewise
+	return n, err //nolint:wrapcheck // the handler's own copy, which must see it as it is
 }
 
 // Exchange tells of r and its answer. Panic is what the handler panicked with,

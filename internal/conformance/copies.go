@@ -1,0 +1,161 @@
+package conformance
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klimeapp/klime-go/klimetest"
+)
+
+// testCopies: what a handler copies to the answer comes in the same bytes, chunks
+// included, and as soon, as without us. Copying has a way of its own in net/http.
+func testCopies(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	without := copiesOf(t, a, App{Bare: true})
+	with := copiesOf(t, a, App{Client: client, UserID: jane})
+	for request, want := range without {
+		if got := with[request]; got != want {
+			t.Errorf("%s\nwithout us %d bytes %.160q\n   with us %d bytes %.160q", request, len(want), want, len(got), got)
+		}
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var pages int
+	for _, e := range server.Events() {
+		if e.Event == "Page Viewed" {
+			pages++
+		}
+	}
+	if all := len(server.Events()); all != len(with) || pages != all {
+		t.Errorf("%d events, %d of them of pages, want %d", all, pages, len(with))
+	}
+}
+
+// copiesOf is what a client is sent, by the request.
+func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
+	t.Helper()
+	const small = 100
+	pages := map[string]string{}
+	for _, size := range []int{len(aPage), 511, 512, 513, 600, 5000, 100_000} {
+		pages[strconv.Itoa(size)] = (aPage + strings.Repeat("x", size))[:size]
+	}
+	add := func(path string, handler func(w http.ResponseWriter, page string)) {
+		app.Routes = append(app.Routes, Route{Path: path + "/{size}", Handler: func(r Request) {
+			w, _ := r.HTTP()
+			handler(w, pages[r.Param("size")])
+		}})
+	}
+	add("/reader", func(w http.ResponseWriter, page string) { _, _ = io.Copy(w, onlyReads{strings.NewReader(page)}) })
+	add("/writer/to", func(w http.ResponseWriter, page string) {
+		if into, ok := w.(io.ReaderFrom); ok {
+			_, _ = into.ReadFrom(strings.NewReader(page))
+			return
+		}
+		_, _ = io.Copy(w, strings.NewReader(page))
+	})
+	add("/after/text", func(w http.ResponseWriter, page string) {
+		_, _ = io.WriteString(w, page[:small/10])
+		_, _ = io.Copy(w, onlyReads{strings.NewReader(page[small/10:])})
+	})
+	add("/twice", func(w http.ResponseWriter, page string) {
+		_, _ = io.Copy(w, onlyReads{strings.NewReader(page)})
+		_, _ = io.Copy(w, onlyReads{strings.NewReader(page)})
+	})
+	add("/length", func(w http.ResponseWriter, page string) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+		_, _ = io.Copy(w, onlyReads{strings.NewReader(page)})
+	})
+	add("/too/long", func(w http.ResponseWriter, page string) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(page)-1))
+		_, _ = io.Copy(w, onlyReads{strings.NewReader(page)})
+	})
+	url, stop := a.Start(t, app)
+	defer stop()
+	date := regexp.MustCompile(`\r\nDate: [^\r]*`)
+	copies := map[string]string{}
+	for _, route := range app.Routes {
+		for size := range pages {
+			for _, version := range []string{"1.0", "1.1"} {
+				request := strings.Replace(route.Path, "{size}", size, 1) + " HTTP/" + version
+				conn := dial(t, url)
+				_, _ = fmt.Fprintf(conn, "GET %s\r\nHost: app\r\nConnection: close\r\n\r\n", request)
+				answer, err := io.ReadAll(conn)
+				if err != nil {
+					t.Errorf("%s: %v", request, err)
+				}
+				copies[request] = date.ReplaceAllString(string(answer), "")
+				conn.Close()
+			}
+		}
+	}
+	return copies
+}
+
+// onlyReads cannot write itself.
+type onlyReads struct{ io.Reader }
+
+// testSlowCopy: what a handler has copied so far is not held back while the source has
+// nothing more.
+func testSlowCopy(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const atOnce, more = 512, 200 // net/http waits for the former, if for anything
+	client := klimetest.NewServer(t).Client()
+	received := make(chan struct{}, 10) // more than are sent
+	copySlowly := func(declare func(http.Header)) func(Request) {
+		return func(r Request) {
+			w, _ := r.HTTP()
+			declare(w.Header())
+			if _, ok := w.(io.ReaderFrom); !ok { // Gin's: what is copied waits as what is written does
+				received <- struct{}{}
+			}
+			source, sender := io.Pipe()
+			go func() {
+				_, _ = io.CopyN(sender, zeros{}, atOnce+more)
+				select {
+				case <-received:
+				case <-time.After(10 * time.Second):
+					t.Error("nothing came through")
+				}
+				_ = sender.Close()
+			}()
+			_, _ = io.Copy(w, source)
+			_ = source.Close()
+		}
+	}
+	routes := []Route{
+		{Path: "/", Handler: copySlowly(func(http.Header) {})},
+		{Path: "/length", Handler: copySlowly(func(h http.Header) { h.Set("Content-Length", strconv.Itoa(atOnce+more)) })},
+		{Path: "/type", Handler: copySlowly(func(h http.Header) { h.Set("Content-Type", textPlain) })},
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	defer stop()
+	for _, route := range routes {
+		conn := dial(t, url)
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n", route.Path)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, atOnce)); err != nil {
+			t.Errorf("%s: %v", route.Path, err)
+		}
+		received <- struct{}{}
+		if n, err := io.Copy(io.Discard, resp.Body); n != more || err != nil {
+			t.Errorf("%s: then %d bytes, %v", route.Path, n, err)
+		}
+		resp.Body.Close()
+		conn.Close()
+	}
+}
