@@ -3,6 +3,7 @@ package fiberklime
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -37,10 +38,12 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	var known routes
 	return func(c *fiber.Ctx) error {
-		if tracker.Ignores(c.Method(), pathOf(c), caller{c}.Header) {
+		path := pathOf(c)
+		if tracker.Ignores(c.Method(), path, caller{c}.Header) {
 			return c.Next()
 		}
 		start := time.Now()
+		path = strings.Clone(path) // whose memory a handler overwrites when it sets another
 		scope := tracker.Begin(c.UserContext())
 		scope.Bind(c, c.Context())
 		scope.ReadHeader(caller{c}.Header)
@@ -49,6 +52,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		defer func() {
 			panicked := recover()
 			x := exchange(c)
+			x.Path = path
 			x.Recovered(panicked)
 			x.Unmatched = isUnmatched(err)
 			x.Start = start
@@ -82,7 +86,6 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	answer := c.Response()
 	x := klime.Exchange{
 		Method:        c.Method(),
-		Path:          pathOf(c),
 		Status:        answer.StatusCode(),
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),

@@ -143,6 +143,9 @@ func (q request) Header(name string) string                  { return q.c.Get(na
 func (q request) Body() io.Reader                            { return bytes.NewReader(q.c.Body()) }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return nil, nil }
 
+// SetPath is how Fiber's users change the path.
+func (q request) SetPath(path string) { q.c.Path(path) }
+
 func (q request) Keep(key string, value any) conformance.Request {
 	q.c.Locals(key, value)
 	return q

@@ -25,7 +25,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	tracker := klime.NewTracker(client, opts...)
 	return func(c *gin.Context) {
 		came := c.Request
-		if tracker.Ignores(came.Method, came.URL.Path, c.GetHeader) {
+		path := came.URL.Path // which a handler may change in place
+		if tracker.Ignores(came.Method, path, c.GetHeader) {
 			return
 		}
 		start := time.Now()
@@ -44,6 +45,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 				w = last // after HandleContext, which puts ours away
 			}
 			x := httpexchange.Request(r)
+			x.Path = path
 			x.Recovered(panicked)
 			x.Caller = caller{c}
 			x.Values = c.Request.Context()

@@ -17,6 +17,16 @@ func scopeless(handler func(Request)) func(Request) {
 	}
 }
 
+// setPath changes the path in place, as handlers do that pass the request on to
+// another server. A framework that is not built on net/http may have a way of its own.
+func setPath(r Request, path string) {
+	if own, ok := r.(interface{ SetPath(path string) }); ok {
+		own.SetPath(path)
+	} else if _, req := r.HTTP(); req != nil {
+		req.URL.Path = path
+	}
+}
+
 // probe is what a health check sends.
 func probe() http.Header { return http.Header{"User-Agent": {"kube-probe/1.31"}} }
 
@@ -130,6 +140,24 @@ func tuningCases() []testCase {
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/files/*","path":"/files/a b/+1","status":200,"requestBytes":0,"responseBytes":2}}`,
 				`{"type":"track","event":"Done","userId":"jane"}`,
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/files/*","path":"/files/100%25","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
+			name: "a path that the handler changes was not asked for", // a proxy's
+			app: App{
+				UserID: jane,
+				Options: []klime.Option{
+					klime.SkipRoutes("/api/internal/*"), klime.NameRoutes(map[string]string{"GET /api/orders": "Orders Viewed"}), klime.Capture(klime.Path),
+				},
+				Routes: []Route{{Path: "/api/{rest...}", Handler: func(r Request) {
+					setPath(r, "/health")
+					jsonOK(r)
+				}}},
+			},
+			requests: []call{get("/api/health"), get("/api/internal/jobs"), get("/api/orders")},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/api/*","path":"/api/health","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Orders Viewed","userId":"jane","properties":{"method":"GET","route":"/api/*","path":"/api/orders","status":200,"requestBytes":0,"responseBytes":2}}`,
 			},
 		},
 		{

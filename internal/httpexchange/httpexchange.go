@@ -166,11 +166,11 @@ func (c caller) ClientIP() string {
 	return host
 }
 
-// Request tells what is known of an exchange by its request.
+// Request tells what is known of an exchange by its request, but for the path, which a
+// handler may have changed.
 func Request(r *http.Request) klime.Exchange {
 	return klime.Exchange{
 		Method:       r.Method,
-		Path:         r.URL.Path,
 		RequestBytes: r.ContentLength,
 		Caller:       caller{r},
 	}

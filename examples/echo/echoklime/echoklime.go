@@ -32,7 +32,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			came := c.Request()
-			if tracker.Ignores(came.Method, came.URL.Path, came.Header.Get) {
+			path := came.URL.Path // which a handler may change in place
+			if tracker.Ignores(came.Method, path, came.Header.Get) {
 				return next(c)
 			}
 			start := time.Now()
@@ -46,7 +47,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			defer func() {
 				panicked := recover()
 				giveBack(came, c.Request())
-				x := exchange(r)
+				x := exchange(r, path)
 				x.Recovered(panicked)
 				x.Start = start
 				x.Route = known.pattern(c)
@@ -86,11 +87,11 @@ func giveBack(came, passed *http.Request) {
 	}
 }
 
-// exchange tells what is known of a request.
-func exchange(r *http.Request) klime.Exchange {
+// exchange tells what is known of a request to a path.
+func exchange(r *http.Request, path string) klime.Exchange {
 	return klime.Exchange{
 		Method:       r.Method,
-		Path:         r.URL.Path,
+		Path:         path,
 		RequestBytes: r.ContentLength, // negative if not known, as in an Exchange
 		Aborted:      errors.Is(r.Context().Err(), context.Canceled),
 	}
