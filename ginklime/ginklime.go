@@ -34,15 +34,15 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		scope := tracker.BeginIn(&e.Scope, came.Context())
 		scope.Bind(c, keys{c})
 		scope.ReadHeader(c.GetHeader)
-		r := e.PassOn(came)
+		r := e.PassOn(e, came)
 		c.Request = r
 		c.Set(klime.ScopeKey, scope)
 		w := &e.writer
 		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
-			if last, ok := c.Writer.(*writer); ok {
-				w = last // after HandleContext, which puts ours away
+			if last, ok := c.Request.Context().Value(exchangeKey{}).(*exchange); ok {
+				w = &last.writer // after HandleContext, which puts ours away
 			}
 			x := httpexchange.Request(r)
 			x.Path = path
@@ -53,9 +53,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 			x.Unmatched = x.Route == ""
 			x.Start = start
-			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.bytes)
+			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
 			x.Status = w.sent(x.Aborted)
-			x.ResponseBytes = w.bytes
+			x.ResponseBytes = w.size()
 			x.ContentType = w.media.Of(w.Header())
 			x.Location = w.Header().Get("Location")
 			tracker.Observe(scope, x)
@@ -72,6 +72,17 @@ type exchange struct {
 	httpexchange.Passed
 
 	writer writer
+}
+
+// exchangeKey finds the innermost exchange in a context.
+type exchangeKey struct{}
+
+// Value implements context.Context, for the request that is passed on.
+func (e *exchange) Value(key any) any {
+	if _, ok := key.(exchangeKey); ok {
+		return e
+	}
+	return e.Passed.Value(key)
 }
 
 // caller is who has sent the request.

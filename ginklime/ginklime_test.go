@@ -305,6 +305,57 @@ func TestPagesInGinsWays(t *testing.T) {
 	}
 }
 
+// zip is the writer of a middleware that compresses, further in.
+type zip struct{ gin.ResponseWriter }
+
+// What Gin serves as if it were another request is recorded behind another writer too,
+// and where Middleware does not stand before the other.
+func TestHandleContext(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		build func(engine *gin.Engine, ours gin.HandlerFunc, again gin.HandlerFunc)
+		want  string
+	}{
+		{"behind another writer", func(engine *gin.Engine, ours, again gin.HandlerFunc) {
+			engine.Use(ours, func(c *gin.Context) { c.Writer = &zip{c.Writer} })
+			engine.GET("/old", again)
+			engine.GET("/new", func(c *gin.Context) { _, _ = c.Writer.WriteString("<!doctype html>") })
+		}, "Page Viewed 200 15"},
+		{"behind another request", func(engine *gin.Engine, ours, again gin.HandlerFunc) {
+			engine.Use(ours, func(c *gin.Context) {
+				c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), key{}, 1))
+				c.Writer = &zip{c.Writer}
+			})
+			engine.GET("/old", again)
+			engine.GET("/new", func(c *gin.Context) { _, _ = c.Writer.WriteString("<!doctype html>") })
+		}, "Page Viewed 200 15"},
+		{"outside of the group", func(engine *gin.Engine, ours, again gin.HandlerFunc) {
+			engine.Group("/", ours).GET("/old", again)
+			engine.GET("/new", func(c *gin.Context) { c.Data(http.StatusOK, "text/html", []byte("<!doctype html>")) })
+		}, "Page Viewed 200 15"},
+		{"outside of the group, without a type", func(engine *gin.Engine, ours, again gin.HandlerFunc) {
+			engine.Group("/", ours).GET("/old", again)
+			engine.GET("/new", func(c *gin.Context) { _, _ = c.Writer.WriteString("<!doctype html>") })
+		}, "API Called 200 15"}, // which only net/http has seen
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			engine := gin.New()
+			test.build(engine, ginklime.Middleware(server.Client(), ginklime.UserID(func(*gin.Context) string { return "jane" })), func(c *gin.Context) {
+				c.Request.URL.Path = "/new"
+				engine.HandleContext(c)
+			})
+			engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/old", http.NoBody))
+			e := server.Wait(1)[0]
+			if got := fmt.Sprint(e.Event, " ", e.Properties["status"], " ", e.Properties["responseBytes"]); got != test.want || e.Properties["route"] != "/new" {
+				t.Errorf("recorded %s of %v, want %s", got, e.Properties["route"], test.want)
+			}
+		})
+	}
+}
+
 // The address is the one that Gin finds: a header counts only from a proxy that the
 // engine trusts.
 func TestCaptureBehindAProxy(t *testing.T) {

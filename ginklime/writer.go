@@ -59,6 +59,15 @@ func (w *writer) WriteHeaderNow() {
 	w.ResponseWriter.WriteHeaderNow()
 }
 
+// size is that of the body. Gin alone has counted it where HandleContext leads past
+// Middleware.
+func (w *writer) size() int64 {
+	if w.bytes > 0 {
+		return w.bytes
+	}
+	return max(int64(w.Size()), 0)
+}
+
 // sent is the status that the client has got. Gin keeps the last that was set,
 // also of a 1xx, after which net/http sends 200. To a client that has gone it
 // sends nothing more: 0 if that is all.

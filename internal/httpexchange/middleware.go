@@ -43,7 +43,7 @@ func Middleware(
 			}
 			e := new(exchange)
 			scope, response := tracker.BeginIn(&e.Scope, came.Context()), &e.response
-			r := e.PassOn(came)
+			r := e.PassOn(e, came)
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)
 			response.passed = &e.Passed

@@ -1,6 +1,7 @@
 package httpexchange
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -23,14 +24,15 @@ type Passed struct {
 type passedKey struct{}
 
 // PassOn is the request that goes to the handlers in place of the one that came,
-// once its Scope has begun: a copy with another context. Net/http and what stands
-// outside have the first: what is left in the copy is given back to it.
-func (p *Passed) PassOn(came *http.Request) *http.Request {
+// once its Scope has begun: a copy with another context, p or what p is a part of.
+// Net/http and what stands outside have the first: what is left in the copy is given
+// back to it.
+func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
 	if came.Trailer == nil && came.ContentLength < 0 {
 		came.Trailer = http.Header{} // which net/http fills at the end of the body
 	}
 	p.came, p.path, p.rawPath = came, came.URL.Path, came.URL.RawPath
-	return came.WithContext(p)
+	return came.WithContext(ctx)
 }
 
 // Hijacked notes that the connection was taken over. If that is to speak HTTP/2 (h2c),
