@@ -26,7 +26,9 @@ import (
 //   - Fiber makes answers of errors after all middlewares. To see the answer, this
 //     one calls the app's ErrorHandler itself, once: middlewares before it see the
 //     answer and no error, and what they make of it (Compress, ETag, also
-//     Config.ETag) is not recorded.
+//     Config.ETag) is not recorded. So what acts on the error, such as idempotency,
+//     cache or a transaction, goes after it: before it, a failure looks like an
+//     answer, and is stored or committed.
 //   - Fiber tells neither when a file, a stream or a WebSocket ends, nor that a
 //     client has gone away. Both are left out.
 //   - What app.Use or app.Static answers has the route to which its path leads, or

@@ -15,6 +15,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/cache"
 	"github.com/gofiber/fiber/v2/middleware/csrf"
+	"github.com/gofiber/fiber/v2/middleware/idempotency"
 	"github.com/gofiber/fiber/v2/middleware/limiter"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -163,5 +164,37 @@ func TestAnswersBeforeTheRoutes(t *testing.T) {
 	want := []string{"200 /limited/{id}", "429 /limited/{id}", "200 /cached/{id}", "200 /cached/{id}", "403 /forms/{id}"}
 	if !slices.Equal(got, want) {
 		t.Errorf("recorded\n got %q\nwant %q", got, want)
+	}
+}
+
+// What acts on the returned error goes after ours: then a failure is not kept, and is
+// recorded all the same.
+func TestErrorsAreNotKept(t *testing.T) {
+	t.Parallel()
+	once := map[string]bool{} // requests come one after the other
+	address, events := serve(t, func(app *fiber.App) {
+		app.Use(idempotency.New(idempotency.Config{
+			KeyHeader:         fiber.HeaderUserAgent,
+			KeyHeaderValidate: func(string) error { return nil },
+		}), cache.New())
+		app.All("/:what", func(c *fiber.Ctx) error {
+			if method := c.Method(); !once[method] {
+				once[strings.Clone(method)] = true
+				return fiber.ErrBadGateway
+			}
+			return c.SendString("fine")
+		})
+	})
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		for range 3 {
+			do(t, method, "http://"+address+"/pay")
+		}
+	}
+	var got []any
+	for _, e := range events(6) {
+		got = append(got, e.Properties["status"])
+	}
+	if want := []any{502.0, 200.0, 200.0, 502.0, 200.0, 200.0}; !slices.Equal(got, want) {
+		t.Errorf("statuses %v, want %v", got, want)
 	}
 }

@@ -18,7 +18,8 @@ import (
 //
 // Echo makes answers of errors after all middlewares. To see the answer, this
 // one calls the app's HTTPErrorHandler itself, once: middlewares before it see
-// the answer, and no error.
+// the answer, and no error. What acts on the error, such as a transaction, goes
+// after it.
 //
 // In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
 // reuses an echo.Context after its handler: what may run longer keeps
