@@ -56,7 +56,8 @@ type Route = conformance.Route
 //	HTTP() (http.ResponseWriter, *http.Request)  those that a handler has; nil where the framework does not build on net/http
 //
 // Where a framework changes its request in place, Keep, Replace and WithCancel
-// do so and return their receiver.
+// do so and return their receiver. One that is not built on net/http may have a
+// SetPath(path string) besides, which changes the path as your users do.
 type Request = conformance.Request
 
 // Streamer is what a Request may be besides, of a framework that streams in a
