@@ -68,6 +68,29 @@ func TestInsideOfH2C(t *testing.T) {
 	}
 }
 
+// Clients ask for h2c also where nothing takes the connection over: that changes nothing.
+func TestH2CIsNotSpoken(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	engine := gin.New()
+	engine.Use(ginklime.Middleware(client))
+	engine.GET("/", func(c *gin.Context) {
+		klime.SetUser(c.Request.Context(), "jane")
+		klime.Track(c.Request.Context(), "Report Generated", nil)
+	})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	r.Header.Set("Connection", "Upgrade, HTTP2-Settings")
+	r.Header.Set("Upgrade", "h2c")
+	r.Header.Set("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
+	nethttp.Middleware(client)(engine).ServeHTTP(httptest.NewRecorder(), r)
+	for _, e := range server.Wait(2) {
+		if e.UserID != "jane" {
+			t.Errorf("event %+v", e)
+		}
+	}
+}
+
 // overHTTP2 asks for a report of each user, on one connection.
 func overHTTP2(t *testing.T, url string, users ...string) {
 	t.Helper()
