@@ -45,7 +45,7 @@ func classify(x *Exchange, rule ruling) Kind {
 	switch {
 	case isNoiseMethod(x.Method):
 		return KindNoise
-	case x.Status == http.StatusSwitchingProtocols, mediaType == "text/event-stream":
+	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
 		return KindStream
 	case rule.health && !named, isNoise(x, rule):
 		return KindNoise

@@ -45,6 +45,8 @@ type Exchange struct {
 	// Native is the framework's own request, for resolvers, of an adapter that
 	// has not called Scope.Bind.
 	Native any
+
+	upgraded bool // Status was 101, before a panic
 }
 
 // Caller is who made a request.
@@ -67,6 +69,11 @@ func (x *Exchange) Recovered(v any) {
 
 // unanswered reports whether the client got no answer of the handler's.
 func (x *Exchange) unanswered() bool { return x.Panicked || x.Aborted && x.Status == 0 }
+
+// speaksAnotherProtocol reports a connection that was taken over, such as a WebSocket's.
+func (x *Exchange) speaksAnotherProtocol() bool {
+	return x.upgraded || x.Status == http.StatusSwitchingProtocols
+}
 
 // header returns a header of the request, "" without.
 func (x *Exchange) header(name string) string {

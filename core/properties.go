@@ -1,7 +1,6 @@
 package klime
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +94,7 @@ func appendNumber(b []byte, member string, value int64) []byte {
 // anything.
 func protocolOf(x *Exchange) string {
 	switch {
-	case x.Status != http.StatusSwitchingProtocols:
+	case !x.speaksAnotherProtocol():
 		return "sse"
 	case strings.EqualFold(x.header("Upgrade"), "websocket"):
 		return "websocket"

@@ -90,6 +90,7 @@ func TestRollUp(t *testing.T) {
 		request("u1", "g1", klime.Exchange{Route: "/orgs/{org}"})                    // another route
 		request("u1", "g1", klime.Exchange{Method: "GET", ContentType: "text/html"}) // a page
 		request("u1", "g1", klime.Exchange{Status: 101})                             // a stream
+		request("u1", "g1", klime.Exchange{Status: 101, Panicked: true})             // one that breaks
 		last := time.Now()
 		if got := wire.events(t, client); len(usageOf(got)) == 0 {
 			t.Error("Flush does not send what was counted")
@@ -107,8 +108,8 @@ func TestRollUp(t *testing.T) {
 		if got := usageOf(events); !slices.Equal(got, want) {
 			t.Errorf("usage\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
-		if got := countOf(events); got != 19 { // the stream is sent by itself
-			t.Errorf("%d requests counted, want 19", got)
+		if got := countOf(events); got != 20 { // streams are sent by themselves
+			t.Errorf("%d requests counted, want 20", got)
 		}
 		for _, e := range events {
 			p := e["properties"].(map[string]any)

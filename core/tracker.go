@@ -199,6 +199,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 // settle makes x what the client has seen.
 func (x *Exchange) settle() {
 	x.Method = knownMethod(x.Method)
+	x.upgraded = x.speaksAnotherProtocol()
 	switch {
 	case x.Panicked && x.Aborted:
 		x.Status = 0 // there is no whole answer

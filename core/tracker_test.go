@@ -64,6 +64,24 @@ func TestObserveProperties(t *testing.T) {
 			},
 		},
 		{
+			"a WebSocket whose handler panics",
+			klime.Exchange{Method: "GET", Route: "/ws", Status: 101, Panicked: true, Header: header(map[string]string{"Upgrade": "websocket"})},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/ws", "status": 500.0, "openMs": 1500.0, "protocol": "websocket",
+				"requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
+			"a WebSocket whose handler aborts",
+			klime.Exchange{Method: "GET", Route: "/ws", Status: 101, Panicked: true, Aborted: true},
+			"API Called",
+			klime.Properties{
+				"method": "GET", "route": "/ws", "aborted": true, "openMs": 1500.0, "protocol": "other",
+				"requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
 			"a panic is a 500, whatever was answered",
 			klime.Exchange{Method: "GET", Route: "/reports", Status: 200, ContentType: html, Panicked: true},
 			"API Called",

@@ -116,3 +116,21 @@ func testPanics(t *testing.T, a Adapter) {
 			`{"method":"GET","route":"/","status":502,"requestBytes":0,"responseBytes":0}}`})
 	})
 }
+
+// testPanicAfterUpgrade: a connection that was taken over was open, and nobody waited
+// for an answer that long, also if its handler panics in the end.
+func testPanicAfterUpgrade(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/upgrade", Handler: func(r Request) {
+		upgrade(t, r)
+		panic(http.ErrAbortHandler) // which net/http does not log
+	}}}})
+	checkUpgrade(t, url)
+	server.Wait(1) // its handler ends after the client has had all
+	stop()
+	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
+		`{"method":"GET","route":"/upgrade","aborted":true,"protocol":"other","requestBytes":0,"responseBytes":0}}`})
+}
