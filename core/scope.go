@@ -45,6 +45,7 @@ type remarks struct {
 	skip      bool
 	silent    bool
 	respelled bool // an inner middleware saw the client sent to another form of the path
+	unmatched bool // an inner middleware knows that the router has found nothing
 }
 
 // knowledge is the part of it that says whose request it is.

@@ -163,6 +163,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		on = t.routes.of(known.route) // the innermost middleware is nearest to the handler
 	}
 	x.Route = on.text
+	x.Unmatched = x.Unmatched || known.unmatched
 	x.settle()
 	rule := t.rules.of(x.Method, on, x.Path)
 	rule.matched = known.matched
@@ -344,6 +345,7 @@ func (s *Scope) leave(x *Exchange, on *route, rule ruling) {
 		root.state.route, root.state.path = on.text, strings.Clone(x.Path)
 	}
 	root.state.matched = root.state.matched || !on.manyFold
+	root.state.unmatched = root.state.unmatched || x.Unmatched && on.text == ""
 	if root.state.event == "" {
 		root.state.event = rule.name
 	}

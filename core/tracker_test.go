@@ -381,6 +381,33 @@ func TestJoinedTrackersBehindAPrefix(t *testing.T) {
 	}
 }
 
+// An inner middleware may be the one that knows that there is no route.
+func TestJoinedTrackersWithoutRoute(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name         string
+		outer, inner klime.Exchange
+		want         int // events
+	}{
+		{"nothing found", klime.Exchange{Route: "-", Status: 400}, klime.Exchange{Route: "-", Status: 400, Unmatched: true}, 0},
+		{"a route inside", klime.Exchange{Route: "-", Status: 400}, klime.Exchange{Route: "/reports", Status: 400, Unmatched: true}, 1},
+		{"a route outside", klime.Exchange{Route: "/reports", Status: 400}, klime.Exchange{Route: "-", Status: 400, Unmatched: true}, 1},
+		{"answered in its place", klime.Exchange{Route: "-", Status: 200}, klime.Exchange{Route: "-", Status: 404, Unmatched: true}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, asUser("u1"))
+			traffic{tracker: tracker, exchange: tt.outer}.serve(func(ctx context.Context) {
+				traffic{tracker: tracker, ctx: ctx, exchange: tt.inner}.serve(nil)
+			})
+			if got := len(wire.events(t, client)); got != tt.want {
+				t.Errorf("%d events, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
 // A scope that is begun with the context of a request that is over is a
 // request of its own.
 func TestBeginAfterTheRequest(t *testing.T) {

@@ -2,6 +2,7 @@ package fiberklime_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -14,7 +15,8 @@ import (
 )
 
 // The route is the one that was reached, else the one to which the path leads:
-// whichever way an app builds its routes, and wherever it answers.
+// whichever way an app builds its routes, and wherever it answers; also where the
+// middleware is met twice.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	ok, notFound := sends(http.StatusOK), sends(http.StatusNotFound)
@@ -161,29 +163,33 @@ func TestRoutes(t *testing.T) {
 			{"GET /refused", "418 -"},
 		}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, test.config, func(app *fiber.App, ours fiber.Handler) {
-				app.Use(ours)
-				test.build(app)
-			})
-			var want, got []string
-			for _, request := range test.want {
-				allow := s.do(request[0]).header.Get("Allow")
-				if request[1] != "" {
-					want = append(want, request[1])
-					if allow != "" { // Fiber's to a request that it has found no route for, and nobody else's
-						t.Errorf("%s: Allow %q", request[0], allow)
+		for _, times := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s, %dx", test.name, times), func(t *testing.T) {
+				t.Parallel()
+				s := serve(t, test.config, func(app *fiber.App, ours fiber.Handler) {
+					for range times {
+						app.Use(ours)
+					}
+					test.build(app)
+				})
+				var want, got []string
+				for _, request := range test.want {
+					allow := s.do(request[0]).header.Get("Allow")
+					if request[1] != "" {
+						want = append(want, request[1])
+						if allow != "" { // Fiber's to a request that it has found no route for, and nobody else's
+							t.Errorf("%s: Allow %q", request[0], allow)
+						}
 					}
 				}
-			}
-			for _, e := range s.events(len(want)) {
-				got = append(got, brief(&e))
-			}
-			if !slices.Equal(got, want) {
-				t.Errorf("recorded\n got %q\nwant %q", got, want)
-			}
-		})
+				for _, e := range s.events(len(want)) {
+					got = append(got, brief(&e))
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("recorded\n got %q\nwant %q", got, want)
+				}
+			})
+		}
 	}
 }
 
