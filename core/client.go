@@ -133,8 +133,9 @@ func (c *Client) reportTo() func(delivery.Report) {
 }
 
 // Track records that somebody did something. User and group are those of the
-// request that ctx belongs to, unless options name others; one of them must be
-// known. Event names are Object + Action in the past tense: "Report Generated".
+// request that ctx belongs to, as the middlewares of this client know it, unless
+// options name others; one of them must be known. What is known to another client's
+// is of another account, and not taken. Event names are Object + Action in the past tense: "Report Generated".
 //
 // The error is one of [ErrMissingEvent], [ErrMissingIdentity], [ErrMissingUser],
 // [ErrMissingGroup], [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable],
@@ -206,6 +207,17 @@ func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts .
 	return c.sendNow(ctx, &d)
 }
 
+// scopeOf is c's own Scope of the request that ctx belongs to, nil without one, and
+// whether the request is silent: by the innermost, where c has none.
+func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
+	asked := ScopeFrom(ctx)
+	if own = asked.of(c); own != nil {
+		asked = own
+	}
+	silent = asked.isSilent()
+	return own, silent
+}
+
 // track, identify and group draft an event. If not ok, there is nothing to
 // send, for an error or without.
 
@@ -213,9 +225,10 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 	if c == nil {
 		return d, false, nil
 	}
-	scope := scopeOf(ctx)
+	scope, silent := c.scopeOf(ctx)
+	scope.learn(ctx)
 	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
-	if scope.isSilent() {
+	if silent {
 		c.explains.event(&d, silenced)
 		return d, false, nil
 	}
@@ -238,7 +251,7 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 }
 
 func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
-	if c == nil || ScopeFrom(ctx).isSilent() {
+	if _, silent := c.scopeOf(ctx); c == nil || silent {
 		return d, false, nil
 	}
 	d.Event = Event{Type: IdentifyEvent, UserID: userID, Traits: t}
@@ -246,7 +259,7 @@ func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []E
 }
 
 func (c *Client) group(ctx context.Context, groupID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
-	if c == nil || ScopeFrom(ctx).isSilent() {
+	if _, silent := c.scopeOf(ctx); c == nil || silent {
 		return d, false, nil
 	}
 	if c.cfg.Mode == UserMode {
@@ -314,7 +327,7 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 		d.Timestamp = d.queued
 	}
 	if r == nil {
-		scope := ScopeFrom(ctx)
+		scope := ScopeFrom(ctx).of(c)
 		d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
 	}
 	c.redact(&d.Event)

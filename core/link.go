@@ -31,7 +31,8 @@ type Group struct {
 // not be delivered; one that Klime has refused, or Config.BeforeSend has dropped,
 // waits a minute. The request that ctx belongs to becomes the user's, and the
 // group's if it is just one; with several, say which one is active with [SetGroup]
-// or a GroupID option. A zero Group is none. In user mode groups are left out.
+// or a GroupID option. That holds for the middlewares of this client; another's
+// learn nothing of it. A zero Group is none. In user mode groups are left out.
 //
 // Give a user the same traits wherever you link: two places with different ones
 // take turns at changing them. So do two users who are linked with different traits
@@ -41,13 +42,11 @@ type Group struct {
 // Link is about who is signed in. Of others, tell with [Client.Identify] and
 // [Client.Group].
 func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
-	return c.link(ctx, scopeOf(ctx), u, groups)
-}
-
-func (c *Client) link(ctx context.Context, scope *Scope, u User, groups []Group) error {
-	if c == nil || scope.isSilent() {
+	scope, silent := c.scopeOf(ctx)
+	if c == nil || silent {
 		return nil
 	}
+	scope.learn(ctx)
 	if isBlank(u.ID) {
 		return ErrMissingUser
 	}

@@ -241,7 +241,8 @@ func Capture(what ...Captured) Option {
 }
 
 // HonorOptOut sends nothing at all from a request whose client asks not to be
-// tracked: by Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1).
+// tracked: by Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1). It holds for
+// the middleware's own client, and for one that has no middleware around the call.
 func HonorOptOut() Option {
 	return Option{func(t *Tracker) error {
 		t.honorOptOut = true

@@ -18,6 +18,7 @@ import (
 type Scope struct {
 	parent  context.Context
 	tracker *Tracker
+	around  *Scope // in whose open request this one was begun, of whichever client; nil for none
 	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
 
 	request   loan       // of the framework's request
@@ -33,7 +34,6 @@ type state struct {
 
 	properties []property
 	met        telemetry // the first that the app's calls have shown, or that the request came with
-	metInside  bool      // it is the former
 }
 
 // remarks are the part of it that says what becomes of the request.
@@ -44,6 +44,8 @@ type remarks struct {
 	matched   bool   // an inner router has found a route, also if it goes by another path
 	skip      bool
 	silent    bool
+	optedOut  bool // the client wants no tracking, and the middleware honors that
+	metInside bool // state.met is of the app's calls
 	respelled bool // an inner middleware saw the client sent to another form of the path
 	unmatched bool // an inner middleware knows that the router has found nothing
 }
@@ -137,6 +139,17 @@ func scopeOf(ctx context.Context) *Scope {
 	return s
 }
 
+// of is the innermost Scope of c's, from s outward. What another client's knows is of
+// another account, and not for c; one without a client is anybody's.
+func (s *Scope) of(c *Client) *Scope {
+	for ; s != nil; s = s.around {
+		if owner := s.client(); owner == c || owner == nil {
+			return s
+		}
+	}
+	return nil
+}
+
 // Deadline implements [context.Context].
 func (s *Scope) Deadline() (time.Time, bool) { return s.context().Deadline() }
 
@@ -179,7 +192,7 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 		return
 	}
 	if s.tracker.honorOptOut && (get("Sec-Gpc") == "1" || get("Dnt") == "1") {
-		s.update(func(known *state) { known.silent = true })
+		s.update(func(known *state) { known.optedOut = true })
 	}
 	if header := get("Traceparent"); header != "" {
 		s.cameWith(header)
@@ -192,9 +205,8 @@ func (s *Scope) annotateSaid(ctx context.Context) {
 		root := s.root()
 		root.mu.Lock()
 		id, _ := root.state.spoken()
-		silent := root.state.silent
 		root.mu.Unlock()
-		if !silent {
+		if !s.isSilent() {
 			s.annotate(ctx, id)
 		}
 	}
@@ -233,14 +245,24 @@ func (s *Scope) remarks() remarks {
 	return root.state.remarks
 }
 
+// isSilent reports whether nothing is sent of the request, by the app's word, which
+// holds for every client, or by what the middleware honors.
 func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false
 	}
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	return root.state.silent
+	known := s.remarks()
+	return known.silent || known.optedOut || s.root().isSilentAround()
+}
+
+// isSilentAround reports whether the app has said so to a Scope further out.
+func (s *Scope) isSilentAround() bool {
+	for outer := s.around; outer != nil; outer = outer.around {
+		if outer.remarks().silent {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Scope) client() *Client {
@@ -415,10 +437,12 @@ func Skip(ctx context.Context) {
 	ScopeFrom(ctx).update(func(s *state) { s.skip = true })
 }
 
-// Silence sends nothing at all from this request from now on: for staff who
-// act as a customer.
+// Silence sends nothing at all from this request from now on, to no account: for
+// staff who act as a customer.
 func Silence(ctx context.Context) {
-	ScopeFrom(ctx).update(func(s *state) { s.silent = true })
+	for s := ScopeFrom(ctx); s != nil; s = s.around {
+		s.update(func(known *state) { known.silent = true })
+	}
 }
 
 // Track is [Client.Track] of the client whose middleware ctx has passed. What
@@ -432,9 +456,8 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 // goes wrong is counted and logged; without a middleware it does nothing.
 // See there for what it means and how often it may be called.
 func Link(ctx context.Context, u User, groups ...Group) {
-	scope := scopeOf(ctx)
-	c := scope.client()
-	c.complain(c.link(ctx, scope, u, groups))
+	c := ScopeFrom(ctx).client()
+	c.complain(c.Link(ctx, u, groups...))
 }
 
 // LinkFunc is [Link] for middlewares: a User without ID and traits, without

@@ -543,6 +543,71 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// Silence is of the whole request: of the middlewares of all clients around the call,
+// of those inside of them, and of a client that has none.
+func TestSilenceOfAllClients(t *testing.T) {
+	t.Parallel()
+	for name, silenceWithin := range map[string]bool{"in the innermost": true, "between": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outer, outerWire := newClient(t)
+			inner, innerWire := newClient(t)
+			third, thirdWire := newClient(t)
+			traffic{tracker: klime.NewTracker(outer, asUser("u1"))}.serve(func(ctx context.Context) {
+				if !silenceWithin {
+					klime.Silence(ctx)
+				}
+				traffic{tracker: klime.NewTracker(inner, asUser("u2")), ctx: ctx}.serve(func(ctx context.Context) {
+					if silenceWithin {
+						klime.Silence(ctx)
+					}
+					for _, c := range []*klime.Client{outer, inner, third} {
+						for _, err := range []error{
+							c.Track(ctx, "Done", nil, klime.ForUser("u3")),
+							c.Identify(ctx, "u3", klime.Traits{"name": "Jane"}),
+							c.Group(ctx, "g3", nil, klime.ForUser("u3")),
+							c.Link(ctx, klime.User{ID: "u3"}, klime.Group{ID: "g3"}),
+						} {
+							if err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				})
+			})
+			got := len(outerWire.events(t, outer)) + len(innerWire.events(t, inner)) + len(thirdWire.events(t, third))
+			if got != 0 {
+				t.Errorf("%d events of a silenced request", got)
+			}
+		})
+	}
+}
+
+// HonorOptOut is an option of one middleware: others go by their own. A client that
+// has none goes by that of the innermost.
+func TestOptOutOfOneClient(t *testing.T) {
+	t.Parallel()
+	outer, outerWire := newClient(t)
+	inner, innerWire := newClient(t)
+	third, thirdWire := newClient(t)
+	traffic{tracker: klime.NewTracker(outer, asUser("u1"))}.serve(func(ctx context.Context) {
+		traffic{tracker: klime.NewTracker(inner, asUser("u2"), klime.HonorOptOut()), ctx: ctx}.serve(func(ctx context.Context) {
+			klime.ScopeFrom(ctx).ReadHeader(http.Header{"Sec-Gpc": {"1"}}.Get)
+			for _, c := range []*klime.Client{outer, inner, third} {
+				if err := c.Track(ctx, "Done", nil, klime.ForUser("u3")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	})
+	if got := len(outerWire.events(t, outer)); got != 2 {
+		t.Errorf("%d events without the option, want 2", got)
+	}
+	if got := len(innerWire.events(t, inner)) + len(thirdWire.events(t, third)); got != 0 {
+		t.Errorf("%d events of who has opted out", got)
+	}
+}
+
 // Without a middleware the functions of handlers do nothing, whatever context they get.
 func TestHandlersWithoutScope(t *testing.T) {
 	t.Parallel()

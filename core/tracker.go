@@ -110,7 +110,8 @@ func (t *Tracker) Ignores(method, path string, header func(name string) string) 
 // it: there is still one event, and the identity found further in is preferred.
 // So does the Scope of a middleware without a client. That of another client is
 // a Scope of its own: each client records the request, with what its own
-// middlewares know, and handlers speak to the innermost.
+// middlewares know, and handlers speak to the innermost, or by a client's methods to
+// that client's.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
 	return t.BeginIn(new(Scope), ctx)
 }
@@ -120,7 +121,13 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:revive // s is where the result goes
 	ctx = orBackground(ctx)
 	s.parent, s.tracker = ctx, t
-	for outer := ScopeFrom(ctx); outer != nil; outer = ScopeFrom(outer.root().parent) {
+	for outer := ScopeFrom(ctx); outer != nil; outer = outer.around {
+		if !outer.isOpen() {
+			continue
+		}
+		if s.around == nil {
+			s.around = outer
+		}
 		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
 			outer.learn(ctx)
 			return s
@@ -129,6 +136,14 @@ func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:reviv
 	s.innermost = s
 	s.state.linkRequired = t.requireMembership
 	return s
+}
+
+// isOpen reports whether the request of s goes on.
+func (s *Scope) isOpen() bool {
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	return root.innermost != nil
 }
 
 // join makes inner a part of s, unless the request of s is over.
@@ -168,6 +183,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	rule := t.rules.of(x.Method, on, x.Path)
 	rule.matched = known.matched
 	known.respelled = known.respelled || respells(&x)
+	known.silent = known.silent || known.optedOut || s.isSilentAround()
 	var o outcome
 	if skipped := known.skip || known.silent || known.respelled || rule.skip; !skipped {
 		if known.event != "" {

@@ -2,6 +2,7 @@ package klime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.opentelemetry.io/otel/baggage"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -477,14 +480,89 @@ func TestNestedTrackersOfDifferentClients(t *testing.T) {
 	}
 }
 
-// A middleware joins that of its client also past another client's.
+// A client's own methods speak to the scope of that client, wherever it is: what is
+// known to another's, its user IDs above all, is of another account.
+func TestEachClientHasItsOwnScope(t *testing.T) {
+	t.Parallel()
+	outer, outerWire := newClient(t)
+	inner, innerWire := newClient(t)
+	third, thirdWire := newClient(t)
+	tiers, err := baggage.Parse("outer.tier=1,inner.tier=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := baggage.ContextWithBaggage(t.Context(), tiers)
+	serve := func(handle func(ctx context.Context)) {
+		traffic{tracker: klime.NewTracker(outer, asUser("outer"), klime.Baggage("outer.tier")), ctx: before}.serve(func(ctx context.Context) {
+			traffic{tracker: klime.NewTracker(inner, asUser("inner"), klime.Baggage("inner.tier")), ctx: ctx}.serve(handle)
+		})
+	}
+	clients := []*klime.Client{outer, inner, third}
+	serve(func(ctx context.Context) {
+		for i, c := range clients {
+			want := []error{nil, nil, klime.ErrMissingIdentity}[i]
+			if err := c.Track(ctx, "Tracked", nil); !errors.Is(err, want) {
+				t.Errorf("client %d: %v, want %v", i, err, want)
+			}
+		}
+		if err := third.Track(ctx, "Tracked", nil, klime.ForUser("third")); err != nil {
+			t.Error(err)
+		}
+		klime.Skip(ctx)
+	})
+	serve(func(ctx context.Context) {
+		for i, c := range clients {
+			if err := c.Link(ctx, klime.User{ID: fmt.Sprint("linked", i)}, klime.Group{ID: fmt.Sprint("group", i)}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i, want := range [][]string{
+		{
+			"Tracked outer/ map[outer.tier:1]", "API Called outer/ map[outer.tier:1]",
+			"<nil> linked0/group0 map[outer.tier:1]", "API Called linked0/group0 map[outer.tier:1]",
+		},
+		{
+			"Tracked inner/ map[inner.tier:2]",
+			"<nil> linked1/group1 map[inner.tier:2]", "API Called linked1/group1 map[inner.tier:2]",
+		},
+		{"Tracked third/ <nil>", "<nil> linked2/group2 <nil>"},
+	} {
+		var got []string
+		for _, e := range []*wire{outerWire, innerWire, thirdWire}[i].events(t, clients[i]) {
+			got = append(got, fmt.Sprint(e["event"], " ", who(e), " ", e["context"].(map[string]any)["baggage"]))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("client %d\n got %q\nwant %q", i, got, want)
+		}
+	}
+}
+
+// A scope without a client is of no account: what is known to it any client may use.
+func TestScopeWithoutAClient(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(nil)}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		if err := client.Track(ctx, "Done", nil); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s", got)
+	}
+}
+
+// A middleware joins that of its client also past another client's, by turns.
 func TestJoinedPastAnotherClient(t *testing.T) {
 	t.Parallel()
 	ours, wire := newClient(t)
 	others, otherWire := newClient(t)
 	traffic{tracker: klime.NewTracker(ours, asUser("u0"))}.serve(func(ctx context.Context) {
-		traffic{tracker: klime.NewTracker(others, asUser("u2")), ctx: ctx}.serve(func(ctx context.Context) {
-			traffic{tracker: klime.NewTracker(ours, asUser("u1")), ctx: ctx}.serve(nil)
+		traffic{tracker: klime.NewTracker(others, asUser("u0")), ctx: ctx}.serve(func(ctx context.Context) {
+			traffic{tracker: klime.NewTracker(ours, asUser("u1")), ctx: ctx}.serve(func(ctx context.Context) {
+				traffic{tracker: klime.NewTracker(others, asUser("u2")), ctx: ctx}.serve(nil)
+			})
 		})
 	})
 	if got, theirs := who(wire.one(t, ours)), who(otherWire.one(t, others)); got != "u1/" || theirs != "u2/" {

@@ -241,13 +241,15 @@ func identityCases() []testCase {
 type replaced struct{}
 
 // testTwoClients: the middlewares of two clients know nothing of each other.
-// Each records the request once; handlers speak to the inner one.
+// Each records the request once; handlers speak to the inner one, and by a client's
+// own methods to that client's.
 func testTwoClients(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
 	outer, inner := klimetest.NewServer(t), klimetest.NewServer(t)
+	outerClient := outer.Client()
 	app := App{
-		Client:       outer.Client(),
+		Client:       outerClient,
 		UserID:       jane,
 		Inside:       []Middleware{func(r Request, next func(Request)) { next(r) }},
 		ClientInside: inner.Client(),
@@ -255,6 +257,9 @@ func testTwoClients(t *testing.T, a Adapter) {
 		Routes: []Route{{Path: "/orgs/{org}", Handler: func(r Request) {
 			klime.SetGroup(r.Context(), "acme")
 			klime.Track(r.Context(), "Done", nil)
+			if err := outerClient.Track(r.Context(), "Counted", nil); err != nil {
+				t.Error(err)
+			}
 			r.Reply(http.StatusOK, appJSON, `{}`)
 		}}},
 	}
@@ -262,6 +267,7 @@ func testTwoClients(t *testing.T, a Adapter) {
 	do(t, url, get("/orgs/1"))
 	stop()
 	compare(t, outer, app.Client, []string{
+		`{"type":"track","event":"Counted","userId":"jane"}`,
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2}}`,
 	})
 	compare(t, inner, app.ClientInside, []string{
