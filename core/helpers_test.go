@@ -158,6 +158,7 @@ func who(event map[string]any) string {
 type traffic struct {
 	tracker  *klime.Tracker
 	ctx      context.Context //nolint:containedctx // of the request before the middleware; nil for an empty one
+	target   string          // of the request, "" if the adapter does not tell
 	native   any             // what resolvers are given; nil for something
 	exchange klime.Exchange  // what is observed; a plain JSON answer where it says nothing
 }
@@ -183,7 +184,11 @@ func (r traffic) serve(handler func(ctx context.Context)) {
 	if x.ContentType == "" {
 		x.ContentType = "application/json"
 	}
-	scope := r.tracker.Begin(ctx)
+	var came *http.Request
+	if r.target != "" {
+		came = &http.Request{RequestURI: r.target}
+	}
+	scope := r.tracker.BeginIn(new(klime.Scope), ctx, came)
 	scope.Bind(native, nil)
 	if handler != nil {
 		handler(scope)

@@ -27,11 +27,15 @@ func (id identity) trusted(status int) identity {
 	if !id.claim {
 		return id
 	}
-	if id.user == "" || status == 401 || status == 403 || status == 404 {
+	if id.user == "" || turnsAway(status) {
 		id.group = ""
 	}
 	return id
 }
+
+// turnsAway reports the answers that tell a caller off: what it has claimed need not
+// be so.
+func turnsAway(status int) bool { return status == 401 || status == 403 || status == 404 }
 
 // complete reports whether nothing is left to ask for.
 func (id identity) complete() bool { return id.user != "" && id.group != "" }

@@ -3,6 +3,7 @@ package klime
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,8 @@ type Scope struct {
 	tracker *Tracker
 	around  *Scope // in whose open request this one was begun, of whichever client; nil for none
 	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
+
+	came *http.Request // of the outermost, until it is over; nil if not known
 
 	request   loan       // of the framework's request
 	mu        sync.Mutex // guards all below, which is of use in the outermost scope only
@@ -39,13 +42,14 @@ type state struct {
 // remarks are the part of it that says what becomes of the request.
 type remarks struct {
 	event     string // its name, by the app
-	route     string // as the innermost middleware saw it that knows the path
+	route     *route // as the innermost middleware saw it that knows the path; nil if none knows one
 	path      string // to which that belongs
 	matched   bool   // an inner router has found a route, also if it goes by another path
 	skip      bool
 	silent    bool
 	optedOut  bool // the client wants no tracking, and the middleware honors that
 	metInside bool // state.met is of the app's calls
+	apart     bool // it was made by the app within the request around it; set once
 	respelled bool // an inner middleware saw the client sent to another form of the path
 	unmatched bool // an inner middleware knows that the router has found nothing
 }
@@ -274,8 +278,8 @@ func (s *Scope) client() *Client {
 
 // identify finds out whose event it is. The first that answers: what the app
 // said, the resolvers from the innermost to the outermost, the plain values of
-// ctx, those at the end of the request, if it has ended, and those of the
-// framework's requests.
+// ctx, those at the end of the request, if it has ended, those of the
+// framework's requests, and the request within which it was made.
 func (s *Scope) identify(ctx, end valuer) identity {
 	if s == nil {
 		return identity{}
@@ -294,6 +298,9 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		root.mu.Unlock()
 
 		id := find(ctx, end, innermost, legacy, root.tracker.client.interner())
+		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
+			fill(&id, enclosing.identify(enclosing, nil))
+		}
 
 		root.mu.Lock()
 		if known.closed != closed {
@@ -442,6 +449,9 @@ func Skip(ctx context.Context) {
 func Silence(ctx context.Context) {
 	for s := ScopeFrom(ctx); s != nil; s = s.around {
 		s.update(func(known *state) { known.silent = true })
+		if s.state.apart {
+			break
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 	apiCalled  = "API Called"
 )
 
-// Tracker records the requests of one middleware. An adapter calls Begin
+// Tracker records the requests of one middleware. An adapter calls Begin or BeginIn
 // before the handler, hands the Scope on as the request's context, and calls
 // Observe after the handler, also when it panics:
 //
@@ -23,7 +23,7 @@ const (
 //		next.ServeHTTP(w, r)
 //		return
 //	}
-//	scope := tracker.Begin(r.Context())
+//	scope := tracker.BeginIn(new(klime.Scope), r.Context(), r)
 //	scope.Bind(r, nil)
 //	scope.ReadHeader(r.Header.Get)
 //	defer func() {
@@ -111,14 +111,20 @@ func (t *Tracker) Ignores(method, path string, header func(name string) string) 
 // So does the Scope of a middleware without a client. That of another client is
 // a Scope of its own: each client records the request, with what its own
 // middlewares know, and handlers speak to the innermost, or by a client's methods to
-// that client's.
+// that client's. What the app requests of itself is told apart by BeginIn alone.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
-	return t.BeginIn(new(Scope), ctx)
+	return t.BeginIn(new(Scope), ctx, nil)
 }
 
 // BeginIn is Begin with a zero Scope in memory of the adapter's own, such as a part
 // of what it allocates for each request anyway. It must be new for each, too.
-func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:revive // s is where the result goes
+//
+// Came is the request as it came, of a framework that is built on net/http, or nil. It
+// tells apart what the app requests of itself with the context of another request, as
+// an endpoint for batches does: its RequestURI is another, or empty. That is a request
+// of its own, with an event of its own; where its user or group is not known, it is
+// that of the other.
+func (t *Tracker) BeginIn(s *Scope, ctx context.Context, came *http.Request) *Scope { //nolint:revive // s is where the result goes
 	ctx = orBackground(ctx)
 	s.parent, s.tracker = ctx, t
 	for outer := ScopeFrom(ctx); outer != nil; outer = outer.around {
@@ -127,14 +133,23 @@ func (t *Tracker) BeginIn(s *Scope, ctx context.Context) *Scope { //nolint:reviv
 		}
 		if s.around == nil {
 			s.around = outer
+			s.state.apart = t.client != nil && outer.isOfAnother(came)
 		}
-		if (t.client == nil || outer.client() == t.client) && outer.join(s) {
+		if s.state.apart {
+			break
+		}
+		if (t.client == nil || outer.client() == t.client) && outer.join(s, came) {
 			outer.learn(ctx)
 			return s
 		}
+		if outer.state.apart {
+			break
+		}
 	}
 	s.innermost = s
+	s.came = came
 	s.state.linkRequired = t.requireMembership
+	s.inherit(s.enclosing())
 	return s
 }
 
@@ -146,8 +161,39 @@ func (s *Scope) isOpen() bool {
 	return root.innermost != nil
 }
 
-// join makes inner a part of s, unless the request of s is over.
-func (s *Scope) join(inner *Scope) bool {
+// isOfAnother reports whether came is another request than that of s, as far as both
+// are known.
+func (s *Scope) isOfAnother(came *http.Request) bool {
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	return came != nil && root.came != nil && root.came.RequestURI != came.RequestURI
+}
+
+// enclosing is the client's own Scope of the request in which that of s was made, nil
+// if s is of none such.
+func (s *Scope) enclosing() *Scope {
+	root := s.root()
+	return root.around.of(root.tracker.client)
+}
+
+// inherit takes over what holds in a request that is made within that of outer.
+func (s *Scope) inherit(outer *Scope) {
+	if outer == nil {
+		return
+	}
+	root := outer.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	theirs := &root.state
+	s.state.members = theirs.members
+	s.state.linkRequired = s.state.linkRequired || theirs.linkRequired
+	s.state.optedOut = theirs.optedOut
+	s.state.met, s.state.metInside = theirs.met, theirs.metInside
+}
+
+// join makes inner, of the request that came, a part of s, unless that of s is over.
+func (s *Scope) join(inner *Scope, came *http.Request) bool {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
@@ -156,6 +202,9 @@ func (s *Scope) join(inner *Scope) bool {
 	}
 	inner.outer = root.innermost
 	root.innermost = inner
+	if root.came == nil {
+		root.came = came
+	}
 	root.state.linkRequired = root.state.linkRequired || inner.tracker.requireMembership
 	return true
 }
@@ -174,8 +223,8 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		return
 	}
 	known := s.remarks()
-	if known.route != "" && known.path == x.Path {
-		on = t.routes.of(known.route) // the innermost middleware is nearest to the handler
+	if known.route != nil && known.path == x.Path {
+		on = t.routes.of(known.route.text) // the innermost middleware is nearest to the handler
 	}
 	x.Route = on.text
 	x.Unmatched = x.Unmatched || known.unmatched
@@ -353,16 +402,22 @@ func (t *Tracker) askRoute(s *Scope) string {
 func (s *Scope) leave(x *Exchange, on *route, rule ruling) {
 	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
 	fill(&held, s.stored())
+	if turnsAway(x.Status) { // something in between may answer otherwise
+		found.group, held.group = "", ""
+	}
 	root := s.root()
 	root.mu.Lock()
 	root.state.closed++
 	root.state.inherit(found, held)
-	if root.state.route == "" || root.state.path != x.Path { // behind a prefix that was stripped, a route is not the whole one
-		root.state.route, root.state.path = on.text, strings.Clone(x.Path)
+	if root.state.route == nil || root.state.path != x.Path { // behind a prefix that was stripped, a route is not the whole one
+		root.state.path = strings.Clone(x.Path)
+		if root.state.route = on; on.text == "" {
+			root.state.route = nil
+		}
 	}
-	root.state.matched = root.state.matched || !on.manyFold
+	root.state.matched = root.state.matched || !on.manyFold || on.text != "" && rule.name != ""
 	root.state.unmatched = root.state.unmatched || x.Unmatched && on.text == ""
-	if root.state.event == "" {
+	if root.state.event == "" && x.Status < http.StatusBadRequest && !x.unanswered() {
 		root.state.event = rule.name
 	}
 	root.state.skip = root.state.skip || rule.skip
@@ -389,7 +444,7 @@ func (s *Scope) finish(x *Exchange, wanted bool) (id, said identity, extra []pro
 	}
 	extra = s.state.properties
 	s.state.properties = nil
-	s.innermost = nil
+	s.innermost, s.came = nil, nil
 	s.mu.Unlock()
 	s.request.end()
 	return id, said, extra

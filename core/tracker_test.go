@@ -384,6 +384,55 @@ func TestJoinedTrackersBehindAPrefix(t *testing.T) {
 	}
 }
 
+// What an inner middleware has found counts as its own answer says, also where
+// something in between answers otherwise.
+func TestJoinedTrackersRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		inner klime.Exchange
+		ctx   context.Context //nolint:containedctx // a column of the table
+		want  string
+	}{
+		"answered":                    {klime.Exchange{Route: "/orgs/{org}", Status: 200}, nil, "Org Viewed u1/g1"},
+		"refused":                     {klime.Exchange{Route: "/orgs/{org}", Status: 403}, nil, "API Called u1/"},
+		"refused, with a plain value": {klime.Exchange{Route: "/orgs/{org}", Status: 401}, values(nil, "g1"), "API Called u1/"},
+		"not found":                   {klime.Exchange{Route: "/orgs/{org}", Status: 404}, nil, "API Called u1/"},
+		"wrong":                       {klime.Exchange{Route: "/orgs/{org}", Status: 400}, nil, "API Called u1/g1"},
+		"broken":                      {klime.Exchange{Route: "/orgs/{org}", Status: 200, Panicked: true}, nil, "API Called u1/g1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			inner := klime.NewTracker(client, klime.NameRoutes(map[string]string{"/orgs/{org}": "Org Viewed"}), klime.ResolveGroup(func(any) any {
+				if tt.ctx != nil {
+					return nil
+				}
+				return "g1"
+			}))
+			if tt.ctx != nil {
+				tt.inner.Values = tt.ctx
+			}
+			traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+				traffic{tracker: inner, ctx: ctx, exchange: tt.inner}.serve(nil)
+			})
+			event := wire.one(t, client)
+			if got := fmt.Sprint(event["event"], " ", who(event)); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	// A name is a route, for what is not found.
+	client, wire := newClient(t)
+	inner := klime.NewTracker(client, klime.NameRoutes(map[string]string{"/files/*": "File Opened"}))
+	missing := klime.Exchange{Route: "/files/*", Path: "/files/a", Status: 404}
+	traffic{tracker: klime.NewTracker(client, asUser("u1")), exchange: missing}.serve(func(ctx context.Context) {
+		traffic{tracker: inner, ctx: ctx, exchange: missing}.serve(nil)
+	})
+	if got := wire.one(t, client)["event"]; got != "API Called" {
+		t.Errorf("event %v", got)
+	}
+}
+
 // An inner middleware may be the one that knows that there is no route.
 func TestJoinedTrackersWithoutRoute(t *testing.T) {
 	t.Parallel()

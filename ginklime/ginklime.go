@@ -31,7 +31,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		}
 		start := time.Now()
 		e := new(exchange)
-		scope := tracker.BeginIn(&e.Scope, came.Context())
+		scope := tracker.BeginIn(&e.Scope, came.Context(), came)
 		scope.Bind(c, keys{c})
 		scope.ReadHeader(c.GetHeader)
 		r := e.PassOn(e, came)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -273,6 +274,55 @@ func testTwoClients(t *testing.T, a Adapter) {
 	compare(t, inner, app.ClientInside, []string{
 		`{"type":"track","event":"Done","userId":"mary","groupId":"acme"}`,
 		`{"type":"track","event":"API Called","userId":"mary","groupId":"acme","properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2}}`,
+	})
+}
+
+// testSubrequests: what the app requests of itself, with the context of another
+// request, is a request of its own. Nothing of it is the other's: no group that it
+// claims in vain, no name, no skip.
+func testSubrequests(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	app := App{
+		Client:  server.Client(),
+		UserID:  func(r Request) any { return r.Header("X-User") },
+		GroupID: func(r Request) any { return r.Header("X-Org") },
+		Twice:   true,
+	}
+	app.Routes = []Route{
+		{Method: http.MethodPost, Path: "/batch", Handler: func(r Request) {
+			_, req := r.HTTP()
+			whole, _ := req.Context().Value(http.ServerContextKey).(*http.Server)
+			for _, path := range []string{"/orgs/victim", "/orgs/acme", "/poll"} {
+				sub, err := http.NewRequestWithContext(req.Context(), http.MethodGet, path, http.NoBody)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				sub.Header.Set("X-Org", strings.TrimPrefix(path, "/orgs/"))
+				whole.Handler.ServeHTTP(httptest.NewRecorder(), sub)
+			}
+			r.Reply(http.StatusOK, appJSON, `{}`)
+		}},
+		{Path: "/orgs/{org}", Event: "Company Viewed", Handler: func(r Request) {
+			if r.Header("X-Org") != "acme" {
+				r.Reply(http.StatusForbidden, appJSON, `{}`)
+				return
+			}
+			klime.Track(r.Context(), "Done", nil)
+			r.Reply(http.StatusOK, appJSON, `{}`)
+		}},
+		{Path: "/poll", Skip: true, Handler: reply(http.StatusOK, appJSON, `{}`)},
+	}
+	url, stop := a.Start(t, app)
+	do(t, url, call{method: http.MethodPost, path: "/batch", header: http.Header{"X-User": {"jane"}}})
+	stop()
+	compare(t, server, app.Client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}","status":403,"requestBytes":0,"responseBytes":2}}`,
+		`{"type":"track","event":"Done","userId":"jane","groupId":"acme"}`,
+		`{"type":"track","event":"Company Viewed","userId":"jane","groupId":"acme","properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/batch","status":200,"requestBytes":0,"responseBytes":2}}`,
 	})
 }
 

@@ -42,7 +42,7 @@ func Middleware(
 				return
 			}
 			e := new(exchange)
-			scope, response := tracker.BeginIn(&e.Scope, came.Context()), &e.response
+			scope, response := tracker.BeginIn(&e.Scope, came.Context(), came), &e.response
 			r := e.PassOn(e, came)
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)

@@ -38,7 +38,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				return next(c)
 			}
 			start := time.Now()
-			scope := tracker.Begin(came.Context())
+			scope := tracker.BeginIn(new(klime.Scope), came.Context(), came)
 			scope.Bind(c, keys{c})
 			scope.ReadHeader(came.Header.Get)
 			r := passOn(scope, came)

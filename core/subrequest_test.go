@@ -1,0 +1,206 @@
+package klime_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// serveBatch serves a request whose handler makes others, as an endpoint for batches
+// does, and returns the events as "name user/group route", in their order.
+func serveBatch(t *testing.T, opts []klime.Option, handle func(serve subrequests)) []string {
+	t.Helper()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, append(opts, klime.ResolveGroup(func(native any) any { return native }))...)
+	batch := traffic{tracker: tracker, native: "", target: "/batch", exchange: klime.Exchange{Path: "/batch", Route: "/batch"}}
+	batch.serve(func(ctx context.Context) {
+		handle(func(org string, status int, handle func(ctx context.Context)) {
+			traffic{tracker: tracker, ctx: ctx, native: org, target: "/orgs/" + org, exchange: klime.Exchange{
+				Path: "/orgs/" + org, Route: "/orgs/{org}", Status: status,
+			}}.serve(handle)
+		})
+	})
+	var got []string
+	for _, e := range wire.events(t, client) {
+		properties, _ := e["properties"].(map[string]any)
+		got = append(got, fmt.Sprint(e["event"], " ", who(e), " ", properties["route"]))
+	}
+	return got
+}
+
+// subrequests serves one, which claims to be org's, with the context of the batch.
+type subrequests func(org string, status int, handle func(ctx context.Context))
+
+// A request that the app makes itself with the context of another is one of its own:
+// neither says anything of the other, but for who has made both.
+func TestSubrequests(t *testing.T) {
+	t.Parallel()
+	track := func(ctx context.Context) { klime.Track(ctx, "Done", nil) }
+	tests := []struct {
+		name   string
+		opts   []klime.Option
+		handle func(serve subrequests)
+		want   []string
+	}{
+		{
+			"each of its own group", []klime.Option{asUser("u1")},
+			func(serve subrequests) { serve("a", 200, track); serve("b", 200, track) },
+			[]string{"Done u1/a <nil>", "API Called u1/a /orgs/{org}", "Done u1/b <nil>", "API Called u1/b /orgs/{org}", "API Called u1/ /batch"},
+		},
+		{
+			"refused", []klime.Option{asUser("u1")},
+			func(serve subrequests) { serve("victim", 403, nil); serve("a", 200, track) },
+			[]string{"API Called u1/ /orgs/{org}", "Done u1/a <nil>", "API Called u1/a /orgs/{org}", "API Called u1/ /batch"},
+		},
+		{
+			"named, and skipped", []klime.Option{
+				asUser("u1"), klime.NameRoutes(map[string]string{"/orgs/{org}": "Org Viewed"}),
+			},
+			func(serve subrequests) { serve("a", 200, nil); serve("b", 200, klime.Skip) },
+			[]string{"Org Viewed u1/a /orgs/{org}", "API Called u1/ /batch"},
+		},
+		{
+			"a skipped route", []klime.Option{asUser("u1"), klime.SkipRoutes("/orgs/{org}")},
+			func(serve subrequests) { serve("a", 200, nil) },
+			[]string{"API Called u1/ /batch"},
+		},
+		{
+			"what the app says of one", []klime.Option{asUser("u1")},
+			func(serve subrequests) {
+				serve("a", 200, func(ctx context.Context) {
+					klime.SetUser(ctx, "u2")
+					klime.SetGroup(ctx, "g2")
+					klime.SetEvent(ctx, "Report Generated")
+					track(ctx)
+				})
+				serve("", 200, track)
+			},
+			[]string{"Done u2/g2 <nil>", "Report Generated u2/g2 /orgs/{org}", "Done u1/ <nil>", "API Called u1/ /orgs/{org}", "API Called u1/ /batch"},
+		},
+		{
+			"a silenced one", []klime.Option{asUser("u1")},
+			func(serve subrequests) { serve("a", 200, klime.Silence); serve("b", 200, track) },
+			[]string{"Done u1/b <nil>", "API Called u1/b /orgs/{org}", "API Called u1/ /batch"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := serveBatch(t, tt.opts, tt.handle); !slices.Equal(got, tt.want) {
+				t.Errorf("\n got %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// What is said of the outer request holds within, where that knows nothing better: the
+// user, the groups that the user was linked to, silence.
+func TestSubrequestsInherit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		opts []klime.Option
+		said func(ctx context.Context)
+		want []string // of a sub-request of a, and of b
+	}{
+		{
+			"SetUser and SetGroup", nil,
+			func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") },
+			[]string{"Done u1/a", "API Called u1/a", "Done u1/g1", "API Called u1/g1", "API Called u1/g1"},
+		},
+		{
+			"Link", []klime.Option{klime.RequireMembership()},
+			func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "a"})
+			},
+			[]string{"<nil> u1/a", "Done u1/a", "API Called u1/a", "Done u1/a", "API Called u1/a", "API Called u1/a"},
+		},
+		{
+			"Link of another group", []klime.Option{klime.RequireMembership()},
+			func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"})
+			},
+			[]string{"<nil> u1/g1", "Done u1/", "API Called u1/", "Done u1/g1", "API Called u1/g1", "API Called u1/g1"},
+		},
+		{"Silence", []klime.Option{asUser("u1")}, klime.Silence, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, append(tt.opts, klime.ResolveGroup(func(native any) any { return native }))...)
+			traffic{tracker: tracker, native: "", target: "/batch"}.serve(func(ctx context.Context) {
+				tt.said(ctx)
+				for _, org := range []string{"a", ""} {
+					traffic{tracker: tracker, ctx: ctx, native: org, target: "/orgs"}.serve(func(ctx context.Context) {
+						klime.Track(ctx, "Done", nil)
+					})
+				}
+			})
+			var got []string
+			for _, e := range wire.events(t, client) {
+				got = append(got, fmt.Sprint(e["event"], " ", who(e)))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("\n got %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Sub-requests may be served at the same time.
+func TestConcurrentSubrequests(t *testing.T) {
+	t.Parallel()
+	got := serveBatch(t, []klime.Option{asUser("u1")}, func(serve subrequests) {
+		begun, tracked, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			serve("a", 200, func(ctx context.Context) {
+				close(begun)
+				<-tracked
+				klime.Track(ctx, "Done", nil)
+			})
+		}()
+		<-begun
+		serve("b", 200, func(ctx context.Context) {
+			klime.Track(ctx, "Done", nil)
+			close(tracked)
+			<-done
+		})
+	})
+	want := []string{"Done u1/b <nil>", "Done u1/a <nil>", "API Called u1/a /orgs/{org}", "API Called u1/b /orgs/{org}", "API Called u1/ /batch"}
+	if !slices.Equal(got, want) {
+		t.Errorf("\n got %q\nwant %q", got, want)
+	}
+}
+
+// Each of two clients has its own scope of a sub-request, and only the sub-request's is
+// spoken to.
+func TestSubrequestsOfTwoClients(t *testing.T) {
+	t.Parallel()
+	ours, ourWire := newClient(t)
+	others, otherWire := newClient(t)
+	serve := func(ctx context.Context, target string, handle func(ctx context.Context)) {
+		x := klime.Exchange{Route: target}
+		traffic{tracker: klime.NewTracker(ours, asUser("u1")), ctx: ctx, target: target, exchange: x}.serve(func(ctx context.Context) {
+			traffic{tracker: klime.NewTracker(others, asUser("u2")), ctx: ctx, target: target, exchange: x}.serve(func(ctx context.Context) {
+				traffic{tracker: klime.NewTracker(ours), ctx: ctx, target: target, exchange: x}.serve(handle)
+			})
+		})
+	}
+	serve(context.Background(), "/batch", func(ctx context.Context) {
+		serve(ctx, "/silenced", klime.Silence)
+		serve(ctx, "/orgs", func(ctx context.Context) { klime.SetGroup(ctx, "g1") })
+	})
+	for i, want := range [][]string{{"u1/g1 /orgs", "u1/ /batch"}, {"u2/ /orgs", "u2/ /batch"}} {
+		var got []string
+		for _, e := range []*wire{ourWire, otherWire}[i].events(t, []*klime.Client{ours, others}[i]) {
+			got = append(got, fmt.Sprint(who(e), " ", e["properties"].(map[string]any)["route"]))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("client %d\n got %q\nwant %q", i, got, want)
+		}
+	}
+}
