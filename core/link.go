@@ -43,6 +43,10 @@ type Group struct {
 // [Client.Group].
 func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	scope, silent := c.scopeOf(ctx)
+	return c.link(ctx, scope, silent, u, groups)
+}
+
+func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, groups []Group) error {
 	if c == nil || silent {
 		return nil
 	}

@@ -203,6 +203,18 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 	}
 }
 
+// Outside is for adapters of a framework that has one context for all its handlers. What
+// stands outside of the middleware goes on with ctx, that of the handlers, and finds s
+// there. If another Scope is around s that s has not joined, such as that of another
+// client's middleware, Outside returns ctx with that one in place of s, to be put back
+// after [Tracker.Observe]; else nil.
+func (s *Scope) Outside(ctx context.Context) context.Context {
+	if s == nil || s.around == nil || s.around.root() == s.root() {
+		return nil
+	}
+	return context.WithValue(orBackground(ctx), scopeKey{}, s.around)
+}
+
 // annotateSaid writes on ctx's span what the app has said.
 func (s *Scope) annotateSaid(ctx context.Context) {
 	if s != nil && s.root().tracker.annotateSpan {
@@ -466,8 +478,9 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 // goes wrong is counted and logged; without a middleware it does nothing.
 // See there for what it means and how often it may be called.
 func Link(ctx context.Context, u User, groups ...Group) {
-	c := ScopeFrom(ctx).client()
-	c.complain(c.Link(ctx, u, groups...))
+	scope := ScopeFrom(ctx)
+	c := scope.client()
+	c.complain(c.link(ctx, scope, scope.isSilent(), u, groups))
 }
 
 // LinkFunc is [Link] for middlewares: a User without ID and traits, without

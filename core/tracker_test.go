@@ -619,6 +619,54 @@ func TestJoinedPastAnotherClient(t *testing.T) {
 	}
 }
 
+// Where a framework has one context for all, what stands outside of a middleware finds
+// the scope around it again, with all else that has come into the context.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	ours, wire := newClient(t)
+	others, otherWire := newClient(t)
+	type key struct{}
+	var shared context.Context
+	serve := func(c *klime.Client, between func()) {
+		tracker := klime.NewTracker(c, asUser("u1"))
+		scope := tracker.Begin(shared)
+		scope.Bind(1, nil)
+		shared = context.WithValue(scope, key{}, "kept") //nolint:fatcontext // as the handlers of a framework do
+		between()
+		tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+		if outside := scope.Outside(shared); outside != nil {
+			shared = outside
+		}
+		if got := shared.Value(key{}); got != "kept" {
+			t.Errorf("value %v", got)
+		}
+	}
+	track := func(name string) { klime.Track(shared, name, nil) }
+	serve(ours, func() {
+		serve(others, func() {
+			serve(ours, func() {
+				serve(ours, func() {})
+				track("Ours")
+			})
+			track("Others")
+		})
+		track("Ours Again")
+	})
+	if got := klime.ScopeFrom(shared).Outside(shared); got != nil {
+		t.Errorf("around the outermost: %v", got)
+	}
+	if (*klime.Scope)(nil).Outside(shared) != nil {
+		t.Error("outside of none")
+	}
+	var got []string
+	for _, e := range append(wire.events(t, ours), otherWire.events(t, others)...) {
+		got = append(got, e["event"].(string))
+	}
+	if want := []string{"Ours", "Ours Again", "API Called", "Others", "API Called"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestResolveRoute(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

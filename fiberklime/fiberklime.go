@@ -61,6 +61,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
 			tracker.Observe(scope, x)
+			if outside := scope.Outside(c.UserContext()); outside != nil {
+				c.SetUserContext(outside)
+			}
 			if panicked != nil {
 				panic(panicked)
 			}

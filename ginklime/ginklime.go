@@ -59,6 +59,10 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			x.ContentType = w.media.Of(w.Header())
 			x.Location = w.Header().Get("Location")
 			tracker.Observe(scope, x)
+			if outside := scope.Outside(c.Request.Context()); outside != nil {
+				c.Request = c.Request.WithContext(outside)
+				c.Set(klime.ScopeKey, klime.ScopeFrom(outside))
+			}
 			if panicked != nil {
 				panic(panicked)
 			}

@@ -243,16 +243,22 @@ type replaced struct{}
 
 // testTwoClients: the middlewares of two clients know nothing of each other.
 // Each records the request once; handlers speak to the inner one, and by a client's
-// own methods to that client's.
+// own methods to that client's. What stands between them speaks to the outer one, also
+// afterwards.
 func testTwoClients(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
 	outer, inner := klimetest.NewServer(t), klimetest.NewServer(t)
 	outerClient := outer.Client()
 	app := App{
-		Client:       outerClient,
-		UserID:       jane,
-		Inside:       []Middleware{func(r Request, next func(Request)) { next(r) }},
+		Client: outerClient,
+		UserID: jane,
+		Inside: []Middleware{func(r Request, next func(Request)) {
+			next(r)
+			klime.SetGroup(r.Context(), "globex")
+			klime.Track(r.Context(), "Answered", nil)
+			klime.SetProperty(r.Detached(), "between", true)
+		}},
 		ClientInside: inner.Client(),
 		UserIDInside: func(Request) any { return "mary" },
 		Routes: []Route{{Path: "/orgs/{org}", Handler: func(r Request) {
@@ -269,7 +275,9 @@ func testTwoClients(t *testing.T, a Adapter) {
 	stop()
 	compare(t, outer, app.Client, []string{
 		`{"type":"track","event":"Counted","userId":"jane"}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2}}`,
+		`{"type":"track","event":"Answered","userId":"jane","groupId":"globex"}`,
+		`{"type":"track","event":"API Called","userId":"jane","groupId":"globex",` +
+			`"properties":{"method":"GET","route":"/orgs/{org}","status":200,"requestBytes":0,"responseBytes":2,"between":true}}`,
 	})
 	compare(t, inner, app.ClientInside, []string{
 		`{"type":"track","event":"Done","userId":"mary","groupId":"acme"}`,

@@ -56,6 +56,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Values = c.Request().Context()
 				w.report(&x)
 				tracker.Observe(scope, x)
+				if outside := scope.Outside(c.Request().Context()); outside != nil {
+					c.SetRequest(c.Request().WithContext(outside))
+				}
 				if panicked != nil {
 					panic(panicked)
 				}
