@@ -61,11 +61,11 @@ type knowledge struct {
 	hasUser      bool          // said.user counts even if it is empty
 	hasGrp       bool          // said.group counts even if it is empty
 	linkRequired bool          // by the option RequireMembership
-	closed       int32         // how many scopes of the request have ended
-	legacy       *closedScopes // nil while none has left anything
+	closed       int32         // how many scopes of the request have ended; of a Scope that has joined, whether it has
+	legacy       *closedScopes // of each Scope, also of one that has joined; nil while none has left anything
 }
 
-// closedScopes is what scopes knew that have ended before the outermost.
+// closedScopes is what scopes knew that have joined another, and ended before it.
 type closedScopes struct {
 	found identity // by their resolvers
 	held  identity // in their context values
@@ -306,10 +306,13 @@ func (s *Scope) identify(ctx, end valuer) identity {
 			root.mu.Unlock()
 			return said
 		}
-		innermost, legacy, closed := root.innermost, known.legacy, known.closed
+		innermost, closed := root.innermost, known.closed
 		root.mu.Unlock()
 
-		id := find(ctx, end, innermost, legacy, root.tracker.client.interner())
+		if innermost == nil {
+			innermost = root // over, but for what it has been left
+		}
+		id := innermost.find(ctx, end, closed > 0)
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
 			fill(&id, enclosing.identify(enclosing, nil))
 		}
@@ -333,28 +336,41 @@ func (s *Scope) identify(ctx, end valuer) identity {
 	}
 }
 
-// find asks for what the app has not said by itself.
-func find(ctx, end valuer, innermost *Scope, legacy *closedScopes, ids *interner) (id identity) {
-	if legacy != nil {
-		id = legacy.found
-	}
-	for open := innermost; open != nil && !id.complete(); open = open.outer {
+// find asks for what the app has not said by itself, from the innermost s on. Others
+// may have ended within.
+func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
+	for open := s; open != nil && !id.complete(); open = open.outer {
+		if ended {
+			fill(&id, open.left().found)
+		}
 		fill(&id, open.resolve())
 	}
 	if id.complete() {
 		return id
 	}
+	ids := s.client().interner()
 	fill(&id, identityIn(ctx, ids))
-	if legacy != nil {
-		fill(&id, legacy.held)
+	for open := s; ended && open != nil && !id.complete(); open = open.outer {
+		fill(&id, open.left().held)
 	}
 	if !id.complete() && end != ctx {
 		fill(&id, identityIn(end, ids))
 	}
-	for open := innermost; open != nil && !id.complete(); open = open.outer {
+	for open := s; open != nil && !id.complete(); open = open.outer {
 		fill(&id, open.stored())
 	}
 	return id
+}
+
+// left is what scopes knew that have ended within s.
+func (s *Scope) left() closedScopes {
+	root := s.root()
+	root.mu.Lock()
+	defer root.mu.Unlock()
+	if s.state.legacy == nil {
+		return closedScopes{}
+	}
+	return *s.state.legacy
 }
 
 // spoken is whose request it is by the app's own word, and whether that leaves

@@ -408,7 +408,15 @@ func (s *Scope) leave(x *Exchange, on *route, rule ruling) {
 	root := s.root()
 	root.mu.Lock()
 	root.state.closed++
-	root.state.inherit(found, held)
+	s.state.closed++
+	heir := s.outer
+	for heir != root && heir.state.closed > 0 {
+		heir = heir.outer
+	}
+	if within := s.state.legacy; within != nil {
+		heir.state.inherit(within.found, within.held)
+	}
+	heir.state.inherit(found, held)
 	if root.state.route == nil || root.state.path != x.Path { // behind a prefix that was stripped, a route is not the whole one
 		root.state.path = strings.Clone(x.Path)
 		if root.state.route = on; on.text == "" {

@@ -384,6 +384,32 @@ func TestJoinedTrackersBehindAPrefix(t *testing.T) {
 	}
 }
 
+// What has been found further in is known further out, and not by what comes after:
+// requests within a request, where nothing tells them apart, are asked before each other.
+func TestJoinedTrackersOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	outer := klime.NewTracker(client, asUser("u1"))
+	inner := klime.NewTracker(client, klime.ResolveGroup(func(native any) any { return native }))
+	track := func(ctx context.Context) { klime.Track(ctx, "Done", nil) }
+	traffic{tracker: outer}.serve(func(ctx context.Context) {
+		for _, org := range []string{"a", "b"} {
+			traffic{tracker: inner, ctx: ctx, native: ""}.serve(func(ctx context.Context) {
+				traffic{tracker: inner, ctx: ctx, native: org}.serve(nil)
+				track(ctx)
+			})
+		}
+		track(ctx)
+	})
+	var got []string
+	for _, e := range wire.events(t, client) {
+		got = append(got, fmt.Sprint(e["event"], " ", who(e)))
+	}
+	if want := []string{"Done u1/a", "Done u1/b", "Done u1/a", "API Called u1/a"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // What an inner middleware has found counts as its own answer says, also where
 // something in between answers otherwise.
 func TestJoinedTrackersRefused(t *testing.T) {
