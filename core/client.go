@@ -135,7 +135,8 @@ func (c *Client) reportTo() func(delivery.Report) {
 // Track records that somebody did something. User and group are those of the
 // request that ctx belongs to, as the middlewares of this client know it, unless
 // options name others; one of them must be known. What is known to another client's
-// is of another account, and not taken. Event names are Object + Action in the past tense: "Report Generated".
+// is of another account, and not taken. Event names are Object + Action in the past
+// tense: "Report Generated".
 //
 // The error is one of [ErrMissingEvent], [ErrMissingIdentity], [ErrMissingUser],
 // [ErrMissingGroup], [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable],
@@ -208,8 +209,12 @@ func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts .
 }
 
 // scopeOf is c's own Scope of the request that ctx belongs to, nil without one, and
-// whether the request is silent: by the innermost, where c has none.
+// whether the request is silent: by the innermost, where c has none. To a nil Client
+// all are.
 func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
+	if c == nil {
+		return nil, true
+	}
 	asked := ScopeFrom(ctx)
 	if own = asked.of(c); own != nil {
 		asked = own
@@ -251,7 +256,7 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 }
 
 func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
-	if _, silent := c.scopeOf(ctx); c == nil || silent {
+	if _, silent := c.scopeOf(ctx); silent {
 		return d, false, nil
 	}
 	d.Event = Event{Type: IdentifyEvent, UserID: userID, Traits: t}
@@ -259,7 +264,7 @@ func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []E
 }
 
 func (c *Client) group(ctx context.Context, groupID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
-	if _, silent := c.scopeOf(ctx); c == nil || silent {
+	if _, silent := c.scopeOf(ctx); silent {
 		return d, false, nil
 	}
 	if c.cfg.Mode == UserMode {

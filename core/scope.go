@@ -306,7 +306,7 @@ func (s *Scope) identify(ctx, end valuer) identity {
 			root.mu.Unlock()
 			return said
 		}
-		innermost, closed := root.innermost, known.closed
+		innermost, closed, hasUser := root.innermost, known.closed, known.hasUser
 		root.mu.Unlock()
 
 		if innermost == nil {
@@ -314,7 +314,10 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		}
 		id := innermost.find(ctx, end, closed > 0)
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
-			fill(&id, enclosing.identify(enclosing, nil))
+			if hasUser {
+				id.user = said.user
+			}
+			fillAround(&id, hasUser, enclosing.identify(enclosing, nil))
 		}
 
 		root.mu.Lock()
@@ -360,6 +363,15 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 		fill(&id, open.stored())
 	}
 	return id
+}
+
+// fillAround fills in what id lacks with what is known of the request around. A group
+// is not taken from another user, nor for nobody, if the app has said so.
+func fillAround(id *identity, hasUser bool, around identity) {
+	if around.user != "" && around.user != id.user && (hasUser || id.user != "") {
+		around.group = ""
+	}
+	fill(id, around)
 }
 
 // left is what scopes knew that have ended within s.

@@ -150,6 +150,43 @@ func TestSubrequestsInherit(t *testing.T) {
 	}
 }
 
+// The group of a user is not that of another one, whom a sub-request has by itself.
+func TestSubrequestsOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		outer, said func(ctx context.Context)
+		user        any // by the sub-request's resolver
+		want        string
+	}{
+		{"said", func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "u2") }, "", "u2/"},
+		{"resolved", func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, nil, "u2", "u2/"},
+		{"the same", func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, nil, "u1", "u1/g1"},
+		{"of a company without a user", func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, nil, "u2", "u2/g1"},
+		{"nobody", func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "") }, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, klime.ResolveUser(func(native any) any { return native }))
+			traffic{tracker: tracker, native: "", target: "/batch"}.serve(func(ctx context.Context) {
+				tt.outer(ctx)
+				klime.Skip(ctx)
+				traffic{tracker: tracker, ctx: ctx, native: tt.user, target: "/orgs"}.serve(tt.said)
+			})
+			got := ""
+			for _, e := range wire.events(t, client) {
+				if e["type"] == "track" {
+					got = who(e)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("event of %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // Sub-requests may be served at the same time.
 func TestConcurrentSubrequests(t *testing.T) {
 	t.Parallel()

@@ -189,7 +189,7 @@ func (s *Scope) inherit(outer *Scope) {
 	s.state.members = theirs.members
 	s.state.linkRequired = s.state.linkRequired || theirs.linkRequired
 	s.state.optedOut = theirs.optedOut
-	s.state.met, s.state.metInside = theirs.met, theirs.metInside
+	s.state.met = theirs.met
 }
 
 // join makes inner, of the request that came, a part of s, unless that of s is over.
