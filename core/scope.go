@@ -26,7 +26,7 @@ type Scope struct {
 
 	request   loan       // of the framework's request
 	mu        sync.Mutex // guards all below, which is of use in the outermost scope only
-	innermost *Scope     // of those that are still open
+	innermost *Scope     // of those that are still open, or of several such the last one
 	state     state
 }
 
@@ -309,8 +309,8 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		innermost, closed, hasUser := root.innermost, known.closed, known.hasUser
 		root.mu.Unlock()
 
-		if innermost == nil {
-			innermost = root // over, but for what it has been left
+		if !innermost.isWithin(s) { // the request is over, or others go on beside s
+			innermost = s
 		}
 		id := innermost.find(ctx, end, closed > 0)
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
@@ -372,6 +372,14 @@ func fillAround(id *identity, hasUser bool, around identity) {
 		around.group = ""
 	}
 	fill(id, around)
+}
+
+// isWithin reports whether s is outer, or has joined it, be it by others.
+func (s *Scope) isWithin(outer *Scope) bool {
+	for s != nil && s != outer {
+		s = s.outer
+	}
+	return s != nil
 }
 
 // left is what scopes knew that have ended within s.

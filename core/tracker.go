@@ -200,8 +200,7 @@ func (s *Scope) join(inner *Scope, came *http.Request) bool {
 	if root.innermost == nil {
 		return false
 	}
-	inner.outer = root.innermost
-	root.innermost = inner
+	inner.outer, root.innermost = s, inner
 	if root.came == nil {
 		root.came = came
 	}

@@ -410,6 +410,43 @@ func TestJoinedTrackersOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// So it is with those that go on at the same time.
+func TestJoinedTrackersSideBySide(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	outer := klime.NewTracker(client, asUser("u1"))
+	inner := klime.NewTracker(client, klime.ResolveGroup(func(native any) any { return native }))
+	track := func(ctx context.Context) { klime.Track(ctx, "Done", nil) }
+	traffic{tracker: outer}.serve(func(ctx context.Context) {
+		var first context.Context
+		begun, tracked, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			traffic{tracker: inner, ctx: ctx, native: "a"}.serve(func(ctx context.Context) {
+				first = ctx //nolint:fatcontext // for the other one
+				close(begun)
+				<-tracked
+			})
+		}()
+		<-begun
+		traffic{tracker: inner, ctx: ctx, native: "b"}.serve(func(second context.Context) {
+			track(first)
+			track(second)
+			track(ctx) // of both: the last one that was begun
+		})
+		track(first)
+		close(tracked)
+		<-done
+	})
+	var got []string
+	for _, e := range wire.events(t, client) {
+		got = append(got, fmt.Sprint(e["event"], " ", who(e)))
+	}
+	if want := []string{"Done u1/a", "Done u1/b", "Done u1/b", "Done u1/a", "API Called u1/b"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // What an inner middleware has found counts as its own answer says, also where
 // something in between answers otherwise.
 func TestJoinedTrackersRefused(t *testing.T) {
