@@ -37,8 +37,9 @@ const (
 	DropOldest Overflow = iota
 	// DropNewest: the new event is refused with [ErrQueueFull].
 	DropNewest
-	// Block: the call waits for room. It gives up with [ErrQueueFull] when its
-	// context ends or sending is halted, and with [ErrClosed] at Shutdown.
+	// Block: the call waits for room, in the order in which calls came. It gives up
+	// with [ErrQueueFull] when its context ends or sending is halted, and with
+	// [ErrClosed] at Shutdown.
 	Block
 )
 

@@ -196,9 +196,10 @@ func (d *Deliverer) refuse(it Item, outcome Outcome, err error) {
 }
 
 func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
+	var at *place
 	for {
 		// With the last attempt its patience ends.
-		a, err := d.queue.push(it, ctx.Err() == nil)
+		a, err := d.queue.push(it, ctx.Err() == nil, at)
 		if a.wake {
 			d.nudge()
 		}
@@ -213,14 +214,15 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 			d.refuse(*it, a.outcome, err)
 		}
 		_ = d.noteLate(err)
-		if a.room == nil {
+		if !a.waits {
 			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
 				return fmt.Errorf("%w: %w", err, ctx.Err())
 			}
 			return err
 		}
+		at = a.place
 		select {
-		case <-a.room:
+		case <-at.turn:
 		case <-ctx.Done():
 		}
 	}

@@ -3,6 +3,8 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,5 +169,115 @@ func TestEndedContextStillQueues(t *testing.T) {
 		if err := shutdown(t, d); err != nil || d.Counts().Sent != 1 {
 			t.Errorf("Shutdown: %v, counts: %+v", err, d.Counts())
 		}
+	})
+}
+
+// Callers who wait for room get it in the order in which they came, and no newcomer
+// before them.
+func TestBlockIsFair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const callers, calls = 40, 50
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			time.Sleep(100 * time.Millisecond)
+			return ok(len(ids))
+		}}
+		cfg := config(e)
+		cfg.QueueSize, cfg.Overflow = 10, delivery.Block
+		d := delivery.New(cfg)
+		var mu sync.Mutex
+		var accepted [callers]int
+		most := 0 // the greatest lead over the least
+		var all sync.WaitGroup
+		for i := range callers {
+			all.Go(func() {
+				for range calls {
+					if err := d.Enqueue(t.Context(), item(i, false, 0)); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					accepted[i]++
+					most = max(most, accepted[i]-slices.Min(accepted[:]))
+					mu.Unlock()
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		all.Wait()
+		if most > 2 { // one more round, and those who have their room and were not yet counted
+			t.Errorf("a caller had room %d times more than another", most)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+	})
+}
+
+// Who gives up is missed by nobody in line.
+func TestBlockedCallersGiveUp(t *testing.T) {
+	t.Parallel()
+	for _, leaving := range [][]int{{11}, {12, 13}, {11, 12, 13, 14}, {16}, {11, 13, 15, 16}} {
+		synctest.Test(t, func(t *testing.T) {
+			d, good := full(t, delivery.Block)
+			givingUp, cancel := context.WithCancel(t.Context())
+			returned := map[int]chan error{}
+			for id := 11; id <= 16; id++ {
+				ctx := t.Context()
+				if slices.Contains(leaving, id) {
+					ctx = givingUp
+				}
+				done := make(chan error, 1)
+				returned[id] = done
+				go func() { done <- d.Enqueue(ctx, item(id, false, 0)) }()
+				synctest.Wait() // it is in line
+			}
+			cancel()
+			close(good) // at the same time
+			for id, done := range returned {
+				if err := <-done; err != nil && (!errors.Is(err, context.Canceled) || !slices.Contains(leaving, id)) {
+					t.Errorf("of %d leaving: item %d: %v", leaving, id, err)
+				}
+			}
+			if err := shutdown(t, d); err != nil {
+				t.Error(err)
+			}
+			checkSum(t, d)
+		})
+	}
+}
+
+// A roll-up that waits for the share of automatic items holds up nobody to whom
+// more is open.
+func TestPatientItemsHoldUpNoOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }}
+		cfg := config(e)
+		cfg.QueueSize, cfg.Overflow, cfg.Timeout = 10, delivery.Block, time.Hour
+		d := delivery.New(cfg)
+		for id := 1; id <= 8; id++ { // all that automatic items may take
+			if err := d.Enqueue(t.Context(), item(id, true, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		patient := item(9, true, 0)
+		patient.Patient = true
+		returned := make(chan error, 1)
+		go func() { returned <- d.Enqueue(ctx, patient) }()
+		synctest.Wait()
+		enqueue(t, d, 10, 11)
+		if len(returned) > 0 {
+			t.Error("the patient one did not wait")
+		}
+		cancel()
+		if err := <-returned; err != nil {
+			t.Error(err) // with its last attempt it takes the place of an older one
+		}
+		ended, end := context.WithCancel(context.Background())
+		end()
+		_ = d.Shutdown(ended)
+		checkSum(t, d)
 	})
 }

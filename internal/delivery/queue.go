@@ -50,11 +50,11 @@ type queue struct {
 	direct    usage          // what callers send themselves, beside all that
 	oneShots  sync.WaitGroup // likewise
 	lastSeq   uint64
-	closed    bool          // only patient items are accepted
-	sealed    bool          // and these no more
-	halt      error         // why nothing is sent at present, nil if it is
-	abandoned bool          // the books are closed, nothing is settled any more
-	room      chan struct{} // closed when somebody who blocks should look again; nil if nobody does
+	closed    bool    // only patient items are accepted
+	sealed    bool    // and these no more
+	halt      error   // why nothing is sent at present, nil if it is
+	abandoned bool    // the books are closed, nothing is settled any more
+	lines     [2]line // of who waits for room, with explicit items and with automatic ones
 	waiters   map[*waiter]struct{}
 	counts    Counts
 	disk      *disk // nil without a spool
@@ -95,26 +95,59 @@ func newQueue(cfg *Config) *queue {
 
 // admission is what push says of an item.
 type admission struct {
-	evicted []Item          // made room for it, where somebody wants to know
-	dropped int             // likewise, where nobody does
-	outcome Outcome         // of these, or of it where it was refused
-	wake    bool            // the dispatcher has something to do now
-	room    <-chan struct{} // it has to wait; closed when to try again
+	evicted []Item  // made room for it, where somebody wants to know
+	dropped int     // likewise, where nobody does
+	outcome Outcome // of these, or of it where it was refused
+	wake    bool    // the dispatcher has something to do now
+	waits   bool    // for room
+	place   *place  // where, with which to try again
 }
 
 // push accepts it, at the cost of older items where there is no room. A
-// patient item waits instead of costing an explicit one.
-func (q *queue) push(it *Item, patient bool) (a admission, err error) {
+// patient item waits instead of costing an explicit one, and instead of passing
+// others that wait. Whose turn it is has a place, and so has who gives up.
+func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.sealed || q.closed && !it.Patient {
+	line := q.lineOf(it)
+	patient = patient && q.mayWait(it)
+	if patient && line.first != at {
+		return admission{wake: true, waits: true, place: line.join()}, nil
+	}
+	a, err := q.accept(it, patient)
+	switch {
+	case a.waits && at == nil:
+		a.place = line.join()
+	case a.waits:
+		a.place = at
+	case at != nil:
+		line.leave(at)
+	}
+	return a, err
+}
+
+// lineOf is where it waits. What is open to explicit items is not to automatic ones,
+// which may wait longer.
+func (q *queue) lineOf(it *Item) *line {
+	if it.Automatic {
+		return &q.lines[1]
+	}
+	return &q.lines[0]
+}
+
+// refuses reports whether it comes too late.
+func (q *queue) refuses(it *Item) bool { return q.sealed || q.closed && !it.Patient }
+
+// accept is push for who is the first in line.
+func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
+	if q.refuses(it) {
 		return a, ErrClosed
 	}
 	if q.disk != nil && q.spillFor(it) {
 		return a, nil
 	}
 	if !q.fits(it) {
-		if a, err = q.makeRoom(it, patient); err != nil || a.room != nil {
+		if a, err = q.makeRoom(it, patient); err != nil || a.waits {
 			return a, err
 		}
 	}
@@ -126,21 +159,19 @@ func (q *queue) push(it *Item, patient bool) (a admission, err error) {
 	return a, nil
 }
 
-// makeRoom evicts what must go for an item. It returns an error where that would not do,
-// and where the item has to wait, for what.
+// makeRoom evicts what must go for an item, unless that has to wait. It returns an error
+// where that would not do.
 func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
 	a := admission{outcome: Evicted}
 	if q.disk.writable() && len(it.Body) <= q.maxBytes {
 		a.outcome = q.disk.declines(it)
 	}
-	if patient && q.mustWait(it) {
-		if q.room == nil {
-			q.room = make(chan struct{})
-		}
-		a.room, a.wake = q.room, true
+	canFit := q.canFit(it)
+	if patient && (it.Patient || !canFit) {
+		a.waits, a.wake = true, true
 		return a, nil
 	}
-	if !q.canFit(it) {
+	if !canFit {
 		q.counts.Accepted++
 		q.count(a.outcome, 1)
 		return a, q.refusal(a.outcome)
@@ -179,12 +210,11 @@ func (q *queue) refusal(outcome Outcome) error {
 	}
 }
 
-// mustWait reports whether an item that does not fit has to wait for room, if it is patient.
-func (q *queue) mustWait(it *Item) bool {
-	if q.halt != nil || len(it.Body) > q.maxBytes {
-		return false // which may be long in coming
-	}
-	return it.Patient || q.overflow == Block && !it.Automatic && !q.canFit(it)
+// mayWait reports whether an item waits for room, if there is none. That may be
+// long in coming.
+func (q *queue) mayWait(it *Item) bool {
+	return (it.Patient || q.overflow == Block && !it.Automatic) &&
+		!q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
 }
 
 // bypass accepts an item that its caller sends itself.
@@ -430,11 +460,11 @@ func (q *queue) ended(seq uint64) {
 	}
 }
 
-// callRoom lets those who block look again.
+// callRoom lets those look who are the first to wait for room. Each that leaves
+// calls the next.
 func (q *queue) callRoom() {
-	if q.room != nil {
-		close(q.room)
-		q.room = nil
+	for i := range q.lines {
+		q.lines[i].call()
 	}
 }
 
@@ -505,7 +535,7 @@ func (q *queue) drain() []Item {
 // pending describes what waits for a sender.
 type pending struct {
 	items  int
-	full   bool      // as many as start a send
+	full   bool      // as many as start a send, or any where somebody waits for room
 	oldest time.Time // when the oldest of them was handed over
 	hurry  bool      // somebody waits for them
 	closed bool      // there will be no others but patient ones
@@ -520,12 +550,15 @@ func (q *queue) pending() pending {
 	defer q.mu.Unlock()
 	p := pending{items: q.len(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
 	p.suspects, p.culprits = q.apart.suspects.len(), q.apart.culprits.len()
-	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || q.room != nil
+	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}
 	return p
 }
+
+// isAwaited reports whether somebody waits for room.
+func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].first != nil }
 
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
