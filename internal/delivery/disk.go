@@ -333,7 +333,7 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	}
 	delete(k.tokens, r.Key)
 	q.count(outcome, 1)
-	q.ended(r.Key)
+	q.waiters.ended(r.Key)
 	if r.Damaged {
 		it.Body = nil
 	}
@@ -424,7 +424,7 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 		q.letGoFor(&it)
 		if !q.fits(&it) {
 			q.counts.Evicted++
-			q.ended(it.seq)
+			q.waiters.ended(it.seq)
 			evicted = append(evicted, it)
 			continue
 		}
@@ -575,10 +575,8 @@ func (q *queue) lose(n int) int {
 	if k.kept.items -= n; k.kept.items == k.inMemory.items {
 		k.kept = k.inMemory
 	}
-	for w := range q.waiters {
-		if n > 0 && !w.gate {
-			q.end(w, ErrSpoolLost)
-		}
+	if n > 0 {
+		q.waiters.endAll(ErrSpoolLost)
 	}
 	return n
 }

@@ -55,7 +55,7 @@ type queue struct {
 	halt      error   // why nothing is sent at present, nil if it is
 	abandoned bool    // the books are closed, nothing is settled any more
 	lines     [2]line // of who waits for room, with explicit items and with automatic ones
-	waiters   map[*waiter]struct{}
+	waiters   waiters
 	counts    Counts
 	disk      *disk // nil without a spool
 	alarm     int   // the dispatcher wants to know when as many are waiting
@@ -84,7 +84,7 @@ func newQueue(cfg *Config) *queue {
 		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
 		overflow:  cfg.Overflow,
 		told:      cfg.OnReport != nil,
-		waiters:   map[*waiter]struct{}{},
+		waiters:   waiters{atGate: map[*waiter]struct{}{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	if cfg.Spool != nil {
@@ -239,7 +239,7 @@ func (q *queue) settleDirect(it *Item, outcome Outcome) {
 	defer q.mu.Unlock()
 	q.direct.remove(it)
 	q.count(outcome, 1)
-	q.ended(it.seq)
+	q.waiters.ended(it.seq)
 	q.oneShots.Done()
 }
 
@@ -435,7 +435,7 @@ func (q *queue) release(it *Item) {
 	if q.disk != nil {
 		q.disk.settled(it)
 	}
-	q.ended(it.seq)
+	q.waiters.ended(it.seq)
 }
 
 // leaveMemory makes the room of an item free.
@@ -446,18 +446,6 @@ func (q *queue) leaveMemory(it *Item) {
 	}
 	q.callRoom()
 	q.feed()
-}
-
-// ended lets go who waited for an item.
-func (q *queue) ended(seq uint64) {
-	for w := range q.waiters {
-		if seq > w.upTo || w.gate {
-			continue
-		}
-		if w.left--; w.left == 0 {
-			q.end(w, nil)
-		}
-	}
 }
 
 // callRoom lets those look who are the first to wait for room. Each that leaves
@@ -479,11 +467,7 @@ func (q *queue) close() bool {
 	}
 	q.closed, q.halt = true, nil
 	q.callRoom()
-	for w := range q.waiters {
-		if w.gate {
-			q.end(w, nil)
-		}
-	}
+	q.waiters.openGate(nil)
 	return true
 }
 
@@ -510,9 +494,8 @@ func (q *queue) abandon(lost int) int {
 	}
 	q.count(Undone, uint64(n)) //nolint:gosec // an amount
 	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
-	for w := range q.waiters {
-		q.end(w, ErrClosed)
-	}
+	q.waiters.endAll(ErrClosed)
+	q.waiters.openGate(ErrClosed)
 	return n
 }
 
@@ -548,7 +531,7 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.len(), hurry: len(q.waiters) > 0, closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
+	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
 	p.suspects, p.culprits = q.apart.suspects.len(), q.apart.culprits.len()
 	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
 	if p.items > 0 {

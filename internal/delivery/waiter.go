@@ -1,24 +1,38 @@
 package delivery
 
+import (
+	"cmp"
+	"slices"
+)
+
 // waiter waits until every item accepted before it is settled.
 type waiter struct {
 	upTo uint64        // the last item it waits for
-	left int           // how many of them are still held
-	gate bool          // it waits for sending to resume instead
+	left int           // how many are still held of those for which none before it waits
 	done chan struct{} // closed at the end
 	err  error         // why it ended early; read after done
+}
+
+// waiters are those of a queue, and guarded by its lock. Each held item is counted
+// once, however many wait for it: each that ends costs next to nothing.
+type waiters struct {
+	inOrder []*waiter            // of upTo
+	awaited int                  // items that they wait for
+	atGate  map[*waiter]struct{} // they wait for sending to resume instead
 }
 
 // wait registers a waiter for all that is held now.
 func (q *queue) wait() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w := &waiter{upTo: q.lastSeq, left: q.held.items + q.direct.items + q.disk.outside(), done: make(chan struct{})}
-	if w.left == 0 {
+	held := q.held.items + q.direct.items + q.disk.outside()
+	w := &waiter{upTo: q.lastSeq, left: held - q.waiters.awaited, done: make(chan struct{})}
+	if held == 0 {
 		close(w.done)
 		return w
 	}
-	q.waiters[w] = struct{}{}
+	q.waiters.inOrder = append(q.waiters.inOrder, w)
+	q.waiters.awaited = held
 	return w
 }
 
@@ -26,28 +40,75 @@ func (q *queue) wait() *waiter {
 func (q *queue) waitForGate() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w := &waiter{gate: true, done: make(chan struct{})}
+	w := &waiter{done: make(chan struct{})}
 	if q.halt == nil || q.closed {
 		close(w.done)
 		return w
 	}
-	q.waiters[w] = struct{}{}
+	q.waiters.atGate[w] = struct{}{}
 	return w
 }
 
-func (q *queue) end(w *waiter, err error) {
-	delete(q.waiters, w)
+func (w *waiter) end(err error) {
 	w.err = err
 	close(w.done)
+}
+
+// isWaiting reports whether there are any.
+func (ws *waiters) isWaiting() bool { return len(ws.inOrder)+len(ws.atGate) > 0 }
+
+// ended lets go who waited for an item and for nothing else any more.
+func (ws *waiters) ended(seq uint64) {
+	i, _ := slices.BinarySearchFunc(ws.inOrder, seq, func(w *waiter, seq uint64) int { return cmp.Compare(w.upTo, seq) })
+	if i == len(ws.inOrder) {
+		return
+	}
+	ws.inOrder[i].left--
+	ws.awaited--
+	n := 0
+	for ; n < len(ws.inOrder) && ws.inOrder[n].left == 0; n++ {
+		ws.inOrder[n].end(nil)
+	}
+	ws.inOrder = slices.Delete(ws.inOrder, 0, n)
+}
+
+// endAll ends those who wait for items.
+func (ws *waiters) endAll(err error) {
+	for _, w := range ws.inOrder {
+		w.end(err)
+	}
+	ws.inOrder, ws.awaited = nil, 0
+}
+
+// openGate ends those who wait for that.
+func (ws *waiters) openGate(err error) {
+	for w := range ws.atGate {
+		w.end(err)
+	}
+	clear(ws.atGate)
 }
 
 // leave ends a waiter that no longer wants to wait.
 func (q *queue) leave(w *waiter, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if _, waits := q.waiters[w]; waits {
-		q.end(w, err)
+	ws := &q.waiters
+	if _, waits := ws.atGate[w]; waits {
+		delete(ws.atGate, w)
+		w.end(err)
+		return
 	}
+	i := slices.Index(ws.inOrder, w)
+	switch {
+	case i < 0:
+		return
+	case i+1 < len(ws.inOrder):
+		ws.inOrder[i+1].left += w.left
+	default:
+		ws.awaited -= w.left
+	}
+	ws.inOrder = slices.Delete(ws.inOrder, i, i+1)
+	w.end(err)
 }
 
 // turnAway ends all waiters: what they wait for is not going to happen, while
@@ -57,9 +118,8 @@ func (q *queue) turnAway(err error) {
 	defer q.mu.Unlock()
 	q.halt = err
 	q.callRoom()
-	for w := range q.waiters {
-		q.end(w, err)
-	}
+	q.waiters.endAll(err)
+	q.waiters.openGate(err)
 }
 
 // resume ends what turnAway began.
@@ -67,9 +127,5 @@ func (q *queue) resume() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.halt = nil
-	for w := range q.waiters {
-		if w.gate {
-			q.end(w, nil)
-		}
-	}
+	q.waiters.openGate(nil)
 }
