@@ -14,5 +14,6 @@ type throttle struct{ last atomic.Int64 }
 
 func (t *throttle) allows(now time.Time) bool {
 	last, at := t.last.Load(), now.UnixNano()
-	return (last == 0 || at-last >= int64(logInterval)) && t.last.CompareAndSwap(last, at)
+	since := time.Duration(at - last).Abs() // a clock may be set back, and by any time
+	return (last == 0 || since >= logInterval) && t.last.CompareAndSwap(last, at)
 }
