@@ -115,11 +115,16 @@ func (r *reporter) last() *Report {
 	return &r.waiting[len(r.waiting)-1]
 }
 
-// run tells until it is told to end, and then what is left.
+// run tells until it is told to end, and then what is left. After each log line of drops
+// it looks once more: they may be over.
 func (r *reporter) run(end <-chan struct{}) {
+	again := time.NewTimer(logInterval)
+	defer again.Stop()
+	again.Stop()
 	for ended := false; !ended; {
 		select {
 		case <-r.wake:
+		case <-again.C:
 		case <-end:
 			ended = true
 		}
@@ -131,19 +136,25 @@ func (r *reporter) run(end <-chan struct{}) {
 				r.tell(report)
 			}
 		}
-		if now := time.Now(); r.dropped != [outcomes]int{} && (ended || now.Sub(r.logged) >= logInterval) {
-			r.logDropped()
-			r.dropped, r.logged = [outcomes]int{}, now
+		if r.dropped != [outcomes]int{} {
+			again.Reset(r.logDropped(time.Now(), ended))
 		}
 	}
 }
 
-func (r *reporter) logDropped() {
+// logDropped logs drops, unless that was done not long ago and more may come. It returns
+// when to look again.
+func (r *reporter) logDropped(now time.Time, ended bool) time.Duration {
+	if wait := logInterval - now.Sub(r.logged); wait > 0 && !ended {
+		return wait
+	}
 	for outcome, n := range r.dropped {
 		if n > 0 {
 			r.logger.Warn("klime: "+Outcome(outcome).why()+", events dropped", slog.Int("events", n))
 		}
 	}
+	r.dropped, r.logged = [outcomes]int{}, now
+	return logInterval
 }
 
 func (r *reporter) take() []Report {

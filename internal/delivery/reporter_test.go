@@ -55,3 +55,48 @@ func TestDropsWakeNobody(t *testing.T) {
 		})
 	}
 }
+
+// What is dropped between two log lines is in the next, though nothing is dropped
+// after it.
+func TestAllDropsAreLogged(t *testing.T) {
+	t.Parallel()
+	for _, tell := range []func(Report){nil, func(Report) {}} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			r := &reporter{tell: tell, logger: slog.New(slog.NewTextHandler(&log, nil)), wake: make(chan struct{}, 1)}
+			end, ended := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(ended)
+				r.run(end)
+			}()
+			drop := func(n int, lines ...string) {
+				t.Helper()
+				for range n {
+					if tell == nil {
+						r.count(Evicted, 1, time.Now())
+					} else {
+						r.add(Report{Items: []Item{{}}, Outcome: Evicted, Err: ErrFull})
+					}
+				}
+				synctest.Wait()
+				for _, line := range lines {
+					if !strings.Contains(log.String(), line+"\n") {
+						t.Errorf("told %v: no %q in the log: %s", tell != nil, line, &log)
+					}
+				}
+				if n := strings.Count(log.String(), "\n"); n != len(lines) {
+					t.Errorf("told %v: %d lines, want %d: %s", tell != nil, n, len(lines), &log)
+				}
+			}
+			drop(1, "events=1")
+			time.Sleep(time.Second)
+			drop(4989, "events=1")
+			time.Sleep(logInterval - time.Second)
+			drop(0, "events=1", "events=4989")
+			time.Sleep(time.Hour)
+			drop(7, "events=1", "events=4989", "events=7")
+			close(end)
+			<-ended
+		})
+	}
+}
