@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,13 +57,31 @@ func TestDropsWakeNobody(t *testing.T) {
 	}
 }
 
+// safeBuffer is a bytes.Buffer that a goroutine may read while another writes to it.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
 // What is dropped between two log lines is in the next, though nothing is dropped
 // after it.
 func TestAllDropsAreLogged(t *testing.T) {
 	t.Parallel()
 	for _, tell := range []func(Report){nil, func(Report) {}} {
 		synctest.Test(t, func(t *testing.T) {
-			var log bytes.Buffer
+			var log safeBuffer
 			r := &reporter{tell: tell, logger: slog.New(slog.NewTextHandler(&log, nil)), wake: make(chan struct{}, 1)}
 			end, ended := make(chan struct{}), make(chan struct{})
 			go func() {
