@@ -116,12 +116,15 @@ func (c *Client) transport() (delivery.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	httpClient := c.cfg.HTTPClient
-	if httpClient == nil {
-		httpClient = delivery.DefaultClient(c.cfg.Senders)
-		c.hangUp = httpClient.CloseIdleConnections
+	const userAgent = "klime-go/" + Version
+	if c.cfg.HTTPClient != nil {
+		return delivery.NewHTTP(c.cfg.HTTPClient, url, c.cfg.WriteKey, userAgent), nil
 	}
-	return delivery.NewHTTP(httpClient, url, c.cfg.WriteKey, "klime-go/"+Version), nil
+	own := delivery.DefaultClient(c.cfg.Senders)
+	c.hangUp = own.CloseIdleConnections
+	transport := delivery.NewHTTP(own, url, c.cfg.WriteKey, userAgent)
+	transport.HangUp = c.hangUp
+	return transport, nil
 }
 
 // reportTo is who is told how events ended, nil if nobody wants to know.

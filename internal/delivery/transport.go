@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -51,10 +52,15 @@ type Rejection struct {
 
 // HTTP is the Transport to Klime's batch endpoint.
 type HTTP struct {
+	// HangUp closes the connections that are idle. It is nil where they are not ours
+	// alone.
+	HangUp func()
+
 	client *http.Client
 	url    string
 	key    string
 	header http.Header
+	sick   atomic.Bool // the last answer may be for where its connection ends
 }
 
 // NewHTTP returns a Transport that posts to url with that write key. It leaves
@@ -90,11 +96,43 @@ func DefaultClient(senders int) *http.Client {
 
 // Send posts body. A failure is a *SendError.
 func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error) {
+	result, failure := t.post(ctx, body, events)
+	t.leave(ctx, failure)
+	if failure != nil {
+		return Result{}, failure
+	}
+	return result, nil
+}
+
+// leave has the next request go over a new connection if this one's may be what is
+// wrong: behind a balancer of connections, an open one stays with the server that it
+// has, however that fares. One that is not ours to close is used once more.
+func (t *HTTP) leave(ctx context.Context, failure *SendError) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // nobody has waited for the answer
+	}
+	verdict := judge(failure)
+	sick := verdict == halting || verdict == transient && failure.StatusCode != http.StatusTooManyRequests
+	t.sick.Store(sick)
+	if sick {
+		t.hangUp()
+	}
+}
+
+func (t *HTTP) hangUp() {
+	if t.HangUp != nil {
+		t.HangUp()
+	}
+}
+
+// post makes the request.
+func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *SendError) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
 	if err != nil {
 		return Result{}, &SendError{Err: err}
 	}
 	req.Header = t.header.Clone()
+	req.Close = t.sick.Load() // after its answer
 	repeats := 0
 	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, and as often as a server asks for it
 		if repeats++; repeats > maxRepeats {

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,9 +25,7 @@ func serve(tb testing.TB, handler http.HandlerFunc) *delivery.HTTP {
 	tb.Helper()
 	server := httptest.NewServer(handler)
 	tb.Cleanup(server.Close)
-	client := delivery.DefaultClient(2)
-	tb.Cleanup(client.CloseIdleConnections)
-	return delivery.NewHTTP(client, server.URL+"/v1/batch", "key", "test")
+	return ours(tb, 2, server.URL+"/v1/batch")
 }
 
 func TestRequest(t *testing.T) {
@@ -202,29 +202,159 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Answers are read to their end, also failures: 200 requests, few connections.
+// Answers are read to their end, also failures that are nobody's but the events': 200
+// requests, few connections.
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
-	var connections atomic.Int64
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write(make([]byte, 10_000))
-	}))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
+	for _, code := range []int{200, 400, 413, 422, 429} {
+		var connections atomic.Int64
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(code)
+			_, _ = w.Write(make([]byte, 10_000))
+		}))
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		}
+		server.Start()
+		t.Cleanup(server.Close)
+		transport := ours(t, 2, server.URL)
+		for range 200 {
+			_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
+		}
+		if n := connections.Load(); n > 2 {
+			t.Errorf("%d: %d connections", code, n)
 		}
 	}
-	server.Start()
-	defer server.Close()
-	client := delivery.DefaultClient(2)
-	defer client.CloseIdleConnections()
-	transport := delivery.NewHTTP(client, server.URL, "key", "test")
-	for range 200 {
-		_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
+}
+
+// ours is a Transport with a client of its own.
+func ours(tb testing.TB, senders int, url string) *delivery.HTTP {
+	tb.Helper()
+	client := delivery.DefaultClient(senders)
+	tb.Cleanup(client.CloseIdleConnections)
+	transport := delivery.NewHTTP(client, url, "key", "test")
+	transport.HangUp = client.CloseIdleConnections
+	return transport
+}
+
+// atOnce makes so many requests that wait for each other, so that each has a connection
+// of its own where there is one for each.
+func atOnce(t *testing.T, n int, transport *delivery.HTTP) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			if _, err := transport.Send(ctx, []byte(`{"batch":[]}`), 0); err != nil {
+				t.Errorf("one of %d at once: %v", n, err)
+			}
+		})
 	}
-	if n := connections.Load(); n > 2 {
-		t.Errorf("%d connections", n)
+	all.Wait()
+}
+
+// barrier lets go who waits when so many do.
+type barrier struct {
+	mu   sync.Mutex
+	left int
+	open chan struct{}
+}
+
+func newBarrier(n int) *barrier { return &barrier{left: n, open: make(chan struct{})} }
+
+func (b *barrier) wait(ctx context.Context) {
+	b.mu.Lock()
+	if b.left--; b.left == 0 {
+		close(b.open)
 	}
+	b.mu.Unlock()
+	select {
+	case <-b.open:
+	case <-ctx.Done():
+	}
+}
+
+// Behind a balancer of connections, those that are open may stay with a server that
+// has become sick, while each new one would be served.
+func TestSickConnectionsAreLeft(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		app   bool // the client is an app's
+		http2 bool
+		open  int // connections
+		most  int // requests that fail
+	}{
+		{"ours", false, false, 3, 1},
+		{"ours, HTTP/2", false, true, 1, 2},
+		{"an app's", true, false, 3, 4}, // one, and then one more for each connection
+		{"an app's, HTTP/2", true, true, 1, 2},
+	} {
+		for _, code := range []int{302, 401, 403, 404, 408, 500, 502, 503, 504} {
+			t.Run(fmt.Sprintf("%s, %d", tt.name, code), func(t *testing.T) {
+				t.Parallel()
+				isSick := make([]atomic.Bool, 100) // by connection
+				var conns atomic.Int64
+				all := newBarrier(tt.open)
+				type number struct{}
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					if n, _ := r.Context().Value(number{}).(int64); isSick[n].Load() {
+						w.WriteHeader(code)
+						return
+					}
+					all.wait(r.Context())
+				}))
+				server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+					return context.WithValue(ctx, number{}, conns.Add(1))
+				}
+				server.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that are dialled and not needed
+				server.EnableHTTP2 = tt.http2
+				server.StartTLS()
+				t.Cleanup(server.Close)
+
+				client := server.Client()
+				if !tt.app {
+					client = delivery.DefaultClient(2)
+					trust(client, server)
+				}
+				client.Transport.(*http.Transport).MaxIdleConnsPerHost = tt.open
+				t.Cleanup(client.CloseIdleConnections)
+				transport := delivery.NewHTTP(client, server.URL, "key", "test")
+				if !tt.app {
+					transport.HangUp = client.CloseIdleConnections
+				}
+				atOnce(t, tt.open, transport)
+				for i := range isSick[:conns.Load()+1] {
+					isSick[i].Store(true)
+				}
+				failures, last := 0, int64(0)
+				for i := range 40 {
+					if i == 20 {
+						last = conns.Load()
+					}
+					if _, err := transport.Send(t.Context(), []byte(`{"batch":[]}`), 0); err != nil {
+						failures++
+					}
+				}
+				if failures > tt.most {
+					t.Errorf("%d requests failed, want %d at most", failures, tt.most)
+				}
+				if n := conns.Load() - last; n > 0 {
+					t.Errorf("%d connections for 20 requests that were served", n)
+				}
+			})
+		}
+	}
+}
+
+// trust has a client of ours trust a test's server.
+func trust(client *http.Client, server *httptest.Server) {
+	inner, _ := client.Transport.(*http.Transport)
+	theirs, _ := server.Client().Transport.(*http.Transport)
+	inner.TLSClientConfig = theirs.TLSClientConfig
 }
