@@ -75,13 +75,13 @@ func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	}}
 }
 
-// DefaultClient returns an HTTP client for so many senders. It has one more
-// connection, for what is sent past the queue.
+// DefaultClient returns an HTTP client for so many senders. It keeps one more
+// connection, for what is sent past the queue, and opens others where there is more
+// of that at once.
 func DefaultClient(senders int) *http.Client {
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        senders + 1,
 		MaxIdleConnsPerHost:    senders + 1,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,

@@ -278,6 +278,16 @@ func (b *barrier) wait(ctx context.Context) {
 	}
 }
 
+// What callers send themselves waits for no connection, nor do the batches for theirs.
+func TestRequestsDoNotWaitForConnections(t *testing.T) {
+	t.Parallel()
+	const n = 50
+	all := newBarrier(n)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { all.wait(r.Context()) }))
+	t.Cleanup(server.Close)
+	atOnce(t, n, ours(t, 2, server.URL))
+}
+
 // Behind a balancer of connections, those that are open may stay with a server that
 // has become sick, while each new one would be served.
 func TestSickConnectionsAreLeft(t *testing.T) {
