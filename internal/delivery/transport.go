@@ -72,6 +72,10 @@ func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 		"Authorization": {"Bearer " + key},
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {userAgent},
+		// Not sent when empty, but net/http then repeats a request whose connection the
+		// server had closed (docs of http.Transport): one that was idle for long, or
+		// while we were frozen. Message IDs make that safe.
+		"Idempotency-Key": {},
 	}}
 }
 
@@ -138,6 +142,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		if repeats++; repeats > maxRepeats {
 			return nil, errRepeats
 		}
+		t.hangUp() // others may be as dead as the one that it had
 		return io.NopCloser(bytes.NewReader(body)), nil
 	}
 	resp, err := t.client.Do(req)

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -367,4 +368,109 @@ func trust(client *http.Client, server *httptest.Server) {
 	inner, _ := client.Transport.(*http.Transport)
 	theirs, _ := server.Client().Transport.(*http.Transport)
 	inner.TLSClientConfig = theirs.TLSClientConfig
+}
+
+// dozing is a connection of a process that is frozen, as a function is between its
+// invocations: what came meanwhile, its end too, shows only after the next write.
+type dozing struct {
+	net.Conn
+
+	frozen atomic.Bool
+	awake  chan struct{}
+	wake   func()
+}
+
+func (d *dozing) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	if d.frozen.Load() {
+		<-d.awake
+	}
+	return n, err
+}
+
+func (d *dozing) Write(p []byte) (int, error) {
+	if d.frozen.Load() {
+		d.wake()
+		return len(p), nil
+	}
+	return d.Conn.Write(p)
+}
+
+func (d *dozing) Close() error {
+	d.wake()
+	return d.Conn.Close()
+}
+
+// A request that meets connections which the server has closed while we were frozen is
+// repeated over a new one.
+func TestClosedConnectionsAreNoticedLate(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		http2    bool
+		requests int // at once, before
+		senders  int
+	}{
+		{"a few", false, 3, 2},
+		{"more than a request is repeated", false, 10, 9},
+		{"HTTP/2", true, 1, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPipes()
+				all := newBarrier(tt.requests)
+				var arrived atomic.Int64
+				server := &http.Server{Protocols: new(http.Protocols), IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					if body, _ := io.ReadAll(r.Body); string(body) == `{"batch":[]}` && r.Header["Idempotency-Key"] == nil {
+						arrived.Add(1)
+					}
+					all.wait(r.Context())
+				})}
+				client := delivery.DefaultClient(tt.senders)
+				inner, _ := client.Transport.(*http.Transport)
+				inner.Protocols = new(http.Protocols)
+				for _, p := range []*http.Protocols{server.Protocols, inner.Protocols} {
+					p.SetHTTP1(!tt.http2)
+					p.SetUnencryptedHTTP2(tt.http2)
+				}
+				go func() { _ = server.Serve(p) }()
+				var mu sync.Mutex
+				var conns []*dozing
+				inner.Proxy, inner.IdleConnTimeout, inner.HTTP2 = nil, time.Hour, nil
+				inner.DialContext = func(context.Context, string, string) (net.Conn, error) {
+					l, err := p.dial()
+					if err != nil {
+						return nil, err
+					}
+					awake := make(chan struct{})
+					conn := &dozing{Conn: l, awake: awake, wake: sync.OnceFunc(func() { close(awake) })}
+					mu.Lock()
+					defer mu.Unlock()
+					conns = append(conns, conn)
+					return conn, nil
+				}
+				transport := delivery.NewHTTP(client, "http://klime/v1/batch", "key", "test")
+				transport.HangUp = client.CloseIdleConnections
+				atOnce(t, tt.requests, transport)
+				synctest.Wait()
+				for _, conn := range conns {
+					conn.frozen.Store(true)
+				}
+				time.Sleep(2 * time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				if _, err := transport.Send(ctx, []byte(`{"batch":[]}`), 0); err != nil {
+					t.Error(err)
+				}
+				if n := arrived.Load(); n != int64(tt.requests)+1 {
+					t.Errorf("%d requests arrived", n)
+				}
+				for _, conn := range conns {
+					_ = conn.Close()
+				}
+				_ = server.Close()
+			})
+		})
+	}
 }
