@@ -3,7 +3,9 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -100,6 +102,34 @@ func TestSyncFailures(t *testing.T) {
 			t.Errorf("stats: %+v", s)
 		}
 	})
+}
+
+// A call returns nil only if Klime has accepted the event, whether or not it says why not.
+func TestSyncOfWhatIsNotAccepted(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{
+		`{"status":"ok","accepted":0,"failed":1}`,
+		`{"status":"ok","accepted":0,"failed":1,"errors":[{"message":"no such event"}]}`,
+	} {
+		change := func(cfg *klime.Config) { cfg.HTTPClient = &http.Client{Transport: says(answer)} }
+		bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+			result, err := c.TrackSync(t.Context(), "Done", nil, klime.ForUser("jane"))
+			var failure *klime.DeliveryError
+			if !errors.As(err, &failure) || result.Accepted != 0 || len(result.Errors) != 1 || result.Errors[0].Event.UserID != "jane" {
+				t.Errorf("%s: %+v, %v", answer, result, err)
+			}
+			if s := c.Stats(); s.Sent != 0 || s.Failed != 1 {
+				t.Errorf("%s: stats: %+v", answer, s)
+			}
+		})
+	}
+}
+
+// says is an answer to all requests.
+type says string
+
+func (s says) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(string(s)))}, nil
 }
 
 func TestSyncOfANilClient(t *testing.T) {

@@ -160,7 +160,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
 		}
 		answered := t.read(raw)
-		return NewResult(events, answered.rejections()), nil
+		return NewResult(events, answered.refused(events)), nil
 	}
 	answered := t.read(raw)
 	failure := &SendError{
@@ -197,28 +197,30 @@ func drain(body io.ReadCloser) {
 // answer is Klime's answer to a batch, read as far as it can be: a mistyped
 // field is one that is missing.
 type answer struct {
-	Message text    `json:"message"`
-	Error   text    `json:"error"`
-	Errors  []named `json:"errors"`
+	Accepted number  `json:"accepted"`
+	Failed   number  `json:"failed"`
+	Message  text    `json:"message"`
+	Error    text    `json:"error"`
+	Errors   []named `json:"errors"`
 }
 
 // named is an entry of errors. Without an index it names nothing.
 type named struct {
-	Index   index `json:"index"`
-	Code    text  `json:"code"`
-	Message text  `json:"message"`
+	Index   number `json:"index"`
+	Code    text   `json:"code"`
+	Message text   `json:"message"`
 }
 
-// index is a number, -1 if it is none.
-type index int
+// number is an integer, -1 if it is none.
+type number int
 
 // UnmarshalJSON has no error: what is no number is none.
-func (i *index) UnmarshalJSON(b []byte) error {
+func (i *number) UnmarshalJSON(b []byte) error {
 	n, err := strconv.Atoi(string(b))
 	if err != nil {
 		n = -1
 	}
-	*i = index(n)
+	*i = number(n)
 	return nil
 }
 
@@ -282,6 +284,30 @@ func (a *answer) rejections() []Rejection {
 		rejected[i] = Rejection{Index: int(n.Index), Code: string(n.Code), Message: string(n.Message)}
 	}
 	return rejected
+}
+
+// refused are the events of a batch that were not taken: those that the answer names,
+// and where it says that none was, the others. Of other counts it is not known whom
+// they mean, and who is not named counts as delivered.
+func (a *answer) refused(events int) []Rejection {
+	all := valid(a.rejections(), events)
+	if a.Accepted > 0 || int(a.Failed) < events {
+		return all
+	}
+	why := Rejection{Message: string(a.Message)}
+	if events == 1 && len(a.Errors) > 0 { // it means the one that there is
+		why = Rejection{Code: string(a.Errors[0].Code), Message: cmp.Or(string(a.Errors[0].Message), why.Message)}
+	}
+	isNamed := make([]bool, events)
+	for _, r := range all {
+		isNamed[r.Index] = true
+	}
+	for why.Index = range events {
+		if !isNamed[why.Index] {
+			all = append(all, why)
+		}
+	}
+	return all
 }
 
 // NewResult is the answer that accepts all of so many events but those named.

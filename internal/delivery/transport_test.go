@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -46,10 +47,12 @@ func TestRequest(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
+	rejected := func(r ...delivery.Rejection) delivery.Result { return delivery.Result{Failed: len(r), Rejected: r} }
 	tests := []struct {
 		name    string
 		code    int
 		body    string
+		events  int // 3 where it is 0
 		want    delivery.Result
 		message string // of the failure
 	}{
@@ -63,6 +66,35 @@ func TestAnswers(t *testing.T) {
 			body: `{"accepted":0,"errors":[{"index":-1},{"index":3},{"index":2},{"index":2}]}`,
 			want: delivery.Result{Accepted: 2, Failed: 1, Rejected: []delivery.Rejection{{Index: 2}}},
 		},
+		{
+			name: "the only one failed", code: 200, events: 1, body: `{"status":"ok","accepted":0,"failed":1}`,
+			want: rejected(delivery.Rejection{}),
+		},
+		{
+			name: "the only one failed, and is not named", code: 200, events: 1,
+			body: `{"accepted":0,"failed":1,"errors":[{"messageId":"x","message":"m","code":"c"}]}`,
+			want: rejected(delivery.Rejection{Code: "c", Message: "m"}),
+		},
+		{
+			name: "the only one failed, and a message says why", code: 200, events: 1, body: `{"failed":1,"message":"no such: key","errors":[]}`,
+			want: rejected(delivery.Rejection{Message: "no such: [write key]"}),
+		},
+		{
+			name: "an index that is no integer", code: 200, events: 1, body: `{"accepted":0,"failed":1,"errors":[{"index":0.0,"message":"m"}]}`,
+			want: rejected(delivery.Rejection{Message: "m"}),
+		},
+		{
+			name: "all failed", code: 200, body: `{"accepted":0,"failed":3}`,
+			want: rejected(delivery.Rejection{}, delivery.Rejection{Index: 1}, delivery.Rejection{Index: 2}),
+		},
+		{
+			name: "all failed, and one is named", code: 200, body: `{"accepted":0,"failed":3,"errors":[{"index":1,"message":"m"}]}`,
+			want: rejected(delivery.Rejection{Index: 1, Message: "m"}, delivery.Rejection{}, delivery.Rejection{Index: 2}),
+		},
+		{name: "some failed, and none is named", code: 200, body: `{"accepted":1,"failed":2}`, want: delivery.Result{Accepted: 3}},
+		{name: "more than there are", code: 200, events: 1, body: `{"accepted":1,"failed":1}`, want: delivery.Result{Accepted: 1}},
+		{name: "counts that are none", code: 200, events: 1, body: `{"accepted":"0","failed":"1"}`, want: delivery.Result{Accepted: 1}},
+		{name: "of an empty batch", code: 200, events: -1, body: `{"accepted":0,"failed":0}`},
 		{name: "no content", code: 204, want: delivery.Result{Accepted: 3}},
 		{name: "not JSON", code: 200, body: `<html>`, want: delivery.Result{Accepted: 3}},
 		{name: "other JSON", code: 202, body: `["ok"]`, want: delivery.Result{Accepted: 3}},
@@ -78,7 +110,7 @@ func TestAnswers(t *testing.T) {
 				w.WriteHeader(test.code)
 				_, _ = io.WriteString(w, test.body)
 			})
-			got, err := transport.Send(t.Context(), nil, 3)
+			got, err := transport.Send(t.Context(), nil, max(0, cmp.Or(test.events, 3)))
 			if fmt.Sprint(got) != fmt.Sprint(test.want) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
