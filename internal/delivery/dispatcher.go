@@ -340,9 +340,10 @@ func (s *dispatcher) halt(now time.Time, err *SendError) {
 	s.queue.turnAway(err)
 }
 
-// collect takes back what is out. The requests have been cancelled, and what
-// no sender has picked up none will.
+// collect takes back what is in quarantine, and then what is out. The requests have
+// been cancelled, but a Transport may not care; what no sender has picked up none will.
 func (s *dispatcher) collect() {
+	s.queue.dissolve()
 	for ; s.inFlight > 0; s.inFlight-- {
 		select {
 		case r := <-s.results:
@@ -351,5 +352,4 @@ func (s *dispatcher) collect() {
 			s.queue.putBack(j.items)
 		}
 	}
-	s.queue.dissolve()
 }

@@ -385,3 +385,41 @@ func TestQuarantineOutlivesTheDisk(t *testing.T) {
 		checkSum(t, d)
 	})
 }
+
+// Also where a Transport does not return, Shutdown hands over what is in quarantine.
+func TestStuckTransportKeepsNothingInQuarantine(t *testing.T) {
+	t.Parallel()
+	for _, withSpool := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			stuck := make(chan struct{})
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				if n == 1 {
+					return status(500)
+				}
+				<-stuck
+				return ok(len(ids))
+			}}
+			var told reports
+			cfg := config(e)
+			cfg.OnReport, cfg.Senders = told.add, 1
+			if withSpool {
+				cfg.Spool = newMemory()
+			}
+			d := delivery.New(cfg)
+			enqueue(t, d, 1, 20)
+			synctest.Wait()
+			enqueue(t, d, 21, 40)
+			time.Sleep(3 * time.Second) // the first are suspects now, and the others under way
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_ = d.Shutdown(ctx)
+			items, untold, _ := told.count(delivery.Undone)
+			c := d.Counts()
+			if untold != 20 || items+c.Spooled != 20 {
+				t.Errorf("spool %v: %d told, %d untold; %+v", withSpool, items, untold, c)
+			}
+			checkSum(t, d)
+			close(stuck)
+		})
+	}
+}
