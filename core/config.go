@@ -156,8 +156,8 @@ type Config struct {
 	// means none. Default [SecretKeys].
 	SecretKeys []string
 
-	// Senders is how many requests are made at the same time at most, 1 to 100.
-	// Default 2.
+	// Senders is how many requests with queued events are made at the same time at
+	// most, 1 to 100; those of TrackSync and its like come on top. Default 2.
 	Senders int
 
 	// ShutdownTimeout bounds Flush and Shutdown when their context has no deadline.

@@ -22,6 +22,7 @@ const (
 	writeBufferBytes = 64 << 10         // of an HTTP/1 connection: a batch of usual events is one write
 	pingAfter        = 15 * time.Second // that an HTTP/2 connection has been silent
 	pingTimeout      = 10 * time.Second // until it counts as dead
+	leaveInterval    = time.Second      // between two times that connections are left for their answers
 	maxRepeats       = 3                // of a request, on other connections, without a wait
 	maxMessage       = 300              // characters of an answer's message that are kept
 	maxCode          = 64               // of an event's error code
@@ -60,7 +61,8 @@ type HTTP struct {
 	url    string
 	key    string
 	header http.Header
-	sick   atomic.Bool // the last answer may be for where its connection ends
+	leaves throttle    // of connections that are sick
+	last   atomic.Bool // the next request is to be the last of its connection
 }
 
 // NewHTTP returns a Transport that posts to url with that write key. It leaves
@@ -110,15 +112,16 @@ func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error
 
 // leave has the next request go over a new connection if this one's may be what is
 // wrong: behind a balancer of connections, an open one stays with the server that it
-// has, however that fares. One that is not ours to close is used once more.
+// has, however that fares. One that is not ours to close is used once more. Where the
+// whole of Klime is sick, a new connection now and then is all that it costs.
 func (t *HTTP) leave(ctx context.Context, failure *SendError) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // nobody has waited for the answer
 	}
 	verdict := judge(failure)
 	sick := verdict == halting || verdict == transient && failure.StatusCode != http.StatusTooManyRequests
-	t.sick.Store(sick)
-	if sick {
+	if sick && t.leaves.allowsEach(leaveInterval, time.Now()) {
+		t.last.Store(true)
 		t.hangUp()
 	}
 }
@@ -136,7 +139,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		return Result{}, &SendError{Err: err}
 	}
 	req.Header = t.header.Clone()
-	req.Close = t.sick.Load() // after its answer
+	req.Close = t.last.Swap(false) // after its answer
 	repeats := 0
 	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, and as often as a server asks for it
 		if repeats++; repeats > maxRepeats {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -340,67 +339,102 @@ func TestSickConnectionsAreLeft(t *testing.T) {
 		for _, code := range []int{302, 401, 403, 404, 408, 500, 502, 503, 504} {
 			t.Run(fmt.Sprintf("%s, %d", tt.name, code), func(t *testing.T) {
 				t.Parallel()
-				isSick := make([]atomic.Bool, 100) // by connection
-				var conns atomic.Int64
-				all := newBarrier(tt.open)
-				type number struct{}
-				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					_, _ = io.Copy(io.Discard, r.Body)
-					if n, _ := r.Context().Value(number{}).(int64); isSick[n].Load() {
-						w.WriteHeader(code)
-						return
+				synctest.Test(t, func(t *testing.T) {
+					b := newBalancer(t, tt.http2, code)
+					defer b.close()
+					transport := delivery.NewHTTP(b.client, "http://klime/v1/batch", "key", "test")
+					if !tt.app {
+						transport.HangUp = b.client.CloseIdleConnections
 					}
-					all.wait(r.Context())
-				}))
-				server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-					return context.WithValue(ctx, number{}, conns.Add(1))
-				}
-				server.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that are dialled and not needed
-				server.EnableHTTP2 = tt.http2
-				server.StartTLS()
-				t.Cleanup(server.Close)
-
-				client := server.Client()
-				if !tt.app {
-					client = delivery.DefaultClient(2)
-					trust(client, server)
-				}
-				client.Transport.(*http.Transport).MaxIdleConnsPerHost = tt.open
-				t.Cleanup(client.CloseIdleConnections)
-				transport := delivery.NewHTTP(client, server.URL, "key", "test")
-				if !tt.app {
-					transport.HangUp = client.CloseIdleConnections
-				}
-				atOnce(t, tt.open, transport)
-				for i := range isSick[:conns.Load()+1] {
-					isSick[i].Store(true)
-				}
-				failures, last := 0, int64(0)
-				for i := range 40 {
-					if i == 20 {
-						last = conns.Load()
+					b.all = newBarrier(tt.open)
+					atOnce(t, tt.open, transport)
+					b.sicken()
+					failures, made := 0, int64(0)
+					for i := range 40 {
+						if i == 20 {
+							made = b.made.Load()
+						}
+						if _, err := transport.Send(t.Context(), []byte(`{"batch":[]}`), 0); err != nil {
+							failures++
+						}
+						time.Sleep(time.Second)
 					}
-					if _, err := transport.Send(t.Context(), []byte(`{"batch":[]}`), 0); err != nil {
-						failures++
+					if failures > tt.most {
+						t.Errorf("%d requests failed, want %d at most", failures, tt.most)
 					}
-				}
-				if failures > tt.most {
-					t.Errorf("%d requests failed, want %d at most", failures, tt.most)
-				}
-				if n := conns.Load() - last; n > 0 {
-					t.Errorf("%d connections for 20 requests that were served", n)
-				}
+					if n := b.made.Load() - made; n > 0 {
+						t.Errorf("%d connections for 20 requests that were served", n)
+					}
+				})
 			})
 		}
 	}
 }
 
-// trust has a client of ours trust a test's server.
-func trust(client *http.Client, server *httptest.Server) {
-	inner, _ := client.Transport.(*http.Transport)
-	theirs, _ := server.Client().Transport.(*http.Transport)
-	inner.TLSClientConfig = theirs.TLSClientConfig
+// Where all is sick, each failure does not cost a connection.
+func TestFailuresCostFewConnections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBalancer(t, false, http.StatusServiceUnavailable)
+		defer b.close()
+		transport := delivery.NewHTTP(b.client, "http://klime/v1/batch", "key", "test")
+		transport.HangUp = b.client.CloseIdleConnections
+		const seconds = 10
+		for range seconds * 100 {
+			b.sicken()
+			_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
+			time.Sleep(time.Second / 100)
+		}
+		if n := b.made.Load(); n > 2*seconds+2 {
+			t.Errorf("%d connections in %d s", n, seconds)
+		}
+	})
 }
+
+// balancer leads connections to a server each, which may become sick.
+type balancer struct {
+	client *http.Client
+	made   atomic.Int64 // connections
+	sick   atomic.Int64 // these have sick servers
+	all    *barrier     // of requests to the others
+	close  func()
+}
+
+type connNumber struct{}
+
+// newBalancer is one whose sick servers answer so.
+func newBalancer(t *testing.T, overHTTP2 bool, code int) *balancer {
+	t.Helper()
+	p := newPipes()
+	b := &balancer{client: delivery.DefaultClient(2), all: newBarrier(1)}
+	server := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if n, _ := r.Context().Value(connNumber{}).(int64); n <= b.sick.Load() {
+			w.WriteHeader(code)
+			return
+		}
+		b.all.wait(r.Context())
+	})}
+	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, connNumber{}, b.made.Add(1))
+	}
+	inner, _ := b.client.Transport.(*http.Transport)
+	inner.Proxy, inner.IdleConnTimeout, inner.Protocols = nil, time.Hour, new(http.Protocols)
+	for _, p := range []*http.Protocols{server.Protocols, inner.Protocols} {
+		p.SetHTTP1(!overHTTP2)
+		p.SetUnencryptedHTTP2(overHTTP2)
+	}
+	inner.DialContext = func(context.Context, string, string) (net.Conn, error) { return p.dial() }
+	go func() { _ = server.Serve(p) }()
+	b.close = func() {
+		b.client.CloseIdleConnections()
+		_ = server.Close()
+	}
+	return b
+}
+
+// sicken makes sick the servers of all connections that there are.
+func (b *balancer) sicken() { b.sick.Store(b.made.Load()) }
 
 // dozing is a connection of a process that is frozen, as a function is between its
 // invocations: what came meanwhile, its end too, shows only after the next write.
