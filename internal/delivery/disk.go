@@ -461,6 +461,7 @@ func (q *queue) reopened(lost, writable bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.up, q.disk.readable = writable, true
+	q.callRoom()
 	if !lost {
 		return 0
 	}

@@ -281,3 +281,43 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 		checkSum(t, d)
 	})
 }
+
+// Automatic items that were under way, and come back, make room for who waits.
+func TestBlockEndsWhenAutomaticItemsComeBack(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{503, 429} {
+		synctest.Test(t, func(t *testing.T) {
+			answer := make(chan struct{})
+			e := &endpoint{answer: func(n int, _ []int) (delivery.Result, error) {
+				if n > 1 {
+					return delivery.Result{}, errHang
+				}
+				<-answer
+				return status(code)
+			}}
+			cfg := config(e)
+			cfg.QueueSize, cfg.Overflow, cfg.Senders, cfg.Timeout = 10, delivery.Block, 1, time.Hour
+			d := delivery.New(cfg)
+			for id := range 5 {
+				_ = d.Enqueue(t.Context(), item(id, true, 0))
+			}
+			synctest.Wait()
+			enqueue(t, d, 5, 9)
+			returned := make(chan error, 1)
+			go func() { returned <- d.Enqueue(t.Context(), item(10, false, 0)) }()
+			synctest.Wait()
+			if len(returned) > 0 {
+				t.Errorf("%d: did not wait: %v", code, <-returned)
+			}
+			close(answer)
+			synctest.Wait()
+			if len(returned) == 0 {
+				t.Errorf("%d: waits, though there are items that may go", code)
+			}
+			ended, end := context.WithCancel(context.Background())
+			end()
+			_ = d.Shutdown(ended)
+			checkSum(t, d)
+		})
+	}
+}

@@ -77,6 +77,7 @@ type apart struct {
 func (q *queue) isolate(items []Item, as source, again bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	defer q.callRoom() // they may make room again for others
 	for i := range items {
 		if !q.disk.hasLoaded(items[i].seq) {
 			q.apart.spillAt = earliest(q.apart.spillAt, items[i].Queued)

@@ -379,10 +379,12 @@ func (q *queue) oldest() *deque {
 	}
 }
 
-// putBack returns what was taken and not settled to where it stood.
+// putBack returns what was taken and not settled to where it stood. It may make room
+// again for others.
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	defer q.callRoom()
 	var fresh, replayed []Item
 	for _, it := range items {
 		if it.replayed && q.disk.hasLoaded(it.seq) {
