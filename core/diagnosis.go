@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klimeapp/klime-go/internal/idlook"
+	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
 // diagnosis tells the log what Klime accepts, and what is most likely a mistake
@@ -20,7 +21,7 @@ import (
 type diagnosis struct {
 	logger *slog.Logger
 	mode   Mode
-	toldAt [findings]atomic.Int64 // Unix nanoseconds
+	told   [findings]throttle.Throttle
 
 	users, groups census
 	linked        atomic.Bool  // some user was linked to some group
@@ -60,12 +61,9 @@ func newDiagnosis(cfg *Config) *diagnosis {
 
 // tell logs a finding, unless that was done not long ago.
 func (d *diagnosis) tell(f finding, hint string, args ...slog.Attr) {
-	now := time.Now().UnixNano()
-	last := d.toldAt[f].Load()
-	if last != 0 && now-last < int64(diagnosisInterval) || !d.toldAt[f].CompareAndSwap(last, now) {
-		return
+	if d.told[f].Allows(diagnosisInterval, time.Now()) {
+		d.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...)
 	}
-	d.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...)
 }
 
 // examine looks at an event that is about to be queued.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
 // hints tells the log what is most likely a mistake in how a middleware is set
@@ -89,7 +91,7 @@ const complaintInterval = 10 * time.Second
 // complaints counts what goes wrong where nobody can be given an error.
 type complaints struct {
 	total  atomic.Uint64
-	lastAt atomic.Int64 // Unix nanoseconds
+	logged throttle.Throttle
 }
 
 // complain counts an error that has no caller, and logs some.
@@ -99,12 +101,9 @@ func (c *Client) complain(err error) {
 		return // the event was valid, and is counted as what became of it
 	}
 	total := c.complaints.total.Add(1)
-	now := time.Now().UnixNano()
-	last := c.complaints.lastAt.Load()
-	if now-last < int64(complaintInterval) || !c.complaints.lastAt.CompareAndSwap(last, now) {
-		return
+	if c.complaints.logged.Allows(complaintInterval, time.Now()) {
+		c.cfg.Logger.Warn("klime: not recorded", slog.Any("error", plainError(err)), slog.Uint64("total", total))
 	}
-	c.cfg.Logger.Warn("klime: not recorded", slog.Any("error", plainError(err)), slog.Uint64("total", total))
 }
 
 // plainError is err without what the value of a property could say.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
 // Config tunes a Deliverer. All numbers but MaxAttempts are positive.
@@ -63,7 +65,7 @@ type Deliverer struct {
 	halted   atomic.Bool
 	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
-	retryLog, culpritLog, refusedLog, lateLog throttle
+	retryLog, culpritLog, refusedLog, lateLog throttle.Throttle
 
 	wake    chan struct{}      // something changed for the dispatcher
 	news    chan *SendError    // what a one-shot send has found to be a reason to halt
@@ -235,7 +237,7 @@ func (d *Deliverer) noteLate(err error) error {
 		return err
 	}
 	total := d.late.Add(1)
-	if d.lateLog.allows(time.Now()) {
+	if d.lateLog.Allows(logInterval, time.Now()) {
 		d.cfg.Logger.Warn("klime: an event came after Shutdown: end the client after the server", slog.Uint64("total", total))
 	}
 	return err

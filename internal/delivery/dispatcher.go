@@ -235,7 +235,7 @@ func (s *dispatcher) finish(now time.Time, r report) {
 			s.halt(now, r.failure)
 		}
 	case r.verdict == transient:
-		if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.allows(now) {
+		if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
 			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
 				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.rest)))
 		}
@@ -279,7 +279,7 @@ func (s *dispatcher) blame(now time.Time, r report) {
 		s.apart.failures++
 		s.apart.culpritsAt = now.Add(s.gate.pause(s.apart.failures))
 	}
-	if len(r.rest) == 1 && s.culpritLog.allows(now) {
+	if len(r.rest) == 1 && s.culpritLog.Allows(logInterval, now) {
 		s.cfg.Logger.Warn("klime: an event fails by itself while others are delivered, will retry", slog.Any("error", r.failure))
 	}
 }

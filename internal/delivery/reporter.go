@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// logInterval is the time between two log lines of a kind.
+const logInterval = 10 * time.Second
+
 const (
 	maxReports     = 1000    // that wait to be told
 	maxReportItems = 1000    // in these, but for what Shutdown leaves

@@ -162,7 +162,7 @@ func (d *Deliverer) reject(items []Item, failure *SendError) {
 	if len(failure.Rejected) > 0 {
 		code = failure.Rejected[0].Code
 	}
-	if d.refusedLog.allows(time.Now()) {
+	if d.refusedLog.Allows(logInterval, time.Now()) {
 		d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
 			slog.Int("status", failure.StatusCode), slog.String("code", code))
 	}

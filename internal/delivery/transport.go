@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
 const (
@@ -61,8 +63,8 @@ type HTTP struct {
 	url    string
 	key    string
 	header http.Header
-	leaves throttle    // of connections that are sick
-	last   atomic.Bool // the next request is to be the last of its connection
+	leaves throttle.Throttle // of connections that are sick
+	last   atomic.Bool       // the next request is to be the last of its connection
 }
 
 // NewHTTP returns a Transport that posts to url with that write key. It leaves
@@ -120,7 +122,7 @@ func (t *HTTP) leave(ctx context.Context, failure *SendError) {
 	}
 	verdict := judge(failure)
 	sick := verdict == halting || verdict == transient && failure.StatusCode != http.StatusTooManyRequests
-	if sick && t.leaves.allowsEach(leaveInterval, time.Now()) {
+	if sick && t.leaves.Allows(leaveInterval, time.Now()) {
 		t.last.Store(true)
 		t.hangUp()
 	}
