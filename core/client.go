@@ -313,8 +313,13 @@ func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
 // sendRequest is send with the properties of a request, or nil.
 func (c *Client) sendRequest(ctx context.Context, d *draft, r *requestProperties, token uint64) error {
 	item, err := c.prepare(ctx, d, r)
+	item.Token = token
+	return c.enqueue(ctx, d, item, err)
+}
+
+// enqueue queues what was prepared.
+func (c *Client) enqueue(ctx context.Context, d *draft, item delivery.Item, err error) error {
 	if err == nil && !d.filtered {
-		item.Token = token
 		err = publicError(c.delivery.Enqueue(orBackground(ctx), item))
 	}
 	if c.explains != nil {

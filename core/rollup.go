@@ -46,8 +46,7 @@ type usageWindow struct {
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
 
-	sent atomic.Int64 // as many of usage
-	over atomic.Bool  // Shutdown no longer waits for the others
+	taken atomic.Int64 // as many of usage to be queued; negative when Shutdown has given up the others
 
 	early  bool               // it had too many keys, and was not over
 	begun  bool               // it is being queued
@@ -258,9 +257,6 @@ func (r *rollUp) flush(last bool) []*usageWindow {
 // sendUsage queues an event for each key of a window.
 func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 	for key, u := range w.usage {
-		if w.over.Load() {
-			return
-		}
 		d := draft{automatic: true, patient: true}
 		d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, apiUsageRecorded, key.user, key.group, u.last
 		d.Properties = u.properties()
@@ -269,8 +265,11 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 		if key.route != "" {
 			d.Properties["route"] = key.route
 		}
-		c.complain(c.send(ctx, &d, 0))
-		w.sent.Add(1)
+		item, err := c.prepare(ctx, &d, nil)
+		if w.taken.Add(1) < 0 {
+			return
+		}
+		c.complain(c.enqueue(ctx, &d, item, err))
 	}
 }
 
@@ -342,8 +341,7 @@ func (r *rollUps) close(ctx context.Context) (lost int) {
 		return 0
 	}
 	for _, w := range windows {
-		w.over.Store(true)
-		lost += len(w.usage) - int(w.sent.Load())
+		lost += len(w.usage) - int(w.taken.Swap(math.MinInt64))
 	}
 	return lost
 }

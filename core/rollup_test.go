@@ -421,6 +421,9 @@ func TestRollUpWithASlowBeforeSend(t *testing.T) {
 				if got := countOf(wire.accepted); uint64(got) != s.Sent {
 					t.Errorf("%d requests counted, sent %d", got, s.Sent)
 				}
+				if late := client.Stats().Late; late != 0 {
+					t.Errorf("%d of the lost counted as late, too", late)
+				}
 			})
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -121,9 +122,9 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 //
 // Came is the request as it came, of a framework that is built on net/http, or nil. It
 // tells apart what the app requests of itself with the context of another request, as
-// an endpoint for batches does: its RequestURI is another, or empty. That is a request
-// of its own, with an event of its own; where its user or group is not known, it is
-// that of the other.
+// an endpoint for batches does: its RequestURI is another, or empty, and it does not
+// share its header. That is a request of its own, with an event of its own; where its
+// user or group is not known, it is that of the other.
 func (t *Tracker) BeginIn(s *Scope, ctx context.Context, came *http.Request) *Scope { //nolint:revive // s is where the result goes
 	ctx = orBackground(ctx)
 	s.parent, s.tracker = ctx, t
@@ -167,7 +168,23 @@ func (s *Scope) isOfAnother(came *http.Request) bool {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	return came != nil && root.came != nil && root.came.RequestURI != came.RequestURI
+	if came == nil || root.came == nil {
+		return false
+	}
+	switch passedOn := sameHeader(root.came.Header, came.Header); {
+	case came.RequestURI == "": // the app has made it
+		return !passedOn
+	case passedOn: // what is in between may have rewritten it
+		return false
+	default:
+		return root.came.RequestURI != came.RequestURI
+	}
+}
+
+// sameHeader reports whether two requests share their header: one that is passed on
+// does, unless it is a Clone.
+func sameHeader(one, other http.Header) bool {
+	return one != nil && reflect.ValueOf(one).Pointer() == reflect.ValueOf(other).Pointer()
 }
 
 // enclosing is the client's own Scope of the request in which that of s was made, nil

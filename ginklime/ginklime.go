@@ -41,7 +41,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
-			if last, ok := c.Request.Context().Value(exchangeKey{}).(*exchange); ok {
+			if last, ok := c.Writer.(*writer); ok {
+				w = last
+			} else if last, ok := c.Request.Context().Value(exchangeKey{}).(*exchange); ok {
 				w = &last.writer // after HandleContext, which puts ours away
 			}
 			x := httpexchange.Request(r)

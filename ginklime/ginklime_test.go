@@ -305,6 +305,35 @@ func TestPagesInGinsWays(t *testing.T) {
 	}
 }
 
+// held is the writer of a middleware that keeps an answer back, as a timeout or a
+// transaction does.
+type held struct{ gin.ResponseWriter }
+
+func (held) Write(p []byte) (int, error)       { return len(p), nil }
+func (held) WriteString(s string) (int, error) { return len(s), nil }
+func (held) WriteHeaderNow()                   {}
+
+// What was sent is recorded, also where that is not what the innermost middleware saw.
+func TestAnswerThatIsHeldBack(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	ours := ginklime.Middleware(server.Client(), ginklime.UserID(func(*gin.Context) string { return "u" }))
+	engine := gin.New()
+	engine.Use(ours, func(c *gin.Context) {
+		ourWriter := c.Writer
+		c.Writer = held{ourWriter}
+		c.Next()
+		c.Writer = ourWriter
+		c.String(http.StatusServiceUnavailable, "not committed")
+	})
+	engine.GET("/orders", ours, func(c *gin.Context) { _, _ = c.Writer.WriteString("ok") })
+	engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders", http.NoBody))
+	e := server.Wait(1)[0]
+	if e.Properties["status"] != 503.0 || e.Properties["responseBytes"] != 13.0 {
+		t.Errorf("recorded %v", e.Properties)
+	}
+}
+
 // zip is the writer of a middleware that compresses, further in.
 type zip struct{ gin.ResponseWriter }
 

@@ -23,7 +23,7 @@ type Config struct {
 	QueueBytes    int           // bytes held at most
 	Overflow      Overflow      // what gives way when the queue is full
 	Senders       int           // requests at the same time
-	MaxAttempts   int           // requests that may carry one item, 0 for no end
+	MaxAttempts   int           // requests that may carry one item, and a few more to find which of a batch is at fault; 0 for no end
 	RetryDelay    time.Duration // before the first retry; doubled for each further one
 	Timeout       time.Duration // of one request
 	Logger        *slog.Logger

@@ -619,6 +619,9 @@ func (q *queue) toDisk(it Item) {
 func (q *queue) spillAll() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.abandoned { // and what was on disk too is not known any more
+		return
+	}
 	for _, lane := range []*deque{&q.explicit, &q.automatic} { // the weightier first
 		var stays []Item
 		for lane.len() > 0 {

@@ -178,7 +178,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		return time.Time{}
 	}
 	if now.Before(s.gate.nextProbe) {
-		s.queue.turnAway(s.gate.halt)
+		s.queue.turnAway(s.gate.halt, p.closed)
 		if p.items+p.replay+p.suspects+p.culprits == 0 {
 			return time.Time{}
 		}
@@ -290,6 +290,8 @@ func (s *dispatcher) finishProbe(now time.Time, r report) {
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.open(r.job.from)
+	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and is owed one of its own
+		s.gate.nextProbe = now
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	default: // what it says is no reason for the halt
@@ -337,7 +339,7 @@ func (s *dispatcher) halt(now time.Time, err *SendError) {
 	}
 	s.gate.stop(now, err)
 	s.halted.Store(true)
-	s.queue.turnAway(err)
+	s.queue.turnAway(err, true)
 }
 
 // collect takes back what is in quarantine, and then what is out. The requests have

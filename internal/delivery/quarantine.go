@@ -140,8 +140,11 @@ func (q *queue) lanesApart() [4]*deque {
 // spillApart is spillOld for what is in quarantine. What comes back from disk is also
 // there, and stays.
 func (q *queue) spillApart(then time.Time) (oldest time.Time) {
-	if q.apart.spillAt.IsZero() || q.apart.spillAt.After(then) {
+	switch {
+	case q.apart.spillAt.IsZero(), q.apart.spillAt.After(then):
 		return q.apart.spillAt
+	case !q.disk.takes(&Item{}):
+		return time.Time{} // nor anything else: no need to go through all
 	}
 	q.apart.spillAt = time.Time{}
 	for _, lane := range q.lanesApart() {

@@ -322,6 +322,32 @@ func TestQuarantineGivesWay(t *testing.T) {
 	})
 }
 
+// Culprits never fill the queue, whatever its policy says of others.
+func TestCulpritsGiveWay(t *testing.T) {
+	t.Parallel()
+	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest, delivery.Block} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newPoisoned(func(id int) bool { return id%2 == 0 }, failsWith(500))
+			cfg := config(e)
+			cfg.QueueSize, cfg.Overflow = 20, overflow
+			d := delivery.New(cfg)
+			for id := 1; id <= 100; id++ {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				if err := d.Enqueue(ctx, item(id, false, 0)); err != nil {
+					t.Errorf("policy %v: item %d: %v", overflow, id, err)
+				}
+				cancel()
+				time.Sleep(30 * time.Second)
+			}
+			if c := d.Counts(); c.Sent != 50 || c.Held > 20 || c.Evicted < 30 {
+				t.Errorf("policy %v: %+v", overflow, c)
+			}
+			_ = shutdown(t, d)
+			checkSum(t, d)
+		})
+	}
+}
+
 // With a spool, what is in quarantine is on disk too, and the next process goes on.
 func TestQuarantineIsOnDisk(t *testing.T) {
 	t.Parallel()

@@ -269,8 +269,8 @@ func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
 }
 
 // canFit reports whether there would be room for it when all had gone that may
-// go for its sake: automatic items first, then, for an explicit one, by policy
-// also explicit ones.
+// go for its sake: automatic items first, then, for an explicit one, culprits, and by
+// policy also other explicit ones.
 func (q *queue) canFit(it *Item) bool {
 	held, heldAuto := q.held, q.heldAuto
 	if !it.Automatic || q.overflow != DropNewest {
@@ -283,6 +283,8 @@ func (q *queue) canFit(it *Item) bool {
 		for _, gone := range q.ofKind(false) {
 			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 		}
+	} else if gone := &q.apart.culprits.explicit; !it.Automatic { // else they would fill the queue in the end
+		held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 	}
 	return q.fitsBeside(it, held, heldAuto)
 }

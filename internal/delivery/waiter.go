@@ -112,10 +112,14 @@ func (q *queue) leave(w *waiter, err error) {
 }
 
 // turnAway ends all waiters: what they wait for is not going to happen, while
-// err lasts.
-func (q *queue) turnAway(err error) {
+// err lasts. Unless that is said of a closed queue, it does not hold for one: there, a
+// probe is due.
+func (q *queue) turnAway(err error, evenClosed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.closed && !evenClosed {
+		return
+	}
 	q.halt = err
 	q.callRoom()
 	q.waiters.endAll(err)

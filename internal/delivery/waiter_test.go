@@ -80,7 +80,7 @@ func TestWaiters(t *testing.T) {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 		}
-		q.turnAway(ErrClosed)
+		q.turnAway(ErrClosed, true)
 		for w := range awaited {
 			awaited[w] = 0
 		}

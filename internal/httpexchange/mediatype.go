@@ -1,6 +1,9 @@
 package httpexchange
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // sniffBytes is how much of a body http.DetectContentType looks at.
 const sniffBytes = 512
@@ -68,8 +71,8 @@ func gather[T string | []byte](m *MediaType, piece T) {
 	if len(piece) == 0 {
 		return
 	}
-	if m.head == nil {
-		m.head = make([]byte, 0, sniffBytes)
+	if len(m.head) > 0 { // the first is the only one, most likely
+		m.head = slices.Grow(m.head, sniffBytes-len(m.head))
 	}
 	m.head = append(m.head, piece[:min(len(piece), sniffBytes-len(m.head))]...)
 	if len(m.head) == sniffBytes {

@@ -45,7 +45,11 @@ func (p *Passed) Hijacked() {
 	}
 }
 
+// upgradesToHTTP2 goes by what RFC 7540, 3.2 asks of such a request.
 func upgradesToHTTP2(header http.Header) bool {
+	if first(header, "Http2-Settings") == "" {
+		return false
+	}
 	for _, line := range header["Upgrade"] {
 		for protocol := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.TrimSpace(protocol), "h2c") {

@@ -1,0 +1,66 @@
+package nethttp_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
+	"github.com/klimeapp/klime-go/nethttp"
+)
+
+// A request that the app makes within another, with its context, is one of its own, also
+// within such a one. One that is passed on is the same, whatever is made of it.
+func TestRequestsWithinRequests(t *testing.T) {
+	t.Parallel()
+	var app http.Handler
+	within := func(ctx context.Context, path string) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, path, http.NoBody)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		app.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/batch", func(_ http.ResponseWriter, r *http.Request) {
+		klime.SetUser(r.Context(), "u")
+		within(r.Context(), "/a")
+	})
+	mux.HandleFunc("/a", func(_ http.ResponseWriter, r *http.Request) {
+		within(r.Context(), "/b")
+		within(r.Context(), "/skipped")
+	})
+	mux.HandleFunc("/b", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/skipped", func(_ http.ResponseWriter, r *http.Request) {
+		klime.SetUser(r.Context(), "other")
+		klime.Skip(r.Context())
+	})
+	inner := nethttp.Middleware(client)(mux)
+	mux.HandleFunc("/proxy/", func(w http.ResponseWriter, r *http.Request) { // as some strip a prefix
+		passed, url := *r, *r.URL
+		url.Path = "/skipped"
+		passed.URL, passed.RequestURI = &url, url.RequestURI()
+		inner.ServeHTTP(w, &passed)
+	})
+	app = nethttp.Middleware(client)(mux)
+	for _, path := range []string{"/batch", "/proxy/skipped"} {
+		app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, path, http.NoBody))
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range server.Events() {
+		route, _ := e.Properties["route"].(string)
+		got = append(got, e.UserID+" "+route)
+	}
+	if want := []string{"u /b", "u /a", "u /batch"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
