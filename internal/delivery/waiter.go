@@ -59,6 +59,9 @@ func (ws *waiters) isWaiting() bool { return len(ws.inOrder)+len(ws.atGate) > 0 
 
 // ended lets go who waited for an item and for nothing else any more.
 func (ws *waiters) ended(seq uint64) {
+	if len(ws.inOrder) == 0 {
+		return
+	}
 	i, _ := slices.BinarySearchFunc(ws.inOrder, seq, func(w *waiter, seq uint64) int { return cmp.Compare(w.upTo, seq) })
 	if i == len(ws.inOrder) {
 		return
