@@ -91,7 +91,8 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 			return s.stepHalted(now, p), p
 		}
 		due := s.due(now, p)
-		fresh := p.items > 0 && !now.Before(due)
+		// Where there are suspects, others are to tell soon whether the endpoint works.
+		fresh := p.items > 0 && (!now.Before(due) || p.suspects > 0 && s.gate.failures > 0)
 		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
 		from, apart, later := s.apart.next(now, p)
 		if !fresh && !replay && !apart {
