@@ -91,8 +91,7 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 			return s.stepHalted(now, p), p
 		}
 		due := s.due(now, p)
-		// Where there are suspects, others are to tell soon whether the endpoint works.
-		fresh := p.items > 0 && (!now.Before(due) || p.suspects > 0 && s.gate.failures > 0)
+		fresh := p.items > 0 && !now.Before(due)
 		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
 		from, apart, later := s.apart.next(now, p)
 		if !fresh && !replay && !apart {
@@ -165,6 +164,8 @@ func (s *dispatcher) due(now time.Time, p pending) time.Time {
 	case p.items == 0 && now.Before(s.napUntil):
 		return s.napUntil
 	case p.items == 0 || p.hurry || p.full:
+		return time.Time{}
+	case p.suspects > 0 && s.gate.failures > 0: // others tell whether the endpoint works
 		return time.Time{}
 	default:
 		return p.oldest.Add(s.cfg.FlushInterval)
