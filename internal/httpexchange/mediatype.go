@@ -1,9 +1,6 @@
 package httpexchange
 
-import (
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 // sniffBytes is how much of a body http.DetectContentType looks at.
 const sniffBytes = 512
@@ -71,8 +68,8 @@ func gather[T string | []byte](m *MediaType, piece T) {
 	if len(piece) == 0 {
 		return
 	}
-	if len(m.head) > 0 { // the first is the only one, most likely
-		m.head = slices.Grow(m.head, sniffBytes-len(m.head))
+	if len(m.head) > 0 && cap(m.head) < sniffBytes { // the first is the only one, most likely
+		m.head = append(make([]byte, 0, sniffBytes), m.head...)
 	}
 	m.head = append(m.head, piece[:min(len(piece), sniffBytes-len(m.head))]...)
 	if len(m.head) == sniffBytes {
