@@ -119,7 +119,6 @@ func (s *dispatcher) startApart(from source, shrink int) {
 		shrink = maxShrink
 	}
 	if items := s.queue.takeApart(from, shrink); len(items) > 0 { // or they had to make room
-		s.apart.out = true
 		s.start(job{items: items, from: from})
 	}
 }
@@ -191,22 +190,17 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		s.probes++
 		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
 	case p.suspects > 0:
-		s.probeApart(fromSuspects)
+		s.start(job{items: s.queue.takeApart(fromSuspects, maxShrink), from: fromSuspects, probe: true})
 	case p.culprits > 0:
-		s.probeApart(fromCulprits)
+		s.start(job{items: s.queue.takeApart(fromCulprits, maxShrink), from: fromCulprits, probe: true})
 	}
 	return time.Time{}
-}
-
-// probeApart probes with what is in quarantine, for want of anything else.
-func (s *dispatcher) probeApart(from source) {
-	s.apart.out = true
-	s.start(job{items: s.queue.takeApart(from, maxShrink), from: from, probe: true})
 }
 
 func (s *dispatcher) start(j job) {
 	s.inFlight++
 	s.lastApart = j.from.isApart()
+	s.apart.out = s.apart.out || s.lastApart
 	j.epoch = s.gate.epoch
 	s.jobs <- j // has room for one job a sender
 }
