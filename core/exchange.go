@@ -67,6 +67,34 @@ func (x *Exchange) Recovered(v any) {
 	}
 }
 
+// settle makes x what the client has seen.
+func (x *Exchange) settle() {
+	x.Method = knownMethod(x.Method)
+	x.upgraded = x.speaksAnotherProtocol()
+	switch {
+	case x.Panicked && x.Aborted:
+		x.Status = 0 // there is no whole answer
+	case x.Panicked:
+		x.Status = http.StatusInternalServerError
+	}
+	headOnly := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
+	if headOnly || x.Method == http.MethodHead {
+		x.ResponseBytes = 0 // whatever the framework has put there is not sent
+	}
+	if headOnly && !x.Panicked {
+		x.Aborted = false // who goes away then has had the whole answer
+	}
+}
+
+// ended is when a request has ended, which is now, and how long it took.
+func (x *Exchange) ended() (now time.Time, took time.Duration) {
+	if x.Start.IsZero() {
+		return time.Now(), 0
+	}
+	took = time.Since(x.Start)
+	return x.Start.Add(took), took
+}
+
 // unanswered reports whether the client got no answer of the handler's.
 func (x *Exchange) unanswered() bool { return x.Panicked || x.Aborted && x.Status == 0 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"reflect"
-	"strings"
 	"time"
 )
 
@@ -126,103 +124,14 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 // share its header. That is a request of its own, with an event of its own; where its
 // user or group is not known, it is that of the other.
 func (t *Tracker) BeginIn(s *Scope, ctx context.Context, came *http.Request) *Scope { //nolint:revive // s is where the result goes
-	ctx = orBackground(ctx)
-	s.parent, s.tracker = ctx, t
-	for outer := ScopeFrom(ctx); outer != nil; outer = outer.around {
-		if !outer.isOpen() {
-			continue
-		}
-		if s.around == nil {
-			s.around = outer
-			s.state.apart = t.client != nil && outer.isOfAnother(came)
-		}
-		if s.state.apart {
-			break
-		}
-		if (t.client == nil || outer.client() == t.client) && outer.join(s, came) {
-			outer.learn(ctx)
-			return s
-		}
-		if outer.state.apart {
-			break
-		}
+	s.parent, s.tracker = orBackground(ctx), t
+	if s.joinAround(came) {
+		return s
 	}
-	s.innermost = s
-	s.came = came
+	s.innermost, s.came = s, came
 	s.state.linkRequired = t.requireMembership
 	s.inherit(s.enclosing())
 	return s
-}
-
-// isOpen reports whether the request of s goes on.
-func (s *Scope) isOpen() bool {
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	return root.innermost != nil
-}
-
-// isOfAnother reports whether came is another request than that of s, as far as both
-// are known.
-func (s *Scope) isOfAnother(came *http.Request) bool {
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	if came == nil || root.came == nil {
-		return false
-	}
-	switch passedOn := sameHeader(root.came.Header, came.Header); {
-	case came.RequestURI == "": // the app has made it
-		return !passedOn
-	case passedOn: // what is in between may have rewritten it
-		return false
-	default:
-		return root.came.RequestURI != came.RequestURI
-	}
-}
-
-// sameHeader reports whether two requests share their header: one that is passed on
-// does, unless it is a Clone.
-func sameHeader(one, other http.Header) bool {
-	return one != nil && reflect.ValueOf(one).Pointer() == reflect.ValueOf(other).Pointer()
-}
-
-// enclosing is the client's own Scope of the request in which that of s was made, nil
-// if s is of none such.
-func (s *Scope) enclosing() *Scope {
-	root := s.root()
-	return root.around.of(root.tracker.client)
-}
-
-// inherit takes over what holds in a request that is made within that of outer.
-func (s *Scope) inherit(outer *Scope) {
-	if outer == nil {
-		return
-	}
-	root := outer.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	theirs := &root.state
-	s.state.members = theirs.members
-	s.state.linkRequired = s.state.linkRequired || theirs.linkRequired
-	s.state.optedOut = theirs.optedOut
-	s.state.met = theirs.met
-}
-
-// join makes inner, of the request that came, a part of s, unless that of s is over.
-func (s *Scope) join(inner *Scope, came *http.Request) bool {
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	if root.innermost == nil {
-		return false
-	}
-	inner.outer, root.innermost = s, inner
-	if root.came == nil {
-		root.came = came
-	}
-	root.state.linkRequired = root.state.linkRequired || inner.tracker.requireMembership
-	return true
 }
 
 // Observe ends a Scope and records its request, if there is something to
@@ -249,14 +158,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	rule.matched = known.matched
 	known.respelled = known.respelled || respells(&x)
 	known.silent = known.silent || known.optedOut || s.isSilentAround()
-	var o outcome
-	if skipped := known.skip || known.silent || known.respelled || rule.skip; !skipped {
-		if known.event != "" {
-			rule.name = known.event
-		}
-		o.kind = t.classify(&x, rule)
-		o.name, o.named = t.eventName(o.kind, rule.name, &x)
-	}
+	o := t.decide(&x, &known, rule)
 	// Who it was is found out also for what the app may track later: what a request
 	// that is no event has started belongs to the same user.
 	nowhere := x.Route == "" && isUnmatched(&x, rule)
@@ -278,23 +180,27 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 }
 
-// settle makes x what the client has seen.
-func (x *Exchange) settle() {
-	x.Method = knownMethod(x.Method)
-	x.upgraded = x.speaksAnotherProtocol()
-	switch {
-	case x.Panicked && x.Aborted:
-		x.Status = 0 // there is no whole answer
-	case x.Panicked:
-		x.Status = http.StatusInternalServerError
+// outcome is what a request is recorded as.
+type outcome struct {
+	name  string // of its event
+	named bool   // by the app, for this request or route
+	kind  Kind
+	id    identity
+	said  identity // by the app: for who explains it
+	extra []property
+}
+
+// decide is what a request is recorded as, but for whose it is.
+func (t *Tracker) decide(x *Exchange, known *remarks, rule ruling) (o outcome) {
+	if known.skip || known.silent || known.respelled || rule.skip {
+		return o
 	}
-	headOnly := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
-	if headOnly || x.Method == http.MethodHead {
-		x.ResponseBytes = 0 // whatever the framework has put there is not sent
+	if known.event != "" {
+		rule.name = known.event
 	}
-	if headOnly && !x.Panicked {
-		x.Aborted = false // who goes away then has had the whole answer
-	}
+	o.kind = t.classify(x, rule)
+	o.name, o.named = t.eventName(o.kind, rule.name, x)
+	return o
 }
 
 // classify tells the kind of a request, as the app sees it.
@@ -331,16 +237,6 @@ func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, 
 	default:
 		return "", false
 	}
-}
-
-// outcome is what a request is recorded as.
-type outcome struct {
-	name  string // of its event
-	named bool   // by the app, for this request or route
-	kind  Kind
-	id    identity
-	said  identity // by the app: for who explains it
-	extra []property
 }
 
 // record sends or counts a request that is worth an event.
@@ -385,15 +281,6 @@ func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
 	return fateOf(&d, err)
 }
 
-// ended is when a request has ended, which is now, and how long it took.
-func (x *Exchange) ended() (now time.Time, took time.Duration) {
-	if x.Start.IsZero() {
-		return time.Now(), 0
-	}
-	took = time.Since(x.Start)
-	return x.Start.Add(took), took
-}
-
 // routeOf is the route as the Route option or else the adapter tells.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) *route {
 	if t.route != nil {
@@ -402,95 +289,4 @@ func (t *Tracker) routeOf(s *Scope, x *Exchange) *route {
 		}
 	}
 	return t.routes.of(x.Route)
-}
-
-func (t *Tracker) askRoute(s *Scope) string {
-	native, _, ok, _ := s.request.borrow()
-	if !ok {
-		return ""
-	}
-	defer s.request.giveBack()
-	return t.hear(ask(t.route, native))
-}
-
-// leave ends a scope that has joined another: what it alone can find is kept, and
-// what the rules of its middleware say.
-func (s *Scope) leave(x *Exchange, on *route, rule ruling) {
-	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
-	fill(&held, s.stored())
-	if turnsAway(x.Status) { // something in between may answer otherwise
-		found.group, held.group = "", ""
-	}
-	root := s.root()
-	root.mu.Lock()
-	root.state.closed++
-	s.state.closed++
-	heir := s.outer
-	for heir != root && heir.state.closed > 0 {
-		heir = heir.outer
-	}
-	if within := s.state.legacy; within != nil {
-		heir.state.inherit(within.found, within.held)
-	}
-	heir.state.inherit(found, held)
-	if root.state.route == nil || root.state.path != x.Path { // behind a prefix that was stripped, a route is not the whole one
-		root.state.path = strings.Clone(x.Path)
-		if root.state.route = on; on.text == "" {
-			root.state.route = nil
-		}
-	}
-	root.state.matched = root.state.matched || !on.manyFold || on.text != "" && rule.name != ""
-	root.state.unmatched = root.state.unmatched || x.Unmatched && on.text == ""
-	if root.state.event == "" && x.Status < http.StatusBadRequest && !x.unanswered() {
-		root.state.event = rule.name
-	}
-	root.state.skip = root.state.skip || rule.skip
-	root.state.respelled = root.state.respelled || respells(x) // which goes by the path as this one sees it
-	if root.innermost == s {                                   // else the request is over, or an inner one still open
-		root.innermost = s.outer
-	}
-	root.mu.Unlock()
-	s.request.end()
-}
-
-// finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked. It also returns what the app has said of it, and what the
-// app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (id, said identity, extra []property) {
-	if wanted {
-		id = s.identify(s, x.Values).trusted(x.Status)
-	}
-	s.mu.Lock()
-	s.state.closed++
-	said, _ = s.state.spoken()
-	if wanted {
-		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
-	}
-	extra = s.state.properties
-	s.state.properties = nil
-	s.innermost, s.came = nil, nil
-	s.mu.Unlock()
-	s.request.end()
-	return id, said, extra
-}
-
-// resolve asks the tracker's resolvers.
-func (t *Tracker) resolve(native any) identity {
-	ids := t.client.interner()
-	return identity{user: ids.keep(t.hear(ask(t.user, native))), group: ids.keep(t.hear(ask(t.group, native))), claim: true}
-}
-
-// hear takes an answer, and tells the log what is wrong with it.
-func (t *Tracker) hear(a answer) string {
-	switch a.trouble {
-	case panicked:
-		t.hints.resolverPanicked(t.client)
-	case foreign:
-		t.hints.foreignOption(t.client)
-	case wrongType:
-		t.hints.noID(t.client, a.id)
-	case noTrouble:
-		return a.id
-	}
-	return ""
 }
