@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// Commands work in an app: one with a vendor folder runs no program that it does not
-// import, unless its version is given, and what go get has written does not do for
-// the packages that the code then imports.
+// The commands on the pages work in an app. An app with a vendor folder can run a
+// program that it does not import only with a version (@latest); and after go get,
+// packages that the code then imports need go mod tidy.
 func TestCommandsWorkInAnApp(t *testing.T) {
 	t.Parallel()
 	program := regexp.MustCompile(`go (?:run|build|install) .*github\.com/klimeapp/klime-go/cmd/.*`)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// shutdownCode is the code of examples/shutdown, examples in its comments too.
+// shutdownCode returns the code of examples/shutdown, including the code in its
+// comments.
 func shutdownCode(t *testing.T) string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.FromSlash("../examples/shutdown/*.go"))
@@ -23,7 +24,7 @@ func shutdownCode(t *testing.T) string {
 	return code.String()
 }
 
-// The section on shutdown quotes what is tested.
+// The snippets of the section on shutdown are quotes of tested code.
 func TestShutdownQuotesTheCode(t *testing.T) {
 	t.Parallel()
 	code := shutdownCode(t)

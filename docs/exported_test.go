@@ -25,8 +25,8 @@ func publicPackages(t *testing.T) []string {
 	return folders
 }
 
-// Everything that a user can name says what it is: constants, fields and methods
-// of interfaces as well, of which the linter knows nothing.
+// Every exported name has a doc comment. The linter does not ask for one on constants,
+// fields and methods of interfaces.
 func TestExportedIsDocumented(t *testing.T) {
 	t.Parallel()
 	known := 0
@@ -57,13 +57,14 @@ func TestExportedIsDocumented(t *testing.T) {
 	}
 }
 
-// described is an exported name, and the comments of which one must be there.
+// described is an exported name with the comments of which it must have at least one.
 type described struct {
 	name string
 	at   token.Pos
 	docs []*ast.CommentGroup
 }
 
+// exported returns the exported names of a file.
 func exported(file *ast.File) []described {
 	var found []described
 	for _, decl := range file.Decls {
@@ -115,7 +116,7 @@ func members(s *ast.TypeSpec) []described {
 	return found
 }
 
-// isWellKnown reports whether the standard library says what a method does.
+// isWellKnown reports whether a method is one that the standard library documents.
 func isWellKnown(d *ast.FuncDecl) bool {
 	return d.Recv != nil && slices.Contains([]string{"Error", "String", "Unwrap"}, d.Name.Name)
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// routers are apps with the same paths, each with a middleware of its own.
+// routers returns, by framework, a function that builds an app with a middleware of
+// its own. All apps have the same paths.
 func routers() map[string]func(*klime.Client, ...klime.Option) http.Handler {
 	routes := map[string]int{"/r/{id}": 200, "/health": 200, "/internal/jobs": 200, "/gone": 404}
 	return map[string]func(*klime.Client, ...klime.Option) http.Handler{
@@ -47,8 +48,8 @@ func routers() map[string]func(*klime.Client, ...klime.Option) http.Handler {
 	}
 }
 
-// outsides put a handler behind the prefix /api, which is stripped, and record outside
-// of that.
+// outsides returns, by framework, a function that puts a handler behind the prefix
+// /api, with a middleware outside.
 func outsides() map[string]func(*klime.Client, http.Handler, ...klime.Option) http.Handler {
 	return map[string]func(*klime.Client, http.Handler, ...klime.Option) http.Handler{
 		"Gin": func(client *klime.Client, inside http.Handler, opts ...klime.Option) http.Handler {
@@ -71,8 +72,8 @@ func outsides() map[string]func(*klime.Client, http.Handler, ...klime.Option) ht
 	}
 }
 
-// Where a middleware stands on both sides of a prefix that is stripped, the inner
-// route is recorded only if it is the whole one, and the rules go by the whole path.
+// With a middleware on both sides of a stripped prefix, the inner route is recorded
+// only if it is the whole one, and the outer rules are compared with the whole path.
 func TestTwoMiddlewaresAndAPrefix(t *testing.T) { //nolint:paralleltest // it sets Gin's mode
 	gin.SetMode(gin.TestMode)
 	const prefixOnly = "R Viewed /api/* 200, API Called /api/* 200, API Called /api/* 404"
@@ -82,7 +83,7 @@ func TestTwoMiddlewaresAndAPrefix(t *testing.T) { //nolint:paralleltest // it se
 			t.Run(inner+" in "+outer, func(t *testing.T) {
 				want := prefixOnly
 				switch inner + " in " + outer {
-				case "net/http in net/http", "net/http in chi", "chi in chi": // where the inner one goes on with what the outer one tells
+				case "net/http in net/http", "net/http in chi", "chi in chi": // here the inner one knows the outer route, and extends it
 					want = whole
 				}
 				server := klimetest.NewServer(t)
@@ -90,7 +91,7 @@ func TestTwoMiddlewaresAndAPrefix(t *testing.T) { //nolint:paralleltest // it se
 				inside := http.StripPrefix("/api", router(client, klime.NameRoutes(map[string]string{"/api/r/{id}": "R Viewed"})))
 				handler := outside(client, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if outer == "chi" {
-						r.Pattern = "/api/*" // as newer versions have it
+						r.Pattern = "/api/*" // newer versions of chi set it
 					}
 					inside.ServeHTTP(w, r)
 				}), klime.ResolveUser(func(any) any { return "jane" }), klime.SkipRoutes("/api/internal/*"),

@@ -1,4 +1,4 @@
-// Package docs_test holds what is documented to the code.
+// Package docs_test checks the documentation against the code.
 package docs_test
 
 import (
@@ -34,7 +34,7 @@ func recipes(t *testing.T) []string {
 	return names
 }
 
-// Every link leads to a file, and every recipe has a link.
+// Every link on the page leads to a file, and every recipe has a link.
 func TestPageLinksTheRecipes(t *testing.T) {
 	t.Parallel()
 	names, linked := recipes(t), make(map[string]bool)
@@ -53,6 +53,7 @@ func TestPageLinksTheRecipes(t *testing.T) {
 	}
 }
 
+// unindented returns code without the tabs at the beginning of its lines.
 func unindented(code string) string {
 	var b strings.Builder
 	for line := range strings.Lines(code) {
@@ -61,7 +62,7 @@ func unindented(code string) string {
 	return b.String()
 }
 
-// What the pages and the README link to is there, headings too.
+// Links of the README and the pages lead to files and headings that exist.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, page := range documents(t) {
@@ -79,7 +80,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// headings returns those of a page, as links name them.
+// headings returns the anchors of a page's headings.
 func headings(t *testing.T, page string) []string {
 	t.Helper()
 	var found []string
@@ -90,7 +91,7 @@ func headings(t *testing.T, page string) []string {
 	return found
 }
 
-// The list of the guides has them all.
+// The index lists every page.
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")

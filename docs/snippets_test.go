@@ -20,9 +20,9 @@ import (
 	"testing"
 )
 
-// quoted returns the code that the snippets of a document are quotes of, as glob
-// patterns: what is compiled and tested there. The snippets of documents without
-// any are compiled here.
+// quoted returns glob patterns for the files of which a document's snippets are
+// quotes; these are compiled and tested where they are. It returns nil for a document
+// whose snippets are compiled here.
 func quoted(document string) []string {
 	switch document {
 	case "moving-from-segment.md":
@@ -40,7 +40,7 @@ func quoted(document string) []string {
 	}
 }
 
-// documents returns the README and all pages.
+// documents returns all pages, the README and CONTRIBUTING.
 func documents(t *testing.T) []string {
 	t.Helper()
 	pages, err := filepath.Glob("*.md")
@@ -53,7 +53,7 @@ func documents(t *testing.T) []string {
 // snippet is a block of Go in a document.
 type snippet struct {
 	document string
-	line     int // where its first line is
+	line     int // number of its first line
 	code     string
 }
 
@@ -128,7 +128,7 @@ func TestSnippetsCompile(t *testing.T) {
 		}
 	}
 
-	// What a reader could not compile is found, and where.
+	// Code that does not compile is found, with the right line.
 	for name, test := range map[string]struct{ code, want string }{
 		"name":           {`klime.Trak(ctx, "Report Generated", nil)`, "page.md:7: undefined: klime.Trak"},
 		"argument":       {"r.Use(ginklime.Middleware())", "page.md:7: not enough arguments"},
@@ -149,7 +149,7 @@ func TestSnippetsCompile(t *testing.T) {
 
 const module = "github.com/klimeapp/klime-go"
 
-// packages returns those that snippets speak of without importing them.
+// packages returns the packages that snippets may use without importing them, by name.
 func packages() map[string]string {
 	return map[string]string{
 		"adaptertest": module + "/klimetest/adaptertest",
@@ -179,7 +179,7 @@ func packages() map[string]string {
 	}
 }
 
-// compiler checks snippets against the packages as they are.
+// compiler type-checks snippets against the compiled packages.
 type compiler struct {
 	exported map[string]string // import path → file of what the package exports
 }
@@ -203,8 +203,8 @@ func newCompiler(t *testing.T) *compiler {
 	return c
 }
 
-// check returns what is wrong with a snippet: a file, declarations or statements
-// of an app in testdata/prelude, whose own declarations go before those there.
+// check returns what is wrong with a snippet. A snippet is a file, or declarations or
+// statements of the app in testdata/prelude; its own declarations replace those there.
 func (c *compiler) check(s snippet) []error {
 	set := token.NewFileSet()
 	file, err := s.parse(set)
@@ -239,8 +239,8 @@ func (c *compiler) check(s snippet) []error {
 	return errs
 }
 
-// mustUse reports whether a snippet is wrong for something that is not used. It
-// may show how to get a value, and not what is done with it.
+// mustUse reports whether something unused is an error of the snippet. An unused
+// variable is not: a snippet may show how to get a value, and not what is done with it.
 func (s snippet) mustUse(at token.Position, problem string) bool {
 	return at.Filename == s.document && at.Line >= s.line && !strings.HasPrefix(problem, "declared and not used")
 }
@@ -253,7 +253,7 @@ func (c *compiler) open(path string) (io.ReadCloser, error) {
 	return os.Open(file)
 }
 
-// parse makes a file of a snippet.
+// parse parses a snippet as a file of its own.
 func (s snippet) parse(set *token.FileSet) (*ast.File, error) {
 	line := func(n int) string { return fmt.Sprintf("//line %s:%d\n", s.document, s.line+n) }
 	if strings.HasPrefix(s.code, "package ") {
@@ -269,7 +269,7 @@ func (s snippet) parse(set *token.FileSet) (*ast.File, error) {
 	return parser.ParseFile(set, "snippet.go", head+"func _() {\n"+line(skipped)+rest+"\n}\n", parser.SkipObjectResolution)
 }
 
-// imports cuts the imports that a snippet begins with off the rest of it.
+// imports splits a snippet into the imports with which it begins, and the rest.
 func (s snippet) imports() (imports, rest string) {
 	end := 0
 	switch {
@@ -281,7 +281,8 @@ func (s snippet) imports() (imports, rest string) {
 	return s.code[:end], s.code[end:]
 }
 
-// missingImports imports the packages that a snippet names and does not import.
+// missingImports returns imports of the packages that a snippet uses and does not
+// import.
 func (snippet) missingImports(imports, code string) string {
 	var b strings.Builder
 	for name, path := range packages() {
@@ -292,7 +293,7 @@ func (snippet) missingImports(imports, code string) string {
 	return b.String()
 }
 
-// framework returns the one whose app a snippet is of.
+// framework returns the framework that a snippet uses.
 func (s snippet) framework() string {
 	for _, name := range []string{"gin", "fiber", "chi"} {
 		if regexp.MustCompile(`\b` + name + `(klime)?\.[A-Z]`).MatchString(s.code) {
@@ -302,7 +303,7 @@ func (s snippet) framework() string {
 	return "nethttp"
 }
 
-// declares reports whether a file has a function of that name.
+// declares reports whether a file declares a function of that name.
 func declares(file *ast.File, name string) bool {
 	return slices.ContainsFunc(file.Decls, func(d ast.Decl) bool {
 		function, ok := d.(*ast.FuncDecl)

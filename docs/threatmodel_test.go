@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Each test that the page names is there.
+// Every test that the page names exists.
 func TestThreatModelNamesTests(t *testing.T) {
 	t.Parallel()
 	named := regexp.MustCompile("`([^`]+)`")
@@ -41,7 +41,7 @@ func TestThreatModelNamesTests(t *testing.T) {
 	}
 }
 
-// sources are the tests of a folder.
+// sources returns the code of a folder's tests.
 func sources(t *testing.T, folder string) string {
 	t.Helper()
 	pattern := "../" + folder + "/*_test.go"

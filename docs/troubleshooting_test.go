@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A log line that the page tells what to do about is one that there is.
+// The log lines on the page are lines that klime logs.
 func TestTroubleshootingKnowsTheLog(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder
@@ -23,7 +23,7 @@ func TestTroubleshootingKnowsTheLog(t *testing.T) {
 			}
 		}
 	}
-	messages := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(code.String(), "") // those that go over several lines
+	messages := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(code.String(), "") // joins messages that span several lines
 	lines := regexp.MustCompile("`klime: ([^`]+)`").FindAllStringSubmatch(read(t, "troubleshooting.md"), -1)
 	if len(lines) < 10 {
 		t.Errorf("only %d log lines on the page", len(lines))
@@ -35,8 +35,8 @@ func TestTroubleshootingKnowsTheLog(t *testing.T) {
 	}
 }
 
-// The page knows each outcome that the log tells at debug level, and no other, and
-// the lines and attributes that it stands in.
+// The page lists exactly the outcomes that are logged at debug level, and the lines and
+// attributes in which they are logged.
 func TestTroubleshootingKnowsTheOutcomes(t *testing.T) {
 	t.Parallel()
 	explains, page := read(t, "../core/explain.go"), read(t, "troubleshooting.md")

@@ -1,4 +1,4 @@
-// Package docs is what the snippets of the documentation stand in: an app.
+// Package docs is the app in which the snippets of the documentation are compiled.
 package docs
 
 import (
@@ -36,5 +36,5 @@ var (
 	}
 )
 
-// session is a session of the app; nil of a request without one.
+// session is a session of the app, nil for a request without one.
 type session struct{ UserID, Email, Name, OrgID, OrgName, Plan string }
