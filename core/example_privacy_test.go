@@ -24,7 +24,7 @@ func pseudonyms(secret []byte) func(*klime.Event) bool {
 			return true // an event of a company alone
 		}
 		mac := hmac.New(sha256.New, secret)
-		_, _ = mac.Write([]byte(e.UserID)) // a hash takes everything
+		_, _ = mac.Write([]byte(e.UserID)) // a hash never fails to write
 		e.UserID = hex.EncodeToString(mac.Sum(nil))[:32]
 		return true
 	}

@@ -28,8 +28,8 @@ func NetHTTP(client *klime.Client) http.Handler {
 	record := nethttp.Middleware(client,
 		nethttp.UserID(func(r *http.Request) int { return app.sessions.GetInt(r.Context(), "user") }),
 		nethttp.GroupID(func(r *http.Request) string { return app.sessions.GetString(r.Context(), "org") }))
-	// LoadAndSave goes around: its session is in the context of the request that it
-	// passes on, which record gets then.
+	// LoadAndSave goes outside record: it puts the session into the context of the
+	// request that it passes on.
 	return app.sessions.LoadAndSave(record(mux))
 }
 

@@ -33,7 +33,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			came := c.Request()
-			path := came.URL.Path // which a handler may change in place
+			path := came.URL.Path // read now: a handler may change it in place
 			if tracker.Ignores(came.Method, path, came.Header.Get) {
 				return next(c)
 			}

@@ -21,7 +21,7 @@ type signer struct{ key []byte }
 
 func (s signer) sign(data []byte) []byte {
 	h := hmac.New(sha256.New, s.key)
-	_, _ = h.Write(data) // a hash takes everything
+	_, _ = h.Write(data) // a hash never fails to write
 	return h.Sum(nil)
 }
 
