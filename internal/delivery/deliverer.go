@@ -57,25 +57,25 @@ const stopGrace = 250 * time.Millisecond
 // Deliverer delivers items until it is shut down. Its methods are safe for
 // concurrent use.
 type Deliverer struct {
-	cfg      Config
-	queue    *queue
-	reporter *reporter
-	retries  atomic.Uint64
-	late     atomic.Uint64 // items that Shutdown has refused
-	halted   atomic.Bool
-	trouble  atomic.Pointer[SendError] // how the last request failed, nil if it did not
+	cfg         Config
+	queue       *queue
+	reporter    *reporter
+	retries     atomic.Uint64
+	late        atomic.Uint64 // items that Shutdown has refused
+	halted      atomic.Bool
+	lastFailure atomic.Pointer[SendError] // how the last request failed, nil if it did not
 
 	retryLog, culpritLog, refusedLog, lateLog throttle.Throttle
 
-	wake    chan struct{}      // something changed for the dispatcher
-	news    chan *SendError    // what a one-shot send has found to be a reason to halt
-	jobs    chan job           // dispatcher → senders
-	results chan report        // senders → dispatcher
-	stop    context.CancelFunc // ends the dispatcher, the senders and their requests
-	running sync.WaitGroup     // these goroutines
+	wake       chan struct{}      // something changed for the dispatcher
+	haltCauses chan *SendError    // what a one-shot send has found to be a reason to halt
+	jobs       chan job           // dispatcher → senders
+	results    chan jobResult     // senders → dispatcher
+	stop       context.CancelFunc // ends the dispatcher, the senders and their requests
+	running    sync.WaitGroup     // these goroutines
 
-	cutOff   context.CancelFunc // ends the one-shot sends
-	onCutOff func(func()) (forget func() bool)
+	cancelOneShots      context.CancelFunc // ends the one-shot sends
+	onOneShotsCancelled func(func()) (forget func() bool)
 
 	endKeeper  chan struct{} // ends the keeper of the spool
 	keeperDone chan struct{} // closed when it has ended, nil without a spool
@@ -106,15 +106,15 @@ const (
 )
 
 // isApart reports whether that is quarantine.
-func (s source) isApart() bool { return s == fromSuspects || s == fromCulprits }
+func (s source) isQuarantine() bool { return s == fromSuspects || s == fromCulprits }
 
 // report is what a sender says of a job.
-type report struct {
-	job      job
-	rest     []Item // not settled
-	verdict  verdict
-	accepted bool       // Klime took at least one event
-	failure  *SendError // nil if there was none
+type jobResult struct {
+	job       job
+	unsettled []Item // not settled
+	verdict   verdict
+	accepted  bool       // Klime took at least one event
+	failure   *SendError // nil if there was none
 }
 
 // New starts a Deliverer. It ends with Shutdown.
@@ -122,19 +122,19 @@ func New(cfg Config) *Deliverer {
 	ctx, stop := context.WithCancel(context.Background())
 	oneShot, cutOff := context.WithCancel(context.Background())
 	d := &Deliverer{
-		cfg:         cfg,
-		queue:       newQueue(&cfg),
-		reporter:    &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
-		wake:        make(chan struct{}, 1),
-		news:        make(chan *SendError, 1),
-		jobs:        make(chan job, cfg.Senders),
-		results:     make(chan report, cfg.Senders),
-		stop:        stop,
-		cutOff:      cutOff,
-		onCutOff:    func(do func()) func() bool { return context.AfterFunc(oneShot, do) },
-		endReports:  make(chan struct{}),
-		reportsDone: make(chan struct{}),
-		ended:       make(chan struct{}),
+		cfg:                 cfg,
+		queue:               newQueue(&cfg),
+		reporter:            &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
+		wake:                make(chan struct{}, 1),
+		haltCauses:          make(chan *SendError, 1),
+		jobs:                make(chan job, cfg.Senders),
+		results:             make(chan jobResult, cfg.Senders),
+		stop:                stop,
+		cancelOneShots:      cutOff,
+		onOneShotsCancelled: func(do func()) func() bool { return context.AfterFunc(oneShot, do) },
+		endReports:          make(chan struct{}),
+		reportsDone:         make(chan struct{}),
+		ended:               make(chan struct{}),
 	}
 	for range cfg.Senders {
 		d.running.Go(func() { d.sendJobs(ctx) })
@@ -210,7 +210,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		}
 		if len(a.evicted) > 0 {
 			d.tellAll(a.evicted, a.outcome)
-			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.reason()})
+			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.dropError()})
 		}
 		if errors.Is(err, ErrFull) {
 			d.refuse(*it, a.outcome, err)
@@ -250,14 +250,14 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if err := d.awaitGate(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := d.queue.bypass(&it); err != nil {
+	if err := d.queue.acceptOneShot(&it); err != nil {
 		return Result{}, d.noteLate(err)
 	}
 	outcome := Failed
-	defer func() { d.queue.settleDirect(&it, outcome) }()
+	defer func() { d.queue.settleOneShot(&it, outcome) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer d.onCutOff(cancel)()
+	defer d.onOneShotsCancelled(cancel)()
 	result, failure := d.sendOnce(ctx, []Item{it})
 	if failure != nil {
 		failure.Attempts = 1 // before others see it
@@ -268,7 +268,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		return result, nil
 	case judge(failure) == halting:
 		select {
-		case d.news <- failure:
+		case d.haltCauses <- failure:
 		default:
 		}
 	}
@@ -317,7 +317,7 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		d.queue.leave(w, d.blame(ctx.Err()))
+		d.queue.leave(w, d.withLastFailure(ctx.Err()))
 		<-w.done
 	}
 	return w.err
@@ -342,17 +342,17 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		}
 	}
 	defer close(d.ended)
-	defer d.cutOff()
-	defer context.AfterFunc(ctx, d.cutOff)()
+	defer d.cancelOneShots()
+	defer context.AfterFunc(ctx, d.cancelOneShots)()
 	d.nudge()
-	lost, cause := d.flushForGood(ctx)
+	lost, cause := d.finalFlush(ctx)
 	d.stop()
-	waitFor(over(&d.running), nil, stopGrace)
+	waitFor(allDone(&d.running), nil, stopGrace)
 	if d.keeperDone != nil {
 		close(d.endKeeper)
-		waitFor(d.keeperDone, ctx.Done(), spoolGrace)
+		waitFor(d.keeperDone, ctx.Done(), keeperGrace)
 	}
-	waitFor(over(&d.queue.oneShots), ctx.Done(), stopGrace)
+	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
 	stuck := d.queue.abandon(lost)
@@ -379,7 +379,7 @@ func notDelivered(events int, cause error) error {
 // flushForGood is the Flush of Shutdown, also of what is handed over only now. It
 // returns how much could not be. With a spool it leaves time to write what could not
 // be delivered.
-func (d *Deliverer) flushForGood(ctx context.Context) (lost int, err error) {
+func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
 		reserve := min(time.Second, time.Until(deadline)/5)
 		var cancel context.CancelFunc
@@ -398,7 +398,7 @@ func (d *Deliverer) flushForGood(ctx context.Context) (lost int, err error) {
 }
 
 // over is closed when all of a group are done.
-func over(group *sync.WaitGroup) <-chan struct{} {
+func allDone(group *sync.WaitGroup) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -448,8 +448,8 @@ func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 }
 
 // blame adds to err what the last request failed of.
-func (d *Deliverer) blame(err error) error {
-	if trouble := d.trouble.Load(); trouble != nil {
+func (d *Deliverer) withLastFailure(err error) error {
+	if trouble := d.lastFailure.Load(); trouble != nil {
 		return fmt.Errorf("%w (last attempt: %w)", err, trouble)
 	}
 	return err

@@ -36,7 +36,7 @@ func (d *deque) front() *Item { return &d.first.items[d.head] }
 func (d *deque) back() *Item { return &d.last.items[d.tail-1] }
 
 func (d *deque) pushBack(it *Item) {
-	d.begin(0)
+	d.startAt(0)
 	if d.tail == blockItems {
 		b := d.newBlock()
 		b.prev, d.last.next = d.last, b
@@ -49,7 +49,7 @@ func (d *deque) pushBack(it *Item) {
 }
 
 func (d *deque) pushFront(it *Item) {
-	d.begin(blockItems)
+	d.startAt(blockItems)
 	if d.head == 0 {
 		b := d.newBlock()
 		b.next, d.first.prev = d.first, b
@@ -62,7 +62,7 @@ func (d *deque) pushFront(it *Item) {
 }
 
 // begin lets an empty deque begin at that place of its block.
-func (d *deque) begin(at int) {
+func (d *deque) startAt(at int) {
 	if d.first == nil {
 		d.first = d.newBlock()
 		d.last = d.first

@@ -17,22 +17,22 @@ type disk struct {
 	stalled  bool                                         // the one commit that is under way takes too long
 	wake     chan struct{}                                // there is something to do
 
-	urgent []handed // to write; somebody waits for each
-	spill  deque    // to write; out of the lanes
-	handed usage    // these and what is being written
+	urgent    []diskWrite // to write; somebody waits for each
+	spill     deque       // to write; out of the lanes
+	unwritten usage       // these and what is being written
 
 	kept     usage               // records of items that have not ended
 	loaded   map[uint64]struct{} // those of them that are in memory too
 	inMemory usage               // likewise
 	removing map[uint64]struct{} // records of items that have ended
 	cursor   uint64              // no record below is on disk alone, but for what is just being read
-	sought   int                 // as many were on disk alone when what is just being read was asked for
+	expected int                 // as many were on disk alone when what is just being read was asked for
 	replay   deque               // loaded, waiting for a sender
 	tokens   map[uint64]uint64   // of items on disk alone
 }
 
 // handed is an item on its way to the disk.
-type handed struct {
+type diskWrite struct {
 	Item
 
 	done chan error // told when it is written, or cannot be; has room for that
@@ -67,18 +67,18 @@ func (k *disk) writable() bool { return k != nil && k.up && !k.stalled }
 
 // takes reports whether it could be handed to the disk.
 func (k *disk) takes(it *Item) bool {
-	return k.writable() && k.handed.items < maxHandedItems && k.handed.bytes+len(it.Body) <= maxHandedBytes && k.hasRoom(it)
+	return k.writable() && k.unwritten.items < maxUnwrittenItems && k.unwritten.bytes+len(it.Body) <= maxUnwrittenBytes && k.hasRoom(it)
 }
 
 // hasRoom reports whether the spool will not refuse it. What waits to be removed
 // is gone when it is written.
 func (k *disk) hasRoom(it *Item) bool {
 	return k.fits == nil ||
-		k.fits(k.kept.items+k.handed.items+1, k.kept.bytes+k.handed.bytes+len(it.Body), it.Automatic)
+		k.fits(k.kept.items+k.unwritten.items+1, k.kept.bytes+k.unwritten.bytes+len(it.Body), it.Automatic)
 }
 
 // declines says why a disk that works does not take it.
-func (k *disk) declines(it *Item) Outcome {
+func (k *disk) declineReason(it *Item) Outcome {
 	if !k.hasRoom(it) {
 		return SpoolFull
 	}
@@ -94,11 +94,11 @@ func (k *disk) hasLoaded(seq uint64) bool {
 }
 
 // outside is what is accepted and not in the queue's own books.
-func (k *disk) outside() int {
+func (k *disk) notHeld() int {
 	if k == nil {
 		return 0
 	}
-	return k.handed.items + k.kept.items - k.inMemory.items
+	return k.unwritten.items + k.kept.items - k.inMemory.items
 }
 
 func (k *disk) unload(it *Item) {
@@ -122,7 +122,7 @@ func (k *disk) settled(it *Item) {
 // spillFor makes room for it at no loss: by letting go of what is on disk, and
 // by handing to the disk what it can take. It reports whether that was it.
 func (q *queue) spillFor(it *Item) bool {
-	q.letGoFor(it)
+	q.unloadFor(it)
 	if q.fits(it) || len(it.Body) > q.maxBytes {
 		return false
 	}
@@ -131,7 +131,7 @@ func (q *queue) spillFor(it *Item) bool {
 		if !q.disk.takes(lane.front()) {
 			break
 		}
-		q.toDisk(lane.popFront())
+		q.moveToDisk(lane.popFront())
 	}
 	if q.fits(it) || !q.disk.takes(it) {
 		return false
@@ -140,15 +140,15 @@ func (q *queue) spillFor(it *Item) bool {
 	q.lastSeq++
 	it.seq = q.lastSeq
 	q.disk.spill.pushBack(it)
-	q.disk.handed.add(it)
+	q.disk.unwritten.add(it)
 	q.disk.nudge()
 	return true
 }
 
 // letGoFor makes room for it with what is on disk too.
-func (q *queue) letGoFor(it *Item) {
+func (q *queue) unloadFor(it *Item) {
 	for q.held.items >= q.maxItems || q.held.bytes+len(it.Body) > q.maxBytes {
-		if !q.letGo() {
+		if !q.unloadOne() {
 			return
 		}
 	}
@@ -156,15 +156,15 @@ func (q *queue) letGoFor(it *Item) {
 
 // letGo takes an item out of memory that is on disk too, and reports whether
 // there was one.
-func (q *queue) letGo() bool {
+func (q *queue) unloadOne() bool {
 	if q.disk.replay.len() > 0 {
-		q.toDisk(q.disk.replay.popBack())
+		q.moveToDisk(q.disk.replay.popBack())
 		return true
 	}
 	for _, automatic := range [...]bool{true, false} {
-		for _, lane := range q.ofKind(automatic) {
+		for _, lane := range q.evictionOrder(automatic) {
 			if lane.len() > 0 && q.disk.hasLoaded(lane.front().seq) {
-				q.toDisk(lane.popFront())
+				q.moveToDisk(lane.popFront())
 				return true
 			}
 		}
@@ -173,7 +173,7 @@ func (q *queue) letGo() bool {
 }
 
 // onDiskAlone notes an item of which nothing but its record is left.
-func (q *queue) onDiskAlone(it *Item) (forgotten bool) {
+func (q *queue) noteDiskOnly(it *Item) (forgotten bool) {
 	q.disk.cursor = min(q.disk.cursor, it.seq)
 	if it.Token == 0 {
 		return false
@@ -186,10 +186,10 @@ func (q *queue) onDiskAlone(it *Item) (forgotten bool) {
 }
 
 // handOver takes an item that has left its lane to the disk.
-func (q *queue) handOver(it Item) {
+func (q *queue) spill(it Item) {
 	q.leaveMemory(&it)
 	q.disk.spill.pushBack(&it)
-	q.disk.handed.add(&it)
+	q.disk.unwritten.add(&it)
 	q.disk.nudge()
 }
 
@@ -212,8 +212,8 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	q.lastSeq++
 	it.seq = q.lastSeq
 	done := make(chan error, 1)
-	q.disk.urgent = append(q.disk.urgent, handed{it, done})
-	q.disk.handed.add(&it)
+	q.disk.urgent = append(q.disk.urgent, diskWrite{it, done})
+	q.disk.unwritten.add(&it)
 	q.disk.nudge()
 	return done, nil
 }
@@ -232,7 +232,7 @@ func (q *queue) stall(written <-chan error) bool {
 
 // work is what one commit is to do.
 type work struct {
-	items  []handed
+	items  []diskWrite
 	remove []uint64
 }
 
@@ -247,10 +247,10 @@ func (q *queue) takeWork(removals bool) work {
 		switch {
 		case len(k.urgent) > 0:
 			w.items = append(w.items, k.urgent[0])
-			k.urgent[0] = handed{} // lets the body be collected
+			k.urgent[0] = diskWrite{} // lets the body be collected
 			k.urgent = k.urgent[1:]
 		case k.spill.len() > 0:
-			w.items = append(w.items, handed{Item: k.spill.popFront()})
+			w.items = append(w.items, diskWrite{Item: k.spill.popFront()})
 		default:
 			size = maxCommitBytes
 			continue
@@ -282,20 +282,20 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	k := q.disk
 	k.stalled = false
 	if q.abandoned {
-		w.tell(nil)
+		w.reply(nil)
 		return a
 	}
 	var explicit []Item
 	for i := range w.items {
 		it := &w.items[i].Item
-		k.handed.remove(it)
+		k.unwritten.remove(it)
 		k.kept.add(it)
 		if w.items[i].done != nil && q.fits(it) {
 			k.loaded[it.seq] = struct{}{}
 			k.inMemory.add(it)
 			q.held.add(it)
 			explicit = append(explicit, *it)
-		} else if q.onDiskAlone(it) {
+		} else if q.noteDiskOnly(it) {
 			a.forgotten = append(a.forgotten, *it)
 		}
 	}
@@ -313,7 +313,7 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 			h.done <- refused[h.seq]
 		}
 	}
-	q.callRoom()
+	q.announceRoom()
 	return a
 }
 
@@ -333,7 +333,7 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	}
 	delete(k.tokens, r.Key)
 	q.count(outcome, 1)
-	q.waiters.ended(r.Key)
+	q.waiters.itemEnded(r.Key)
 	if r.Damaged {
 		it.Body = nil
 	}
@@ -352,7 +352,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 		k.removing[key] = struct{}{}
 	}
 	if q.abandoned {
-		w.tell(cause)
+		w.reply(cause)
 		return a
 	}
 	var back []Item
@@ -383,7 +383,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 			h.done <- notDurable(cause)
 		}
 	}
-	q.callRoom()
+	q.announceRoom()
 	return a
 }
 
@@ -404,13 +404,13 @@ func (q *queue) recall() []Item {
 		items = append(items, k.spill.popFront())
 	}
 	for i := range items {
-		k.handed.remove(&items[i])
+		k.unwritten.remove(&items[i])
 		q.held.add(&items[i])
 		if items[i].Automatic {
 			q.heldAuto.add(&items[i])
 		}
 	}
-	rest.tell(ErrClosed)
+	rest.reply(ErrClosed)
 	return items
 }
 
@@ -420,11 +420,11 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 	var back []Item
 	slices.SortFunc(items, bySeq)
 	for _, it := range slices.Backward(items) {
-		q.disk.handed.remove(&it)
-		q.letGoFor(&it)
+		q.disk.unwritten.remove(&it)
+		q.unloadFor(&it)
 		if !q.fits(&it) {
 			q.counts.Evicted++
-			q.waiters.ended(it.seq)
+			q.waiters.itemEnded(it.seq)
 			evicted = append(evicted, it)
 			continue
 		}
@@ -440,7 +440,7 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 }
 
 // tell lets go who waits for the work: it is done, or for that cause not.
-func (w work) tell(cause error) {
+func (w work) reply(cause error) {
 	for _, h := range w.items {
 		switch {
 		case h.done == nil:
@@ -461,7 +461,7 @@ func (q *queue) reopened(lost, writable bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.up, q.disk.readable = writable, true
-	q.callRoom()
+	q.announceRoom()
 	if !lost {
 		return 0
 	}
@@ -476,8 +476,8 @@ func (q *queue) diskLost() int {
 	clear(k.loaded)
 	clear(k.removing)
 	clear(k.tokens)
-	if q.apart.suspects.len()+q.apart.culprits.len() > 0 {
-		q.apart.spillAt = time.Now()
+	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
+		q.quarantine.unspilledSince = time.Now()
 	}
 	for k.replay.len() > 0 { // of no other kind now
 		q.restore([]Item{k.replay.popFront()})
@@ -487,7 +487,7 @@ func (q *queue) diskLost() int {
 
 // wanted says what to read from disk: from where, and how much. Nothing, if
 // enough is waiting for a sender.
-func (q *queue) wanted() (from uint64, records, size int) {
+func (q *queue) nextRead() (from uint64, records, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	k := q.disk
@@ -501,12 +501,12 @@ func (q *queue) wanted() (from uint64, records, size int) {
 		return 0, 0, 0
 	}
 	from, k.cursor = k.cursor, math.MaxUint64
-	k.sought = k.kept.items - k.inMemory.items
+	k.expected = k.kept.items - k.inMemory.items
 	return from, room, size
 }
 
 // knows reports whether a record is no news: its item is in memory, or has ended.
-func (q *queue) knows(key uint64) bool {
+func (q *queue) isKnown(key uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	_, ended := q.disk.removing[key]
@@ -514,25 +514,25 @@ func (q *queue) knows(key uint64) bool {
 }
 
 // loaded is what came of reading.
-type loaded struct {
+type loadResult struct {
 	damaged  []Item // ended, as their records were damaged
 	missing  int    // likewise, as their records are not there
 	progress bool   // there may be more to read now
 }
 
 // load takes in what was read from that key on.
-func (q *queue) load(from uint64, records []Record) loaded {
+func (q *queue) load(from uint64, records []Record) loadResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	k := q.disk
 	if len(records) == 0 {
 		k.cursor = 0
 		if from > 0 {
-			return loaded{progress: true}
+			return loadResult{progress: true}
 		}
-		return loaded{missing: q.lose(k.sought)}
+		return loadResult{missing: q.lose(k.expected)}
 	}
-	var l loaded
+	var l loadResult
 	var items []Item
 	now := time.Now()
 	for i := range records {
@@ -588,10 +588,10 @@ func (q *queue) lose(n int) int {
 func (q *queue) spillOld(then time.Time) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	oldest := q.spillApart(then)
+	oldest := q.spillQuarantine(then)
 	for _, lane := range []*deque{&q.explicit, &q.automatic} {
 		for lane.len() > 0 && !lane.front().Queued.After(then) && q.disk.takes(lane.front()) {
-			q.toDisk(lane.popFront())
+			q.moveToDisk(lane.popFront())
 		}
 		if lane.len() == 0 || !q.disk.takes(lane.front()) {
 			continue
@@ -604,15 +604,15 @@ func (q *queue) spillOld(then time.Time) time.Time {
 }
 
 // toDisk lets an item that has left its lane be on disk alone, or be handed over.
-func (q *queue) toDisk(it Item) {
+func (q *queue) moveToDisk(it Item) {
 	if !q.disk.hasLoaded(it.seq) {
-		q.handOver(it)
+		q.spill(it)
 		return
 	}
 	q.leaveMemory(&it)
 	q.disk.unload(&it)
-	q.onDiskAlone(&it)
-	q.feed()
+	q.noteDiskOnly(&it)
+	q.refillReplay()
 }
 
 // spillAll hands to the disk all that waits in memory and that it has room for.
@@ -627,14 +627,14 @@ func (q *queue) spillAll() {
 		for lane.len() > 0 {
 			it := lane.popFront()
 			if q.disk.hasLoaded(it.seq) || q.disk.hasRoom(&it) {
-				q.toDisk(it)
+				q.moveToDisk(it)
 			} else {
 				stays = append(stays, it)
 			}
 		}
 		lane.restore(stays)
 	}
-	for q.letGo() {
+	for q.unloadOne() {
 	}
 }
 
@@ -642,7 +642,7 @@ func (q *queue) spillAll() {
 func (q *queue) takeReplay(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.feed()
+	defer q.refillReplay()
 	return q.takeFrom(shrink, q.disk.replay.len(), func() *deque {
 		if q.disk.replay.len() == 0 {
 			return nil
@@ -652,7 +652,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 }
 
 // feed has more read from disk where that is worth it.
-func (q *queue) feed() {
+func (q *queue) refillReplay() {
 	if k := q.disk; k != nil && k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
 		k.nudge()
 	}
@@ -662,7 +662,7 @@ func (q *queue) feed() {
 func errDamaged(n int) error { return fmt.Errorf("%w: %d records", ErrSpoolLost, n) }
 
 // replaying is how many items that were read from disk wait for a sender.
-func (k *disk) replaying() int {
+func (k *disk) replayLen() int {
 	if k == nil {
 		return 0
 	}

@@ -11,14 +11,14 @@ import (
 type dispatcher struct {
 	*Deliverer
 
-	gate     gate
-	apart    quarantine
-	inFlight int
-	probes   int
+	gate       gate
+	quarantine quarantineGate
+	inFlight   int
+	probes     int
 
-	replaying  int  // jobs of what was read from disk
-	lastReplay bool // the last job was one, of those that were not from quarantine
-	lastApart  bool // the last job was from there, or others are to be tried first
+	replayJobs      int  // jobs of what was read from disk
+	lastReplay      bool // the last job was one, of those that were not from quarantine
+	lastQuarantined bool // the last job was from there, or others are to be tried first
 
 	newest   uint64    // the last item that was seen
 	napUntil time.Time // when to stop waiting for another
@@ -47,7 +47,7 @@ func (s *dispatcher) run(ctx context.Context) {
 		case <-timer.C:
 		case r := <-s.results:
 			s.finish(time.Now(), r)
-		case failure := <-s.news:
+		case failure := <-s.haltCauses:
 			s.halt(time.Now(), failure)
 		case <-ctx.Done():
 			s.collect()
@@ -82,7 +82,7 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		if p.closed && !s.gate.hurried {
 			s.gate.hurry()
-			s.apart.hurry()
+			s.quarantine.hurry()
 		}
 		if s.inFlight == s.cfg.Senders {
 			return time.Time{}, p
@@ -92,8 +92,8 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		due := s.due(now, p)
 		fresh := p.items > 0 && !now.Before(due)
-		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
-		from, apart, later := s.apart.next(now, p)
+		replay := p.replay > 0 && (p.closed || s.replayJobs < max(1, s.cfg.Senders-1))
+		from, apart, later := s.quarantine.next(now, p)
 		if !fresh && !replay && !apart {
 			return earliest(due, later), p
 		}
@@ -101,8 +101,8 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 			return at, p
 		}
 		switch {
-		case apart && (!fresh && !replay || !s.lastApart):
-			s.startApart(from, max(s.apart.shrink, s.gate.shrink))
+		case apart && (!fresh && !replay || !s.lastQuarantined):
+			s.startQuarantined(from, max(s.quarantine.shrink, s.gate.shrink))
 		case replay && (!fresh || !s.lastReplay):
 			s.startReplay()
 		default:
@@ -113,12 +113,12 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 }
 
 // startApart tries what is in quarantine, culprits one by one.
-func (s *dispatcher) startApart(from source, shrink int) {
-	s.lastApart = true
+func (s *dispatcher) startQuarantined(from source, shrink int) {
+	s.lastQuarantined = true
 	if from == fromCulprits {
 		shrink = maxShrink
 	}
-	if items := s.queue.takeApart(from, shrink); len(items) > 0 { // or they had to make room
+	if items := s.queue.takeQuarantined(from, shrink); len(items) > 0 { // or they had to make room
 		s.start(job{items: items, from: from})
 	}
 }
@@ -128,7 +128,7 @@ func (s *dispatcher) startApart(from source, shrink int) {
 func (s *dispatcher) startReplay() {
 	s.lastReplay = true
 	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // or they had to make room
-		s.replaying++
+		s.replayJobs++
 		s.start(job{items: items, from: fromDisk})
 	}
 }
@@ -139,7 +139,7 @@ func (s *dispatcher) spillOld(now time.Time) time.Time {
 	if s.cfg.Spool == nil {
 		return time.Time{}
 	}
-	age := s.cfg.FlushInterval + graceToSpool
+	age := s.cfg.FlushInterval + spillGrace
 	oldest := s.queue.spillOld(now.Add(-age))
 	if oldest.IsZero() {
 		return oldest
@@ -190,39 +190,39 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		s.probes++
 		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
 	case p.suspects > 0:
-		s.start(job{items: s.queue.takeApart(fromSuspects, maxShrink), from: fromSuspects, probe: true})
+		s.start(job{items: s.queue.takeQuarantined(fromSuspects, maxShrink), from: fromSuspects, probe: true})
 	case p.culprits > 0:
-		s.start(job{items: s.queue.takeApart(fromCulprits, maxShrink), from: fromCulprits, probe: true})
+		s.start(job{items: s.queue.takeQuarantined(fromCulprits, maxShrink), from: fromCulprits, probe: true})
 	}
 	return time.Time{}
 }
 
 func (s *dispatcher) start(j job) {
 	s.inFlight++
-	s.lastApart = j.from.isApart()
-	s.apart.out = s.apart.out || s.lastApart
+	s.lastQuarantined = j.from.isQuarantine()
+	s.quarantine.inFlight = s.quarantine.inFlight || s.lastQuarantined
 	j.epoch = s.gate.epoch
 	s.jobs <- j // has room for one job a sender
 }
 
 // finish takes in what a sender reports.
-func (s *dispatcher) finish(now time.Time, r report) {
+func (s *dispatcher) finish(now time.Time, r jobResult) {
 	s.inFlight--
 	switch {
 	case r.job.from == fromDisk:
-		s.replaying--
-	case r.job.from.isApart():
-		s.apart.out = false
+		s.replayJobs--
+	case r.job.from.isQuarantine():
+		s.quarantine.inFlight = false
 	}
 	switch {
 	case r.job.probe:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
-		s.open(r.job.from)
+		s.markHealthy(r.job.from)
 	case s.isAtFault(r):
-		s.blame(now, r)
-		if len(r.rest) == 1 { // of several, some are innocent
-			r.rest = s.giveUp(r.rest, r.failure)
+		s.backOffQuarantine(now, r)
+		if len(r.unsettled) == 1 { // of several, some are innocent
+			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
 	case r.verdict == halting:
 		s.halt(now, r.failure)
@@ -233,59 +233,59 @@ func (s *dispatcher) finish(now time.Time, r report) {
 	case r.verdict == transient:
 		if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
 			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
-				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.rest)))
+				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.unsettled)))
 		}
-		r.rest = s.giveUp(r.rest, r.failure)
+		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
-	s.trouble.Store(r.failure)
+	s.lastFailure.Store(r.failure)
 	s.putBack(r)
 }
 
 // putBack keeps what is not settled.
-func (s *dispatcher) putBack(r report) {
-	suspect := r.failure.maybeOfEvents() && !r.job.probe
+func (s *dispatcher) putBack(r jobResult) {
+	suspect := r.failure.mayBlameEvents() && !r.job.probe
 	switch {
-	case len(r.rest) == 0:
-	case s.isAtFault(r) && len(r.rest) == 1:
-		s.queue.isolate(r.rest, fromCulprits, true)
-	case r.job.from.isApart():
-		if suspect && (s.apart.healthy || s.gate.failures >= lastingFailures) {
-			s.apart.halve(len(r.rest), s.queue.takeItems)
+	case len(r.unsettled) == 0:
+	case s.isAtFault(r) && len(r.unsettled) == 1:
+		s.queue.isolate(r.unsettled, fromCulprits, true)
+	case r.job.from.isQuarantine():
+		if suspect && (s.quarantine.healthy || s.gate.failures >= lastingFailures) {
+			s.quarantine.halve(len(r.unsettled), s.queue.takeItems)
 		}
-		s.queue.isolate(r.rest, r.job.from, true)
+		s.queue.isolate(r.unsettled, r.job.from, true)
 	case suspect:
-		s.apart.healthy = false
-		s.lastApart = true
-		s.queue.isolate(r.rest, fromSuspects, false)
+		s.quarantine.healthy = false
+		s.lastQuarantined = true
+		s.queue.isolate(r.unsettled, fromSuspects, false)
 	default:
-		s.queue.putBack(r.rest)
+		s.queue.putBack(r.unsettled)
 	}
 }
 
 // isAtFault reports whether what is in quarantine has failed again by itself.
-func (s *dispatcher) isAtFault(r report) bool {
-	return r.job.from.isApart() && !r.job.probe && s.apart.healthy && r.failure.maybeOfEvents()
+func (s *dispatcher) isAtFault(r jobResult) bool {
+	return r.job.from.isQuarantine() && !r.job.probe && s.quarantine.healthy && r.failure.mayBlameEvents()
 }
 
 // blame has those wait that are at fault, and not the others.
-func (s *dispatcher) blame(now time.Time, r report) {
+func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 	if r.job.from == fromSuspects {
-		s.apart.suspectsAt = now.Add(s.gate.pause(1))
+		s.quarantine.suspectsAt = now.Add(s.gate.pause(1))
 	} else {
-		s.apart.failures++
-		s.apart.culpritsAt = now.Add(s.gate.pause(s.apart.failures))
+		s.quarantine.failures++
+		s.quarantine.culpritsAt = now.Add(s.gate.pause(s.quarantine.failures))
 	}
-	if len(r.rest) == 1 && s.culpritLog.Allows(logInterval, now) {
+	if len(r.unsettled) == 1 && s.culpritLog.Allows(logInterval, now) {
 		s.cfg.Logger.Warn("klime: an event fails by itself while others are delivered, will retry", slog.Any("error", r.failure))
 	}
 }
 
 // finishProbe ends the halt where the endpoint takes events again, or where it
 // now looks at them and finds fault with this one.
-func (s *dispatcher) finishProbe(now time.Time, r report) {
+func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
-		s.open(r.job.from)
+		s.markHealthy(r.job.from)
 	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and is owed one of its own
 		s.gate.nextProbe = now
 	case r.verdict == halting:
@@ -318,8 +318,8 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 }
 
 // open goes on as long as nothing fails: the endpoint takes events.
-func (s *dispatcher) open(from source) {
-	s.apart.delivered(from)
+func (s *dispatcher) markHealthy(from source) {
+	s.quarantine.delivered(from)
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}
@@ -345,7 +345,7 @@ func (s *dispatcher) collect() {
 	for ; s.inFlight > 0; s.inFlight-- {
 		select {
 		case r := <-s.results:
-			s.queue.putBack(r.rest)
+			s.queue.putBack(r.unsettled)
 		case j := <-s.jobs:
 			s.queue.putBack(j.items)
 		}

@@ -10,8 +10,8 @@ const (
 	maxRetryAfter = 5 * time.Minute  // the longest an answer may silence us
 	probeInterval = time.Minute      // between two probes of a halted endpoint
 	maxShrink     = 7                // to one event of a hundred
-	smoothRun     = 8                // successes until a larger batch is tried again
-	maxWhole      = 3                // batches refused whole, in a row, until a halt
+	growAfter     = 8                // successes until a larger batch is tried again
+	maxRefusals   = 3                // batches refused whole, in a row, until a halt
 )
 
 // gate is the one memory of how the endpoint fares, shared by all senders, so
@@ -28,7 +28,7 @@ type gate struct {
 	epoch     int        // counts the closings
 	hurried   bool       // Shutdown is waiting: no delay grows beyond the first
 	shrink    int        // batches are 2^-shrink of the usual: large ones seem not to get through
-	smooth    int        // successes in a row since shrink changed
+	successes int        // successes in a row since shrink changed
 }
 
 // allows reports whether another batch may go out beside those in flight, and
@@ -59,7 +59,7 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	// A server or proxy that finds a request too large may hang up on it.
 	if g.failures > 1 && failure.StatusCode == 0 && g.shrink < maxShrink {
 		g.shrink++
-		g.smooth = 0
+		g.successes = 0
 	}
 	wait := asked
 	if wait == 0 {
@@ -89,9 +89,9 @@ func (g *gate) hurry() {
 
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
-	if g.smooth++; g.shrink > 0 && g.smooth >= smoothRun {
+	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
 		g.shrink--
-		g.smooth = 0
+		g.successes = 0
 	}
 }
 
@@ -99,7 +99,7 @@ func (g *gate) succeeded() {
 // whether it was one too many.
 func (g *gate) refusedWhole() bool {
 	g.refusals++
-	return g.refusals >= maxWhole
+	return g.refusals >= maxRefusals
 }
 
 func (g *gate) stop(now time.Time, err *SendError) {

@@ -44,7 +44,7 @@ func (o Outcome) isDrop() bool {
 }
 
 // why says what led to a drop.
-func (o Outcome) why() string {
+func (o Outcome) dropText() string {
 	switch o {
 	case SpoolBusy:
 		return "queue full and spool too slow"
@@ -58,7 +58,7 @@ func (o Outcome) why() string {
 }
 
 // reason is why an item ended so, for the app.
-func (o Outcome) reason() error {
+func (o Outcome) dropError() error {
 	switch o {
 	case SpoolBusy:
 		return ErrSpoolBusy

@@ -134,11 +134,11 @@ func (k *keeper) lose(items []Item, more int) {
 // load brings what is on disk alone before a sender, the oldest first. It
 // reports whether there may be more to do.
 func (k *keeper) load() bool {
-	from, records, size := k.queue.wanted()
+	from, records, size := k.queue.nextRead()
 	if records == 0 {
 		return false
 	}
-	read, err := k.cfg.Spool.Read(from, records, size, k.queue.knows)
+	read, err := k.cfg.Spool.Read(from, records, size, k.queue.isKnown)
 	if err != nil {
 		k.fail(work{}, fmt.Errorf("read: %w", err))
 		return false

@@ -4,7 +4,7 @@ package delivery
 // room for all.
 type lanes struct{ explicit, automatic deque }
 
-func (l *lanes) of(it *Item) *deque {
+func (l *lanes) laneFor(it *Item) *deque {
 	if it.Automatic {
 		return &l.automatic
 	}

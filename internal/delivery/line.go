@@ -26,7 +26,7 @@ func (l *line) join() *place {
 func (l *line) leave(p *place) {
 	if p.prev == nil {
 		l.first = p.next
-		l.call()
+		l.callFirst()
 	} else {
 		p.prev.next = p.next
 	}
@@ -38,7 +38,7 @@ func (l *line) leave(p *place) {
 }
 
 // call has the first look whether there is room.
-func (l *line) call() {
+func (l *line) callFirst() {
 	if l.first == nil {
 		return
 	}

@@ -15,18 +15,18 @@ import (
 const lastingFailures = 3
 
 // quarantine is when and how many of its items to try. It belongs to the dispatcher.
-type quarantine struct {
+type quarantineGate struct {
 	healthy    bool      // something was delivered since others last failed: who fails now is at fault
 	shrink     int       // 2^-shrink of a usual batch of suspects is tried at once
 	suspectsAt time.Time // not before
 	culpritsAt time.Time // likewise
 	failures   int       // of culprits, in a row
-	out        bool      // some of the items are under way
+	inFlight   bool      // some of the items are under way
 }
 
 // next is what to try now, if anything, and if only time is missing, when.
-func (a *quarantine) next(now time.Time, p pending) (from source, ok bool, at time.Time) {
-	if a.out {
+func (a *quarantineGate) next(now time.Time, p pending) (from source, ok bool, at time.Time) {
+	if a.inFlight {
 		return 0, false, time.Time{}
 	}
 	if p.suspects > 0 {
@@ -44,7 +44,7 @@ func (a *quarantine) next(now time.Time, p pending) (from source, ok bool, at ti
 }
 
 // delivered notes that something was, from there.
-func (a *quarantine) delivered(from source) {
+func (a *quarantineGate) delivered(from source) {
 	a.healthy = true
 	switch from {
 	case fromSuspects:
@@ -56,20 +56,20 @@ func (a *quarantine) delivered(from source) {
 }
 
 // halve has fewer suspects tried at once than just now, of a usual batch of so many.
-func (a *quarantine) halve(tried, usual int) {
+func (a *quarantineGate) halve(tried, usual int) {
 	for a.shrink < maxShrink && usual>>a.shrink > max(1, tried/2) {
 		a.shrink++
 	}
 }
 
 // hurry has all tried at once.
-func (a *quarantine) hurry() { a.suspectsAt, a.culpritsAt = time.Time{}, time.Time{} }
+func (a *quarantineGate) hurry() { a.suspectsAt, a.culpritsAt = time.Time{}, time.Time{} }
 
 // apart is what is in quarantine. It belongs to the queue, and its lock.
-type apart struct {
+type quarantine struct {
 	suspects, culprits lanes
 	automaticNext      bool
-	spillAt            time.Time // since when the oldest was in memory alone, zero for none
+	unspilledSince     time.Time // since when the oldest was in memory alone, zero for none
 }
 
 // isolate puts what was taken and not settled in quarantine. Who was there stands behind
@@ -77,39 +77,39 @@ type apart struct {
 func (q *queue) isolate(items []Item, as source, again bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.callRoom() // they may make room again for others
+	defer q.announceRoom() // they may make room again for others
 	for i := range items {
 		if !q.disk.hasLoaded(items[i].seq) {
-			q.apart.spillAt = earliest(q.apart.spillAt, items[i].Queued)
+			q.quarantine.unspilledSince = earliest(q.quarantine.unspilledSince, items[i].Queued)
 		}
 	}
-	to := q.quarantined(as)
+	to := q.quarantineOf(as)
 	if !again {
 		to.restore(items)
 		return
 	}
 	for i := range items {
-		to.of(&items[i]).pushBack(&items[i])
+		to.laneFor(&items[i]).pushBack(&items[i])
 	}
 }
 
-func (q *queue) quarantined(as source) *lanes {
+func (q *queue) quarantineOf(as source) *lanes {
 	if as == fromCulprits {
-		return &q.apart.culprits
+		return &q.quarantine.culprits
 	}
-	return &q.apart.suspects
+	return &q.quarantine.suspects
 }
 
 // takeApart removes what one request is to carry of them: 2^-shrink of the usual.
-func (q *queue) takeApart(from source, shrink int) []Item {
+func (q *queue) takeQuarantined(from source, shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.quarantined(from)
+	l := q.quarantineOf(from)
 	lane := &l.explicit
-	if lane.len() == 0 || q.apart.automaticNext && l.automatic.len() > 0 {
+	if lane.len() == 0 || q.quarantine.automaticNext && l.automatic.len() > 0 {
 		lane = &l.automatic
 	}
-	q.apart.automaticNext = lane == &l.explicit
+	q.quarantine.automaticNext = lane == &l.explicit
 	return q.takeFrom(shrink, lane.len(), func() *deque {
 		if lane.len() == 0 {
 			return nil
@@ -122,7 +122,7 @@ func (q *queue) takeApart(from source, shrink int) []Item {
 func (q *queue) dissolve() {
 	q.mu.Lock()
 	var items []Item
-	for _, lane := range q.lanesApart() {
+	for _, lane := range q.quarantineDeques() {
 		for lane.len() > 0 {
 			items = append(items, lane.popFront())
 		}
@@ -132,32 +132,32 @@ func (q *queue) dissolve() {
 	q.putBack(items)
 }
 
-func (q *queue) lanesApart() [4]*deque {
-	a := &q.apart
+func (q *queue) quarantineDeques() [4]*deque {
+	a := &q.quarantine
 	return [...]*deque{&a.suspects.explicit, &a.culprits.explicit, &a.suspects.automatic, &a.culprits.automatic}
 }
 
 // spillApart is spillOld for what is in quarantine. What comes back from disk is also
 // there, and stays.
-func (q *queue) spillApart(then time.Time) (oldest time.Time) {
+func (q *queue) spillQuarantine(then time.Time) (oldest time.Time) {
 	switch {
-	case q.apart.spillAt.IsZero(), q.apart.spillAt.After(then):
-		return q.apart.spillAt
+	case q.quarantine.unspilledSince.IsZero(), q.quarantine.unspilledSince.After(then):
+		return q.quarantine.unspilledSince
 	case !q.disk.takes(&Item{}):
 		return time.Time{} // nor anything else: no need to go through all
 	}
-	q.apart.spillAt = time.Time{}
-	for _, lane := range q.lanesApart() {
+	q.quarantine.unspilledSince = time.Time{}
+	for _, lane := range q.quarantineDeques() {
 		for range lane.len() {
 			it := lane.popFront()
 			switch {
 			case q.disk.hasLoaded(it.seq):
 			case !q.disk.takes(&it):
-				q.apart.spillAt = earliest(q.apart.spillAt, it.Queued)
+				q.quarantine.unspilledSince = earliest(q.quarantine.unspilledSince, it.Queued)
 			case it.Queued.After(then):
-				q.apart.spillAt, oldest = earliest(q.apart.spillAt, it.Queued), earliest(oldest, it.Queued)
+				q.quarantine.unspilledSince, oldest = earliest(q.quarantine.unspilledSince, it.Queued), earliest(oldest, it.Queued)
 			default:
-				q.handOver(it)
+				q.spill(it)
 				continue
 			}
 			lane.pushBack(&it)

@@ -41,24 +41,24 @@ type queue struct {
 	takeBytes          int   // of one batch, but for its first item
 	dueItems           int   // this many waiting items start a send
 	overflow           Overflow
-	told               bool // somebody wants to know how items ended
+	wantsReports       bool // somebody wants to know how items ended
 
-	mu        sync.Mutex
-	apart     apart
-	held      usage          // all lanes and what is in flight
-	heldAuto  usage          // the automatic part of held
-	direct    usage          // what callers send themselves, beside all that
-	oneShots  sync.WaitGroup // likewise
-	lastSeq   uint64
-	closed    bool    // only patient items are accepted
-	sealed    bool    // and these no more
-	halt      error   // why nothing is sent at present, nil if it is
-	abandoned bool    // the books are closed, nothing is settled any more
-	lines     [2]line // of who waits for room, with explicit items and with automatic ones
-	waiters   waiters
-	counts    Counts
-	disk      *disk // nil without a spool
-	alarm     int   // the dispatcher wants to know when as many are waiting
+	mu           sync.Mutex
+	quarantine   quarantine
+	held         usage          // all lanes and what is in flight
+	heldAuto     usage          // the automatic part of held
+	oneShotUsage usage          // what callers send themselves, beside all that
+	oneShots     sync.WaitGroup // likewise
+	lastSeq      uint64
+	closed       bool    // only patient items are accepted
+	sealed       bool    // and these no more
+	halt         error   // why nothing is sent at present, nil if it is
+	abandoned    bool    // the books are closed, nothing is settled any more
+	lines        [2]line // of who waits for room, with explicit items and with automatic ones
+	waiters      waiters
+	counts       Counts
+	disk         *disk // nil without a spool
+	alarm        int   // the dispatcher wants to know when as many are waiting
 }
 
 // noAlarm is when the dispatcher will look by itself.
@@ -80,11 +80,11 @@ func newQueue(cfg *Config) *queue {
 			items: max(1, cfg.QueueSize*automaticShare/5),
 			bytes: cfg.QueueBytes * automaticShare / 5,
 		},
-		takeItems: min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
-		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
-		overflow:  cfg.Overflow,
-		told:      cfg.OnReport != nil,
-		waiters:   waiters{atGate: map[*waiter]struct{}{}},
+		takeItems:    min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
+		takeBytes:    min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
+		overflow:     cfg.Overflow,
+		wantsReports: cfg.OnReport != nil,
+		waiters:      waiters{atGate: map[*waiter]struct{}{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	if cfg.Spool != nil {
@@ -152,7 +152,7 @@ func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 		}
 	}
 	q.admit(it)
-	q.of(it).pushBack(it)
+	q.laneFor(it).pushBack(it)
 	if q.alarm != noAlarm && (q.len() >= q.alarm || q.bytes() >= q.takeBytes) {
 		q.alarm, a.wake = noAlarm, true
 	}
@@ -164,7 +164,7 @@ func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
 	a := admission{outcome: Evicted}
 	if q.disk.writable() && len(it.Body) <= q.maxBytes {
-		a.outcome = q.disk.declines(it)
+		a.outcome = q.disk.declineReason(it)
 	}
 	canFit := q.canFit(it)
 	if patient && (it.Patient || !canFit) {
@@ -177,7 +177,7 @@ func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
 		return a, q.refusal(a.outcome)
 	}
 	for !q.fits(it) {
-		if victim := q.evict(a.outcome); q.told || victim.Token != 0 {
+		if victim := q.evict(a.outcome); q.wantsReports || victim.Token != 0 {
 			a.evicted = append(a.evicted, victim)
 		} else {
 			a.dropped++
@@ -218,7 +218,7 @@ func (q *queue) mayWait(it *Item) bool {
 }
 
 // bypass accepts an item that its caller sends itself.
-func (q *queue) bypass(it *Item) error {
+func (q *queue) acceptOneShot(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -227,19 +227,19 @@ func (q *queue) bypass(it *Item) error {
 	q.counts.Accepted++
 	q.lastSeq++
 	it.seq = q.lastSeq
-	q.direct.add(it)
+	q.oneShotUsage.add(it)
 	q.oneShots.Add(1)
 	return nil
 }
 
 // settleDirect ends an item that has bypassed the lanes. It may do so when the
 // books are closed for all others: only its caller knows.
-func (q *queue) settleDirect(it *Item, outcome Outcome) {
+func (q *queue) settleOneShot(it *Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.direct.remove(it)
+	q.oneShotUsage.remove(it)
 	q.count(outcome, 1)
-	q.waiters.ended(it.seq)
+	q.waiters.itemEnded(it.seq)
 	q.oneShots.Done()
 }
 
@@ -274,16 +274,16 @@ func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
 func (q *queue) canFit(it *Item) bool {
 	held, heldAuto := q.held, q.heldAuto
 	if !it.Automatic || q.overflow != DropNewest {
-		for _, gone := range q.ofKind(true) {
+		for _, gone := range q.evictionOrder(true) {
 			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 			heldAuto.items, heldAuto.bytes = heldAuto.items-gone.len(), heldAuto.bytes-gone.bytes
 		}
 	}
 	if !it.Automatic && q.overflow == DropOldest {
-		for _, gone := range q.ofKind(false) {
+		for _, gone := range q.evictionOrder(false) {
 			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 		}
-	} else if gone := &q.apart.culprits.explicit; !it.Automatic { // else they would fill the queue in the end
+	} else if gone := &q.quarantine.culprits.explicit; !it.Automatic { // else they would fill the queue in the end
 		held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 	}
 	return q.fitsBeside(it, held, heldAuto)
@@ -300,7 +300,7 @@ func (q *queue) evict(outcome Outcome) Item {
 // evictable is the lane whose front goes first.
 func (q *queue) evictable() *deque {
 	for _, automatic := range [...]bool{true, false} {
-		for _, lane := range q.ofKind(automatic) {
+		for _, lane := range q.evictionOrder(automatic) {
 			if lane.len() > 0 {
 				return lane
 			}
@@ -311,11 +311,11 @@ func (q *queue) evictable() *deque {
 
 // ofKind are the lanes of automatic items, or of the others, in the order in which they
 // give way. What is in quarantine is older than what is not, or nearly so.
-func (q *queue) ofKind(automatic bool) [3]*deque {
+func (q *queue) evictionOrder(automatic bool) [3]*deque {
 	if automatic {
-		return [...]*deque{&q.apart.culprits.automatic, &q.apart.suspects.automatic, &q.automatic}
+		return [...]*deque{&q.quarantine.culprits.automatic, &q.quarantine.suspects.automatic, &q.automatic}
 	}
-	return [...]*deque{&q.apart.culprits.explicit, &q.apart.suspects.explicit, &q.explicit}
+	return [...]*deque{&q.quarantine.culprits.explicit, &q.quarantine.suspects.explicit, &q.explicit}
 }
 
 // take removes the oldest items, as many as one request may carry: 2^-shrink of
@@ -355,7 +355,7 @@ func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch replay := q.disk.replaying(); {
+	switch replay := q.disk.replayLen(); {
 	case replay > 0 && (!newest || q.len() == 0):
 		return []Item{q.disk.replay.popFront()}
 	case q.len() == 0:
@@ -386,7 +386,7 @@ func (q *queue) oldest() *deque {
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.callRoom()
+	defer q.announceRoom()
 	var fresh, replayed []Item
 	for _, it := range items {
 		if it.replayed && q.disk.hasLoaded(it.seq) {
@@ -439,7 +439,7 @@ func (q *queue) release(it *Item) {
 	if q.disk != nil {
 		q.disk.settled(it)
 	}
-	q.waiters.ended(it.seq)
+	q.waiters.itemEnded(it.seq)
 }
 
 // leaveMemory makes the room of an item free.
@@ -448,15 +448,15 @@ func (q *queue) leaveMemory(it *Item) {
 	if it.Automatic {
 		q.heldAuto.remove(it)
 	}
-	q.callRoom()
-	q.feed()
+	q.announceRoom()
+	q.refillReplay()
 }
 
 // callRoom lets those look who are the first to wait for room. Each that leaves
 // calls the next.
-func (q *queue) callRoom() {
+func (q *queue) announceRoom() {
 	for i := range q.lines {
-		q.lines[i].call()
+		q.lines[i].callFirst()
 	}
 }
 
@@ -470,7 +470,7 @@ func (q *queue) close() bool {
 		return false
 	}
 	q.closed, q.halt = true, nil
-	q.callRoom()
+	q.announceRoom()
 	q.waiters.openGate(nil)
 	return true
 }
@@ -480,7 +480,7 @@ func (q *queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sealed = true
-	q.callRoom()
+	q.announceRoom()
 }
 
 // abandon closes the books: what is still held ends as undone, but for what
@@ -492,8 +492,8 @@ func (q *queue) abandon(lost int) int {
 	q.counts.Accepted += uint64(lost) //nolint:gosec // an amount
 	n := lost + q.held.items
 	if k := q.disk; k != nil { // what is on disk is not lost
-		n += k.handed.items - k.inMemory.items
-		k.handed, k.inMemory = usage{}, usage{}
+		n += k.unwritten.items - k.inMemory.items
+		k.unwritten, k.inMemory = usage{}, usage{}
 		clear(k.loaded)
 	}
 	q.count(Undone, uint64(n)) //nolint:gosec // an amount
@@ -511,7 +511,7 @@ func (q *queue) drain() []Item {
 	for q.len() > 0 {
 		it := q.oldest().popFront()
 		if q.disk.hasLoaded(it.seq) {
-			q.toDisk(it)
+			q.moveToDisk(it)
 			continue
 		}
 		items = append(items, it)
@@ -535,8 +535,8 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
-	p.suspects, p.culprits = q.apart.suspects.len(), q.apart.culprits.len()
+	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replayLen(), last: q.lastSeq}
+	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
 	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
@@ -551,10 +551,10 @@ func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.counts
-	c.Held, c.HeldBytes = q.held.items+q.direct.items, q.held.bytes+q.direct.bytes
+	c.Held, c.HeldBytes = q.held.items+q.oneShotUsage.items, q.held.bytes+q.oneShotUsage.bytes
 	if k := q.disk; k != nil {
-		c.Held += k.handed.items - k.inMemory.items
-		c.HeldBytes += k.handed.bytes - k.inMemory.bytes
+		c.Held += k.unwritten.items - k.inMemory.items
+		c.HeldBytes += k.unwritten.bytes - k.inMemory.bytes
 		c.Spooled, c.SpooledBytes = k.kept.items, k.kept.bytes
 		c.SpoolDown = !k.writable()
 	}

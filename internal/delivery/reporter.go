@@ -153,7 +153,7 @@ func (r *reporter) logDropped(now time.Time, ended bool) time.Duration {
 	}
 	for outcome, n := range r.dropped {
 		if n > 0 {
-			r.logger.Warn("klime: "+Outcome(outcome).why()+", events dropped", slog.Int("events", n))
+			r.logger.Warn("klime: "+Outcome(outcome).dropText()+", events dropped", slog.Int("events", n))
 		}
 	}
 	r.dropped, r.logged = [outcomes]int{}, now

@@ -32,8 +32,8 @@ func (d *Deliverer) sendJobs(ctx context.Context) {
 
 // sendJob sends a batch and settles its items. Where Klime refuses it for the
 // sake of some event, it is taken apart until the culprits stand alone.
-func (d *Deliverer) sendJob(ctx context.Context, j job) report {
-	r := report{job: j, verdict: delivered}
+func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
+	r := jobResult{job: j, verdict: delivered}
 	if len(j.items) > 0 && j.items[0].attempts > 0 {
 		d.retries.Add(1)
 	}
@@ -47,24 +47,24 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 		switch v := judge(failure); v {
 		case delivered:
 			r.accepted = r.accepted || result.Failed < len(part)
-			d.accept(part, result)
+			d.settleAccepted(part, result)
 		case refused:
 			r.verdict, r.failure = refused, failure
 			if j.probe {
-				r.rest = part
+				r.unsettled = part
 				return r // one request, and the event may be good
 			}
-			for _, smaller := range d.takeApart(part, failure) {
+			for _, smaller := range d.split(part, failure) {
 				parts.push(smaller)
 			}
 		case transient, halting:
 			r.verdict, r.failure = v, failure
 			parts.push(part)
-			r.rest = parts.flatten()
+			r.unsettled = parts.flatten()
 			return r
 		}
 	}
-	r.rest = parts.flatten()
+	r.unsettled = parts.flatten()
 	return r
 }
 
@@ -118,17 +118,17 @@ func encodeBatch(items []Item) []byte {
 
 // takeApart returns what to send in place of a refused part, the last first:
 // all but the events that the answer names, else its halves.
-func (d *Deliverer) takeApart(part []Item, failure *SendError) [][]Item {
+func (d *Deliverer) split(part []Item, failure *SendError) [][]Item {
 	if len(failure.Rejected) > 0 {
 		good, bad := separate(part, failure.Rejected)
-		d.reject(bad, failure)
+		d.settleRejected(bad, failure)
 		if len(good) == 0 {
 			return nil
 		}
 		return [][]Item{good}
 	}
 	if len(part) <= 1 {
-		d.reject(part, failure)
+		d.settleRejected(part, failure)
 		return nil
 	}
 	half := len(part) / 2
@@ -136,7 +136,7 @@ func (d *Deliverer) takeApart(part []Item, failure *SendError) [][]Item {
 }
 
 // accept settles events that Klime took, but for those that it named.
-func (d *Deliverer) accept(items []Item, result Result) {
+func (d *Deliverer) settleAccepted(items []Item, result Result) {
 	if len(items) == 0 {
 		return // a probe for which there was no event
 	}
@@ -145,11 +145,11 @@ func (d *Deliverer) accept(items []Item, result Result) {
 	if d.cfg.ReportSent {
 		d.reporter.add(Report{Items: bad, Outcome: Sent, Result: result})
 	}
-	d.reject(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})
+	d.settleRejected(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})
 }
 
 // reject settles events that Klime refused.
-func (d *Deliverer) reject(items []Item, failure *SendError) {
+func (d *Deliverer) settleRejected(items []Item, failure *SendError) {
 	if len(items) == 0 {
 		return
 	}

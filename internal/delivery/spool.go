@@ -61,11 +61,11 @@ type Spool interface {
 const (
 	// graceToSpool is how long an item may be in memory alone, after the flush
 	// interval is over.
-	graceToSpool = 3 * time.Second
+	spillGrace = 3 * time.Second
 
 	// What waits to be written may take so much, beside what the queue may take.
-	maxHandedItems = 100_000
-	maxHandedBytes = 16 << 20
+	maxUnwrittenItems = 100_000
+	maxUnwrittenBytes = 16 << 20
 
 	// One commit writes so much at most, so that who waits for it waits little.
 	maxCommitItems = 5000
@@ -77,6 +77,6 @@ const (
 
 	commitPatience = 2 * time.Second // how long an item's caller waits for the disk
 	reopenInterval = 5 * time.Second // between two attempts to get out of a fault
-	spoolGrace     = 2 * time.Second // for what Shutdown leaves, beyond its context
+	keeperGrace    = 2 * time.Second // for what Shutdown leaves, beyond its context
 	maxTokens      = 10_000          // of items on disk that are remembered
 )

@@ -24,7 +24,7 @@ const (
 	writeBufferBytes = 64 << 10         // of an HTTP/1 connection: a batch of usual events is one write
 	pingAfter        = 15 * time.Second // that an HTTP/2 connection has been silent
 	pingTimeout      = 10 * time.Second // until it counts as dead
-	leaveInterval    = time.Second      // between two times that connections are left for their answers
+	renewInterval    = time.Second      // between two times that connections are left for their answers
 	maxRepeats       = 3                // of a request, on other connections, without a wait
 	maxMessage       = 300              // characters of an answer's message that are kept
 	maxCode          = 64               // of an event's error code
@@ -59,12 +59,12 @@ type HTTP struct {
 	// alone.
 	HangUp func()
 
-	client *http.Client
-	url    string
-	key    string
-	header http.Header
-	leaves throttle.Throttle // of connections that are sick
-	last   atomic.Bool       // the next request is to be the last of its connection
+	client    *http.Client
+	url       string
+	key       string
+	header    http.Header
+	renewals  throttle.Throttle // of connections that are sick
+	closeNext atomic.Bool       // the next request is to be the last of its connection
 }
 
 // NewHTTP returns a Transport that posts to url with that write key. It leaves
@@ -105,7 +105,7 @@ func DefaultClient(senders int) *http.Client {
 // Send posts body. A failure is a *SendError.
 func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error) {
 	result, failure := t.post(ctx, body, events)
-	t.leave(ctx, failure)
+	t.renewConnection(ctx, failure)
 	if failure != nil {
 		return Result{}, failure
 	}
@@ -116,14 +116,14 @@ func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error
 // wrong: behind a balancer of connections, an open one stays with the server that it
 // has, however that fares. One that is not ours to close is used once more. Where the
 // whole of Klime is sick, a new connection now and then is all that it costs.
-func (t *HTTP) leave(ctx context.Context, failure *SendError) {
+func (t *HTTP) renewConnection(ctx context.Context, failure *SendError) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // nobody has waited for the answer
 	}
 	verdict := judge(failure)
 	sick := verdict == halting || verdict == transient && failure.StatusCode != http.StatusTooManyRequests
-	if sick && t.leaves.Allows(leaveInterval, time.Now()) {
-		t.last.Store(true)
+	if sick && t.renewals.Allows(renewInterval, time.Now()) {
+		t.closeNext.Store(true)
 		t.hangUp()
 	}
 }
@@ -141,7 +141,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		return Result{}, &SendError{Err: err}
 	}
 	req.Header = t.header.Clone()
-	req.Close = t.last.Swap(false) // after its answer
+	req.Close = t.closeNext.Swap(false) // after its answer
 	repeats := 0
 	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, and as often as a server asks for it
 		if repeats++; repeats > maxRepeats {
@@ -164,15 +164,15 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		if err != nil {
 			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
 		}
-		answered := t.read(raw)
+		answered := t.parseAnswer(raw)
 		return NewResult(events, answered.refused(events)), nil
 	}
-	answered := t.read(raw)
+	answered := t.parseAnswer(raw)
 	failure := &SendError{
 		StatusCode: resp.StatusCode,
 		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 		Message:    string(answered.Message),
-		Rejected:   valid(answered.rejections(), events),
+		Rejected:   validRejections(answered.rejections(), events),
 	}
 	return Result{}, failure
 }
@@ -202,61 +202,61 @@ func drain(body io.ReadCloser) {
 // answer is Klime's answer to a batch, read as far as it can be: a mistyped
 // field is one that is missing.
 type answer struct {
-	Accepted number  `json:"accepted"`
-	Failed   number  `json:"failed"`
-	Message  text    `json:"message"`
-	Error    text    `json:"error"`
-	Errors   []named `json:"errors"`
+	Accepted looseInt      `json:"accepted"`
+	Failed   looseInt      `json:"failed"`
+	Message  looseString   `json:"message"`
+	Error    looseString   `json:"error"`
+	Errors   []answerError `json:"errors"`
 }
 
 // named is an entry of errors. Without an index it names nothing.
-type named struct {
-	Index   number `json:"index"`
-	Code    text   `json:"code"`
-	Message text   `json:"message"`
+type answerError struct {
+	Index   looseInt    `json:"index"`
+	Code    looseString `json:"code"`
+	Message looseString `json:"message"`
 }
 
 // number is an integer, -1 if it is none.
-type number int
+type looseInt int
 
 // UnmarshalJSON has no error: what is no number is none.
-func (i *number) UnmarshalJSON(b []byte) error {
+func (i *looseInt) UnmarshalJSON(b []byte) error {
 	n, err := strconv.Atoi(string(b))
 	if err != nil {
 		n = -1
 	}
-	*i = number(n)
+	*i = looseInt(n)
 	return nil
 }
 
 // text is a string, "" if it is none.
-type text string
+type looseString string
 
 // UnmarshalJSON has no error: what is no string is empty.
-func (t *text) UnmarshalJSON(b []byte) error {
+func (t *looseString) UnmarshalJSON(b []byte) error {
 	var s string
 	_ = json.Unmarshal(b, &s)
-	*t = text(s)
+	*t = looseString(s)
 	return nil
 }
 
 // UnmarshalJSON is where an index that is missing becomes -1.
-func (n *named) UnmarshalJSON(b []byte) error {
-	type plain named
+func (n *answerError) UnmarshalJSON(b []byte) error {
+	type plain answerError
 	p := plain{Index: -1}
 	_ = json.Unmarshal(b, &p)
-	*n = named(p)
+	*n = answerError(p)
 	return nil
 }
 
 // read reads an answer. A server may quote what it was sent, and at any length.
-func (t *HTTP) read(raw []byte) answer {
+func (t *HTTP) parseAnswer(raw []byte) answer {
 	var a answer
 	_ = json.Unmarshal(raw, &a) // a proxy's page, most likely: its status says enough
-	clean := func(s text) text {
-		s = text(t.withoutKey(string(s)))
+	clean := func(s looseString) looseString {
+		s = looseString(t.withoutKey(string(s)))
 		if runes := []rune(string(s)); len(runes) > maxMessage {
-			s = text(runes[:maxMessage]) + "…"
+			s = looseString(runes[:maxMessage]) + "…"
 		}
 		return s
 	}
@@ -295,7 +295,7 @@ func (a *answer) rejections() []Rejection {
 // and where it says that none was, the others. Of other counts it is not known whom
 // they mean, and who is not named counts as delivered.
 func (a *answer) refused(events int) []Rejection {
-	all := valid(a.rejections(), events)
+	all := validRejections(a.rejections(), events)
 	if a.Accepted > 0 || int(a.Failed) < events {
 		return all
 	}
@@ -317,12 +317,12 @@ func (a *answer) refused(events int) []Rejection {
 
 // NewResult is the answer that accepts all of so many events but those named.
 func NewResult(events int, rejected []Rejection) Result {
-	rejected = valid(rejected, events)
+	rejected = validRejections(rejected, events)
 	return Result{Accepted: events - len(rejected), Failed: len(rejected), Rejected: rejected}
 }
 
 // valid keeps the rejections that name an event of the request, each once.
-func valid(rejections []Rejection, events int) []Rejection {
+func validRejections(rejections []Rejection, events int) []Rejection {
 	if len(rejections) == 0 {
 		return nil
 	}

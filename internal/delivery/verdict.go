@@ -119,7 +119,7 @@ func judge(failure *SendError) verdict {
 // maybeOfEvents reports a failure that may be for what events say: the server failed
 // of it, perhaps without a word, or a firewall before it took offence. It is not
 // where the answer asks to wait, or finds nothing wrong but who asks, or where.
-func (e *SendError) maybeOfEvents() bool {
+func (e *SendError) mayBlameEvents() bool {
 	if e == nil || e.RetryAfter > 0 {
 		return false
 	}

@@ -25,7 +25,7 @@ type waiters struct {
 func (q *queue) wait() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := q.held.items + q.direct.items + q.disk.outside()
+	held := q.held.items + q.oneShotUsage.items + q.disk.notHeld()
 	w := &waiter{upTo: q.lastSeq, left: held - q.waiters.awaited, done: make(chan struct{})}
 	if held == 0 {
 		close(w.done)
@@ -58,7 +58,7 @@ func (w *waiter) end(err error) {
 func (ws *waiters) isWaiting() bool { return len(ws.inOrder)+len(ws.atGate) > 0 }
 
 // ended lets go who waited for an item and for nothing else any more.
-func (ws *waiters) ended(seq uint64) {
+func (ws *waiters) itemEnded(seq uint64) {
 	if len(ws.inOrder) == 0 {
 		return
 	}
@@ -124,7 +124,7 @@ func (q *queue) turnAway(err error, evenClosed bool) {
 		return
 	}
 	q.halt = err
-	q.callRoom()
+	q.announceRoom()
 	q.waiters.endAll(err)
 	q.waiters.openGate(err)
 }
