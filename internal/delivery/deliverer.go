@@ -12,48 +12,6 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// Config tunes a Deliverer. All numbers but MaxAttempts are positive.
-type Config struct {
-	Storage // the disk
-
-	Transport     Transport
-	FlushInterval time.Duration // the longest an item waits for company
-	BatchSize     int           // this many waiting items start a send
-	QueueSize     int           // items held at most
-	QueueBytes    int           // bytes held at most
-	Overflow      Overflow      // what gives way when the queue is full
-	Senders       int           // requests at the same time
-	MaxAttempts   int           // requests that may carry one item, and a few more to find which of a batch is at fault; 0 for no end
-	RetryDelay    time.Duration // before the first retry; doubled for each further one
-	Timeout       time.Duration // of one request
-	Logger        *slog.Logger
-
-	// OnOutcome learns how items ended that have a Token. It is called from
-	// many goroutines and must not block. It may be nil.
-	OnOutcome func(token uint64, outcome Outcome)
-
-	// OnRequest is told of each request that carried items: how many, how long it
-	// took, and why it failed, nil if it did not. It is called from many
-	// goroutines and must not block. It may be nil.
-	OnRequest func(items int, took time.Duration, failure *SendError)
-
-	// OnReport learns how items ended, from one goroutine. It may block, at the
-	// cost of later reports: see Report.Untold. It may be nil.
-	OnReport func(Report)
-
-	// OnClose hands over what its owner still has, at the beginning of Shutdown: while
-	// it runs patient items are accepted, and no others. It returns how many it could
-	// not hand over before ctx ended, or soon after. It may be nil.
-	OnClose func(ctx context.Context) (lost int)
-
-	ReportSent bool   // OnReport is also told of what was delivered
-	OnPanic    func() // told when the Transport panicked; may be nil
-}
-
-// stopGrace is how long Shutdown waits for a Transport or a callback that does
-// not return when it should.
-const stopGrace = 250 * time.Millisecond
-
 // Deliverer delivers items until it is shut down. Its methods are safe for
 // concurrent use.
 type Deliverer struct {
@@ -85,36 +43,6 @@ type Deliverer struct {
 
 	ended  chan struct{} // closed when Shutdown is over
 	endErr error         // of that Shutdown; read after ended
-}
-
-// job is one batch.
-type job struct {
-	items []Item
-	from  source
-	probe bool // of a halted endpoint: one request and no more
-	epoch int  // of the gate, when it went out
-}
-
-// source is where the items of a batch have waited.
-type source int
-
-const (
-	fromQueue source = iota
-	fromDisk
-	fromSuspects
-	fromCulprits
-)
-
-// isApart reports whether that is quarantine.
-func (s source) isQuarantine() bool { return s == fromSuspects || s == fromCulprits }
-
-// report is what a sender says of a job.
-type jobResult struct {
-	job       job
-	unsettled []Item // not settled
-	verdict   verdict
-	accepted  bool       // Klime took at least one event
-	failure   *SendError // nil if there was none
 }
 
 // New starts a Deliverer. It ends with Shutdown.
@@ -321,108 +249,6 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 		<-w.done
 	}
 	return w.err
-}
-
-// Shutdown refuses further items but those of Config.OnClose, delivers what is held
-// until ctx ends or sending is halted, and gives up the rest, but for what is on
-// disk then: its error says how many. One-shot sends have until ctx ends; what becomes of them
-// their callers learn. A further call waits for the first and returns the same.
-func (d *Deliverer) Shutdown(ctx context.Context) error {
-	if !d.queue.close() {
-		select {
-		case <-d.ended:
-			return d.endErr
-		default:
-		}
-		select {
-		case <-d.ended:
-			return d.endErr
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	defer close(d.ended)
-	defer d.cancelOneShots()
-	defer context.AfterFunc(ctx, d.cancelOneShots)()
-	d.nudge()
-	lost, cause := d.finalFlush(ctx)
-	d.stop()
-	waitFor(allDone(&d.running), nil, stopGrace)
-	if d.keeperDone != nil {
-		close(d.endKeeper)
-		waitFor(d.keeperDone, ctx.Done(), keeperGrace)
-	}
-	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
-	rest := d.queue.drain()
-	d.settle(rest, Undone)
-	stuck := d.queue.abandon(lost)
-	if n := len(rest) + stuck; n > 0 {
-		d.endErr = notDelivered(n, cause)
-		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
-		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
-	}
-	if n := d.queue.snapshot().Spooled; n > 0 {
-		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
-	}
-	close(d.endReports)
-	waitFor(d.reportsDone, ctx.Done(), stopGrace)
-	return d.endErr
-}
-
-func notDelivered(events int, cause error) error {
-	if cause == nil {
-		return fmt.Errorf("%d events not delivered", events)
-	}
-	return fmt.Errorf("%d events not delivered: %w", events, cause)
-}
-
-// flushForGood is the Flush of Shutdown, also of what is handed over only now. It
-// returns how much could not be. With a spool it leaves time to write what could not
-// be delivered.
-func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
-	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
-		reserve := min(time.Second, time.Until(deadline)/5)
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
-		defer cancel()
-	}
-	if d.cfg.OnClose != nil {
-		lost = d.cfg.OnClose(ctx)
-	}
-	d.queue.seal()
-	err = d.Flush(ctx)
-	if err == nil && lost > 0 {
-		err = ctx.Err()
-	}
-	return lost, err
-}
-
-// over is closed when all of a group are done.
-func allDone(group *sync.WaitGroup) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		group.Wait()
-	}()
-	return done
-}
-
-// waitFor waits for the app's code until the time is up, and then a little for
-// what should soon be over.
-func waitFor(done, timeUp <-chan struct{}, more time.Duration) {
-	if timeUp != nil {
-		select {
-		case <-done:
-			return
-		case <-timeUp:
-		}
-	}
-	grace := time.NewTimer(more)
-	defer grace.Stop()
-	select {
-	case <-done:
-	case <-grace.C:
-	}
 }
 
 func (d *Deliverer) nudge() {

@@ -1,0 +1,282 @@
+package delivery
+
+import (
+	"fmt"
+	"slices"
+)
+
+// handed is an item on its way to the disk.
+type diskWrite struct {
+	Item
+
+	done chan error // told when it is written, or cannot be; has room for that
+}
+
+// writeAhead accepts an item that is to be on disk before it is queued. Nil
+// stands for a disk that does not take it at present.
+func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil, ErrClosed
+	}
+	if !q.disk.writable() || len(it.Body) > q.maxBytes {
+		return nil, nil //nolint:nilnil // it has to go another way
+	}
+	q.counts.Accepted++
+	if !q.disk.hasRoom(&it) {
+		q.count(SpoolFull, 1)
+		return nil, ErrSpoolFull
+	}
+	q.lastSeq++
+	it.seq = q.lastSeq
+	done := make(chan error, 1)
+	q.disk.urgent = append(q.disk.urgent, diskWrite{it, done})
+	q.disk.unwritten.add(&it)
+	q.disk.nudge()
+	return done, nil
+}
+
+// stall says that the commit under way takes too long to wait for. It reports
+// false if that of the item has ended meanwhile: nobody would take it back.
+func (q *queue) stall(written <-chan error) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(written) > 0 {
+		return false
+	}
+	q.disk.stalled = true
+	return true
+}
+
+// work is what one commit is to do.
+type work struct {
+	items  []diskWrite
+	remove []uint64
+}
+
+// takeWork takes what is to be written and removed. Removals alone are not
+// worth a commit unless there are many, or it is time.
+func (q *queue) takeWork(removals bool) work {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var w work
+	k, size := q.disk, 0
+	for len(w.items) < maxCommitItems && size < maxCommitBytes {
+		switch {
+		case len(k.urgent) > 0:
+			w.items = append(w.items, k.urgent[0])
+			k.urgent[0] = diskWrite{} // lets the body be collected
+			k.urgent = k.urgent[1:]
+		case k.spill.len() > 0:
+			w.items = append(w.items, diskWrite{Item: k.spill.popFront()})
+		default:
+			size = maxCommitBytes
+			continue
+		}
+		size += len(w.items[len(w.items)-1].Body)
+	}
+	if len(w.items) > 0 || removals || len(k.removing) >= maxRemovals {
+		for key := range k.removing {
+			w.remove = append(w.remove, key)
+		}
+		clear(k.removing)
+		slices.Sort(w.remove)
+	}
+	return w
+}
+
+// aftermath is what is to be told when the lock is gone.
+type aftermath struct {
+	dropped   []Item // from the disk, for want of room
+	evicted   []Item // from memory, as the disk failed
+	forgotten []Item // whose token could not be kept
+}
+
+// written takes in that a commit succeeded.
+func (q *queue) written(w work, dropped []Record) aftermath {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var a aftermath
+	k := q.disk
+	k.stalled = false
+	if q.abandoned {
+		w.reply(nil)
+		return a
+	}
+	var explicit []Item
+	for i := range w.items {
+		it := &w.items[i].Item
+		k.unwritten.remove(it)
+		k.kept.add(it)
+		if w.items[i].done != nil && q.fits(it) {
+			k.loaded[it.seq] = struct{}{}
+			k.inMemory.add(it)
+			q.held.add(it)
+			explicit = append(explicit, *it)
+		} else if q.noteDiskOnly(it) {
+			a.forgotten = append(a.forgotten, *it)
+		}
+	}
+	q.explicit.restore(explicit)
+	refused := map[uint64]error{}
+	for i := range dropped {
+		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
+		if it, ended := q.dropRecord(&dropped[i], SpoolFull); ended {
+			refused[it.seq] = ErrSpoolFull
+			a.dropped = append(a.dropped, it)
+		}
+	}
+	for _, h := range w.items {
+		if h.done != nil {
+			h.done <- refused[h.seq]
+		}
+	}
+	q.announceRoom()
+	return a
+}
+
+// dropRecord takes in that a record is gone, and reports whether that was the
+// end of its item.
+func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
+	k := q.disk
+	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: k.tokens[r.Key]}
+	if _, ended := k.removing[r.Key]; ended {
+		delete(k.removing, r.Key)
+		return it, false
+	}
+	k.kept.remove(&it)
+	if k.hasLoaded(r.Key) {
+		k.unload(&it)
+		return it, false
+	}
+	delete(k.tokens, r.Key)
+	q.count(outcome, 1)
+	q.waiters.itemEnded(r.Key)
+	if r.Damaged {
+		it.Body = nil
+	}
+	return it, true
+}
+
+// failed takes in that a commit failed: what it was to write stays in memory
+// where there is room, and whether it is on disk nobody knows.
+func (q *queue) failed(w work, cause error) aftermath {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var a aftermath
+	k := q.disk
+	k.up, k.readable, k.stalled = false, false, false
+	for _, key := range w.remove {
+		k.removing[key] = struct{}{}
+	}
+	if q.abandoned {
+		w.reply(cause)
+		return a
+	}
+	var back []Item
+	for i := range w.items {
+		k.removing[w.items[i].seq] = struct{}{}
+		back = append(back, w.items[i].Item)
+	}
+	for _, h := range k.urgent {
+		w.items = append(w.items, h)
+		back = append(back, h.Item)
+	}
+	k.urgent = nil
+	for k.spill.len() > 0 {
+		back = append(back, k.spill.popFront())
+	}
+	k.cursor = 0
+	a.evicted = q.takeBack(back)
+	gone := map[uint64]bool{}
+	for i := range a.evicted {
+		gone[a.evicted[i].seq] = true
+	}
+	for _, h := range w.items {
+		switch {
+		case h.done == nil:
+		case gone[h.seq]:
+			h.done <- ErrFull
+		default:
+			h.done <- notDurable(cause)
+		}
+	}
+	q.announceRoom()
+	return a
+}
+
+// takeBack returns items to memory that could not be written, the newest first,
+// and ends those for which there is no room.
+func (q *queue) takeBack(items []Item) (evicted []Item) {
+	var back []Item
+	slices.SortFunc(items, bySeq)
+	for _, it := range slices.Backward(items) {
+		q.disk.unwritten.remove(&it)
+		q.unloadFor(&it)
+		if !q.fits(&it) {
+			q.counts.Evicted++
+			q.waiters.itemEnded(it.seq)
+			evicted = append(evicted, it)
+			continue
+		}
+		q.held.add(&it)
+		if it.Automatic {
+			q.heldAuto.add(&it)
+		}
+		back = append(back, it)
+	}
+	slices.Reverse(back)
+	q.restore(back)
+	return evicted
+}
+
+// recall takes back into memory, whatever its bounds, what the disk has not yet
+// begun to write.
+func (q *queue) recall() []Item {
+	k := q.disk
+	if k == nil {
+		return nil
+	}
+	var items []Item
+	rest := work{items: k.urgent}
+	for _, h := range rest.items {
+		items = append(items, h.Item)
+	}
+	k.urgent = nil
+	for k.spill.len() > 0 {
+		items = append(items, k.spill.popFront())
+	}
+	for i := range items {
+		k.unwritten.remove(&items[i])
+		q.held.add(&items[i])
+		if items[i].Automatic {
+			q.heldAuto.add(&items[i])
+		}
+	}
+	rest.reply(ErrClosed)
+	return items
+}
+
+// tell lets go who waits for the work: it is done, or for that cause not.
+func (w work) reply(cause error) {
+	for _, h := range w.items {
+		switch {
+		case h.done == nil:
+		case cause == nil:
+			h.done <- nil
+		default:
+			h.done <- notDurable(cause)
+		}
+	}
+}
+
+// notDurable says why an item is in memory alone.
+func notDurable(cause error) error { return fmt.Errorf("%w: %w", ErrNotDurable, cause) }
+
+// removals is how many records wait to be removed.
+func (q *queue) removals() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.disk.removing)
+}
