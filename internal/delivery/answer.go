@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// answer is Klime's answer to a batch, read as far as it can be: a mistyped
-// field is one that is missing.
+// answer is Klime's answer to a batch, as far as it can be read: a field of the wrong
+// type counts as missing.
 type answer struct {
 	Accepted looseInt      `json:"accepted"`
 	Failed   looseInt      `json:"failed"`
@@ -17,17 +17,17 @@ type answer struct {
 	Errors   []answerError `json:"errors"`
 }
 
-// named is an entry of errors. Without an index it names nothing.
+// answerError is an entry of errors. Without an index it names no event.
 type answerError struct {
 	Index   looseInt    `json:"index"`
 	Code    looseString `json:"code"`
 	Message looseString `json:"message"`
 }
 
-// number is an integer, -1 if it is none.
+// looseInt is an integer, or -1 for JSON of another type.
 type looseInt int
 
-// UnmarshalJSON has no error: what is no number is none.
+// UnmarshalJSON never fails.
 func (i *looseInt) UnmarshalJSON(b []byte) error {
 	n, err := strconv.Atoi(string(b))
 	if err != nil {
@@ -37,10 +37,10 @@ func (i *looseInt) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// text is a string, "" if it is none.
+// looseString is a string, or "" for JSON of another type.
 type looseString string
 
-// UnmarshalJSON has no error: what is no string is empty.
+// UnmarshalJSON never fails.
 func (t *looseString) UnmarshalJSON(b []byte) error {
 	var s string
 	_ = json.Unmarshal(b, &s)
@@ -48,7 +48,7 @@ func (t *looseString) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// UnmarshalJSON is where an index that is missing becomes -1.
+// UnmarshalJSON never fails. A missing index becomes -1.
 func (n *answerError) UnmarshalJSON(b []byte) error {
 	type plain answerError
 	p := plain{Index: -1}
@@ -57,10 +57,11 @@ func (n *answerError) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// read reads an answer. A server may quote what it was sent, and at any length.
+// parseAnswer reads an answer. A server may quote what it was sent, at any length, so
+// texts are cut and the key is hidden.
 func (t *HTTP) parseAnswer(raw []byte) answer {
 	var a answer
-	_ = json.Unmarshal(raw, &a) // a proxy's page, most likely: its status says enough
+	_ = json.Unmarshal(raw, &a) // an error is most likely a proxy's page, whose status says enough
 	clean := func(s looseString) looseString {
 		s = looseString(t.withoutKey(string(s)))
 		if runes := []rune(string(s)); len(runes) > maxMessage {
@@ -90,7 +91,7 @@ func isCode(s string) bool {
 	return len(s) <= maxCode
 }
 
-// rejections are the events that the answer names.
+// rejections returns the events that the answer names. Their indexes may be wrong.
 func (a *answer) rejections() []Rejection {
 	rejected := make([]Rejection, len(a.Errors))
 	for i, n := range a.Errors {
@@ -99,16 +100,16 @@ func (a *answer) rejections() []Rejection {
 	return rejected
 }
 
-// refused are the events of a batch that were not taken: those that the answer names,
-// and where it says that none was, the others. Of other counts it is not known whom
-// they mean, and who is not named counts as delivered.
+// refused returns the events of a batch that were not accepted: those that the answer
+// names, and if it says that none was accepted, all others. Other counts do not say
+// which events they mean, so events that are not named count as accepted.
 func (a *answer) refused(events int) []Rejection {
 	all := validRejections(a.rejections(), events)
 	if a.Accepted > 0 || int(a.Failed) < events {
 		return all
 	}
 	why := Rejection{Message: string(a.Message)}
-	if events == 1 && len(a.Errors) > 0 { // it means the one that there is
+	if events == 1 && len(a.Errors) > 0 { // it means the only event, whatever its index
 		why = Rejection{Code: string(a.Errors[0].Code), Message: cmp.Or(string(a.Errors[0].Message), why.Message)}
 	}
 	isNamed := make([]bool, events)
@@ -123,13 +124,15 @@ func (a *answer) refused(events int) []Rejection {
 	return all
 }
 
-// NewResult is the answer that accepts all of so many events but those named.
+// NewResult is the result of a request of which all events but the rejected ones were
+// accepted.
 func NewResult(events int, rejected []Rejection) Result {
 	rejected = validRejections(rejected, events)
 	return Result{Accepted: events - len(rejected), Failed: len(rejected), Rejected: rejected}
 }
 
-// valid keeps the rejections that name an event of the request, each once.
+// validRejections keeps the rejections that name an event of the request, each event
+// once.
 func validRejections(rejections []Rejection, events int) []Rejection {
 	if len(rejections) == 0 {
 		return nil

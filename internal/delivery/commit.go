@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// handed is an item on its way to the disk.
+// diskWrite is an item on its way to the disk.
 type diskWrite struct {
 	Item
 
-	done chan error // told when it is written, or cannot be; has room for that
+	done chan error // nil, or gets one result when the item is written or cannot be; buffered
 }
 
-// writeAhead accepts an item that is to be on disk before it is queued. Nil
-// stands for a disk that does not take it at present.
+// writeAhead accepts an item that is to be on disk before it is queued. It returns a
+// nil channel, and does not accept the item, if the disk does not take it now.
 func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -21,7 +21,7 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 		return nil, ErrClosed
 	}
 	if !q.disk.writable() || len(it.Body) > q.maxBytes {
-		return nil, nil //nolint:nilnil // it has to go another way
+		return nil, nil //nolint:nilnil // the caller queues it in memory
 	}
 	q.counts.Accepted++
 	if !q.disk.hasRoom(&it) {
@@ -37,8 +37,8 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	return done, nil
 }
 
-// stall says that the commit under way takes too long to wait for. It reports
-// false if that of the item has ended meanwhile: nobody would take it back.
+// stall notes, until it ends, that the commit under way takes too long. If the item
+// has its result already, stall notes nothing and reports false.
 func (q *queue) stall(written <-chan error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -55,8 +55,8 @@ type work struct {
 	remove []uint64
 }
 
-// takeWork takes what is to be written and removed. Removals alone are not
-// worth a commit unless there are many, or it is time.
+// takeWork takes what the next commit is to write and remove. Removals alone are
+// worth a commit only if they are due (removals) or many.
 func (q *queue) takeWork(removals bool) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -86,11 +86,11 @@ func (q *queue) takeWork(removals bool) work {
 	return w
 }
 
-// aftermath is what is to be told when the lock is gone.
+// aftermath is what the keeper reports of a commit after the lock is released.
 type aftermath struct {
-	dropped   []Item // from the disk, for want of room
-	evicted   []Item // from memory, as the disk failed
-	forgotten []Item // whose token could not be kept
+	dropped   []Item // removed from disk for want of room
+	evicted   []Item // evicted from memory, as the disk failed
+	forgotten []Item // on disk, but their tokens could not be kept
 }
 
 // written takes in that a commit succeeded.
@@ -136,8 +136,8 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	return a
 }
 
-// dropRecord takes in that a record is gone, and reports whether that was the
-// end of its item.
+// dropRecord takes in that a record is gone. It reports whether that ended its item:
+// it does not if the item had ended already or is in memory too.
 func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	k := q.disk
 	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: k.tokens[r.Key]}
@@ -159,8 +159,8 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	return it, true
 }
 
-// failed takes in that a commit failed: what it was to write stays in memory
-// where there is room, and whether it is on disk nobody knows.
+// failed takes in that a commit failed. Nobody knows whether its items are on disk.
+// They stay in memory as far as there is room, and their records are to be removed.
 func (q *queue) failed(w work, cause error) aftermath {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -206,8 +206,8 @@ func (q *queue) failed(w work, cause error) aftermath {
 	return a
 }
 
-// takeBack returns items to memory that could not be written, the newest first,
-// and ends those for which there is no room.
+// takeBack returns items to memory that could not be written, the newest first. It
+// evicts those for which there is no room.
 func (q *queue) takeBack(items []Item) (evicted []Item) {
 	var back []Item
 	slices.SortFunc(items, bySeq)
@@ -231,8 +231,8 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 	return evicted
 }
 
-// recall takes back into memory, whatever its bounds, what the disk has not yet
-// begun to write.
+// recall takes back into memory, whatever its bounds, the items that the keeper has
+// not begun to write.
 func (q *queue) recall() []Item {
 	k := q.disk
 	if k == nil {
@@ -258,7 +258,7 @@ func (q *queue) recall() []Item {
 	return items
 }
 
-// tell lets go who waits for the work: it is done, or for that cause not.
+// reply tells the callers who wait for this work how it ended; nil is success.
 func (w work) reply(cause error) {
 	for _, h := range w.items {
 		switch {
@@ -271,10 +271,10 @@ func (w work) reply(cause error) {
 	}
 }
 
-// notDurable says why an item is in memory alone.
+// notDurable is the error for an item that is in memory alone.
 func notDurable(cause error) error { return fmt.Errorf("%w: %w", ErrNotDurable, cause) }
 
-// removals is how many records wait to be removed.
+// removals returns how many records wait to be removed.
 func (q *queue) removals() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,36 +19,36 @@ type Deliverer struct {
 	queue       *queue
 	reporter    *reporter
 	retries     atomic.Uint64
-	late        atomic.Uint64 // items that Shutdown has refused
+	late        atomic.Uint64 // items that came after Shutdown
 	halted      atomic.Bool
-	lastFailure atomic.Pointer[SendError] // how the last request failed, nil if it did not
+	lastFailure atomic.Pointer[SendError] // how the last job failed; nil if it did not
 
 	retryLog, culpritLog, refusedLog, lateLog throttle.Throttle
 
-	wake       chan struct{}      // something changed for the dispatcher
-	haltCauses chan *SendError    // what a one-shot send has found to be a reason to halt
+	wake       chan struct{}      // wakes the dispatcher
+	haltCauses chan *SendError    // one-shot sends → dispatcher: failures that halt sending
 	jobs       chan job           // dispatcher → senders
 	results    chan jobResult     // senders → dispatcher
 	stop       context.CancelFunc // ends the dispatcher, the senders and their requests
-	running    sync.WaitGroup     // these goroutines
+	running    sync.WaitGroup     // the dispatcher and the senders
 
-	cancelOneShots      context.CancelFunc // ends the one-shot sends
+	cancelOneShots      context.CancelFunc // cancels the one-shot sends
 	onOneShotsCancelled func(func()) (forget func() bool)
 
-	endKeeper  chan struct{} // ends the keeper of the spool
-	keeperDone chan struct{} // closed when it has ended, nil without a spool
+	endKeeper  chan struct{} // closed to end the keeper
+	keeperDone chan struct{} // closed when the keeper has ended; nil without a spool
 
-	endReports  chan struct{} // ends the reporter
+	endReports  chan struct{} // closed to end the reporter
 	reportsDone chan struct{} // closed when it has ended
 
 	ended  chan struct{} // closed when Shutdown is over
-	endErr error         // of that Shutdown; read after ended
+	endErr error         // the error of Shutdown; read after ended
 }
 
-// New starts a Deliverer. It ends with Shutdown.
+// New starts a Deliverer, which runs until Shutdown.
 func New(cfg Config) *Deliverer {
 	ctx, stop := context.WithCancel(context.Background())
-	oneShot, cutOff := context.WithCancel(context.Background())
+	oneShots, cancelOneShots := context.WithCancel(context.Background())
 	d := &Deliverer{
 		cfg:                 cfg,
 		queue:               newQueue(&cfg),
@@ -58,8 +58,8 @@ func New(cfg Config) *Deliverer {
 		jobs:                make(chan job, cfg.Senders),
 		results:             make(chan jobResult, cfg.Senders),
 		stop:                stop,
-		cancelOneShots:      cutOff,
-		onOneShotsCancelled: func(do func()) func() bool { return context.AfterFunc(oneShot, do) },
+		cancelOneShots:      cancelOneShots,
+		onOneShotsCancelled: func(do func()) func() bool { return context.AfterFunc(oneShots, do) },
 		endReports:          make(chan struct{}),
 		reportsDone:         make(chan struct{}),
 		ended:               make(chan struct{}),
@@ -83,12 +83,11 @@ func New(cfg Config) *Deliverer {
 	return d
 }
 
-// Enqueue accepts it for delivery. It returns ErrFull where there was no room
-// for it, and ErrClosed after Shutdown. Where Config.Overflow is Block, an
-// explicit item waits for room until ctx ends, sending is halted, or Shutdown.
-// With Config.WriteAhead an explicit item is on disk when it returns nil, in
-// memory alone where it returns ErrNotDurable, and nowhere where it returns
-// ErrSpoolFull without that.
+// Enqueue accepts an item for delivery. It returns ErrFull if there is no room for
+// the item, and ErrClosed after Shutdown. If Config.Overflow is Block, an explicit
+// item waits for room until ctx ends, sending is halted, or Shutdown begins. With
+// Config.WriteAhead, an explicit item is on disk if the error is nil, in memory alone
+// if it is ErrNotDurable, and dropped if it is ErrSpoolFull without ErrNotDurable.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
 		return d.enqueue(ctx, &it)
@@ -119,16 +118,17 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	}
 }
 
-// refuse tells of an item that was accepted only to be dropped at once.
+// refuse reports an item that was accepted only to be dropped at once.
 func (d *Deliverer) refuse(it Item, outcome Outcome, err error) {
 	d.tellAll([]Item{it}, outcome)
 	d.reporter.add(Report{Items: []Item{it}, Outcome: outcome, Err: err})
 }
 
+// enqueue pushes an item to the queue until it no longer waits for room.
 func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	var at *place
 	for {
-		// With the last attempt its patience ends.
+		// Once ctx has ended, this attempt is the last.
 		a, err := d.queue.push(it, ctx.Err() == nil, at)
 		if a.wake {
 			d.nudge()
@@ -158,8 +158,8 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	}
 }
 
-// noteLate counts an item that is refused with err because of Shutdown, and returns
-// err: often nobody else learns of it.
+// noteLate counts and logs an item that was refused because of Shutdown, and
+// returns err: often nobody else learns of it.
 func (d *Deliverer) noteLate(err error) error {
 	if !errors.Is(err, ErrClosed) {
 		return err
@@ -171,9 +171,9 @@ func (d *Deliverer) noteLate(err error) error {
 	return err
 }
 
-// SendNow delivers it with one request, past queue and backoff. While sending
-// is halted it returns the reason, after at most one probe. Its request ends with
-// the context of Shutdown at the latest.
+// SendNow is a one-shot send: it delivers an item with one request, past queue and
+// backoff. While sending is halted it returns the reason, after at most one probe.
+// Its request ends with the context of Shutdown at the latest.
 func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if err := d.awaitGate(ctx); err != nil {
 		return Result{}, err
@@ -188,7 +188,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	defer d.onOneShotsCancelled(cancel)()
 	result, failure := d.sendOnce(ctx, []Item{it})
 	if failure != nil {
-		failure.Attempts = 1 // before others see it
+		failure.Attempts = 1 // before anybody else sees failure
 	}
 	switch {
 	case failure == nil && len(result.Rejected) == 0:
@@ -206,6 +206,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	return Result{}, failure
 }
 
+// awaitGate waits for the end of a halt. It returns the reason if the halt goes on.
 func (d *Deliverer) awaitGate(ctx context.Context) error {
 	if !d.Halted() {
 		return nil
@@ -214,7 +215,7 @@ func (d *Deliverer) awaitGate(ctx context.Context) error {
 	return d.await(ctx, w)
 }
 
-// Counts is what became of the items so far.
+// Counts says what became of the items so far.
 func (d *Deliverer) Counts() Counts {
 	c := d.queue.snapshot()
 	c.Retries = d.retries.Load()
@@ -234,12 +235,13 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Flush returns when all that was accepted before it has been settled, one-shot
-// sends included, when ctx ends, or when sending is halted.
+// Flush returns when all items that were accepted before it have been settled,
+// one-shot sends included, when ctx ends, or when sending is halted.
 func (d *Deliverer) Flush(ctx context.Context) error {
 	return d.await(ctx, d.queue.wait())
 }
 
+// await wakes the dispatcher and waits until w or ctx ends.
 func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	d.nudge()
 	select {
@@ -251,6 +253,7 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	return w.err
 }
 
+// nudge wakes the dispatcher.
 func (d *Deliverer) nudge() {
 	select {
 	case d.wake <- struct{}{}:
@@ -258,8 +261,8 @@ func (d *Deliverer) nudge() {
 	}
 }
 
-// settle ends items, for who asked to be told and then for the books: when
-// Flush returns, all have been told.
+// settle ends items: first for OnOutcome, then for the queue, so that when Flush
+// returns, OnOutcome has been told of all.
 func (d *Deliverer) settle(items []Item, outcome Outcome) {
 	d.tellAll(items, outcome)
 	d.queue.settle(items, outcome)
@@ -273,10 +276,10 @@ func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 	}
 }
 
-// blame adds to err what the last request failed of.
+// withLastFailure adds to err how the last job failed.
 func (d *Deliverer) withLastFailure(err error) error {
-	if trouble := d.lastFailure.Load(); trouble != nil {
-		return fmt.Errorf("%w (last attempt: %w)", err, trouble)
+	if failure := d.lastFailure.Load(); failure != nil {
+		return fmt.Errorf("%w (last attempt: %w)", err, failure)
 	}
 	return err
 }

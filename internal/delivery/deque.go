@@ -5,17 +5,16 @@ import (
 	"slices"
 )
 
-// deque is a double-ended queue of items, in blocks: to grow copies nothing, however
-// many callers wait for the lock meanwhile. It gives its memory back as it runs
-// empty, but for a few blocks.
+// deque is a double-ended queue of items, in blocks. So growing copies nothing
+// while callers wait for the lock. When it runs empty, it keeps only a few blocks.
 type deque struct {
-	first, last *block // nil while nothing was pushed
-	head        int    // of the front, in first
-	tail        int    // behind the back, in last
+	first, last *block // nil until the first push
+	head        int    // index of the front item, in first
+	tail        int    // index behind the back item, in last
 	n           int
-	bytes       int // of the bodies
+	bytes       int // sum of the bodies
 
-	spare  *block // blocks that are free, by next
+	spare  *block // free blocks, linked by next
 	spares int
 }
 
@@ -61,7 +60,7 @@ func (d *deque) pushFront(it *Item) {
 	d.bytes += len(it.Body)
 }
 
-// begin lets an empty deque begin at that place of its block.
+// startAt prepares for a push: an empty deque starts at this index of its block.
 func (d *deque) startAt(at int) {
 	if d.first == nil {
 		d.first = d.newBlock()
@@ -72,8 +71,8 @@ func (d *deque) startAt(at int) {
 	}
 }
 
-// restore puts items, which were taken in order, back in their order: what
-// another sender took later may be back already.
+// restore puts items back that were taken from the front, sorted by seq. Items
+// that another sender took later may be back already.
 func (d *deque) restore(items []Item) {
 	if len(items) == 0 {
 		return
@@ -126,7 +125,7 @@ func (d *deque) popBack() Item {
 	return it
 }
 
-// newBlock is one without items.
+// newBlock returns an empty block.
 func (d *deque) newBlock() *block {
 	b := d.spare
 	if b == nil {
@@ -138,7 +137,7 @@ func (d *deque) newBlock() *block {
 	return b
 }
 
-// free keeps a block without items, if there are not enough of them.
+// free keeps an empty block for later, unless there are enough.
 func (d *deque) free(b *block) {
 	if d.spares == maxSpares {
 		return

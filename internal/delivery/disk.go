@@ -2,30 +2,31 @@ package delivery
 
 import "time"
 
-// disk is the queue's book of the spool. What is there is either on disk alone,
-// or loaded: in memory too, in a lane or in flight. It belongs to the queue, and
-// its lock.
+// disk is the queue's account of the spool. A record is either on disk alone, or
+// loaded: its item is in memory too, waiting or in flight. The queue's lock guards it.
 type disk struct {
-	fits     func(records, size int, automatic bool) bool // nil if the spool makes room itself
+	fits     func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
 	up       bool                                         // the spool takes records
-	readable bool                                         // it can be read and removed from at least
-	stalled  bool                                         // the one commit that is under way takes too long
-	wake     chan struct{}                                // there is something to do
+	readable bool                                         // records can at least be read and removed
+	stalled  bool                                         // the commit under way takes too long
+	wake     chan struct{}                                // wakes the keeper
 
-	urgent    []diskWrite // to write; somebody waits for each
-	spill     deque       // to write; out of the lanes
-	unwritten usage       // these and what is being written
+	urgent    []diskWrite // items to write, for each of which a caller waits
+	spill     deque       // other items to write; they have left their lanes
+	unwritten usage       // items to write, and those being written
 
 	kept     usage               // records of items that have not ended
-	loaded   map[uint64]struct{} // those of them that are in memory too
-	inMemory usage               // likewise
-	removing map[uint64]struct{} // records of items that have ended
-	cursor   uint64              // no record below is on disk alone, but for what is just being read
-	expected int                 // as many were on disk alone when what is just being read was asked for
-	replay   deque               // loaded, waiting for a sender
-	tokens   map[uint64]uint64   // of items on disk alone
+	loaded   map[uint64]struct{} // keys of those whose items are in memory too
+	inMemory usage               // the items of loaded
+	removing map[uint64]struct{} // keys of records whose items have ended
+	cursor   uint64              // no record with a lower key is on disk alone, except those being read now
+	expected int                 // records on disk alone when the read under way was asked for
+	replay   deque               // loaded items that wait for a sender
+	tokens   map[uint64]uint64   // by key, of items on disk alone
 }
 
+// newDisk returns the account of a spool and enters what is in it into the queue's
+// counts.
 func newDisk(s *Storage, q *queue) *disk {
 	records, size, last := s.Spool.Kept()
 	q.counts.Accepted = uint64(records) //nolint:gosec // an amount
@@ -43,6 +44,7 @@ func newDisk(s *Storage, q *queue) *disk {
 	}
 }
 
+// nudge wakes the keeper.
 func (k *disk) nudge() {
 	select {
 	case k.wake <- struct{}{}:
@@ -53,19 +55,19 @@ func (k *disk) nudge() {
 // writable reports whether there is a disk that takes records.
 func (k *disk) writable() bool { return k != nil && k.up && !k.stalled }
 
-// takes reports whether it could be handed to the disk.
+// takes reports whether the disk can take an item now.
 func (k *disk) takes(it *Item) bool {
 	return k.writable() && k.unwritten.items < maxUnwrittenItems && k.unwritten.bytes+len(it.Body) <= maxUnwrittenBytes && k.hasRoom(it)
 }
 
-// hasRoom reports whether the spool will not refuse it. What waits to be removed
-// is gone when it is written.
+// hasRoom reports whether the spool has room for an item. Records that wait to be
+// removed do not count: they are removed before it is written.
 func (k *disk) hasRoom(it *Item) bool {
 	return k.fits == nil ||
 		k.fits(k.kept.items+k.unwritten.items+1, k.kept.bytes+k.unwritten.bytes+len(it.Body), it.Automatic)
 }
 
-// declines says why a disk that works does not take it.
+// declineReason says why a disk that works does not take an item.
 func (k *disk) declineReason(it *Item) Outcome {
 	if !k.hasRoom(it) {
 		return SpoolFull
@@ -73,6 +75,7 @@ func (k *disk) declineReason(it *Item) Outcome {
 	return SpoolBusy
 }
 
+// hasLoaded reports whether an item in memory is on disk too.
 func (k *disk) hasLoaded(seq uint64) bool {
 	if k == nil {
 		return false
@@ -81,7 +84,8 @@ func (k *disk) hasLoaded(seq uint64) bool {
 	return is
 }
 
-// outside is what is accepted and not in the queue's own books.
+// notHeld returns how many accepted items the queue does not hold: those on their
+// way to the disk or on disk alone.
 func (k *disk) notHeld() int {
 	if k == nil {
 		return 0
@@ -89,12 +93,13 @@ func (k *disk) notHeld() int {
 	return k.unwritten.items + k.kept.items - k.inMemory.items
 }
 
+// unload notes that an item is no longer in memory too.
 func (k *disk) unload(it *Item) {
 	delete(k.loaded, it.seq)
 	k.inMemory.remove(it)
 }
 
-// settled forgets the record of an item that has ended.
+// settled has the record of an item that has ended removed.
 func (k *disk) settled(it *Item) {
 	if !k.hasLoaded(it.seq) {
 		return
@@ -107,8 +112,9 @@ func (k *disk) settled(it *Item) {
 	k.removing[it.seq] = struct{}{}
 }
 
-// spillFor makes room for it at no loss: by letting go of what is on disk, and
-// by handing to the disk what it can take. It reports whether that was it.
+// spillFor makes room for an item without loss: it unloads items that are on disk
+// too, and moves others there. If that is not enough, the disk takes the item itself,
+// if it can; then spillFor reports true, and the item is accepted.
 func (q *queue) spillFor(it *Item) bool {
 	q.unloadFor(it)
 	if q.fits(it) || len(it.Body) > q.maxBytes {
@@ -133,7 +139,7 @@ func (q *queue) spillFor(it *Item) bool {
 	return true
 }
 
-// letGoFor makes room for it with what is on disk too.
+// unloadFor makes room for an item by unloading others that are on disk too.
 func (q *queue) unloadFor(it *Item) {
 	for q.held.items >= q.maxItems || q.held.bytes+len(it.Body) > q.maxBytes {
 		if !q.unloadOne() {
@@ -142,7 +148,7 @@ func (q *queue) unloadFor(it *Item) {
 	}
 }
 
-// letGo takes an item out of memory that is on disk too, and reports whether
+// unloadOne removes an item from memory that is on disk too, and reports whether
 // there was one.
 func (q *queue) unloadOne() bool {
 	if q.disk.replay.len() > 0 {
@@ -160,7 +166,8 @@ func (q *queue) unloadOne() bool {
 	return false
 }
 
-// onDiskAlone notes an item of which nothing but its record is left.
+// noteDiskOnly notes an item that is on disk alone now. It reports true if its token
+// is lost, as there is no room for it.
 func (q *queue) noteDiskOnly(it *Item) (forgotten bool) {
 	q.disk.cursor = min(q.disk.cursor, it.seq)
 	if it.Token == 0 {
@@ -173,7 +180,7 @@ func (q *queue) noteDiskOnly(it *Item) (forgotten bool) {
 	return false
 }
 
-// handOver takes an item that has left its lane to the disk.
+// spill hands an item that has left its lane to the disk.
 func (q *queue) spill(it Item) {
 	q.leaveMemory(&it)
 	q.disk.spill.pushBack(&it)
@@ -181,9 +188,9 @@ func (q *queue) spill(it Item) {
 	q.disk.nudge()
 }
 
-// spillOld takes out of memory what was queued before then: to the disk, where
-// it is not there already. It returns when the oldest of the rest was queued,
-// zero if there is none, or the disk must first get on.
+// spillOld moves items to disk that were queued before then, as far as the disk can
+// take them. It returns when the oldest of the others was queued, zero if there is
+// none, or none that the disk can take now.
 func (q *queue) spillOld(then time.Time) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -202,7 +209,8 @@ func (q *queue) spillOld(then time.Time) time.Time {
 	return oldest
 }
 
-// toDisk lets an item that has left its lane be on disk alone, or be handed over.
+// moveToDisk unloads an item that has left its lane, or spills it if it is not on
+// disk yet.
 func (q *queue) moveToDisk(it Item) {
 	if !q.disk.hasLoaded(it.seq) {
 		q.spill(it)
@@ -214,14 +222,14 @@ func (q *queue) moveToDisk(it Item) {
 	q.refillReplay()
 }
 
-// spillAll hands to the disk all that waits in memory and that it has room for.
+// spillAll moves to disk all waiting items for which it has room.
 func (q *queue) spillAll() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.abandoned { // and what was on disk too is not known any more
+	if q.abandoned { // we no longer know which items are on disk too
 		return
 	}
-	for _, lane := range []*deque{&q.explicit, &q.automatic} { // the weightier first
+	for _, lane := range []*deque{&q.explicit, &q.automatic} { // explicit items first
 		var stays []Item
 		for lane.len() > 0 {
 			it := lane.popFront()

@@ -4,11 +4,11 @@ package delivery
 type job struct {
 	items []Item
 	from  source
-	probe bool // of a halted endpoint: one request and no more
-	epoch int  // of the gate, when it went out
+	probe bool // probes a halted endpoint: one request and no more
+	epoch int  // epoch of the gate when the job went out
 }
 
-// source is where the items of a batch have waited.
+// source says where the items of a job have waited.
 type source int
 
 const (
@@ -18,13 +18,13 @@ const (
 	fromCulprits
 )
 
-// isApart reports whether that is quarantine.
+// isQuarantine reports whether the items were in quarantine.
 func (s source) isQuarantine() bool { return s == fromSuspects || s == fromCulprits }
 
-// report is what a sender says of a job.
+// jobResult is what a sender reports of a job.
 type jobResult struct {
 	job       job
-	unsettled []Item // not settled
+	unsettled []Item // items that are not settled
 	verdict   verdict
 	accepted  bool       // Klime took at least one event
 	failure   *SendError // nil if there was none

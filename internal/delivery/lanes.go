@@ -1,7 +1,7 @@
 package delivery
 
-// lanes are the items that wait for the same, by what goes first when there is no
-// room for all.
+// lanes are items that wait for the same thing. Automatic items have a lane of
+// their own, as they are evicted first.
 type lanes struct{ explicit, automatic deque }
 
 func (l *lanes) laneFor(it *Item) *deque {
@@ -15,7 +15,7 @@ func (l *lanes) len() int { return l.explicit.len() + l.automatic.len() }
 
 func (l *lanes) bytes() int { return l.explicit.bytes + l.automatic.bytes }
 
-// restore is that of the deques.
+// restore puts items that were taken back into their lanes, in the order of seq.
 func (l *lanes) restore(items []Item) {
 	var explicit, automatic []Item
 	for i := range items {

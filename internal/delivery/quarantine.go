@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// Items whose request fails are put in quarantine, as suspects: it may be for one of
-// them that it failed. They are tried by turns with the others, apart from them, and in
-// ever smaller numbers, until the culprit stands alone. It is tried again for ever, but
-// holds up nobody.
+// A request can fail because of what one of its events says. So its items go into
+// quarantine, as suspects. They are tried in turn with other items, but not in the same
+// batch, and in ever smaller batches, until the culprit stands alone. The culprit is tried
+// again and again, but holds up no other item.
 
-// apart is what is in quarantine. It belongs to the queue, and its lock.
+// quarantine holds the suspects and the culprits. The queue's lock guards it.
 type quarantine struct {
 	suspects, culprits lanes
-	automaticNext      bool
-	unspilledSince     time.Time // since when the oldest was in memory alone, zero for none
+	automaticNext      bool      // it is the turn of the automatic lane
+	unspilledSince     time.Time // when the oldest that is in memory alone was queued; zero if there is none
 }
 
-// isolate puts what was taken and not settled in quarantine. Who was there stands behind
-// the others.
+// isolate puts items that were taken and not settled into quarantine. Items that
+// were there before (again) go behind the others.
 func (q *queue) isolate(items []Item, as source, again bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.announceRoom() // they may make room again for others
+	defer q.announceRoom() // they can be evicted again
 	for i := range items {
 		if !q.disk.hasLoaded(items[i].seq) {
 			q.quarantine.unspilledSince = earliest(q.quarantine.unspilledSince, items[i].Queued)
@@ -45,7 +45,8 @@ func (q *queue) quarantineOf(as source) *lanes {
 	return &q.quarantine.suspects
 }
 
-// takeApart removes what one request is to carry of them: 2^-shrink of the usual.
+// takeQuarantined removes the items of one request: 2^-shrink of the usual, from
+// the explicit and the automatic lane in turn.
 func (q *queue) takeQuarantined(from source, shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,7 +64,7 @@ func (q *queue) takeQuarantined(from source, shrink int) []Item {
 	})
 }
 
-// dissolve puts what is in quarantine back to where it stood.
+// dissolve puts all quarantined items back to where they stood in the queue.
 func (q *queue) dissolve() {
 	q.mu.Lock()
 	var items []Item
@@ -82,14 +83,14 @@ func (q *queue) quarantineDeques() [4]*deque {
 	return [...]*deque{&a.suspects.explicit, &a.culprits.explicit, &a.suspects.automatic, &a.culprits.automatic}
 }
 
-// spillApart is spillOld for what is in quarantine. What comes back from disk is also
-// there, and stays.
+// spillQuarantine is spillOld for the quarantine. Items that were read from disk
+// stay in memory, as they are on disk already.
 func (q *queue) spillQuarantine(then time.Time) (oldest time.Time) {
 	switch {
 	case q.quarantine.unspilledSince.IsZero(), q.quarantine.unspilledSince.After(then):
 		return q.quarantine.unspilledSince
 	case !q.disk.takes(&Item{}):
-		return time.Time{} // nor anything else: no need to go through all
+		return time.Time{} // it takes no item at all
 	}
 	q.quarantine.unspilledSince = time.Time{}
 	for _, lane := range q.quarantineDeques() {

@@ -2,21 +2,24 @@ package delivery
 
 import "time"
 
-// lastingFailures in a row are not to be waited for any longer: where nothing else is
-// there to tell whether the endpoint works, a part of the suspects may.
+// After lastingFailures failures in a row, suspects are tried in smaller batches
+// even if nothing else was delivered meanwhile: if there are no other items, only
+// some of the suspects can show that the endpoint works.
 const lastingFailures = 3
 
-// quarantine is when and how many of its items to try. It belongs to the dispatcher.
+// quarantineGate decides when quarantined items are tried again, and how many at
+// once. It belongs to the dispatcher.
 type quarantineGate struct {
-	healthy    bool      // something was delivered since others last failed: who fails now is at fault
-	shrink     int       // 2^-shrink of a usual batch of suspects is tried at once
-	suspectsAt time.Time // not before
-	culpritsAt time.Time // likewise
+	healthy    bool      // something was delivered since items outside the quarantine failed: what fails now is at fault
+	shrink     int       // suspects are tried in batches of 2^-shrink of the usual
+	suspectsAt time.Time // no suspects are tried before this
+	culpritsAt time.Time // no culprits are tried before this
 	failures   int       // of culprits, in a row
-	inFlight   bool      // some of the items are under way
+	inFlight   bool      // a job with some of them is out: there is one at a time
 }
 
-// next is what to try now, if anything, and if only time is missing, when.
+// next returns which items to try now, if any. If they only have to wait, at says
+// until when.
 func (a *quarantineGate) next(now time.Time, p pending) (from source, ok bool, at time.Time) {
 	if a.inFlight {
 		return 0, false, time.Time{}
@@ -35,7 +38,7 @@ func (a *quarantineGate) next(now time.Time, p pending) (from source, ok bool, a
 	return 0, false, at
 }
 
-// delivered notes that something was, from there.
+// delivered notes that items from this source were delivered.
 func (a *quarantineGate) delivered(from source) {
 	a.healthy = true
 	switch from {
@@ -47,12 +50,13 @@ func (a *quarantineGate) delivered(from source) {
 	}
 }
 
-// halve has fewer suspects tried at once than just now, of a usual batch of so many.
+// halve makes the next batch of suspects at most half as large as the one just
+// tried. A usual batch has usual items.
 func (a *quarantineGate) halve(tried, usual int) {
 	for a.shrink < maxShrink && usual>>a.shrink > max(1, tried/2) {
 		a.shrink++
 	}
 }
 
-// hurry has all tried at once.
+// hurry lets all quarantined items be tried at once.
 func (a *quarantineGate) hurry() { a.suspectsAt, a.culpritsAt = time.Time{}, time.Time{} }

@@ -13,43 +13,44 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// queue holds every accepted item until it is settled, in two lanes of the
-// same order, or in quarantine. What a sender carries is in no lane but still counts.
-// It is safe for concurrent use.
+// queue holds every accepted item until it is settled: in one of two lanes, both
+// in the order of seq, in quarantine, or, with a spool, on its way to or from the
+// disk. What a sender carries is in none of these but still counts. It is safe for
+// concurrent use.
 type queue struct {
-	lanes // of what is to be sent in its turn; guarded by mu
+	lanes // items that are sent in their turn; guarded by mu
 
 	maxItems, maxBytes int
-	maxAutomatic       usage // the part of these that automatic items may take
+	maxAutomatic       usage // automatic items may take this part of them
 	takeItems          int   // of one batch
-	takeBytes          int   // of one batch, but for its first item
+	takeBytes          int   // of one batch; its first item may be larger
 	dueItems           int   // this many waiting items start a send
 	overflow           Overflow
-	wantsReports       bool // somebody wants to know how items ended
+	wantsReports       bool // Config.OnReport wants to know which items were dropped
 
 	mu           sync.Mutex
 	quarantine   quarantine
-	held         usage          // all lanes and what is in flight
+	held         usage          // items in memory: waiting, in quarantine or in flight
 	heldAuto     usage          // the automatic part of held
-	oneShotUsage usage          // what callers send themselves, beside all that
-	oneShots     sync.WaitGroup // likewise
+	oneShotUsage usage          // one-shot sends, which held does not count
+	oneShots     sync.WaitGroup // one-shot sends in flight
 	lastSeq      uint64
 	closed       bool    // only patient items are accepted
-	sealed       bool    // and these no more
-	halt         error   // why nothing is sent at present, nil if it is
-	abandoned    bool    // the books are closed, nothing is settled any more
-	lines        [2]line // of who waits for room, with explicit items and with automatic ones
+	sealed       bool    // nor are patient items
+	halt         error   // why sending is halted; nil if it is not
+	abandoned    bool    // the account is closed: nothing is settled any more
+	lines        [2]line // of callers who wait for room: with explicit items, with automatic ones
 	waiters      waiters
 	counts       Counts
 	disk         *disk // nil without a spool
-	alarm        int   // the dispatcher wants to know when as many are waiting
+	alarm        int   // push wakes the dispatcher when this many items wait
 }
 
-// noAlarm is when the dispatcher will look by itself.
+// noAlarm leaves it to the dispatcher when to look.
 const noAlarm = math.MaxInt
 
-// newQueue returns a queue of which the batches of all senders take about half
-// at most: the rest can be evicted to keep newer items.
+// newQueue returns a queue. The batches of all senders together take about half of
+// it at most, so that the rest can be evicted to keep newer items.
 func newQueue(cfg *Config) *queue {
 	q := &queue{
 		maxItems: cfg.QueueSize,
@@ -71,19 +72,20 @@ func newQueue(cfg *Config) *queue {
 	return q
 }
 
-// admission is what push says of an item.
+// admission is what push did with an item.
 type admission struct {
-	evicted []Item  // made room for it, where somebody wants to know
-	dropped int     // likewise, where nobody does
-	outcome Outcome // of these, or of it where it was refused
+	evicted []Item  // items that made room, if somebody wants to know which
+	dropped int     // how many others made room
+	outcome Outcome // of these, or of the item itself if it was refused
 	wake    bool    // the dispatcher has something to do now
-	waits   bool    // for room
-	place   *place  // where, with which to try again
+	waits   bool    // the item waits for room
+	place   *place  // where it waits; to be passed to the next push
 }
 
-// push accepts it, at the cost of older items where there is no room. A
-// patient item waits instead of costing an explicit one, and instead of passing
-// others that wait. Whose turn it is has a place, and so has who gives up.
+// push accepts an item, if need be at the cost of older ones. If patient is set, an
+// item that may wait joins a line instead if others wait there or makeRoom says so.
+// Its caller pushes it again with the place that it was given, when called or when
+// out of patience. An item that no longer waits gives up its place.
 func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,8 +106,8 @@ func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	return a, err
 }
 
-// lineOf is where it waits. What is open to explicit items is not to automatic ones,
-// which may wait longer.
+// lineOf returns the line in which an item waits. Automatic items have one of their
+// own: there may be room for explicit items that is not open to automatic ones.
 func (q *queue) lineOf(it *Item) *line {
 	if it.Automatic {
 		return &q.lines[1]
@@ -113,10 +115,10 @@ func (q *queue) lineOf(it *Item) *line {
 	return &q.lines[0]
 }
 
-// refuses reports whether it comes too late.
+// refuses reports whether an item comes too late.
 func (q *queue) refuses(it *Item) bool { return q.sealed || q.closed && !it.Patient }
 
-// accept is push for who is the first in line.
+// accept is push without the line.
 func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 	if q.refuses(it) {
 		return a, ErrClosed
@@ -137,8 +139,8 @@ func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 	return a, nil
 }
 
-// setAlarm has push wake the dispatcher when as many are waiting. It reports false
-// if that has come about since the dispatcher looked.
+// setAlarm has push wake the dispatcher when this many items wait. It reports false
+// if they already do, and the dispatcher has not seen them all.
 func (q *queue) setAlarm(items int, seen pending) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -149,7 +151,7 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 	return q.len() <= seen.items || q.len() < items && q.bytes() < q.takeBytes
 }
 
-// bypass accepts an item that its caller sends itself.
+// acceptOneShot counts an item that its caller sends itself.
 func (q *queue) acceptOneShot(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -164,8 +166,8 @@ func (q *queue) acceptOneShot(it *Item) error {
 	return nil
 }
 
-// settleDirect ends an item that has bypassed the lanes. It may do so when the
-// books are closed for all others: only its caller knows.
+// settleOneShot ends an item of acceptOneShot. It does so even after abandon, since
+// only the caller knows how its send ended.
 func (q *queue) settleOneShot(it *Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -185,8 +187,7 @@ func (q *queue) admit(it *Item) {
 	}
 }
 
-// take removes the oldest items, as many as one request may carry: 2^-shrink of
-// the usual.
+// take removes the oldest items for one request: at most 2^-shrink of the usual.
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -198,8 +199,8 @@ func (q *queue) take(shrink int) []Item {
 	})
 }
 
-// takeFrom removes the fronts of what next returns, until it returns nil. So
-// many are waiting.
+// takeFrom removes items for one request from the front of the lanes that next
+// returns, until next returns nil. waiting is how many items those lanes hold.
 func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	most := max(1, q.takeItems>>shrink)
 	items := make([]Item, 0, min(waiting, most))
@@ -218,7 +219,8 @@ func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	return items
 }
 
-// takeOne removes the newest item, or the oldest, nil if there is none.
+// takeOne removes one item for a probe, the newest or the oldest. It returns nil if
+// no item waits.
 func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -229,14 +231,14 @@ func (q *queue) takeOne(newest bool) []Item {
 		return nil
 	case !newest:
 		return []Item{q.oldest().popFront()}
-	case q.explicit.len() > 0: // what the app said itself is most likely valid
+	case q.explicit.len() > 0: // an explicit one is most likely valid
 		return []Item{q.explicit.popBack()}
 	default:
 		return []Item{q.automatic.popBack()}
 	}
 }
 
-// oldest is the lane whose front was accepted first. One of them has items.
+// oldest returns the lane whose front was accepted first. There must be an item.
 func (q *queue) oldest() *deque {
 	switch {
 	case q.automatic.len() == 0:
@@ -248,8 +250,8 @@ func (q *queue) oldest() *deque {
 	}
 }
 
-// putBack returns what was taken and not settled to where it stood. It may make room
-// again for others.
+// putBack returns items that were taken and not settled to where they stood. They
+// can be evicted again, so there may be room for others.
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -300,7 +302,7 @@ func (q *queue) count(outcome Outcome, n uint64) {
 	}
 }
 
-// release forgets an item that has ended and lets go who waited for it.
+// release forgets an item that has ended, and ends the waits for it.
 func (q *queue) release(it *Item) {
 	q.leaveMemory(it)
 	if q.disk != nil {
@@ -309,7 +311,7 @@ func (q *queue) release(it *Item) {
 	q.waiters.itemEnded(it.seq)
 }
 
-// leaveMemory makes the room of an item free.
+// leaveMemory frees the room of an item.
 func (q *queue) leaveMemory(it *Item) {
 	q.held.remove(it)
 	if it.Automatic {
@@ -319,17 +321,17 @@ func (q *queue) leaveMemory(it *Item) {
 	q.refillReplay()
 }
 
-// callRoom lets those look who are the first to wait for room. Each that leaves
-// calls the next.
+// announceRoom tells the first caller in each line to look for room. A caller that
+// leaves its line tells the next.
 func (q *queue) announceRoom() {
 	for i := range q.lines {
 		q.lines[i].callFirst()
 	}
 }
 
-// close refuses all further items that are not patient, and reports whether this
-// call closed it. Who waits to send one by itself is refused with them. A halt is
-// to be probed now: what is patient waits for how that ends.
+// close refuses all further items except patient ones, and reports whether this call
+// closed the queue. Callers of SendNow that wait for the end of a halt are refused
+// too. A halt is to be probed now: patient items wait for the outcome.
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -342,7 +344,7 @@ func (q *queue) close() bool {
 	return true
 }
 
-// seal refuses the patient items, too.
+// seal refuses patient items too.
 func (q *queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -350,15 +352,15 @@ func (q *queue) seal() {
 	q.announceRoom()
 }
 
-// abandon closes the books: what is still held ends as undone, but for what
-// callers send themselves, and so does what was lost before it came here. It returns
-// how much that is.
+// abandon closes the account: items that are still held end as Undone, except those
+// of one-shot sends. So do the lost ones, which never came here. It returns how many
+// items these are.
 func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.counts.Accepted += uint64(lost) //nolint:gosec // an amount
 	n := lost + q.held.items
-	if k := q.disk; k != nil { // what is on disk is not lost
+	if k := q.disk; k != nil { // items that are on disk are not lost
 		n += k.unwritten.items - k.inMemory.items
 		k.unwritten, k.inMemory = usage{}, usage{}
 		clear(k.loaded)
@@ -370,7 +372,7 @@ func (q *queue) abandon(lost int) int {
 	return n
 }
 
-// drain takes out everything that waits and is in memory alone.
+// drain takes out all waiting items that are in memory alone.
 func (q *queue) drain() []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -389,14 +391,14 @@ func (q *queue) drain() []Item {
 // pending describes what waits for a sender.
 type pending struct {
 	items  int
-	full   bool      // as many as start a send, or any where somebody waits for room
-	oldest time.Time // when the oldest of them was handed over
-	hurry  bool      // somebody waits for them
-	closed bool      // there will be no others but patient ones
-	replay int       // as many were read from disk
-	last   uint64    // the newest that was ever accepted
+	full   bool      // enough to start a send, or any if a caller waits for room
+	oldest time.Time // when the oldest of them was queued
+	hurry  bool      // a caller of Flush, Shutdown or SendNow waits
+	closed bool      // no more items are accepted, except patient ones
+	replay int       // items that were read from disk
+	last   uint64    // seq of the item that was accepted last
 
-	suspects, culprits int // as many are in quarantine
+	suspects, culprits int // items in quarantine
 }
 
 func (q *queue) pending() pending {
@@ -411,7 +413,7 @@ func (q *queue) pending() pending {
 	return p
 }
 
-// isAwaited reports whether somebody waits for room.
+// isAwaited reports whether a caller waits for room.
 func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].first != nil }
 
 func (q *queue) snapshot() Counts {

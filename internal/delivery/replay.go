@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// wanted says what to read from disk: from where, and how much. Nothing, if
-// enough is waiting for a sender.
+// nextRead says what to read from disk next: from which key, and how much. It asks
+// for no records if enough items wait for a sender, or if memory has no room.
 func (q *queue) nextRead() (from uint64, records, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -26,7 +26,8 @@ func (q *queue) nextRead() (from uint64, records, size int) {
 	return from, room, size
 }
 
-// knows reports whether a record is no news: its item is in memory, or has ended.
+// isKnown reports whether a record need not be read: its item is in memory, or has
+// ended.
 func (q *queue) isKnown(key uint64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -34,14 +35,14 @@ func (q *queue) isKnown(key uint64) bool {
 	return ended || q.disk.hasLoaded(key)
 }
 
-// loaded is what came of reading.
+// loadResult is what came of a read.
 type loadResult struct {
-	damaged  []Item // ended, as their records were damaged
-	missing  int    // likewise, as their records are not there
+	damaged  []Item // items that ended because their records were damaged
+	missing  int    // how many ended because their records are not there
 	progress bool   // there may be more to read now
 }
 
-// load takes in what was read from that key on.
+// load takes in the records that were read, from the given key on.
 func (q *queue) load(from uint64, records []Record) loadResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -72,7 +73,7 @@ func (q *queue) load(from uint64, records []Record) loadResult {
 			seq: r.Key, attempts: int32(r.Attempts), replayed: true, //nolint:gosec // small
 		}
 		if !q.fits(&it) && q.held.items > 0 {
-			break // it has its turn later
+			break // it is read again later
 		}
 		delete(k.tokens, r.Key)
 		k.loaded[r.Key] = struct{}{}
@@ -89,7 +90,7 @@ func (q *queue) load(from uint64, records []Record) loadResult {
 	return l
 }
 
-// takeReplay takes what one request may carry of what was read from disk.
+// takeReplay removes items for one request from those that were read from disk.
 func (q *queue) takeReplay(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,7 +103,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 	})
 }
 
-// replaying is how many items that were read from disk wait for a sender.
+// replayLen returns how many items that were read from disk wait for a sender.
 func (k *disk) replayLen() int {
 	if k == nil {
 		return 0
@@ -110,15 +111,15 @@ func (k *disk) replayLen() int {
 	return k.replay.len()
 }
 
-// feed has more read from disk where that is worth it.
+// refillReplay has the keeper read more from disk if few items are left to send.
 func (q *queue) refillReplay() {
 	if k := q.disk; k != nil && k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
 		k.nudge()
 	}
 }
 
-// reopened takes in that the spool works again, for reading at least. If nothing is left of what was
-// on disk, it returns how many items ended by that.
+// reopened takes in that the spool works again, at least for reading. If everything
+// on disk was lost, it returns how many items ended by that.
 func (q *queue) reopened(lost, writable bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,7 +131,7 @@ func (q *queue) reopened(lost, writable bool) int {
 	return q.diskLost()
 }
 
-// diskLost ends all that was on disk alone. What is in memory goes on.
+// diskLost ends all items that were on disk alone. Those in memory too stay there.
 func (q *queue) diskLost() int {
 	k := q.disk
 	n := q.lose(k.kept.items - k.inMemory.items)
@@ -141,14 +142,14 @@ func (q *queue) diskLost() int {
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
 		q.quarantine.unspilledSince = time.Now()
 	}
-	for k.replay.len() > 0 { // of no other kind now
+	for k.replay.len() > 0 { // they are like all others now
 		q.restore([]Item{k.replay.popFront()})
 	}
 	return n
 }
 
-// lose ends as many items that were on disk alone and are not there. Who waits
-// may have waited for one of them.
+// lose ends n items that were on disk alone and are not there any more. All waiters
+// end with an error, since each may have waited for one of these.
 func (q *queue) lose(n int) int {
 	k := q.disk
 	q.count(SpoolLost, uint64(n)) //nolint:gosec // an amount
@@ -161,5 +162,5 @@ func (q *queue) lose(n int) int {
 	return n
 }
 
-// errDamaged says what is wrong with so many records.
+// errDamaged is the error for so many records that are damaged or gone.
 func errDamaged(n int) error { return fmt.Errorf("%w: %d records", ErrSpoolLost, n) }

@@ -2,8 +2,8 @@ package delivery
 
 import "fmt"
 
-// Overflow says what gives way to an explicit item for which a full queue has
-// no room, once there are no automatic items left to evict.
+// Overflow says what gives way when a full queue has no room for an explicit item
+// and no automatic items are left to evict.
 type Overflow int
 
 // What gives way.
@@ -13,19 +13,20 @@ const (
 	Block                      // the caller, until there is room
 )
 
-// automaticShare is the part of the queue, in fifths, that automatic items may
-// take: a flood of requests must leave room for what the app said itself.
+// automaticShare is the part of the queue, in fifths, that automatic items may take:
+// a flood of requests must leave room for explicit items.
 const automaticShare = 4
 
-// usage is an amount of items.
+// usage is a number of items and the size of their bodies.
 type usage struct{ items, bytes int }
 
 func (u *usage) add(it *Item) { u.items++; u.bytes += len(it.Body) }
 
 func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 
-// makeRoom evicts what must go for an item, unless that has to wait. It returns an error
-// where that would not do.
+// makeRoom evicts what must go for an item. If patient is set, the item waits
+// instead: a Patient one rather than evict any other, all others if evicting is not
+// enough. An item that neither fits nor waits is refused with an error.
 func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
 	a := admission{outcome: Evicted}
 	if q.disk.writable() && len(it.Body) <= q.maxBytes {
@@ -51,7 +52,7 @@ func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
 	return a, nil
 }
 
-// refusal says why there is no room for an item.
+// refusal is the error for an item for which there is no room.
 func (q *queue) refusal(outcome Outcome) error {
 	switch {
 	case q.halt != nil:
@@ -63,8 +64,8 @@ func (q *queue) refusal(outcome Outcome) error {
 	}
 }
 
-// mayWait reports whether an item waits for room, if there is none. That may be
-// long in coming.
+// mayWait reports whether an item waits if it does not fit: it is one that waits, and
+// waiting may help.
 func (q *queue) mayWait(it *Item) bool {
 	return (it.Patient || q.overflow == Block && !it.Automatic) &&
 		!q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
@@ -74,8 +75,8 @@ func (q *queue) fits(it *Item) bool {
 	return q.fitsBeside(it, q.held, q.heldAuto)
 }
 
-// fitsBeside reports whether there is room for it beside so much, of which so
-// much is automatic.
+// fitsBeside reports whether an item fits beside what is held, of which heldAuto is
+// automatic.
 func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
 	held.add(it)
 	if held.items > q.maxItems || held.bytes > q.maxBytes {
@@ -85,9 +86,10 @@ func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
 	return !it.Automatic || heldAuto.items <= q.maxAutomatic.items && heldAuto.bytes <= q.maxAutomatic.bytes
 }
 
-// canFit reports whether there would be room for it when all had gone that may
-// go for its sake: automatic items first, then, for an explicit one, culprits, and by
-// policy also other explicit ones.
+// canFit reports whether an item would fit if everything went that may be evicted for
+// it. For an explicit item these are automatic items, explicit culprits, and under
+// DropOldest all explicit items; for an automatic one, under DropNewest, nothing, and
+// else automatic items.
 func (q *queue) canFit(it *Item) bool {
 	held, heldAuto := q.held, q.heldAuto
 	if !it.Automatic || q.overflow != DropNewest {
@@ -100,7 +102,7 @@ func (q *queue) canFit(it *Item) bool {
 		for _, gone := range q.evictionOrder(false) {
 			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 		}
-	} else if gone := &q.quarantine.culprits.explicit; !it.Automatic { // else they would fill the queue in the end
+	} else if gone := &q.quarantine.culprits.explicit; !it.Automatic { // or they would fill the queue in the end
 		held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
 	}
 	return q.fitsBeside(it, held, heldAuto)
@@ -114,7 +116,7 @@ func (q *queue) evict(outcome Outcome) Item {
 	return victim
 }
 
-// evictable is the lane whose front goes first.
+// evictable returns the lane whose front is evicted first.
 func (q *queue) evictable() *deque {
 	for _, automatic := range [...]bool{true, false} {
 		for _, lane := range q.evictionOrder(automatic) {
@@ -126,8 +128,9 @@ func (q *queue) evictable() *deque {
 	return &q.explicit
 }
 
-// ofKind are the lanes of automatic items, or of the others, in the order in which they
-// give way. What is in quarantine is older than what is not, or nearly so.
+// evictionOrder returns the lanes of automatic items, or of explicit ones, in the
+// order in which they are evicted. Quarantined items are older than the others, or
+// nearly so.
 func (q *queue) evictionOrder(automatic bool) [3]*deque {
 	if automatic {
 		return [...]*deque{&q.quarantine.culprits.automatic, &q.quarantine.suspects.automatic, &q.automatic}

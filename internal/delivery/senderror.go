@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// SendError is a request that did not deliver its events. A Transport that
-// returns another error is taken to have had no answer.
+// SendError is the failure of a request. If a Transport returns another error, it
+// is taken as a request without an answer.
 type SendError struct {
-	StatusCode int           // of the answer, 0 without one
-	Attempts   int           // requests so far that carried the first of the events
-	RetryAfter time.Duration // what the answer asked for, 0 without
+	StatusCode int           // of the answer; 0 if there was none
+	Attempts   int           // requests so far that carried the first event
+	RetryAfter time.Duration // what the answer asked for, or 0
 	Message    string        // what the answer said
-	Rejected   []Rejection   // the events it named
+	Rejected   []Rejection   // the events that it named
 	Err        error         // why there was no usable answer
 }
 
@@ -41,7 +41,7 @@ func (e *SendError) Error() string {
 // Unwrap returns Err.
 func (e *SendError) Unwrap() error { return e.Err }
 
-// LogValue leaves out what the answer said: it could repeat what events say.
+// LogValue leaves out what the answer said, which could repeat what events say.
 func (e *SendError) LogValue() slog.Value {
 	logged := SendError{StatusCode: e.StatusCode}
 	if e.Err != nil {
@@ -53,7 +53,7 @@ func (e *SendError) LogValue() slog.Value {
 // unquoted is the text of err without what it quotes of an answer.
 func unquoted(err error) string {
 	if request := (*url.Error)(nil); errors.As(err, &request) {
-		err = request.Err // else what comes first is our own URL
+		err = request.Err // whose text does not begin with our own URL in quotes
 	}
 	if line := textproto.ProtocolError(""); errors.As(err, &line) {
 		what, _, _ := strings.Cut(line.Error(), ": ")
@@ -73,7 +73,7 @@ func asSendError(err error) *SendError {
 	case err == nil:
 		return nil
 	case errors.As(err, &failure):
-		own := *failure // the transport may hand out the same one again
+		own := *failure // a copy: the Transport may return the same one again
 		return &own
 	default:
 		return &SendError{Err: err}

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// stopGrace is how long Shutdown waits for a Transport or a callback that does
-// not return when it should.
+// stopGrace is how long Shutdown waits for a Transport or a callback that does not
+// return when it should.
 const stopGrace = 250 * time.Millisecond
 
-// Shutdown refuses further items but those of Config.OnClose, delivers what is held
-// until ctx ends or sending is halted, and gives up the rest, but for what is on
-// disk then: its error says how many. One-shot sends have until ctx ends; what becomes of them
-// their callers learn. A further call waits for the first and returns the same.
+// Shutdown refuses further items, except those of Config.OnClose, and delivers what
+// is held until ctx ends or sending is halted. What is left then is given up unless
+// it is on disk; the error says how many items that is. One-shot sends may go on
+// until ctx ends; only their callers learn how they end. A further call waits for the
+// first and returns the same error.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
 		select {
@@ -65,9 +66,9 @@ func notDelivered(events int, cause error) error {
 	return fmt.Errorf("%d events not delivered: %w", events, cause)
 }
 
-// flushForGood is the Flush of Shutdown, also of what is handed over only now. It
-// returns how much could not be. With a spool it leaves time to write what could not
-// be delivered.
+// finalFlush is the Flush of Shutdown, which includes what OnClose hands over. It
+// returns how many items OnClose lost. With a spool it ends early enough to write
+// what could not be delivered.
 func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
 		reserve := min(time.Second, time.Until(deadline)/5)
@@ -86,7 +87,7 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 	return lost, err
 }
 
-// over is closed when all of a group are done.
+// allDone returns a channel that is closed when the group is done.
 func allDone(group *sync.WaitGroup) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
@@ -96,8 +97,8 @@ func allDone(group *sync.WaitGroup) <-chan struct{} {
 	return done
 }
 
-// waitFor waits for the app's code until the time is up, and then a little for
-// what should soon be over.
+// waitFor waits for the app's code until timeUp (unless that is nil), and then a
+// little longer, as it should end soon.
 func waitFor(done, timeUp <-chan struct{}, more time.Duration) {
 	if timeUp != nil {
 		select {

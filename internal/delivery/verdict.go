@@ -12,7 +12,7 @@ const (
 	delivered verdict = iota
 	transient         // the same request may succeed later
 	refused           // some event of the request is at fault
-	halting           // nothing will be accepted until somebody acts
+	halting           // nothing will be accepted until somebody changes something
 )
 
 // judge reads the answer to a request; nil is success.
@@ -21,9 +21,9 @@ func judge(failure *SendError) verdict {
 		return delivered
 	}
 	switch code := failure.StatusCode; {
-	case code >= 200 && code < 300: // and yet a failure: an event that the answer names
+	case code >= 200 && code < 300: // a failure all the same: the answer names this event as refused
 		return refused
-	case code >= 300 && code < 400: // never followed: it would carry the key elsewhere
+	case code >= 300 && code < 400: // never followed: that would send the key elsewhere
 		return halting
 	case code == http.StatusUnauthorized, code == http.StatusForbidden,
 		code == http.StatusNotFound, code == http.StatusMethodNotAllowed:
@@ -33,14 +33,15 @@ func judge(failure *SendError) verdict {
 		return refused
 	default:
 		// 408, 425, 429, 5xx, no answer, an answer cut short, and codes nobody
-		// foresaw: keeping an event is the lesser mistake.
+		// foresaw: to keep an event is the lesser mistake.
 		return transient
 	}
 }
 
-// maybeOfEvents reports a failure that may be for what events say: the server failed
-// of it, perhaps without a word, or a firewall before it took offence. It is not
-// where the answer asks to wait, or finds nothing wrong but who asks, or where.
+// mayBlameEvents reports whether a request may have failed because of what its
+// events say: the server failed on it, perhaps without an answer, or a firewall
+// blocked it (403). It is false if the answer asks to wait, objects to the key or
+// the address, or refuses events outright: such a batch is split instead.
 func (e *SendError) mayBlameEvents() bool {
 	if e == nil || e.RetryAfter > 0 {
 		return false
@@ -55,8 +56,8 @@ func (e *SendError) mayBlameEvents() bool {
 	}
 }
 
-// Outcome names what came of a request: delivered, refused, retried or halted.
-// No failure is nil.
+// Outcome says in one word how a request ended: delivered (also for a nil e),
+// refused, retried or halted.
 func (e *SendError) Outcome() string {
 	switch judge(e) {
 	case delivered:
