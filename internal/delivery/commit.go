@@ -23,13 +23,12 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	if !q.disk.writable() || len(it.Body) > q.maxBytes {
 		return nil, nil //nolint:nilnil // the caller queues it in memory
 	}
-	q.counts.Accepted++
 	if !q.disk.hasRoom(&it) {
+		q.counts.Accepted++
 		q.count(SpoolFull, 1)
 		return nil, ErrSpoolFull
 	}
-	q.lastSeq++
-	it.seq = q.lastSeq
+	q.register(&it)
 	done := make(chan error, 1)
 	q.disk.urgent = append(q.disk.urgent, diskWrite{it, done})
 	q.disk.unwritten.add(&it)
@@ -63,18 +62,12 @@ func (q *queue) takeWork(removals bool) work {
 	var w work
 	k, size := q.disk, 0
 	for len(w.items) < maxCommitItems && size < maxCommitBytes {
-		switch {
-		case len(k.urgent) > 0:
-			w.items = append(w.items, k.urgent[0])
-			k.urgent[0] = diskWrite{} // lets the body be collected
-			k.urgent = k.urgent[1:]
-		case k.spill.len() > 0:
-			w.items = append(w.items, diskWrite{Item: k.spill.popFront()})
-		default:
-			size = maxCommitBytes
-			continue
+		next, ok := k.nextWrite()
+		if !ok {
+			break
 		}
-		size += len(w.items[len(w.items)-1].Body)
+		w.items = append(w.items, next)
+		size += len(next.Body)
 	}
 	if len(w.items) > 0 || removals || len(k.removing) >= maxRemovals {
 		for key := range k.removing {
@@ -84,6 +77,22 @@ func (q *queue) takeWork(removals bool) work {
 		slices.Sort(w.remove)
 	}
 	return w
+}
+
+// nextWrite takes the next item to write, if there is one: first those for which a
+// caller waits.
+func (k *disk) nextWrite() (next diskWrite, ok bool) {
+	switch {
+	case len(k.urgent) > 0:
+		next = k.urgent[0]
+		k.urgent[0] = diskWrite{} // lets the body be collected
+		k.urgent = k.urgent[1:]
+		return next, true
+	case k.spill.len() > 0:
+		return diskWrite{Item: k.spill.popFront()}, true
+	default:
+		return diskWrite{}, false
+	}
 }
 
 // aftermath is what the keeper reports of a commit after the lock is released.
@@ -112,7 +121,7 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 		if w.items[i].done != nil && q.fits(it) {
 			k.loaded[it.seq] = struct{}{}
 			k.inMemory.add(it)
-			q.held.add(it)
+			q.enterMemory(it)
 			explicit = append(explicit, *it)
 		} else if q.noteDiskOnly(it) {
 			a.forgotten = append(a.forgotten, *it)
@@ -127,9 +136,9 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 			a.dropped = append(a.dropped, it)
 		}
 	}
-	for _, h := range w.items {
-		if h.done != nil {
-			h.done <- refused[h.seq]
+	for _, write := range w.items {
+		if write.done != nil {
+			write.done <- refused[write.seq]
 		}
 	}
 	q.announceRoom()
@@ -179,9 +188,9 @@ func (q *queue) failed(w work, cause error) aftermath {
 		k.removing[w.items[i].seq] = struct{}{}
 		back = append(back, w.items[i].Item)
 	}
-	for _, h := range k.urgent {
-		w.items = append(w.items, h)
-		back = append(back, h.Item)
+	for _, write := range k.urgent {
+		w.items = append(w.items, write)
+		back = append(back, write.Item)
 	}
 	k.urgent = nil
 	for k.spill.len() > 0 {
@@ -193,13 +202,13 @@ func (q *queue) failed(w work, cause error) aftermath {
 	for i := range a.evicted {
 		gone[a.evicted[i].seq] = true
 	}
-	for _, h := range w.items {
+	for _, write := range w.items {
 		switch {
-		case h.done == nil:
-		case gone[h.seq]:
-			h.done <- ErrFull
+		case write.done == nil:
+		case gone[write.seq]:
+			write.done <- ErrFull
 		default:
-			h.done <- notDurable(cause)
+			write.done <- notDurable(cause)
 		}
 	}
 	q.announceRoom()
@@ -220,10 +229,7 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 			evicted = append(evicted, it)
 			continue
 		}
-		q.held.add(&it)
-		if it.Automatic {
-			q.heldAuto.add(&it)
-		}
+		q.enterMemory(&it)
 		back = append(back, it)
 	}
 	slices.Reverse(back)
@@ -240,8 +246,8 @@ func (q *queue) recall() []Item {
 	}
 	var items []Item
 	rest := work{items: k.urgent}
-	for _, h := range rest.items {
-		items = append(items, h.Item)
+	for _, write := range rest.items {
+		items = append(items, write.Item)
 	}
 	k.urgent = nil
 	for k.spill.len() > 0 {
@@ -249,10 +255,7 @@ func (q *queue) recall() []Item {
 	}
 	for i := range items {
 		k.unwritten.remove(&items[i])
-		q.held.add(&items[i])
-		if items[i].Automatic {
-			q.heldAuto.add(&items[i])
-		}
+		q.enterMemory(&items[i])
 	}
 	rest.reply(ErrClosed)
 	return items
@@ -260,13 +263,13 @@ func (q *queue) recall() []Item {
 
 // reply tells the callers who wait for this work how it ended; nil is success.
 func (w work) reply(cause error) {
-	for _, h := range w.items {
+	for _, write := range w.items {
 		switch {
-		case h.done == nil:
+		case write.done == nil:
 		case cause == nil:
-			h.done <- nil
+			write.done <- nil
 		default:
-			h.done <- notDurable(cause)
+			write.done <- notDurable(cause)
 		}
 	}
 }

@@ -261,8 +261,8 @@ func (d *Deliverer) nudge() {
 	}
 }
 
-// settle ends items: first for OnOutcome, then for the queue, so that when Flush
-// returns, OnOutcome has been told of all.
+// settle ends items: first for OnOutcome, then for the queue, so that OnOutcome has
+// been told of them when a Flush that waits for them returns.
 func (d *Deliverer) settle(items []Item, outcome Outcome) {
 	d.tellAll(items, outcome)
 	d.queue.settle(items, outcome)

@@ -130,9 +130,7 @@ func (q *queue) spillFor(it *Item) bool {
 	if q.fits(it) || !q.disk.takes(it) {
 		return false
 	}
-	q.counts.Accepted++
-	q.lastSeq++
-	it.seq = q.lastSeq
+	q.register(it)
 	q.disk.spill.pushBack(it)
 	q.disk.unwritten.add(it)
 	q.disk.nudge()

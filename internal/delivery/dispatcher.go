@@ -93,15 +93,15 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		due := s.due(now, p)
 		fresh := p.items > 0 && !now.Before(due)
 		replay := p.replay > 0 && (p.closed || s.replayJobs < max(1, s.cfg.Senders-1))
-		from, apart, later := s.quarantine.next(now, p)
-		if !fresh && !replay && !apart {
+		from, quarantined, later := s.quarantine.next(now, p)
+		if !fresh && !replay && !quarantined {
 			return earliest(due, later), p
 		}
 		if ok, at := s.gate.allows(now, s.inFlight); !ok {
 			return at, p
 		}
 		switch {
-		case apart && (!fresh && !replay || !s.lastQuarantined):
+		case quarantined && (!fresh && !replay || !s.lastQuarantined):
 			s.startQuarantined(from, max(s.quarantine.shrink, s.gate.shrink))
 		case replay && (!fresh || !s.lastReplay):
 			s.startReplay()

@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// A request can fail because of what one of its events says. So its items go into
-// quarantine, as suspects. They are tried in turn with other items, but not in the same
-// batch, and in ever smaller batches, until the culprit stands alone. The culprit is tried
-// again and again, but holds up no other item.
-
-// quarantine holds the suspects and the culprits. The queue's lock guards it.
+// quarantine holds items of requests that may have failed because of what one of
+// their events says. At first all of them are suspects. They are tried in turn with
+// other items, but not in the same batch, and in ever smaller batches, until the
+// culprit stands alone. It is tried again and again, but holds up no other item. The
+// queue's lock guards the quarantine.
 type quarantine struct {
 	suspects, culprits lanes
 	automaticNext      bool      // it is the turn of the automatic lane
@@ -38,6 +37,7 @@ func (q *queue) isolate(items []Item, as source, again bool) {
 	}
 }
 
+// quarantineOf returns the part of the quarantine that source names.
 func (q *queue) quarantineOf(as source) *lanes {
 	if as == fromCulprits {
 		return &q.quarantine.culprits
@@ -78,9 +78,10 @@ func (q *queue) dissolve() {
 	q.putBack(items)
 }
 
+// quarantineDeques returns all lanes of the quarantine, explicit items first.
 func (q *queue) quarantineDeques() [4]*deque {
-	a := &q.quarantine
-	return [...]*deque{&a.suspects.explicit, &a.culprits.explicit, &a.suspects.automatic, &a.culprits.automatic}
+	z := &q.quarantine
+	return [...]*deque{&z.suspects.explicit, &z.culprits.explicit, &z.suspects.automatic, &z.culprits.automatic}
 }
 
 // spillQuarantine is spillOld for the quarantine. Items that were read from disk

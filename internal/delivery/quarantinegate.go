@@ -20,43 +20,43 @@ type quarantineGate struct {
 
 // next returns which items to try now, if any. If they only have to wait, at says
 // until when.
-func (a *quarantineGate) next(now time.Time, p pending) (from source, ok bool, at time.Time) {
-	if a.inFlight {
+func (g *quarantineGate) next(now time.Time, p pending) (from source, ok bool, at time.Time) {
+	if g.inFlight {
 		return 0, false, time.Time{}
 	}
 	if p.suspects > 0 {
-		if at = a.suspectsAt; !now.Before(at) {
+		if at = g.suspectsAt; !now.Before(at) {
 			return fromSuspects, true, time.Time{}
 		}
 	}
 	if p.culprits > 0 {
-		if !now.Before(a.culpritsAt) {
+		if !now.Before(g.culpritsAt) {
 			return fromCulprits, true, time.Time{}
 		}
-		at = earliest(at, a.culpritsAt)
+		at = earliest(at, g.culpritsAt)
 	}
 	return 0, false, at
 }
 
 // delivered notes that items from this source were delivered.
-func (a *quarantineGate) delivered(from source) {
-	a.healthy = true
+func (g *quarantineGate) delivered(from source) {
+	g.healthy = true
 	switch from {
 	case fromSuspects:
-		a.shrink, a.suspectsAt = max(0, a.shrink-1), time.Time{}
+		g.shrink, g.suspectsAt = max(0, g.shrink-1), time.Time{}
 	case fromCulprits:
-		a.failures, a.culpritsAt = 0, time.Time{}
+		g.failures, g.culpritsAt = 0, time.Time{}
 	case fromQueue, fromDisk:
 	}
 }
 
 // halve makes the next batch of suspects at most half as large as the one just
 // tried. A usual batch has usual items.
-func (a *quarantineGate) halve(tried, usual int) {
-	for a.shrink < maxShrink && usual>>a.shrink > max(1, tried/2) {
-		a.shrink++
+func (g *quarantineGate) halve(tried, usual int) {
+	for g.shrink < maxShrink && usual>>g.shrink > max(1, tried/2) {
+		g.shrink++
 	}
 }
 
 // hurry lets all quarantined items be tried at once.
-func (a *quarantineGate) hurry() { a.suspectsAt, a.culpritsAt = time.Time{}, time.Time{} }
+func (g *quarantineGate) hurry() { g.suspectsAt, g.culpritsAt = time.Time{}, time.Time{} }

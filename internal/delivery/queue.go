@@ -158,9 +158,7 @@ func (q *queue) acceptOneShot(it *Item) error {
 	if q.closed {
 		return ErrClosed
 	}
-	q.counts.Accepted++
-	q.lastSeq++
-	it.seq = q.lastSeq
+	q.register(it)
 	q.oneShotUsage.add(it)
 	q.oneShots.Add(1)
 	return nil
@@ -177,14 +175,17 @@ func (q *queue) settleOneShot(it *Item, outcome Outcome) {
 	q.oneShots.Done()
 }
 
-func (q *queue) admit(it *Item) {
+// register counts an item as accepted and gives it its place in the order of all.
+func (q *queue) register(it *Item) {
 	q.counts.Accepted++
 	q.lastSeq++
 	it.seq = q.lastSeq
-	q.held.add(it)
-	if it.Automatic {
-		q.heldAuto.add(it)
-	}
+}
+
+// admit accepts an item into memory.
+func (q *queue) admit(it *Item) {
+	q.register(it)
+	q.enterMemory(it)
 }
 
 // take removes the oldest items for one request: at most 2^-shrink of the usual.
@@ -309,6 +310,14 @@ func (q *queue) release(it *Item) {
 		q.disk.settled(it)
 	}
 	q.waiters.itemEnded(it.seq)
+}
+
+// enterMemory counts an item as held.
+func (q *queue) enterMemory(it *Item) {
+	q.held.add(it)
+	if it.Automatic {
+		q.heldAuto.add(it)
+	}
 }
 
 // leaveMemory frees the room of an item.

@@ -78,10 +78,7 @@ func (q *queue) load(from uint64, records []Record) loadResult {
 		delete(k.tokens, r.Key)
 		k.loaded[r.Key] = struct{}{}
 		k.inMemory.add(&it)
-		q.held.add(&it)
-		if it.Automatic {
-			q.heldAuto.add(&it)
-		}
+		q.enterMemory(&it)
 		items = append(items, it)
 		from, l.progress = r.Key+1, true
 	}

@@ -74,8 +74,8 @@ func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {userAgent},
 		// Without a value it is not sent, but tells net/http to repeat a request if the
-		// server had closed the connection (see http.Transport), as it does when that is
-		// idle for long or our process is frozen. Message IDs make that safe.
+		// server has closed the connection (see http.Transport): one that was idle for
+		// long, or while our process was frozen. Message IDs make that safe.
 		"Idempotency-Key": {},
 	}}
 }
