@@ -102,7 +102,7 @@ type aftermath struct {
 	forgotten []Item // on disk, but their tokens could not be kept
 }
 
-// written takes in that a commit succeeded.
+// written handles the success of a commit.
 func (q *queue) written(w work, dropped []Record) aftermath {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,8 +145,8 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	return a
 }
 
-// dropRecord takes in that a record is gone. It reports whether that ended its item:
-// it does not if the item had ended already or is in memory too.
+// dropRecord handles the loss of a record. It reports whether that ended its item: it
+// does not if the item had ended already or is in memory too.
 func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	k := q.disk
 	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: k.tokens[r.Key]}
@@ -168,7 +168,7 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	return it, true
 }
 
-// failed takes in that a commit failed. Nobody knows whether its items are on disk.
+// failed handles the failure of a commit. Nobody knows whether its items are on disk.
 // They stay in memory as far as there is room, and their records are to be removed.
 func (q *queue) failed(w work, cause error) aftermath {
 	q.mu.Lock()

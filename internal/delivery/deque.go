@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// deque is a double-ended queue of items, in blocks. So growing copies nothing
+// deque is a double-ended queue of items, in blocks, so that growing copies nothing
 // while callers wait for the lock. When it runs empty, it keeps only a few blocks.
 type deque struct {
 	first, last *block // nil until the first push

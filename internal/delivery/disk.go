@@ -99,7 +99,7 @@ func (k *disk) unload(it *Item) {
 	k.inMemory.remove(it)
 }
 
-// settled has the record of an item that has ended removed.
+// settled schedules the removal of the record of an item that has ended.
 func (k *disk) settled(it *Item) {
 	if !k.hasLoaded(it.seq) {
 		return

@@ -205,7 +205,7 @@ func (s *dispatcher) start(j job) {
 	s.jobs <- j // does not block: it has room for one job per sender
 }
 
-// finish takes in the result of a job.
+// finish handles the result of a job.
 func (s *dispatcher) finish(now time.Time, r jobResult) {
 	s.inFlight--
 	switch {

@@ -17,7 +17,7 @@ type keeper struct {
 	removeAt time.Time // when to remove records; zero if there are none
 }
 
-// run works until it is told to end. Then it writes what is left in memory.
+// run works until end is closed. Then it writes what is left in memory.
 func (k *keeper) run(end <-chan struct{}) {
 	defer func() {
 		if err := k.cfg.Spool.Close(); err != nil {
@@ -69,7 +69,7 @@ func (k *keeper) step(now time.Time) time.Time {
 	return k.removeAt
 }
 
-// commit writes and removes records, and takes in how that ended.
+// commit writes and removes records, and handles the outcome.
 func (k *keeper) commit(w work) {
 	add := make([]Record, len(w.items))
 	for i := range w.items {
@@ -96,7 +96,7 @@ func (k *keeper) end(items []Item, outcome Outcome, err error) {
 	}
 }
 
-// fail takes in that a commit or a read has failed.
+// fail handles the failure of a commit or a read.
 func (k *keeper) fail(w work, err error) {
 	if !k.faulty {
 		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))

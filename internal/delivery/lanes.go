@@ -15,7 +15,7 @@ func (l *lanes) len() int { return l.explicit.len() + l.automatic.len() }
 
 func (l *lanes) bytes() int { return l.explicit.bytes + l.automatic.bytes }
 
-// restore puts items that were taken back into their lanes, in the order of seq.
+// restore returns items to their lanes, in the order of seq.
 func (l *lanes) restore(items []Item) {
 	var explicit, automatic []Item
 	for i := range items {

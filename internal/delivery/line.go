@@ -22,12 +22,12 @@ func (l *line) join() *place {
 	return p
 }
 
-// leave gives up a place. If it was the first, the next caller is called: there
-// may be room for that one too.
+// leave gives up a place. If it was the first, the next caller is woken: there may
+// be room for that one too.
 func (l *line) leave(p *place) {
 	if p.prev == nil {
 		l.first = p.next
-		l.callFirst()
+		l.wakeFirst()
 	} else {
 		p.prev.next = p.next
 	}
@@ -38,8 +38,8 @@ func (l *line) leave(p *place) {
 	}
 }
 
-// callFirst tells the first caller to look for room.
-func (l *line) callFirst() {
+// wakeFirst tells the first caller to look for room.
+func (l *line) wakeFirst() {
 	if l.first == nil {
 		return
 	}

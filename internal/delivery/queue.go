@@ -84,8 +84,8 @@ type admission struct {
 
 // push accepts an item, if need be at the cost of older ones. If patient is set, an
 // item that may wait joins a line instead if others wait there or makeRoom says so.
-// Its caller pushes it again with the place that it was given, when called or when
-// out of patience. An item that no longer waits gives up its place.
+// Its caller pushes it again with the place that it was given, when woken or when out
+// of patience. An item that no longer waits gives up its place.
 func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -330,11 +330,11 @@ func (q *queue) leaveMemory(it *Item) {
 	q.refillReplay()
 }
 
-// announceRoom tells the first caller in each line to look for room. A caller that
-// leaves its line tells the next.
+// announceRoom wakes the first caller in each line. A caller that leaves its line
+// wakes the next.
 func (q *queue) announceRoom() {
 	for i := range q.lines {
-		q.lines[i].callFirst()
+		q.lines[i].wakeFirst()
 	}
 }
 

@@ -42,7 +42,7 @@ type loadResult struct {
 	progress bool   // there may be more to read now
 }
 
-// load takes in the records that were read, from the given key on.
+// load handles the records that were read, from the given key on.
 func (q *queue) load(from uint64, records []Record) loadResult {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,8 +115,8 @@ func (q *queue) refillReplay() {
 	}
 }
 
-// reopened takes in that the spool works again, at least for reading. If everything
-// on disk was lost, it returns how many items ended by that.
+// reopened handles the recovery of the spool, which at least can be read again. If
+// everything on disk was lost, it returns how many items ended by that.
 func (q *queue) reopened(lost, writable bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

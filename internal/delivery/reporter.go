@@ -22,7 +22,7 @@ type Report struct {
 	Outcome Outcome
 	Result  Result // of a delivered batch, or the sum of several, without Rejected
 	Err     error  // why the items were not delivered
-	Untold  int    // how many more items ended so, for which there was no room
+	Untold  int    // how many more items ended this way, but were not kept for want of room
 }
 
 // reporter tells the app how items ended, from a goroutine of its own, so that a slow
@@ -117,8 +117,8 @@ func (r *reporter) last() *Report {
 	return &r.waiting[len(r.waiting)-1]
 }
 
-// run tells what there is to tell until it is told to end, and then what is left.
-// After each log line of drops it looks again later, as those may have been the last.
+// run tells what there is to tell until end is closed, and then what is left. After
+// each log line of drops it looks again later, as those may have been the last.
 func (r *reporter) run(end <-chan struct{}) {
 	again := time.NewTimer(logInterval)
 	defer again.Stop()

@@ -100,8 +100,8 @@ func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, 
 	return d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
 }
 
-// encodeBatch makes a new body for each request: net/http may still read the last one
-// when its answer is there.
+// encodeBatch makes a new body for each request: net/http may still be reading the
+// last one after its answer has arrived.
 func encodeBatch(items []Item) []byte {
 	size := len(batchHead) + len(batchTail)
 	for i := range items {

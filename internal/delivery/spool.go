@@ -47,7 +47,7 @@ type Spool interface {
 	Commit(add []Record, remove []uint64) (dropped []Record, err error)
 
 	// Read returns the records from this key on, in order, without those to skip: at
-	// most so many, and at most so many bytes of bodies unless the first alone has more.
+	// most so many, and with bodies of at most size bytes, unless the first is larger.
 	Read(from uint64, records, size int, skip func(key uint64) bool) ([]Record, error)
 
 	// Reopen tries to recover from a fault. lost says that nothing is left of what

@@ -23,7 +23,7 @@ const (
 	pingAfter        = 15 * time.Second // after which a silent HTTP/2 connection is pinged
 	pingTimeout      = 10 * time.Second // for the answer to a ping, before the connection counts as dead
 	renewInterval    = time.Second      // between two failures after which connections are given up
-	maxRepeats       = 3                // of a request by net/http, at once and on other connections
+	maxRepeats       = 3                // how often net/http may repeat a request at once, on other connections
 	maxMessage       = 300              // characters of an answer's message that are kept
 	maxCode          = 64               // of an event's error code
 )

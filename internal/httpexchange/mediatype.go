@@ -9,7 +9,7 @@ const sniffBytes = 512
 // or else the one that net/http guesses from the first bytes of the body.
 type MediaType struct {
 	value string
-	head  []byte // of a body that comes in small pieces, until there is enough to guess
+	head  []byte // first bytes of the body, if they come in pieces, until there are enough
 	fixed bool   // the header is sent: what is set later does not count
 	guess bool   // the type is to be guessed from the first bytes of the body
 }

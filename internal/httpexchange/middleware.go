@@ -25,8 +25,8 @@ type exchange struct {
 	response Response
 }
 
-// Middleware records requests with client; if that is nil, it does nothing. path
-// returns the whole path of a request, which the pattern of its route matches.
+// Middleware records requests with client; if that is nil, it leaves handlers as they
+// are. path returns the whole path of a request, which the pattern of its route matches.
 func Middleware(
 	client *klime.Client, path func(came *http.Request) string, route Route, opts []klime.Option,
 ) func(http.Handler) http.Handler {

@@ -17,7 +17,7 @@ type Passed struct {
 
 	came          *http.Request
 	path, rawPath string      // as they came: handlers may change them in the URL, which both requests share
-	left          atomic.Bool // the connection was taken over for HTTP/2
+	takenOver     atomic.Bool // the connection was taken over for HTTP/2
 }
 
 // passedKey finds the innermost Passed in a context.
@@ -40,7 +40,7 @@ func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
 func (p *Passed) Hijacked() {
 	if p != nil && upgradesToHTTP2(p.came.Header) {
 		klime.Skip(&p.Scope)
-		p.left.Store(true)
+		p.takenOver.Store(true)
 	}
 }
 
@@ -73,7 +73,7 @@ func (p *Passed) Value(key any) any {
 	if _, ok := key.(passedKey); ok {
 		return p
 	}
-	if p.left.Load() {
+	if p.takenOver.Load() {
 		return p.came.Context().Value(key)
 	}
 	return p.Scope.Value(key)
