@@ -193,9 +193,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 		back = append(back, write.Item)
 	}
 	k.urgent = nil
-	for k.spill.len() > 0 {
-		back = append(back, k.spill.popFront())
-	}
+	back = k.spill.drainTo(back)
 	k.cursor = 0
 	a.evicted = q.takeBack(back)
 	gone := map[uint64]bool{}
@@ -250,9 +248,7 @@ func (q *queue) recall() []Item {
 		items = append(items, write.Item)
 	}
 	k.urgent = nil
-	for k.spill.len() > 0 {
-		items = append(items, k.spill.popFront())
-	}
+	items = k.spill.drainTo(items)
 	for i := range items {
 		k.unwritten.remove(&items[i])
 		q.enterMemory(&items[i])

@@ -32,8 +32,8 @@ type Deliverer struct {
 	stop       context.CancelFunc // ends the dispatcher, the senders and their requests
 	running    sync.WaitGroup     // the dispatcher and the senders
 
-	cancelOneShots      context.CancelFunc // cancels the one-shot sends
-	onOneShotsCancelled func(func()) (forget func() bool)
+	cancelOneShots      context.CancelFunc                // cancels the one-shot sends
+	onOneShotsCancelled func(func()) (forget func() bool) // has a function called when they are cancelled
 
 	endKeeper  chan struct{} // closed to end the keeper
 	keeperDone chan struct{} // closed when the keeper has ended; nil without a spool

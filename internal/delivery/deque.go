@@ -125,6 +125,14 @@ func (d *deque) popBack() Item {
 	return it
 }
 
+// drainTo empties the deque and appends its items to others.
+func (d *deque) drainTo(items []Item) []Item {
+	for d.len() > 0 {
+		items = append(items, d.popFront())
+	}
+	return items
+}
+
 // newBlock returns an empty block.
 func (d *deque) newBlock() *block {
 	b := d.spare

@@ -69,9 +69,7 @@ func (q *queue) dissolve() {
 	q.mu.Lock()
 	var items []Item
 	for _, lane := range q.quarantineDeques() {
-		for lane.len() > 0 {
-			items = append(items, lane.popFront())
-		}
+		items = lane.drainTo(items)
 	}
 	q.mu.Unlock()
 	slices.SortFunc(items, bySeq)

@@ -24,6 +24,9 @@ func (u *usage) add(it *Item) { u.items++; u.bytes += len(it.Body) }
 
 func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 
+// subtract takes off the items of a lane.
+func (u *usage) subtract(lane *deque) { u.items -= lane.len(); u.bytes -= lane.bytes }
+
 // makeRoom evicts what must go for an item. If patient is set, the item waits
 // instead: a Patient one rather than evict any other, all others if evicting is not
 // enough. An item that neither fits nor waits is refused with an error.
@@ -93,17 +96,19 @@ func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
 func (q *queue) canFit(it *Item) bool {
 	held, heldAuto := q.held, q.heldAuto
 	if !it.Automatic || q.overflow != DropNewest {
-		for _, gone := range q.evictionOrder(true) {
-			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
-			heldAuto.items, heldAuto.bytes = heldAuto.items-gone.len(), heldAuto.bytes-gone.bytes
+		for _, lane := range q.evictionOrder(true) {
+			held.subtract(lane)
+			heldAuto.subtract(lane)
 		}
 	}
-	if !it.Automatic && q.overflow == DropOldest {
-		for _, gone := range q.evictionOrder(false) {
-			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
+	switch {
+	case it.Automatic:
+	case q.overflow == DropOldest:
+		for _, lane := range q.evictionOrder(false) {
+			held.subtract(lane)
 		}
-	} else if gone := &q.quarantine.culprits.explicit; !it.Automatic { // or they would fill the queue in the end
-		held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
+	default: // else culprits would fill the queue in the end
+		held.subtract(&q.quarantine.culprits.explicit)
 	}
 	return q.fitsBeside(it, held, heldAuto)
 }

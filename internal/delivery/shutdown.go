@@ -16,7 +16,7 @@ const stopGrace = 250 * time.Millisecond
 // is held until ctx ends or sending is halted. What is left then is given up unless
 // it is on disk; the error says how many items that is. One-shot sends may go on
 // until ctx ends; only their callers learn how they end. A further call waits for the
-// first and returns the same error.
+// first and returns the same error, unless its own ctx ends earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
 		select {
