@@ -99,7 +99,7 @@ func (k *disk) nextWrite() (next diskWrite, ok bool) {
 type aftermath struct {
 	dropped   []Item // removed from disk for want of room
 	evicted   []Item // evicted from memory, as the disk failed
-	forgotten []Item // on disk, but their tokens could not be kept
+	forgotten []Item // on disk, but without their tokens, whose owners are told Evicted
 }
 
 // written handles the success of a commit.

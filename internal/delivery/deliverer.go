@@ -268,6 +268,7 @@ func (d *Deliverer) settle(items []Item, outcome Outcome) {
 	d.queue.settle(items, outcome)
 }
 
+// tellAll tells OnOutcome how items with a Token ended.
 func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 	for i := range items {
 		if items[i].Token != 0 && d.cfg.OnOutcome != nil {

@@ -197,6 +197,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	return time.Time{}
 }
 
+// start gives a job to the senders.
 func (s *dispatcher) start(j job) {
 	s.inFlight++
 	s.lastQuarantined = j.from.isQuarantine()

@@ -86,6 +86,7 @@ func (g *gate) hurry() {
 	}
 }
 
+// succeeded opens the gate and ends a halt.
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
 	if g.successes++; g.shrink > 0 && g.successes >= growAfter {

@@ -284,6 +284,7 @@ func (q *queue) settle(items []Item, outcome Outcome) {
 	}
 }
 
+// count adds to the counter of an outcome.
 func (q *queue) count(outcome Outcome, n uint64) {
 	switch outcome {
 	case Sent:

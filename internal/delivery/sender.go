@@ -88,6 +88,7 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 // the app and is not shown.
 var errPanicked = errors.New("transport panicked")
 
+// callTransport has the Transport send a batch. A panic counts as a failure.
 func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, err error) {
 	defer func() {
 		if recover() != nil {
