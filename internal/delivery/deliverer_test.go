@@ -81,7 +81,7 @@ func TestBatchesHoldAtMostAHundred(t *testing.T) {
 	})
 }
 
-// 100 events of 200 KB are more than a batch may hold.
+// 100 events of 200 KB exceed what a batch may hold.
 func TestBatchesHoldAtMostTenMegabytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestBatchesHoldAtMostTenMegabytes(t *testing.T) {
 	})
 }
 
-// 503 to the first three requests, 300 events queued, Shutdown at once.
+// The first three requests get a 503 while 300 events are queued and Shutdown begins.
 func TestShutdownOutlastsAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,8 +140,8 @@ func TestShutdownOutlastsAnOutage(t *testing.T) {
 	})
 }
 
-// Klime is back, but the client does not know yet: Shutdown does not sit out the
-// backoff, nor what an answer asked for.
+// If Klime is back and the client does not know yet, Shutdown does not sit out the
+// backoff, nor a wait that an answer asked for.
 func TestShutdownDuringBackoff(t *testing.T) {
 	t.Parallel()
 	for name, retryAfter := range map[string]time.Duration{"own": 0, "asked for": time.Minute} {
@@ -168,11 +168,11 @@ func TestShutdownDuringBackoff(t *testing.T) {
 	}
 }
 
-// Nor does it sit out what is asked for by answers to requests that were out when
-// it began.
+// Shutdown does not sit out waits that are asked for in answers to requests that were
+// in flight when it began.
 func TestShutdownDuringRequests(t *testing.T) {
 	t.Parallel()
-	for out := range 3 { // as many requests, of the two that can be
+	for out := range 3 { // requests in flight, of two at most
 		synctest.Test(t, func(t *testing.T) {
 			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
 				time.Sleep(100 * time.Millisecond)
@@ -317,7 +317,7 @@ func TestHalt(t *testing.T) {
 	}
 }
 
-// One that has hung since before it began does not keep the others from going out.
+// A request that hung before Shutdown began does not keep the others from going out.
 func TestShutdownWithAHungRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestShutdownWithAHungRequest(t *testing.T) {
 	})
 }
 
-// What answers ask for during Shutdown is not waited for.
+// Shutdown does not sit out waits that answers ask for.
 func TestRetryAfterDuringShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -366,7 +366,7 @@ func TestRetryAfterDuringShutdown(t *testing.T) {
 	})
 }
 
-// While sending is halted, Shutdown makes one probe, whenever the last one was.
+// While sending is halted, Shutdown makes one probe, however recent the last one is.
 func TestShutdownProbes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -466,7 +466,7 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 	}
 }
 
-// 400 to everything, with 10,000 events queued.
+// Everything is answered with 400, and 10,000 events are queued.
 func TestRefusalOfEverythingHalts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -575,7 +575,7 @@ func TestQueueBoundsBytes(t *testing.T) {
 	})
 }
 
-// A flood of requests must not push out what the app said itself.
+// A flood of automatic items must not push out explicit ones.
 func TestAutomaticItemsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -591,7 +591,7 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 			it.Token = uint64(id)
 			_ = d.Enqueue(t.Context(), it)
 		}
-		synctest.Wait() // the first are refused and back
+		synctest.Wait() // the first are refused and back in the queue
 		refused := 0
 		for id := 51; id <= 5000; id++ {
 			if err := d.Enqueue(t.Context(), item(id, true, 0)); err != nil {
@@ -601,8 +601,8 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		if len(evicted) != 0 {
 			t.Errorf("%d explicit items evicted by automatic ones", len(evicted))
 		}
-		// Explicit items push out the automatic ones, down to none, and only
-		// then the oldest of their own.
+		// Explicit items push out all automatic ones, and only
+		// then the oldest explicit ones.
 		for id := 5001; id <= 5050; id++ {
 			_ = d.Enqueue(t.Context(), item(id, false, 0))
 		}
@@ -638,8 +638,8 @@ func TestAutomaticItemsLeaveRoom(t *testing.T) {
 	})
 }
 
-// While OnClose hands over what is left, that is accepted and nothing else; what it
-// has lost is in the books, and in the error.
+// While OnClose hands over its items, these are accepted and no others. Items that it
+// lost are counted, and are in the error.
 func TestOnClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -676,7 +676,7 @@ func TestOnClose(t *testing.T) {
 	})
 }
 
-// What waits for room at Shutdown does not outwait a halt that goes on.
+// An item that waits for room during Shutdown does not wait for a halt to end.
 func TestOnCloseWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,17 +5,16 @@ import (
 	"slices"
 )
 
-// deque is a double-ended queue of items, in blocks: to grow copies nothing, however
-// many callers wait for the lock meanwhile. It gives its memory back as it runs
-// empty, but for a few blocks.
+// deque is a double-ended queue of items, in blocks, so that growing copies nothing
+// while callers wait for the lock. When it runs empty, it keeps only a few blocks.
 type deque struct {
-	first, last *block // nil while nothing was pushed
-	head        int    // of the front, in first
-	tail        int    // behind the back, in last
+	first, last *block // nil until the first push
+	head        int    // index of the front item, in first
+	tail        int    // index behind the back item, in last
 	n           int
-	bytes       int // of the bodies
+	bytes       int // sum of the bodies
 
-	spare  *block // blocks that are free, by next
+	spare  *block // free blocks, linked by next
 	spares int
 }
 
@@ -36,7 +35,7 @@ func (d *deque) front() *Item { return &d.first.items[d.head] }
 func (d *deque) back() *Item { return &d.last.items[d.tail-1] }
 
 func (d *deque) pushBack(it *Item) {
-	d.begin(0)
+	d.startAt(0)
 	if d.tail == blockItems {
 		b := d.newBlock()
 		b.prev, d.last.next = d.last, b
@@ -49,7 +48,7 @@ func (d *deque) pushBack(it *Item) {
 }
 
 func (d *deque) pushFront(it *Item) {
-	d.begin(blockItems)
+	d.startAt(blockItems)
 	if d.head == 0 {
 		b := d.newBlock()
 		b.next, d.first.prev = d.first, b
@@ -61,8 +60,8 @@ func (d *deque) pushFront(it *Item) {
 	d.bytes += len(it.Body)
 }
 
-// begin lets an empty deque begin at that place of its block.
-func (d *deque) begin(at int) {
+// startAt prepares for a push: an empty deque starts at this index of its block.
+func (d *deque) startAt(at int) {
 	if d.first == nil {
 		d.first = d.newBlock()
 		d.last = d.first
@@ -72,8 +71,8 @@ func (d *deque) begin(at int) {
 	}
 }
 
-// restore puts items, which were taken in order, back in their order: what
-// another sender took later may be back already.
+// restore puts items back that were taken from the front, sorted by seq. Items
+// that another sender took later may be back already.
 func (d *deque) restore(items []Item) {
 	if len(items) == 0 {
 		return
@@ -126,7 +125,15 @@ func (d *deque) popBack() Item {
 	return it
 }
 
-// newBlock is one without items.
+// drainTo empties the deque and appends its items to others.
+func (d *deque) drainTo(items []Item) []Item {
+	for d.len() > 0 {
+		items = append(items, d.popFront())
+	}
+	return items
+}
+
+// newBlock returns an empty block.
 func (d *deque) newBlock() *block {
 	b := d.spare
 	if b == nil {
@@ -138,7 +145,7 @@ func (d *deque) newBlock() *block {
 	return b
 }
 
-// free keeps a block without items, if there are not enough of them.
+// free keeps an empty block for later, unless there are enough.
 func (d *deque) free(b *block) {
 	if d.spares == maxSpares {
 		return

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Whatever is pushed, popped and put back, at either end, it holds what a slice would,
-// and few blocks more.
+// Whatever is pushed, popped and put back at either end, the deque holds what a slice
+// would, and few blocks more than that needs.
 func TestDeque(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -41,7 +41,7 @@ func TestDeque(t *testing.T) {
 					}
 					want = want[1:]
 				}
-			case 7: // two senders take, and the second is back first
+			case 7: // two senders take items, and the second returns them first
 				var one, other []Item
 				for range min(len(want)/2, random.IntN(100)) {
 					one = append(one, d.popFront())

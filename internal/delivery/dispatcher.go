@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// dispatcher owns the gate and decides, on every event that could change the
-// answer, which jobs go out.
+// dispatcher owns the gates and decides which jobs go out, each time something
+// happens that could change the answer. Its fields belong to its goroutine.
 type dispatcher struct {
 	*Deliverer
 
-	gate     gate
-	apart    quarantine
-	inFlight int
-	probes   int
+	gate       gate
+	quarantine quarantineGate
+	inFlight   int // jobs that the senders have
+	probes     int // probes of queued items so far
 
-	replaying  int  // jobs of what was read from disk
-	lastReplay bool // the last job was one, of those that were not from quarantine
-	lastApart  bool // the last job was from there, or others are to be tried first
+	replayJobs      int  // jobs in flight with items from disk
+	lastReplay      bool // of the jobs not from quarantine, the last was one of these
+	lastQuarantined bool // the last job was from quarantine, or one of the others is to be next
 
-	newest   uint64    // the last item that was seen
-	napUntil time.Time // when to stop waiting for another
+	newest   uint64    // seq of the newest item that was seen
+	napUntil time.Time // when to look at an empty queue again: nothing can be due earlier
 }
 
-// run ends with ctx. With nothing held for long it sleeps without a timer.
+// run ends with ctx. It needs no timer once nothing has been held for a while.
 func (s *dispatcher) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -33,7 +33,7 @@ func (s *dispatcher) run(ctx context.Context) {
 		at, seen := s.step(now)
 		spill := s.spillOld(now)
 		at = earliest(at, spill)
-		idle := seen.items == 0 || s.cfg.Spool != nil && spill.IsZero() // they have gone to disk, or soon will
+		idle := seen.items == 0 || s.cfg.Spool != nil && spill.IsZero() // on disk already, or soon
 		if !s.queue.setAlarm(s.alarm(now, at, idle), seen) {
 			continue
 		}
@@ -47,7 +47,7 @@ func (s *dispatcher) run(ctx context.Context) {
 		case <-timer.C:
 		case r := <-s.results:
 			s.finish(time.Now(), r)
-		case failure := <-s.news:
+		case failure := <-s.haltCauses:
 			s.halt(time.Now(), failure)
 		case <-ctx.Done():
 			s.collect()
@@ -56,9 +56,9 @@ func (s *dispatcher) run(ctx context.Context) {
 	}
 }
 
-// alarm is how many items are to be waiting until it is worth to wake before
-// that time. While all senders are busy, one of them will wake us. A spool must
-// have what comes next before long, whenever that is sent.
+// alarm returns how many items must be waiting to wake the dispatcher before at.
+// While all senders are busy, the first to be done will wake it. With a spool, a new
+// item must be on disk before long, whenever it is sent.
 func (s *dispatcher) alarm(now, at time.Time, idle bool) int {
 	busy := s.inFlight == s.cfg.Senders
 	late := at.IsZero() || at.Sub(now) > s.cfg.FlushInterval
@@ -72,8 +72,8 @@ func (s *dispatcher) alarm(now, at time.Time, idle bool) int {
 	}
 }
 
-// step sends out what is due and returns when to look again, zero for
-// whenever something changes, and what it has seen last.
+// step starts the jobs that are due. It returns when to look again, zero for when
+// something changes, and what it last saw of the queue.
 func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 	for {
 		p := s.queue.pending()
@@ -82,7 +82,7 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		if p.closed && !s.gate.hurried {
 			s.gate.hurry()
-			s.apart.hurry()
+			s.quarantine.hurry()
 		}
 		if s.inFlight == s.cfg.Senders {
 			return time.Time{}, p
@@ -92,17 +92,17 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		due := s.due(now, p)
 		fresh := p.items > 0 && !now.Before(due)
-		replay := p.replay > 0 && (p.closed || s.replaying < max(1, s.cfg.Senders-1))
-		from, apart, later := s.apart.next(now, p)
-		if !fresh && !replay && !apart {
+		replay := p.replay > 0 && (p.closed || s.replayJobs < max(1, s.cfg.Senders-1))
+		from, quarantined, later := s.quarantine.next(now, p)
+		if !fresh && !replay && !quarantined {
 			return earliest(due, later), p
 		}
 		if ok, at := s.gate.allows(now, s.inFlight); !ok {
 			return at, p
 		}
 		switch {
-		case apart && (!fresh && !replay || !s.lastApart):
-			s.startApart(from, max(s.apart.shrink, s.gate.shrink))
+		case quarantined && (!fresh && !replay || !s.lastQuarantined):
+			s.startQuarantined(from, max(s.quarantine.shrink, s.gate.shrink))
 		case replay && (!fresh || !s.lastReplay):
 			s.startReplay()
 		default:
@@ -112,34 +112,34 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 	}
 }
 
-// startApart tries what is in quarantine, culprits one by one.
-func (s *dispatcher) startApart(from source, shrink int) {
-	s.lastApart = true
+// startQuarantined sends items from quarantine: suspects in a batch, culprits alone.
+func (s *dispatcher) startQuarantined(from source, shrink int) {
+	s.lastQuarantined = true
 	if from == fromCulprits {
 		shrink = maxShrink
 	}
-	if items := s.queue.takeApart(from, shrink); len(items) > 0 { // or they had to make room
+	if items := s.queue.takeQuarantined(from, shrink); len(items) > 0 { // they may have made room for others meanwhile
 		s.start(job{items: items, from: from})
 	}
 }
 
-// startReplay sends what was read from disk. While there are new items, it takes
-// turns with them, and leaves them a sender if there are several, until Shutdown.
+// startReplay sends items that were read from disk. Until Shutdown, they take turns
+// with new items and leave them one sender, if there are several.
 func (s *dispatcher) startReplay() {
 	s.lastReplay = true
-	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // or they had to make room
-		s.replaying++
+	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // they may have made room for others meanwhile
+		s.replayJobs++
 		s.start(job{items: items, from: fromDisk})
 	}
 }
 
-// spillOld sees to it that nothing is in memory alone for long, and returns when
-// to look again.
+// spillOld moves to disk what has been in memory alone for too long. It returns when
+// to look again, zero for never.
 func (s *dispatcher) spillOld(now time.Time) time.Time {
 	if s.cfg.Spool == nil {
 		return time.Time{}
 	}
-	age := s.cfg.FlushInterval + graceToSpool
+	age := s.cfg.FlushInterval + spillGrace
 	oldest := s.queue.spillOld(now.Add(-age))
 	if oldest.IsZero() {
 		return oldest
@@ -147,7 +147,7 @@ func (s *dispatcher) spillOld(now time.Time) time.Time {
 	return oldest.Add(age)
 }
 
-// earliest is the earlier of two times of which zero is never.
+// earliest returns the earlier of two times, where zero stands for never.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -155,25 +155,25 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// due is when what is pending should be sent, zero for at once, or never. Where
-// events keep coming, we do not have the first of each batch wake us: none can be
-// due before the nap is over.
+// due returns when to send what is pending, zero for at once. Without items it
+// returns when to look again, zero for never: while events keep coming, the first of
+// a batch need not wake the dispatcher, as it cannot be due before napUntil.
 func (s *dispatcher) due(now time.Time, p pending) time.Time {
 	switch {
 	case p.items == 0 && now.Before(s.napUntil):
 		return s.napUntil
 	case p.items == 0 || p.hurry || p.full:
 		return time.Time{}
-	case p.suspects > 0 && s.gate.failures > 0: // others tell whether the endpoint works
+	case p.suspects > 0 && s.gate.failures > 0: // new items show whether the endpoint works
 		return time.Time{}
 	default:
 		return p.oldest.Add(s.cfg.FlushInterval)
 	}
 }
 
-// stepHalted probes while there is something to send or somebody who asks: with
-// one event, as an endpoint may be good to empty batches alone. By turns it is
-// the newest and the oldest, so that no single bad one prolongs the halt.
+// stepHalted probes a halted endpoint while there is something to send or a caller
+// waits. A probe carries one event, as the endpoint may accept only empty batches.
+// The newest and the oldest take turns, so that no single bad event prolongs the halt.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	if s.inFlight > 0 {
 		return time.Time{}
@@ -190,39 +190,40 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		s.probes++
 		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
 	case p.suspects > 0:
-		s.start(job{items: s.queue.takeApart(fromSuspects, maxShrink), from: fromSuspects, probe: true})
+		s.start(job{items: s.queue.takeQuarantined(fromSuspects, maxShrink), from: fromSuspects, probe: true})
 	case p.culprits > 0:
-		s.start(job{items: s.queue.takeApart(fromCulprits, maxShrink), from: fromCulprits, probe: true})
+		s.start(job{items: s.queue.takeQuarantined(fromCulprits, maxShrink), from: fromCulprits, probe: true})
 	}
 	return time.Time{}
 }
 
+// start gives a job to the senders.
 func (s *dispatcher) start(j job) {
 	s.inFlight++
-	s.lastApart = j.from.isApart()
-	s.apart.out = s.apart.out || s.lastApart
+	s.lastQuarantined = j.from.isQuarantine()
+	s.quarantine.inFlight = s.quarantine.inFlight || s.lastQuarantined
 	j.epoch = s.gate.epoch
-	s.jobs <- j // has room for one job a sender
+	s.jobs <- j // does not block: it has room for one job per sender
 }
 
-// finish takes in what a sender reports.
-func (s *dispatcher) finish(now time.Time, r report) {
+// finish handles the result of a job.
+func (s *dispatcher) finish(now time.Time, r jobResult) {
 	s.inFlight--
 	switch {
 	case r.job.from == fromDisk:
-		s.replaying--
-	case r.job.from.isApart():
-		s.apart.out = false
+		s.replayJobs--
+	case r.job.from.isQuarantine():
+		s.quarantine.inFlight = false
 	}
 	switch {
 	case r.job.probe:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
-		s.open(r.job.from)
+		s.markHealthy(r.job.from)
 	case s.isAtFault(r):
-		s.blame(now, r)
-		if len(r.rest) == 1 { // of several, some are innocent
-			r.rest = s.giveUp(r.rest, r.failure)
+		s.backOffQuarantine(now, r)
+		if len(r.unsettled) == 1 { // of several, some may be good
+			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
 	case r.verdict == halting:
 		s.halt(now, r.failure)
@@ -233,64 +234,66 @@ func (s *dispatcher) finish(now time.Time, r report) {
 	case r.verdict == transient:
 		if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
 			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
-				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.rest)))
+				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.unsettled)))
 		}
-		r.rest = s.giveUp(r.rest, r.failure)
+		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
-	s.trouble.Store(r.failure)
+	s.lastFailure.Store(r.failure)
 	s.putBack(r)
 }
 
-// putBack keeps what is not settled.
-func (s *dispatcher) putBack(r report) {
-	suspect := r.failure.maybeOfEvents() && !r.job.probe
+// putBack returns unsettled items to the queue, or puts them into quarantine.
+func (s *dispatcher) putBack(r jobResult) {
+	suspect := r.failure.mayBlameEvents() && !r.job.probe
 	switch {
-	case len(r.rest) == 0:
-	case s.isAtFault(r) && len(r.rest) == 1:
-		s.queue.isolate(r.rest, fromCulprits, true)
-	case r.job.from.isApart():
-		if suspect && (s.apart.healthy || s.gate.failures >= lastingFailures) {
-			s.apart.halve(len(r.rest), s.queue.takeItems)
+	case len(r.unsettled) == 0:
+	case s.isAtFault(r) && len(r.unsettled) == 1:
+		s.queue.isolate(r.unsettled, fromCulprits, true)
+	case r.job.from.isQuarantine():
+		if suspect && (s.quarantine.healthy || s.gate.failures >= lastingFailures) {
+			s.quarantine.halve(len(r.unsettled), s.queue.takeItems)
 		}
-		s.queue.isolate(r.rest, r.job.from, true)
+		s.queue.isolate(r.unsettled, r.job.from, true)
 	case suspect:
-		s.apart.healthy = false
-		s.lastApart = true
-		s.queue.isolate(r.rest, fromSuspects, false)
+		s.quarantine.healthy = false
+		s.lastQuarantined = true
+		s.queue.isolate(r.unsettled, fromSuspects, false)
 	default:
-		s.queue.putBack(r.rest)
+		s.queue.putBack(r.unsettled)
 	}
 }
 
-// isAtFault reports whether what is in quarantine has failed again by itself.
-func (s *dispatcher) isAtFault(r report) bool {
-	return r.job.from.isApart() && !r.job.probe && s.apart.healthy && r.failure.maybeOfEvents()
+// isAtFault reports whether a job failed because of its items: they were in
+// quarantine, and others are delivered.
+func (s *dispatcher) isAtFault(r jobResult) bool {
+	return r.job.from.isQuarantine() && !r.job.probe && s.quarantine.healthy && r.failure.mayBlameEvents()
 }
 
-// blame has those wait that are at fault, and not the others.
-func (s *dispatcher) blame(now time.Time, r report) {
+// backOffQuarantine delays the next attempt of suspects or of culprits, and of
+// nothing else.
+func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 	if r.job.from == fromSuspects {
-		s.apart.suspectsAt = now.Add(s.gate.pause(1))
+		s.quarantine.suspectsAt = now.Add(s.gate.pause(1))
 	} else {
-		s.apart.failures++
-		s.apart.culpritsAt = now.Add(s.gate.pause(s.apart.failures))
+		s.quarantine.failures++
+		s.quarantine.culpritsAt = now.Add(s.gate.pause(s.quarantine.failures))
 	}
-	if len(r.rest) == 1 && s.culpritLog.Allows(logInterval, now) {
+	if len(r.unsettled) == 1 && s.culpritLog.Allows(logInterval, now) {
 		s.cfg.Logger.Warn("klime: an event fails by itself while others are delivered, will retry", slog.Any("error", r.failure))
 	}
 }
 
-// finishProbe ends the halt where the endpoint takes events again, or where it
-// now looks at them and finds fault with this one.
-func (s *dispatcher) finishProbe(now time.Time, r report) {
+// finishProbe ends the halt if the endpoint accepts events again. It also does if
+// the endpoint used to turn away every request and now refuses just this event.
+func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
-		s.open(r.job.from)
-	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and is owed one of its own
+		s.markHealthy(r.job.from)
+	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and gets a probe of its own
 		s.gate.nextProbe = now
 	case r.verdict == halting:
 		s.halt(now, r.failure)
-	default: // what it says is no reason for the halt
+	default: // not an answer that halts: the reason stays the same
 		s.halt(now, s.gate.halt)
 	}
 }
@@ -317,9 +320,9 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 	return again
 }
 
-// open goes on as long as nothing fails: the endpoint takes events.
-func (s *dispatcher) open(from source) {
-	s.apart.delivered(from)
+// markHealthy notes that the endpoint accepts events. It ends backoff and halt.
+func (s *dispatcher) markHealthy(from source) {
+	s.quarantine.delivered(from)
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}
@@ -328,6 +331,7 @@ func (s *dispatcher) open(from source) {
 	s.queue.resume()
 }
 
+// halt stops sending because of err.
 func (s *dispatcher) halt(now time.Time, err *SendError) {
 	if s.gate.halt == nil {
 		s.reporter.add(Report{Outcome: Failed, Err: err})
@@ -338,14 +342,15 @@ func (s *dispatcher) halt(now time.Time, err *SendError) {
 	s.queue.turnAway(err, true)
 }
 
-// collect takes back what is in quarantine, and then what is out. The requests have
-// been cancelled, but a Transport may not care; what no sender has picked up none will.
+// collect returns all items to the queue: from quarantine, and from jobs that are
+// out. Their requests have been cancelled, but a Transport may ignore that for a
+// while. Jobs that no sender has picked up are still in the channel.
 func (s *dispatcher) collect() {
 	s.queue.dissolve()
 	for ; s.inFlight > 0; s.inFlight-- {
 		select {
 		case r := <-s.results:
-			s.queue.putBack(r.rest)
+			s.queue.putBack(r.unsettled)
 		case j := <-s.jobs:
 			s.queue.putBack(j.items)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// An entry of errors that names no event condemns none.
+// An entry of errors that names no event rejects none.
 func TestNamelessErrors(t *testing.T) {
 	t.Parallel()
 	for _, entry := range []string{`{"message":"m"}`, `{"index":"0"}`, `{"index":null}`, `{"index":1.5}`, `{"index":-1}`, `7`} {
@@ -41,7 +41,7 @@ func TestNamelessErrors(t *testing.T) {
 	}
 }
 
-// A server may quote the key wherever it likes, and say as much as it likes.
+// A server may quote the key anywhere, and its messages may have any length.
 func TestAnswersAreCleaned(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 295)
@@ -65,8 +65,8 @@ func TestAnswersAreCleaned(t *testing.T) {
 	}
 }
 
-// An endpoint that refuses all events but takes empty batches: the events are
-// kept, and it is asked once a minute.
+// If an endpoint refuses all events but accepts empty batches, the events are kept and
+// it is probed once a minute.
 func TestRefusalOfEverythingKeepsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -112,12 +112,12 @@ func TestRefusalOfEverythingKeepsTheRest(t *testing.T) {
 	})
 }
 
-// How long an answer asks to wait counts, also when another came before it.
+// How long an answer asks to wait counts even if another failure came before it.
 func TestRetryAfterOfTheSecondSender(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
-			time.Sleep(time.Duration(n) * 100 * time.Millisecond) // both are out when the first answer comes
+			time.Sleep(time.Duration(n) * 100 * time.Millisecond) // both requests are in flight when the first answer comes
 			switch n {
 			case 1:
 				return status(503)
@@ -139,7 +139,7 @@ func TestRetryAfterOfTheSecondSender(t *testing.T) {
 	})
 }
 
-// Requests that are hung up on get smaller: a proxy may find them too large.
+// Requests on which the server hangs up get smaller: a proxy may find them too large.
 func TestLargeRequestsAreCutDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -161,8 +161,8 @@ func TestLargeRequestsAreCutDown(t *testing.T) {
 	})
 }
 
-// A queue smaller than a batch, or full of large events, does not wait to be
-// fuller than it can be.
+// A queue that is smaller than a batch, or full of large events, is sent before it
+// holds a whole batch.
 func TestSmallQueuesAreSent(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*delivery.Config){
@@ -194,7 +194,7 @@ func TestSmallQueuesAreSent(t *testing.T) {
 	}
 }
 
-// What cannot get in pushes nothing out.
+// An item that cannot fit evicts nothing.
 func TestNoEvictionInVain(t *testing.T) {
 	t.Parallel()
 	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest} {
@@ -224,7 +224,7 @@ func TestNoEvictionInVain(t *testing.T) {
 	}
 }
 
-// What a full queue refuses is reported and logged like what it evicts.
+// Items that a full queue refuses are reported and logged like those that it evicts.
 func TestRefusedItemsAreReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestRefusedItemsAreReported(t *testing.T) {
 	})
 }
 
-// A one-shot send that meets a wrong key halts the client like any other.
+// A one-shot send that meets a wrong key halts sending like any other.
 func TestSendNowHalts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -270,8 +270,8 @@ func TestSendNowHalts(t *testing.T) {
 	})
 }
 
-// A one-shot send has the time that Shutdown has, whatever becomes of the queue. Its
-// caller is told how it ended, and nobody else.
+// A one-shot send may take as long as Shutdown may, whatever becomes of the queue. Only
+// its caller is told how it ended.
 func TestSendNowDuringShutdown(t *testing.T) {
 	t.Parallel()
 	const minute = time.Minute // of Shutdown
@@ -343,8 +343,8 @@ func TestSendNowDuringShutdown(t *testing.T) {
 	}
 }
 
-// A Transport that does not return when it is told to does not hold up Shutdown,
-// and the books wait for how it ends.
+// A Transport that does not return when it should does not hold up Shutdown, and its
+// item stays in the counts as held until it does.
 func TestSendNowOutlivesShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -374,7 +374,8 @@ func TestSendNowOutlivesShutdown(t *testing.T) {
 	})
 }
 
-// Who waits for the end of a halt need not wait for that of Shutdown.
+// A caller of SendNow that waits for the end of a halt need not wait for the end of
+// Shutdown.
 func TestSendNowHaltedDuringShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -409,7 +410,7 @@ func TestSendNowHaltedDuringShutdown(t *testing.T) {
 	})
 }
 
-// Callbacks get the time that Shutdown has.
+// Callbacks may take as long as Shutdown may.
 func TestShutdownWaitsForCallbacks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -432,7 +433,7 @@ func TestShutdownWaitsForCallbacks(t *testing.T) {
 	})
 }
 
-// Behind a stuck callback reports are merged, and a halt is still told.
+// Behind a stuck callback reports are merged, and a halt is still reported.
 func TestHaltIsToldAfterABacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -472,7 +473,8 @@ func TestHaltIsToldAfterABacklog(t *testing.T) {
 	})
 }
 
-// With many senders at work there are no more connections than these and one.
+// However many batches are sent, there are no more connections than senders of the
+// client, and one more.
 func TestConnectionsOfManyBatches(t *testing.T) {
 	t.Parallel()
 	var busy, most atomic.Int64
@@ -510,8 +512,8 @@ func TestAFailureOfA2xxIsNotTemporary(t *testing.T) {
 	}
 }
 
-// The app's own HTTP client unpacks answers: how much is read of them is bounded
-// all the same, in what it costs.
+// The app's own HTTP client may decompress answers. How much of them is read is bounded
+// all the same.
 func TestGzipBombInTheAppsClient(t *testing.T) {
 	t.Parallel()
 	const unpacked = 64 << 20
@@ -548,7 +550,7 @@ func (spaces) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// counting counts what is read.
+// counting counts the bytes that are read.
 type counting struct {
 	io.Reader
 

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// canned answers every request alike.
+// canned answers every request in the same way.
 type canned struct {
 	status int
 	body   []byte
@@ -22,9 +22,10 @@ func (c canned) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
 }
 
-// Whatever an answer says: each event that is taken as named is one of the request, once, and is
-// named, unless none was accepted; every one that a plain reading names is among them; and what is kept of
-// the answer is short, and free of the key.
+// Whatever an answer says: a rejection is of one event of the request, and no event has
+// two. Only events that the answer names are rejected, unless it says that none was
+// accepted. All events that a plain reading names are rejected. What is kept of the
+// answer is short and without the key.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
 		`{"status":"ok","accepted":5,"failed":0}`,
@@ -89,8 +90,8 @@ func checkText(t *testing.T, text, key string) {
 	}
 }
 
-// Whatever a server asks for, nobody waits longer than documented, nor for what is
-// past; plain seconds and dates are understood.
+// Whatever a server asks for, nobody waits longer than documented, or for a time that
+// is past. Plain seconds and dates are understood.
 func FuzzRetryAfter(f *testing.F) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for _, value := range []string{

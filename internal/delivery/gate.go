@@ -6,33 +6,32 @@ import (
 )
 
 const (
-	maxDelay      = 16 * time.Second // where the doubling of Config.RetryDelay ends
-	maxRetryAfter = 5 * time.Minute  // the longest an answer may silence us
+	maxDelay      = 16 * time.Second // Config.RetryDelay doubles up to this
+	maxRetryAfter = 5 * time.Minute  // the longest that an answer may have us wait
 	probeInterval = time.Minute      // between two probes of a halted endpoint
-	maxShrink     = 7                // to one event of a hundred
-	smoothRun     = 8                // successes until a larger batch is tried again
-	maxWhole      = 3                // batches refused whole, in a row, until a halt
+	maxShrink     = 7                // 2^-7 of a hundred: one event
+	growAfter     = 8                // successes in a row before batches grow again
+	maxRefusals   = 3                // batches refused whole, in a row, that halt sending
 )
 
-// gate is the one memory of how the endpoint fares, shared by all senders, so
-// that an outage is probed by one request and not by every batch. It belongs
-// to the dispatcher.
+// gate tracks the health of the endpoint. All senders share it, so that an outage
+// is probed by one request and not by every batch. It belongs to the dispatcher.
 type gate struct {
 	delay time.Duration // before the first retry
 
 	failures  int        // transient answers in a row
 	refusals  int        // batches refused whole in a row
-	opensAt   time.Time  // no batch goes out before
-	halt      *SendError // why sending has stopped, nil while it has not
-	nextProbe time.Time  // no probe goes out before
-	epoch     int        // counts the closings
-	hurried   bool       // Shutdown is waiting: no delay grows beyond the first
-	shrink    int        // batches are 2^-shrink of the usual: large ones seem not to get through
-	smooth    int        // successes in a row since shrink changed
+	opensAt   time.Time  // no batch goes out before this
+	halt      *SendError // why sending is halted; nil if it is not
+	nextProbe time.Time  // no probe of a halted endpoint goes out before this
+	epoch     int        // how often the gate has closed; a batch keeps the epoch in which it went out
+	hurried   bool       // Shutdown waits: each delay is as long as the first
+	shrink    int        // batches are 2^-shrink of the usual: larger ones may not get through
+	successes int        // successes in a row since shrink changed
 }
 
-// allows reports whether another batch may go out beside those in flight, and
-// if only time is missing, when. The gate is not halted.
+// allows reports whether another batch may go out beside those in flight. If it
+// only has to wait, at says until when. The gate must not be halted.
 func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
 	if now.Before(g.opensAt) {
 		return false, g.opensAt
@@ -40,9 +39,9 @@ func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
 	return g.failures == 0 || inFlight == 0, time.Time{}
 }
 
-// failed closes the gate for a while and reports whether it did: a batch that
-// was already out when it last closed says nothing new, but for how long the
-// answer asked to wait. At Shutdown there is no time for that.
+// failed closes the gate for a while and reports whether it did. It does not if
+// the batch went out before the gate last closed: that failure says nothing new.
+// How long the answer asks to wait counts all the same, except during Shutdown.
 func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	asked := min(failure.RetryAfter, maxRetryAfter)
 	if g.hurried {
@@ -59,7 +58,7 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	// A server or proxy that finds a request too large may hang up on it.
 	if g.failures > 1 && failure.StatusCode == 0 && g.shrink < maxShrink {
 		g.shrink++
-		g.smooth = 0
+		g.successes = 0
 	}
 	wait := asked
 	if wait == 0 {
@@ -69,7 +68,7 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	return true
 }
 
-// pause is how long to wait after so many failures in a row.
+// pause returns how long to wait after so many failures in a row.
 func (g *gate) pause(failures int) time.Duration {
 	if g.hurried {
 		failures = 1
@@ -77,8 +76,8 @@ func (g *gate) pause(failures int) time.Duration {
 	return jitter(backoff(g.delay, failures))
 }
 
-// hurry lets a new attempt through at once, whatever was to be waited for, and
-// whatever is out: what is not delivered now may never be.
+// hurry lets the next batch go out at once, whatever we were waiting for and
+// whatever is in flight: what Shutdown does not deliver now may never be delivered.
 func (g *gate) hurry() {
 	if !g.hurried {
 		g.hurried = true
@@ -87,21 +86,23 @@ func (g *gate) hurry() {
 	}
 }
 
+// succeeded opens the gate and ends a halt.
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
-	if g.smooth++; g.shrink > 0 && g.smooth >= smoothRun {
+	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
 		g.shrink--
-		g.smooth = 0
+		g.successes = 0
 	}
 }
 
-// refusedWhole counts a batch of which nothing was accepted, and reports
-// whether it was one too many.
+// refusedWhole counts a batch of which nothing was accepted, and reports whether
+// it is time to halt.
 func (g *gate) refusedWhole() bool {
 	g.refusals++
-	return g.refusals >= maxWhole
+	return g.refusals >= maxRefusals
 }
 
+// stop halts sending because of err until a probe succeeds.
 func (g *gate) stop(now time.Time, err *SendError) {
 	g.halt = err
 	g.refusals = 0

@@ -14,18 +14,18 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// errHang makes an endpoint answer nothing until the request is given up.
+// errHang has an endpoint not answer until the request is given up.
 var errHang = errors.New("hang")
 
-// endpoint is a Transport that answers as it is told and keeps the books.
+// endpoint is a Transport that answers as it is told and remembers its requests.
 type endpoint struct {
-	// answer answers the n-th request, from 1. Nil answers that all is well.
+	// answer answers the n-th request, counted from 1. If nil, all is accepted.
 	answer func(n int, ids []int) (delivery.Result, error)
 
 	mu       sync.Mutex
 	requests []request
 	inFlight int
-	most     int // requests at the same time
+	most     int // the most requests in flight at once
 }
 
 type request struct {
@@ -67,7 +67,7 @@ func (e *endpoint) seen() []request {
 	return slices.Clone(e.requests)
 }
 
-// ids are the events of all requests, in order, repeats included.
+// ids returns the events of all requests, in order, repeats included.
 func (e *endpoint) ids() []int {
 	var ids []int
 	for _, r := range e.seen() {
@@ -76,6 +76,7 @@ func (e *endpoint) ids() []int {
 	return ids
 }
 
+// idsIn returns the IDs of the events in a body.
 func idsIn(body []byte) ([]int, error) {
 	var parsed struct {
 		Batch []struct{ ID int } `json:"batch"`
@@ -90,7 +91,7 @@ func idsIn(body []byte) ([]int, error) {
 	return ids, nil
 }
 
-// status is an answer of that status.
+// status is an answer with this status.
 func status(code int) (delivery.Result, error) {
 	return delivery.Result{}, &delivery.SendError{StatusCode: code}
 }
@@ -98,13 +99,13 @@ func status(code int) (delivery.Result, error) {
 // ok is an answer that accepts n events.
 func ok(n int) (delivery.Result, error) { return delivery.Result{Accepted: n}, nil }
 
-// item is an event with an ID, automatic or not, of about that size.
+// item returns an event with this ID and about this size.
 func item(id int, automatic bool, size int) delivery.Item {
 	body := fmt.Sprintf(`{"id":%d,"pad":"%0*d"}`, id, max(size-20, 1), 0)
 	return delivery.Item{Body: []byte(body), Queued: time.Now(), Automatic: automatic}
 }
 
-// config is the default of klime.Config.
+// config has the defaults of klime.Config.
 func config(t delivery.Transport) delivery.Config {
 	return delivery.Config{
 		Transport:     t,
@@ -119,7 +120,7 @@ func config(t delivery.Transport) delivery.Config {
 	}
 }
 
-// enqueue hands over explicit items from first to last.
+// enqueue enqueues explicit items with IDs from first to last.
 func enqueue(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	tb.Helper()
 	for id := first; id <= last; id++ {
@@ -129,7 +130,7 @@ func enqueue(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	}
 }
 
-// shutdown ends d within a minute and returns its error.
+// shutdown shuts d down within a minute and returns its error.
 func shutdown(tb testing.TB, d *delivery.Deliverer) error {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -147,6 +148,7 @@ func checkSum(tb testing.TB, d *delivery.Deliverer) {
 	}
 }
 
+// upTo returns the IDs from 1 to n.
 func upTo(n int) []int {
 	ids := make([]int, n)
 	for i := range ids {

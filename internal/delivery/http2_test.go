@@ -16,7 +16,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// pipes is a listener whose connections are in memory, so that they work in a bubble.
+// pipes is a listener whose connections are in memory, so that it works in a synctest
+// bubble.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -41,7 +42,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.close(); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// dial returns a line to whoever accepts.
+// dial returns a connection to the caller of Accept.
 func (p *pipes) dial() (*line, error) {
 	ours, theirs := net.Pipe()
 	select {
@@ -52,7 +53,7 @@ func (p *pipes) dial() (*line, error) {
 	}
 }
 
-// line is a connection that may die with nobody to say so.
+// line is a connection that may die without anybody noticing.
 type line struct {
 	net.Conn
 
@@ -82,7 +83,8 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// overHTTP2 returns a Transport that speaks HTTP/2 to a listener, and its lines so far.
+// overHTTP2 returns a Transport that speaks HTTP/2 to a listener, and a function that
+// returns its connections so far.
 func overHTTP2(t *testing.T, p *pipes) (transport *delivery.HTTP, lines func() []*line) {
 	t.Helper()
 	var mu sync.Mutex
@@ -110,8 +112,8 @@ func overHTTP2(t *testing.T, p *pipes) (transport *delivery.HTTP, lines func() [
 	}
 }
 
-// A connection that has died, as when a firewall forgets it, does not stop
-// delivery for as long as the system would go on trying.
+// A connection that has died silently, as when a firewall forgets it, does not stop
+// delivery for as long as the operating system would keep trying.
 func TestDeadConnectionIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,10 +164,10 @@ func frame(kind byte, stream uint32, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// A server that abuses HTTP/2 gets no further than until the request's time is up.
+// A server that abuses HTTP/2 achieves nothing beyond the time limit of a request.
 func TestHostileHTTP2(t *testing.T) {
 	t.Parallel()
-	// Not endlessly: in a bubble time stands still for as long as anybody is busy.
+	// Not endlessly: in a bubble, time stands still while anybody is busy.
 	often := func(f []byte) func(io.Writer, uint32) {
 		return func(w io.Writer, _ uint32) {
 			for range 1000 {
@@ -226,7 +228,7 @@ func TestHostileHTTP2(t *testing.T) {
 	}
 }
 
-// abuse answers each request of a connection so.
+// abuse answers each request of a connection with answer.
 func abuse(conn net.Conn, answer func(io.Writer, uint32)) {
 	defer conn.Close()
 	preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
@@ -234,7 +236,7 @@ func abuse(conn net.Conn, answer func(io.Writer, uint32)) {
 		return
 	}
 	requests := make(chan uint32, 100)
-	go func() { // what it is sent must be read, as a pipe holds nothing
+	go func() { // reads what is sent, as a pipe holds nothing
 		defer close(requests)
 		for head := make([]byte, 9); ; {
 			if _, err := io.ReadFull(conn, head); err != nil {

@@ -14,7 +14,7 @@ func (nowhere) Send(_ context.Context, _ []byte, events int) (Result, error) {
 	return Result{Accepted: events}, nil
 }
 
-// With nothing held, the dispatcher asks for no timer, but once after the last
+// With nothing held, the dispatcher asks for no timer, except once after the last
 // event: an idle client does not wake up.
 func TestIdleNeedsNoTimer(t *testing.T) {
 	t.Parallel()

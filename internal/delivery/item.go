@@ -13,10 +13,10 @@ type Item struct {
 	Body      []byte    // one JSON object; not changed after Enqueue
 	Token     uint64    // opaque to delivery, handed back with the outcome
 	Queued    time.Time // when the event was handed over
-	Automatic bool      // evicted before any item that is not
-	Patient   bool      // waits for room, as under Block, rather than evict others; may come during OnClose
+	Automatic bool      // evicted before any item that is not automatic
+	Patient   bool      // waits for room, as under Block, rather than evict others; accepted until OnClose has returned
 
-	replayed bool // it was read from the spool
+	replayed bool // read from the spool
 	attempts int32
 	seq      uint64
 }
@@ -31,20 +31,20 @@ const (
 	Evicted                  // pushed out of a full queue, or refused by it
 	Undone                   // still held when Shutdown's context ended
 	SpoolBusy                // the queue was full and the spool too slow
-	SpoolFull                // made room on disk for others, or was refused room there
+	SpoolFull                // removed from a full disk to make room, or refused by it
 	SpoolLost                // its record was damaged, or is gone
 
 	outcomes = iota
 )
 
-// isDrop reports whether it is an end for which nobody but the app's own side is
-// to blame: these are told together.
+// isDrop reports whether the app's own side dropped the item, rather than Klime or
+// Shutdown. Drops are reported and logged together.
 func (o Outcome) isDrop() bool {
 	return o == Evicted || o == SpoolBusy || o == SpoolFull || o == SpoolLost
 }
 
-// why says what led to a drop.
-func (o Outcome) why() string {
+// dropText says in the log why items were dropped.
+func (o Outcome) dropText() string {
 	switch o {
 	case SpoolBusy:
 		return "queue full and spool too slow"
@@ -57,8 +57,8 @@ func (o Outcome) why() string {
 	}
 }
 
-// reason is why an item ended so, for the app.
-func (o Outcome) reason() error {
+// dropError is the error that tells the app why items were dropped.
+func (o Outcome) dropError() error {
 	switch o {
 	case SpoolBusy:
 		return ErrSpoolBusy
@@ -69,16 +69,16 @@ func (o Outcome) reason() error {
 	}
 }
 
-// Counts is what became of the items so far. At every moment
+// Counts says what became of the items so far. At every moment
 // Accepted = Sent + Failed + Evicted + Undone + SpoolBusy + SpoolFull +
 // SpoolLost + Held + Spooled.
 type Counts struct {
 	Accepted, Sent, Failed, Evicted, Undone uint64
 	SpoolBusy, SpoolFull, SpoolLost         uint64
-	Recovered                               uint64 // the part of Accepted that was in the spool at the start
-	Retries                                 uint64 // requests that repeated events of an earlier one
-	Late                                    uint64 // items refused with ErrClosed, which are not in Accepted
-	Held, HeldBytes                         int    // in memory alone: queued, in flight or waiting for a retry
+	Recovered                               uint64 // those of Accepted that were in the spool at the start
+	Retries                                 uint64 // batches that repeated events of an earlier request
+	Late                                    uint64 // items refused with ErrClosed; not in Accepted
+	Held, HeldBytes                         int    // in memory alone: queued, in flight, waiting for a retry or being written
 	Spooled, SpooledBytes                   int    // on disk
-	SpoolDown                               bool   // there is a spool, and it takes nothing at present
+	SpoolDown                               bool   // there is a spool, and it takes no items at present
 }

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// keeper owns the spool: all that is done to the disk is done by its goroutine.
-// Who waits for the disk shares one commit with all who wait at that time.
+// keeper owns the spool: only its goroutine uses the disk. All callers that wait for
+// the disk at the same time share one commit.
 type keeper struct {
 	*Deliverer
 
-	faulty   bool      // the spool has failed, and does not take records yet
-	down     bool      // it does nothing else either; what is there to do waits
-	reopenAt time.Time // when to try to change that
-	removeAt time.Time // when removals are due, zero if there are none
+	faulty   bool      // the spool has failed and does not take records yet
+	down     bool      // it cannot be used at all; what there is to do waits
+	reopenAt time.Time // when to call Reopen
+	removeAt time.Time // when to remove records; zero if there are none
 }
 
-// run ends when it is told to, with all on disk that is left in memory.
+// run works until end is closed. Then it writes what is left in memory.
 func (k *keeper) run(end <-chan struct{}) {
 	defer func() {
 		if err := k.cfg.Spool.Close(); err != nil {
@@ -42,7 +42,7 @@ func (k *keeper) run(end <-chan struct{}) {
 	}
 }
 
-// step does all there is to do and returns when to look again.
+// step does all that there is to do, and returns when to look again.
 func (k *keeper) step(now time.Time) time.Time {
 	if k.faulty && !now.Before(k.reopenAt) {
 		k.reopenAt = now.Add(reopenInterval)
@@ -69,6 +69,7 @@ func (k *keeper) step(now time.Time) time.Time {
 	return k.removeAt
 }
 
+// commit writes and removes records, and handles the outcome.
 func (k *keeper) commit(w work) {
 	add := make([]Record, len(w.items))
 	for i := range w.items {
@@ -87,7 +88,7 @@ func (k *keeper) commit(w work) {
 	k.nudge()
 }
 
-// end tells how items ended that the queue has counted already.
+// end reports items that have ended and that the queue has counted.
 func (k *keeper) end(items []Item, outcome Outcome, err error) {
 	if len(items) > 0 {
 		k.tellAll(items, outcome)
@@ -95,6 +96,7 @@ func (k *keeper) end(items []Item, outcome Outcome, err error) {
 	}
 }
 
+// fail handles the failure of a commit or a read.
 func (k *keeper) fail(w work, err error) {
 	if !k.faulty {
 		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))
@@ -110,7 +112,7 @@ func (k *keeper) fail(w work, err error) {
 func (k *keeper) reopen() {
 	lost, writable, err := k.cfg.Spool.Reopen()
 	if err != nil {
-		return // it was logged that it does not work
+		return // that the spool fails has been logged
 	}
 	k.faulty, k.down = !writable, false
 	n := k.queue.reopened(lost, writable)
@@ -121,7 +123,8 @@ func (k *keeper) reopen() {
 	k.nudge()
 }
 
-// lose reports items that were on disk and are not any more.
+// lose reports items that were on disk and are lost: these, and more of them that
+// are known only by number.
 func (k *keeper) lose(items []Item, more int) {
 	n := len(items) + more
 	if n == 0 {
@@ -131,14 +134,14 @@ func (k *keeper) lose(items []Item, more int) {
 	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
 }
 
-// load brings what is on disk alone before a sender, the oldest first. It
+// load reads records that are on disk alone, the oldest first, for the senders. It
 // reports whether there may be more to do.
 func (k *keeper) load() bool {
-	from, records, size := k.queue.wanted()
+	from, records, size := k.queue.nextRead()
 	if records == 0 {
 		return false
 	}
-	read, err := k.cfg.Spool.Read(from, records, size, k.queue.knows)
+	read, err := k.cfg.Spool.Read(from, records, size, k.queue.isKnown)
 	if err != nil {
 		k.fail(work{}, fmt.Errorf("read: %w", err))
 		return false
@@ -149,7 +152,7 @@ func (k *keeper) load() bool {
 	return l.progress
 }
 
-// finish writes what is left.
+// finish writes what is left in memory.
 func (k *keeper) finish() {
 	if k.down {
 		k.reopen()

@@ -1,10 +1,10 @@
 package delivery
 
-// lanes are the items that wait for the same, by what goes first when there is no
-// room for all.
+// lanes are items that wait for the same thing. Automatic items have a lane of
+// their own, as they are evicted first.
 type lanes struct{ explicit, automatic deque }
 
-func (l *lanes) of(it *Item) *deque {
+func (l *lanes) laneFor(it *Item) *deque {
 	if it.Automatic {
 		return &l.automatic
 	}
@@ -15,7 +15,7 @@ func (l *lanes) len() int { return l.explicit.len() + l.automatic.len() }
 
 func (l *lanes) bytes() int { return l.explicit.bytes + l.automatic.bytes }
 
-// restore is that of the deques.
+// restore returns items to their lanes, in the order of seq.
 func (l *lanes) restore(items []Item) {
 	var explicit, automatic []Item
 	for i := range items {

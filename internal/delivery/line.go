@@ -1,16 +1,16 @@
 package delivery
 
-// line is of callers who wait for room: who came first goes first. It belongs to the
-// queue, and its lock.
+// line is where callers wait for room: first come, first served. The queue's lock
+// guards it.
 type line struct{ first, last *place }
 
-// place is one caller's in a line.
+// place is the place of one caller in a line.
 type place struct {
-	turn       chan struct{} // told to look whether there is room; holds one word
+	turn       chan struct{} // tells the caller to look for room; holds one signal
 	prev, next *place
 }
 
-// join gives a place behind all others.
+// join returns a place behind all others.
 func (l *line) join() *place {
 	p := &place{turn: make(chan struct{}, 1), prev: l.last}
 	if l.last == nil {
@@ -22,11 +22,12 @@ func (l *line) join() *place {
 	return p
 }
 
-// leave gives a place up. Who is first then is called: there may be more room.
+// leave gives up a place. If it was the first, the next caller is woken: there may
+// be room for that one too.
 func (l *line) leave(p *place) {
 	if p.prev == nil {
 		l.first = p.next
-		l.call()
+		l.wakeFirst()
 	} else {
 		p.prev.next = p.next
 	}
@@ -37,13 +38,13 @@ func (l *line) leave(p *place) {
 	}
 }
 
-// call has the first look whether there is room.
-func (l *line) call() {
+// wakeFirst tells the first caller to look for room.
+func (l *line) wakeFirst() {
 	if l.first == nil {
 		return
 	}
 	select {
 	case l.first.turn <- struct{}{}:
-	default: // it has yet to look
+	default: // it has been told, and has not looked yet
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// However events come, and whatever woke the dispatcher last, none waits longer than
-// FlushInterval for company, and then for a sender.
+// However events come, and whatever woke the dispatcher last, no event waits longer
+// than FlushInterval for others, plus the time until a sender is free.
 func TestNobodyWaitsForLong(t *testing.T) {
 	t.Parallel()
 	const latency = 300 * time.Millisecond

@@ -12,8 +12,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// full returns a Deliverer of ten items whose queue is full of explicit ones,
-// and whose endpoint answers nothing until good is closed.
+// full returns a Deliverer whose queue is full of ten explicit items, and whose
+// endpoint does not answer until good is closed.
 func full(t *testing.T, overflow delivery.Overflow) (d *delivery.Deliverer, good chan struct{}) {
 	t.Helper()
 	good = make(chan struct{})
@@ -48,7 +48,7 @@ func TestDropNewest(t *testing.T) {
 	})
 }
 
-// Also where the newest gives way, explicit items outrank automatic ones.
+// Under DropNewest, too, explicit items push out automatic ones.
 func TestDropNewestEvictsAutomaticItems(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestBlock(t *testing.T) {
 	tests := []struct {
 		name string
 		end  func(d *delivery.Deliverer, good chan struct{}, cancel func()) // what ends the wait
-		want []error                                                        // all of them match; none: it is queued
+		want []error                                                        // the error matches all of them; nil if the item is queued
 	}{
 		{"until there is room", func(_ *delivery.Deliverer, good chan struct{}, _ func()) { close(good) }, nil},
 		{"until its context ends", func(_ *delivery.Deliverer, _ chan struct{}, cancel func()) { cancel() },
@@ -154,7 +154,7 @@ func TestBlockEndsWhenSendingIsHalted(t *testing.T) {
 	})
 }
 
-// A context that has ended keeps nothing from being queued where there is room.
+// A context that has ended does not keep an item out of a queue that has room.
 func TestEndedContextStillQueues(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,8 +172,8 @@ func TestEndedContextStillQueues(t *testing.T) {
 	})
 }
 
-// Callers who wait for room get it in the order in which they came, and no newcomer
-// before them.
+// Callers who wait for room get it in the order in which they came, and before any
+// newcomer.
 func TestBlockIsFair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestBlockIsFair(t *testing.T) {
 		d := delivery.New(cfg)
 		var mu sync.Mutex
 		var accepted [callers]int
-		most := 0 // the greatest lead over the least
+		most := 0 // the largest lead of one caller over another
 		var all sync.WaitGroup
 		for i := range callers {
 			all.Go(func() {
@@ -204,7 +204,7 @@ func TestBlockIsFair(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if most > 2 { // one more round, and those who have their room and were not yet counted
+		if most > 2 { // one round, and one for a caller who has room and is not counted yet
 			t.Errorf("a caller had room %d times more than another", most)
 		}
 		if err := shutdown(t, d); err != nil {
@@ -214,7 +214,7 @@ func TestBlockIsFair(t *testing.T) {
 	})
 }
 
-// Who gives up is missed by nobody in line.
+// The line still works when callers in it give up.
 func TestBlockedCallersGiveUp(t *testing.T) {
 	t.Parallel()
 	for _, leaving := range [][]int{{11}, {12, 13}, {11, 12, 13, 14}, {16}, {11, 13, 15, 16}} {
@@ -247,8 +247,8 @@ func TestBlockedCallersGiveUp(t *testing.T) {
 	}
 }
 
-// A roll-up that waits for the share of automatic items holds up nobody to whom
-// more is open.
+// A roll-up that waits for its share of automatic items does not hold up explicit
+// items, for which there is room.
 func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -273,7 +273,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 		}
 		cancel()
 		if err := <-returned; err != nil {
-			t.Error(err) // with its last attempt it takes the place of an older one
+			t.Error(err) // the last attempt evicts an older item
 		}
 		ended, end := context.WithCancel(context.Background())
 		end()
@@ -282,7 +282,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 	})
 }
 
-// Automatic items that were under way, and come back, make room for who waits.
+// Automatic items that return from a failed request make room for callers who wait.
 func TestBlockEndsWhenAutomaticItemsComeBack(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{503, 429} {

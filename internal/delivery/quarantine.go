@@ -5,111 +5,57 @@ import (
 	"time"
 )
 
-// Items whose request fails are put in quarantine, as suspects: it may be for one of
-// them that it failed. They are tried by turns with the others, apart from them, and in
-// ever smaller numbers, until the culprit stands alone. It is tried again for ever, but
-// holds up nobody.
-
-// lastingFailures in a row are not to be waited for any longer: where nothing else is
-// there to tell whether the endpoint works, a part of the suspects may.
-const lastingFailures = 3
-
-// quarantine is when and how many of its items to try. It belongs to the dispatcher.
+// quarantine holds items of requests that may have failed because of what one of
+// their events says. At first all of them are suspects. They are tried in turn with
+// other items, but not in the same batch, and in ever smaller batches, until the
+// culprit stands alone. It is tried again and again, but holds up no other item. The
+// queue's lock guards the quarantine.
 type quarantine struct {
-	healthy    bool      // something was delivered since others last failed: who fails now is at fault
-	shrink     int       // 2^-shrink of a usual batch of suspects is tried at once
-	suspectsAt time.Time // not before
-	culpritsAt time.Time // likewise
-	failures   int       // of culprits, in a row
-	out        bool      // some of the items are under way
-}
-
-// next is what to try now, if anything, and if only time is missing, when.
-func (a *quarantine) next(now time.Time, p pending) (from source, ok bool, at time.Time) {
-	if a.out {
-		return 0, false, time.Time{}
-	}
-	if p.suspects > 0 {
-		if at = a.suspectsAt; !now.Before(at) {
-			return fromSuspects, true, time.Time{}
-		}
-	}
-	if p.culprits > 0 {
-		if !now.Before(a.culpritsAt) {
-			return fromCulprits, true, time.Time{}
-		}
-		at = earliest(at, a.culpritsAt)
-	}
-	return 0, false, at
-}
-
-// delivered notes that something was, from there.
-func (a *quarantine) delivered(from source) {
-	a.healthy = true
-	switch from {
-	case fromSuspects:
-		a.shrink, a.suspectsAt = max(0, a.shrink-1), time.Time{}
-	case fromCulprits:
-		a.failures, a.culpritsAt = 0, time.Time{}
-	case fromQueue, fromDisk:
-	}
-}
-
-// halve has fewer suspects tried at once than just now, of a usual batch of so many.
-func (a *quarantine) halve(tried, usual int) {
-	for a.shrink < maxShrink && usual>>a.shrink > max(1, tried/2) {
-		a.shrink++
-	}
-}
-
-// hurry has all tried at once.
-func (a *quarantine) hurry() { a.suspectsAt, a.culpritsAt = time.Time{}, time.Time{} }
-
-// apart is what is in quarantine. It belongs to the queue, and its lock.
-type apart struct {
 	suspects, culprits lanes
-	automaticNext      bool
-	spillAt            time.Time // since when the oldest was in memory alone, zero for none
+	automaticNext      bool      // it is the turn of the automatic lane
+	unspilledSince     time.Time // when the oldest that is in memory alone was queued; zero if there is none
 }
 
-// isolate puts what was taken and not settled in quarantine. Who was there stands behind
-// the others.
+// isolate puts items that were taken and not settled into quarantine. Items that
+// were there before (again) go behind the others.
 func (q *queue) isolate(items []Item, as source, again bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.callRoom() // they may make room again for others
+	defer q.announceRoom() // they can be evicted again
 	for i := range items {
 		if !q.disk.hasLoaded(items[i].seq) {
-			q.apart.spillAt = earliest(q.apart.spillAt, items[i].Queued)
+			q.quarantine.unspilledSince = earliest(q.quarantine.unspilledSince, items[i].Queued)
 		}
 	}
-	to := q.quarantined(as)
+	to := q.quarantineOf(as)
 	if !again {
 		to.restore(items)
 		return
 	}
 	for i := range items {
-		to.of(&items[i]).pushBack(&items[i])
+		to.laneFor(&items[i]).pushBack(&items[i])
 	}
 }
 
-func (q *queue) quarantined(as source) *lanes {
+// quarantineOf returns the part of the quarantine that source names.
+func (q *queue) quarantineOf(as source) *lanes {
 	if as == fromCulprits {
-		return &q.apart.culprits
+		return &q.quarantine.culprits
 	}
-	return &q.apart.suspects
+	return &q.quarantine.suspects
 }
 
-// takeApart removes what one request is to carry of them: 2^-shrink of the usual.
-func (q *queue) takeApart(from source, shrink int) []Item {
+// takeQuarantined removes the items of one request: 2^-shrink of the usual, from
+// the explicit and the automatic lane in turn.
+func (q *queue) takeQuarantined(from source, shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.quarantined(from)
+	l := q.quarantineOf(from)
 	lane := &l.explicit
-	if lane.len() == 0 || q.apart.automaticNext && l.automatic.len() > 0 {
+	if lane.len() == 0 || q.quarantine.automaticNext && l.automatic.len() > 0 {
 		lane = &l.automatic
 	}
-	q.apart.automaticNext = lane == &l.explicit
+	q.quarantine.automaticNext = lane == &l.explicit
 	return q.takeFrom(shrink, lane.len(), func() *deque {
 		if lane.len() == 0 {
 			return nil
@@ -118,46 +64,45 @@ func (q *queue) takeApart(from source, shrink int) []Item {
 	})
 }
 
-// dissolve puts what is in quarantine back to where it stood.
+// dissolve puts all quarantined items back to where they stood in the queue.
 func (q *queue) dissolve() {
 	q.mu.Lock()
 	var items []Item
-	for _, lane := range q.lanesApart() {
-		for lane.len() > 0 {
-			items = append(items, lane.popFront())
-		}
+	for _, lane := range q.quarantineDeques() {
+		items = lane.drainTo(items)
 	}
 	q.mu.Unlock()
 	slices.SortFunc(items, bySeq)
 	q.putBack(items)
 }
 
-func (q *queue) lanesApart() [4]*deque {
-	a := &q.apart
-	return [...]*deque{&a.suspects.explicit, &a.culprits.explicit, &a.suspects.automatic, &a.culprits.automatic}
+// quarantineDeques returns all lanes of the quarantine, explicit items first.
+func (q *queue) quarantineDeques() [4]*deque {
+	z := &q.quarantine
+	return [...]*deque{&z.suspects.explicit, &z.culprits.explicit, &z.suspects.automatic, &z.culprits.automatic}
 }
 
-// spillApart is spillOld for what is in quarantine. What comes back from disk is also
-// there, and stays.
-func (q *queue) spillApart(then time.Time) (oldest time.Time) {
+// spillQuarantine is spillOld for the quarantine. Items that were read from disk
+// stay in memory, as they are on disk already.
+func (q *queue) spillQuarantine(then time.Time) (oldest time.Time) {
 	switch {
-	case q.apart.spillAt.IsZero(), q.apart.spillAt.After(then):
-		return q.apart.spillAt
+	case q.quarantine.unspilledSince.IsZero(), q.quarantine.unspilledSince.After(then):
+		return q.quarantine.unspilledSince
 	case !q.disk.takes(&Item{}):
-		return time.Time{} // nor anything else: no need to go through all
+		return time.Time{} // it takes no item at all
 	}
-	q.apart.spillAt = time.Time{}
-	for _, lane := range q.lanesApart() {
+	q.quarantine.unspilledSince = time.Time{}
+	for _, lane := range q.quarantineDeques() {
 		for range lane.len() {
 			it := lane.popFront()
 			switch {
 			case q.disk.hasLoaded(it.seq):
 			case !q.disk.takes(&it):
-				q.apart.spillAt = earliest(q.apart.spillAt, it.Queued)
+				q.quarantine.unspilledSince = earliest(q.quarantine.unspilledSince, it.Queued)
 			case it.Queued.After(then):
-				q.apart.spillAt, oldest = earliest(q.apart.spillAt, it.Queued), earliest(oldest, it.Queued)
+				q.quarantine.unspilledSince, oldest = earliest(q.quarantine.unspilledSince, it.Queued), earliest(oldest, it.Queued)
 			default:
-				q.handOver(it)
+				q.spill(it)
 				continue
 			}
 			lane.pushBack(&it)

@@ -12,7 +12,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// poisoned is an endpoint that fails of some events, until it is mended.
+// poisoned is an endpoint that fails on some events until it is mended.
 type poisoned struct {
 	endpoint
 
@@ -32,7 +32,7 @@ func newPoisoned(isBad func(id int) bool, fails func(ids []int) error) *poisoned
 	return e
 }
 
-// delivered are the events of the requests that went well, in order of their IDs.
+// delivered returns the events of all requests without a bad one, sorted by ID.
 func (e *poisoned) delivered() []int {
 	var ids []int
 	for _, r := range e.seen() {
@@ -48,13 +48,13 @@ func failsWith(code int) func([]int) error {
 	return func([]int) error { return &delivery.SendError{StatusCode: code} }
 }
 
-func isOne(id int) func(int) bool { return func(other int) bool { return other == id } }
+func only(id int) func(int) bool { return func(other int) bool { return other == id } }
 
-// upToBut are the IDs up to n that are not bad.
-func upToBut(n int, isBad func(int) bool) []int { return slices.DeleteFunc(upTo(n), isBad) }
+// upToExcept returns the IDs up to n that are not bad.
+func upToExcept(n int, isBad func(int) bool) []int { return slices.DeleteFunc(upTo(n), isBad) }
 
-// One event of which the server fails for ever, in whatever way, holds up no other
-// for long.
+// One event on which the server always fails, in whatever way, does not hold up the
+// others for long.
 func TestOneBadEventHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	for name, fails := range map[string]func([]int) error{
@@ -71,19 +71,19 @@ func TestOneBadEventHoldsUpNobody(t *testing.T) {
 			for _, senders := range []int{1, 4} {
 				synctest.Test(t, func(t *testing.T) {
 					const n, bad = 3000, 50
-					e := newPoisoned(isOne(bad), fails)
+					e := newPoisoned(only(bad), fails)
 					cfg := config(e)
 					cfg.Senders = senders
 					d := delivery.New(cfg)
 					for id := 1; id <= n; id++ {
 						_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
 						time.Sleep(100 * time.Millisecond)
-						if c := d.Counts(); c.Held > 1+450 { // 45 s, where each failure takes 10
+						if c := d.Counts(); c.Held > 1+450 { // 45 s, as each failure may take 10 s
 							t.Fatalf("%d senders: after %d: %+v", senders, id, c)
 						}
 					}
 					time.Sleep(20 * time.Second)
-					if got := e.delivered(); !slices.Equal(got, upToBut(n, isOne(bad))) {
+					if got := e.delivered(); !slices.Equal(got, upToExcept(n, only(bad))) {
 						t.Errorf("%d senders: %d of %d delivered, or some twice", senders, len(got), n-1)
 					}
 					requests := len(e.seen())
@@ -108,12 +108,12 @@ func TestOneBadEventHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// A firewall that takes offence at what an event says halts sending once, for a minute.
+// A firewall that blocks an event for what it says halts sending once, for a minute.
 func TestOneForbiddenEventHaltsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n, bad = 2000, 50
-		e := newPoisoned(isOne(bad), failsWith(403))
+		e := newPoisoned(only(bad), failsWith(403))
 		var told reports
 		cfg := config(e)
 		cfg.OnReport = told.add
@@ -123,7 +123,7 @@ func TestOneForbiddenEventHaltsOnce(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(20 * time.Second)
-		if got := e.delivered(); !slices.Equal(got, upToBut(n, isOne(bad))) {
+		if got := e.delivered(); !slices.Equal(got, upToExcept(n, only(bad))) {
 			t.Errorf("%d of %d delivered, or some twice", len(got), n-1)
 		}
 		if halts := len(told.list()); halts != 1 || d.Halted() {
@@ -134,7 +134,7 @@ func TestOneForbiddenEventHaltsOnce(t *testing.T) {
 	})
 }
 
-// Many of them slow down the rest, but do not stop it.
+// Many bad events slow down the rest, but do not stop it.
 func TestManyBadEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestManyBadEvents(t *testing.T) {
 		d := delivery.New(config(e))
 		enqueue(t, d, 1, n)
 		time.Sleep(10 * time.Minute)
-		if got := e.delivered(); !slices.Equal(got, upToBut(n, isBad)) {
+		if got := e.delivered(); !slices.Equal(got, upToExcept(n, isBad)) {
 			t.Errorf("%d of %d delivered, or some twice", len(got), n-n/100)
 		}
 		if c := d.Counts(); c.Held != n/100 {
@@ -158,12 +158,12 @@ func TestManyBadEvents(t *testing.T) {
 	})
 }
 
-// Where nothing else is there to tell who is at fault, parts of the batch are.
+// If nothing else shows which event is at fault, smaller parts of the batch do.
 func TestABadEventAtShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const bad = 7
-		e := newPoisoned(isOne(bad), failsWith(500))
+		e := newPoisoned(only(bad), failsWith(500))
 		d := delivery.New(config(e))
 		enqueue(t, d, 1, 20)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -171,7 +171,7 @@ func TestABadEventAtShutdown(t *testing.T) {
 		if err := d.Shutdown(ctx); err == nil {
 			t.Error("Shutdown says that all is delivered")
 		}
-		if got := e.delivered(); !slices.Equal(got, upToBut(20, isOne(bad))) {
+		if got := e.delivered(); !slices.Equal(got, upToExcept(20, only(bad))) {
 			t.Errorf("delivered %v", got)
 		}
 		if c := d.Counts(); c.Undone != 1 {
@@ -181,11 +181,11 @@ func TestABadEventAtShutdown(t *testing.T) {
 	})
 }
 
-// A rare event is not kept waiting for the next attempt of a bad one.
+// A rare event does not have to wait for the next attempt of a bad one.
 func TestARareEventBesideABadOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := newPoisoned(isOne(1), failsWith(500))
+		e := newPoisoned(only(1), failsWith(500))
 		d := delivery.New(config(e))
 		enqueue(t, d, 1, 2)
 		time.Sleep(5 * time.Minute)
@@ -202,13 +202,13 @@ func TestARareEventBesideABadOne(t *testing.T) {
 	})
 }
 
-// Attempts are counted in quarantine too.
+// Attempts count in quarantine too.
 func TestABadEventIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n, bad = 500, 50
 		var told reports
-		e := newPoisoned(isOne(bad), failsWith(500))
+		e := newPoisoned(only(bad), failsWith(500))
 		cfg := config(e)
 		cfg.MaxAttempts, cfg.OnReport = 3, told.add
 		d := delivery.New(cfg)
@@ -262,12 +262,12 @@ func TestAnOutageIsNobodysFault(t *testing.T) {
 	}
 }
 
-// Who asks to wait is waited for, also in quarantine.
+// A wait that an answer asks for counts in quarantine too.
 func TestQuarantineHonoursRetryAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var asks atomic.Bool
-		e := newPoisoned(isOne(1), func([]int) error {
+		e := newPoisoned(only(1), func([]int) error {
 			if asks.Load() {
 				return &delivery.SendError{StatusCode: 429, RetryAfter: time.Minute}
 			}
@@ -277,7 +277,7 @@ func TestQuarantineHonoursRetryAfter(t *testing.T) {
 		enqueue(t, d, 1, 1)
 		time.Sleep(time.Minute)
 		asks.Store(true)
-		time.Sleep(20 * time.Second) // by now it was tried once more
+		time.Sleep(20 * time.Second) // by now the event was tried once more
 		before := len(e.seen())
 		enqueue(t, d, 2, 2)
 		time.Sleep(30 * time.Second)
@@ -289,7 +289,7 @@ func TestQuarantineHonoursRetryAfter(t *testing.T) {
 	})
 }
 
-// Of a full queue, what is in quarantine goes first of its kind.
+// When the queue is full, quarantined items are evicted before others of their kind.
 func TestQuarantineGivesWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -322,7 +322,7 @@ func TestQuarantineGivesWay(t *testing.T) {
 	})
 }
 
-// Culprits never fill the queue, whatever its policy says of others.
+// Culprits never fill the queue, whatever its overflow policy.
 func TestCulpritsGiveWay(t *testing.T) {
 	t.Parallel()
 	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest, delivery.Block} {
@@ -348,13 +348,14 @@ func TestCulpritsGiveWay(t *testing.T) {
 	}
 }
 
-// With a spool, what is in quarantine is on disk too, and the next process goes on.
+// With a spool, quarantined items are on disk too, and the next process goes on with
+// them.
 func TestQuarantineIsOnDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n, bad = 600, 50
 		m := newMemory()
-		e := newPoisoned(isOne(bad), failsWith(500))
+		e := newPoisoned(only(bad), failsWith(500))
 		d := delivery.New(spoolConfig(e, m))
 		for id := 1; id <= n; id++ {
 			_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
@@ -382,7 +383,7 @@ func TestQuarantineIsOnDisk(t *testing.T) {
 	})
 }
 
-// A disk that was lost gets what is in quarantine again when it works.
+// After a spool was lost, quarantined items are written to it again when it works.
 func TestQuarantineOutlivesTheDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -412,7 +413,7 @@ func TestQuarantineOutlivesTheDisk(t *testing.T) {
 	})
 }
 
-// Also where a Transport does not return, Shutdown hands over what is in quarantine.
+// Even if a Transport does not return, Shutdown hands over what is in quarantine.
 func TestStuckTransportKeepsNothingInQuarantine(t *testing.T) {
 	t.Parallel()
 	for _, withSpool := range []bool{false, true} {
@@ -435,7 +436,7 @@ func TestStuckTransportKeepsNothingInQuarantine(t *testing.T) {
 			enqueue(t, d, 1, 20)
 			synctest.Wait()
 			enqueue(t, d, 21, 40)
-			time.Sleep(3 * time.Second) // the first are suspects now, and the others under way
+			time.Sleep(3 * time.Second) // the first are suspects now, and the others in flight
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_ = d.Shutdown(ctx)

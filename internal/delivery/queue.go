@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -14,64 +13,44 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// Overflow says what gives way to an explicit item for which a full queue has
-// no room, once there are no automatic items left to evict.
-type Overflow int
-
-// What gives way.
-const (
-	DropOldest Overflow = iota // the oldest explicit item
-	DropNewest                 // the new item
-	Block                      // the caller, until there is room
-)
-
-// automaticShare is the part of the queue, in fifths, that automatic items may
-// take: a flood of requests must leave room for what the app said itself.
-const automaticShare = 4
-
-// queue holds every accepted item until it is settled, in two lanes of the
-// same order, or in quarantine. What a sender carries is in no lane but still counts.
-// It is safe for concurrent use.
+// queue holds every accepted item until it is settled: in one of two lanes, both
+// in the order of seq, in quarantine, or, with a spool, on its way to or from the
+// disk. What a sender carries is in none of these but still counts. It is safe for
+// concurrent use.
 type queue struct {
-	lanes // of what is to be sent in its turn; guarded by mu
+	lanes // items that are sent in their turn; guarded by mu
 
 	maxItems, maxBytes int
-	maxAutomatic       usage // the part of these that automatic items may take
+	maxAutomatic       usage // automatic items may take this part of them
 	takeItems          int   // of one batch
-	takeBytes          int   // of one batch, but for its first item
+	takeBytes          int   // of one batch; its first item may be larger
 	dueItems           int   // this many waiting items start a send
 	overflow           Overflow
-	told               bool // somebody wants to know how items ended
+	wantsReports       bool // Config.OnReport wants to know which items were dropped
 
-	mu        sync.Mutex
-	apart     apart
-	held      usage          // all lanes and what is in flight
-	heldAuto  usage          // the automatic part of held
-	direct    usage          // what callers send themselves, beside all that
-	oneShots  sync.WaitGroup // likewise
-	lastSeq   uint64
-	closed    bool    // only patient items are accepted
-	sealed    bool    // and these no more
-	halt      error   // why nothing is sent at present, nil if it is
-	abandoned bool    // the books are closed, nothing is settled any more
-	lines     [2]line // of who waits for room, with explicit items and with automatic ones
-	waiters   waiters
-	counts    Counts
-	disk      *disk // nil without a spool
-	alarm     int   // the dispatcher wants to know when as many are waiting
+	mu           sync.Mutex
+	quarantine   quarantine
+	held         usage          // items in memory: waiting, in quarantine or in flight
+	heldAuto     usage          // the automatic part of held
+	oneShotUsage usage          // one-shot sends, which held does not count
+	oneShots     sync.WaitGroup // one-shot sends in flight
+	lastSeq      uint64
+	closed       bool    // only patient items are accepted
+	sealed       bool    // nor are patient items
+	halt         error   // why sending is halted; nil if it is not
+	abandoned    bool    // the account is closed: nothing is settled any more
+	lines        [2]line // of callers who wait for room: with explicit items, with automatic ones
+	waiters      waiters
+	counts       Counts
+	disk         *disk // nil without a spool
+	alarm        int   // push wakes the dispatcher when this many items wait
 }
 
-// noAlarm is when the dispatcher will look by itself.
+// noAlarm leaves it to the dispatcher when to look.
 const noAlarm = math.MaxInt
 
-// usage is an amount of items.
-type usage struct{ items, bytes int }
-
-func (u *usage) add(it *Item)    { u.items++; u.bytes += len(it.Body) }
-func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
-
-// newQueue returns a queue of which the batches of all senders take about half
-// at most: the rest can be evicted to keep newer items.
+// newQueue returns a queue. The batches of all senders together take about half of
+// it at most, so that the rest can be evicted to keep newer items.
 func newQueue(cfg *Config) *queue {
 	q := &queue{
 		maxItems: cfg.QueueSize,
@@ -80,11 +59,11 @@ func newQueue(cfg *Config) *queue {
 			items: max(1, cfg.QueueSize*automaticShare/5),
 			bytes: cfg.QueueBytes * automaticShare / 5,
 		},
-		takeItems: min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
-		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
-		overflow:  cfg.Overflow,
-		told:      cfg.OnReport != nil,
-		waiters:   waiters{atGate: map[*waiter]struct{}{}},
+		takeItems:    min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
+		takeBytes:    min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
+		overflow:     cfg.Overflow,
+		wantsReports: cfg.OnReport != nil,
+		waiters:      waiters{atGate: map[*waiter]struct{}{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	if cfg.Spool != nil {
@@ -93,19 +72,20 @@ func newQueue(cfg *Config) *queue {
 	return q
 }
 
-// admission is what push says of an item.
+// admission is what push did with an item.
 type admission struct {
-	evicted []Item  // made room for it, where somebody wants to know
-	dropped int     // likewise, where nobody does
-	outcome Outcome // of these, or of it where it was refused
+	evicted []Item  // items that made room, if somebody wants to know which
+	dropped int     // how many others made room
+	outcome Outcome // of these, or of the item itself if it was refused
 	wake    bool    // the dispatcher has something to do now
-	waits   bool    // for room
-	place   *place  // where, with which to try again
+	waits   bool    // the item waits for room
+	place   *place  // where it waits; to be passed to the next push
 }
 
-// push accepts it, at the cost of older items where there is no room. A
-// patient item waits instead of costing an explicit one, and instead of passing
-// others that wait. Whose turn it is has a place, and so has who gives up.
+// push accepts an item, if need be at the cost of older ones. If patient is set, an
+// item that may wait joins a line instead if others wait there or makeRoom says so.
+// Its caller pushes it again with the place that it was given, when woken or when out
+// of patience. An item that no longer waits gives up its place.
 func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -126,8 +106,8 @@ func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	return a, err
 }
 
-// lineOf is where it waits. What is open to explicit items is not to automatic ones,
-// which may wait longer.
+// lineOf returns the line in which an item waits. Automatic items have one of their
+// own: there may be room for explicit items that is not open to automatic ones.
 func (q *queue) lineOf(it *Item) *line {
 	if it.Automatic {
 		return &q.lines[1]
@@ -135,10 +115,10 @@ func (q *queue) lineOf(it *Item) *line {
 	return &q.lines[0]
 }
 
-// refuses reports whether it comes too late.
+// refuses reports whether an item comes too late.
 func (q *queue) refuses(it *Item) bool { return q.sealed || q.closed && !it.Patient }
 
-// accept is push for who is the first in line.
+// accept is push without the line.
 func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 	if q.refuses(it) {
 		return a, ErrClosed
@@ -152,42 +132,15 @@ func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 		}
 	}
 	q.admit(it)
-	q.of(it).pushBack(it)
+	q.laneFor(it).pushBack(it)
 	if q.alarm != noAlarm && (q.len() >= q.alarm || q.bytes() >= q.takeBytes) {
 		q.alarm, a.wake = noAlarm, true
 	}
 	return a, nil
 }
 
-// makeRoom evicts what must go for an item, unless that has to wait. It returns an error
-// where that would not do.
-func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
-	a := admission{outcome: Evicted}
-	if q.disk.writable() && len(it.Body) <= q.maxBytes {
-		a.outcome = q.disk.declines(it)
-	}
-	canFit := q.canFit(it)
-	if patient && (it.Patient || !canFit) {
-		a.waits, a.wake = true, true
-		return a, nil
-	}
-	if !canFit {
-		q.counts.Accepted++
-		q.count(a.outcome, 1)
-		return a, q.refusal(a.outcome)
-	}
-	for !q.fits(it) {
-		if victim := q.evict(a.outcome); q.told || victim.Token != 0 {
-			a.evicted = append(a.evicted, victim)
-		} else {
-			a.dropped++
-		}
-	}
-	return a, nil
-}
-
-// setAlarm has push wake the dispatcher when as many are waiting. It reports false
-// if that has come about since the dispatcher looked.
+// setAlarm has push wake the dispatcher when this many items wait. It reports false
+// if they already do, and the dispatcher has not seen them all.
 func (q *queue) setAlarm(items int, seen pending) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -198,128 +151,44 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 	return q.len() <= seen.items || q.len() < items && q.bytes() < q.takeBytes
 }
 
-// refusal says why there is no room for an item.
-func (q *queue) refusal(outcome Outcome) error {
-	switch {
-	case q.halt != nil:
-		return fmt.Errorf("%w: %w", ErrFull, q.halt)
-	case outcome == SpoolFull:
-		return fmt.Errorf("%w: %w", ErrFull, ErrSpoolFull)
-	default:
-		return ErrFull
-	}
-}
-
-// mayWait reports whether an item waits for room, if there is none. That may be
-// long in coming.
-func (q *queue) mayWait(it *Item) bool {
-	return (it.Patient || q.overflow == Block && !it.Automatic) &&
-		!q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
-}
-
-// bypass accepts an item that its caller sends itself.
-func (q *queue) bypass(it *Item) error {
+// acceptOneShot counts an item that its caller sends itself.
+func (q *queue) acceptOneShot(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return ErrClosed
 	}
-	q.counts.Accepted++
-	q.lastSeq++
-	it.seq = q.lastSeq
-	q.direct.add(it)
+	q.register(it)
+	q.oneShotUsage.add(it)
 	q.oneShots.Add(1)
 	return nil
 }
 
-// settleDirect ends an item that has bypassed the lanes. It may do so when the
-// books are closed for all others: only its caller knows.
-func (q *queue) settleDirect(it *Item, outcome Outcome) {
+// settleOneShot ends an item of acceptOneShot. It does so even after abandon, since
+// only the caller knows how its send ended.
+func (q *queue) settleOneShot(it *Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.direct.remove(it)
+	q.oneShotUsage.remove(it)
 	q.count(outcome, 1)
-	q.waiters.ended(it.seq)
+	q.waiters.itemEnded(it.seq)
 	q.oneShots.Done()
 }
 
-func (q *queue) admit(it *Item) {
+// register counts an item as accepted and gives it its place in the order of all.
+func (q *queue) register(it *Item) {
 	q.counts.Accepted++
 	q.lastSeq++
 	it.seq = q.lastSeq
-	q.held.add(it)
-	if it.Automatic {
-		q.heldAuto.add(it)
-	}
 }
 
-func (q *queue) fits(it *Item) bool {
-	return q.fitsBeside(it, q.held, q.heldAuto)
+// admit accepts an item into memory.
+func (q *queue) admit(it *Item) {
+	q.register(it)
+	q.enterMemory(it)
 }
 
-// fitsBeside reports whether there is room for it beside so much, of which so
-// much is automatic.
-func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
-	held.add(it)
-	if held.items > q.maxItems || held.bytes > q.maxBytes {
-		return false
-	}
-	heldAuto.add(it)
-	return !it.Automatic || heldAuto.items <= q.maxAutomatic.items && heldAuto.bytes <= q.maxAutomatic.bytes
-}
-
-// canFit reports whether there would be room for it when all had gone that may
-// go for its sake: automatic items first, then, for an explicit one, culprits, and by
-// policy also other explicit ones.
-func (q *queue) canFit(it *Item) bool {
-	held, heldAuto := q.held, q.heldAuto
-	if !it.Automatic || q.overflow != DropNewest {
-		for _, gone := range q.ofKind(true) {
-			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
-			heldAuto.items, heldAuto.bytes = heldAuto.items-gone.len(), heldAuto.bytes-gone.bytes
-		}
-	}
-	if !it.Automatic && q.overflow == DropOldest {
-		for _, gone := range q.ofKind(false) {
-			held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
-		}
-	} else if gone := &q.apart.culprits.explicit; !it.Automatic { // else they would fill the queue in the end
-		held.items, held.bytes = held.items-gone.len(), held.bytes-gone.bytes
-	}
-	return q.fitsBeside(it, held, heldAuto)
-}
-
-// evict takes out the item that goes first. canFit has seen that there is one.
-func (q *queue) evict(outcome Outcome) Item {
-	victim := q.evictable().popFront()
-	q.count(outcome, 1)
-	q.release(&victim)
-	return victim
-}
-
-// evictable is the lane whose front goes first.
-func (q *queue) evictable() *deque {
-	for _, automatic := range [...]bool{true, false} {
-		for _, lane := range q.ofKind(automatic) {
-			if lane.len() > 0 {
-				return lane
-			}
-		}
-	}
-	return &q.explicit
-}
-
-// ofKind are the lanes of automatic items, or of the others, in the order in which they
-// give way. What is in quarantine is older than what is not, or nearly so.
-func (q *queue) ofKind(automatic bool) [3]*deque {
-	if automatic {
-		return [...]*deque{&q.apart.culprits.automatic, &q.apart.suspects.automatic, &q.automatic}
-	}
-	return [...]*deque{&q.apart.culprits.explicit, &q.apart.suspects.explicit, &q.explicit}
-}
-
-// take removes the oldest items, as many as one request may carry: 2^-shrink of
-// the usual.
+// take removes the oldest items for one request: at most 2^-shrink of the usual.
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -331,8 +200,8 @@ func (q *queue) take(shrink int) []Item {
 	})
 }
 
-// takeFrom removes the fronts of what next returns, until it returns nil. So
-// many are waiting.
+// takeFrom removes items for one request from the front of the lanes that next
+// returns, until next returns nil. waiting is how many items those lanes hold.
 func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	most := max(1, q.takeItems>>shrink)
 	items := make([]Item, 0, min(waiting, most))
@@ -351,25 +220,26 @@ func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	return items
 }
 
-// takeOne removes the newest item, or the oldest, nil if there is none.
+// takeOne removes one item for a probe, the newest or the oldest. It returns nil if
+// no item waits.
 func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch replay := q.disk.replaying(); {
+	switch replay := q.disk.replayLen(); {
 	case replay > 0 && (!newest || q.len() == 0):
 		return []Item{q.disk.replay.popFront()}
 	case q.len() == 0:
 		return nil
 	case !newest:
 		return []Item{q.oldest().popFront()}
-	case q.explicit.len() > 0: // what the app said itself is most likely valid
+	case q.explicit.len() > 0: // an explicit one is most likely valid
 		return []Item{q.explicit.popBack()}
 	default:
 		return []Item{q.automatic.popBack()}
 	}
 }
 
-// oldest is the lane whose front was accepted first. One of them has items.
+// oldest returns the lane whose front was accepted first. There must be an item.
 func (q *queue) oldest() *deque {
 	switch {
 	case q.automatic.len() == 0:
@@ -381,12 +251,12 @@ func (q *queue) oldest() *deque {
 	}
 }
 
-// putBack returns what was taken and not settled to where it stood. It may make room
-// again for others.
+// putBack returns items that were taken and not settled to where they stood. They
+// can be evicted again, so there may be room for others.
 func (q *queue) putBack(items []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	defer q.callRoom()
+	defer q.announceRoom()
 	var fresh, replayed []Item
 	for _, it := range items {
 		if it.replayed && q.disk.hasLoaded(it.seq) {
@@ -414,6 +284,7 @@ func (q *queue) settle(items []Item, outcome Outcome) {
 	}
 }
 
+// count adds to the counter of an outcome.
 func (q *queue) count(outcome Outcome, n uint64) {
 	switch outcome {
 	case Sent:
@@ -433,36 +304,44 @@ func (q *queue) count(outcome Outcome, n uint64) {
 	}
 }
 
-// release forgets an item that has ended and lets go who waited for it.
+// release forgets an item that has ended, and ends the waits for it.
 func (q *queue) release(it *Item) {
 	q.leaveMemory(it)
 	if q.disk != nil {
 		q.disk.settled(it)
 	}
-	q.waiters.ended(it.seq)
+	q.waiters.itemEnded(it.seq)
 }
 
-// leaveMemory makes the room of an item free.
+// enterMemory counts an item as held.
+func (q *queue) enterMemory(it *Item) {
+	q.held.add(it)
+	if it.Automatic {
+		q.heldAuto.add(it)
+	}
+}
+
+// leaveMemory frees the room of an item.
 func (q *queue) leaveMemory(it *Item) {
 	q.held.remove(it)
 	if it.Automatic {
 		q.heldAuto.remove(it)
 	}
-	q.callRoom()
-	q.feed()
+	q.announceRoom()
+	q.refillReplay()
 }
 
-// callRoom lets those look who are the first to wait for room. Each that leaves
-// calls the next.
-func (q *queue) callRoom() {
+// announceRoom wakes the first caller in each line. A caller that leaves its line
+// wakes the next.
+func (q *queue) announceRoom() {
 	for i := range q.lines {
-		q.lines[i].call()
+		q.lines[i].wakeFirst()
 	}
 }
 
-// close refuses all further items that are not patient, and reports whether this
-// call closed it. Who waits to send one by itself is refused with them. A halt is
-// to be probed now: what is patient waits for how that ends.
+// close refuses all further items except patient ones, and reports whether this call
+// closed the queue. Callers of SendNow that wait for the end of a halt are refused
+// too. A halt is to be probed now: patient items wait for the outcome.
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -470,30 +349,30 @@ func (q *queue) close() bool {
 		return false
 	}
 	q.closed, q.halt = true, nil
-	q.callRoom()
+	q.announceRoom()
 	q.waiters.openGate(nil)
 	return true
 }
 
-// seal refuses the patient items, too.
+// seal refuses patient items too.
 func (q *queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sealed = true
-	q.callRoom()
+	q.announceRoom()
 }
 
-// abandon closes the books: what is still held ends as undone, but for what
-// callers send themselves, and so does what was lost before it came here. It returns
-// how much that is.
+// abandon closes the account: items that are still held end as Undone, except those
+// of one-shot sends. So do the lost ones, which never came here. It returns how many
+// items these are.
 func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.counts.Accepted += uint64(lost) //nolint:gosec // an amount
 	n := lost + q.held.items
-	if k := q.disk; k != nil { // what is on disk is not lost
-		n += k.handed.items - k.inMemory.items
-		k.handed, k.inMemory = usage{}, usage{}
+	if k := q.disk; k != nil { // items that are on disk are not lost
+		n += k.unwritten.items - k.inMemory.items
+		k.unwritten, k.inMemory = usage{}, usage{}
 		clear(k.loaded)
 	}
 	q.count(Undone, uint64(n)) //nolint:gosec // an amount
@@ -503,7 +382,7 @@ func (q *queue) abandon(lost int) int {
 	return n
 }
 
-// drain takes out everything that waits and is in memory alone.
+// drain takes out all waiting items that are in memory alone.
 func (q *queue) drain() []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -511,7 +390,7 @@ func (q *queue) drain() []Item {
 	for q.len() > 0 {
 		it := q.oldest().popFront()
 		if q.disk.hasLoaded(it.seq) {
-			q.toDisk(it)
+			q.moveToDisk(it)
 			continue
 		}
 		items = append(items, it)
@@ -522,21 +401,21 @@ func (q *queue) drain() []Item {
 // pending describes what waits for a sender.
 type pending struct {
 	items  int
-	full   bool      // as many as start a send, or any where somebody waits for room
-	oldest time.Time // when the oldest of them was handed over
-	hurry  bool      // somebody waits for them
-	closed bool      // there will be no others but patient ones
-	replay int       // as many were read from disk
-	last   uint64    // the newest that was ever accepted
+	full   bool      // enough to start a send, or any if a caller waits for room
+	oldest time.Time // when the oldest of them was queued
+	hurry  bool      // a caller of Flush, Shutdown or SendNow waits
+	closed bool      // no more items are accepted, except patient ones
+	replay int       // items that were read from disk
+	last   uint64    // seq of the item that was accepted last
 
-	suspects, culprits int // as many are in quarantine
+	suspects, culprits int // items in quarantine
 }
 
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replaying(), last: q.lastSeq}
-	p.suspects, p.culprits = q.apart.suspects.len(), q.apart.culprits.len()
+	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replayLen(), last: q.lastSeq}
+	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
 	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
@@ -544,17 +423,17 @@ func (q *queue) pending() pending {
 	return p
 }
 
-// isAwaited reports whether somebody waits for room.
+// isAwaited reports whether a caller waits for room.
 func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].first != nil }
 
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c := q.counts
-	c.Held, c.HeldBytes = q.held.items+q.direct.items, q.held.bytes+q.direct.bytes
+	c.Held, c.HeldBytes = q.held.items+q.oneShotUsage.items, q.held.bytes+q.oneShotUsage.bytes
 	if k := q.disk; k != nil {
-		c.Held += k.handed.items - k.inMemory.items
-		c.HeldBytes += k.handed.bytes - k.inMemory.bytes
+		c.Held += k.unwritten.items - k.inMemory.items
+		c.HeldBytes += k.unwritten.bytes - k.inMemory.bytes
 		c.Spooled, c.SpooledBytes = k.kept.items, k.kept.bytes
 		c.SpoolDown = !k.writable()
 	}

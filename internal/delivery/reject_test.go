@@ -13,8 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// A spool that is full and may drop nothing refuses what is to be written ahead:
-// the caller knows, it is counted and told, and what is on disk stays.
+// A spool that is full and may drop nothing refuses items that are to be written ahead:
+// the caller gets an error, it is counted and reported, and what is on disk stays.
 func TestWriteAheadIsRejected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestWriteAheadIsRejected(t *testing.T) {
 			t.Errorf("outcomes %v", outcomes)
 		}
 		checkSum(t, d)
-		e.be(200)
+		e.setStatus(200)
 		if err := d.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -54,12 +54,13 @@ func TestWriteAheadIsRejected(t *testing.T) {
 	})
 }
 
-// atMost is the Fits of a spool for so many records, four fifths of them automatic.
+// atMost is the Fits of a spool for n records, of which four fifths may be automatic.
 func atMost(n int) func(records, _ int, automatic bool) bool {
 	return func(records, _ int, automatic bool) bool { return records <= n && (!automatic || records <= n*4/5) }
 }
 
-// Beyond a full spool that may drop nothing there is memory, and then its policy.
+// When a spool is full and may drop nothing, memory is used, and then its overflow
+// policy.
 func TestSpoolRejects(t *testing.T) {
 	t.Parallel()
 	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest} {
@@ -70,7 +71,7 @@ func TestSpoolRejects(t *testing.T) {
 			cfg.QueueSize, cfg.Overflow, cfg.Fits, cfg.OnReport = 100, overflow, atMost(1000), told.add
 			cfg.Timeout, cfg.RetryDelay = time.Hour, time.Hour
 			d := delivery.New(cfg)
-			onDisk := upTo(1000) // memory has the newest then, or with DropNewest the oldest
+			onDisk := upTo(1000) // memory has the newest, or under DropNewest the oldest
 			if overflow == delivery.DropNewest {
 				onDisk = upTo(1100)[100:]
 			}
@@ -92,7 +93,7 @@ func TestSpoolRejects(t *testing.T) {
 			if items+untold != 3900 || !errors.Is(err, delivery.ErrSpoolFull) {
 				t.Errorf("told of %d and %d, %v", items, untold, err)
 			}
-			e.be(200)
+			e.setStatus(200)
 			if err := shutdown(t, d); err != nil || m.len() != 0 || len(e.delivered()) != 1100 {
 				t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 			}
@@ -101,7 +102,7 @@ func TestSpoolRejects(t *testing.T) {
 	}
 }
 
-// What memory has room for is not given up because the disk has none.
+// Items for which memory has room are kept if the disk has none.
 func TestRejectedItemsStayInMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -117,7 +118,7 @@ func TestRejectedItemsStayInMemory(t *testing.T) {
 			t.Errorf("counts %+v", c)
 		}
 		checkSum(t, d)
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(500)) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 		}
@@ -125,8 +126,8 @@ func TestRejectedItemsStayInMemory(t *testing.T) {
 	})
 }
 
-// What Shutdown cannot leave on disk is in its error; what the app said itself is
-// left there first, and automatic items never take all of it.
+// Items that Shutdown cannot leave on disk are in its error. Explicit items go to disk
+// first, and automatic ones never take all of it.
 func TestShutdownBesideAFullSpool(t *testing.T) {
 	t.Parallel()
 	for _, explicit := range []int{10, 60} {
@@ -180,20 +181,20 @@ func TestExplicitItemsHaveDiskToThemselves(t *testing.T) {
 			t.Errorf("counts %+v", c)
 		}
 		checkSum(t, d)
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(200)) {
 			t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
 		}
 	})
 }
 
-// Who is told that an item is in memory at least finds it delivered; one that has
-// made room in its own commit may be gone, and then its caller knows.
+// An item that was reported as being in memory is delivered. One that was dropped in its
+// own commit may be lost, and then its caller knows.
 func TestWriteAheadOfMoreThanFits(t *testing.T) {
 	t.Parallel()
 	var inMemory, gone int
 	for round := 0; inMemory == 0 || gone == 0; round++ {
-		if round == 50 { // which of the two comes about is up to the scheduler
+		if round == 50 { // which of the two happens is up to the scheduler
 			t.Fatalf("%d in memory alone, %d gone: the test does not see both", inMemory, gone)
 		}
 		m, g := writeAheadOfMoreThanFits(t)
@@ -201,7 +202,8 @@ func TestWriteAheadOfMoreThanFits(t *testing.T) {
 	}
 }
 
-// writeAheadOfMoreThanFits returns how many items were in memory alone, and gone.
+// writeAheadOfMoreThanFits returns how many items were in memory alone, and how many
+// were lost.
 func writeAheadOfMoreThanFits(t *testing.T) (inMemory, lost int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +226,7 @@ func writeAheadOfMoreThanFits(t *testing.T) (inMemory, lost int) {
 		}
 		callers.Wait()
 		checkSum(t, d)
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil {
 			t.Error(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// reports keeps what it is told.
+// reports keeps the reports that it is given.
 type reports struct {
 	mu  sync.Mutex
 	all []delivery.Report
@@ -34,7 +34,7 @@ func (r *reports) list() []delivery.Report {
 	return slices.Clone(r.all)
 }
 
-// count returns how many items ended so, and the last error.
+// count returns how many items ended with this outcome, and the last error.
 func (r *reports) count(outcome delivery.Outcome) (items, untold int, err error) {
 	for _, report := range r.list() {
 		if report.Outcome == outcome {
@@ -46,8 +46,8 @@ func (r *reports) count(outcome delivery.Outcome) (items, untold int, err error)
 	return items, untold, err
 }
 
-// Shutdown is back by its deadline, says how many were not delivered, and all
-// of these are reported.
+// Shutdown returns by its deadline, says how many events were not delivered, and
+// reports all of them.
 func TestShutdownReportsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 	})
 }
 
-// Every item is reported just once, in the order of a batch.
+// Every item is reported exactly once, in the order of its batch.
 func TestEveryEndIsReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestEveryEndIsReported(t *testing.T) {
 	})
 }
 
-// A halt is one report and one log line, however many requests see it.
+// A halt makes one report and one log line, however many requests meet it.
 func TestHaltIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestPanickingTransport(t *testing.T) {
 	})
 }
 
-// deaf is a Transport that takes no notice of its context.
+// deaf is a Transport that ignores its context.
 type deaf struct{ hang chan struct{} }
 
 func (d deaf) Send(context.Context, []byte, int) (delivery.Result, error) {
@@ -314,7 +314,7 @@ func TestSendNowWhileHalted(t *testing.T) {
 	})
 }
 
-// Flush waits for the one-shot sends that began before it, and for no others.
+// Flush waits for one-shot sends that began before it, and for no others.
 func TestFlushWaitsForSendNow(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -364,7 +364,7 @@ func TestFlushWaitsForSendNow(t *testing.T) {
 	}
 }
 
-// After Shutdown nobody is left to end a halt.
+// After Shutdown nothing can end a halt.
 func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
 	})
 }
 
-// What an answer says could repeat what events say, and stays out of the log.
+// What an answer says could repeat what events say, and is not logged.
 func TestAnswersAreNotLogged(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{400, 401, 503} {

@@ -6,46 +6,45 @@ import (
 	"time"
 )
 
-// logInterval is the time between two log lines of a kind.
+// logInterval is the time between two log lines of the same kind.
 const logInterval = 10 * time.Second
 
 const (
-	maxReports     = 1000    // that wait to be told
-	maxReportItems = 1000    // in these, but for what Shutdown leaves
-	maxReportBytes = 8 << 20 // of these items
+	maxReports     = 1000    // reports that wait to be told
+	maxReportItems = 1000    // items in these, besides those that Shutdown leaves
+	maxReportBytes = 8 << 20 // bytes of these items
 )
 
-// Report tells how items ended, or, Failed without items, that sending was
-// halted.
+// Report tells how items ended. With Outcome Failed and no items, it tells that
+// sending was halted.
 type Report struct {
-	Items   []Item // of a delivered batch those that were rejected
+	Items   []Item // of a delivered batch, only those that were rejected
 	Outcome Outcome
-	Result  Result // of a delivered batch; with nothing in Rejected, of several
-	Err     error  // why they were not delivered
-	Untold  int    // further items that ended so, which there was no room to keep
+	Result  Result // of a delivered batch, or the sum of several, without Rejected
+	Err     error  // why the items were not delivered
+	Untold  int    // how many more items ended this way, but were not kept for want of room
 }
 
-// reporter tells the app how items ended, from a goroutine of its own: a slow
-// callback delays neither requests nor delivery. What waits to be told is
-// bounded.
+// reporter tells the app how items ended, from a goroutine of its own, so that a slow
+// callback delays neither requests nor delivery. What waits to be told is bounded.
 type reporter struct {
 	tell   func(Report) // nil if nobody wants to know
 	logger *slog.Logger
 
 	mu      sync.Mutex
 	waiting []Report
-	kept    usage             // the items in waiting
-	excess  [outcomes]*Report // what there was no place for in waiting, by outcome
-	counted [outcomes]int     // drops of which only the number is told
+	kept    usage             // items in waiting
+	excess  [outcomes]*Report // reports for which there was no place in waiting, merged by outcome
+	counted [outcomes]int     // drops of which only the number is told, by outcome
 	halt    *Report           // the latest halt
-	wake    chan struct{}     // there is something to tell
-	woken   time.Time         // when that was last said
+	wake    chan struct{}     // wakes the goroutine
+	woken   time.Time         // when it was last woken
 
-	dropped [outcomes]int // items, by outcome, not yet logged; the goroutine's own
-	logged  time.Time     // when items were last logged as dropped
+	dropped [outcomes]int // drops that are not yet logged, by outcome; belongs to the goroutine
+	logged  time.Time     // when drops were last logged; belongs to the goroutine
 }
 
-// add takes a report. Drops are told together.
+// add takes a report. Drops of the same kind are merged.
 func (r *reporter) add(report Report) {
 	if r.tell == nil && !report.Outcome.isDrop() {
 		return
@@ -69,8 +68,8 @@ func (r *reporter) add(report Report) {
 	r.wakeUp(time.Now())
 }
 
-// count takes drops of which nobody wants to know more than how many they are: in
-// an outage each new event may be one, or cause one.
+// count takes drops of which only the number is to be told: in an outage each new
+// event may be dropped, or cause a drop.
 func (r *reporter) count(outcome Outcome, items int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,9 +77,10 @@ func (r *reporter) count(outcome Outcome, items int, now time.Time) {
 	r.wakeUp(now)
 }
 
+// wakeUp wakes the goroutine.
 func (r *reporter) wakeUp(now time.Time) {
 	if r.tell == nil && now.Sub(r.woken) < logInterval {
-		return // nothing comes of it but a log line, and that later
+		return // all it would do is log, and that is not due
 	}
 	r.woken = now
 	select {
@@ -89,8 +89,7 @@ func (r *reporter) wakeUp(now time.Time) {
 	}
 }
 
-// trim keeps of a report only the number of its items where there is no room
-// for them.
+// trim reduces the items of a report to their number if there is no room for them.
 func (r *reporter) trim(report *Report) {
 	full := r.kept.items >= maxReportItems || r.kept.bytes >= maxReportBytes
 	if r.tell == nil || full && report.Outcome != Undone {
@@ -118,8 +117,8 @@ func (r *reporter) last() *Report {
 	return &r.waiting[len(r.waiting)-1]
 }
 
-// run tells until it is told to end, and then what is left. After each log line of drops
-// it looks once more: they may be over.
+// run tells what there is to tell until end is closed, and then what is left. After
+// each log line of drops it looks again later, as those may have been the last.
 func (r *reporter) run(end <-chan struct{}) {
 	again := time.NewTimer(logInterval)
 	defer again.Stop()
@@ -145,7 +144,7 @@ func (r *reporter) run(end <-chan struct{}) {
 	}
 }
 
-// logDropped logs drops, unless that was done not long ago and more may come. It returns
+// logDropped logs drops, unless it did so not long ago and more may come. It returns
 // when to look again.
 func (r *reporter) logDropped(now time.Time, ended bool) time.Duration {
 	if wait := logInterval - now.Sub(r.logged); wait > 0 && !ended {
@@ -153,13 +152,14 @@ func (r *reporter) logDropped(now time.Time, ended bool) time.Duration {
 	}
 	for outcome, n := range r.dropped {
 		if n > 0 {
-			r.logger.Warn("klime: "+Outcome(outcome).why()+", events dropped", slog.Int("events", n))
+			r.logger.Warn("klime: "+Outcome(outcome).dropText()+", events dropped", slog.Int("events", n))
 		}
 	}
 	r.dropped, r.logged = [outcomes]int{}, now
 	return logInterval
 }
 
+// take empties the reporter and returns what there is to tell.
 func (r *reporter) take() []Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()

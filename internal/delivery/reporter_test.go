@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// In an outage each request drops an event. Where nobody wants to know, that
-// wakes no goroutine each time.
+// In an outage each request drops an event. If nobody wants to know, that does not
+// wake a goroutine each time.
 func TestDropsWakeNobody(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -57,7 +57,7 @@ func TestDropsWakeNobody(t *testing.T) {
 	}
 }
 
-// safeBuffer is a bytes.Buffer that a goroutine may read while another writes to it.
+// safeBuffer is a bytes.Buffer for use by several goroutines.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -75,8 +75,7 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// What is dropped between two log lines is in the next, though nothing is dropped
-// after it.
+// Drops between two log lines are in the second one, even if there are none after it.
 func TestAllDropsAreLogged(t *testing.T) {
 	t.Parallel()
 	for _, tell := range []func(Report){nil, func(Report) {}} {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3):
-// seconds or a date. What is negative, past or neither asks for nothing.
+// parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds
+// or a date. It returns 0 for a value that is negative, past or neither.
 func parseRetryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
 		if seconds <= 0 {

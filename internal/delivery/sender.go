@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// maxRequests is how many requests a batch may cost when events in it are
-// refused: enough to single out two bad ones of a hundred.
+// maxRequests is how many requests one batch may take when events in it are refused:
+// enough to single out two bad ones of a hundred.
 const maxRequests = 32
 
-// A request's body is the events, joined, between these.
+// The body of a request is the events, with commas, between these.
 const (
 	batchHead = `{"batch":[`
 	batchTail = `]}`
 )
 
-// sendJobs is one sender.
+// sendJobs runs one sender.
 func (d *Deliverer) sendJobs(ctx context.Context) {
 	for {
 		select {
 		case j := <-d.jobs:
-			d.results <- d.sendJob(ctx, j) // has room for one report a sender
+			d.results <- d.sendJob(ctx, j) // does not block: it has room for one result per sender
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// sendJob sends a batch and settles its items. Where Klime refuses it for the
-// sake of some event, it is taken apart until the culprits stand alone.
-func (d *Deliverer) sendJob(ctx context.Context, j job) report {
-	r := report{job: j, verdict: delivered}
+// sendJob sends a batch and settles its items. If Klime refuses it because of some
+// event, it is split until the bad events stand alone.
+func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
+	r := jobResult{job: j, verdict: delivered}
 	if len(j.items) > 0 && j.items[0].attempts > 0 {
 		d.retries.Add(1)
 	}
@@ -47,28 +47,28 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) report {
 		switch v := judge(failure); v {
 		case delivered:
 			r.accepted = r.accepted || result.Failed < len(part)
-			d.accept(part, result)
+			d.settleAccepted(part, result)
 		case refused:
 			r.verdict, r.failure = refused, failure
 			if j.probe {
-				r.rest = part
-				return r // one request, and the event may be good
+				r.unsettled = part
+				return r // a probe is one request, and the event may be good
 			}
-			for _, smaller := range d.takeApart(part, failure) {
+			for _, smaller := range d.split(part, failure) {
 				parts.push(smaller)
 			}
 		case transient, halting:
 			r.verdict, r.failure = v, failure
 			parts.push(part)
-			r.rest = parts.flatten()
+			r.unsettled = parts.flatten()
 			return r
 		}
 	}
-	r.rest = parts.flatten()
+	r.unsettled = parts.flatten()
 	return r
 }
 
-// sendOnce makes one request.
+// sendOnce makes one request and tells OnRequest of it.
 func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendError) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
@@ -84,9 +84,11 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	return result, failure
 }
 
-// errPanicked stands for what a Transport panicked with, which is the app's.
+// errPanicked stands for the value with which a Transport panicked. That belongs to
+// the app and is not shown.
 var errPanicked = errors.New("transport panicked")
 
+// callTransport has the Transport send a batch. A panic counts as a failure.
 func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, err error) {
 	defer func() {
 		if recover() != nil {
@@ -99,8 +101,8 @@ func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, 
 	return d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
 }
 
-// encodeBatch makes a body of its own for each request: net/http may still
-// read it after the answer is there.
+// encodeBatch makes a new body for each request: net/http may still be reading the
+// last one after its answer has arrived.
 func encodeBatch(items []Item) []byte {
 	size := len(batchHead) + len(batchTail)
 	for i := range items {
@@ -116,27 +118,29 @@ func encodeBatch(items []Item) []byte {
 	return append(body, batchTail...)
 }
 
-// takeApart returns what to send in place of a refused part, the last first:
-// all but the events that the answer names, else its halves.
-func (d *Deliverer) takeApart(part []Item, failure *SendError) [][]Item {
+// split returns what to send in place of a refused part, the last element first: the
+// events that the answer does not name, or else two halves. It settles the events
+// that are refused for good.
+func (d *Deliverer) split(part []Item, failure *SendError) [][]Item {
 	if len(failure.Rejected) > 0 {
 		good, bad := separate(part, failure.Rejected)
-		d.reject(bad, failure)
+		d.settleRejected(bad, failure)
 		if len(good) == 0 {
 			return nil
 		}
 		return [][]Item{good}
 	}
 	if len(part) <= 1 {
-		d.reject(part, failure)
+		d.settleRejected(part, failure)
 		return nil
 	}
 	half := len(part) / 2
 	return [][]Item{part[half:], part[:half]}
 }
 
-// accept settles events that Klime took, but for those that it named.
-func (d *Deliverer) accept(items []Item, result Result) {
+// settleAccepted settles the events of a successful request: as sent, except those
+// that the answer names.
+func (d *Deliverer) settleAccepted(items []Item, result Result) {
 	if len(items) == 0 {
 		return // a probe for which there was no event
 	}
@@ -145,11 +149,11 @@ func (d *Deliverer) accept(items []Item, result Result) {
 	if d.cfg.ReportSent {
 		d.reporter.add(Report{Items: bad, Outcome: Sent, Result: result})
 	}
-	d.reject(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})
+	d.settleRejected(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})
 }
 
-// reject settles events that Klime refused.
-func (d *Deliverer) reject(items []Item, failure *SendError) {
+// settleRejected settles events that Klime refused.
+func (d *Deliverer) settleRejected(items []Item, failure *SendError) {
 	if len(items) == 0 {
 		return
 	}
@@ -187,7 +191,7 @@ func separate(items []Item, rejected []Rejection) (good, bad []Item) {
 	return good, bad
 }
 
-// stack is what a sender has yet to send of a batch; the top is next.
+// stack holds the parts of a batch that a sender has yet to send. The top is next.
 type stack [][]Item
 
 func (s *stack) push(part []Item) { *s = append(*s, part) }
@@ -198,7 +202,8 @@ func (s *stack) pop() []Item {
 	return top
 }
 
-// flatten returns all items in the order in which they would have been sent.
+// flatten empties the stack and returns its items in the order in which they would
+// have been sent.
 func (s *stack) flatten() []Item {
 	var items []Item
 	for len(*s) > 0 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What can keep an item from the disk, or end it there.
+// Errors of the spool: why an item is not on disk, or is lost with it.
 var (
 	ErrNotDurable = errors.New("kept in memory only")
 	ErrSpoolBusy  = errors.New("spool too slow")
@@ -13,70 +13,70 @@ var (
 	ErrSpoolLost  = errors.New("spool lost")
 )
 
-// Record is an item as a Spool keeps it. Keys grow in the order in which items
-// were accepted.
+// Record is an item as a Spool keeps it. Later items have higher keys.
 type Record struct {
 	Key       uint64
 	Body      []byte
 	Automatic bool
-	Attempts  int  // requests that carried it before it was written
-	Damaged   bool // it cannot be trusted; Body says no more than its size
+	Attempts  int  // requests that carried it until it was written
+	Damaged   bool // it failed a check: only the size of Body means something
 }
 
-// Storage is a Spool and how it is used.
+// Storage is a Spool and how to use it.
 type Storage struct {
 	Spool      Spool // nil for none; closed at the end of Shutdown
-	WriteAhead bool  // explicit items are on disk before Enqueue returns
+	WriteAhead bool  // write explicit items to disk before Enqueue returns
 
-	// Fits reports whether there is room for so many records with bodies of so many
-	// bytes, the last of which is automatic or not. What does not fit is
-	// refused. Nil is a Spool that makes room itself. It is called under a lock.
+	// Fits reports whether the spool has room for this many records, whose bodies
+	// have size bytes together, if the last one is automatic or not. Items that do
+	// not fit are refused. Nil stands for a Spool that makes room itself. Fits is
+	// called under a lock.
 	Fits func(records, size int, automatic bool) bool
 }
 
-// Spool keeps records on disk. It is used by one goroutine. After an error of
-// Commit or Read it is not used again until Reopen has succeeded.
+// Spool keeps records on disk. One goroutine uses it. After Commit or Read has
+// failed, it is not used again until Reopen has succeeded.
 type Spool interface {
-	// Kept is what is there at the start: records, the bytes of their bodies, and
-	// the highest key.
+	// Kept describes what is there at the start: how many records, the size of
+	// their bodies, and the highest key.
 	Kept() (records, size int, last uint64)
 
-	// Commit removes records, where they exist, and then adds others, all or
-	// nothing, durable when it returns. What had to go for want of room is
-	// dropped: of the records that were there, or of those to add.
+	// Commit removes records, if they exist, and then adds others. It is all or
+	// nothing, and durable when it returns. Records that had to go for want of room,
+	// old or new, are returned as dropped.
 	Commit(add []Record, remove []uint64) (dropped []Record, err error)
 
-	// Read returns records from that key on, in order, without those to skip: at
-	// most so many, and one or so many bytes.
+	// Read returns the records from this key on, in order, without those to skip: at
+	// most so many, and with bodies of at most size bytes, unless the first is larger.
 	Read(from uint64, records, size int, skip func(key uint64) bool) ([]Record, error)
 
-	// Reopen tries to get out of a fault. Lost says that nothing is left of what
-	// was kept. If it is not writable (as on a full disk), what is kept can be
-	// read, and perhaps removed, but nothing added.
+	// Reopen tries to recover from a fault. lost says that nothing is left of what
+	// was kept. If the spool is not writable (the disk is full, say), records can be
+	// read and perhaps removed, but not added.
 	Reopen() (lost, writable bool, err error)
 
 	Close() error
 }
 
 const (
-	// graceToSpool is how long an item may be in memory alone, after the flush
-	// interval is over.
-	graceToSpool = 3 * time.Second
+	// spillGrace is how long an item may be in memory alone beyond the flush
+	// interval.
+	spillGrace = 3 * time.Second
 
-	// What waits to be written may take so much, beside what the queue may take.
-	maxHandedItems = 100_000
-	maxHandedBytes = 16 << 20
+	// Bounds of what waits to be written, on top of the bounds of the queue.
+	maxUnwrittenItems = 100_000
+	maxUnwrittenBytes = 16 << 20
 
-	// One commit writes so much at most, so that who waits for it waits little.
+	// Bounds of one commit, so that callers who wait for it do not wait long.
 	maxCommitItems = 5000
 	maxCommitBytes = 4 << 20
 
-	// Removals may wait for company: what is not removed before a crash is sent twice.
+	// Removals are done together. After a crash, events whose records were not yet removed are sent twice.
 	maxRemovals   = 1000
 	removalsAfter = time.Second
 
-	commitPatience = 2 * time.Second // how long an item's caller waits for the disk
-	reopenInterval = 5 * time.Second // between two attempts to get out of a fault
-	spoolGrace     = 2 * time.Second // for what Shutdown leaves, beyond its context
-	maxTokens      = 10_000          // of items on disk that are remembered
+	commitPatience = 2 * time.Second // how long a caller of Enqueue waits for the disk
+	reopenInterval = 5 * time.Second // between two calls of Reopen
+	keeperGrace    = 2 * time.Second // beyond the context of Shutdown, to write what is left
+	maxTokens      = 10_000          // tokens of items on disk that are kept in memory
 )

@@ -19,19 +19,19 @@ import (
 
 var errDisk = errors.New("disk on fire")
 
-// memory is a Spool without a disk, that fails as it is told.
+// memory is a Spool without a disk that fails as it is told.
 type memory struct {
 	mu       sync.Mutex
 	records  map[uint64]delivery.Record
-	max      int           // records, 0 for any number
+	max      int           // the most records; 0 for any number
 	latency  time.Duration // of a commit
-	broken   bool          // fails, and so does Reopen
+	broken   bool          // everything fails, Reopen too
 	full     bool          // records can be removed, but not added
 	lost     bool          // the next Reopen finds nothing left
 	commits  int
 	closed   bool
-	using    bool // one goroutine at a time
-	applyBad bool // a commit that fails is applied all the same
+	using    bool // a method is running
+	applyBad bool // a commit that fails is applied nevertheless
 }
 
 func newMemory(records ...delivery.Record) *memory {
@@ -148,7 +148,7 @@ func (m *memory) len() int {
 	return len(m.records)
 }
 
-// kept are the IDs of the events on disk, in order.
+// kept returns the IDs of the events on disk, in order.
 func (m *memory) kept(tb testing.TB) []int {
 	tb.Helper()
 	m.mu.Lock()
@@ -164,7 +164,7 @@ func (m *memory) kept(tb testing.TB) []int {
 	return ids
 }
 
-// recordsUpTo are records as an earlier process left them.
+// recordsUpTo returns records as an earlier process left them.
 func recordsUpTo(n int) []delivery.Record {
 	records := make([]delivery.Record, n)
 	for i := range records {
@@ -178,7 +178,7 @@ type outage struct {
 	endpoint
 
 	state sync.Mutex
-	code  int // 200 when it is up
+	code  int // of its answers; 200 if it is up
 	took  []int
 }
 
@@ -196,13 +196,13 @@ func newOutage(code int) *outage {
 	return o
 }
 
-func (o *outage) be(code int) {
+func (o *outage) setStatus(code int) {
 	o.state.Lock()
 	defer o.state.Unlock()
 	o.code = code
 }
 
-// delivered are the events that were accepted, sorted, each as often as it was.
+// delivered returns the events that were accepted, repeats included, sorted.
 func (o *outage) delivered() []int {
 	o.state.Lock()
 	defer o.state.Unlock()
@@ -245,7 +245,7 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 				}
 
 				m.closed = false
-				e.be(200)
+				e.setStatus(200)
 				d = delivery.New(spoolConfig(e, m))
 				if err := d.Flush(t.Context()); err != nil {
 					t.Error(err)
@@ -262,7 +262,8 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 	}
 }
 
-// What memory cannot hold is on disk, whatever the policy, and nobody waits.
+// Items that memory cannot hold go to disk, whatever the overflow policy, and nobody
+// waits.
 func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
 	t.Parallel()
 	for _, overflow := range []delivery.Overflow{delivery.DropOldest, delivery.DropNewest, delivery.Block} {
@@ -290,7 +291,7 @@ func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
 						t.Errorf("counts %+v", c)
 					}
 					checkSum(t, d)
-					e.be(200)
+					e.setStatus(200)
 					if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(5000)) {
 						t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
 					}
@@ -304,7 +305,7 @@ func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
 	}
 }
 
-// Also to the disk automatic items go first, then the oldest.
+// Automatic items go to disk first, then the oldest.
 func TestSpoolTakesAutomaticItemsFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -313,7 +314,7 @@ func TestSpoolTakesAutomaticItemsFirst(t *testing.T) {
 		cfg.QueueSize, cfg.RetryDelay = 100, time.Hour
 		d := delivery.New(cfg)
 		enqueue(t, d, 1, 20)
-		synctest.Wait() // refused, and back
+		synctest.Wait() // refused, and back in the queue
 		for id := 21; id <= 100; id++ {
 			_ = d.Enqueue(t.Context(), item(id, true, 0))
 		}
@@ -328,7 +329,7 @@ func TestSpoolTakesAutomaticItemsFirst(t *testing.T) {
 	})
 }
 
-// In a long outage, nothing is in memory alone for longer than documented.
+// In a long outage, no item is in memory alone for longer than documented.
 func TestSpoolTakesWhatAnOutageKeepsWaiting(t *testing.T) {
 	t.Parallel()
 	for name, code := range map[string]int{"down": 503, "halted": 401} {
@@ -347,7 +348,7 @@ func TestSpoolTakesWhatAnOutageKeepsWaiting(t *testing.T) {
 					}
 				}
 				checkSum(t, d)
-				e.be(200)
+				e.setStatus(200)
 				time.Sleep(2 * time.Minute)
 				if c := d.Counts(); c.Sent != 600 || c.Held != 0 || c.Spooled != 0 || m.len() != 0 {
 					t.Errorf("when good again: %+v, %d on disk", c, m.len())
@@ -360,8 +361,7 @@ func TestSpoolTakesWhatAnOutageKeepsWaiting(t *testing.T) {
 	}
 }
 
-// So it is with the events that come now and then, while others wait on disk for
-// the endpoint.
+// That also holds for events that come now and then while others wait on disk.
 func TestSpoolTakesARareEventInAnOutage(t *testing.T) {
 	t.Parallel()
 	failures := map[string]*delivery.SendError{
@@ -388,7 +388,7 @@ func TestSpoolTakesARareEventInAnOutage(t *testing.T) {
 	}
 }
 
-// In good times the disk is not touched.
+// While all is well, the disk is not used.
 func TestSpoolIsIdleInGoodTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -404,7 +404,8 @@ func TestSpoolIsIdleInGoodTimes(t *testing.T) {
 	})
 }
 
-// A disk that cannot keep up costs events, counted and reported apart.
+// A disk that cannot keep up costs events, which are counted and reported by a reason
+// of their own.
 func TestSpoolTooSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -441,12 +442,13 @@ func TestSpoolTooSlow(t *testing.T) {
 		if !strings.Contains(log.String(), "spool too slow, events dropped") {
 			t.Errorf("log: %s", log.String())
 		}
-		time.Sleep(10 * time.Hour) // the disk is back, and nobody counts it twice
+		time.Sleep(10 * time.Hour) // the disk is back, and no item is counted twice
 		checkSum(t, d)
 	})
 }
 
-// What makes room on disk is counted and reported, and its Flush is over.
+// Records that make room on a full disk are counted and reported, and Flush does not
+// wait for them.
 func TestSpoolFull(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -467,7 +469,7 @@ func TestSpoolFull(t *testing.T) {
 		if uint64(items+untold) != c.SpoolFull || !errors.Is(err, delivery.ErrSpoolFull) {
 			t.Errorf("told of %d and %d, %v", items, untold, err)
 		}
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil {
 			t.Error(err)
 		}
@@ -478,7 +480,7 @@ func TestSpoolFull(t *testing.T) {
 	})
 }
 
-// Replay begins with the oldest, and new events do not wait for it.
+// Replay begins with the oldest records, and new events do not wait for it.
 func TestReplayIsPaced(t *testing.T) {
 	t.Parallel()
 	for _, senders := range []int{1, 2} {
@@ -499,7 +501,7 @@ func TestReplayIsPaced(t *testing.T) {
 					t.Error("replay does not begin with the oldest at once")
 				}
 				begin := time.Now()
-				for id := old + 1; id <= old+200; id++ { // 20 at once start a send
+				for id := old + 1; id <= old+200; id++ { // 20 of them start a send
 					enqueue(t, d, id, id)
 				}
 				arrived := func() (n int) {
@@ -532,7 +534,7 @@ func TestReplayIsPaced(t *testing.T) {
 	}
 }
 
-// At Shutdown there is nothing to leave a sender for.
+// At Shutdown, replay need not leave a sender free.
 func TestReplayTakesAllSendersAtShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -552,7 +554,7 @@ func TestReplayTakesAllSendersAtShutdown(t *testing.T) {
 	})
 }
 
-// What Klime refuses alone leaves the spool, and is reported.
+// An event that Klime refuses by itself is removed from the spool and reported.
 func TestPoisonLeavesTheSpool(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -582,7 +584,7 @@ func TestPoisonLeavesTheSpool(t *testing.T) {
 	})
 }
 
-// Nothing leaves the disk before it has been delivered.
+// Nothing is removed from disk before it has been delivered.
 func TestNothingIsRemovedTooEarly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -592,7 +594,7 @@ func TestNothingIsRemovedTooEarly(t *testing.T) {
 		if m.len() != 1000 {
 			t.Errorf("%d on disk in an outage", m.len())
 		}
-		e.be(200)
+		e.setStatus(200)
 		for d.Counts().Sent < 1000 {
 			if sent := d.Counts().Sent; m.len() < 1000-int(sent) {
 				t.Fatalf("%d on disk, %d sent", m.len(), sent)
@@ -603,7 +605,7 @@ func TestNothingIsRemovedTooEarly(t *testing.T) {
 	})
 }
 
-// While the disk fails, events are kept in memory, with one log line; when it
+// While the disk fails, events are kept in memory, and one line is logged. When the disk
 // works again, it is used again.
 func TestSpoolFails(t *testing.T) {
 	t.Parallel()
@@ -635,7 +637,7 @@ func TestSpoolFails(t *testing.T) {
 					t.Errorf("when it works again: %+v", c)
 				}
 				checkSum(t, d)
-				e.be(200)
+				e.setStatus(200)
 				if err := shutdown(t, d); err != nil || m.len() != 0 {
 					t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 				}
@@ -668,7 +670,7 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 			t.Errorf("when it is full: %+v", c)
 		}
 		checkSum(t, d)
-		e.be(200)
+		e.setStatus(200)
 		time.Sleep(5 * time.Minute)
 		if c := d.Counts(); c.Sent != 5100 || m.len() != 0 || !c.SpoolDown {
 			t.Errorf("when Klime is back: %+v, %d on disk", c, m.len())
@@ -685,8 +687,8 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	})
 }
 
-// A spool that comes back empty costs what was on disk alone, and no more; who
-// waits for that is told.
+// A spool that comes back empty costs what was on disk alone, and no more. Callers who
+// wait for that get an error.
 func TestSpoolIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -699,7 +701,7 @@ func TestSpoolIsLost(t *testing.T) {
 		time.Sleep(time.Minute)
 		m.set(func(m *memory) { m.broken, m.lost = true, true })
 		enqueue(t, d, 3001, 3001)
-		time.Sleep(time.Minute) // it grows old, and is to be written
+		time.Sleep(time.Minute) // it is old enough now to be written
 		flushed := make(chan error, 1)
 		go func() { flushed <- d.Flush(context.Background()) }()
 		synctest.Wait()
@@ -712,7 +714,7 @@ func TestSpoolIsLost(t *testing.T) {
 		if c.SpoolLost == 0 || c.SpoolLost > 3000 {
 			t.Errorf("counts %+v", c)
 		}
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil || m.len() != 0 {
 			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 		}
@@ -726,7 +728,7 @@ func TestSpoolIsLost(t *testing.T) {
 	})
 }
 
-// Damaged and missing records are counted, and hold up nobody.
+// Damaged and missing records are counted, and hold up no others.
 func TestDamagedRecords(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -750,8 +752,8 @@ func TestDamagedRecords(t *testing.T) {
 	})
 }
 
-// With write-ahead an item is on disk when Enqueue returns, and those who wait
-// at the same time share a commit.
+// With write-ahead an item is on disk when Enqueue returns. Callers that wait at the
+// same time share a commit.
 func TestWriteAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -790,11 +792,11 @@ func TestWriteAhead(t *testing.T) {
 	})
 }
 
-// A one-shot send is no matter of the disk: it has all of the time that Shutdown has.
+// A one-shot send does not use the disk, so it may take all of Shutdown's time.
 func TestSendNowDuringShutdownWithSpool(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const answer = time.Minute - 100*time.Millisecond // later than Shutdown begins to write
+		const answer = time.Minute - 100*time.Millisecond // after Shutdown has begun to write
 		m := newMemory()
 		cfg := spoolConfig(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
 			if ids[0] != 0 {
@@ -823,7 +825,7 @@ func TestSendNowDuringShutdownWithSpool(t *testing.T) {
 	})
 }
 
-// A context that has ended does not keep an item from the disk.
+// A context that has ended does not keep an item from being written.
 func TestWriteAheadOutlastsItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -845,7 +847,7 @@ func TestWriteAheadOutlastsItsContext(t *testing.T) {
 	})
 }
 
-// More than memory holds is on disk alone, and is delivered in its turn.
+// Items that memory cannot hold are on disk alone, and are delivered in their turn.
 func TestWriteAheadBeyondMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -857,11 +859,11 @@ func TestWriteAheadBeyondMemory(t *testing.T) {
 		if c := d.Counts(); c.Spooled != 2000 || c.Held != 0 {
 			t.Errorf("counts %+v", c)
 		}
-		for id := 2001; id <= 2200; id++ { // makes what is on disk leave memory
+		for id := 2001; id <= 2200; id++ { // these have items that are on disk leave memory
 			_ = d.Enqueue(t.Context(), item(id, true, 0))
 		}
 		checkSum(t, d)
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(2200)) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 		}
@@ -869,7 +871,8 @@ func TestWriteAheadBeyondMemory(t *testing.T) {
 	})
 }
 
-// Whoever is not told nil knows that the item is in memory only; it is sent.
+// If the disk does not work, the error says that the item is in memory only, and it is
+// sent.
 func TestWriteAheadWithoutADisk(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*memory){
@@ -914,7 +917,7 @@ func TestWriteAheadWithoutADisk(t *testing.T) {
 	}
 }
 
-// The token of an item comes back from the disk with it.
+// An item that is read from disk gets its token back.
 func TestTokensOutlastTheDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -935,7 +938,7 @@ func TestTokensOutlastTheDisk(t *testing.T) {
 			_ = d.Enqueue(t.Context(), it)
 		}
 		time.Sleep(time.Minute)
-		e.be(200)
+		e.setStatus(200)
 		if err := shutdown(t, d); err != nil {
 			t.Error(err)
 		}
@@ -957,8 +960,8 @@ func TestTokensOutlastTheDisk(t *testing.T) {
 	})
 }
 
-// Random faults of both sides, concurrent callers, then recovery: the account
-// balances, and what was acknowledged as durable has arrived.
+// After random faults of the disk and of Klime, concurrent callers and a recovery, the
+// counts add up, and all items that were acknowledged as durable have arrived.
 func TestSpoolAccountBalances(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []bool{false, true} {
@@ -997,7 +1000,7 @@ func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int,
 	}
 	codes := []int{200, 503, 401, 429, 200, 503}
 	for step := range 20 {
-		e.be(codes[(seed*5+step*7)%len(codes)])
+		e.setStatus(codes[(seed*5+step*7)%len(codes)])
 		m.set(func(m *memory) {
 			m.broken, m.applyBad = (seed+step)%3 == 0, (seed+step)%6 == 0
 			m.latency = time.Duration((seed+step)%4*500) * time.Millisecond
@@ -1006,7 +1009,7 @@ func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int,
 		checkSum(t, d)
 	}
 	callers.Wait()
-	e.be(200)
+	e.setStatus(200)
 	m.set(func(m *memory) { m.broken, m.latency = false, 0 })
 	time.Sleep(10 * time.Minute)
 	if err := d.Flush(t.Context()); err != nil {
@@ -1029,7 +1032,7 @@ func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int,
 	return int(c.SpoolFull)
 }
 
-// A commit that ends just as its caller's patience does leaves the disk in use.
+// A commit that ends at the moment when its caller stops waiting leaves the disk in use.
 func TestCommitAtTheEndOfPatience(t *testing.T) {
 	t.Parallel()
 	for range 30 { // which of the two comes first is up to the scheduler
@@ -1045,7 +1048,7 @@ func TestCommitAtTheEndOfPatience(t *testing.T) {
 			if err := d.Enqueue(t.Context(), item(2, false, 0)); err != nil {
 				t.Error(err)
 			}
-			e.be(200)
+			e.setStatus(200)
 			_ = shutdown(t, d)
 			checkSum(t, d)
 		})

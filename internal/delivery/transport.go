@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,25 +16,25 @@ import (
 )
 
 const (
-	maxAnswerBytes   = 1 << 20          // of an answer that is read for its content
-	maxDrainBytes    = 256 << 10        // of an answer that is read to reuse its connection
+	maxAnswerBytes   = 1 << 20          // how much of an answer is read for its content
+	maxDrainBytes    = 256 << 10        // how much more is read so that the connection can be reused
 	maxHeaderBytes   = 64 << 10         // of an answer's header
 	writeBufferBytes = 64 << 10         // of an HTTP/1 connection: a batch of usual events is one write
-	pingAfter        = 15 * time.Second // that an HTTP/2 connection has been silent
-	pingTimeout      = 10 * time.Second // until it counts as dead
-	leaveInterval    = time.Second      // between two times that connections are left for their answers
-	maxRepeats       = 3                // of a request, on other connections, without a wait
+	pingAfter        = 15 * time.Second // after which a silent HTTP/2 connection is pinged
+	pingTimeout      = 10 * time.Second // for the answer to a ping, before the connection counts as dead
+	renewInterval    = time.Second      // between two failures after which connections are given up
+	maxRepeats       = 3                // how often net/http may repeat a request at once, on other connections
 	maxMessage       = 300              // characters of an answer's message that are kept
 	maxCode          = 64               // of an event's error code
 )
 
-// errRepeats is why a request was given up that the server kept turning away unread.
+// errRepeats is the error of a request that the server kept turning away unread.
 var errRepeats = errors.New("turned away too often")
 
-const hiddenKey = "[write key]" // stands for it
+const hiddenKey = "[write key]" // stands for the write key in what is kept of an answer
 
-// Transport sends one request. Its body is `{"batch":[…]}` with that many
-// events. It must end soon after ctx does, and be safe for concurrent use.
+// Transport sends one request. Its body is `{"batch":[…]}` with this many events. Send
+// must return soon after ctx ends, and be safe for concurrent use.
 type Transport interface {
 	Send(ctx context.Context, body []byte, events int) (Result, error)
 }
@@ -47,7 +45,7 @@ type Result struct {
 	Rejected         []Rejection
 }
 
-// Rejection is one event that Klime named as invalid.
+// Rejection is an event of a request that Klime named as invalid.
 type Rejection struct {
 	Index         int
 	Code, Message string
@@ -55,20 +53,19 @@ type Rejection struct {
 
 // HTTP is the Transport to Klime's batch endpoint.
 type HTTP struct {
-	// HangUp closes the connections that are idle. It is nil where they are not ours
-	// alone.
+	// HangUp closes idle connections. It is nil if others use them too.
 	HangUp func()
 
-	client *http.Client
-	url    string
-	key    string
-	header http.Header
-	leaves throttle.Throttle // of connections that are sick
-	last   atomic.Bool       // the next request is to be the last of its connection
+	client    *http.Client
+	url       string
+	key       string
+	header    http.Header
+	renewals  throttle.Throttle // of connections that may be the cause of a failure
+	closeNext atomic.Bool       // close the connection of the next request after its answer
 }
 
-// NewHTTP returns a Transport that posts to url with that write key. It leaves
-// client as it is and uses it, but never follows a redirect.
+// NewHTTP returns a Transport that posts to url with this write key. It does not
+// change client, and never follows a redirect.
 func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -76,16 +73,16 @@ func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 		"Authorization": {"Bearer " + key},
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {userAgent},
-		// Not sent when empty, but net/http then repeats a request whose connection the
-		// server had closed (docs of http.Transport): one that was idle for long, or
-		// while we were frozen. Message IDs make that safe.
+		// Without a value it is not sent, but tells net/http to repeat a request if the
+		// server has closed the connection (see http.Transport): one that was idle for
+		// long, or while our process was frozen. Message IDs make that safe.
 		"Idempotency-Key": {},
 	}}
 }
 
-// DefaultClient returns an HTTP client for so many senders. It keeps one more
-// connection, for what is sent past the queue, and opens others where there is more
-// of that at once.
+// DefaultClient returns an HTTP client for this many senders. It keeps a connection
+// open for each, and one for requests past the queue. If more of these are made at
+// once, it opens others for them.
 func DefaultClient(senders int) *http.Client {
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -95,39 +92,41 @@ func DefaultClient(senders int) *http.Client {
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		WriteBufferSize:        writeBufferBytes,
-		DisableCompression:     true, // answers are short; a compressed one could be a bomb
-		// One connection carries all requests: where it is dead and nobody says so, none would get through.
+		DisableCompression:     true, // answers are short, and a compressed one could be a bomb
+		// One connection carries all requests: if it were dead and nobody noticed, none would get through.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	return &http.Client{Transport: transport}
 }
 
-// Send posts body. A failure is a *SendError.
+// Send posts body. Its error is a *SendError.
 func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error) {
 	result, failure := t.post(ctx, body, events)
-	t.leave(ctx, failure)
+	t.renewConnection(ctx, failure)
 	if failure != nil {
 		return Result{}, failure
 	}
 	return result, nil
 }
 
-// leave has the next request go over a new connection if this one's may be what is
-// wrong: behind a balancer of connections, an open one stays with the server that it
-// has, however that fares. One that is not ours to close is used once more. Where the
-// whole of Klime is sick, a new connection now and then is all that it costs.
-func (t *HTTP) leave(ctx context.Context, failure *SendError) {
+// renewConnection has the next request go over a new connection if this one may be
+// the cause of the failure: behind a load balancer that distributes connections, an
+// open one stays with its server, however sick that is. If the connections are not
+// ours to close, the next request still uses an old one and closes it. If all of
+// Klime is down, this costs one new connection now and then.
+func (t *HTTP) renewConnection(ctx context.Context, failure *SendError) {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return // nobody has waited for the answer
+		return // the caller gave up: this says nothing about the connection
 	}
 	verdict := judge(failure)
 	sick := verdict == halting || verdict == transient && failure.StatusCode != http.StatusTooManyRequests
-	if sick && t.leaves.Allows(leaveInterval, time.Now()) {
-		t.last.Store(true)
+	if sick && t.renewals.Allows(renewInterval, time.Now()) {
+		t.closeNext.Store(true)
 		t.hangUp()
 	}
 }
 
+// hangUp closes idle connections if they are ours.
 func (t *HTTP) hangUp() {
 	if t.HangUp != nil {
 		t.HangUp()
@@ -141,20 +140,20 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		return Result{}, &SendError{Err: err}
 	}
 	req.Header = t.header.Clone()
-	req.Close = t.last.Swap(false) // after its answer
+	req.Close = t.closeNext.Swap(false) // closes the connection after the answer
 	repeats := 0
-	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, and as often as a server asks for it
+	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, as often as a server asks for it
 		if repeats++; repeats > maxRepeats {
 			return nil, errRepeats
 		}
-		t.hangUp() // others may be as dead as the one that it had
+		t.hangUp() // other connections may be as dead as the last one
 		return io.NopCloser(bytes.NewReader(body)), nil
 	}
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return Result{}, t.noAnswer(err)
 	}
-	if resp.StatusCode < http.StatusOK { // 101: ctx does not end the reading of what would follow
+	if resp.StatusCode < http.StatusOK { // 101: ctx would not end the reading of what follows
 		_ = resp.Body.Close()
 		return Result{}, &SendError{StatusCode: resp.StatusCode}
 	}
@@ -164,21 +163,21 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		if err != nil {
 			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
 		}
-		answered := t.read(raw)
+		answered := t.parseAnswer(raw)
 		return NewResult(events, answered.refused(events)), nil
 	}
-	answered := t.read(raw)
+	answered := t.parseAnswer(raw)
 	failure := &SendError{
 		StatusCode: resp.StatusCode,
 		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 		Message:    string(answered.Message),
-		Rejected:   valid(answered.rejections(), events),
+		Rejected:   validRejections(answered.rejections(), events),
 	}
 	return Result{}, failure
 }
 
-// noAnswer is a failure without an answer that can be used. What net/http says of
-// one that is no HTTP quotes it, and that may be anything, the key too.
+// noAnswer is the failure of a request without a usable answer. If the answer is not
+// HTTP, the error of net/http quotes it, and it may contain anything, even the key.
 func (t *HTTP) noAnswer(err error) *SendError {
 	if shown := t.withoutKey(err.Error()); shown != err.Error() {
 		err = errors.New(shown)
@@ -186,153 +185,15 @@ func (t *HTTP) noAnswer(err error) *SendError {
 	return &SendError{Err: err}
 }
 
-// withoutKey hides the key, also where it is quoted.
+// withoutKey hides the key, also in its quoted form.
 func (t *HTTP) withoutKey(s string) string {
 	quoted := strconv.Quote(t.key)
 	return strings.NewReplacer(t.key, hiddenKey, quoted[1:len(quoted)-1], hiddenKey).Replace(s)
 }
 
-// drain reads what is left of an answer, within bounds: only a connection
-// whose answer was read to its end can be used again.
+// drain reads the rest of an answer, within bounds: a connection can be reused only
+// if the answer was read to its end.
 func drain(body io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, body, maxDrainBytes)
 	_ = body.Close()
-}
-
-// answer is Klime's answer to a batch, read as far as it can be: a mistyped
-// field is one that is missing.
-type answer struct {
-	Accepted number  `json:"accepted"`
-	Failed   number  `json:"failed"`
-	Message  text    `json:"message"`
-	Error    text    `json:"error"`
-	Errors   []named `json:"errors"`
-}
-
-// named is an entry of errors. Without an index it names nothing.
-type named struct {
-	Index   number `json:"index"`
-	Code    text   `json:"code"`
-	Message text   `json:"message"`
-}
-
-// number is an integer, -1 if it is none.
-type number int
-
-// UnmarshalJSON has no error: what is no number is none.
-func (i *number) UnmarshalJSON(b []byte) error {
-	n, err := strconv.Atoi(string(b))
-	if err != nil {
-		n = -1
-	}
-	*i = number(n)
-	return nil
-}
-
-// text is a string, "" if it is none.
-type text string
-
-// UnmarshalJSON has no error: what is no string is empty.
-func (t *text) UnmarshalJSON(b []byte) error {
-	var s string
-	_ = json.Unmarshal(b, &s)
-	*t = text(s)
-	return nil
-}
-
-// UnmarshalJSON is where an index that is missing becomes -1.
-func (n *named) UnmarshalJSON(b []byte) error {
-	type plain named
-	p := plain{Index: -1}
-	_ = json.Unmarshal(b, &p)
-	*n = named(p)
-	return nil
-}
-
-// read reads an answer. A server may quote what it was sent, and at any length.
-func (t *HTTP) read(raw []byte) answer {
-	var a answer
-	_ = json.Unmarshal(raw, &a) // a proxy's page, most likely: its status says enough
-	clean := func(s text) text {
-		s = text(t.withoutKey(string(s)))
-		if runes := []rune(string(s)); len(runes) > maxMessage {
-			s = text(runes[:maxMessage]) + "…"
-		}
-		return s
-	}
-	a.Message = clean(cmp.Or(a.Message, a.Error))
-	for i := range a.Errors {
-		a.Errors[i].Message = clean(a.Errors[i].Message)
-		if code := string(a.Errors[i].Code); strings.Contains(code, t.key) || !isCode(code) {
-			a.Errors[i].Code = ""
-		}
-	}
-	return a
-}
-
-// isCode reports whether s is a word such as "invalid_timestamp".
-func isCode(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
-		default:
-			return false
-		}
-	}
-	return len(s) <= maxCode
-}
-
-// rejections are the events that the answer names.
-func (a *answer) rejections() []Rejection {
-	rejected := make([]Rejection, len(a.Errors))
-	for i, n := range a.Errors {
-		rejected[i] = Rejection{Index: int(n.Index), Code: string(n.Code), Message: string(n.Message)}
-	}
-	return rejected
-}
-
-// refused are the events of a batch that were not taken: those that the answer names,
-// and where it says that none was, the others. Of other counts it is not known whom
-// they mean, and who is not named counts as delivered.
-func (a *answer) refused(events int) []Rejection {
-	all := valid(a.rejections(), events)
-	if a.Accepted > 0 || int(a.Failed) < events {
-		return all
-	}
-	why := Rejection{Message: string(a.Message)}
-	if events == 1 && len(a.Errors) > 0 { // it means the one that there is
-		why = Rejection{Code: string(a.Errors[0].Code), Message: cmp.Or(string(a.Errors[0].Message), why.Message)}
-	}
-	isNamed := make([]bool, events)
-	for _, r := range all {
-		isNamed[r.Index] = true
-	}
-	for why.Index = range events {
-		if !isNamed[why.Index] {
-			all = append(all, why)
-		}
-	}
-	return all
-}
-
-// NewResult is the answer that accepts all of so many events but those named.
-func NewResult(events int, rejected []Rejection) Result {
-	rejected = valid(rejected, events)
-	return Result{Accepted: events - len(rejected), Failed: len(rejected), Rejected: rejected}
-}
-
-// valid keeps the rejections that name an event of the request, each once.
-func valid(rejections []Rejection, events int) []Rejection {
-	if len(rejections) == 0 {
-		return nil
-	}
-	var kept []Rejection
-	seen := make(map[int]bool, len(rejections))
-	for _, r := range rejections {
-		if r.Index >= 0 && r.Index < events && !seen[r.Index] {
-			seen[r.Index] = true
-			kept = append(kept, r)
-		}
-	}
-	return kept
 }

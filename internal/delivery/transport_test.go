@@ -21,7 +21,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// serve returns a Transport to a server that answers so.
+// serve returns a Transport to a server with this handler.
 func serve(tb testing.TB, handler http.HandlerFunc) *delivery.HTTP {
 	tb.Helper()
 	server := httptest.NewServer(handler)
@@ -51,9 +51,9 @@ func TestAnswers(t *testing.T) {
 		name    string
 		code    int
 		body    string
-		events  int // 3 where it is 0
+		events  int // 0 stands for 3
 		want    delivery.Result
-		message string // of the failure
+		message string // of the error
 	}{
 		{name: "all accepted", code: 200, body: `{"status":"ok","accepted":3,"failed":0}`, want: delivery.Result{Accepted: 3}},
 		{
@@ -172,7 +172,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// What a hostile or broken server can do to us is bounded.
+// What a hostile or broken server can do is bounded.
 func TestHostileAnswers(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -226,7 +226,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	transport := serve(t, func(http.ResponseWriter, *http.Request) { <-hang })
-	t.Cleanup(func() { close(hang) }) // runs before the server waits for its handlers
+	t.Cleanup(func() { close(hang) }) // before the server waits for its handlers
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if _, err := transport.Send(ctx, nil, 1); !errors.Is(err, context.Canceled) {
@@ -234,8 +234,8 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Answers are read to their end, also failures that are nobody's but the events': 200
-// requests, few connections.
+// Answers are read to their end, also failures that are due to the events alone: 200
+// requests take few connections.
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{200, 400, 413, 422, 429} {
@@ -262,7 +262,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 }
 
-// ours is a Transport with a client of its own.
+// ours returns a Transport with a client of its own.
 func ours(tb testing.TB, senders int, url string) *delivery.HTTP {
 	tb.Helper()
 	client := delivery.DefaultClient(senders)
@@ -272,8 +272,8 @@ func ours(tb testing.TB, senders int, url string) *delivery.HTTP {
 	return transport
 }
 
-// atOnce makes so many requests that wait for each other, so that each has a connection
-// of its own where there is one for each.
+// atOnce makes n requests at the same time. If the server has each wait for all, each
+// needs a connection of its own.
 func atOnce(t *testing.T, n int, transport *delivery.HTTP) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -289,7 +289,7 @@ func atOnce(t *testing.T, n int, transport *delivery.HTTP) {
 	all.Wait()
 }
 
-// barrier lets go who waits when so many do.
+// barrier lets n callers go on when all of them wait.
 type barrier struct {
 	mu   sync.Mutex
 	left int
@@ -310,7 +310,8 @@ func (b *barrier) wait(ctx context.Context) {
 	}
 }
 
-// What callers send themselves waits for no connection, nor do the batches for theirs.
+// One-shot sends do not wait for a free connection, and batches do not wait for one-shot
+// sends.
 func TestRequestsDoNotWaitForConnections(t *testing.T) {
 	t.Parallel()
 	const n = 50
@@ -320,20 +321,20 @@ func TestRequestsDoNotWaitForConnections(t *testing.T) {
 	atOnce(t, n, ours(t, 2, server.URL))
 }
 
-// Behind a balancer of connections, those that are open may stay with a server that
-// has become sick, while each new one would be served.
+// Behind a load balancer that distributes connections, open ones may stay with a server
+// that has become sick, while a new one would be served.
 func TestSickConnectionsAreLeft(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		app   bool // the client is an app's
+		app   bool // the client is the app's
 		http2 bool
 		open  int // connections
 		most  int // requests that fail
 	}{
 		{"ours", false, false, 3, 1},
 		{"ours, HTTP/2", false, true, 1, 2},
-		{"an app's", true, false, 3, 4}, // one, and then one more for each connection
+		{"an app's", true, false, 3, 4}, // one, and one for each connection
 		{"an app's, HTTP/2", true, true, 1, 2},
 	} {
 		for _, code := range []int{302, 401, 403, 404, 408, 500, 502, 503, 504} {
@@ -371,7 +372,7 @@ func TestSickConnectionsAreLeft(t *testing.T) {
 	}
 }
 
-// Where all is sick, each failure does not cost a connection.
+// If all servers are sick, not every failure costs a connection.
 func TestFailuresCostFewConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -391,18 +392,18 @@ func TestFailuresCostFewConnections(t *testing.T) {
 	})
 }
 
-// balancer leads connections to a server each, which may become sick.
+// balancer gives each connection a server of its own, which may become sick.
 type balancer struct {
 	client *http.Client
 	made   atomic.Int64 // connections
-	sick   atomic.Int64 // these have sick servers
-	all    *barrier     // of requests to the others
+	sick   atomic.Int64 // this many connections, the oldest, have sick servers
+	all    *barrier     // for requests to healthy servers
 	close  func()
 }
 
 type connNumber struct{}
 
-// newBalancer is one whose sick servers answer so.
+// newBalancer returns a balancer whose sick servers answer with code.
 func newBalancer(t *testing.T, overHTTP2 bool, code int) *balancer {
 	t.Helper()
 	p := newPipes()
@@ -433,11 +434,11 @@ func newBalancer(t *testing.T, overHTTP2 bool, code int) *balancer {
 	return b
 }
 
-// sicken makes sick the servers of all connections that there are.
+// sicken makes the servers of all present connections sick.
 func (b *balancer) sicken() { b.sick.Store(b.made.Load()) }
 
-// dozing is a connection of a process that is frozen, as a function is between its
-// invocations: what came meanwhile, its end too, shows only after the next write.
+// dozing is a connection of a process that is frozen, as a cloud function is between
+// invocations. What came meanwhile, even its end, shows only after the next write.
 type dozing struct {
 	net.Conn
 
@@ -467,14 +468,14 @@ func (d *dozing) Close() error {
 	return d.Conn.Close()
 }
 
-// A request that meets connections which the server has closed while we were frozen is
+// A request that meets connections that the server closed while we were frozen is
 // repeated over a new one.
 func TestClosedConnectionsAreNoticedLate(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		http2    bool
-		requests int // at once, before
+		requests int // at the same time, before the freeze
 		senders  int
 	}{
 		{"a few", false, 3, 2},

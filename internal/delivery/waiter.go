@@ -7,25 +7,26 @@ import (
 
 // waiter waits until every item accepted before it is settled.
 type waiter struct {
-	upTo uint64        // the last item it waits for
-	left int           // how many are still held of those for which none before it waits
-	done chan struct{} // closed at the end
-	err  error         // why it ended early; read after done
+	upTo uint64        // seq of the last item that it waits for
+	left int           // how many of these are still held and not counted by an earlier waiter
+	done chan struct{} // closed when the wait is over
+	err  error         // why the wait ended early; read after done
 }
 
-// waiters are those of a queue, and guarded by its lock. Each held item is counted
-// once, however many wait for it: each that ends costs next to nothing.
+// waiters are the callers who wait on a queue, whose lock guards them. An item is
+// counted for one waiter alone, however many wait for it, so that ending an item
+// costs next to nothing.
 type waiters struct {
-	inOrder []*waiter            // of upTo
-	awaited int                  // items that they wait for
-	atGate  map[*waiter]struct{} // they wait for sending to resume instead
+	inOrder []*waiter            // by upTo
+	awaited int                  // the sum of their left
+	atGate  map[*waiter]struct{} // those who wait for the end of a halt instead
 }
 
 // wait registers a waiter for all that is held now.
 func (q *queue) wait() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := q.held.items + q.direct.items + q.disk.outside()
+	held := q.held.items + q.oneShotUsage.items + q.disk.notHeld()
 	w := &waiter{upTo: q.lastSeq, left: held - q.waiters.awaited, done: make(chan struct{})}
 	if held == 0 {
 		close(w.done)
@@ -54,11 +55,12 @@ func (w *waiter) end(err error) {
 	close(w.done)
 }
 
-// isWaiting reports whether there are any.
+// isWaiting reports whether anybody waits.
 func (ws *waiters) isWaiting() bool { return len(ws.inOrder)+len(ws.atGate) > 0 }
 
-// ended lets go who waited for an item and for nothing else any more.
-func (ws *waiters) ended(seq uint64) {
+// itemEnded notes that an item has ended, and ends the waiters for which it was
+// the last.
+func (ws *waiters) itemEnded(seq uint64) {
 	if len(ws.inOrder) == 0 {
 		return
 	}
@@ -75,7 +77,7 @@ func (ws *waiters) ended(seq uint64) {
 	ws.inOrder = slices.Delete(ws.inOrder, 0, n)
 }
 
-// endAll ends those who wait for items.
+// endAll ends the waiters that wait for items.
 func (ws *waiters) endAll(err error) {
 	for _, w := range ws.inOrder {
 		w.end(err)
@@ -83,7 +85,7 @@ func (ws *waiters) endAll(err error) {
 	ws.inOrder, ws.awaited = nil, 0
 }
 
-// openGate ends those who wait for that.
+// openGate ends the waiters that wait for the end of a halt.
 func (ws *waiters) openGate(err error) {
 	for w := range ws.atGate {
 		w.end(err)
@@ -91,7 +93,7 @@ func (ws *waiters) openGate(err error) {
 	clear(ws.atGate)
 }
 
-// leave ends a waiter that no longer wants to wait.
+// leave ends a waiter whose caller no longer wants to wait.
 func (q *queue) leave(w *waiter, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -114,9 +116,9 @@ func (q *queue) leave(w *waiter, err error) {
 	w.end(err)
 }
 
-// turnAway ends all waiters: what they wait for is not going to happen, while
-// err lasts. Unless that is said of a closed queue, it does not hold for one: there, a
-// probe is due.
+// turnAway ends all waiters with err, the reason for a halt: while it lasts, what
+// they wait for will not happen. If the queue has been closed, it does so only if
+// evenClosed is set: closing asks for a probe first.
 func (q *queue) turnAway(err error, evenClosed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -124,12 +126,12 @@ func (q *queue) turnAway(err error, evenClosed bool) {
 		return
 	}
 	q.halt = err
-	q.callRoom()
+	q.announceRoom()
 	q.waiters.endAll(err)
 	q.waiters.openGate(err)
 }
 
-// resume ends what turnAway began.
+// resume ends the halt that turnAway began, and the waits for its end.
 func (q *queue) resume() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

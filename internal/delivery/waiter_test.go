@@ -15,8 +15,8 @@ func push(tb testing.TB, q *queue) {
 	}
 }
 
-// Flush calls that wait through an outage do not slow down each event that
-// finds the queue full.
+// Flush calls that wait through an outage do not slow down events that find the queue
+// full.
 func TestWaitersCostLittle(t *testing.T) {
 	took := func(waiters int) time.Duration {
 		const size = 10_000
@@ -27,7 +27,7 @@ func TestWaitersCostLittle(t *testing.T) {
 				q.wait()
 			}
 		}
-		least := time.Hour // of several tries: others use the machine too
+		least := time.Hour // of several tries: the machine has other users
 		for range 5 {
 			begin := time.Now()
 			for range 500 {
@@ -43,7 +43,7 @@ func TestWaitersCostLittle(t *testing.T) {
 	}
 }
 
-// Each waiter ends when the last item does that was there before it, in whatever order
+// Each waiter ends with the last item that was accepted before it, in whatever order
 // items end and waiters leave.
 func TestWaiters(t *testing.T) {
 	t.Parallel()
@@ -90,7 +90,7 @@ func TestWaiters(t *testing.T) {
 	}
 }
 
-// checkWaiters compares who has ended with who should have.
+// checkWaiters compares which waiters have ended with which should have.
 func checkWaiters(q *queue, awaited map[*waiter]int) error {
 	waiting := 0
 	for w, left := range awaited {

@@ -5,93 +5,93 @@ import "net/http"
 // sniffBytes is how much of a body http.DetectContentType looks at.
 const sniffBytes = 512
 
-// MediaType is the Content-Type of an answer: what its header says when it is
-// sent, else what net/http guesses by its first bytes.
+// MediaType is the Content-Type of an answer: the one in its header when it is sent,
+// or else the one that net/http guesses from the first bytes of the body.
 type MediaType struct {
 	value string
-	head  []byte // of a body that comes in pieces, as long as it is too short
-	fixed bool   // the header is on its way: what is set later does not count
-	guess bool   // by the first bytes that come
+	head  []byte // first bytes of the body, if they come in pieces, until there are enough
+	fixed bool   // the header is sent: what is set later does not count
+	guess bool   // the type is to be guessed from the first bytes of the body
 }
 
-// Fix notes that the header is as it will be sent.
+// Fix notes that the header is sent as it is.
 func (m *MediaType) Fix(header http.Header) {
 	if m.fixed {
 		return
 	}
-	values, declared := header["Content-Type"] // one that is set to nothing says that net/http must not guess
+	values, declared := header["Content-Type"] // an empty one tells net/http not to guess
 	if len(values) > 0 {
 		m.value = values[0]
 	}
-	m.guess = !declared && first(header, "Content-Encoding") == ""
+	m.guess = !declared && firstValue(header, "Content-Encoding") == ""
 	m.fixed = true
 }
 
-// first is Get for a name in its canonical form, which takes no look at it.
-func first(header http.Header, name string) string {
+// firstValue is Header.Get for a name in canonical form, without canonicalizing it.
+func firstValue(header http.Header, name string) string {
 	if values := header[name]; len(values) > 0 {
 		return values[0]
 	}
 	return ""
 }
 
-// Flush notes that the header is sent: what is guessed is guessed by the bytes that
-// have come, and nothing if there are none.
+// Flush notes that the header is sent. The type is guessed now, from the bytes that
+// have come. If there are none, there is no type.
 func (m *MediaType) Flush(header http.Header) {
 	m.Fix(header)
-	m.settle()
+	m.detect()
 }
 
-// Sniff looks at the bytes that are about to be written.
+// Sniff looks at bytes that are about to be written.
 func (m *MediaType) Sniff(header http.Header, p []byte) {
-	if !m.needed(header) {
+	if !m.needsSniff(header) {
 		return
 	}
 	if m.head == nil && len(p) >= sniffBytes {
-		m.head = p // which is not kept
-		m.settle()
+		m.head = p // not kept: detect lets go of it
+		m.detect()
 		return
 	}
 	gather(m, p)
 }
 
-// SniffString is Sniff for those of a string.
+// SniffString is Sniff for a string.
 func (m *MediaType) SniffString(header http.Header, s string) {
-	if m.needed(header) {
+	if m.needsSniff(header) {
 		gather(m, s)
 	}
 }
 
-// gather keeps of a piece what net/http will have when it guesses: it waits for more
-// than that before it sends the header.
+// gather keeps the bytes that net/http will guess from: it collects that many before
+// it sends the header.
 func gather[T string | []byte](m *MediaType, piece T) {
 	if len(piece) == 0 {
 		return
 	}
-	if len(m.head) > 0 && cap(m.head) < sniffBytes { // the first is the only one, most likely
+	if len(m.head) > 0 && cap(m.head) < sniffBytes { // not for the first piece, which is most likely the only one
 		m.head = append(make([]byte, 0, sniffBytes), m.head...)
 	}
 	m.head = append(m.head, piece[:min(len(piece), sniffBytes-len(m.head))]...)
 	if len(m.head) == sniffBytes {
-		m.settle()
+		m.detect()
 	}
 }
 
-// settle guesses, if that is still to be done.
-func (m *MediaType) settle() {
+// detect guesses the type if that is still to be done.
+func (m *MediaType) detect() {
 	if m.guess && len(m.head) > 0 {
 		m.value = http.DetectContentType(m.head)
 	}
 	m.guess, m.head = false, nil
 }
 
-// needed reports whether net/http will guess by the bytes that come next.
-func (m *MediaType) needed(header http.Header) bool {
+// needsSniff reports whether net/http will guess from the bytes that come next.
+func (m *MediaType) needsSniff(header http.Header) bool {
 	m.Fix(header)
 	return m.guess
 }
 
-// Of returns the Content-Type once the answer is complete, "" if there is none.
+// Of returns the Content-Type of a complete answer, "" if it has none.
 func (m *MediaType) Of(header http.Header) string {
 	m.Flush(header)
 	return m.value

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Of a body that comes in pieces, as much is kept as is looked at, and nothing
-// where the type is declared or the first piece is enough.
+// Of a body that comes in pieces, only as much is kept as is looked at, and nothing if
+// the type is declared or the first piece is enough.
 func TestSniffAllocations(t *testing.T) {
 	declared, untyped := http.Header{"Content-Type": {"text/html"}}, http.Header{}
 	for name, test := range map[string]struct {

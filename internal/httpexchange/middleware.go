@@ -1,6 +1,6 @@
-// Package httpexchange observes one exchange of net/http: the request, and the
-// answer through a ResponseWriter that has just the interfaces of the
-// original. It is what the net/http family of adapters shares.
+// Package httpexchange observes exchanges of net/http: the request, and the answer
+// through a ResponseWriter that has the same interfaces as the original. The net/http
+// family of adapters shares it.
 package httpexchange
 
 import (
@@ -10,23 +10,23 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Route tells which pattern a request has matched, after the handler: given the
-// request as it came, as it was passed on, and the status of the answer. It also
-// tells if the router is known to have found nothing.
+// Route tells, after the handler, which pattern a request has matched. It gets the
+// request as it came and as it was passed on, and the status of the answer.
+// unmatched says that the router is known to have found no route.
 type Route func(came, passed *http.Request, status int) (pattern string, unmatched bool)
 
-// Path is the path by which a router goes that has the whole of it.
+// Path is the path of a request for a router that sees the whole of it.
 func Path(came *http.Request) string { return came.URL.Path }
 
-// exchange is what is kept of one exchange, in one allocation.
+// exchange holds what is kept of one exchange, in one allocation.
 type exchange struct {
 	Passed
 
 	response Response
 }
 
-// Middleware records requests with client, if that is not nil. Path is the whole
-// path of a request, to which its route belongs.
+// Middleware records requests with client; if that is nil, it leaves handlers as they
+// are. path returns the whole path of a request, which the pattern of its route matches.
 func Middleware(
 	client *klime.Client, path func(came *http.Request) string, route Route, opts []klime.Option,
 ) func(http.Handler) http.Handler {
@@ -36,7 +36,7 @@ func Middleware(
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, came *http.Request) {
-			whole, seen := path(came), came.URL.Path // which some routers change in place
+			whole, seen := path(came), came.URL.Path // some routers change it in place
 			if tracker.Ignores(came.Method, whole, caller{came}.Header) {
 				next.ServeHTTP(w, came)
 				return
@@ -54,7 +54,7 @@ func Middleware(
 				x.Route, x.Unmatched = route(came, r, x.Status)
 				GiveBack(came, r)
 				x.Path = whole
-				x.Location = located(x.Location, strings.TrimSuffix(whole, seen))
+				x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))
 				tracker.Observe(scope, x)
 				if panicked != nil {
 					panic(panicked)
@@ -65,9 +65,9 @@ func Middleware(
 	}
 }
 
-// located is where an answer redirects to. A router behind a prefix that was stripped
-// knows nothing of it.
-func located(location, prefix string) string {
+// withPrefix adds a prefix to the path that an answer redirects to, if that lacks it:
+// a router behind a stripped prefix does not know of it.
+func withPrefix(location, prefix string) string {
 	ofHost := strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//")
 	if prefix == "" || !ofHost || strings.HasPrefix(location, prefix+"/") {
 		return location
@@ -75,7 +75,7 @@ func located(location, prefix string) string {
 	return prefix + location
 }
 
-// Before is a middleware that does something before the handler.
+// Before returns a middleware that calls do before the handler.
 func Before(do func(*http.Request)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

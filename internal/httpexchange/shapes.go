@@ -8,14 +8,14 @@ import (
 	"net/http"
 )
 
-// What a ResponseWriter can do beyond the interface, it can do with us, and what
-// it cannot, it cannot: handlers ask it. So there is a writer for each combination
-// of the optional interfaces, the two that net/http itself gives without an
-// allocation. io.StringWriter alone is always there: it makes no difference.
-// What http.ResponseController finds besides, it finds through Unwrap: see beyond.
+// Handlers ask a ResponseWriter for optional interfaces, so ours has exactly those of
+// the original: there is a writer for each combination. The two of net/http itself need
+// no allocation. io.StringWriter alone is always there, as it makes no difference.
+// What http.ResponseController finds through the Unwrap of the original, it still finds:
+// see unwrapped.
 
-// errorFlusher is a Flusher that tells of an error, as http.ResponseController
-// asks for it.
+// errorFlusher is a Flusher that reports errors. http.ResponseController asks for it
+// first.
 type errorFlusher interface {
 	http.Flusher
 	FlushError() error
@@ -65,54 +65,56 @@ func (r *Response) flush() {
 
 func (r *Response) flushError() error {
 	r.beforeFlush()
-	return r.next.(errorFlusher).FlushError() //nolint:forcetypeassert // likewise
+	return r.next.(errorFlusher).FlushError() //nolint:forcetypeassert // abilitiesOf has seen it
 }
 
 func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := r.next.(http.Hijacker).Hijack() //nolint:forcetypeassert // likewise
+	conn, rw, err := r.next.(http.Hijacker).Hijack() //nolint:forcetypeassert // abilitiesOf has seen it
 	if err == nil {
 		r.hijacked()
 	}
-	return conn, rw, err //nolint:wrapcheck // likewise
+	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
 func (r *Response) push(target string, opts *http.PushOptions) error {
-	return r.next.(http.Pusher).Push(target, opts) //nolint:forcetypeassert,wrapcheck // likewise
+	return r.next.(http.Pusher).Push(target, opts) //nolint:forcetypeassert,wrapcheck // abilitiesOf has seen it
 }
 
 func (r *Response) closeNotify() <-chan bool {
-	return r.next.(http.CloseNotifier).CloseNotify() //nolint:forcetypeassert,staticcheck // likewise
+	return r.next.(http.CloseNotifier).CloseNotify() //nolint:forcetypeassert,staticcheck // abilitiesOf has seen it
 }
 
-// beyond is what Unwrap shows: the original, where http.ResponseController finds in
-// turn what that has only by its own Unwrap. What changes the answer is noted on the
-// way; a handler that asks the writer itself does not meet it.
-type beyond Response
+// unwrapped is what Unwrap returns. Its own Unwrap returns the original, where
+// http.ResponseController goes on with its search. Header, Write and WriteHeader are
+// those of Response, so what is written past the writer is noted too.
+type unwrapped Response
 
-func (w *beyond) Header() http.Header         { return (*Response)(w).Header() }
-func (w *beyond) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
-func (w *beyond) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
-func (w *beyond) Unwrap() http.ResponseWriter { return w.next }
+func (w *unwrapped) Header() http.Header         { return (*Response)(w).Header() }
+func (w *unwrapped) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
+func (w *unwrapped) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
+func (w *unwrapped) Unwrap() http.ResponseWriter { return w.next }
 
-// further is beyond of an original that has an Unwrap of its own.
-type further struct{ *beyond }
+// unwrappedController is unwrapped for an original that has an Unwrap of its own. It
+// notes flushes and hijacks that http.ResponseController finds through that. A handler
+// that asks the writer itself does not see these methods, as it would not without us.
+type unwrappedController struct{ *unwrapped }
 
 // FlushError is for http.ResponseController.
-func (w further) FlushError() error {
+func (w unwrappedController) FlushError() error {
 	err := http.NewResponseController(w.next).Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
-		(*Response)(w.beyond).beforeFlush() // nobody has changed the header since
+		(*Response)(w.unwrapped).beforeFlush() // not too late: nobody has changed the header meanwhile
 	}
 	return err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
 // Hijack is for http.ResponseController.
-func (w further) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.next).Hijack()
 	if err == nil {
-		(*Response)(w.beyond).hijacked()
+		(*Response)(w.unwrapped).hijacked()
 	}
-	return conn, rw, err //nolint:wrapcheck // likewise
+	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
 // http1 is the shape of net/http's writer for HTTP/1.

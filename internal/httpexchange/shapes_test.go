@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// able can do everything, and says what it was asked for.
+// able has all optional interfaces, and notes which methods are called.
 type able struct {
 	*httptest.ResponseRecorder
 
@@ -47,13 +47,13 @@ func (w *able) CloseNotify() <-chan bool {
 	return nil
 }
 
-// For each combination of optional interfaces there is a writer with just these,
-// and each does what the original does.
+// For each combination of optional interfaces there is a writer with exactly these, and
+// each method does what the original's does.
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	for can := range notifies << 1 {
 		if can&flushes != 0 && can&flushesWithError != 0 {
-			continue // the second is the first and more
+			continue // abilitiesOf never sets both
 		}
 		next := &able{ResponseRecorder: httptest.NewRecorder()}
 		r := &Response{next: next}
@@ -121,17 +121,18 @@ func unwrap(w http.ResponseWriter) http.ResponseWriter {
 	return nil
 }
 
-// onlyUnwraps has what it can do beyond the interface by Unwrap alone.
+// onlyUnwraps has optional interfaces only through Unwrap.
 type onlyUnwraps struct{ http.ResponseWriter }
 
 func (w onlyUnwraps) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// hijackable can be taken over.
+// hijackable can be hijacked.
 type hijackable struct{ http.ResponseWriter }
 
 func (hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, nil }
 
-// What http.ResponseController does through Unwrap is seen, if it has been done.
+// Flushes and hijacks that http.ResponseController makes through Unwrap are noted if
+// they happened.
 func TestThroughUnwrap(t *testing.T) {
 	t.Parallel()
 	flush := func(c *http.ResponseController) error { return c.Flush() }
@@ -144,7 +145,7 @@ func TestThroughUnwrap(t *testing.T) {
 		do       func(*http.ResponseController) error
 		err      error
 		status   int    // 0 for none yet
-		media    string // though "text/late" is set after it
+		media    string // the type that counts, though "text/late" is set afterwards
 	}{
 		"flush":                {httptest.NewRecorder(), flush, nil, http.StatusOK, "text/event-stream"},
 		"a flush that fails":   {&able{ResponseRecorder: httptest.NewRecorder()}, flush, errFlush, http.StatusOK, "text/event-stream"},
@@ -171,7 +172,7 @@ func TestThroughUnwrap(t *testing.T) {
 	}
 }
 
-// It costs nothing, and what goes past the writer is counted as well.
+// Unwrap allocates nothing, and what is written past the writer is counted too.
 func TestUnwrapped(t *testing.T) {
 	r := new(Response)
 	w := r.observe(httptest.NewRecorder())
@@ -187,7 +188,7 @@ func TestUnwrapped(t *testing.T) {
 	}
 }
 
-// Who looks for what an original can do by its Unwrap finds what that has, and no more.
+// What Unwrap returns has further methods only if the original has an Unwrap of its own.
 func TestUnwrappedAbilities(t *testing.T) {
 	for name, test := range map[string]struct {
 		original http.ResponseWriter
@@ -215,7 +216,7 @@ type unwraps struct{ http.ResponseWriter }
 
 func (unwraps) Unwrap() http.ResponseWriter { return nil }
 
-// What net/http gives costs no allocation but the Response itself.
+// The writers of net/http cost no allocation besides the Response.
 func TestShapesOfNetHTTP(t *testing.T) {
 	for name, can := range map[string]ability{"HTTP/1": http1Abilities, "HTTP/2": http2Abilities} {
 		r := &Response{next: httptest.NewRecorder()}

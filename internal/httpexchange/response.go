@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,19 +11,19 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Response is what is known of an answer. It is itself an http.ResponseWriter, the
-// one without optional interfaces.
+// Response is what is known of an answer. It is also an http.ResponseWriter itself,
+// without optional interfaces.
 type Response struct {
 	next   http.ResponseWriter
 	passed *Passed
 	start  time.Time
-	status int // 0 until the final header is written
+	status int // of the final header; 0 until that is written
 	bytes  int64
 	media  MediaType
 }
 
-// observe begins to observe the answer that is written to w. What it returns stands
-// in for w. It has just the same optional interfaces, and Unwrap for
+// observe starts to observe the answer that is written to w. It returns the writer to
+// use in place of w, with the same optional interfaces and with Unwrap for
 // http.ResponseController.
 func (r *Response) observe(w http.ResponseWriter) http.ResponseWriter {
 	r.next, r.start = w, time.Now()
@@ -53,30 +52,30 @@ func (r *Response) Write(p []byte) (int, error) {
 func (r *Response) WriteString(s string) (int, error) {
 	w, ok := r.next.(io.StringWriter)
 	if !ok {
-		return r.Write([]byte(s)) //nolint:gocritic // there is no other
+		return r.Write([]byte(s)) //nolint:gocritic // the original has no WriteString
 	}
 	r.begin(http.StatusOK)
 	r.media.SniffString(r.next.Header(), s)
 	n, err := w.WriteString(s)
 	r.bytes += int64(n)
-	return n, err //nolint:wrapcheck // likewise
+	return n, err //nolint:wrapcheck // the writer's own, as the handler would see it
 }
 
 // Unwrap is for http.ResponseController.
 func (r *Response) Unwrap() http.ResponseWriter {
 	if _, wraps := r.next.(interface{ Unwrap() http.ResponseWriter }); wraps {
-		return further{(*beyond)(r)}
+		return unwrappedController{(*unwrapped)(r)}
 	}
-	return (*beyond)(r)
+	return (*unwrapped)(r)
 }
 
-// beforeFlush notes that a flush sends the header.
+// beforeFlush notes that the header is sent, as a flush does.
 func (r *Response) beforeFlush() {
 	r.begin(http.StatusOK)
 	r.media.Flush(r.next.Header())
 }
 
-// begin notes the final status.
+// begin notes the status of the final header. Later ones do not count.
 func (r *Response) begin(status int) {
 	if r.status == 0 && !Informational(status) {
 		r.status = status
@@ -90,40 +89,42 @@ func (r *Response) hijacked() {
 	r.passed.Hijacked()
 }
 
-// Informational reports a 1xx, after which the answer is still to come: not 101.
+// Informational reports whether status is a 1xx after which the answer is still to
+// come. 101 is not: it is the answer.
 func Informational(status int) bool {
 	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
-// readFrom leaves the copying to the original, and with that when which bytes are
-// sent. To guess the type, it looks at them as they are read.
+// readFrom lets the original writer copy, so that it decides which bytes it sends
+// when. To guess the type, it looks at the first bytes while they are read.
 func (r *Response) readFrom(src io.Reader) (int64, error) {
 	header := r.next.Header()
 	switch {
-	case !r.media.needed(header):
-		return r.letRead(src)
-	case first(header, "Content-Length") == "": // the kernel does not copy to chunks
-		return r.letRead(r.watch(src))
+	case !r.media.needsSniff(header):
+		return r.copyFrom(src)
+	case firstValue(header, "Content-Length") == "": // the body is sent in chunks, so the kernel does not copy it anyway
+		return r.copyFrom(r.sniffing(src))
 	}
-	// The rest is the kernel's: net/http sends as much by itself before it, too.
-	head, err := r.letRead(io.LimitReader(r.watch(src), sniffBytes))
+	// The kernel may copy the rest: net/http itself copies this much before it lets it.
+	head, err := r.copyFrom(io.LimitReader(r.sniffing(src), sniffBytes))
 	if err != nil || head < sniffBytes {
 		return head, err
 	}
-	rest, err := r.letRead(src)
+	rest, err := r.copyFrom(src)
 	return head + rest, err
 }
 
-func (r *Response) letRead(src io.Reader) (int64, error) {
+// copyFrom copies with the ReadFrom of the original writer.
+func (r *Response) copyFrom(src io.Reader) (int64, error) {
 	n, err := r.next.(io.ReaderFrom).ReadFrom(src) //nolint:forcetypeassert // abilitiesOf has seen it
 	if n > 0 {
-		r.begin(http.StatusOK) // of nothing, net/http writes no header
+		r.begin(http.StatusOK) // net/http writes no header for an empty source
 	}
 	r.bytes += n
-	return n, err //nolint:wrapcheck // the handler's own copy, which must see it as it is
+	return n, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
-// Exchange tells of r and its answer. Panic is what the handler panicked with,
+// Exchange describes req and its answer. panicked is what the handler panicked with,
 // nil if it did not.
 func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	x := Request(req)
@@ -133,45 +134,20 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	x.ResponseBytes = r.bytes
 	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.bytes)
 	if r.status == 0 && panicked == nil && !x.Aborted {
-		x.Status = http.StatusOK // what net/http sends when nothing was written
+		x.Status = http.StatusOK // what net/http sends if nothing was written
 	}
 	x.ContentType = r.media.Of(r.next.Header())
-	x.Location = first(r.next.Header(), "Location")
+	x.Location = firstValue(r.next.Header(), "Location")
 	return x
 }
 
-// Left reports whether the client has gone away (or the server's own context has
-// ended) before it had the whole answer, as far as that can be told: so many
-// bytes were written of what the header promises.
+// Left reports whether the client went away, or the server's own context ended,
+// before the whole answer was written. That is known only if the header promises a
+// length; otherwise an ended context counts as left.
 func Left(r *http.Request, header http.Header, written int64) bool {
 	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false
 	}
 	promised, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	return err != nil || written < promised
-}
-
-// caller is who has sent a request.
-type caller struct{ r *http.Request }
-
-func (c caller) Header(name string) string { return first(c.r.Header, name) }
-
-// ClientIP is the address of the connection. Behind a proxy, that is the proxy's,
-// unless a middleware has put the client's in place of it.
-func (c caller) ClientIP() string {
-	host, _, err := net.SplitHostPort(c.r.RemoteAddr)
-	if err != nil {
-		return c.r.RemoteAddr // such a middleware may leave out the port
-	}
-	return host
-}
-
-// Request tells what is known of an exchange by its request, but for the path, which a
-// handler may have changed.
-func Request(r *http.Request) klime.Exchange {
-	return klime.Exchange{
-		Method:       r.Method,
-		RequestBytes: r.ContentLength,
-		Caller:       caller{r},
-	}
 }

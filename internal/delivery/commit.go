@@ -1,0 +1,281 @@
+package delivery
+
+import (
+	"fmt"
+	"slices"
+)
+
+// diskWrite is an item on its way to the disk.
+type diskWrite struct {
+	Item
+
+	done chan error // nil, or gets one result when the item is written or cannot be; buffered
+}
+
+// writeAhead accepts an item that is to be on disk before it is queued. It returns a
+// nil channel, and does not accept the item, if the disk does not take it now.
+func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil, ErrClosed
+	}
+	if !q.disk.writable() || len(it.Body) > q.maxBytes {
+		return nil, nil //nolint:nilnil // the caller queues it in memory
+	}
+	if !q.disk.hasRoom(&it) {
+		q.counts.Accepted++
+		q.count(SpoolFull, 1)
+		return nil, ErrSpoolFull
+	}
+	q.register(&it)
+	done := make(chan error, 1)
+	q.disk.urgent = append(q.disk.urgent, diskWrite{it, done})
+	q.disk.unwritten.add(&it)
+	q.disk.nudge()
+	return done, nil
+}
+
+// stall notes, until it ends, that the commit under way takes too long. If the item
+// has its result already, stall notes nothing and reports false.
+func (q *queue) stall(written <-chan error) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(written) > 0 {
+		return false
+	}
+	q.disk.stalled = true
+	return true
+}
+
+// work is what one commit is to do.
+type work struct {
+	items  []diskWrite
+	remove []uint64
+}
+
+// takeWork takes what the next commit is to write and remove. Removals alone are
+// worth a commit only if they are due (removals) or many.
+func (q *queue) takeWork(removals bool) work {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var w work
+	k, size := q.disk, 0
+	for len(w.items) < maxCommitItems && size < maxCommitBytes {
+		next, ok := k.nextWrite()
+		if !ok {
+			break
+		}
+		w.items = append(w.items, next)
+		size += len(next.Body)
+	}
+	if len(w.items) > 0 || removals || len(k.removing) >= maxRemovals {
+		for key := range k.removing {
+			w.remove = append(w.remove, key)
+		}
+		clear(k.removing)
+		slices.Sort(w.remove)
+	}
+	return w
+}
+
+// nextWrite takes the next item to write, if there is one: first those for which a
+// caller waits.
+func (k *disk) nextWrite() (next diskWrite, ok bool) {
+	switch {
+	case len(k.urgent) > 0:
+		next = k.urgent[0]
+		k.urgent[0] = diskWrite{} // lets the body be collected
+		k.urgent = k.urgent[1:]
+		return next, true
+	case k.spill.len() > 0:
+		return diskWrite{Item: k.spill.popFront()}, true
+	default:
+		return diskWrite{}, false
+	}
+}
+
+// aftermath is what the keeper reports of a commit after the lock is released.
+type aftermath struct {
+	dropped   []Item // removed from disk for want of room
+	evicted   []Item // evicted from memory, as the disk failed
+	forgotten []Item // on disk, but without their tokens, whose owners are told Evicted
+}
+
+// written handles the success of a commit.
+func (q *queue) written(w work, dropped []Record) aftermath {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var a aftermath
+	k := q.disk
+	k.stalled = false
+	if q.abandoned {
+		w.reply(nil)
+		return a
+	}
+	var explicit []Item
+	for i := range w.items {
+		it := &w.items[i].Item
+		k.unwritten.remove(it)
+		k.kept.add(it)
+		if w.items[i].done != nil && q.fits(it) {
+			k.loaded[it.seq] = struct{}{}
+			k.inMemory.add(it)
+			q.enterMemory(it)
+			explicit = append(explicit, *it)
+		} else if q.noteDiskOnly(it) {
+			a.forgotten = append(a.forgotten, *it)
+		}
+	}
+	q.explicit.restore(explicit)
+	refused := map[uint64]error{}
+	for i := range dropped {
+		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
+		if it, ended := q.dropRecord(&dropped[i], SpoolFull); ended {
+			refused[it.seq] = ErrSpoolFull
+			a.dropped = append(a.dropped, it)
+		}
+	}
+	for _, write := range w.items {
+		if write.done != nil {
+			write.done <- refused[write.seq]
+		}
+	}
+	q.announceRoom()
+	return a
+}
+
+// dropRecord handles the loss of a record. It reports whether that ended its item: it
+// does not if the item had ended already or is in memory too.
+func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
+	k := q.disk
+	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: k.tokens[r.Key]}
+	if _, ended := k.removing[r.Key]; ended {
+		delete(k.removing, r.Key)
+		return it, false
+	}
+	k.kept.remove(&it)
+	if k.hasLoaded(r.Key) {
+		k.unload(&it)
+		return it, false
+	}
+	delete(k.tokens, r.Key)
+	q.count(outcome, 1)
+	q.waiters.itemEnded(r.Key)
+	if r.Damaged {
+		it.Body = nil
+	}
+	return it, true
+}
+
+// failed handles the failure of a commit. Nobody knows whether its items are on disk.
+// They stay in memory as far as there is room, and their records are to be removed.
+func (q *queue) failed(w work, cause error) aftermath {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var a aftermath
+	k := q.disk
+	k.up, k.readable, k.stalled = false, false, false
+	for _, key := range w.remove {
+		k.removing[key] = struct{}{}
+	}
+	if q.abandoned {
+		w.reply(cause)
+		return a
+	}
+	var back []Item
+	for i := range w.items {
+		k.removing[w.items[i].seq] = struct{}{}
+		back = append(back, w.items[i].Item)
+	}
+	for _, write := range k.urgent {
+		w.items = append(w.items, write)
+		back = append(back, write.Item)
+	}
+	k.urgent = nil
+	back = k.spill.drainTo(back)
+	k.cursor = 0
+	a.evicted = q.takeBack(back)
+	gone := map[uint64]bool{}
+	for i := range a.evicted {
+		gone[a.evicted[i].seq] = true
+	}
+	for _, write := range w.items {
+		switch {
+		case write.done == nil:
+		case gone[write.seq]:
+			write.done <- ErrFull
+		default:
+			write.done <- notDurable(cause)
+		}
+	}
+	q.announceRoom()
+	return a
+}
+
+// takeBack returns items to memory that could not be written, the newest first. It
+// evicts those for which there is no room.
+func (q *queue) takeBack(items []Item) (evicted []Item) {
+	var back []Item
+	slices.SortFunc(items, bySeq)
+	for _, it := range slices.Backward(items) {
+		q.disk.unwritten.remove(&it)
+		q.unloadFor(&it)
+		if !q.fits(&it) {
+			q.counts.Evicted++
+			q.waiters.itemEnded(it.seq)
+			evicted = append(evicted, it)
+			continue
+		}
+		q.enterMemory(&it)
+		back = append(back, it)
+	}
+	slices.Reverse(back)
+	q.restore(back)
+	return evicted
+}
+
+// recall takes back into memory, whatever its bounds, the items that the keeper has
+// not begun to write.
+func (q *queue) recall() []Item {
+	k := q.disk
+	if k == nil {
+		return nil
+	}
+	var items []Item
+	rest := work{items: k.urgent}
+	for _, write := range rest.items {
+		items = append(items, write.Item)
+	}
+	k.urgent = nil
+	items = k.spill.drainTo(items)
+	for i := range items {
+		k.unwritten.remove(&items[i])
+		q.enterMemory(&items[i])
+	}
+	rest.reply(ErrClosed)
+	return items
+}
+
+// reply tells the callers who wait for this work how it ended; nil is success.
+func (w work) reply(cause error) {
+	for _, write := range w.items {
+		switch {
+		case write.done == nil:
+		case cause == nil:
+			write.done <- nil
+		default:
+			write.done <- notDurable(cause)
+		}
+	}
+}
+
+// notDurable is the error for an item that is in memory alone.
+func notDurable(cause error) error { return fmt.Errorf("%w: %w", ErrNotDurable, cause) }
+
+// removals returns how many records wait to be removed.
+func (q *queue) removals() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.disk.removing)
+}

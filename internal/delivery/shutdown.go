@@ -1,0 +1,116 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// stopGrace is how long Shutdown waits for a Transport or a callback that does not
+// return when it should.
+const stopGrace = 250 * time.Millisecond
+
+// Shutdown refuses further items, except those of Config.OnClose, and delivers what
+// is held until ctx ends or sending is halted. What is left then is given up unless
+// it is on disk; the error says how many items that is. One-shot sends may go on
+// until ctx ends; only their callers learn how they end. A further call waits for the
+// first and returns the same error, unless its own ctx ends earlier.
+func (d *Deliverer) Shutdown(ctx context.Context) error {
+	if !d.queue.close() {
+		select {
+		case <-d.ended:
+			return d.endErr
+		default:
+		}
+		select {
+		case <-d.ended:
+			return d.endErr
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer close(d.ended)
+	defer d.cancelOneShots()
+	defer context.AfterFunc(ctx, d.cancelOneShots)()
+	d.nudge()
+	lost, cause := d.finalFlush(ctx)
+	d.stop()
+	waitFor(allDone(&d.running), nil, stopGrace)
+	if d.keeperDone != nil {
+		close(d.endKeeper)
+		waitFor(d.keeperDone, ctx.Done(), keeperGrace)
+	}
+	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
+	rest := d.queue.drain()
+	d.settle(rest, Undone)
+	stuck := d.queue.abandon(lost)
+	if n := len(rest) + stuck; n > 0 {
+		d.endErr = notDelivered(n, cause)
+		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
+		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
+	}
+	if n := d.queue.snapshot().Spooled; n > 0 {
+		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
+	}
+	close(d.endReports)
+	waitFor(d.reportsDone, ctx.Done(), stopGrace)
+	return d.endErr
+}
+
+func notDelivered(events int, cause error) error {
+	if cause == nil {
+		return fmt.Errorf("%d events not delivered", events)
+	}
+	return fmt.Errorf("%d events not delivered: %w", events, cause)
+}
+
+// finalFlush is the Flush of Shutdown, which includes what OnClose hands over. It
+// returns how many items OnClose lost. With a spool it ends early enough to write
+// what could not be delivered.
+func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
+	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
+		reserve := min(time.Second, time.Until(deadline)/5)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		defer cancel()
+	}
+	if d.cfg.OnClose != nil {
+		lost = d.cfg.OnClose(ctx)
+	}
+	d.queue.seal()
+	err = d.Flush(ctx)
+	if err == nil && lost > 0 {
+		err = ctx.Err()
+	}
+	return lost, err
+}
+
+// allDone returns a channel that is closed when the group is done.
+func allDone(group *sync.WaitGroup) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		group.Wait()
+	}()
+	return done
+}
+
+// waitFor waits for the app's code until timeUp (unless that is nil), and then a
+// little longer, as it should end soon.
+func waitFor(done, timeUp <-chan struct{}, more time.Duration) {
+	if timeUp != nil {
+		select {
+		case <-done:
+			return
+		case <-timeUp:
+		}
+	}
+	grace := time.NewTimer(more)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
+}

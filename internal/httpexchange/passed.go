@@ -1,0 +1,108 @@
+package httpexchange
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// Passed is the context of a request that was passed on to the handlers. It holds the
+// Scope of the request, and the path with which it came.
+type Passed struct {
+	Scope klime.Scope
+
+	came          *http.Request
+	path, rawPath string      // as they came: handlers may change them in the URL, which both requests share
+	takenOver     atomic.Bool // the connection was taken over for HTTP/2
+}
+
+// passedKey finds the innermost Passed in a context.
+type passedKey struct{}
+
+// PassOn returns the request to hand to the handlers in place of the one that came,
+// after its Scope has begun. It is a copy with ctx, which is p or contains it. The
+// server and outer middlewares keep the original: see GiveBack.
+func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
+	if came.Trailer == nil && came.ContentLength < 0 {
+		came.Trailer = http.Header{} // net/http fills it at the end of the body, for both
+	}
+	p.came, p.path, p.rawPath = came, came.URL.Path, came.URL.RawPath
+	return came.WithContext(ctx)
+}
+
+// Hijacked notes that the connection was taken over. If it is taken over for HTTP/2
+// (h2c), this request and later ones, perhaps of other users, are served with contexts
+// made from this one. So it no longer has a Scope.
+func (p *Passed) Hijacked() {
+	if p != nil && upgradesToHTTP2(p.came.Header) {
+		klime.Skip(&p.Scope)
+		p.takenOver.Store(true)
+	}
+}
+
+// upgradesToHTTP2 goes by what RFC 7540, section 3.2, requires of such a request.
+func upgradesToHTTP2(header http.Header) bool {
+	if firstValue(header, "Http2-Settings") == "" {
+		return false
+	}
+	for _, line := range header["Upgrade"] {
+		for protocol := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Deadline implements [context.Context].
+func (p *Passed) Deadline() (time.Time, bool) { return p.Scope.Deadline() }
+
+// Done implements [context.Context].
+func (p *Passed) Done() <-chan struct{} { return p.Scope.Done() }
+
+// Err implements [context.Context].
+func (p *Passed) Err() error { return p.Scope.Err() }
+
+// Value implements [context.Context].
+func (p *Passed) Value(key any) any {
+	if _, ok := key.(passedKey); ok {
+		return p
+	}
+	if p.takenOver.Load() {
+		return p.came.Context().Value(key)
+	}
+	return p.Scope.Value(key)
+}
+
+// AsItCame returns a request with the host and path with which it came. Handlers such
+// as proxies may have changed these, for a server behind them.
+func AsItCame(r *http.Request) *http.Request {
+	p, ok := r.Context().Value(passedKey{}).(*Passed)
+	if !ok || r.Host == p.came.Host && r.URL == p.came.URL && r.URL.Path == p.path && r.URL.RawPath == p.rawPath {
+		return r
+	}
+	asked, location := *r, *p.came.URL
+	location.Path, location.RawPath = p.path, p.rawPath
+	asked.Host, asked.URL = p.came.Host, &location
+	return &asked
+}
+
+// GiveBack copies to the original request what handlers have left in the copy: the
+// pattern that a ServeMux matched, which metrics and traces use, and parsed forms,
+// whose files net/http removes.
+func GiveBack(came, passed *http.Request) {
+	if passed.Pattern != "" {
+		came.Pattern = passed.Pattern
+	}
+	if came.MultipartForm == nil {
+		came.MultipartForm = passed.MultipartForm
+	}
+	if came.Form == nil {
+		came.Form, came.PostForm = passed.Form, passed.PostForm
+	}
+}
