@@ -66,7 +66,7 @@ func classify(x *Exchange, rule ruling) Kind {
 func isNoise(x *Exchange, rule ruling) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
 	switch {
-	case isUnmatched(x, rule), respells(x):
+	case isUnmatched(x, rule), isCanonicalRedirect(x):
 		return true
 	case x.Method == http.MethodGet:
 		return redirect || isPrefetch(x) || isProbe(x.header("User-Agent"))
@@ -145,10 +145,10 @@ func knownMethod(method string) string {
 	}
 }
 
-// respells reports a redirect to another form of the path that was asked for, as
+// isCanonicalRedirect reports a redirect to another form of the path that was asked for, as
 // routers make them: a clean one, in the right case, with or without a slash at
 // its end. Nothing is done yet, and the client will ask again.
-func respells(x *Exchange) bool {
+func isCanonicalRedirect(x *Exchange) bool {
 	switch x.Status {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:

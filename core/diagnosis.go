@@ -21,7 +21,7 @@ import (
 type diagnosis struct {
 	logger *slog.Logger
 	mode   Mode
-	told   [findings]throttle.Throttle
+	told   [numFindings]throttle.Throttle
 
 	users, groups census
 	linked        atomic.Bool  // some user was linked to some group
@@ -48,7 +48,7 @@ const (
 	missingGroupTrait
 	emptyDashboard
 	misplaced
-	findings // how many there are
+	numFindings // how many there are
 )
 
 // newDiagnosis returns nil if nobody would hear of it.

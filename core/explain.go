@@ -91,8 +91,8 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	}
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", event),
-		slog.String("user", o.source(o.id.user, o.said.user, member)),
-		slog.String("group", o.source(o.id.group, o.said.group, o.id.verdict)), slog.String("outcome", string(f)))
+		slog.String("user", o.source(o.id.user, o.declared.user, member)),
+		slog.String("group", o.source(o.id.group, o.declared.group, o.id.verdict)), slog.String("outcome", string(f)))
 }
 
 // source says who has told an ID, of which the app has said that.
@@ -148,7 +148,7 @@ func unrecorded(x *Exchange, known *remarks, rule ruling, kind Kind) fate {
 		return "not sent: skipped (Skip)"
 	case rule.skip:
 		return "not sent: skipped (SkipRoutes)"
-	case known.respelled:
+	case known.canonicalRedirect:
 		return "not sent: a redirect to another form of the path"
 	case isNoiseMethod(x.Method):
 		return "not sent: the method asks about something"

@@ -52,7 +52,7 @@ func (l *loan) bind(native any, values valuer) {
 // it was refused as too many have it, for the first time.
 //
 //nolint:ireturn // it lends what the adapter has bound
-func (l *loan) borrow() (native any, values valuer, ok, overdrawn bool) {
+func (l *loan) borrow() (native any, values valuer, ok, foundCircular bool) {
 	for {
 		state := l.state.Load()
 		switch {

@@ -81,7 +81,7 @@ func ResolveRoute[N any](find func(native N) string) Option {
 		t.route = func(native any) answer {
 			request, ok := native.(N)
 			if !ok {
-				return answer{trouble: foreign}
+				return answer{problem: foreign}
 			}
 			return answer{id: find(request)}
 		}

@@ -215,13 +215,13 @@ func moreSpecific(a, b *pattern) int {
 	case len(a.segments) != len(b.segments):
 		return cmp.Compare(len(b.segments), len(a.segments))
 	case a.rest != b.rest:
-		return truth(a.rest) - truth(b.rest)
+		return boolToInt(a.rest) - boolToInt(b.rest)
 	default:
-		return cmp.Or(truth(b.method != "")-truth(a.method != ""), cmp.Compare(a.text, b.text))
+		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.text, b.text))
 	}
 }
 
-func truth(b bool) int {
+func boolToInt(b bool) int {
 	if b {
 		return 1
 	}
@@ -229,7 +229,7 @@ func truth(b bool) int {
 }
 
 func (s segment) compare(other segment) int {
-	if c := truth(len(s) > 1) - truth(len(other) > 1); c != 0 {
+	if c := boolToInt(len(s) > 1) - boolToInt(len(other) > 1); c != 0 {
 		return c
 	}
 	return cmp.Or(cmp.Compare(other.literal(), s.literal()), cmp.Compare(len(other), len(s)))

@@ -46,12 +46,12 @@ type usageWindow struct {
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
 
-	taken atomic.Int64 // as many of usage to be queued; negative when Shutdown has given up the others
+	handled atomic.Int64 // as many of usage to be queued; negative when Shutdown has given up the others
 
-	early  bool               // it had too many keys, and was not over
-	begun  bool               // it is being queued
-	hurry  context.CancelFunc // ends its patience
-	queued chan struct{}      // closed when it is
+	early       bool               // it had too many keys, and was not over
+	begun       bool               // it is being queued
+	stopWaiting context.CancelFunc // ends its patience
+	queued      chan struct{}      // closed when it is
 }
 
 // usageKey is what one event tells of.
@@ -101,7 +101,7 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 	if !ok && len(w.usage) < maxRollUpKeys {
 		r.keys++
 		if r.keys > maxRollUpKeys*maxRollUpWindows {
-			r.backlog[0].hurry()
+			r.backlog[0].stopWaiting()
 		}
 		key.method = strings.Clone(key.method) // a framework may reuse its memory; the rest are copies
 		u = new(usage)
@@ -173,12 +173,12 @@ func (r *rollUp) finish() {
 	w := r.current
 	w.expiry.Stop()
 	r.current = nil
-	if n := len(r.backlog); n > 0 && r.backlog[n-1].takes(w) {
-		r.keys -= r.backlog[n-1].merge(w)
+	if n := len(r.backlog); n > 0 && r.backlog[n-1].canAbsorb(w) {
+		r.keys -= r.backlog[n-1].absorb(w)
 		return
 	}
-	ctx, hurry := context.WithCancel(context.Background())
-	w.hurry, w.queued = hurry, make(chan struct{})
+	ctx, stopWaiting := context.WithCancel(context.Background())
+	w.stopWaiting, w.queued = stopWaiting, make(chan struct{})
 	var before chan struct{}
 	if n := len(r.backlog); n > 0 {
 		before = r.backlog[n-1].queued
@@ -186,7 +186,7 @@ func (r *rollUp) finish() {
 	r.backlog = append(r.backlog, w)
 	go func() {
 		defer close(w.queued)
-		defer hurry()
+		defer stopWaiting()
 		if before != nil {
 			<-before
 		}
@@ -203,7 +203,7 @@ func (r *rollUp) finish() {
 
 // takes reports whether a later window can become part of w, which stays as small
 // as any.
-func (w *usageWindow) takes(later *usageWindow) bool {
+func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 	if w.begun || w.early || later.early {
 		return false
 	}
@@ -222,7 +222,7 @@ func (w *usageWindow) takes(later *usageWindow) bool {
 }
 
 // merge makes a later window a part of w. It returns how many keys both had.
-func (w *usageWindow) merge(later *usageWindow) (both int) {
+func (w *usageWindow) absorb(later *usageWindow) (both int) {
 	for key, u := range later.usage {
 		if known, ok := w.usage[key]; ok {
 			known.merge(u)
@@ -266,7 +266,7 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 			d.Properties["route"] = key.route
 		}
 		item, err := c.prepare(ctx, &d, nil)
-		if w.taken.Add(1) < 0 {
+		if w.handled.Add(1) < 0 {
 			return
 		}
 		c.complain(c.enqueue(ctx, &d, item, err))
@@ -290,8 +290,8 @@ func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisec
 
 // rollUps are a client's, by the length of their windows.
 type rollUps struct {
-	mu sync.Mutex
-	of map[time.Duration]*rollUp
+	mu       sync.Mutex
+	byLength map[time.Duration]*rollUp
 }
 
 // rollUp returns the one with windows of that length: middlewares share it.
@@ -301,13 +301,13 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 	}
 	c.rollUps.mu.Lock()
 	defer c.rollUps.mu.Unlock()
-	r, ok := c.rollUps.of[length]
+	r, ok := c.rollUps.byLength[length]
 	if !ok {
 		r = newRollUp(c, length)
-		if c.rollUps.of == nil {
-			c.rollUps.of = map[time.Duration]*rollUp{}
+		if c.rollUps.byLength == nil {
+			c.rollUps.byLength = map[time.Duration]*rollUp{}
 		}
-		c.rollUps.of[length] = r
+		c.rollUps.byLength[length] = r
 	}
 	return r
 }
@@ -315,7 +315,7 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 // flush queues what has been counted so far. It returns when that is done, or with
 // the error of ctx when that ends; then it goes on without us.
 func (r *rollUps) flush(ctx context.Context) error {
-	if !areQueued(ctx, r.begin(false)) {
+	if !awaitQueued(ctx, r.flushAll(false)) {
 		return ctx.Err()
 	}
 	return nil
@@ -328,36 +328,36 @@ const closeGrace = 250 * time.Millisecond
 // close ends the counting and queues all of it. When ctx ends, it no longer waits for
 // room. It returns how many events could not be queued.
 func (r *rollUps) close(ctx context.Context) (lost int) {
-	windows := r.begin(true)
-	if areQueued(ctx, windows) {
+	windows := r.flushAll(true)
+	if awaitQueued(ctx, windows) {
 		return 0
 	}
 	for _, w := range windows {
-		w.hurry()
+		w.stopWaiting()
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
-	if areQueued(grace, windows) {
+	if awaitQueued(grace, windows) {
 		return 0
 	}
 	for _, w := range windows {
-		lost += len(w.usage) - int(w.taken.Swap(math.MinInt64))
+		lost += len(w.usage) - int(w.handled.Swap(math.MinInt64))
 	}
 	return lost
 }
 
 // begin is [rollUp.flush] of all.
-func (r *rollUps) begin(last bool) (windows []*usageWindow) {
+func (r *rollUps) flushAll(last bool) (windows []*usageWindow) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, one := range r.of {
+	for _, one := range r.byLength {
 		windows = append(windows, one.flush(last)...)
 	}
 	return windows
 }
 
-// areQueued waits for that until ctx ends.
-func areQueued(ctx context.Context, windows []*usageWindow) bool {
+// awaitQueued waits for that until ctx ends.
+func awaitQueued(ctx context.Context, windows []*usageWindow) bool {
 	for _, w := range windows {
 		select {
 		case <-w.queued:
@@ -373,7 +373,7 @@ func (r *rollUps) keys() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
-	for _, one := range r.of {
+	for _, one := range r.byLength {
 		one.mu.Lock()
 		n += one.keys
 		one.mu.Unlock()

@@ -15,7 +15,7 @@ type route struct {
 	pattern  string // as the router has it
 	text     string // in our dialect, "" if it is not known
 	property string // as it stands in an event: "route":"/orgs/{org}"
-	manyFold bool   // it is not known, or one for many paths
+	catchAll bool   // it is not known, or one for many paths
 
 	rulings atomic.Pointer[[]methodRuling] // copied to be changed
 }
@@ -28,7 +28,7 @@ type methodRuling struct {
 
 func newRoute(pattern string) *route {
 	text := normalizeRoute(pattern)
-	r := &route{pattern: pattern, text: text, manyFold: text == "" || strings.HasSuffix(text, "*")}
+	r := &route{pattern: pattern, text: text, catchAll: text == "" || strings.HasSuffix(text, "*")}
 	if text != "" {
 		r.property = string(appendString([]byte(`"route":`), text))
 	}
@@ -82,7 +82,7 @@ func newRouteTable() *routeTable {
 }
 
 // of returns the route that a pattern stands for.
-func (t *routeTable) of(pattern string) *route {
+func (t *routeTable) lookup(pattern string) *route {
 	if pattern == "" {
 		return t.none
 	}

@@ -47,14 +47,14 @@ func defaultHealthRoutes() []string {
 
 // of returns the ruling on a request with one of the methods of HTTP: by its
 // route, or where that is not known or is one for many paths, by its path.
-func (r *rules) of(method string, on *route, path string) ruling {
-	if on.manyFold {
+func (r *rules) rulingFor(method string, rt *route, path string) ruling {
+	if rt.catchAll {
 		return r.decide(method, path, false)
 	}
-	found, ok := on.ruling(method)
+	found, ok := rt.ruling(method)
 	if !ok {
-		found = r.decide(method, on.text, true)
-		on.remember(method, found)
+		found = r.decide(method, rt.text, true)
+		rt.remember(method, found)
 	}
 	return found
 }

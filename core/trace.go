@@ -75,10 +75,10 @@ func (s *Scope) telemetry() telemetry {
 	}
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if root.state.metInside {
-		return root.state.met
+	if root.state.fallbackFromCall {
+		return root.state.fallback
 	}
-	return telemetry{span: root.state.met.span, baggage: began.baggage}
+	return telemetry{span: root.state.fallback.span, baggage: began.baggage}
 }
 
 // baggageKeys is which members of baggage are sent.
@@ -91,28 +91,28 @@ func (s *Scope) baggageKeys() []string {
 
 // learn remembers the first span under which the app calls, of a request that
 // began without: its instrumentation stands further in.
-func (s *Scope) learn(ctx context.Context) {
+func (s *Scope) noteSpan(ctx context.Context) {
 	if s == nil || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
 		return
 	}
 	met := telemetryIn(ctx, s.baggageKeys())
 	s.update(func(known *state) {
-		if !known.metInside {
-			known.met, known.metInside = met, true
+		if !known.fallbackFromCall {
+			known.fallback, known.fallbackFromCall = met, true
 		}
 	})
 }
 
 // cameWith remembers the trace that the request came with, where nothing else is
 // known: its instrumentation is not in this process.
-func (s *Scope) cameWith(traceparent string) {
+func (s *Scope) noteTraceparent(traceparent string) {
 	remote := parseTraceparent(traceparent)
 	if !remote.known() || s.beganUnderSpan() {
 		return
 	}
 	s.update(func(known *state) {
-		if !known.metInside {
-			known.met.span = remote
+		if !known.fallbackFromCall {
+			known.fallback.span = remote
 		}
 	})
 }
