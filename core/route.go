@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// route is what a router's pattern stands for, and what holds for all its
-// requests. It is safe for concurrent use.
+// route is a router's pattern, and what holds for all requests that match it. It is
+// safe for concurrent use.
 type route struct {
-	pattern  string // as the router has it
-	text     string // in our dialect, "" if it is not known
-	property string // as it stands in an event: "route":"/orgs/{org}"
-	catchAll bool   // it is not known, or one for many paths
+	pattern  string // as the router writes it
+	text     string // normalized: see normalizeRoute; "" if the route is not known
+	property string // encoded for an event: "route":"/orgs/{org}"
+	catchAll bool   // it is not known, or ends in *: rules then go by the path
 
-	rulings atomic.Pointer[[]methodRuling] // copied to be changed
+	rulings atomic.Pointer[[]methodRuling] // copied on write
 }
 
-// methodRuling is what a middleware's rules say of a route's requests.
+// methodRuling is what a middleware's rules say of a route's requests with one method.
 type methodRuling struct {
 	method string
 	ruling ruling
@@ -35,7 +35,7 @@ func newRoute(pattern string) *route {
 	return r
 }
 
-// ruling returns what is known for a method.
+// ruling returns the ruling that is remembered for a method.
 func (r *route) ruling(method string) (ruling, bool) {
 	if known := r.rulings.Load(); known != nil {
 		for i := range *known {
@@ -47,8 +47,9 @@ func (r *route) ruling(method string) (ruling, bool) {
 	return ruling{}, false
 }
 
-// remember keeps what is found for a method, which is one of knownMethod's. Of two at once, one may be forgotten,
-// and found again.
+// remember keeps the ruling for a method, which knownMethod must have returned, as that
+// bounds their number. If two calls meet, one of the rulings may be lost; it will be
+// found again.
 func (r *route) remember(method string, found ruling) {
 	known := r.rulings.Load()
 	var all []methodRuling
@@ -60,18 +61,18 @@ func (r *route) remember(method string, found ruling) {
 }
 
 const (
-	// maxRoutes bounds a routeTable: an adapter that reports raw paths as routes
-	// must not fill the memory.
+	// maxRoutes is how many routes a routeTable keeps. Without a limit, an adapter that
+	// reports raw paths as routes would fill the memory.
 	maxRoutes = 10_000
 
 	recentRoutes = 256
 )
 
-// routeTable knows the routes of a middleware by the patterns of its router. It
-// is safe for concurrent use.
+// routeTable holds the routes of a middleware by the patterns of its router. It is
+// safe for concurrent use.
 type routeTable struct {
 	seed   maphash.Seed
-	recent [recentRoutes]atomic.Pointer[route] // the last of each hash
+	recent [recentRoutes]atomic.Pointer[route] // by hash of the pattern, the last one looked up
 	known  sync.Map                            // pattern → *route
 	size   atomic.Int64
 	none   *route
@@ -81,7 +82,7 @@ func newRouteTable() *routeTable {
 	return &routeTable{seed: maphash.MakeSeed(), none: newRoute("")}
 }
 
-// of returns the route that a pattern stands for.
+// lookup returns the route of a pattern.
 func (t *routeTable) lookup(pattern string) *route {
 	if pattern == "" {
 		return t.none
@@ -108,10 +109,10 @@ func (t *routeTable) find(pattern string) *route {
 	return found
 }
 
-// normalizeRoute turns the pattern of any router into one dialect:
+// normalizeRoute translates the pattern of any router into one dialect:
 //
-//	/orgs/{org}/reports/{id}    parameters in braces, without their rules
-//	/files/*                    the rest of the path
+//	/orgs/{org}/reports/{id}    parameters are in braces, without their constraints
+//	/files/*                    * stands for the rest of the path
 //
 // It knows the patterns of net/http (with method and host), gin, chi, fiber,
 // gorilla/mux and httprouter. A trailing slash is dropped.
@@ -122,8 +123,8 @@ func normalizeRoute(pattern string) string {
 	return rebuildRoute(pattern)
 }
 
-// isPlain reports whether a pattern is a path without parameters: it is as it
-// should be.
+// isPlain reports whether a pattern is a path without parameters, which is already
+// normalized.
 func isPlain(pattern string) bool {
 	var last byte
 	for i := range len(pattern) {
@@ -145,7 +146,7 @@ func rebuildRoute(pattern string) string {
 	if slash < 0 {
 		return ""
 	}
-	pattern = pattern[slash:] // past a host
+	pattern = pattern[slash:] // without the host
 	var b strings.Builder
 	b.Grow(len(pattern) + 8)
 	for pattern != "" {
@@ -162,8 +163,8 @@ func rebuildRoute(pattern string) string {
 	return b.String()
 }
 
-// cutSegment splits at the next slash that is not within braces: a parameter's
-// rule may hold one.
+// cutSegment splits s at the first slash that is not within braces: the constraint of
+// a parameter may contain slashes.
 func cutSegment(s string) (segment, rest string) {
 	depth := 0
 	for i := range len(s) {
@@ -194,8 +195,8 @@ func normalizeSegment(s string) string {
 	}
 }
 
-// normalizeBraces drops the rules of parameters in braces: {id:[0-9]{2}}.json
-// is {id}.json.
+// normalizeBraces drops the constraints of parameters in braces: {id:[0-9]{2}}.json
+// becomes {id}.json.
 func normalizeBraces(s string) string {
 	var b strings.Builder
 	for {
@@ -204,8 +205,8 @@ func normalizeBraces(s string) string {
 		if end < 0 {
 			return b.String() + s
 		}
-		name, _, hasRule := strings.Cut(s[start+1:end], ":")
-		if hasRule && isName(name) {
+		name, _, constrained := strings.Cut(s[start+1:end], ":")
+		if constrained && isName(name) {
 			b.WriteString(s[:start] + "{" + name + "}")
 		} else {
 			b.WriteString(s[:end+1])
@@ -214,12 +215,12 @@ func normalizeBraces(s string) string {
 	}
 }
 
-// normalizeColons puts parameters in braces: :id is {id}, and :from-:to<int>?
-// is {from}-{to}.
+// normalizeColons puts parameters in braces: :id becomes {id}, and :from-:to<int>?
+// becomes {from}-{to}.
 func normalizeColons(s string) string {
 	var b strings.Builder
-	// Where one parameter follows another, names are words; else they may have
-	// a dash in them.
+	// A dash may belong to a parameter's name, but not if there are several
+	// parameters: then it stands between them.
 	isNameByte := isWordByte
 	if strings.Count(s, ":") == 1 {
 		isNameByte = func(c byte) bool { return c == '-' || isWordByte(c) }
@@ -230,7 +231,7 @@ func normalizeColons(s string) string {
 			return b.String() + s
 		}
 		end := colon + 1
-		if end == len(s) || !isWordByte(s[end]) || colon > 0 && s[colon-1] == '\\' { // a colon and no name
+		if end == len(s) || !isWordByte(s[end]) || colon > 0 && s[colon-1] == '\\' { // a colon without a name, or an escaped one
 			b.WriteString(s[:end])
 			s = s[end:]
 			continue
@@ -239,12 +240,13 @@ func normalizeColons(s string) string {
 			end++
 		}
 		b.WriteString(s[:colon] + "{" + s[colon+1:end] + "}")
-		s = strings.TrimPrefix(cutRule(s[end:]), "?")
+		s = strings.TrimPrefix(cutConstraint(s[end:]), "?")
 	}
 }
 
-// literalColons drops the backslash by which Fiber tells a colon from a parameter's.
-// In a segment that begins with a colon it stays: there, we could not tell either.
+// literalColons drops the backslash with which Fiber escapes a colon that begins no
+// parameter. In a segment that begins with a colon, escaped or not, it stays: without
+// it, the colon would look like a parameter's.
 func literalColons(s string) string {
 	for at := strings.Index(s, `\:`); at > 0 && s[0] != ':'; at = strings.Index(s, `\:`) {
 		s = s[:at] + s[at+1:]
@@ -266,8 +268,8 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// cutRule drops the <rule> or (rule) with which s begins.
-func cutRule(s string) string {
+// cutConstraint drops the <constraint> or (constraint) with which s begins, if any.
+func cutConstraint(s string) string {
 	end := -1
 	switch {
 	case strings.HasPrefix(s, "<"):
@@ -275,14 +277,15 @@ func cutRule(s string) string {
 	case strings.HasPrefix(s, "("):
 		end = closing(s, 0, '(', ')')
 	}
-	rule := s[:end+1]
-	if strings.Count(rule, "{") != strings.Count(rule, "}") {
-		return s // garbage, and its braces may belong to what follows
+	constraint := s[:end+1]
+	if strings.Count(constraint, "{") != strings.Count(constraint, "}") {
+		return s // malformed, and its braces may belong to what follows
 	}
 	return s[end+1:]
 }
 
-// closing is where what opens at start is closed, negative if nowhere.
+// closing returns the index of the byte that closes the pair opened at start, or a
+// negative number if there is none or start is negative.
 func closing(s string, start int, open, end byte) int {
 	depth := 0
 	for i := max(start, 0); start >= 0 && i < len(s); i++ {
