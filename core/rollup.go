@@ -11,22 +11,24 @@ import (
 	"time"
 )
 
-// apiUsageRecorded is the event of what a user did of one kind in a window.
+// apiUsageRecorded is the event for a user's calls of one method and route in a window.
 const apiUsageRecorded = "API Usage Recorded"
 
-// maxRollUpKeys bounds the keys of a window. A window that has as many is sent
-// early, and another begun. So many windows' worth of keys may wait for room in
-// the queue; then the oldest of them waits no longer.
 const (
-	maxRollUpKeys    = 10_000
+	// maxRollUpKeys is how many keys a window may have. A window that is full is sent
+	// early, and another one begins.
+	maxRollUpKeys = 10_000
+
+	// maxRollUpWindows is how many full windows' worth of keys a rollUp may hold. Beyond
+	// that, the oldest window no longer waits for room in the queue.
 	maxRollUpWindows = 16
 
-	// maxMergedKeys bounds a window that others become a part of: meanwhile nobody
-	// can count.
+	// maxMergedKeys is how many keys a window may grow to by absorbing others. That holds
+	// the lock, so nothing can be counted meanwhile.
 	maxMergedKeys = 2000
 )
 
-// rollUp counts API calls, to send one event for many. Windows begin at
+// rollUp counts API calls, so that one event is sent for many. Windows begin at
 // multiples of their length on the clock. It is safe for concurrent use.
 type rollUp struct {
 	client *Client
@@ -34,27 +36,27 @@ type rollUp struct {
 
 	mu      sync.Mutex
 	current *usageWindow   // nil while there is nothing to send
-	backlog []*usageWindow // that are being queued, one after the other
-	keys    int            // of all these
+	backlog []*usageWindow // windows that are being queued, one after the other
+	keys    int            // of all these windows together
 	closed  bool
 }
 
-// usageWindow is what was counted in some time.
+// usageWindow is what was counted in one window, or in several that became one.
 type usageWindow struct {
 	start, end time.Time
 	length     time.Duration // on the clock, from start
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
 
-	handled atomic.Int64 // as many of usage to be queued; negative when Shutdown has given up the others
+	handled atomic.Int64 // how many of the events were prepared; negative once Shutdown has given up the rest
 
-	early       bool               // it had too many keys, and was not over
-	begun       bool               // it is being queued
-	stopWaiting context.CancelFunc // ends its patience
-	queued      chan struct{}      // closed when it is
+	early       bool               // it was full, and ended before its time
+	begun       bool               // queuing has begun
+	stopWaiting context.CancelFunc // no longer waits for room in the queue
+	queued      chan struct{}      // closed when all its events were queued or dropped
 }
 
-// usageKey is what one event tells of.
+// usageKey is what each event is about.
 type usageKey struct{ user, group, method, route string }
 
 // usage adds up requests.
@@ -69,8 +71,8 @@ func newRollUp(c *Client, length time.Duration) *rollUp {
 	return &rollUp{client: c, length: length}
 }
 
-// add counts a request. It reports false when the client is shutting down and
-// nothing is counted any more.
+// add counts a request. It returns false if the client is shutting down and the request
+// was not counted.
 func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Duration) bool {
 	key := usageKey{id.user, id.group, x.Method, x.Route}
 	r.mu.Lock()
@@ -91,7 +93,8 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Dura
 	return true
 }
 
-// entry finds the usage of a key, or makes it; nil if there is no room.
+// entry returns the usage of a key in the current window, and adds it if need be. It
+// returns nil if the window is full.
 func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 	if r.current == nil {
 		r.begin(now)
@@ -103,7 +106,7 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 		if r.keys > maxRollUpKeys*maxRollUpWindows {
 			r.backlog[0].stopWaiting()
 		}
-		key.method = strings.Clone(key.method) // a framework may reuse its memory; the rest are copies
+		key.method = strings.Clone(key.method) // the framework may reuse its memory; the other strings are copies already
 		u = new(usage)
 		w.usage[key] = u
 	}
@@ -121,7 +124,8 @@ func (u *usage) merge(later *usage) {
 	u.last = later.last
 }
 
-// plus adds lengths, which a client may claim at will: a sum stops at the largest.
+// plus adds lengths. The sum stops at the largest value, as a client may claim any
+// length.
 func plus(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
@@ -145,14 +149,14 @@ func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	u.last = now
 }
 
-// begin opens a window that ends by itself.
+// begin opens a window, and a timer that ends it.
 func (r *rollUp) begin(now time.Time) {
 	start := now.Truncate(r.length)
 	rest := r.length - now.Sub(start)
 	w := &usageWindow{
 		start:  start,
 		length: r.length,
-		end:    now.Add(rest), // of the monotonic clock: no jump of the other makes it longer
+		end:    now.Add(rest), // by the monotonic clock, so that setting the clock does not make it longer
 		usage:  map[usageKey]*usage{},
 	}
 	w.expiry = time.AfterFunc(rest, func() {
@@ -165,10 +169,13 @@ func (r *rollUp) begin(now time.Time) {
 	r.current = w
 }
 
-// finish lets a goroutine queue the current window, after those before it. It
-// waits for room, so that a burst of events does not cost others theirs. Where one
-// before it has to wait, as in an outage, the two become one: who calls in each window
-// then takes no more memory, however long it lasts.
+// finish ends the current window. A goroutine queues its events after those of the
+// windows before it, and waits for room in the queue, so that a burst of them does not
+// push out other events.
+//
+// If the window before it has not begun to be queued, as in an outage, it absorbs this
+// one where it can. So an outage takes no more memory however long it lasts, as long as
+// the same users call.
 func (r *rollUp) finish() {
 	w := r.current
 	w.expiry.Stop()
@@ -201,8 +208,8 @@ func (r *rollUp) finish() {
 	}()
 }
 
-// takes reports whether a later window can become part of w, which stays as small
-// as any.
+// canAbsorb reports whether w can absorb a later window without growing beyond
+// maxMergedKeys.
 func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 	if w.begun || w.early || later.early {
 		return false
@@ -211,7 +218,7 @@ func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 	if room >= len(later.usage) {
 		return true
 	}
-	for key := range later.usage { // while nobody can count: no longer than need be
+	for key := range later.usage { // stops early, as nothing can be counted meanwhile
 		if _, known := w.usage[key]; !known {
 			if room--; room < 0 {
 				return false
@@ -221,7 +228,7 @@ func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 	return true
 }
 
-// merge makes a later window a part of w. It returns how many keys both had.
+// absorb adds a later window to w. It returns how many keys both had.
 func (w *usageWindow) absorb(later *usageWindow) (both int) {
 	for key, u := range later.usage {
 		if known, ok := w.usage[key]; ok {
@@ -242,8 +249,8 @@ func (w *usageWindow) absorb(later *usageWindow) (both int) {
 	return both
 }
 
-// flush begins to queue what has been counted so far, and returns the windows that
-// are not yet queued. The last one ends the counting.
+// flush ends the current window, and returns the windows that are not yet queued. If
+// last, nothing is counted from then on.
 func (r *rollUp) flush(last bool) []*usageWindow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -254,7 +261,8 @@ func (r *rollUp) flush(last bool) []*usageWindow {
 	return slices.Clone(r.backlog)
 }
 
-// sendUsage queues an event for each key of a window.
+// sendUsage queues an event for each key of a window. It waits for room in the queue
+// until ctx ends.
 func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 	for key, u := range w.usage {
 		d := draft{automatic: true, patient: true}
@@ -288,13 +296,13 @@ func (u *usage) properties() Properties {
 // millis is d in milliseconds.
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// rollUps are a client's, by the length of their windows.
+// rollUps are a client's roll-ups, by the length of their windows.
 type rollUps struct {
 	mu       sync.Mutex
 	byLength map[time.Duration]*rollUp
 }
 
-// rollUp returns the one with windows of that length: middlewares share it.
+// rollUp returns the roll-up with windows of that length, which all middlewares share.
 func (c *Client) rollUp(length time.Duration) *rollUp {
 	if c == nil {
 		return nil
@@ -312,8 +320,8 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 	return r
 }
 
-// flush queues what has been counted so far. It returns when that is done, or with
-// the error of ctx when that ends; then it goes on without us.
+// flush queues what has been counted so far, and waits until that is done. If ctx ends
+// first, it returns the error of ctx, and the queuing goes on.
 func (r *rollUps) flush(ctx context.Context) error {
 	if !awaitQueued(ctx, r.flushAll(false)) {
 		return ctx.Err()
@@ -321,12 +329,12 @@ func (r *rollUps) flush(ctx context.Context) error {
 	return nil
 }
 
-// closeGrace is how long Shutdown waits beyond its time for what has been counted:
-// Config.BeforeSend may be slow, or hang.
+// closeGrace is how long Shutdown waits for what has been counted, beyond the time it
+// was given: Config.BeforeSend may be slow, or hang.
 const closeGrace = 250 * time.Millisecond
 
-// close ends the counting and queues all of it. When ctx ends, it no longer waits for
-// room. It returns how many events could not be queued.
+// close ends the counting and queues all that has been counted. When ctx ends, it no
+// longer waits for room in the queue. It returns how many events were given up.
 func (r *rollUps) close(ctx context.Context) (lost int) {
 	windows := r.flushAll(true)
 	if awaitQueued(ctx, windows) {
@@ -346,7 +354,7 @@ func (r *rollUps) close(ctx context.Context) (lost int) {
 	return lost
 }
 
-// begin is [rollUp.flush] of all.
+// flushAll calls [rollUp.flush] on each, and returns all windows that are not yet queued.
 func (r *rollUps) flushAll(last bool) (windows []*usageWindow) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -356,7 +364,7 @@ func (r *rollUps) flushAll(last bool) (windows []*usageWindow) {
 	return windows
 }
 
-// awaitQueued waits for that until ctx ends.
+// awaitQueued waits until windows are queued. It returns false if ctx ends first.
 func awaitQueued(ctx context.Context, windows []*usageWindow) bool {
 	for _, w := range windows {
 		select {
@@ -368,7 +376,7 @@ func awaitQueued(ctx context.Context, windows []*usageWindow) bool {
 	return true
 }
 
-// keys is how many are counted, or wait for room.
+// keys is how many keys are held, in windows that are open or wait for room.
 func (r *rollUps) keys() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
