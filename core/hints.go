@@ -12,23 +12,24 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// hints tells the log what is most likely a mistake in how a middleware is set
-// up, each at most once.
+// hints logs what is most likely a mistake in the setup of a middleware, each kind at
+// most once.
 type hints struct {
 	route, panicked, circular, nobody, wrongType, foreign, linkless sync.Once
 
-	known   atomic.Int64 // requests of somebody
-	unknown atomic.Int64 // requests of nobody
+	known   atomic.Int64 // requests with a known user or group
+	unknown atomic.Int64 // requests without
 }
 
-// alwaysAnonymous is how many requests without a user look like a mistake, if
-// not one in as many has one.
+// alwaysAnonymous anonymous requests look like a mistake, if there are also that many
+// for each request with a known user or group.
 const alwaysAnonymous = 50
 
-// manyAttributed requests of somebody are not "hardly any".
+// manyAttributed requests with a known user or group show that the setup works: from
+// then on there is no such hint.
 const manyAttributed = 10_000
 
-// tell logs a hint, if it is the first of its kind and hints are wanted.
+// tell logs a hint if it is the first of its kind, unless Config.NoHints is set.
 func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr) {
 	if c == nil || c.cfg.NoHints {
 		return
@@ -63,14 +64,15 @@ func (h *hints) withoutLink(c *Client) {
 		"it needs one in front of every request")
 }
 
-// attributed notes a request of somebody. After many of these there is nothing to
-// hint at, and no processor has to wait for another to count on.
+// attributed counts a request with a known user or group. It stops at manyAttributed,
+// where the count no longer matters, so that processors do not contend for it.
 func (h *hints) attributed() {
 	if h.known.Load() < manyAttributed {
 		h.known.Add(1)
 	}
 }
 
+// anonymous counts a request without, and logs a hint if there are hardly any others.
 func (h *hints) anonymous(c *Client) {
 	known := h.known.Load()
 	if known >= manyAttributed {
@@ -85,20 +87,21 @@ func (h *hints) anonymous(c *Client) {
 		"once more behind that", slog.Int64("requests", unknown))
 }
 
-// complaintInterval is the time between two complaints in the log.
+// complaintInterval is the shortest time between two complaints in the log.
 const complaintInterval = 10 * time.Second
 
-// complaints counts what goes wrong where nobody can be given an error.
+// complaints counts errors that no caller can be given.
 type complaints struct {
 	total  atomic.Uint64
 	logged throttle.Throttle
 }
 
-// complain counts an error that has no caller, and logs some.
+// complain counts an error that cannot be returned to a caller, and logs it unless it
+// has just logged another.
 func (c *Client) complain(err error) {
 	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrSpoolFull) ||
 		errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {
-		return // the event was valid, and is counted as what became of it
+		return // the event was valid, and what happened to it is counted elsewhere
 	}
 	total := c.complaints.total.Add(1)
 	if c.complaints.logged.Allows(complaintInterval, time.Now()) {
@@ -106,7 +109,7 @@ func (c *Client) complain(err error) {
 	}
 }
 
-// plainError is err without what the value of a property could say.
+// plainError removes from err what it may quote from the value of a property.
 func plainError(err error) error {
 	if value := (*valueError)(nil); errors.As(err, &value) {
 		return fmt.Errorf("%w: %s", ErrNotEncodable, value.kind)

@@ -12,17 +12,17 @@ type state struct {
 // remarks are the part of the state that says how to record the request: what the
 // app has asked for, and what inner middlewares have seen.
 type remarks struct {
-	event             string // the event's name, by SetEvent or an inner middleware's rules
-	route             *route // as the innermost middleware that saw the path below knows it; nil if it does not
-	path              string
-	matched           bool // an inner router has found a route, perhaps under another path
-	skip              bool
-	silent            bool
-	optedOut          bool // the client does not want to be tracked, and the middleware honors that
-	fallbackFromCall  bool // state.fallback is from a call of the app, not from a header
-	subrequest        bool // of each Scope: the app made the request within the one around it; set once
-	canonicalRedirect bool // an inner middleware saw a redirect to another form of the path
-	unmatched         bool // an inner router is known to have found no route
+	event              string // the event's name, by SetEvent or an inner middleware's rules
+	route              *route // as the innermost middleware that saw the path below knows it; nil if it does not
+	path               string
+	matched            bool // an inner router has found a route, perhaps under another path
+	skip               bool
+	silent             bool
+	optedOut           bool // the client does not want to be tracked, and the middleware honors that
+	fallbackFromInside bool // state.fallback is from a span inside the request, not from a header
+	subrequest         bool // of each Scope: the app made the request within the one around it; set once
+	canonicalRedirect  bool // an inner middleware saw a redirect to another form of the path
+	unmatched          bool // an inner router is known to have found no route
 }
 
 // knowledge is the part of the state that says whose request it is.
