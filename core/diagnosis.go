@@ -121,7 +121,7 @@ func (d *diagnosis) examineChanged(e *Event) {
 		return
 	}
 	if e.Type == TrackEvent && len(e.Traits) > 0 || e.Type != TrackEvent && len(e.Properties) > 0 {
-		d.tell(misplaced, "BeforeSend gives an event what its type has not: a TrackEvent has properties, the others have traits; "+
+		d.tell(misplaced, "BeforeSend gives an event what its type does not have: a TrackEvent has properties, the others have traits; "+
 			"the rest is left out", slog.String("type", e.Type.String()))
 	}
 	d.examine(e)

@@ -39,11 +39,11 @@ func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr)
 
 func (h *hints) noRoute(c *Client) {
 	h.tell(c, &h.route, "a request's route is not known, it is recorded without; "+
-		"the Middleware of the adapter's package says when that is, and what to do")
+		"the docs of the adapter's package say when that happens, and what to do")
 }
 
 func (h *hints) resolverPanicked(c *Client) {
-	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked, its answer is left out")
+	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked; it is taken to have no answer")
 }
 
 func (h *hints) circularResolver(c *Client) {
@@ -51,17 +51,17 @@ func (h *hints) circularResolver(c *Client) {
 }
 
 func (h *hints) foreignOption(c *Client) {
-	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package, it finds nothing here")
+	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
 }
 
 func (h *hints) noID(c *Client, kind string) {
-	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID, such requests are anonymous",
+	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID; such requests are anonymous",
 		slog.String("type", kind))
 }
 
 func (h *hints) withoutLink(c *Client) {
-	h.tell(c, &h.linkless, "RequireMembership takes the group from requests without a Link of their user: "+
-		"it needs one in front of every request")
+	h.tell(c, &h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
+		"it needs a Link in front of every request")
 }
 
 // attributed counts a request with a known user or group. It stops at manyAttributed,
@@ -83,8 +83,8 @@ func (h *hints) anonymous(c *Client) {
 		return
 	}
 	h.tell(c, &h.nobody, "hardly a request has had a user so far, and without one nothing is recorded: use the UserID option, "+
-		`klime.SetUser or Link, or the context value "userId"; where the user is only known to what stands further in, put Middleware `+
-		"once more behind that", slog.Int64("requests", unknown))
+		`klime.SetUser or Link, or the context value "userId"; if the user is known only behind a middleware further in, put Middleware `+
+		"once more behind that one", slog.Int64("requests", unknown))
 }
 
 // complaintInterval is the shortest time between two complaints in the log.
