@@ -10,7 +10,7 @@ import (
 // SetUser says whose request this is. It takes precedence over all other sources. The
 // empty ID says that the request is nobody's.
 func SetUser(ctx context.Context, id string) {
-	scope := scopeOf(ctx)
+	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
 	scope.update(func(s *state) { s.declared.user, s.hasUser = id, true })
 	scope.annotateDeclared(ctx)
@@ -21,7 +21,7 @@ func SetUser(ctx context.Context, id string) {
 // a GroupID option, it is not checked further. The empty ID says that the request is
 // about no group.
 func SetGroup(ctx context.Context, id string) {
-	scope := scopeOf(ctx)
+	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
 	scope.update(func(s *state) { s.declared.group, s.hasGroup = id, true })
 	scope.annotateDeclared(ctx)
@@ -33,7 +33,7 @@ func SetEvent(ctx context.Context, name string) {
 	if name = strings.Clone(name); isBlank(name) {
 		name = ""
 	}
-	scopeOf(ctx).update(func(s *state) { s.event = name })
+	scopeWithSpan(ctx).update(func(s *state) { s.event = name })
 }
 
 // SetProperty adds a property to the event of this request. It replaces an automatic
@@ -41,7 +41,7 @@ func SetEvent(ctx context.Context, name string) {
 // together. What goes beyond that, or cannot be encoded as JSON, is left out, counted
 // and logged. The value of a key that Config.SecretKeys names is not sent.
 func SetProperty(ctx context.Context, key string, v any) {
-	scope := scopeOf(ctx)
+	scope := scopeWithSpan(ctx)
 	if scope == nil {
 		return
 	}
@@ -133,9 +133,9 @@ func (s *Scope) keep(id string) string {
 	return s.client().interner().keep(id)
 }
 
-// scopeOf is [ScopeFrom] for functions that the app calls. The Scope takes note of the
-// span in ctx.
-func scopeOf(ctx context.Context) *Scope {
+// scopeWithSpan is [ScopeFrom] for functions that the app calls. The Scope takes note of
+// the span in ctx.
+func scopeWithSpan(ctx context.Context) *Scope {
 	s := ScopeFrom(ctx)
 	s.noteSpan(ctx)
 	return s

@@ -256,7 +256,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		id.group = ""
 	}
 	if id.user == "" && id.group == "" {
-		t.client.countAnonymous()
+		t.client.anonymous.Add(1)
 		t.hints.anonymous(t.client)
 		return nobody
 	}
