@@ -39,8 +39,8 @@
 //     calls do not block, unless Config.Overflow is [Block] or Config.Spool is
 //     write-ahead.
 //   - Memory is bounded, by [Config] QueueSize and QueueBytes.
-//   - Transient failures are retried until Shutdown. A retry carries the same
-//     message ID, by which Klime recognises it.
+//   - Transient failures are retried until Shutdown, unless Config.MaxAttempts is
+//     set. A retry carries the same message ID, by which Klime recognises it.
 //   - Every event that is not delivered is counted: see [Stats].
 //   - The app's panics, its ResponseWriter's interfaces and its request bodies
 //     are left as they are.

@@ -156,6 +156,11 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return
 	}
+	t.observeRoot(s, &x, rt)
+}
+
+// observeRoot ends the outermost scope of a request, and records the request.
+func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	known := s.remarks()
 	if known.route != nil && known.path == x.Path {
 		rt = t.routes.lookup(known.route.text) // the innermost middleware is nearest to the handler
@@ -165,13 +170,14 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	x.settle()
 	rule := t.rules.rulingFor(x.Method, rt, x.Path)
 	rule.matched = known.matched
-	known.canonicalRedirect = known.canonicalRedirect || isCanonicalRedirect(&x)
+	known.canonicalRedirect = known.canonicalRedirect || isCanonicalRedirect(x)
 	known.silent = known.silent || known.optedOut || s.isSilentAround()
-	o := t.decide(&x, &known, rule)
-	// Even if there is no event, find out whose request it was: what it has started may
-	// track events later, and they belong to the same user.
-	nowhere := x.Route == "" && isUnmatched(&x, rule)
-	o.id, o.declared, o.extra = s.finish(&x, o.name != "" || !known.silent && !nowhere)
+	o := t.decide(x, &known, rule)
+
+	// Find out whose request it was even if there is no event: what the request has
+	// started may track events later, and they belong to the same user.
+	unrouted := x.Route == "" && isUnmatched(x, rule)
+	o.id, o.declared, o.extra = s.finish(x, o.name != "" || !known.silent && !unrouted)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -180,13 +186,11 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	var f fate
 	if o.name != "" {
-		f = t.record(s, &x, rt, &o)
+		f = t.record(s, x, rt, &o)
 	} else if t.client.explains != nil {
-		f = unrecorded(&x, &known, rule, o.kind)
+		f = unrecorded(x, &known, rule, o.kind)
 	}
-	if t.client.explains != nil {
-		t.client.explains.request(&x, &o, f)
-	}
+	t.client.explains.request(x, &o, f)
 }
 
 // outcome is what a request is recorded as.
