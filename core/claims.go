@@ -35,8 +35,8 @@ func LinkClaims(ctx context.Context, claims any) {
 // Read reads the arguments of [Link] from the claims of a token that your authentication
 // has verified. Claims are a map, such as jwt.MapClaims, or anything that encodes to a
 // JSON object, such as a struct with jwt.RegisteredClaims. If UserID is not set and the
-// claim "sub" holds no ID, a method GetSubject is called. Reading a map costs little; a struct
-// is encoded to JSON and decoded again.
+// claim "sub" holds no ID, a method GetSubject is called. Reading a map costs little; a
+// struct is encoded to JSON and decoded again.
 //
 // IDs are strings or integers. Traits are strings, numbers and booleans. Empty and other
 // values are left out. Without a user ID, Read returns a zero User and no groups.

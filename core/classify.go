@@ -266,7 +266,7 @@ func isAsset(mediaType string) bool {
 // mediaTypeOf returns the media type of a Content-Type in lower case, without
 // parameters.
 func mediaTypeOf(contentType string) string {
-	switch contentType { // the usual ones cost nothing
+	switch contentType { // a fast path for the usual ones
 	case "application/json", "application/json; charset=utf-8":
 		return "application/json"
 	case "text/html", "text/html; charset=utf-8":

@@ -8,7 +8,7 @@ import (
 // A resolver that asks klime whose request it is would be asked again by that call, and
 // so on until the stack overflows, or the memory is full if each call is made in a new
 // goroutine. So a loan is taken for circular when maxBorrowers have it at the same time,
-// or when manyBorrowers have it and the next one's stack is at least that deep.
+// or when manyBorrowers have it and the next one's stack has at least as many frames.
 const (
 	maxBorrowers  = 10_000
 	manyBorrowers = 1000

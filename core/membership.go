@@ -24,7 +24,7 @@ func (m *membership) add(user, group string) {
 	}
 }
 
-// verdict is what membership says of a user and a group.
+// verdict is what membership says about a user and a group.
 type verdict uint8
 
 const (

@@ -75,8 +75,9 @@ func RequireMembership() Option {
 }
 
 // ResolveRoute says how to find the pattern that a request has matched, given the
-// framework's own request. It is for adapters that do not know the pattern, or not as
-// well. The function is called after the handler; "" leaves the route to the adapter.
+// framework's own request. It is for routers whose patterns the adapter does not know, or
+// knows less exactly. The function is called after the handler; "" leaves the route to
+// the adapter.
 func ResolveRoute[N any](find func(native N) string) Option {
 	return Option{func(t *Tracker) error {
 		if find == nil {

@@ -132,8 +132,8 @@ func isRestName(s string) bool {
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // matches reports whether the pattern matches a method and a path, or a method and a
-// normalized route if route is true.
-func (p *pattern) matches(method, path string, route bool) bool {
+// normalized route if isRoute.
+func (p *pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
 	}
@@ -142,7 +142,7 @@ func (p *pattern) matches(method, path string, route bool) bool {
 		if i == len(p.segments) {
 			return p.rest
 		}
-		if !p.segments[i].matches(part, route) {
+		if !p.segments[i].matches(part, isRoute) {
 			return false
 		}
 		i++
@@ -153,10 +153,10 @@ func (p *pattern) matches(method, path string, route bool) bool {
 // matches reports whether s matches a segment of a path. A segment of a route must have
 // the same parameters in the same places: the pattern /reports/{id} does not match the
 // routes /reports/new and /reports/{from}-{to}.
-func (s segment) matches(part string, route bool) bool {
+func (s segment) matches(part string, isRoute bool) bool {
 	last := len(s) - 1
 	switch {
-	case route:
+	case isRoute:
 		return s.equals(part)
 	case last == 0:
 		return part == s[0]

@@ -19,7 +19,7 @@ type route struct {
 	rulings atomic.Pointer[[]methodRuling] // copied on write
 }
 
-// methodRuling is what a middleware's rules say of a route's requests with one method.
+// methodRuling is what a middleware's rules say about a route's requests with one method.
 type methodRuling struct {
 	method string
 	ruling ruling

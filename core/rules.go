@@ -85,21 +85,21 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 	return why
 }
 
-func (r *rules) decide(method, path string, route bool) ruling {
+func (r *rules) decide(method, path string, isRoute bool) ruling {
 	var ruled ruling
-	if p := firstOf(r.named, method, path, route); p != nil {
+	if p := firstOf(r.named, method, path, isRoute); p != nil {
 		ruled.name = p.name
 	}
-	ruled.skip = firstOf(r.skipped, method, path, route) != nil
-	ruled.health = firstOf(r.health, method, path, route) != nil
+	ruled.skip = firstOf(r.skipped, method, path, isRoute) != nil
+	ruled.health = firstOf(r.health, method, path, isRoute) != nil
 	return ruled
 }
 
 // firstOf returns the first pattern that matches, and marks it as used. It returns nil
 // if none does.
-func firstOf(patterns []*pattern, method, path string, route bool) *pattern {
+func firstOf(patterns []*pattern, method, path string, isRoute bool) *pattern {
 	for _, p := range patterns {
-		if p.matches(method, path, route) {
+		if p.matches(method, path, isRoute) {
 			p.used.Store(true)
 			return p
 		}

@@ -264,14 +264,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		t.hints.anonymous(t.client)
 		return nobody
 	}
-	t.hints.attributed()
-	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
-		t.hints.noRoute(t.client)
-	}
-	t.client.countVerdict(id.verdict)
-	if id.verdict == notLinked {
-		t.hints.withoutLink(t.client)
-	}
+	t.noteAttributed(x, id.verdict)
 	now, took := x.ended()
 	unnamed := !o.named && o.kind == KindAPI
 	if unnamed && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
@@ -293,6 +286,19 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	err := t.client.sendRequest(s, &d, &request, 0)
 	t.client.complain(err)
 	return fateOf(&d, err)
+}
+
+// noteAttributed counts a request with a known user or group, and hints at what is most
+// likely wrong with the middleware's setup.
+func (t *Tracker) noteAttributed(x *Exchange, v verdict) {
+	t.hints.attributed()
+	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
+		t.hints.noRoute(t.client)
+	}
+	t.client.countVerdict(v)
+	if v == notLinked {
+		t.hints.withoutLink(t.client)
+	}
 }
 
 // routeOf returns the request's route, from the Route option or else from the adapter.

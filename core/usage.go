@@ -15,8 +15,8 @@ const maxMergedKeys = 2000
 // usageWindow is what was counted in one window, or in several that became one. The
 // rollUp's lock guards it until begun; from then on its counts no longer change.
 type usageWindow struct {
-	start, end time.Time
-	length     time.Duration // on the clock, from start
+	start, end time.Time     // end is by the monotonic clock
+	length     time.Duration // by the wall clock, from start
 	usage      map[usageKey]*usage
 	expiry     *time.Timer
 

@@ -4,11 +4,13 @@ package klime
 // first source that has an answer counts:
 //
 //  1. what the app has declared
-//  2. the resolvers, from the innermost scope to the outermost
+//  2. the resolvers, from the innermost scope to the outermost; for those that have
+//     ended, what they found
 //  3. the plain values in ctx
 //  4. the plain values that ended scopes have left
 //  5. the plain values in end, given when the request ends
-//  6. the plain values where the framework keeps them, from the innermost scope outward
+//  6. the plain values in the framework's requests (see Bind), from the innermost scope
+//     to the outermost
 //  7. the request within which this one was made
 func (s *Scope) identify(ctx, end valuer) identity {
 	if s == nil {
@@ -94,8 +96,8 @@ func fillAround(id *identity, hasUser bool, around identity) {
 }
 
 // declaredIdentity is whose request it is by the app's own word, and whether that is
-// complete, so that nobody else need be asked. The group of a Link counts only for the
-// user of that Link, and not for one named later.
+// complete, so that no other source need be asked. The group of a Link counts only for
+// the user of that Link, and not for one named later.
 func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 	id := k.declared
 	if !k.hasGroup && k.hasUser && id.user == k.members.user {
@@ -117,7 +119,7 @@ func (s *Scope) resolve() identity {
 	return s.tracker.resolve(native)
 }
 
-// stored reads the values of this scope's own request.
+// stored reads the plain values of this scope's own request.
 func (s *Scope) stored() identity {
 	_, values, ok, _ := s.request.borrow()
 	if !ok {
@@ -127,9 +129,9 @@ func (s *Scope) stored() identity {
 	return identityIn(values, s.client().interner())
 }
 
-// finish ends the outermost scope and settles whose request it was, for events that are
-// tracked later too. If that is not wanted, no resolver is asked. It also returns what
-// the app has declared, and the properties that it has added to the event.
+// finish ends the outermost scope. If wanted, it settles whose request it was, also for
+// events that are tracked later; otherwise no source is asked. It also returns what the
+// app has declared, and the properties that the app has added to the event.
 func (s *Scope) finish(x *Exchange, wanted bool) (id, declared identity, extra []property) {
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
