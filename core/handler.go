@@ -17,9 +17,9 @@ func SetUser(ctx context.Context, id string) {
 }
 
 // SetGroup says which group this request is about: the active one, for a user of
-// several, or an organisation that makes requests without a user. Unlike the answer of
-// a GroupID option, it is not checked further. The empty ID says that the request is
-// about no group.
+// several, or an organisation that makes requests without a user. The app vouches for
+// it: unlike the answer of a GroupID option, it counts whatever the status of the
+// answer, and without a user too. The empty ID says that the request is about no group.
 func SetGroup(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)

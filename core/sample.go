@@ -12,9 +12,9 @@ type sampler struct {
 	rate float64 // 0 to 1
 }
 
-// takes decides by the trace ID, so that all services that see a request decide in the
-// same way. Without a span, or if the trace came with the request, it decides by the
-// event's random ID: a client could choose a trace ID.
+// takes decides by the trace ID, so that the events of one trace are recorded together.
+// Without a span, or if the trace came with the request, it decides by the event's random
+// ID: a client could choose its trace ID.
 func (s sampler) takes(span spanRef, messageID string) bool {
 	if span.known() && !span.remote && !span.continues {
 		return s.below(binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:]))

@@ -104,7 +104,7 @@ func (s *Scope) noteSpan(ctx context.Context) {
 	})
 }
 
-// noteTraceparent remembers the trace of the request's header, for a request without a
+// noteTraceparent remembers the trace in the request's header. It is used if there is no
 // span in this process.
 func (s *Scope) noteTraceparent(traceparent string) {
 	remote := parseTraceparent(traceparent)
