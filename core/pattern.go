@@ -33,30 +33,46 @@ func parsePattern(text string) (*pattern, error) {
 	if method, rest, ok := strings.Cut(path, " "); ok {
 		p.method, path = method, strings.TrimSpace(rest)
 	}
+	mistake := mistakeIn(p.method, path)
+	if mistake == "" {
+		mistake = p.parsePath(normalizeRoute(path))
+	}
+	if mistake != "" {
+		return p, fmt.Errorf("%w: pattern %q: %s", ErrInvalidOption, text, mistake)
+	}
+	return p, nil
+}
+
+// mistakeIn says what is wrong with a method and a path as the app has written them, ""
+// if nothing is found.
+func mistakeIn(method, path string) string {
 	switch {
-	case p.method != "" && p.method != knownMethod(p.method):
-		return p, fmt.Errorf("%w: pattern %q: a method and a space may stand before the path, nothing else", ErrInvalidOption, text)
+	case method != "" && method != knownMethod(method):
+		return "a method and a space may stand before the path, nothing else"
 	case !strings.HasPrefix(path, "/"):
-		return p, fmt.Errorf("%w: pattern %q: the path must begin with a slash", ErrInvalidOption, text)
+		return "the path must begin with a slash"
 	case strings.Count(path, "{") != strings.Count(path, "}"):
-		return p, fmt.Errorf("%w: pattern %q: braces do not match", ErrInvalidOption, text)
+		return "braces do not match"
 	}
 	if before, after, vague := cutVagueColon(path); vague {
-		return p, fmt.Errorf("%w: pattern %q: does the colon begin a parameter? Write %s{%s} if so, else %[3]s\\:%[4]s",
-			ErrInvalidOption, text, before, after)
+		return fmt.Sprintf(`does the colon begin a parameter? Write %s{%s} if so, else %[1]s\:%[2]s`, before, after)
 	}
 	for part := range segmentsOf(path) {
 		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
-			return p, fmt.Errorf("%w: pattern %q: * stands for all that follows a slash, not for a part of it", ErrInvalidOption, text)
+			return "* stands for all that follows a slash, not for a part of it"
 		}
 	}
-	path = normalizeRoute(path)
+	return ""
+}
+
+// parsePath reads a normalized path. It returns what is wrong with it, or "".
+func (p *pattern) parsePath(path string) (mistake string) {
 	if strings.ContainsAny(path, " ?#") {
-		return p, fmt.Errorf("%w: pattern %q: a path has no spaces, query or fragment", ErrInvalidOption, text)
+		return "a path has no spaces, query or fragment"
 	}
 	for part := range segmentsOf(path) {
 		if p.rest {
-			return p, fmt.Errorf("%w: pattern %q: nothing can follow the rest of a path", ErrInvalidOption, text)
+			return "nothing can follow the rest of a path"
 		}
 		if part == "*" {
 			p.rest = true
@@ -64,7 +80,7 @@ func parsePattern(text string) (*pattern, error) {
 		}
 		p.segments = append(p.segments, parseSegment(part))
 	}
-	return p, nil
+	return ""
 }
 
 // cutVagueColon finds a colon that begins a parameter in Gin and Fiber, but is literal in

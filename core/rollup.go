@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -42,7 +41,7 @@ func newRollUp(c *Client, length time.Duration) *rollUp {
 // add counts a request. It returns false if the client is shutting down and the request
 // was not counted.
 func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Duration) bool {
-	key := usageKey{id.user, id.group, x.Method, x.Route}
+	key := usageKey{id.user, id.group, x.Method, x.Route} // none of them lies in memory that the framework reuses
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -74,7 +73,6 @@ func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 		if r.keys > maxRollUpKeys*maxRollUpWindows {
 			r.backlog[0].stopWaiting()
 		}
-		key.method = strings.Clone(key.method) // the framework may reuse its memory; the other strings are copies already
 		u = new(usage)
 		w.usage[key] = u
 	}
@@ -118,26 +116,30 @@ func (r *rollUp) finish() {
 	}
 	ctx, stopWaiting := context.WithCancel(context.Background())
 	w.stopWaiting, w.queued = stopWaiting, make(chan struct{})
-	var before chan struct{}
+	var before <-chan struct{}
 	if n := len(r.backlog); n > 0 {
 		before = r.backlog[n-1].queued
 	}
 	r.backlog = append(r.backlog, w)
-	go func() {
-		defer close(w.queued)
-		defer stopWaiting()
-		if before != nil {
-			<-before
-		}
-		r.mu.Lock()
-		w.begun = true
-		r.mu.Unlock()
-		r.client.sendUsage(ctx, w)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.backlog = slices.Delete(r.backlog, 0, 1)
-		r.keys -= len(w.usage)
-	}()
+	go r.queue(ctx, w, before)
+}
+
+// queue queues the events of the first window in the backlog. It begins when before is
+// closed, which is nil if there was no window before it.
+func (r *rollUp) queue(ctx context.Context, w *usageWindow, before <-chan struct{}) {
+	defer close(w.queued)
+	defer w.stopWaiting()
+	if before != nil {
+		<-before
+	}
+	r.mu.Lock()
+	w.begun = true
+	r.mu.Unlock()
+	r.client.sendUsage(ctx, w)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.backlog = slices.Delete(r.backlog, 0, 1)
+	r.keys -= len(w.usage)
 }
 
 // flush ends the current window, and returns the windows that are not yet queued. If
