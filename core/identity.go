@@ -64,7 +64,7 @@ func identityIn(v valuer, ids *interner) identity {
 
 // idString turns what an app uses as an ID into the string that is sent. It takes a
 // string, an integer, an encoding.TextMarshaler, a fmt.Stringer, or a pointer to one
-// of these. For anything else, a zero value, a nil pointer and white space it returns "".
+// of these. For anything else, a zero value, a nil pointer and a blank string it returns "".
 func idString(v any) string {
 	switch id := v.(type) {
 	case nil:
