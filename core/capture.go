@@ -5,19 +5,19 @@ import (
 	"net/url"
 )
 
-// Captured is something of a request that is recorded only if [Capture] asks for
-// it: it may tell who somebody is. Of each, at most 2 KiB are sent.
+// Captured is a part of a request that is recorded only if [Capture] asks for it, as it
+// may identify a person. At most 2 KiB of each are sent.
 type Captured int
 
 // What [Capture] can ask for.
 const (
-	IP        Captured = iota // context.ip: the client's address, as the framework finds it; absent behind a Unix socket
+	IP        Captured = iota // context.ip: the client's address, by the framework's rules for proxies; absent behind a Unix socket
 	UserAgent                 // context.userAgent
-	Path                      // property path: as requested, without its query
+	Path                      // property path: as requested, without the query
 	Referrer                  // property referrer: without query, fragment and user info
 )
 
-// captured is what was asked for and found.
+// captured holds what was asked for and found.
 type captured struct{ ip, userAgent, path, referrer string }
 
 func (t *Tracker) captureFrom(x *Exchange) captured {
@@ -39,14 +39,14 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 	return c
 }
 
-// maxCaptured bounds what a client can put into an event, in bytes: one that is too
-// large would not be sent.
+// maxCaptured is how many bytes of each captured value are sent. Without a limit, a
+// client could make its events too large to be sent.
 const maxCaptured = 2048
 
 func bounded(s string) string { return s[:min(len(s), maxCaptured)] }
 
-// addressOf is s if it is an address, with a port or without, else "": the peer of a
-// Unix socket is "@".
+// addressOf returns s if it is an IP address, with or without a port, otherwise "": the
+// peer of a Unix socket is "@".
 func addressOf(s string) string {
 	if len(s) > maxCaptured {
 		return ""
@@ -60,8 +60,8 @@ func addressOf(s string) string {
 	return ""
 }
 
-// withoutSecrets is a URL without what may hold a secret, "" if it cannot be
-// read.
+// withoutSecrets returns a URL without the parts that may hold a secret, "" if it cannot
+// be parsed.
 func withoutSecrets(link string) string {
 	u, err := url.Parse(link)
 	if err != nil || link == "" {

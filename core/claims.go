@@ -10,36 +10,36 @@ import (
 	"slices"
 )
 
-// ClaimNames says under which names the claims of a token hold the user and the
-// customer. The zero value has the names of OpenID Connect, and those that
-// identity providers use for organisations. Where a claim has not the name as it
-// stands, dots in it are a path into objects: "o.id" finds {"o":{"id":"org_1"}}, and
-// "https://acme.com/app.id" finds {"https://acme.com/app":{"id":"org_1"}}.
+// ClaimNames says which claims of a token hold the user and the customer. The zero value
+// uses the names of OpenID Connect, and those that identity providers use for
+// organisations. If no claim has exactly the given name, dots in it are taken as a path
+// into objects: "o.id" finds {"o":{"id":"org_1"}}, and "https://acme.com/app.id" finds
+// {"https://acme.com/app":{"id":"org_1"}}.
 type ClaimNames struct {
 	UserID      string            // default "sub"
 	UserTraits  map[string]string // trait → claim; default email → email, name → name
 	GroupID     string            // default "org_id"; the claim may be a list of IDs
-	GroupTraits map[string]string // trait → claim, of the group if it is just one; default name → org_name
+	GroupTraits map[string]string // trait → claim, used if there is exactly one group; default name → org_name
 }
 
-// FromClaims reads what [Link] takes from the claims of a token, under the
-// default [ClaimNames].
+// FromClaims reads the arguments of [Link] from the claims of a token, with the default
+// [ClaimNames].
 func FromClaims(claims any) (User, []Group) { return ClaimNames{}.Read(claims) }
 
-// LinkClaims is [Link] of what a verified token says, under the default
-// [ClaimNames]. Without a user in it, it does nothing.
+// LinkClaims calls [Link] with what the claims of a verified token say, with the default
+// [ClaimNames]. If they name no user, it does nothing.
 func LinkClaims(ctx context.Context, claims any) {
 	LinkFunc(ctx, func() (User, []Group) { return FromClaims(claims) })
 }
 
-// Read reads what [Link] takes from the claims of a token that your
-// authentication has verified. Claims are a map, such as jwt.MapClaims, or
-// anything that encodes to a JSON object, such as a struct with
-// jwt.RegisteredClaims; without a "sub" among them, a method GetSubject is asked.
-// Reading a map costs little; a struct is encoded and decoded for it.
+// Read reads the arguments of [Link] from the claims of a token that your authentication
+// has verified. Claims are a map, such as jwt.MapClaims, or anything that encodes to a
+// JSON object, such as a struct with jwt.RegisteredClaims. If UserID is not set and the
+// claim "sub" holds no ID, a method GetSubject is called. Reading a map costs little; a
+// struct is encoded to JSON and decoded again.
 //
-// IDs are strings or integers. Traits are strings, numbers and booleans. What is
-// empty or of another kind is left out. Without a user ID there is nobody.
+// IDs are strings or integers. Traits are strings, numbers and booleans. Empty and other
+// values are left out. Without a user ID, Read returns a zero User and no groups.
 func (n ClaimNames) Read(claims any) (User, []Group) {
 	fields := claimsOf(claims)
 	u := User{ID: claimedID(fields.find(cmp.Or(n.UserID, "sub")))}
@@ -70,7 +70,7 @@ func (n ClaimNames) Read(claims any) (User, []Group) {
 	return u, groups
 }
 
-// claimSet is the claims of a token.
+// claimSet holds the claims of a token.
 type claimSet map[string]any
 
 func claimsOf(claims any) claimSet {
@@ -93,8 +93,9 @@ func claimsOf(claims any) claimSet {
 	return fields
 }
 
-// find returns the claim of that name or at that path, nil if there is none. The
-// first parent that is an object is the path's: names of claims may have dots, too.
+// find returns the claim with that name or at that path, nil if there is none. Names of
+// claims may contain dots too, so the path goes through the first prefix, up to a dot,
+// that names an object.
 func (c claimSet) find(name string) any {
 	if claim, ok := c[name]; ok {
 		return claim
@@ -110,7 +111,7 @@ func (c claimSet) find(name string) any {
 	return nil
 }
 
-// traits reads the traits that have a value.
+// traits returns the traits that have a value, nil if none has.
 func (c claimSet) traits(names map[string]string) Traits {
 	t := make(Traits, len(names))
 	for trait, name := range names {
@@ -129,9 +130,9 @@ func (c claimSet) traits(names map[string]string) Traits {
 	return t
 }
 
-// claimedID reads an ID: tokens are JSON, whose integers may come as floats.
+// claimedID reads an ID. An integer may come as a float64, as encoding/json decodes it.
 func claimedID(claim any) string {
-	const exactly = 1 << 53 // integers below are exact
+	const exactly = 1 << 53 // smaller integers are exact as float64
 	switch v := claim.(type) {
 	case float64:
 		if v != math.Trunc(v) || math.Abs(v) >= exactly {
@@ -163,7 +164,7 @@ func listOf(claim any) []any {
 	}
 }
 
-// subjectOf asks the claims of the common JWT libraries.
+// subjectOf calls GetSubject, which the claims of the common JWT libraries have.
 func subjectOf(claims any) string {
 	return ask(func(claims any) answer {
 		c, ok := claims.(interface{ GetSubject() (string, error) })

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind is what a request was, for the customer who made it.
+// Kind is what a request was to the customer who made it.
 type Kind int
 
 // The kinds of requests.
@@ -16,10 +16,10 @@ const (
 	KindPage               // recorded as "Page Viewed"
 	KindStream             // recorded as "API Called", with protocol and openMs
 	KindAsset              // not recorded: part of a page
-	KindNoise              // not recorded: nobody's doing
+	KindNoise              // not recorded: nothing that a customer did
 )
 
-// String returns the kind as the log has it.
+// String returns the kind as it is logged.
 func (k Kind) String() string {
 	switch k {
 	case KindAPI:
@@ -37,8 +37,8 @@ func (k Kind) String() string {
 	}
 }
 
-// classify tells what a request was, by the response and then the request, and by
-// what the app has said of its route. It depends on nothing else.
+// classify decides what a request was. It is a pure function of the response, the
+// request, and the ruling on its route.
 func classify(x *Exchange, rule ruling) Kind {
 	mediaType := mediaTypeOf(x.ContentType)
 	named := rule.name != ""
@@ -62,11 +62,11 @@ func classify(x *Exchange, rule ruling) Kind {
 	}
 }
 
-// isNoise reports requests that say nothing about a customer.
+// isNoise reports whether a request says nothing about a customer.
 func isNoise(x *Exchange, rule ruling) bool {
 	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
 	switch {
-	case isUnmatched(x, rule), respells(x):
+	case isUnmatched(x, rule), isCanonicalRedirect(x):
 		return true
 	case x.Method == http.MethodGet:
 		return redirect || isPrefetch(x) || isProbe(x.header("User-Agent"))
@@ -75,8 +75,8 @@ func isNoise(x *Exchange, rule ruling) bool {
 	}
 }
 
-// isNoiseMethod reports methods that ask about something rather than for it. Such
-// a request is no event of its route, whatever that is called.
+// isNoiseMethod reports whether a method asks about a resource rather than for it. Such
+// a request is not recorded, even if its route is named.
 func isNoiseMethod(method string) bool {
 	switch method {
 	case http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
@@ -86,22 +86,23 @@ func isNoiseMethod(method string) bool {
 	}
 }
 
-// isUnmatched reports requests for which there is no route. A route that takes the
-// rest of a path may be another router's prefix, which does not tell more: there,
-// nothing found is no route, unless the app has named it or a middleware inside of
-// that router has told.
+// isUnmatched reports whether there is no route for a request. A route that ends in *
+// may be the prefix under which another router is mounted. Then a 404 or 405 is taken to
+// mean that the other router has no route either, unless the app has named the route,
+// or a middleware inside that router has seen one.
 func isUnmatched(x *Exchange, rule ruling) bool {
 	if rule.matched {
 		return false
 	}
-	prefix := x.Route == "" || rule.name == "" && strings.HasSuffix(x.Route, "*")
-	nothing := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
-	return prefix && nothing || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
+	mayBeUnmatched := x.Route == "" || rule.name == "" && strings.HasSuffix(x.Route, "*")
+	notFound := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
+	return mayBeUnmatched && notFound || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
 }
 
-// knownMethod is a method of HTTP (RFC 9110, 5789 and 4918), or "_OTHER" as
-// OpenTelemetry has it: a client may make up any, and any number. What it returns
-// may be kept, whatever becomes of the memory in which the method came.
+// knownMethod returns a method of HTTP (RFC 9110, 5789 and 4918) as it is, and "_OTHER"
+// for any other, as OpenTelemetry does: clients can invent any number of methods. The
+// result is a constant, so it may be kept even if the framework reuses the memory of
+// method.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet:
@@ -145,10 +146,10 @@ func knownMethod(method string) string {
 	}
 }
 
-// respells reports a redirect to another form of the path that was asked for, as
-// routers make them: a clean one, in the right case, with or without a slash at
-// its end. Nothing is done yet, and the client will ask again.
-func respells(x *Exchange) bool {
+// isCanonicalRedirect reports whether the answer redirects to another form of the
+// requested path, as routers do: cleaned, in the right case, with or without a slash at
+// its end. Nothing has been done yet, and the client will ask again.
+func isCanonicalRedirect(x *Exchange) bool {
 	switch x.Status {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 	default:
@@ -158,8 +159,9 @@ func respells(x *Exchange) bool {
 	return err == nil && location.Path != x.Path && strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path))
 }
 
-// isPrefetch reports a guess at what a user will want, of the browser (Sec-Purpose,
-// and its predecessors Purpose and X-Moz) or of Turbo (X-Sec-Purpose).
+// isPrefetch reports whether a request only guesses what the user will open next. The
+// browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, and Turbo in
+// X-Sec-Purpose.
 func isPrefetch(x *Exchange) bool {
 	for _, name := range [...]string{"Sec-Purpose", "X-Sec-Purpose", "Purpose", "X-Moz"} {
 		if purpose := x.header(name); purpose != "" {
@@ -170,7 +172,7 @@ func isPrefetch(x *Exchange) bool {
 	return false
 }
 
-// isProbe knows the clients that ask whether the app is alive.
+// isProbe reports whether a client is known to check whether the app is alive.
 func isProbe(userAgent string) bool {
 	for _, prefix := range [...]string{"kube-probe/", "GoogleHC/", "ELB-HealthChecker/"} {
 		if strings.HasPrefix(userAgent, prefix) {
@@ -180,7 +182,7 @@ func isProbe(userAgent string) bool {
 	return false
 }
 
-// classifyNotModified goes by what was asked for: the answer has no content.
+// classifyNotModified decides by the request, as the answer 304 has no content.
 func classifyNotModified(x *Exchange) Kind {
 	dest, accept := x.header("Sec-Fetch-Dest"), x.header("Accept")
 	switch {
@@ -188,7 +190,7 @@ func classifyNotModified(x *Exchange) Kind {
 		return KindPage
 	case isPartOfPage(dest):
 		return KindAsset
-	case dest != "": // a script has fetched it, or it is embedded and most likely no page
+	case dest != "": // a script has fetched it, or it is embedded, and then hardly ever a page
 		return KindAPI
 	case strings.Contains(accept, "text/html") && !isFragment(x):
 		return KindPage
@@ -199,15 +201,16 @@ func classifyNotModified(x *Exchange) Kind {
 	}
 }
 
-// isDocument, isEmbedded and isPartOfPage read Sec-Fetch-Dest, by the Fetch standard:
-// for what a browser asks. A script that fetches is "empty" or "json", and none of
-// these, nor is what is not known.
+// isDocument, isEmbedded and isPartOfPage sort the values of Sec-Fetch-Dest, by which a
+// browser says what it asks for (Fetch standard). A fetch by a script has "empty" or
+// "json", for which all three are false, as they are for unknown values.
 
 func isDocument(dest string) bool {
 	return dest == "document" || dest == "iframe" || dest == "frame" || dest == "fencedframe"
 }
 
-// isEmbedded: by its type, it is a page, a picture, or something else, such as a PDF.
+// isEmbedded is true for what may be a page, a picture or something else, such as a PDF:
+// only the type of the answer tells.
 func isEmbedded(dest string) bool { return dest == "embed" || dest == "object" }
 
 func isPartOfPage(dest string) bool {
@@ -220,15 +223,15 @@ func isPartOfPage(dest string) bool {
 	}
 }
 
-// isVisit reports a fetch that stands for the load of a page: a link that htmx or
-// Turbo follows in the browser's stead.
+// isVisit reports whether a fetch takes the place of a page load: htmx or Turbo follows
+// a link instead of the browser.
 func isVisit(x *Exchange) bool {
 	return x.header("Hx-Boosted") == "true" || x.header("Hx-History-Restore-Request") == "true" ||
 		x.header("X-Turbo-Request-Id") != "" && x.header("Turbo-Frame") == ""
 }
 
-// isFragment reports HTML that goes into a page rather than being one: fetched
-// by a script, by htmx or by a Turbo frame.
+// isFragment reports whether HTML becomes a part of a page rather than being one: a
+// script, htmx or a Turbo frame has fetched it.
 func isFragment(x *Exchange) bool {
 	dest := x.header("Sec-Fetch-Dest")
 	switch {
@@ -245,7 +248,7 @@ func isHTML(mediaType string) bool {
 	return mediaType == "text/html" || mediaType == "application/xhtml+xml"
 }
 
-// isAsset knows the parts of a page.
+// isAsset reports whether a media type is usually that of a part of a page.
 func isAsset(mediaType string) bool {
 	switch mediaType {
 	case "text/css", "text/javascript", "application/javascript", "application/x-javascript", "application/wasm",
@@ -260,10 +263,10 @@ func isAsset(mediaType string) bool {
 	return false
 }
 
-// mediaTypeOf returns the media type of a Content-Type, lower case, without
-// its parameters.
+// mediaTypeOf returns the media type of a Content-Type in lower case, without
+// parameters.
 func mediaTypeOf(contentType string) string {
-	switch contentType { // the usual ones
+	switch contentType { // a fast path for the usual ones
 	case "application/json", "application/json; charset=utf-8":
 		return "application/json"
 	case "text/html", "text/html; charset=utf-8":

@@ -219,7 +219,7 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 		return nil, true
 	}
 	asked := ScopeFrom(ctx)
-	if own = asked.of(c); own != nil {
+	if own = asked.ofClient(c); own != nil {
 		asked = own
 	}
 	silent = asked.isSilent()
@@ -234,7 +234,7 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 		return d, false, nil
 	}
 	scope, silent := c.scopeOf(ctx)
-	scope.learn(ctx)
+	scope.noteSpan(ctx)
 	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
 	if silent {
 		c.explains.event(&d, silenced)
@@ -340,7 +340,7 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 		d.Timestamp = d.queued
 	}
 	if r == nil {
-		scope := ScopeFrom(ctx).of(c)
+		scope := ScopeFrom(ctx).ofClient(c)
 		d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
 	}
 	c.redact(&d.Event)

@@ -15,21 +15,21 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// diagnosis tells the log what Klime accepts, and what is most likely a mistake
-// all the same: of each kind once in diagnosisInterval, with the hash of an ID
-// and never the ID. A nil diagnosis is switched off.
+// diagnosis logs what Klime accepts but is most likely a mistake: each kind at most once
+// in diagnosisInterval. It logs the hash of an ID, never the ID. A nil diagnosis is
+// switched off.
 type diagnosis struct {
 	logger *slog.Logger
 	mode   Mode
-	told   [findings]throttle.Throttle
+	told   [numFindings]throttle.Throttle
 
 	users, groups census
 	linked        atomic.Bool  // some user was linked to some group
-	unshown       atomic.Int64 // events of users who were not
-	unshownSince  atomic.Int64 // Unix nanoseconds
+	unshown       atomic.Int64 // how many events no customer's page shows: see examineLinks
+	unshownSince  atomic.Int64 // time of the first, in Unix nanoseconds
 }
 
-// diagnosisInterval is the time between two hints of one kind.
+// diagnosisInterval is the shortest time between two hints of one kind.
 const diagnosisInterval = time.Hour
 
 // finding is a kind of mistake.
@@ -48,10 +48,10 @@ const (
 	missingGroupTrait
 	emptyDashboard
 	misplaced
-	findings // how many there are
+	numFindings
 )
 
-// newDiagnosis returns nil if nobody would hear of it.
+// newDiagnosis returns nil if hints are off, or the logger discards warnings.
 func newDiagnosis(cfg *Config) *diagnosis {
 	if cfg.NoHints || !cfg.Logger.Enabled(context.Background(), slog.LevelWarn) {
 		return nil
@@ -59,7 +59,7 @@ func newDiagnosis(cfg *Config) *diagnosis {
 	return &diagnosis{logger: cfg.Logger, mode: cfg.Mode}
 }
 
-// tell logs a finding, unless that was done not long ago.
+// tell logs a finding, unless it did so within diagnosisInterval.
 func (d *diagnosis) tell(f finding, hint string, args ...slog.Attr) {
 	if d.told[f].Allows(diagnosisInterval, time.Now()) {
 		d.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...)
@@ -98,7 +98,8 @@ func (d *diagnosis) examineID(kind, id string, e *Event, changes, wrong, isName 
 	}
 }
 
-// unstable names, in the plural, looks of IDs that change.
+// unstable names, in the plural, what an ID looks like if that is something that
+// changes, and returns "" otherwise.
 func unstable(look idlook.Look) string {
 	switch look {
 	case idlook.Name:
@@ -114,19 +115,19 @@ func unstable(look idlook.Look) string {
 	return ""
 }
 
-// examineChanged looks at what Config.BeforeSend has made of an event.
+// examineChanged looks at an event after Config.BeforeSend.
 func (d *diagnosis) examineChanged(e *Event) {
 	if d == nil {
 		return
 	}
 	if e.Type == TrackEvent && len(e.Traits) > 0 || e.Type != TrackEvent && len(e.Properties) > 0 {
-		d.tell(misplaced, "BeforeSend gives an event what its type has not: a TrackEvent has properties, the others have traits; "+
+		d.tell(misplaced, "BeforeSend gives an event what its type does not have: a TrackEvent has properties, the others have traits; "+
 			"the rest is left out", slog.String("type", e.Type.String()))
 	}
 	d.examine(e)
 }
 
-// maxTrait is how long a trait's text may reasonably be, in bytes.
+// maxTrait is how long the text of a trait may be without a hint, in bytes.
 const maxTrait = 1000
 
 func (d *diagnosis) examineTraits(e *Event) {
@@ -141,7 +142,8 @@ func (d *diagnosis) examineTraits(e *Event) {
 	}
 }
 
-// traitNamed names a trait, unless its key looks like somebody's.
+// traitNamed returns the key of a trait for the log, or "?" if the key itself may
+// identify somebody.
 func traitNamed(key string) slog.Attr {
 	if idlook.Of(key) != idlook.Fine {
 		key = "?"
@@ -149,13 +151,13 @@ func traitNamed(key string) slog.Attr {
 	return slog.String("trait", quoted(key))
 }
 
-// isNested reports what encodes to neither a string, a number nor a boolean.
+// isNested reports whether a value is encoded as a list or an object.
 func isNested(value any) bool {
 	switch value.(type) {
 	case nil, bool, int, int64, float64, time.Time, json.Number:
 		return false
 	case json.Marshaler:
-		return false // it alone knows
+		return false // it may encode itself as anything
 	case encoding.TextMarshaler:
 		return false
 	}
@@ -167,14 +169,16 @@ func isNested(value any) bool {
 	}
 }
 
-// How many facts, and events, without what they need look like a mistake.
+// What is missing from that many facts, or from that many events for that long, is most
+// likely a mistake.
 const (
 	enoughFacts  = 10
 	enoughEvents = 100
 	enoughTime   = 15 * time.Minute
 )
 
-// census counts in how many facts about users (or groups) something was told.
+// census counts facts about users, or about groups, and how many of them had the traits
+// name and email. A fact is an identify or group event.
 type census struct{ facts, names, emails atomic.Int64 }
 
 func (c *census) note(t Traits) {
@@ -187,8 +191,8 @@ func (c *census) note(t Traits) {
 	}
 }
 
-// examineFacts looks at what is told of users and groups as a whole: traits are
-// merged at Klime, so that no single fact must have them all.
+// examineFacts looks for traits that no user or group has. It goes by all facts
+// together: Klime merges traits, so no single fact must have them all.
 func (d *diagnosis) examineFacts(e *Event) {
 	switch {
 	case e.Type == IdentifyEvent:
@@ -212,7 +216,7 @@ func (d *diagnosis) examineFacts(e *Event) {
 	}
 }
 
-// examineLinks notices events that no customer's page will show, as far as this
+// examineLinks looks for events that no customer's page will show, as far as this
 // process can know.
 func (d *diagnosis) examineLinks(e *Event) {
 	shown := d.linked.Load() || e.GroupID != "" && d.groups.facts.Load() > 0

@@ -1,5 +1,5 @@
 // Package klime tells Klime (customer analytics for B2B products) how the
-// customers of an app use it. It lives in the folder core, so that imports say
+// customers of an app use it. It lives in the folder core, so the import reads
 //
 //	import klime "github.com/klimeapp/klime-go/core"
 //
@@ -12,12 +12,13 @@
 //   - [github.com/klimeapp/klime-go/nethttp] for net/http, and routers that build on it
 //   - a [Tracker] for a framework of your own
 //
-// In handlers there are [Track], [Link], [SetUser], [SetGroup], [SetEvent],
+// Handlers call [Track], [Link], [SetUser], [SetGroup], [SetEvent],
 // [SetProperty], [Skip] and [Silence], which take the request's context and
-// return nothing; elsewhere the methods of [Client], which return errors. An
-// [Option] tunes a middleware, a [Config] the client. Tests of apps have
-// [github.com/klimeapp/klime-go/klimetest], events that outlive the process
-// [github.com/klimeapp/klime-go/core/spool]. Guides are in docs/.
+// return nothing. Other code calls the methods of [Client], which return errors.
+// An [Option] tunes a middleware, a [Config] the client. Package
+// [github.com/klimeapp/klime-go/klimetest] helps to test an app, and package
+// [github.com/klimeapp/klime-go/core/spool] keeps events on disk, where they
+// outlive the process. The folder docs/ has guides.
 //
 // # From a request to Klime
 //
@@ -29,39 +30,40 @@
 //	                          │
 //	Track, Identify, Group ─▶ Event ─▶ JSON ─▶ queue ─▶ batches ─▶ POST /v1/batch
 //
-// An event is encoded where it is made: its errors are the call's, and what it
-// was made of may change afterwards.
+// An event is encoded by the call that makes it. So the call can return what is
+// wrong with the event, and the caller may change its maps afterwards.
 //
 // # What is promised
 //
-//   - No call waits for the network, but Ping, Flush, Shutdown and the Sync
-//     forms; none waits for anything else, unless Config.Overflow is [Block] or
-//     Config.Spool is write-ahead.
+//   - Only Ping, Flush, Shutdown and the Sync methods wait for the network. Other
+//     calls do not block, unless Config.Overflow is [Block] or Config.Spool is
+//     write-ahead.
 //   - Memory is bounded, by [Config] QueueSize and QueueBytes.
-//   - Transient failures are retried until Shutdown; repeats carry the same
-//     message ID, by which Klime recognises them.
-//   - What is not delivered is counted: see [Stats].
+//   - Transient failures are retried until Shutdown, unless Config.MaxAttempts is
+//     set. A retry carries the same message ID, by which Klime recognises it.
+//   - Every event that is not delivered is counted: see [Stats].
 //   - The app's panics, its ResponseWriter's interfaces and its request bodies
 //     are left as they are.
-//   - The write key, IDs and contents of events are not logged.
+//   - The write key, IDs and contents of events are never logged.
 //
 // # Users and groups
 //
 // A user is a person. A group is a customer: a company, organisation or team.
 // An event belongs to a user, to a group, or to a user in a group; Klime has no
-// anonymous events, so a request of which neither is known is not recorded. A
-// customer appears at Klime once [Link] or [Client.Group] has named it.
+// anonymous events, so a request without a known user or group is not recorded. A
+// customer appears in Klime once [Link] or [Client.Group] has named it.
 //
 // # Units
 //
-// Durations in properties are milliseconds, sizes are bytes of the body, times are
-// UTC with milliseconds. In Go, durations are [time.Duration], and sizes bytes.
+// In properties, durations are in milliseconds, sizes are in bytes of the body, and
+// times are in UTC with milliseconds. In Go, durations are [time.Duration], and
+// sizes are in bytes.
 //
 // # Concurrency
 //
 // A [Client], a [Tracker], a [Scope] and all functions may be used from several
-// goroutines at once. So are resolvers and Config.BeforeSend, in the goroutines that
-// serve requests or track; OnSuccess and OnError have goroutines of their own. A
-// [Config] is read when it is given, and may be used again, but for its Spool, which
-// is one client's.
+// goroutines at once. Resolvers and Config.BeforeSend must be safe for that too: they
+// run in the goroutines that serve requests or track events. OnSuccess and OnError
+// run in goroutines of their own. [New] reads a [Config] once, so one Config may serve
+// several clients; only its Spool belongs to one client.
 package klime

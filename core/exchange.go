@@ -5,88 +5,87 @@ import (
 	"time"
 )
 
-// Exchange is what an adapter reports of one finished request. Strings are
-// copied where they are kept: they may live in memory that the framework
-// reuses.
+// Exchange is what an adapter reports about one finished request. Its strings may lie
+// in memory that the framework reuses: those that are kept are copied.
 type Exchange struct {
 	Method string // as requested
-	Path   string // as requested, percent-decoded, to recognise health checks; sent only if [Capture] asks for it
-	Route  string // the router's pattern, "" if none matched or it is not known; within a segment, a parameter is in braces: /user_{name}
+	Path   string // as requested, percent-decoded; compared with patterns, and sent only if [Capture] asks for it
+	Route  string // the router's pattern, "" if none matched or it is not known; a parameter within a segment must be in braces: /user_{name}
 
 	Status        int                      // of the final answer, 0 if none was written or it is not known
 	RequestBytes  int64                    // of the body; negative if not known
 	ResponseBytes int64                    // of the body; negative if not known
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
-	Location      string                   // to which the answer redirects, "" if it does not
-	Header        func(name string) string // of the request, by its canonical name; may be nil, and Caller may tell instead
+	Location      string                   // where the answer redirects to, "" if it does not
+	Header        func(name string) string // returns a request header by its canonical name; may be nil
 
-	// Caller tells more of the request, where it is asked for; it goes before
+	// Caller returns what is known about the client. If set, it is used instead of
 	// Header, and costs no allocation if its type is a pointer. It may be nil.
 	Caller Caller
 
-	Panicked bool // the handler panicked: unless Aborted, the answer is a 500 whatever Status says. See Recovered
-	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away, which says nothing after an answer 204 or 304
+	Panicked bool // the handler panicked: unless Aborted, the status is 500, whatever Status says. See Recovered
+	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away; ignored after an answer 204 or 304 without a panic
 
-	// Unmatched says that the router is known to have found no route: an answer of
-	// 400 and above, whatever that is, is then no event. Next to a Route it says
-	// nothing.
+	// Unmatched says that the router is known to have found no route. An answer of
+	// 400 or above is then no event. If Route is set, Unmatched is ignored.
 	Unmatched bool
 
-	// Unfinished says that the answer goes on after Observe, as that of a stream
-	// whose end the framework does not tell: how long it takes is left out.
+	// Unfinished says that the answer goes on after Observe, as a stream does whose
+	// end the framework does not report. Its duration is then left out.
 	Unfinished bool
 
-	// Values is where the framework keeps the values of handlers at the end of
-	// the request, such as its context then; nil if it does not tell. It is
-	// read in Observe only.
+	// Values is where the framework keeps the values that handlers have set, such as
+	// the context at the end of the request. It may be nil, and is read in Observe
+	// only.
 	Values interface{ Value(key any) any }
 
-	// Native is the framework's own request, for resolvers, of an adapter that
-	// has not called Scope.Bind.
+	// Native is the framework's own request, for resolvers, if the adapter has not
+	// called Scope.Bind.
 	Native any
 
-	upgraded bool // Status was 101, before a panic
+	upgraded bool // Status was 101, even if a panic has changed it since
 }
 
-// Caller is who made a request.
+// Caller is the client that made a request.
 type Caller interface {
-	// Header returns a header of the request, "" without. The name is in its
-	// canonical form, as net/http has it: "User-Agent".
+	// Header returns a header of the request, "" if it has none. The name is in the
+	// canonical form of net/http: "User-Agent".
 	Header(name string) string
-	// ClientIP returns the client's address, by the framework's rules for proxies,
+	// ClientIP returns the client's address by the framework's rules for proxies,
 	// "" if it is not known.
 	ClientIP() string
 }
 
-// Recovered notes what the handler panicked with, nil if it did not.
+// Recovered takes what recover has returned after the handler, nil if there was no
+// panic.
 func (x *Exchange) Recovered(v any) {
 	x.Panicked = v != nil
-	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it likewise
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it in the same way
 		x.Aborted = true
 	}
 }
 
-// settle makes x what the client has seen.
+// settle adjusts x to what the client has really received.
 func (x *Exchange) settle() {
 	x.Method = knownMethod(x.Method)
 	x.upgraded = x.speaksAnotherProtocol()
 	switch {
 	case x.Panicked && x.Aborted:
-		x.Status = 0 // there is no whole answer
+		x.Status = 0 // the answer is not complete
 	case x.Panicked:
 		x.Status = http.StatusInternalServerError
 	}
-	headOnly := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
-	if headOnly || x.Method == http.MethodHead {
-		x.ResponseBytes = 0 // whatever the framework has put there is not sent
+	bodyless := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
+	if bodyless || x.Method == http.MethodHead {
+		x.ResponseBytes = 0 // a body that the framework has counted is not sent
 	}
-	if headOnly && !x.Panicked {
-		x.Aborted = false // who goes away then has had the whole answer
+	if bodyless && !x.Panicked {
+		x.Aborted = false // a client that goes away has already had the whole answer
 	}
 }
 
-// ended is when a request has ended, which is now, and how long it took.
+// ended returns the current time, at which the request has ended, and how long it took.
 func (x *Exchange) ended() (now time.Time, took time.Duration) {
 	if x.Start.IsZero() {
 		return time.Now(), 0
@@ -95,15 +94,15 @@ func (x *Exchange) ended() (now time.Time, took time.Duration) {
 	return x.Start.Add(took), took
 }
 
-// unanswered reports whether the client got no answer of the handler's.
+// unanswered reports whether the client got no answer from the handler.
 func (x *Exchange) unanswered() bool { return x.Panicked || x.Aborted && x.Status == 0 }
 
-// speaksAnotherProtocol reports a connection that was taken over, such as a WebSocket's.
+// speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.
 func (x *Exchange) speaksAnotherProtocol() bool {
 	return x.upgraded || x.Status == http.StatusSwitchingProtocols
 }
 
-// header returns a header of the request, "" without.
+// header returns a header of the request, "" if it has none.
 func (x *Exchange) header(name string) string {
 	switch {
 	case x.Caller != nil:

@@ -10,9 +10,8 @@ import (
 	"sync"
 )
 
-// explainer tells the log, at debug level, what became of requests and events and
-// why: of each route and event once for each thing that can become of it. A nil
-// explainer is switched off.
+// explainer logs, at debug level, what became of requests and events, and why: for each
+// route and event, each outcome once. A nil explainer is switched off.
 type explainer struct {
 	logger *slog.Logger
 
@@ -20,10 +19,11 @@ type explainer struct {
 	told map[string]struct{}
 }
 
-// maxExplained bounds what an explainer remembers. Beyond it says nothing more.
+// maxExplained is how many lines an explainer logs and remembers. After that it is
+// silent.
 const maxExplained = 2000
 
-// newExplainer returns nil if nobody would hear of it.
+// newExplainer returns nil if the logger discards the debug level.
 func newExplainer(cfg *Config) *explainer {
 	if !cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		return nil
@@ -31,7 +31,7 @@ func newExplainer(cfg *Config) *explainer {
 	return &explainer{logger: cfg.Logger, told: map[string]struct{}{}}
 }
 
-// once tells what was not told before.
+// once logs a line, unless it has logged the same before.
 func (e *explainer) once(what string, attrs ...slog.Attr) {
 	var b strings.Builder
 	b.WriteString(what)
@@ -64,7 +64,7 @@ const (
 	silenced fate = "not sent: the request is silenced (Silence, or HonorOptOut)"
 )
 
-// fateOf is that of an event which was to be queued.
+// fateOf returns the fate of an event from the result of queuing it.
 func fateOf(d *draft, err error) fate {
 	switch {
 	case d.filtered:
@@ -73,14 +73,14 @@ func fateOf(d *draft, err error) fate {
 		return queued
 	}
 	for _, known := range [...]error{ErrQueueFull, ErrSpoolFull, ErrEventTooLarge} {
-		if errors.Is(err, known) { // what follows is never the same, or what Klime has said
+		if errors.Is(err, known) { // without the details, which differ each time or quote Klime
 			return fate("not sent: " + known.Error())
 		}
 	}
 	return fate("not sent: " + plainError(err).Error())
 }
 
-// request explains what became of a request.
+// request logs what became of a request.
 func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	if e == nil {
 		return
@@ -91,27 +91,28 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	}
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", event),
-		slog.String("user", o.source(o.id.user, o.said.user, member)),
-		slog.String("group", o.source(o.id.group, o.said.group, o.id.verdict)), slog.String("outcome", string(f)))
+		slog.String("user", o.source(o.id.user, o.declared.user, member)),
+		slog.String("group", o.source(o.id.group, o.declared.group, o.id.verdict)), slog.String("outcome", string(f)))
 }
 
-// source says who has told an ID, of which the app has said that.
-func (o *outcome) source(id, said string, v verdict) string {
+// source says where an ID comes from. Declared is what the app has said it is.
+func (o *outcome) source(id, declared string, v verdict) string {
 	switch {
 	case id == "" && v != member:
 		return "left out by RequireMembership"
 	case id == "" && o.name == "":
-		return "" // there is no event that would need it
+		return "" // there is no event to attribute
 	case id == "":
 		return "not known"
-	case id == said:
+	case id == declared:
 		return "by SetUser, SetGroup or Link"
 	default:
 		return "by an option or a context value"
 	}
 }
 
-// answerClass keeps a route from being explained for each status.
+// answerClass returns the class of the status, so that a route is not explained once for
+// every status.
 func answerClass(x *Exchange) string {
 	switch {
 	case x.Panicked:
@@ -123,14 +124,14 @@ func answerClass(x *Exchange) string {
 	}
 }
 
-// ignored explains why a request was passed on as it came.
+// ignored logs why a request was passed on untouched.
 func (e *explainer) ignored(why string) {
 	if e != nil {
 		e.once("requests are passed on untouched", slog.String("outcome", "not sent: "+why))
 	}
 }
 
-// event explains what became of an event of the app's own.
+// event logs what became of an event that the app has tracked itself.
 func (e *explainer) event(d *draft, f fate) {
 	if e == nil || d.automatic {
 		return
@@ -148,7 +149,7 @@ func unrecorded(x *Exchange, known *remarks, rule ruling, kind Kind) fate {
 		return "not sent: skipped (Skip)"
 	case rule.skip:
 		return "not sent: skipped (SkipRoutes)"
-	case known.respelled:
+	case known.canonicalRedirect:
 		return "not sent: a redirect to another form of the path"
 	case isNoiseMethod(x.Method):
 		return "not sent: the method asks about something"

@@ -7,45 +7,45 @@ import (
 	"strings"
 )
 
-// SetUser says whose request this is, whatever else would answer. The empty ID
-// says that it is nobody's.
+// SetUser says whose request this is. It takes precedence over all other sources. The
+// empty ID says that the request is nobody's.
 func SetUser(ctx context.Context, id string) {
-	scope := scopeOf(ctx)
+	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
-	scope.update(func(s *state) { s.said.user, s.hasUser = id, true })
-	scope.annotateSaid(ctx)
+	scope.update(func(s *state) { s.declared.user, s.hasUser = id, true })
+	scope.annotateDeclared(ctx)
 }
 
-// SetGroup says which group this request is about: the active one of a user of
-// several, or an organisation that calls without a user. The app vouches for
-// it. The empty ID says that it is about none.
+// SetGroup says which group this request is about: the active one, for a user of
+// several, or an organisation that makes requests without a user. The app vouches for
+// it: unlike the answer of a GroupID option, it counts whatever the status of the
+// answer, and without a user too. The empty ID says that the request is about no group.
 func SetGroup(ctx context.Context, id string) {
-	scope := scopeOf(ctx)
+	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
-	scope.update(func(s *state) { s.said.group, s.hasGrp = id, true })
-	scope.annotateSaid(ctx)
+	scope.update(func(s *state) { s.declared.group, s.hasGroup = id, true })
+	scope.annotateDeclared(ctx)
 }
 
 // SetEvent names the event of this request, in place of "Page Viewed" or "API
-// Called". The name holds for answers below 400. A blank one is none.
+// Called". The name holds for answers below 400. A blank name counts as none.
 func SetEvent(ctx context.Context, name string) {
 	if name = strings.Clone(name); isBlank(name) {
 		name = ""
 	}
-	scopeOf(ctx).update(func(s *state) { s.event = name })
+	scopeWithSpan(ctx).update(func(s *state) { s.event = name })
 }
 
-// SetProperty adds a property to the event of this request. It wins over a
-// property of the same name that would be recorded by itself. A request can have
-// 100 of them, of 184 KiB together; what is too much, or cannot be sent as JSON, is
-// left out, counted and logged. Of what Config.SecretKeys names, the value is
-// not sent.
+// SetProperty adds a property to the event of this request. It replaces an automatic
+// property of the same name. A request can have up to 100 of them, up to 184 KiB
+// together. What goes beyond that, or cannot be encoded as JSON, is left out, counted
+// and logged. The value of a key that Config.SecretKeys names is not sent.
 func SetProperty(ctx context.Context, key string, v any) {
-	scope := scopeOf(ctx)
+	scope := scopeWithSpan(ctx)
 	if scope == nil {
 		return
 	}
-	value, err := appendValue(nil, scope.client().revealing(key, v), 0) // now: v may change, or be reused by the framework
+	value, err := appendValue(nil, scope.client().revealing(key, v), 0) // encoded now, as v may change later
 	if err != nil {
 		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err))
 		return
@@ -58,42 +58,42 @@ func SetProperty(ctx context.Context, key string, v any) {
 	}
 }
 
-// Skip drops the automatic event of this request. What the app tracks itself
-// is sent.
+// Skip drops the automatic event of this request. Events that the app tracks itself
+// are still sent.
 func Skip(ctx context.Context) {
 	ScopeFrom(ctx).update(func(s *state) { s.skip = true })
 }
 
-// Silence sends nothing at all from this request from now on, to no account: for
-// staff who act as a customer.
+// Silence stops everything that would be sent from this request from now on, for all
+// clients. It is meant for staff who act as a customer.
 func Silence(ctx context.Context) {
 	for s := ScopeFrom(ctx); s != nil; s = s.around {
 		s.update(func(known *state) { known.silent = true })
-		if s.state.apart {
+		if s.state.subrequest {
 			break
 		}
 	}
 }
 
-// Track is [Client.Track] of the client whose middleware ctx has passed. What
-// goes wrong is counted and logged; without a middleware it does nothing.
+// Track is [Client.Track] of the client whose middleware ctx has passed. Errors are
+// counted and logged. Without a middleware it does nothing.
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
 	c := ScopeFrom(ctx).client()
 	c.complain(c.Track(ctx, event, p, opts...))
 }
 
-// Link is [Client.Link] of the client whose middleware ctx has passed. What
-// goes wrong is counted and logged; without a middleware it does nothing.
-// See there for what it means and how often it may be called.
+// Link is [Client.Link] of the client whose middleware ctx has passed. See there for
+// what it means and how often it may be called. Errors are counted and logged. Without
+// a middleware it does nothing.
 func Link(ctx context.Context, u User, groups ...Group) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
 	c.complain(c.link(ctx, scope, scope.isSilent(), u, groups))
 }
 
-// LinkFunc is [Link] for middlewares: a User without ID and traits, without
-// groups or with such ones alone, is nobody signed in, and a panic of find is no
-// answer.
+// LinkFunc is [Link] for middlewares. If find returns nothing (no ID and no traits, for
+// the user and for every group), nobody is signed in and nothing is linked. The same
+// holds if find panics, which is logged once.
 func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 	s := ScopeFrom(ctx)
 	if s == nil {
@@ -105,19 +105,19 @@ func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 		}
 	}()
 	u, groups := find()
-	says := func(g Group) bool { return g.ID != "" || len(g.Traits) > 0 }
-	if u.ID == "" && len(u.Traits) == 0 && !slices.ContainsFunc(groups, says) {
+	isSet := func(g Group) bool { return g.ID != "" || len(g.Traits) > 0 }
+	if u.ID == "" && len(u.Traits) == 0 && !slices.ContainsFunc(groups, isSet) {
 		return
 	}
 	Link(ctx, u, groups...)
 }
 
-// annotateSaid writes on ctx's span what the app has said.
-func (s *Scope) annotateSaid(ctx context.Context) {
+// annotateDeclared writes on ctx's span what the app has declared.
+func (s *Scope) annotateDeclared(ctx context.Context) {
 	if s != nil && s.root().tracker.annotateSpan {
 		root := s.root()
 		root.mu.Lock()
-		id, _ := root.state.spoken()
+		id, _ := root.state.declaredIdentity()
 		root.mu.Unlock()
 		if !s.isSilent() {
 			s.annotate(ctx, id)
@@ -125,7 +125,7 @@ func (s *Scope) annotateSaid(ctx context.Context) {
 	}
 }
 
-// keep is a copy of an ID that says something, or else "".
+// keep returns a copy of an ID, or "" if it is blank.
 func (s *Scope) keep(id string) string {
 	if s == nil || isBlank(id) {
 		return ""
@@ -133,9 +133,10 @@ func (s *Scope) keep(id string) string {
 	return s.client().interner().keep(id)
 }
 
-// scopeOf is [ScopeFrom] for what the app calls: the Scope learns from ctx.
-func scopeOf(ctx context.Context) *Scope {
+// scopeWithSpan is [ScopeFrom] for functions that the app calls. The Scope takes note of
+// the span in ctx.
+func scopeWithSpan(ctx context.Context) *Scope {
 	s := ScopeFrom(ctx)
-	s.learn(ctx)
+	s.noteSpan(ctx)
 	return s
 }

@@ -2,33 +2,29 @@ package klime
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// hints tells the log what is most likely a mistake in how a middleware is set
-// up, each at most once.
+// hints logs what is most likely a mistake in the setup of a middleware, each kind at
+// most once.
 type hints struct {
 	route, panicked, circular, nobody, wrongType, foreign, linkless sync.Once
 
-	known   atomic.Int64 // requests of somebody
-	unknown atomic.Int64 // requests of nobody
+	known   atomic.Int64 // requests with a known user or group
+	unknown atomic.Int64 // requests without
 }
 
-// alwaysAnonymous is how many requests without a user look like a mistake, if
-// not one in as many has one.
+// alwaysAnonymous anonymous requests look like a mistake, if there are also that many
+// for each request with a known user or group.
 const alwaysAnonymous = 50
 
-// manyAttributed requests of somebody are not "hardly any".
+// manyAttributed requests with a known user or group show that the setup works: from
+// then on there is no such hint.
 const manyAttributed = 10_000
 
-// tell logs a hint, if it is the first of its kind and hints are wanted.
+// tell logs a hint if it is the first of its kind, unless Config.NoHints is set.
 func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr) {
 	if c == nil || c.cfg.NoHints {
 		return
@@ -38,11 +34,11 @@ func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr)
 
 func (h *hints) noRoute(c *Client) {
 	h.tell(c, &h.route, "a request's route is not known, it is recorded without; "+
-		"the Middleware of the adapter's package says when that is, and what to do")
+		"the docs of the adapter's package say when that happens, and what to do")
 }
 
 func (h *hints) resolverPanicked(c *Client) {
-	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked, its answer is left out")
+	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked; it is taken to have no answer")
 }
 
 func (h *hints) circularResolver(c *Client) {
@@ -50,27 +46,28 @@ func (h *hints) circularResolver(c *Client) {
 }
 
 func (h *hints) foreignOption(c *Client) {
-	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package, it finds nothing here")
+	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
 }
 
 func (h *hints) noID(c *Client, kind string) {
-	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID, such requests are anonymous",
+	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID; such requests are anonymous",
 		slog.String("type", kind))
 }
 
 func (h *hints) withoutLink(c *Client) {
-	h.tell(c, &h.linkless, "RequireMembership takes the group from requests without a Link of their user: "+
-		"it needs one in front of every request")
+	h.tell(c, &h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
+		"it needs a Link in front of every request")
 }
 
-// attributed notes a request of somebody. After many of these there is nothing to
-// hint at, and no processor has to wait for another to count on.
+// attributed counts a request with a known user or group. It stops at manyAttributed,
+// where the count no longer matters, so that processors do not contend for it.
 func (h *hints) attributed() {
 	if h.known.Load() < manyAttributed {
 		h.known.Add(1)
 	}
 }
 
+// anonymous counts a request without, and logs a hint if there are hardly any others.
 func (h *hints) anonymous(c *Client) {
 	known := h.known.Load()
 	if known >= manyAttributed {
@@ -81,41 +78,6 @@ func (h *hints) anonymous(c *Client) {
 		return
 	}
 	h.tell(c, &h.nobody, "hardly a request has had a user so far, and without one nothing is recorded: use the UserID option, "+
-		`klime.SetUser or Link, or the context value "userId"; where the user is only known to what stands further in, put Middleware `+
-		"once more behind that", slog.Int64("requests", unknown))
-}
-
-// complaintInterval is the time between two complaints in the log.
-const complaintInterval = 10 * time.Second
-
-// complaints counts what goes wrong where nobody can be given an error.
-type complaints struct {
-	total  atomic.Uint64
-	logged throttle.Throttle
-}
-
-// complain counts an error that has no caller, and logs some.
-func (c *Client) complain(err error) {
-	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrSpoolFull) ||
-		errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {
-		return // the event was valid, and is counted as what became of it
-	}
-	total := c.complaints.total.Add(1)
-	if c.complaints.logged.Allows(complaintInterval, time.Now()) {
-		c.cfg.Logger.Warn("klime: not recorded", slog.Any("error", plainError(err)), slog.Uint64("total", total))
-	}
-}
-
-// plainError is err without what the value of a property could say.
-func plainError(err error) error {
-	if value := (*valueError)(nil); errors.As(err, &value) {
-		return fmt.Errorf("%w: %s", ErrNotEncodable, value.kind)
-	}
-	return err
-}
-
-func (c *Client) countAnonymous() {
-	if c != nil {
-		c.anonymous.Add(1)
-	}
+		`klime.SetUser or Link, or the context value "userId"; if the user is known only behind a middleware further in, put Middleware `+
+		"once more behind that one", slog.Int64("requests", unknown))
 }

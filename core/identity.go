@@ -7,22 +7,21 @@ import (
 	"strconv"
 )
 
-// The plain string keys under which web apps keep who is signed in.
+// The plain string keys under which web apps keep the signed-in user and group.
 const (
 	userKey  = "userId"
 	groupKey = "groupId"
 )
 
-// identity is whose event it is; an ID that is not known is empty.
+// identity says whose event it is. An ID that is not known is empty.
 type identity struct {
 	user, group string
-	claim       bool    // the group is a resolver's word, not the app's
-	verdict     verdict // why the group was left out, if it was for RequireMembership
+	claim       bool    // the group comes from a resolver or context value, and the app does not vouch for it
+	verdict     verdict // why RequireMembership has left the group out, if it has
 }
 
-// trusted returns the identity without a group that is a mere claim, where the
-// claim does not count: without a known user, or when the app turned the
-// request away.
+// trusted leaves out a group that is a mere claim if no user is known, or if the app
+// has turned the request away.
 func (id identity) trusted(status int) identity {
 	if !id.claim {
 		return id
@@ -33,14 +32,14 @@ func (id identity) trusted(status int) identity {
 	return id
 }
 
-// turnsAway reports the answers that tell a caller off: what it has claimed need not
-// be so.
+// turnsAway reports whether a status refuses the caller, so that the group it claims
+// cannot be trusted.
 func turnsAway(status int) bool { return status == 401 || status == 403 || status == 404 }
 
-// complete reports whether nothing is left to ask for.
+// complete reports whether both user and group are known.
 func (id identity) complete() bool { return id.user != "" && id.group != "" }
 
-// fill fills in what id lacks.
+// fill fills in what id lacks from other.
 func fill(id *identity, other identity) {
 	if id.user == "" {
 		id.user = other.user
@@ -63,9 +62,9 @@ func identityIn(v valuer, ids *interner) identity {
 	return identity{user: ids.keep(user.known()), group: ids.keep(group.known()), claim: true}
 }
 
-// idString turns what an app uses as an ID into the string that is sent: a
-// string, an integer, an encoding.TextMarshaler or a fmt.Stringer, or a pointer
-// to one. A zero value, white space, a nil pointer and anything else is no ID.
+// idString turns what an app uses as an ID into the string that is sent. It takes a
+// string, an integer, an encoding.TextMarshaler, a fmt.Stringer, or a pointer to one
+// of these. For anything else, a zero value, a nil pointer and a blank string it returns "".
 func idString(v any) string {
 	switch id := v.(type) {
 	case nil:
@@ -107,7 +106,7 @@ func idString(v any) string {
 	}
 }
 
-// canBeID reports whether some value of v's type is an ID.
+// canBeID reports whether values of v's type can be IDs.
 func canBeID(v any) bool {
 	switch v.(type) {
 	case nil, string, encoding.TextMarshaler, fmt.Stringer:

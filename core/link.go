@@ -50,7 +50,7 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 	if c == nil || silent {
 		return nil
 	}
-	scope.learn(ctx)
+	scope.noteSpan(ctx)
 	if isBlank(u.ID) {
 		return ErrMissingUser
 	}
@@ -120,10 +120,10 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	}
 	ids := s.client().interner()
 	s.update(func(known *state) {
-		if known.said.user != user {
-			known.said.user = ids.keep(user)
+		if known.declared.user != user {
+			known.declared.user = ids.keep(user)
 		}
-		user, known.hasUser = known.said.user, true
+		user, known.hasUser = known.declared.user, true
 		known.members.add(user, "")
 		for i := range groups {
 			group := groups[i].ID
@@ -138,7 +138,7 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 			known.members.active = ""
 		}
 	})
-	s.annotateSaid(ctx)
+	s.annotateDeclared(ctx)
 }
 
 // maxLinks is how many facts a generation of the cache holds, and maxLinkedGroups of

@@ -5,41 +5,42 @@ import (
 	"sync/atomic"
 )
 
-// maxBorrowers is how many may ask a scope's resolvers at the same time. Beyond,
-// it is taken for a resolver that asks klime for what klime has asked it, which
-// would go on until the memory is full. When there are many, whose stack is deep is
-// known to be one: it would overflow, and the app end with it.
+// A resolver that asks klime whose request it is would be asked again by that call, and
+// so on until the stack overflows, or the memory is full if each call is made in a new
+// goroutine. So a loan is taken for circular when maxBorrowers have it at the same time,
+// or when manyBorrowers have it and the next one's stack has at least as many frames.
 const (
 	maxBorrowers  = 10_000
 	manyBorrowers = 1000
 )
 
-// isDeep reports whether the caller's stack is that of a function that calls
-// itself.
+// isDeep reports whether the caller's stack is so deep that it must be of a function
+// that calls itself.
 func isDeep() bool {
 	var frame [1]uintptr
 	return runtime.Callers(manyBorrowers, frame[:]) > 0
 }
 
-// loan lends the framework's request to the app's resolvers, in whichever
-// goroutine they are asked. The framework reuses it after the handler, so it
-// must be back by then.
+// loan lends the framework's request to the app's resolvers, which may run in any
+// goroutine. The framework reuses the request after the handler, so it must be given
+// back by then.
 type loan struct {
-	native any           // read by who has borrowed it only
-	values valuer        // where the framework keeps values; likewise
-	state  atomic.Int32  // how many have it, and what is said of it below
-	back   chan struct{} // closed when the last one is done; made before loanOver is set
+	native any           // read by borrowers only
+	values valuer        // where the framework keeps values; read by borrowers only
+	state  atomic.Int32  // the number of borrowers, and the flags below
+	back   chan struct{} // closed by the last borrower once loanOver is set; made before that
 }
 
+// The flags of a loan's state.
 const (
 	loanBound    = 1 << 16 << iota // there is something to lend
-	loanCircular                   // who has it asks for it again
+	loanCircular                   // a borrower asks for it again: see maxBorrowers
 	loanOver                       // the request is over
 
-	loanCount = loanBound - 1
+	loanCount = loanBound - 1 // the bits that count borrowers
 )
 
-// bind says what is lent. The first call counts.
+// bind sets what is lent. Only the first call counts.
 func (l *loan) bind(native any, values valuer) {
 	if native == nil && values == nil || l.state.Load()&loanBound != 0 {
 		return
@@ -48,11 +49,12 @@ func (l *loan) bind(native any, values valuer) {
 	l.state.Or(loanBound)
 }
 
-// borrow hands out the request. If ok, giveBack must follow. Overdrawn says that
-// it was refused as too many have it, for the first time.
+// borrow lends the request. If ok, giveBack must be called. FoundCircular says that this
+// call is the one that was refused because the loan looks circular; later calls are
+// refused without it, until all have given the request back.
 //
 //nolint:ireturn // it lends what the adapter has bound
-func (l *loan) borrow() (native any, values valuer, ok, overdrawn bool) {
+func (l *loan) borrow() (native any, values valuer, ok, foundCircular bool) {
 	for {
 		state := l.state.Load()
 		switch {
@@ -68,6 +70,7 @@ func (l *loan) borrow() (native any, values valuer, ok, overdrawn bool) {
 	}
 }
 
+// giveBack ends a borrow.
 func (l *loan) giveBack() {
 	state := l.state.Add(-1)
 	if state&loanCount > 0 {
@@ -82,8 +85,8 @@ func (l *loan) giveBack() {
 	}
 }
 
-// end forgets the request, once everybody has given it back. From now on
-// nobody gets it, also who has it already and asks again.
+// end stops lending, even to those who have the request already and ask again. It
+// returns when all have given the request back, and then forgets it.
 func (l *loan) end() {
 	for {
 		state := l.state.Load()

@@ -2,15 +2,15 @@ package klime
 
 import "slices"
 
-// membership is which groups a user was linked to in one request.
+// membership holds the groups to which a user was linked in one request.
 type membership struct {
-	user   string // "" while there was no Link
-	group  string // the first of them
+	user   string // "" if there was no Link
+	group  string // the first group
 	more   []string
-	active string // the one of the last Link that named just one, unless one with several followed
+	active string // the group of the last Link that named only one; "" after a Link with several
 }
 
-// add notes a Link; the empty group stands for a user without any.
+// add notes that a user was linked to a group, or to none if the group is empty.
 func (m *membership) add(user, group string) {
 	if m.user != user {
 		m.user, m.group, m.more, m.active = user, "", nil, ""
@@ -20,22 +20,21 @@ func (m *membership) add(user, group string) {
 	case m.group == "":
 		m.group = group
 	default:
-		m.more = append(slices.Clip(m.more), group) // others may be reading the old one
+		m.more = append(slices.Clip(m.more), group) // clipped, as others may be reading the old slice
 	}
 }
 
-// verdict is what membership says of a user and a group.
+// verdict is what membership says about a user and a group.
 type verdict uint8
 
 const (
-	member    verdict = iota // or nothing to judge
-	notLinked                // there was no Link of that user
-	notMember                // the group is not among the linked
+	member    verdict = iota // or there is nothing to judge
+	notLinked                // there was no Link of the user
+	notMember                // the user was linked, but not to the group
 )
 
-// judge returns id without its group if its user was not linked to that, where
-// that is required. A group without a user is an organisation's own event, and
-// nobody's membership.
+// judge leaves out id's group if membership is required and the user was not linked to
+// it. A group without a user is not judged: it is for events of the organisation itself.
 func (k *knowledge) judge(id identity) identity {
 	if !k.linkRequired || id.user == "" || id.group == "" {
 		return id
@@ -49,7 +48,7 @@ func (k *knowledge) judge(id identity) identity {
 	return id
 }
 
-// countVerdict counts an event that goes without the request's group.
+// countVerdict counts an event from which RequireMembership has left out the group.
 func (c *Client) countVerdict(v verdict) {
 	if c == nil {
 		return

@@ -146,8 +146,8 @@ func (m *metrics) observe(c *Client) {
 		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))
 		o.ObserveInt64(spooled, int64(s.Spooled))
 		o.ObserveInt64(spoolBytes, int64(s.SpooledBytes))
-		o.ObserveInt64(spoolDown, int64(truth(s.SpoolDown)))
-		o.ObserveInt64(halted, int64(truth(s.Halted)))
+		o.ObserveInt64(spoolDown, int64(boolToInt(s.SpoolDown)))
+		o.ObserveInt64(halted, int64(boolToInt(s.Halted)))
 		o.ObserveInt64(keys, int64(s.RollUpKeys))
 		o.ObserveInt64(links, int64(s.Links))
 		return nil

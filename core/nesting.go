@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// Several middlewares may see one request, and one request may be made within another.
-// Each begins a Scope, and a Scope knows two others:
+// Several middlewares may see one request, and a handler may make further requests
+// while it serves one. Each middleware begins a Scope, which may know two others:
 //
-//	outer   the Scope it has joined: the same request, seen by a middleware of the same
-//	        client further out. The outermost, the root, holds the request's state.
-//	around  the Scope in whose open request it was begun, joined or not: also that of
-//	        another client, or of the request that makes this one.
+//	outer   the Scope that it has joined: the same request, as seen by a middleware of
+//	        the same client further out. The outermost, called the root, holds the
+//	        request's state.
+//	around  the Scope in whose open request it was begun, whether it has joined that or
+//	        not. It may belong to another client, or to the request whose handler makes
+//	        this one.
 
 // root is the outermost scope of the request.
 func (s *Scope) root() *Scope {
@@ -23,7 +25,7 @@ func (s *Scope) root() *Scope {
 	return s
 }
 
-// isWithin reports whether s is outer, or has joined it, be it by others.
+// isWithin reports whether s is outer, or has joined it directly or through others.
 func (s *Scope) isWithin(outer *Scope) bool {
 	for s != nil && s != outer {
 		s = s.outer
@@ -31,7 +33,7 @@ func (s *Scope) isWithin(outer *Scope) bool {
 	return s != nil
 }
 
-// isOpen reports whether the request of s goes on.
+// isOpen reports whether the request of s is still being served.
 func (s *Scope) isOpen() bool {
 	root := s.root()
 	root.mu.Lock()
@@ -39,59 +41,59 @@ func (s *Scope) isOpen() bool {
 	return root.innermost != nil
 }
 
-// isOfAnother reports whether came is another request than that of s, as far as both
-// are known.
-func (s *Scope) isOfAnother(came *http.Request) bool {
+// isOtherRequest reports whether incoming is not the request of s. If either is not
+// known, it is taken for the same.
+func (s *Scope) isOtherRequest(incoming *http.Request) bool {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if came == nil || root.came == nil {
+	if incoming == nil || root.incoming == nil {
 		return false
 	}
-	switch passedOn := sameHeader(root.came.Header, came.Header); {
-	case came.RequestURI == "": // the app has made it
+	switch passedOn := shareHeader(root.incoming.Header, incoming.Header); {
+	case incoming.RequestURI == "": // read from no connection: the app has made it, or it was passed on
 		return !passedOn
-	case passedOn: // what is in between may have rewritten it
+	case passedOn: // middlewares in between may have changed the RequestURI
 		return false
 	default:
-		return root.came.RequestURI != came.RequestURI
+		return root.incoming.RequestURI != incoming.RequestURI
 	}
 }
 
-// sameHeader reports whether two requests share their header: one that is passed on
-// does, unless it is a Clone.
-func sameHeader(one, other http.Header) bool {
+// shareHeader reports whether two headers are the same map. A request that is passed
+// on keeps its map, unless it is copied with Clone.
+func shareHeader(one, other http.Header) bool {
 	return one != nil && reflect.ValueOf(one).Pointer() == reflect.ValueOf(other).Pointer()
 }
 
-// joinAround finds the Scope around s, and joins the nearest that is of the same client
-// and the same request, if there is one.
-func (s *Scope) joinAround(came *http.Request) (joined bool) {
-	nobodys := s.tracker.client == nil
+// joinAround sets the Scope around s. If s sees the same request, it joins the nearest
+// Scope of the same client; a Scope without a client joins any.
+func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
+	noClient := s.tracker.client == nil
 	for outer := ScopeFrom(s.parent); outer != nil; outer = outer.around {
 		if !outer.isOpen() {
 			continue
 		}
 		if s.around == nil {
 			s.around = outer
-			s.state.apart = !nobodys && outer.isOfAnother(came)
+			s.state.subrequest = !noClient && outer.isOtherRequest(incoming)
 		}
-		if s.state.apart {
+		if s.state.subrequest {
 			return false
 		}
-		if (nobodys || outer.client() == s.tracker.client) && outer.join(s, came) {
-			outer.learn(s.parent)
+		if (noClient || outer.client() == s.tracker.client) && outer.join(s, incoming) {
+			outer.noteSpan(s.parent)
 			return true
 		}
-		if outer.state.apart {
-			return false // what is further out is of another request
+		if outer.state.subrequest {
+			return false // scopes further out belong to another request
 		}
 	}
 	return false
 }
 
-// join makes inner, of the request that came, a part of s, unless that of s is over.
-func (s *Scope) join(inner *Scope, came *http.Request) bool {
+// join makes inner join s, unless the request of s is over.
+func (s *Scope) join(inner *Scope, incoming *http.Request) bool {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
@@ -99,79 +101,79 @@ func (s *Scope) join(inner *Scope, came *http.Request) bool {
 		return false
 	}
 	inner.outer, root.innermost = s, inner
-	if root.came == nil {
-		root.came = came
+	if root.incoming == nil {
+		root.incoming = incoming
 	}
 	root.state.linkRequired = root.state.linkRequired || inner.tracker.requireMembership
 	return true
 }
 
-// leave ends a scope that has joined another: what it alone can find is kept, and
-// what the rules of its middleware say.
-func (s *Scope) leave(x *Exchange, on *route, rule ruling) {
-	found, held := s.resolve(), identityIn(x.Values, s.client().interner())
-	fill(&held, s.stored())
-	if turnsAway(x.Status) { // something in between may answer otherwise
-		found.group, held.group = "", ""
+// leave ends a scope that has joined another. The outer scopes keep what only this one
+// can find out, and what the rules of its middleware say.
+func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
+	resolved, stored := s.resolve(), identityIn(x.Values, s.client().interner())
+	fill(&stored, s.stored())
+	if turnsAway(x.Status) { // checked here, as an outer middleware may change the status
+		resolved.group, stored.group = "", ""
 	}
 	root := s.root()
 	root.mu.Lock()
-	s.bequeath(found, held)
-	root.state.add(x, on, rule)
-	if root.innermost == s { // else the request is over, or an inner one still open
+	s.handUp(resolved, stored)
+	root.state.add(x, rt, rule)
+	if root.innermost == s { // else the request is over, or another scope is open
 		root.innermost = s.outer
 	}
 	root.mu.Unlock()
 	s.request.end()
 }
 
-// bequeath leaves what s knows, and what was left to it, to the next further out that is
-// still open. The root's lock is held.
-func (s *Scope) bequeath(found, held identity) {
+// handUp gives what s knows, and what ended scopes have left to it, to the nearest
+// outer scope that is still open. The root's lock must be held.
+func (s *Scope) handUp(resolved, stored identity) {
 	root := s.root()
-	root.state.closed++
-	s.state.closed++
-	heir := s.outer
-	for heir != root && heir.state.closed > 0 {
-		heir = heir.outer
+	root.state.ended++
+	s.state.ended++
+	open := s.outer
+	for open != root && open.state.ended > 0 {
+		open = open.outer
 	}
-	if within := s.state.legacy; within != nil {
-		heir.state.inherit(within.found, within.held)
+	if inner := s.state.inner; inner != nil {
+		open.state.addEnded(inner.resolved, inner.stored)
 	}
-	heir.state.inherit(found, held)
+	open.state.addEnded(resolved, stored)
 }
 
 // add takes in what an inner middleware has seen, and what its rules say.
-func (r *remarks) add(x *Exchange, on *route, rule ruling) {
-	if r.route == nil || r.path != x.Path { // behind a prefix that was stripped, a route is not the whole one
+func (r *remarks) add(x *Exchange, rt *route, rule ruling) {
+	if r.route == nil || r.path != x.Path { // a route seen behind a stripped prefix is only a part of the whole
 		r.path = strings.Clone(x.Path)
-		if r.route = on; on.text == "" {
+		if r.route = rt; rt.text == "" {
 			r.route = nil
 		}
 	}
-	r.matched = r.matched || !on.manyFold || on.text != "" && rule.name != ""
-	r.unmatched = r.unmatched || x.Unmatched && on.text == ""
+	r.matched = r.matched || !rt.catchAll || rt.text != "" && rule.name != ""
+	r.unmatched = r.unmatched || x.Unmatched && rt.text == ""
 	if r.event == "" && x.Status < http.StatusBadRequest && !x.unanswered() {
 		r.event = rule.name
 	}
 	r.skip = r.skip || rule.skip
-	r.respelled = r.respelled || respells(x) // which goes by the path as this one sees it
+	r.canonicalRedirect = r.canonicalRedirect || isCanonicalRedirect(x) // compares with the path as this middleware sees it
 }
 
-// left is what scopes knew that have ended within s.
-func (s *Scope) left() closedScopes {
+// endedWithin is what ended scopes have left to s.
+func (s *Scope) endedWithin() endedScopes {
 	root := s.root()
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if s.state.legacy == nil {
-		return closedScopes{}
+	if s.state.inner == nil {
+		return endedScopes{}
 	}
-	return *s.state.legacy
+	return *s.state.inner
 }
 
-// of is the innermost Scope of c's, from s outward. What another client's knows is of
-// another account, and not for c; one without a client is anybody's.
-func (s *Scope) of(c *Client) *Scope {
+// ofClient returns the nearest Scope, from s outward, that belongs to c or has no
+// client. What another client's Scope knows is meant for another account.
+func (s *Scope) ofClient(c *Client) *Scope {
 	for ; s != nil; s = s.around {
 		if owner := s.client(); owner == c || owner == nil {
 			return s
@@ -180,15 +182,16 @@ func (s *Scope) of(c *Client) *Scope {
 	return nil
 }
 
-// enclosing is the client's own Scope of the request in which that of s was made, nil
-// if s is of none such.
+// enclosing is the client's own Scope of the request within which that of s was made,
+// or nil.
 func (s *Scope) enclosing() *Scope {
 	root := s.root()
-	return root.around.of(root.tracker.client)
+	return root.around.ofClient(root.tracker.client)
 }
 
-// inherit takes over what holds in a request that is made within that of outer.
-func (s *Scope) inherit(outer *Scope) {
+// inheritFrom takes over what also holds for a request that is made within the one of
+// outer.
+func (s *Scope) inheritFrom(outer *Scope) {
 	if outer == nil {
 		return
 	}
@@ -199,14 +202,14 @@ func (s *Scope) inherit(outer *Scope) {
 	s.state.members = theirs.members
 	s.state.linkRequired = s.state.linkRequired || theirs.linkRequired
 	s.state.optedOut = theirs.optedOut
-	s.state.met = theirs.met
+	s.state.fallback = theirs.fallback
 }
 
-// Outside is for adapters of a framework that has one context for all its handlers. What
-// stands outside of the middleware goes on with ctx, that of the handlers, and finds s
-// there. If another Scope is around s that s has not joined, such as that of another
-// client's middleware, Outside returns ctx with that one in place of s, to be put back
-// after [Tracker.Observe]; else nil.
+// Outside is for adapters of frameworks in which all handlers of a request share one
+// context, ctx. Handlers outside of the middleware go on with it, and would find s in
+// it after s has ended. If a Scope that s has not joined is around s, such as that of
+// another client's middleware, Outside returns ctx with that Scope in place of s, to be
+// set after [Tracker.Observe]; otherwise nil.
 func (s *Scope) Outside(ctx context.Context) context.Context {
 	if s == nil || s.around == nil || s.around.root() == s.root() {
 		return nil
@@ -214,7 +217,7 @@ func (s *Scope) Outside(ctx context.Context) context.Context {
 	return context.WithValue(orBackground(ctx), scopeKey{}, s.around)
 }
 
-// isSilentAround reports whether the app has said so to a Scope further out.
+// isSilentAround reports whether the app has silenced the request of a Scope around s.
 func (s *Scope) isSilentAround() bool {
 	for outer := s.around; outer != nil; outer = outer.around {
 		if outer.remarks().silent {

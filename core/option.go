@@ -8,45 +8,48 @@ import (
 	"time"
 )
 
-// Option tunes a middleware; the same options hold in every framework. The zero
-// Option changes nothing.
+// Option tunes a middleware. The options of this package work with every framework. The
+// zero Option changes nothing.
 type Option struct {
 	apply func(*Tracker) error
 }
 
-// resolver is the Option that sets where to a function of the app.
-func (find resolver) option(name string, where func(*Tracker) *resolver) Option {
+// option returns the Option that sets a resolver of the Tracker.
+func (find resolver) option(name string, target func(*Tracker) *resolver) Option {
 	return Option{func(t *Tracker) error {
 		if find == nil {
 			return fmt.Errorf("%w: %s without a function", ErrInvalidOption, name)
 		}
-		*where(t) = find
+		*target(t) = find
 		return nil
 	}}
 }
 
-// ResolveUser says how to find a request's user, given the framework's own
-// request. It is what an adapter's UserID option is made of. The resolver is
-// asked after the handler, and by events tracked before; it may be called from
-// several goroutines. Its answer is a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer; a zero value, and a panic, mean
-// that nobody is known. It must not track events or ask the Scope itself, and
-// not outlast the request: [Tracker.Observe] waits for it. Up to 10,000 goroutines
-// of a request may wait for it at once; for more nobody is known.
+// ResolveUser says how to find a request's user, given the framework's own request. An
+// adapter's UserID option is built on it.
+//
+// The resolver is called after the handler, and for events that are tracked before that.
+// It may be called from several goroutines at once. It returns a string, an integer, an
+// encoding.TextMarshaler or a fmt.Stringer. If it returns a zero value or panics, nobody
+// is known.
+//
+// A resolver must not track events, nor ask the Scope for the user or group. It must
+// return before the request ends: [Tracker.Observe] waits for it. Up to 10,000 goroutines
+// of a request may run it at once; beyond that, nobody is known.
 func ResolveUser(resolve func(native any) any) Option {
 	return UserFrom(resolve)
 }
 
-// UserFrom is [ResolveUser] with a function of the framework's own request type N,
-// for an adapter's UserID option: a string or integer costs no allocation. Given
-// to another framework's adapter it finds nothing, and the log says why.
+// UserFrom is [ResolveUser] with a function that takes the framework's request type N,
+// for an adapter's UserID option. A string or integer costs no allocation. In another
+// framework's middleware it finds nothing, and the log says why.
 func UserFrom[N, T any](find func(N) T) Option {
 	return resolverOf(find).option("UserID (ResolveUser, UserFrom)", func(t *Tracker) *resolver { return &t.user })
 }
 
-// ResolveGroup says how to find a request's group, like [ResolveUser]. The
-// answer is a claim: it counts only together with a known user, and not where
-// the app answers 401, 403 or 404. [SetGroup] is the app's own word.
+// ResolveGroup says how to find a request's group, like [ResolveUser]. The answer is
+// only a claim: it counts if the user is known, and the app does not answer 401, 403 or
+// 404. Where the app vouches for a group, use [SetGroup].
 func ResolveGroup(resolve func(native any) any) Option {
 	return GroupFrom(resolve)
 }
@@ -56,13 +59,14 @@ func GroupFrom[N, T any](find func(N) T) Option {
 	return resolverOf(find).option("GroupID (ResolveGroup, GroupFrom)", func(t *Tracker) *resolver { return &t.group })
 }
 
-// RequireMembership lets an event have the request's group only if the user was
-// linked to it in the same request, by [Link] or an adapter's Link: for apps
-// where the active group is something that a client could forge, such as a
-// header. Otherwise the event is the user's, without a group; Stats counts it as
-// NotLinked or NotMember. It needs a Link in front of every request. Groups that
-// [InGroup] and [ForGroup] name are the app's word for one event, and not
-// judged.
+// RequireMembership gives an event the request's group only if the user was linked to
+// that group in the same request, by [Link] or an adapter's Link. It is for apps whose
+// active group could be forged by the client, for example in a header. It needs a Link
+// in front of every request.
+//
+// Otherwise the event belongs to the user alone, and Stats counts it as NotLinked or
+// NotMember. Groups given by [InGroup] and [ForGroup] are not checked: the app vouches
+// for them.
 func RequireMembership() Option {
 	return Option{func(t *Tracker) error {
 		t.requireMembership = true
@@ -70,9 +74,10 @@ func RequireMembership() Option {
 	}}
 }
 
-// ResolveRoute says how to find the pattern that a request has matched, given
-// the framework's own request, where the adapter does not know it, or knows it
-// worse. It is asked after the handler; "" leaves it to the adapter.
+// ResolveRoute says how to find the pattern that a request has matched, given the
+// framework's own request. It is for routers whose patterns the adapter does not know, or
+// knows less exactly. The function is called after the handler; "" leaves the route to
+// the adapter.
 func ResolveRoute[N any](find func(native N) string) Option {
 	return Option{func(t *Tracker) error {
 		if find == nil {
@@ -81,7 +86,7 @@ func ResolveRoute[N any](find func(native N) string) Option {
 		t.route = func(native any) answer {
 			request, ok := native.(N)
 			if !ok {
-				return answer{trouble: foreign}
+				return answer{problem: foreign}
 			}
 			return answer{id: find(request)}
 		}
@@ -89,13 +94,14 @@ func ResolveRoute[N any](find func(native N) string) Option {
 	}}
 }
 
-// SkipRoutes drops the automatic events of requests that match one of the
-// patterns, such as "/healthz" or "GET /internal/*". A pattern is a path in any
-// router's dialect: {name} or :name stands for one segment, /* at the end for all
-// that follows, also nothing. A method before it, and a space, restrict it.
-// Patterns are compared with the request's route, and where that is not known, or
-// ends in /*, with its path. Of a pattern that is malformed Tracker.Err tells, and
-// of one that was never met the log at Shutdown.
+// SkipRoutes drops the automatic events of requests that match one of the patterns, such
+// as "/healthz" or "GET /internal/*".
+//
+// A pattern is a path in any router's dialect, optionally after a method and a space.
+// {name} and :name stand for one segment; /* at the end stands for all that follows, even
+// nothing. Patterns are compared with the request's route, or if that is not known or
+// ends in /*, with its path. Tracker.Err reports malformed patterns, and the log at
+// Shutdown names patterns that no request has matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
@@ -104,11 +110,11 @@ func SkipRoutes(patterns ...string) Option {
 	}}
 }
 
-// IgnoreRoutes passes requests that match one of the patterns on as if the
-// middleware were not there, at no cost. In their handlers, [Track], [Link] and the
-// like do nothing: where these are called, use [SkipRoutes]. Patterns are those of
-// SkipRoutes, compared with the request's path: case counts, also where the router
-// takes either, as Fiber's does by default.
+// IgnoreRoutes passes requests that match one of the patterns on, at no cost, as if the
+// middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
+// if handlers call these, use [SkipRoutes] instead. Patterns are written as for
+// SkipRoutes, but compared with the request's path only. Case matters, even if the router
+// ignores it, as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
@@ -120,12 +126,12 @@ func IgnoreRoutes(patterns ...string) Option {
 	}}
 }
 
-// NameRoutes names the events of routes, in place of "Page Viewed" and "API
-// Called": {"POST /reports": "Report Generated"}. Patterns are those of
-// [SkipRoutes]. Of several that match, the most specific one counts: segment by
-// segment a literal goes before a parameter, and that before the rest of a path;
-// then one with a method before one without. A name holds for answers below
-// 400; failures are API calls. [SetEvent] and an adapter's Event go before it.
+// NameRoutes names the events of routes, in place of "Page Viewed" and "API Called":
+// {"POST /reports": "Report Generated"}. Patterns are written as for [SkipRoutes]. If
+// several match, the most specific one counts: segment by segment, a literal goes before
+// a parameter, and a parameter before the rest of a path; then a pattern with a method
+// goes before one without. A name holds for answers below 400; failures are API calls.
+// [SetEvent] and an adapter's Event take precedence.
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(slices.Sorted(maps.Keys(names)))
@@ -146,11 +152,12 @@ func NameRoutes(names map[string]string) Option {
 	}}
 }
 
-// HealthRoutes replaces the patterns of health checks and metrics, whose requests
-// are not recorded unless they are named: by default GET of /health, /healthz,
-// /healthcheck, /livez, /readyz, /ready, /startupz, /ping, /metrics, /favicon.ico
-// and /robots.txt. Patterns are those of [SkipRoutes]; without any, all of that is
-// recorded. If one is malformed, the defaults remain beside the others.
+// HealthRoutes replaces the patterns of health checks and metrics, whose requests are not
+// recorded unless they are named. The defaults are GET of /health, /healthz,
+// /healthcheck, /livez, /readyz, /ready, /startupz, /ping, /metrics, /favicon.ico and
+// /robots.txt. Patterns are written as for [SkipRoutes]. Without patterns, all these
+// requests are recorded. If a pattern is malformed, the valid ones are added to the
+// defaults.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
@@ -163,8 +170,8 @@ func HealthRoutes(patterns ...string) Option {
 	}}
 }
 
-// DefaultNames names the events that have no name of their own, in place of "Page
-// Viewed" and "API Called". An empty name changes nothing.
+// DefaultNames replaces the names "Page Viewed" and "API Called", which events have if
+// the app gives no other. An empty name changes nothing.
 func DefaultNames(page, api string) Option {
 	return Option{func(t *Tracker) error {
 		if !isBlank(page) {
@@ -177,9 +184,9 @@ func DefaultNames(page, api string) Option {
 	}}
 }
 
-// ClassifyWith changes what kind of request something was. It is given what was
-// found and may return that; it must not keep the Exchange. If it panics, what was
-// found counts.
+// ClassifyWith changes the [Kind] of requests. The function is given the kind that was
+// found, and returns that or another. It must not keep the Exchange. If it panics, the
+// kind that was found counts.
 func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 	return Option{func(t *Tracker) error {
 		if classify == nil {
@@ -190,15 +197,17 @@ func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 	}}
 }
 
-// RollUp counts API calls, to send one "API Usage Recorded" for each user, group,
-// method and route in a window of that length, in place of an "API Called" each.
-// Windows are a second to a day long; a minute is a good start. Pages, streams
-// and named events are sent by themselves. What is counted is sent at the end of
-// a window, by Flush and by Shutdown, and before that if a window has more than
-// 10,000 users, groups, methods and routes; then several events of one window add
-// up. Windows that have to wait for room in the queue, as in an outage, become one
-// where that has no more than 2,000 of them; of more than 160,000 the oldest are
-// dropped, and counted. Of what [SetProperty] and [Capture] add, nothing is kept.
+// RollUp counts API calls. It sends one "API Usage Recorded" for each combination of
+// user, group, method and route in a window of that length, in place of an "API Called"
+// for each request. A window is a second to a day long; a minute is a good start. Pages,
+// streams and named events are still sent one by one. What [SetProperty] and [Capture]
+// add to a request that is counted is not kept.
+//
+// The counts are sent at the end of each window, by Flush and by Shutdown, and as soon as
+// a window has more than 10,000 combinations; then several events for the same window
+// add up. Windows that have to wait for room in the queue, as in an outage, become one,
+// as long as it has no more than 2,000 combinations. Of more than 160,000 that wait, the
+// oldest are dropped, which [Stats] counts.
 func RollUp(window time.Duration) Option {
 	return Option{func(t *Tracker) error {
 		if window < time.Second || window > 24*time.Hour {
@@ -209,13 +218,15 @@ func RollUp(window time.Duration) Option {
 	}}
 }
 
-// Sample records only a part of the API calls, from 0 for none to 1 for all, with
-// the property sampleRate. The trace decides if it began here, so that events of
-// one trace are recorded together; of a trace that the request came with, which is
-// the client's choice, chance decides: that is known by the header traceparent, and
-// for headers of other kinds by the span of the server's instrumentation, which
-// stands in front of this middleware. Pages, streams, named events and what
-// [RollUp] counts are not sampled.
+// Sample records only a part of the API calls, from 0 for none to 1 for all, with the
+// property sampleRate. Pages, streams, named events and what [RollUp] counts are not
+// sampled.
+//
+// If the request's trace began in this server, its trace ID decides, so that the events
+// of one trace are recorded together. If there is no trace, or it came with the request,
+// chance decides: clients choose their trace IDs. Sample knows that a trace came along by
+// the header traceparent; if it came in other headers, by the span of the server's
+// instrumentation, whose middleware must then stand in front of this one.
 func Sample(rate float64) Option {
 	return Option{func(t *Tracker) error {
 		if !(rate >= 0 && rate <= 1) { // nor NaN
@@ -226,8 +237,8 @@ func Sample(rate float64) Option {
 	}}
 }
 
-// Capture records what is left out otherwise, as it may tell who somebody is:
-// [IP], [UserAgent], [Path], [Referrer].
+// Capture records parts of a request that are otherwise left out, as they may identify a
+// person: [IP], [UserAgent], [Path], [Referrer].
 func Capture(what ...Captured) Option {
 	return Option{func(t *Tracker) error {
 		for _, c := range what {
@@ -240,9 +251,9 @@ func Capture(what ...Captured) Option {
 	}}
 }
 
-// HonorOptOut sends nothing at all from a request whose client asks not to be
-// tracked: by Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1). It holds for
-// the middleware's own client, and for one that has no middleware around the call.
+// HonorOptOut sends nothing at all from a request whose client asks not to be tracked, by
+// Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1). It holds for the
+// middleware's own client, and for clients that have no middleware around the request.
 func HonorOptOut() Option {
 	return Option{func(t *Tracker) error {
 		t.honorOptOut = true
@@ -250,10 +261,10 @@ func HonorOptOut() Option {
 	}}
 }
 
-// Baggage sends these members of OpenTelemetry's baggage as context.baggage, of
-// events that are made under a context with them. They are the word of whoever
-// called, and never say whose event it is. Values of more than 256 bytes are left
-// out.
+// Baggage sends the members of OpenTelemetry's baggage with these keys, as
+// context.baggage of the events that are made under a context with them. Whoever called
+// the app may have set them, so they never say whose event it is. Values of more than
+// 256 bytes are left out.
 func Baggage(keys ...string) Option {
 	return Option{func(t *Tracker) error {
 		t.baggage = append(t.baggage, keys...)
@@ -261,12 +272,12 @@ func Baggage(keys ...string) Option {
 	}}
 }
 
-// AnnotateSpan writes whose request it is on the span that is current, so that a
-// trace can be found by its customer: user.id, as OpenTelemetry's semantic
-// conventions have it, and klime.group.id. That goes past Config.BeforeSend, but
-// not past [Silence]. The
-// middleware of the instrumentation goes before this one; where it is further
-// in, the span is annotated by [SetUser], [SetGroup], [Link] and [Track].
+// AnnotateSpan writes whose request it is on the current span, so that traces can be
+// found by customer. The attributes are user.id, from OpenTelemetry's semantic
+// conventions, and klime.group.id. [Silence] prevents it, but Config.BeforeSend has no
+// influence on it. The middleware of the instrumentation should stand in front of this
+// one. If it stands further in, only [SetUser], [SetGroup], [Link] and [Track] annotate
+// the span.
 func AnnotateSpan() Option {
 	return Option{func(t *Tracker) error {
 		t.annotateSpan = true

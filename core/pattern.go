@@ -9,54 +9,70 @@ import (
 	"sync/atomic"
 )
 
-// pattern is what an option selects requests by: "/healthz", "GET /internal/*".
+// pattern selects requests for an option: "/healthz", "GET /internal/*".
 type pattern struct {
-	text     string // as the app wrote it
+	text     string // as the app has written it
 	method   string // "" for all
 	segments []segment
-	rest     bool // any further segments, or none, may follow
+	rest     bool // ends in /*: any further segments may follow, or none
 
-	name    string      // the event's, of NameRoutes
-	ignores string      // why, of IgnoreRoutes
+	name    string      // with NameRoutes, the event's
+	ignores string      // with IgnoreRoutes, the reason for ignoring the request
 	used    atomic.Bool // a request has matched
 }
 
-// segment of a pattern: what stands before, between and after its parameters, and
-// so one text more than it has parameters. Their names do not matter.
+// segment is one segment of a pattern, as the texts before, between and after its
+// parameters: there is one text more than there are parameters. The names of parameters
+// do not matter.
 type segment []string
 
-// parsePattern reads a pattern in any router's dialect, with a method before it
-// or not.
+// parsePattern reads a pattern in any router's dialect, which may begin with a method.
 func parsePattern(text string) (*pattern, error) {
 	p := &pattern{text: text}
 	path := strings.TrimSpace(text)
 	if method, rest, ok := strings.Cut(path, " "); ok {
 		p.method, path = method, strings.TrimSpace(rest)
 	}
+	mistake := mistakeIn(p.method, path)
+	if mistake == "" {
+		mistake = p.parsePath(normalizeRoute(path))
+	}
+	if mistake != "" {
+		return p, fmt.Errorf("%w: pattern %q: %s", ErrInvalidOption, text, mistake)
+	}
+	return p, nil
+}
+
+// mistakeIn says what is wrong with a method and a path as the app has written them, ""
+// if nothing is found.
+func mistakeIn(method, path string) string {
 	switch {
-	case p.method != "" && p.method != knownMethod(p.method):
-		return p, fmt.Errorf("%w: pattern %q: a method and a space may stand before the path, nothing else", ErrInvalidOption, text)
+	case method != "" && method != knownMethod(method):
+		return "a method and a space may stand before the path, nothing else"
 	case !strings.HasPrefix(path, "/"):
-		return p, fmt.Errorf("%w: pattern %q: the path must begin with a slash", ErrInvalidOption, text)
+		return "the path must begin with a slash"
 	case strings.Count(path, "{") != strings.Count(path, "}"):
-		return p, fmt.Errorf("%w: pattern %q: braces do not match", ErrInvalidOption, text)
+		return "braces do not match"
 	}
 	if before, after, vague := cutVagueColon(path); vague {
-		return p, fmt.Errorf("%w: pattern %q: does the colon begin a parameter? Write %s{%s} if so, else %[3]s\\:%[4]s",
-			ErrInvalidOption, text, before, after)
+		return fmt.Sprintf(`does the colon begin a parameter? Write %s{%s} if so, else %[1]s\:%[2]s`, before, after)
 	}
 	for part := range segmentsOf(path) {
 		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
-			return p, fmt.Errorf("%w: pattern %q: * stands for all that follows a slash, not for a part of it", ErrInvalidOption, text)
+			return "* stands for all that follows a slash, not for a part of it"
 		}
 	}
-	path = normalizeRoute(path)
+	return ""
+}
+
+// parsePath reads a normalized path. It returns what is wrong with it, or "".
+func (p *pattern) parsePath(path string) (mistake string) {
 	if strings.ContainsAny(path, " ?#") {
-		return p, fmt.Errorf("%w: pattern %q: a path has no spaces, query or fragment", ErrInvalidOption, text)
+		return "a path has no spaces, query or fragment"
 	}
 	for part := range segmentsOf(path) {
 		if p.rest {
-			return p, fmt.Errorf("%w: pattern %q: nothing can follow the rest of a path", ErrInvalidOption, text)
+			return "nothing can follow the rest of a path"
 		}
 		if part == "*" {
 			p.rest = true
@@ -64,11 +80,11 @@ func parsePattern(text string) (*pattern, error) {
 		}
 		p.segments = append(p.segments, parseSegment(part))
 	}
-	return p, nil
+	return ""
 }
 
-// cutVagueColon finds a colon within a segment that begins a parameter in Gin and
-// Fiber, and in net/http and chi is one. It splits the segment there.
+// cutVagueColon finds a colon that begins a parameter in Gin and Fiber, but is literal in
+// net/http and chi: one that stands within a segment. It splits the segment there.
 func cutVagueColon(path string) (before, after string, found bool) {
 	for path != "" {
 		var s string
@@ -96,7 +112,7 @@ func parseSegment(part string) segment {
 	}
 }
 
-// cutParameter splits a part of a path at its first parameter.
+// cutParameter splits a segment of a path at its first parameter.
 func cutParameter(part string) (text, rest string, found bool) {
 	for open := range len(part) {
 		if part[open] != '{' {
@@ -109,7 +125,7 @@ func cutParameter(part string) (text, rest string, found bool) {
 	return part, "", false
 }
 
-// segmentsOf yields the parts of a path between its slashes.
+// segmentsOf yields the segments of a path.
 func segmentsOf(path string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		path = strings.Trim(path, "/")
@@ -123,16 +139,17 @@ func segmentsOf(path string) func(yield func(string) bool) {
 	}
 }
 
-// isRestName reports whether s may name the rest of a path, as in *rest.
+// isRestName reports whether s may be the name in a parameter such as *rest. It may be
+// empty.
 func isRestName(s string) bool {
 	return strings.TrimFunc(s, func(r rune) bool { return isLetter(r) || r == '_' }) == ""
 }
 
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
-// matches reports whether the pattern is one of the method and the route, or if
-// the second is not a route, of a path.
-func (p *pattern) matches(method, path string, route bool) bool {
+// matches reports whether the pattern matches a method and a path, or a method and a
+// normalized route if isRoute.
+func (p *pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
 	}
@@ -141,7 +158,7 @@ func (p *pattern) matches(method, path string, route bool) bool {
 		if i == len(p.segments) {
 			return p.rest
 		}
-		if !p.segments[i].matches(part, route) {
+		if !p.segments[i].matches(part, isRoute) {
 			return false
 		}
 		i++
@@ -149,14 +166,14 @@ func (p *pattern) matches(method, path string, route bool) bool {
 	return i == len(p.segments)
 }
 
-// matches reports whether a segment stands for a part of a path, or if that is a
-// route's, for one with the same parameters: /reports/new is a route beside
-// /reports/{id}, and so is /reports/{from}-{to}.
-func (s segment) matches(part string, route bool) bool {
+// matches reports whether s matches a segment of a path. A segment of a route must have
+// the same parameters in the same places: the pattern /reports/{id} does not match the
+// routes /reports/new and /reports/{from}-{to}.
+func (s segment) matches(part string, isRoute bool) bool {
 	last := len(s) - 1
 	switch {
-	case route:
-		return s.isOf(part)
+	case isRoute:
+		return s.equals(part)
 	case last == 0:
 		return part == s[0]
 	case part == "*" || !strings.HasPrefix(part, s[0]):
@@ -167,7 +184,7 @@ func (s segment) matches(part string, route bool) bool {
 		if part == "" {
 			return false
 		}
-		at := strings.Index(part[1:], text) // a parameter has a byte at least
+		at := strings.Index(part[1:], text) // a parameter has at least one byte
 		if at < 0 {
 			return false
 		}
@@ -176,8 +193,8 @@ func (s segment) matches(part string, route bool) bool {
 	return len(part) > len(s[last]) && strings.HasSuffix(part, s[last])
 }
 
-// isOf reports whether s is the segment that a part of a route is.
-func (s segment) isOf(part string) bool {
+// equals reports whether s is the same as a segment of a route.
+func (s segment) equals(part string) bool {
 	for i, want := range s {
 		text, rest, param := cutParameter(part)
 		if text != want || param != (i < len(s)-1) {
@@ -188,7 +205,7 @@ func (s segment) isOf(part string) bool {
 	return true
 }
 
-// shape is the same for patterns that match the same requests.
+// shape is a key that is equal for patterns that match the same requests.
 func (p *pattern) shape() string {
 	var b strings.Builder
 	b.WriteString(p.method)
@@ -202,9 +219,9 @@ func (p *pattern) shape() string {
 	return b.String()
 }
 
-// moreSpecific orders patterns so that the first that matches is the one meant:
-// segment by segment a literal goes before a parameter, and that before the rest
-// of a path; then one with a method before one without.
+// moreSpecific compares patterns so that the most specific one is sorted first: segment
+// by segment, a literal goes before a parameter, and a parameter before the rest of a
+// path; then a pattern with a method goes before one without.
 func moreSpecific(a, b *pattern) int {
 	for i := range min(len(a.segments), len(b.segments)) {
 		if c := a.segments[i].compare(b.segments[i]); c != 0 {
@@ -215,13 +232,13 @@ func moreSpecific(a, b *pattern) int {
 	case len(a.segments) != len(b.segments):
 		return cmp.Compare(len(b.segments), len(a.segments))
 	case a.rest != b.rest:
-		return truth(a.rest) - truth(b.rest)
+		return boolToInt(a.rest) - boolToInt(b.rest)
 	default:
-		return cmp.Or(truth(b.method != "")-truth(a.method != ""), cmp.Compare(a.text, b.text))
+		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.text, b.text))
 	}
 }
 
-func truth(b bool) int {
+func boolToInt(b bool) int {
 	if b {
 		return 1
 	}
@@ -229,13 +246,13 @@ func truth(b bool) int {
 }
 
 func (s segment) compare(other segment) int {
-	if c := truth(len(s) > 1) - truth(len(other) > 1); c != 0 {
+	if c := boolToInt(len(s) > 1) - boolToInt(len(other) > 1); c != 0 {
 		return c
 	}
 	return cmp.Or(cmp.Compare(other.literal(), s.literal()), cmp.Compare(len(other), len(s)))
 }
 
-// literal is how many bytes of a segment are not a parameter's.
+// literal is how many bytes of a segment do not belong to parameters.
 func (s segment) literal() int {
 	n := 0
 	for _, text := range s {
@@ -244,8 +261,8 @@ func (s segment) literal() int {
 	return n
 }
 
-// parsePatterns parses texts, in the order of moreSpecific. Those that are
-// malformed, or mean just the same as another, are left out and reported.
+// parsePatterns parses texts and sorts them by moreSpecific. Malformed ones, and those
+// that mean the same as another, are left out and reported.
 func parsePatterns(texts []string) ([]*pattern, error) {
 	var errs []error
 	shapes := map[string][]*pattern{}

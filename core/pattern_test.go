@@ -153,7 +153,7 @@ func TestDefaultHealthRoutes(t *testing.T) {
 		{"GET", "/api/healthz", "/api/healthz", false},
 	} {
 		for range 2 { // the second time from memory
-			if got := r.of(tt.method, routes.of(tt.route), tt.path).health; got != tt.want {
+			if got := r.rulingFor(tt.method, routes.lookup(tt.route), tt.path).health; got != tt.want {
 				t.Errorf("%s %s (%s): health %v", tt.method, tt.route, tt.path, got)
 			}
 		}

@@ -5,32 +5,32 @@ import "fmt"
 // resolver finds an ID in a framework's request.
 type resolver func(native any) answer
 
-// answer is what a resolver said: an ID, in memory that may be the framework's, "" if
-// it knows nobody.
+// answer is what a resolver has returned. The ID is "" if it knows nobody, and may lie
+// in memory that the framework reuses.
 type answer struct {
-	id      string // with wrongType the type instead
-	trouble trouble
+	id      string // with wrongType, the name of the type instead
+	problem problem
 }
 
-// trouble is what is wrong with an answer.
-type trouble uint8
+// problem is what is wrong with an answer.
+type problem uint8
 
 const (
-	noTrouble trouble = iota
-	panicked          // the resolver has
-	foreign           // the resolver is of another framework
-	wrongType         // what it returned is never an ID
+	noProblem problem = iota
+	panicked          // the resolver panicked
+	foreign           // the resolver is for another framework's request
+	wrongType         // the resolver returns a type that is never an ID
 )
 
 // known is the ID, if there is one.
 func (a answer) known() string {
-	if a.trouble != noTrouble {
+	if a.problem != noProblem {
 		return ""
 	}
 	return a.id
 }
 
-// resolverOf makes a resolver of a function of a framework's own request type.
+// resolverOf makes a resolver from a function that takes a framework's request type.
 func resolverOf[N, T any](find func(N) T) resolver {
 	if find == nil {
 		return nil
@@ -38,13 +38,14 @@ func resolverOf[N, T any](find func(N) T) resolver {
 	return func(native any) answer {
 		request, ok := native.(N)
 		if !ok {
-			return answer{trouble: foreign}
+			return answer{problem: foreign}
 		}
 		return answerOf(find(request))
 	}
 }
 
-// answerOf reads an ID. The usual types are not put into an interface for it.
+// answerOf reads an ID. It takes the usual types by pointer, so that their values are
+// not allocated.
 func answerOf[T any](v T) answer {
 	switch id := any(&v).(type) {
 	case *string:
@@ -69,15 +70,15 @@ func answerOfAny(v any) answer {
 	return answer{id: id}
 }
 
-// ask calls a resolver. One that panics has no answer: a session that is not
-// there must not break the request.
+// ask calls a resolver. It recovers from a panic: a missing session must not break the
+// request.
 func ask(find resolver, native any) (a answer) {
 	if find == nil || native == nil {
 		return a
 	}
 	defer func() {
 		if recover() != nil {
-			a = answer{trouble: panicked}
+			a = answer{problem: panicked}
 		}
 	}()
 	return find(native)
@@ -86,7 +87,7 @@ func ask(find resolver, native any) (a answer) {
 // resolve asks the tracker's resolvers.
 func (t *Tracker) resolve(native any) identity {
 	ids := t.client.interner()
-	return identity{user: ids.keep(t.hear(ask(t.user, native))), group: ids.keep(t.hear(ask(t.group, native))), claim: true}
+	return identity{user: ids.keep(t.idOf(ask(t.user, native))), group: ids.keep(t.idOf(ask(t.group, native))), claim: true}
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
@@ -95,19 +96,19 @@ func (t *Tracker) askRoute(s *Scope) string {
 		return ""
 	}
 	defer s.request.giveBack()
-	return t.hear(ask(t.route, native))
+	return t.idOf(ask(t.route, native))
 }
 
-// hear takes an answer, and tells the log what is wrong with it.
-func (t *Tracker) hear(a answer) string {
-	switch a.trouble {
+// idOf returns the ID of an answer, and logs what is wrong with it.
+func (t *Tracker) idOf(a answer) string {
+	switch a.problem {
 	case panicked:
 		t.hints.resolverPanicked(t.client)
 	case foreign:
 		t.hints.foreignOption(t.client)
 	case wrongType:
 		t.hints.noID(t.client, a.id)
-	case noTrouble:
+	case noProblem:
 		return a.id
 	}
 	return ""

@@ -6,21 +6,20 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 )
 
-// route is what a router's pattern stands for, and what holds for all its
-// requests. It is safe for concurrent use.
+// route is a router's pattern, and what holds for all requests that match it. It is
+// safe for concurrent use.
 type route struct {
-	pattern  string // as the router has it
-	text     string // in our dialect, "" if it is not known
-	property string // as it stands in an event: "route":"/orgs/{org}"
-	manyFold bool   // it is not known, or one for many paths
+	pattern  string // as the router writes it
+	text     string // normalized: see normalizeRoute; "" if the route is not known
+	property string // encoded for an event: "route":"/orgs/{org}"
+	catchAll bool   // it is not known, or ends in *: rules then go by the path
 
-	rulings atomic.Pointer[[]methodRuling] // copied to be changed
+	rulings atomic.Pointer[[]methodRuling] // copied on write
 }
 
-// methodRuling is what a middleware's rules say of a route's requests.
+// methodRuling is what a middleware's rules say about a route's requests with one method.
 type methodRuling struct {
 	method string
 	ruling ruling
@@ -28,14 +27,14 @@ type methodRuling struct {
 
 func newRoute(pattern string) *route {
 	text := normalizeRoute(pattern)
-	r := &route{pattern: pattern, text: text, manyFold: text == "" || strings.HasSuffix(text, "*")}
+	r := &route{pattern: pattern, text: text, catchAll: text == "" || strings.HasSuffix(text, "*")}
 	if text != "" {
 		r.property = string(appendString([]byte(`"route":`), text))
 	}
 	return r
 }
 
-// ruling returns what is known for a method.
+// ruling returns the ruling that is remembered for a method.
 func (r *route) ruling(method string) (ruling, bool) {
 	if known := r.rulings.Load(); known != nil {
 		for i := range *known {
@@ -47,8 +46,9 @@ func (r *route) ruling(method string) (ruling, bool) {
 	return ruling{}, false
 }
 
-// remember keeps what is found for a method, which is one of knownMethod's. Of two at once, one may be forgotten,
-// and found again.
+// remember keeps the ruling for a method, which knownMethod must have returned, as that
+// bounds their number. If two calls meet, one of the rulings may be lost; it will be
+// found again.
 func (r *route) remember(method string, found ruling) {
 	known := r.rulings.Load()
 	var all []methodRuling
@@ -60,18 +60,18 @@ func (r *route) remember(method string, found ruling) {
 }
 
 const (
-	// maxRoutes bounds a routeTable: an adapter that reports raw paths as routes
-	// must not fill the memory.
+	// maxRoutes is how many routes a routeTable keeps. Without a limit, an adapter that
+	// reports raw paths as routes would fill the memory.
 	maxRoutes = 10_000
 
 	recentRoutes = 256
 )
 
-// routeTable knows the routes of a middleware by the patterns of its router. It
-// is safe for concurrent use.
+// routeTable holds the routes of a middleware by the patterns of its router. It is
+// safe for concurrent use.
 type routeTable struct {
 	seed   maphash.Seed
-	recent [recentRoutes]atomic.Pointer[route] // the last of each hash
+	recent [recentRoutes]atomic.Pointer[route] // by hash of the pattern, the last one looked up
 	known  sync.Map                            // pattern → *route
 	size   atomic.Int64
 	none   *route
@@ -81,8 +81,8 @@ func newRouteTable() *routeTable {
 	return &routeTable{seed: maphash.MakeSeed(), none: newRoute("")}
 }
 
-// of returns the route that a pattern stands for.
-func (t *routeTable) of(pattern string) *route {
+// lookup returns the route of a pattern.
+func (t *routeTable) lookup(pattern string) *route {
 	if pattern == "" {
 		return t.none
 	}
@@ -106,194 +106,4 @@ func (t *routeTable) find(pattern string) *route {
 		}
 	}
 	return found
-}
-
-// normalizeRoute turns the pattern of any router into one dialect:
-//
-//	/orgs/{org}/reports/{id}    parameters in braces, without their rules
-//	/files/*                    the rest of the path
-//
-// It knows the patterns of net/http (with method and host), gin, chi, fiber,
-// gorilla/mux and httprouter. A trailing slash is dropped.
-func normalizeRoute(pattern string) string {
-	if isPlain(pattern) {
-		return pattern
-	}
-	return rebuildRoute(pattern)
-}
-
-// isPlain reports whether a pattern is a path without parameters: it is as it
-// should be.
-func isPlain(pattern string) bool {
-	var last byte
-	for i := range len(pattern) {
-		switch c := pattern[i]; {
-		case c == '{', c == '}', c == ':', c == '*', c == '+', c == '/' && last == '/':
-			return false
-		default:
-			last = c
-		}
-	}
-	return strings.HasPrefix(pattern, "/") && (last != '/' || len(pattern) == 1)
-}
-
-func rebuildRoute(pattern string) string {
-	if method, rest, ok := strings.Cut(pattern, " "); ok && !strings.Contains(method, "/") {
-		pattern = strings.TrimLeft(rest, " \t")
-	}
-	slash := strings.IndexByte(pattern, '/')
-	if slash < 0 {
-		return ""
-	}
-	pattern = pattern[slash:] // past a host
-	var b strings.Builder
-	b.Grow(len(pattern) + 8)
-	for pattern != "" {
-		var segment string
-		segment, pattern = cutSegment(pattern[1:])
-		if segment = normalizeSegment(segment); segment != "" {
-			b.WriteByte('/')
-			b.WriteString(segment)
-		}
-	}
-	if b.Len() == 0 {
-		return "/"
-	}
-	return b.String()
-}
-
-// cutSegment splits at the next slash that is not within braces: a parameter's
-// rule may hold one.
-func cutSegment(s string) (segment, rest string) {
-	depth := 0
-	for i := range len(s) {
-		switch s[i] {
-		case '{':
-			depth++
-		case '}':
-			depth--
-		case '/':
-			if depth <= 0 {
-				return s[:i], s[i:]
-			}
-		}
-	}
-	return s, ""
-}
-
-func normalizeSegment(s string) string {
-	switch {
-	case s == "" || s == "{$}":
-		return ""
-	case s[0] == '*' || s[0] == '+' || strings.HasSuffix(s, "...}") && s[0] == '{' && closing(s, 0, '{', '}') == len(s)-1:
-		return "*"
-	case s[0] == ':':
-		return normalizeBraces(literalColons(normalizeColons(s)))
-	default:
-		return normalizeBraces(literalColons(s))
-	}
-}
-
-// normalizeBraces drops the rules of parameters in braces: {id:[0-9]{2}}.json
-// is {id}.json.
-func normalizeBraces(s string) string {
-	var b strings.Builder
-	for {
-		start := strings.IndexByte(s, '{')
-		end := closing(s, start, '{', '}')
-		if end < 0 {
-			return b.String() + s
-		}
-		name, _, hasRule := strings.Cut(s[start+1:end], ":")
-		if hasRule && isName(name) {
-			b.WriteString(s[:start] + "{" + name + "}")
-		} else {
-			b.WriteString(s[:end+1])
-		}
-		s = s[end+1:]
-	}
-}
-
-// normalizeColons puts parameters in braces: :id is {id}, and :from-:to<int>?
-// is {from}-{to}.
-func normalizeColons(s string) string {
-	var b strings.Builder
-	// Where one parameter follows another, names are words; else they may have
-	// a dash in them.
-	isNameByte := isWordByte
-	if strings.Count(s, ":") == 1 {
-		isNameByte = func(c byte) bool { return c == '-' || isWordByte(c) }
-	}
-	for {
-		colon := strings.IndexByte(s, ':')
-		if colon < 0 {
-			return b.String() + s
-		}
-		end := colon + 1
-		if end == len(s) || !isWordByte(s[end]) || colon > 0 && s[colon-1] == '\\' { // a colon and no name
-			b.WriteString(s[:end])
-			s = s[end:]
-			continue
-		}
-		for end < len(s) && isNameByte(s[end]) {
-			end++
-		}
-		b.WriteString(s[:colon] + "{" + s[colon+1:end] + "}")
-		s = strings.TrimPrefix(cutRule(s[end:]), "?")
-	}
-}
-
-// literalColons drops the backslash by which Fiber tells a colon from a parameter's.
-// In a segment that begins with a colon it stays: there, we could not tell either.
-func literalColons(s string) string {
-	for at := strings.Index(s, `\:`); at > 0 && s[0] != ':'; at = strings.Index(s, `\:`) {
-		s = s[:at] + s[at+1:]
-	}
-	return s
-}
-
-func isWordByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
-}
-
-// isName reports whether s may name a parameter.
-func isName(s string) bool {
-	for i := range len(s) {
-		if s[i] != '-' && !isWordByte(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// cutRule drops the <rule> or (rule) with which s begins.
-func cutRule(s string) string {
-	end := -1
-	switch {
-	case strings.HasPrefix(s, "<"):
-		end = closing(s, 0, '<', '>')
-	case strings.HasPrefix(s, "("):
-		end = closing(s, 0, '(', ')')
-	}
-	rule := s[:end+1]
-	if strings.Count(rule, "{") != strings.Count(rule, "}") {
-		return s // garbage, and its braces may belong to what follows
-	}
-	return s[end+1:]
-}
-
-// closing is where what opens at start is closed, negative if nowhere.
-func closing(s string, start int, open, end byte) int {
-	depth := 0
-	for i := max(start, 0); start >= 0 && i < len(s); i++ {
-		switch s[i] {
-		case open:
-			depth++
-		case end:
-			if depth--; depth == 0 {
-				return i
-			}
-		}
-	}
-	return -1
 }

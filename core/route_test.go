@@ -96,15 +96,15 @@ func TestRouteTable(t *testing.T) {
 	t.Parallel()
 	table := newRouteTable()
 	for range 2 {
-		if got := table.of("/reports/:id").text; got != "/reports/{id}" {
+		if got := table.lookup("/reports/:id").text; got != "/reports/{id}" {
 			t.Errorf("got %q", got)
 		}
 	}
-	if got := table.of("").text; got != "" {
+	if got := table.lookup("").text; got != "" {
 		t.Errorf("got %q of nothing", got)
 	}
 	for i := range maxRoutes + 100 {
-		if got, want := table.of(fmt.Sprintf("/raw/%d/", i)).text, fmt.Sprintf("/raw/%d", i); got != want {
+		if got, want := table.lookup(fmt.Sprintf("/raw/%d/", i)).text, fmt.Sprintf("/raw/%d", i); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
@@ -140,7 +140,7 @@ func TestRouteTableCopies(t *testing.T) {
 	const pattern = "/reports"
 	memory := []byte(pattern)
 	table := newRouteTable()
-	kept := table.of(unsafe.String(&memory[0], len(memory)))
+	kept := table.lookup(unsafe.String(&memory[0], len(memory)))
 	copy(memory, "/foreign")
 	table.known.Range(func(known, found any) bool {
 		if r := found.(*route); known != pattern || r.pattern != pattern || r.text != pattern {
@@ -148,7 +148,7 @@ func TestRouteTableCopies(t *testing.T) {
 		}
 		return true
 	})
-	if again := table.of(pattern); again != kept || kept.text != pattern || table.size.Load() != 1 {
+	if again := table.lookup(pattern); again != kept || kept.text != pattern || table.size.Load() != 1 {
 		t.Errorf("route %q, then %q, %d remembered", kept.text, again.text, table.size.Load())
 	}
 }

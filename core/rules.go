@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// rules are what a middleware's options say of certain routes. They are set up
-// before the first request, and then safe for concurrent use.
+// rules are what a middleware's options say about certain routes. They are set up
+// before the first request, and safe for concurrent use from then on.
 type rules struct {
 	skipped []*pattern // of SkipRoutes
 	named   []*pattern // of NameRoutes
 	health  []*pattern // of HealthRoutes
 	ignored []*pattern // of IgnoreRoutes
 
-	ownHealth bool // health is what the app has said, and not the defaults
+	ownHealth bool // health comes from the app and not from the defaults
 }
 
-// own are the app's patterns.
+// own returns the patterns that the app has given.
 func (r *rules) own() []*pattern {
 	own := slices.Concat(r.ignored, r.skipped, r.named)
 	if r.ownHealth {
@@ -27,17 +27,17 @@ func (r *rules) own() []*pattern {
 	return own
 }
 
-// ruling is what the rules say of a request.
+// ruling is what the rules say about a request.
 type ruling struct {
-	name   string // of its event; "" if it has none of its own
-	skip   bool   // no event, whatever else holds
+	name   string // the event's; "" if the rules give none
+	skip   bool   // no event in any case
 	health bool   // no event unless it is named
 
-	matched bool // not by the rules: an inner router has a route for it, which may have no name outside
+	matched bool // an inner router has a route for the request; set by Observe, not by the rules
 }
 
-// defaultHealthRoutes are the usual paths of health checks and metrics, and
-// what browsers and crawlers ask for by themselves.
+// defaultHealthRoutes returns the usual paths of health checks and metrics, and of what
+// browsers and crawlers request on their own.
 func defaultHealthRoutes() []string {
 	return []string{
 		"GET /health", "GET /healthz", "GET /healthcheck", "GET /livez", "GET /readyz", "GET /ready", "GET /startupz", "GET /ping",
@@ -45,22 +45,21 @@ func defaultHealthRoutes() []string {
 	}
 }
 
-// of returns the ruling on a request with one of the methods of HTTP: by its
-// route, or where that is not known or is one for many paths, by its path.
-func (r *rules) of(method string, on *route, path string) ruling {
-	if on.manyFold {
+// rulingFor returns the ruling on a request, whose method knownMethod must have
+// returned. It goes by the route, or if that is not known or ends in *, by the path.
+func (r *rules) rulingFor(method string, rt *route, path string) ruling {
+	if rt.catchAll {
 		return r.decide(method, path, false)
 	}
-	found, ok := on.ruling(method)
+	found, ok := rt.ruling(method)
 	if !ok {
-		found = r.decide(method, on.text, true)
-		on.remember(method, found)
+		found = r.decide(method, rt.text, true)
+		rt.remember(method, found)
 	}
 	return found
 }
 
-// ignores says why a request is known to be nobody's by what it asks for, "" if it
-// is not.
+// ignores says why a request is of no interest, "" if it may be: see [Tracker.Ignores].
 func (r *rules) ignores(method, path string, header func(name string) string) (why string) {
 	if len(r.ignored) > 0 {
 		if p := firstOf(r.ignored, method, path, false); p != nil {
@@ -81,25 +80,26 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 		}
 	}
 	if why != "" {
-		firstOf(r.skipped, method, path, false) // which is no slip then, even if it matches nothing else
+		firstOf(r.skipped, method, path, false) // marks the pattern as used, so that it is not reported as a mistake
 	}
 	return why
 }
 
-func (r *rules) decide(method, path string, route bool) ruling {
+func (r *rules) decide(method, path string, isRoute bool) ruling {
 	var ruled ruling
-	if p := firstOf(r.named, method, path, route); p != nil {
+	if p := firstOf(r.named, method, path, isRoute); p != nil {
 		ruled.name = p.name
 	}
-	ruled.skip = firstOf(r.skipped, method, path, route) != nil
-	ruled.health = firstOf(r.health, method, path, route) != nil
+	ruled.skip = firstOf(r.skipped, method, path, isRoute) != nil
+	ruled.health = firstOf(r.health, method, path, isRoute) != nil
 	return ruled
 }
 
-// firstOf returns the first pattern that matches, nil if none does.
-func firstOf(patterns []*pattern, method, path string, route bool) *pattern {
+// firstOf returns the first pattern that matches, and marks it as used. It returns nil
+// if none does.
+func firstOf(patterns []*pattern, method, path string, isRoute bool) *pattern {
 	for _, p := range patterns {
-		if p.matches(method, path, route) {
+		if p.matches(method, path, isRoute) {
 			p.used.Store(true)
 			return p
 		}
@@ -118,17 +118,16 @@ func (r *rules) unused() []string {
 	return texts
 }
 
-// maxWatched bounds how many middlewares of a client are watched: there should be
-// a few.
+// maxWatched is how many middlewares of a client are watched. Usually there are few.
 const maxWatched = 100
 
-// watchedRules are those of a client's middlewares.
+// watchedRules are the rules of a client's middlewares, watched for unused patterns.
 type watchedRules struct {
 	mu  sync.Mutex
 	all []*rules
 }
 
-// watch remembers rules of the app.
+// watch adds a middleware's rules, if the app has given any.
 func (w *watchedRules) watch(r *rules) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -137,8 +136,8 @@ func (w *watchedRules) watch(r *rules) {
 	}
 }
 
-// tellUnused names the patterns that no request has matched: there may be a
-// slip in them.
+// tellUnused logs the patterns that no request has matched: there may be a mistake in
+// them.
 func (w *watchedRules) tellUnused(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

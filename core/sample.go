@@ -12,9 +12,9 @@ type sampler struct {
 	rate float64 // 0 to 1
 }
 
-// takes decides by the trace, so that all services that see a request decide
-// alike, or else by the event's random ID. A trace that came with the request is
-// the client's choice, and not gone by.
+// takes decides by the trace ID, so that the events of one trace are recorded together.
+// Without a span, or if the trace came with the request, it decides by the event's random
+// ID: a client could choose its trace ID.
 func (s sampler) takes(span spanRef, messageID string) bool {
 	if span.known() && !span.remote && !span.continues {
 		return s.below(binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:]))
@@ -24,7 +24,7 @@ func (s sampler) takes(span spanRef, messageID string) bool {
 	return s.below(h.Sum64())
 }
 
-// below spreads a hash evenly and compares it with the rate.
+// below mixes the bits of a hash and compares it with the rate.
 func (s sampler) below(hash uint64) bool {
 	hash ^= hash >> 30 // the finalizer of SplitMix64
 	hash *= 0xbf58476d1ce4e5b9
@@ -34,8 +34,8 @@ func (s sampler) below(hash uint64) bool {
 	return float64(hash) < s.rate*math.MaxUint64 || s.rate == 1
 }
 
-// ownTrace is the span, unless its trace is one that the client has chosen:
-// instrumentation goes on with the trace that a request came with.
+// ownTrace returns the span, or the zero value if the span continues the trace in the
+// request's header, which the client has chosen.
 func ownTrace(span spanRef, x *Exchange) spanRef {
 	if parseTraceparent(x.header("Traceparent")).trace == span.trace {
 		return spanRef{}

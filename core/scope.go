@@ -7,35 +7,36 @@ import (
 	"time"
 )
 
-// Scope is whose request this is: what the app said of it, and how to find out
-// the rest. It is itself the context of the request, over the one that was
-// there before. All its methods are safe for concurrent use, and on nil.
+// Scope knows whose request this is: it holds what the app has said, and knows how
+// to find out the rest. It is also the context of the request, derived from the one
+// that was there before. All its methods are safe for concurrent use, and on nil.
 //
-// A Scope is never reused, so that a context made from it may outlive the
-// request: events tracked with it later still belong to the right user.
+// A Scope is never reused, so a context derived from it may outlive the request:
+// events tracked with it later still belong to the right user.
 type Scope struct {
 	parent  context.Context
 	tracker *Tracker
-	around  *Scope // in whose open request this one was begun, of whichever client; nil for none
-	outer   *Scope // that this one has joined; nil for the outermost, which holds the state
+	around  *Scope // the Scope in whose open request this one was begun, of any client; nil if none
+	outer   *Scope // the Scope that this one has joined; nil for the root, which holds the request's state
 
-	came *http.Request // of the outermost, until it is over; nil if not known
+	request loan // lends the framework's request to resolvers
 
-	request   loan       // of the framework's request
-	mu        sync.Mutex // guards all below, which is of use in the outermost scope only
-	innermost *Scope     // of those that are still open, or of several such the last one
+	// The root's mu guards what follows, in all scopes of the request. Except where
+	// state says otherwise, only the root's fields are used.
+	mu        sync.Mutex
+	incoming  *http.Request // nil if not known, or once the request is over
+	innermost *Scope        // the innermost open scope, of siblings the last; nil once the request is over
 	state     state
 }
 
 // scopeKey finds the Scope in a context.
 type scopeKey struct{}
 
-// ScopeKey is the plain string key under which adapters whose context holds
-// only string keys keep the Scope. It is of use to adapters alone.
+// ScopeKey is the key under which an adapter stores the Scope if its framework's
+// context allows only string keys. Only adapters need it.
 const ScopeKey = "github.com/klimeapp/klime-go/scope"
 
-// ScopeFrom returns the Scope of the request that ctx belongs to, nil if there
-// is none.
+// ScopeFrom returns the Scope of the request that ctx belongs to, or nil.
 func ScopeFrom(ctx context.Context) *Scope {
 	if ctx == nil {
 		return nil
@@ -56,7 +57,7 @@ func (s *Scope) Done() <-chan struct{} { return s.context().Done() }
 // Err implements [context.Context].
 func (s *Scope) Err() error { return s.context().Err() }
 
-// Value implements [context.Context].
+// Value implements [context.Context]. It also finds the Scope itself.
 func (s *Scope) Value(key any) any {
 	if _, ok := key.(scopeKey); ok && s != nil {
 		return s
@@ -71,19 +72,19 @@ func (s *Scope) context() context.Context {
 	return s.parent
 }
 
-// Bind tells the Scope the framework's own request, which resolvers are asked
-// with until [Tracker.Observe], and where that keeps the values of handlers, nil
-// if nowhere else than in the Scope's parent. Both are used from any goroutine
-// that tracks: values must be safe for concurrent use.
+// Bind gives the Scope the framework's own request, which is passed to resolvers
+// until [Tracker.Observe], and the place where the framework keeps the values that
+// handlers set: nil if that is the Scope's parent. Both are used from any goroutine
+// that tracks events, so values must be safe for concurrent use.
 func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 	if s != nil {
 		s.request.bind(native, values)
 	}
 }
 
-// ReadHeader tells the Scope the headers of the request, before the handler: some
-// options decide by them. Get is asked with names in their canonical form, as
-// net/http has it, and is not kept.
+// ReadHeader lets the Scope read the request's headers before the handler runs. It
+// looks for a trace, and for a wish not to be tracked (see [HonorOptOut]). It calls
+// get with names in the canonical form of net/http, and does not keep it.
 func (s *Scope) ReadHeader(get func(name string) string) {
 	if s == nil {
 		return
@@ -92,17 +93,18 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 		s.update(func(known *state) { known.optedOut = true })
 	}
 	if header := get("Traceparent"); header != "" {
-		s.cameWith(header)
+		s.noteTraceparent(header)
 	}
 }
 
-// UserID returns whose event it would be now, "" if nobody is known.
+// UserID returns the user to whom an event would belong now, "" if none is known.
 func (s *Scope) UserID() string { return s.identify(s, nil).user }
 
-// GroupID returns in which group an event would be now, "" if none is known.
+// GroupID returns the group to which an event would belong now, "" if none is known.
 func (s *Scope) GroupID() string { return s.identify(s, nil).group }
 
-// update changes the request's state, if there is a request.
+// update calls change with the request's state, under its lock. On nil it does
+// nothing.
 func (s *Scope) update(change func(*state)) {
 	if s == nil {
 		return
@@ -113,7 +115,7 @@ func (s *Scope) update(change func(*state)) {
 	change(&root.state)
 }
 
-// remarks returns what is said of the request so far.
+// remarks returns a copy of the request's remarks as they are now.
 func (s *Scope) remarks() remarks {
 	root := s.root()
 	root.mu.Lock()
@@ -121,8 +123,8 @@ func (s *Scope) remarks() remarks {
 	return root.state.remarks
 }
 
-// isSilent reports whether nothing is sent of the request, by the app's word, which
-// holds for every client, or by what the middleware honors.
+// isSilent reports whether nothing is sent from the request: the app has called
+// [Silence], which holds for every client, or the middleware has [HonorOptOut].
 func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false

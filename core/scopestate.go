@@ -1,55 +1,57 @@
 package klime
 
-// state is what is known of a request. There is one in each request, so it is small.
+// state is what is known about a request. Each Scope has one, so it is small.
 type state struct {
 	knowledge
 	remarks
 
 	properties []property
-	met        telemetry // the first that the app's calls have shown, or that the request came with
+	fallback   telemetry // used if the request did not begin under a span: see noteSpan and noteTraceparent
 }
 
-// remarks are the part of it that says what becomes of the request.
+// remarks are the part of the state that says how to record the request: what the
+// app has asked for, and what inner middlewares have seen.
 type remarks struct {
-	event     string // its name, by the app
-	route     *route // as the innermost middleware saw it that knows the path; nil if none knows one
-	path      string // to which that belongs
-	matched   bool   // an inner router has found a route, also if it goes by another path
-	skip      bool
-	silent    bool
-	optedOut  bool // the client wants no tracking, and the middleware honors that
-	metInside bool // state.met is of the app's calls
-	apart     bool // it was made by the app within the request around it; set once
-	respelled bool // an inner middleware saw the client sent to another form of the path
-	unmatched bool // an inner middleware knows that the router has found nothing
+	event              string // the event's name, by SetEvent or an inner middleware's rules
+	route              *route // as the innermost middleware that saw the path below knows it; nil if it does not
+	path               string
+	matched            bool // an inner router has found a route, perhaps under another path
+	skip               bool
+	silent             bool
+	optedOut           bool // the client does not want to be tracked, and the middleware honors that
+	fallbackFromInside bool // state.fallback is from a span inside the request, not from a header
+	subrequest         bool // of each Scope: the app made the request within the one around it; set once
+	canonicalRedirect  bool // an inner middleware saw a redirect to another form of the path
+	unmatched          bool // an inner router is known to have found no route
 }
 
-// knowledge is the part of it that says whose request it is.
+// knowledge is the part of the state that says whose request it is.
 type knowledge struct {
-	said         identity // by the app: SetUser, SetGroup, and the user of Link
+	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link
 	members      membership
-	hasUser      bool          // said.user counts even if it is empty
-	hasGrp       bool          // said.group counts even if it is empty
-	linkRequired bool          // by the option RequireMembership
-	closed       int32         // how many scopes of the request have ended; of a Scope that has joined, whether it has
-	legacy       *closedScopes // of each Scope, also of one that has joined; nil while none has left anything
+	hasUser      bool         // declared.user counts even if it is empty
+	hasGroup     bool         // declared.group counts even if it is empty
+	linkRequired bool         // by the option RequireMembership
+	ended        int32        // in the root: how many of the request's scopes have ended; in others: 1 if this one has
+	inner        *endedScopes // of each Scope: what ended scopes within have left to it; nil if nothing
 }
 
-// closedScopes is what scopes knew that have joined another, and ended before it.
-type closedScopes struct {
-	found identity // by their resolvers
-	held  identity // in their context values
+// endedScopes is what scopes that had joined another knew when they ended.
+type endedScopes struct {
+	resolved identity // from their resolvers
+	stored   identity // from context values
 }
 
-// inherit adds to what closed scopes knew. Who reads it meanwhile has the old one.
-func (k *knowledge) inherit(found, held identity) {
-	legacy := new(closedScopes)
-	if k.legacy != nil {
-		*legacy = *k.legacy
+// addEnded adds what an ended scope knew. It copies, as others may be reading the old
+// value.
+func (k *knowledge) addEnded(resolved, stored identity) {
+	sum := new(endedScopes)
+	if k.inner != nil {
+		*sum = *k.inner
 	}
-	fill(&legacy.found, found)
-	fill(&legacy.held, held)
-	k.legacy = legacy
+	fill(&sum.resolved, resolved)
+	fill(&sum.stored, stored)
+	k.inner = sum
 }
 
 // property is an encoded property.
@@ -58,11 +60,11 @@ type property struct {
 	value []byte
 }
 
-// maxProperties bounds how many properties the app adds to a request's event.
+// maxProperties is how many properties the app may add to a request's event.
 const maxProperties = 100
 
-// maxPropertyBytes bounds the properties that the app adds to a request's
-// event, so that one too many of them does not make the event too large.
+// maxPropertyBytes is how many bytes these properties may have together. It leaves
+// room for the rest of the event, which would be refused if it were too large.
 const maxPropertyBytes = maxEventBytes - 16*1024
 
 // setProperty sets a property, and reports whether there was room for it.

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// sketch remembers durations well enough for their percentiles, in little
-// memory: each power of two is divided into 16 buckets of the same width, so that
-// the middle of a bucket is off by at most 1/32, or 3.1 %, and by 32 ns below a
-// microsecond. Count, sum and maximum are exact.
+// sketch is a histogram of durations, from which percentiles are estimated. Each power
+// of two is divided into 16 buckets of the same width, so the middle of a bucket is off
+// by at most 1/32, or 3.1 %, and by 32 ns below a microsecond. Count, sum and maximum
+// are exact.
 //
-// It is the log-linear mapping of HdrHistogram (hdrhistogram.org), with buckets
-// only where there is something to count.
+// It maps durations to buckets like HdrHistogram (hdrhistogram.org), which is called
+// log-linear, but keeps only buckets that have counted something.
 type sketch struct {
 	count   uint64
 	sum     time.Duration
@@ -21,16 +21,16 @@ type sketch struct {
 	buckets []bucket // sorted by index
 }
 
-// bucket counts the durations from one bound up to the next.
+// bucket counts the durations in one interval.
 type bucket struct {
 	index uint16
-	count uint32 // the highest stands for more, too
+	count uint32 // stops at the largest value
 }
 
 func (b *bucket) add(count uint32) { b.count += min(count, math.MaxUint32-b.count) }
 
 const (
-	subBits   = 4 // tell the buckets of a power of two apart
+	subBits   = 4 // number the 16 buckets of a power of two
 	unitShift = 6 // durations are counted in units of 64 ns
 )
 
@@ -42,7 +42,7 @@ func (s *sketch) add(d time.Duration) {
 	s.bucket(bucketOf(d)).add(1)
 }
 
-// bucket is the one of that index, new if need be.
+// bucket returns the bucket with that index, which it adds if there is none.
 func (s *sketch) bucket(index uint16) *bucket {
 	at, found := slices.BinarySearchFunc(s.buckets, index, func(b bucket, index uint16) int { return int(b.index) - int(index) })
 	if !found {
@@ -68,21 +68,22 @@ func (s *sketch) merge(other *sketch) {
 	}
 }
 
-// bucketOf is the power of two, and the bits behind its first.
+// bucketOf returns the index of a duration's bucket. It is made of the power of two and
+// the 4 bits that follow the highest one.
 func bucketOf(d time.Duration) uint16 {
 	units := uint64(d) >> unitShift //nolint:gosec // not negative
 	shift := max(bits.Len64(units)-subBits-1, 0)
 	return uint16(shift<<subBits) + uint16(units>>shift) //nolint:gosec // 64 powers of 16 buckets at most
 }
 
-// middle is what stands for the durations in a bucket.
+// middle is the duration in the middle of a bucket, which stands for all in it.
 func (b *bucket) middle() time.Duration {
 	shift := max(int(b.index>>subBits)-1, 0)
 	low := time.Duration(int(b.index)-shift<<subBits) << (shift + unitShift)
 	return low + time.Duration(1)<<(shift+unitShift)/2
 }
 
-// mean is the average, 0 of nothing.
+// mean is the average, 0 if nothing was counted.
 func (s *sketch) mean() time.Duration {
 	if s.count == 0 {
 		return 0
@@ -90,10 +91,10 @@ func (s *sketch) mean() time.Duration {
 	return s.sum / time.Duration(s.count) //nolint:gosec // an amount of requests
 }
 
-// percentile returns the duration that p percent are not longer than, 0 of
-// nothing.
+// percentile returns a duration that p percent of the durations do not exceed, 0 if
+// nothing was counted.
 func (s *sketch) percentile(p uint64) time.Duration {
-	rank := (s.count*p + 99) / 100 // rounded up, 1 is the shortest
+	rank := (s.count*p + 99) / 100 // rounded up; the shortest duration has rank 1
 	for _, b := range s.buckets {
 		if uint64(b.count) >= rank {
 			return min(b.middle(), s.longest)

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Subdomain returns the label that host has in front of domain, "" if it has
-// none or several, or "www": "acme" of "Acme.example.com:443" in "example.com". It is for
-// GroupID options of apps that give each customer a subdomain. The host is what
-// the client sent: see [RequireMembership].
+// Subdomain returns the label in front of domain in host, in lower case: "acme" for
+// "Acme.example.com:443" and "example.com". If there is no label, or several, or "www",
+// it returns "". It is for GroupID options of apps that give each customer a subdomain.
+// The client chooses the host it sends: see [RequireMembership].
 func Subdomain(host, domain string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

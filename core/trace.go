@@ -12,35 +12,35 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// telemetry is what OpenTelemetry's contexts tell of an event.
+// telemetry is what an event takes from OpenTelemetry.
 type telemetry struct {
 	baggage baggage.Baggage
 	span    spanRef
 }
 
-// spanRef is what an event says of a span: half the size of its context, which
-// every request would hold. The zero one stands for none.
+// spanRef is what an event says about a span. Each request holds one, and a
+// [trace.SpanContext] would be twice as large. The zero value stands for no span.
 type spanRef struct {
 	trace           trace.TraceID
 	span            trace.SpanID
 	sampled, remote bool
-	continues       bool // the trace of a caller, as far as the span tells
+	continues       bool // it continues a caller's trace: its parent is remote, as far as the span tells
 }
 
-// refTo is that of a span, the zero one if it has no valid context.
+// refTo returns the spanRef of a span, the zero value if its context is not valid.
 func refTo(span trace.Span) spanRef {
 	c := span.SpanContext()
 	if !c.IsValid() {
 		return spanRef{}
 	}
-	child, tells := span.(interface{ Parent() trace.SpanContext }) // as those of OpenTelemetry's SDK
+	child, tells := span.(interface{ Parent() trace.SpanContext }) // spans of OpenTelemetry's SDK do
 	return spanRef{c.TraceID(), c.SpanID(), c.IsSampled(), c.IsRemote(), tells && child.Parent().IsRemote()}
 }
 
 // known reports whether there is a span.
 func (r *spanRef) known() bool { return r.trace.IsValid() }
 
-// telemetryIn reads ctx: of baggage only what is sent.
+// telemetryIn reads the telemetry in ctx. It reads baggage only if there are keys to send.
 func telemetryIn(ctx context.Context, keys []string) telemetry {
 	t := telemetry{span: refTo(trace.SpanFromContext(ctx))}
 	if len(keys) > 0 {
@@ -49,9 +49,9 @@ func telemetryIn(ctx context.Context, keys []string) telemetry {
 	return t
 }
 
-// telemetryOf is that of an event which is made with ctx: of the span that is
-// current there. Else (a *gin.Context finds only values of string keys) it is
-// what the request began with, has met since, or came with.
+// telemetryOf returns the telemetry of an event that is made with ctx: that of the
+// current span, or if ctx has none, that of the request. A *gin.Context has none, as it
+// finds only values with string keys.
 func telemetryOf(ctx context.Context, s *Scope) telemetry {
 	t := telemetryIn(orBackground(ctx), s.baggageKeys())
 	if s != nil && !t.span.known() {
@@ -60,13 +60,14 @@ func telemetryOf(ctx context.Context, s *Scope) telemetry {
 	return t
 }
 
-// toKlime is ctx for a request to Klime. An instrumented Config.HTTPClient would
-// send the baggage along, listed or not; the span stays.
+// toKlime returns ctx for a request to Klime. It removes the baggage, all of which an
+// instrumented Config.HTTPClient would send; the span stays.
 func toKlime(ctx context.Context) context.Context {
 	return baggage.ContextWithoutBaggage(orBackground(ctx))
 }
 
-// telemetry is that of the request itself.
+// telemetry returns the telemetry of the request itself: of the span under which it
+// began, or else the fallback.
 func (s *Scope) telemetry() telemetry {
 	root := s.root()
 	began := telemetryIn(root.parent, root.tracker.baggage)
@@ -75,13 +76,13 @@ func (s *Scope) telemetry() telemetry {
 	}
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if root.state.metInside {
-		return root.state.met
+	if root.state.fallbackFromInside {
+		return root.state.fallback
 	}
-	return telemetry{span: root.state.met.span, baggage: began.baggage}
+	return telemetry{span: root.state.fallback.span, baggage: began.baggage}
 }
 
-// baggageKeys is which members of baggage are sent.
+// baggageKeys returns the keys of the baggage members to send.
 func (s *Scope) baggageKeys() []string {
 	if s == nil {
 		return nil
@@ -89,30 +90,30 @@ func (s *Scope) baggageKeys() []string {
 	return s.root().tracker.baggage
 }
 
-// learn remembers the first span under which the app calls, of a request that
-// began without: its instrumentation stands further in.
-func (s *Scope) learn(ctx context.Context) {
+// noteSpan remembers the span in ctx if it is the first one inside a request that did
+// not begin under a span: then the instrumentation's middleware stands further in.
+func (s *Scope) noteSpan(ctx context.Context) {
 	if s == nil || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
 		return
 	}
-	met := telemetryIn(ctx, s.baggageKeys())
+	inside := telemetryIn(ctx, s.baggageKeys())
 	s.update(func(known *state) {
-		if !known.metInside {
-			known.met, known.metInside = met, true
+		if !known.fallbackFromInside {
+			known.fallback, known.fallbackFromInside = inside, true
 		}
 	})
 }
 
-// cameWith remembers the trace that the request came with, where nothing else is
-// known: its instrumentation is not in this process.
-func (s *Scope) cameWith(traceparent string) {
+// noteTraceparent remembers the trace in the request's header. It is used if there is no
+// span in this process.
+func (s *Scope) noteTraceparent(traceparent string) {
 	remote := parseTraceparent(traceparent)
 	if !remote.known() || s.beganUnderSpan() {
 		return
 	}
 	s.update(func(known *state) {
-		if !known.metInside {
-			known.met.span = remote
+		if !known.fallbackFromInside {
+			known.fallback.span = remote
 		}
 	})
 }
@@ -121,7 +122,7 @@ func (s *Scope) beganUnderSpan() bool {
 	return trace.SpanContextFromContext(s.root().parent).IsValid()
 }
 
-// annotate writes on ctx's span whose request it is, for [AnnotateSpan].
+// annotate writes whose request it is on the span in ctx, for [AnnotateSpan].
 func (s *Scope) annotate(ctx context.Context, id identity) {
 	if s == nil || !s.root().tracker.annotateSpan {
 		return
@@ -138,16 +139,16 @@ func (s *Scope) annotate(ctx context.Context, id identity) {
 	}
 }
 
-// The attributes of [AnnotateSpan]. The first is that of OpenTelemetry's semantic
-// conventions, version 1.37.0 (registry, user attributes); they have none for a
+// The attributes that [AnnotateSpan] sets. The first is from OpenTelemetry's semantic
+// conventions, version 1.37.0 (registry, user attributes), which have none for a
 // customer.
 const (
 	spanUserID  = "user.id"
 	spanGroupID = "klime.group.id"
 )
 
-// parseTraceparent reads the header of W3C Trace Context (level 1, section 3.2),
-// the zero one if it is not valid.
+// parseTraceparent reads the header traceparent of W3C Trace Context (level 1, section
+// 3.2). It returns the zero value if the header is not valid.
 func parseTraceparent(header string) spanRef {
 	const (
 		length            = len("00-00000000000000000000000000000000-0000000000000000-00")
@@ -155,7 +156,7 @@ func parseTraceparent(header string) spanRef {
 		flagsAt           = 53
 		lowerHex, sampled = "0123456789abcdef", 1
 	)
-	later := len(header) > length && header[length] == '-' && header[:2] != "00" // more fields, of a later version
+	later := len(header) > length && header[length] == '-' && header[:2] != "00" // a later version may add fields
 	if len(header) != length && !later || header[:2] == "ff" {
 		return spanRef{}
 	}
@@ -166,7 +167,7 @@ func parseTraceparent(header string) spanRef {
 		}
 	}
 	ref := spanRef{remote: true}
-	_, _ = hex.Decode(ref.trace[:], []byte(header[traceAt:spanAt-1])) // the digits were checked
+	_, _ = hex.Decode(ref.trace[:], []byte(header[traceAt:spanAt-1])) // cannot fail: the digits were checked above
 	_, _ = hex.Decode(ref.span[:], []byte(header[spanAt:flagsAt-1]))
 	ref.sampled = strings.IndexByte(lowerHex, header[length-1])&sampled != 0
 	if !ref.trace.IsValid() || !ref.span.IsValid() {
@@ -175,8 +176,9 @@ func parseTraceparent(header string) spanRef {
 	return ref
 }
 
-// append appends context.trace, by which an event and its trace find each other
-// (the IDs are hexadecimal, as in W3C Trace Context), and context.baggage.
+// append appends context.trace and context.baggage, unless the event's own context has
+// them. The IDs are hexadecimal, as in W3C Trace Context, so that the event and its trace
+// can be matched.
 func (t *telemetry) append(b []byte, keys []string, own map[string]any) []byte {
 	if t.span.known() {
 		if _, taken := own["trace"]; !taken {
@@ -201,7 +203,7 @@ func (r *spanRef) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// maxBaggageValue bounds a member of baggage, in bytes.
+// maxBaggageValue is the longest value of a baggage member that is sent, in bytes.
 const maxBaggageValue = 256
 
 func (t *telemetry) appendBaggage(b []byte, keys []string) []byte {

@@ -42,7 +42,7 @@ func (r *tracedRequest) traceOnly(s *Scope, to []byte) []byte {
 	s.state = state{}
 	s.parent = r.outside
 	s.ReadHeader(r.header.Get)
-	s.learn(r.inside)
+	s.noteSpan(r.inside)
 	explicit, automatic, keys := telemetryOf(r.inside, s), s.telemetry(), s.baggageKeys()
 	return automatic.append(explicit.append(to, keys, nil), keys, nil)
 }

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// The names of automatic events that the app has not named.
+// The names of automatic events to which the app gives no other name.
 const (
 	pageViewed = "Page Viewed"
 	apiCalled  = "API Called"
 )
 
-// Tracker records the requests of one middleware. An adapter calls Begin or BeginIn
-// before the handler, hands the Scope on as the request's context, and calls
-// Observe after the handler, also when it panics:
+// Tracker records the requests that pass one middleware. An adapter calls Begin or
+// BeginIn before the handler, passes the Scope on as the request's context, and calls
+// Observe after the handler, even if that panics:
 //
 //	if tracker.Ignores(r.Method, r.URL.Path, r.Header.Get) {
 //		next.ServeHTTP(w, r)
@@ -49,7 +49,7 @@ type Tracker struct {
 	rules             rules
 	capture           []Captured
 	sampler           sampler
-	baggage           []string // the keys that are sent
+	baggage           []string // the keys of the members to send
 	annotateSpan      bool
 	rollUpWindow      time.Duration // 0 for none
 	rollUp            *rollUp
@@ -59,8 +59,8 @@ type Tracker struct {
 	hints  hints
 }
 
-// NewTracker returns a Tracker. With a nil client it does nothing. An option
-// that is wrong is logged and left out: see [Tracker.Err].
+// NewTracker returns a Tracker. With a nil client it records nothing. An invalid option
+// is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
 	t.rules.health, _ = parsePatterns(defaultHealthRoutes())
@@ -90,12 +90,16 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 // [ErrInvalidOption].
 func (t *Tracker) Err() error { return t.err }
 
-// Ignores reports whether a request is known to be nobody's before anything is done
-// for it, so that an adapter passes it on as it came, at no cost: what [IgnoreRoutes]
-// names, a preflight of CORS, what opens a connection of HTTP/2 in front of a handler
-// that takes it over (h2c), and a health check ([HealthRoutes]) by a client that is
-// known to do that, unless [NameRoutes] has a name for it. Header tells the request's
-// headers, as in [Scope.ReadHeader]; it is not kept.
+// Ignores reports whether a request is of no interest, before any work is done for it.
+// The adapter then passes it on untouched, at no cost. Ignored are:
+//
+//   - what [IgnoreRoutes] names
+//   - a CORS preflight
+//   - the request that opens an HTTP/2 connection for a handler that takes it over (h2c)
+//   - a health check ([HealthRoutes]) by a client known to make them, unless
+//     [NameRoutes] names it
+//
+// Header returns a header of the request, as in [Scope.ReadHeader]; it is not kept.
 func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {
 	why := t.rules.ignores(method, path, header)
 	if why != "" && t.client != nil {
@@ -104,65 +108,76 @@ func (t *Tracker) Ignores(method, path string, header func(name string) string) 
 	return why != ""
 }
 
-// Begin returns the Scope of a request, over the request's context ctx. Where
-// a middleware of the same client has begun one already, the new Scope joins
-// it: there is still one event, and the identity found further in is preferred.
-// So does the Scope of a middleware without a client. That of another client is
-// a Scope of its own: each client records the request, with what its own
-// middlewares know, and handlers speak to the innermost, or by a client's methods to
-// that client's. What the app requests of itself is told apart by BeginIn alone.
+// Begin returns a new Scope for a request with the context ctx.
+//
+// If a middleware of the same client has already begun a Scope for this request, the
+// new one joins it: there is still one event, and the identity found further in is
+// preferred. A Scope without a client joins any other.
+//
+// A Scope of another client is separate: each client records the request, with what its
+// own middlewares know. Functions such as [Track] then use the innermost Scope, and a
+// client's methods use that client's.
+//
+// Only BeginIn can recognise a request that the app makes to itself.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
 	return t.BeginIn(new(Scope), ctx, nil)
 }
 
-// BeginIn is Begin with a zero Scope in memory of the adapter's own, such as a part
-// of what it allocates for each request anyway. It must be new for each, too.
+// BeginIn is Begin with a zero Scope that the adapter has allocated, for example as a
+// field of what it allocates for each request anyway. It must not be used for a second
+// request.
 //
-// Came is the request as it came, of a framework that is built on net/http, or nil. It
-// tells apart what the app requests of itself with the context of another request, as
-// an endpoint for batches does: its RequestURI is another, or empty, and it does not
-// share its header. That is a request of its own, with an event of its own; where its
-// user or group is not known, it is that of the other.
-func (t *Tracker) BeginIn(s *Scope, ctx context.Context, came *http.Request) *Scope { //nolint:revive // s is where the result goes
+// Incoming is the request as the middleware received it, or nil if the framework is not
+// built on net/http. It serves to recognise a request that the app makes to itself with
+// the context of another one, as an endpoint for batches does: its RequestURI is
+// different or empty, and its header is another map. Such a request has an event of its
+// own. If its user or group is not known, it has those of the other request.
+func (t *Tracker) BeginIn(s *Scope, ctx context.Context, incoming *http.Request) *Scope { //nolint:revive // s is where the result goes
 	s.parent, s.tracker = orBackground(ctx), t
-	if s.joinAround(came) {
+	if s.joinAround(incoming) {
 		return s
 	}
-	s.innermost, s.came = s, came
+	s.innermost, s.incoming = s, incoming
 	s.state.linkRequired = t.requireMembership
-	s.inherit(s.enclosing())
+	s.inheritFrom(s.enclosing())
 	return s
 }
 
-// Observe ends a Scope and records its request, if there is something to
-// record. The framework's request is not touched afterwards.
+// Observe ends a Scope and records its request, if it is worth recording. The
+// framework's request is not used after Observe has returned.
 func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s == nil {
 		return
 	}
-	s.request.bind(x.Native, nil) // of an adapter that has not called Bind
-	on := t.routeOf(s, &x)
+	s.request.bind(x.Native, nil) // for adapters that have not called Bind
+	rt := t.routeOf(s, &x)
 	if s.outer != nil {
-		x.Route = on.text
-		s.leave(&x, on, t.rules.of(knownMethod(x.Method), on, x.Path))
+		x.Route = rt.text
+		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return
 	}
+	t.observeRoot(s, &x, rt)
+}
+
+// observeRoot ends the outermost scope of a request, and records the request.
+func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	known := s.remarks()
 	if known.route != nil && known.path == x.Path {
-		on = t.routes.of(known.route.text) // the innermost middleware is nearest to the handler
+		rt = t.routes.lookup(known.route.text) // the innermost middleware is nearest to the handler
 	}
-	x.Route = on.text
+	x.Route = rt.text
 	x.Unmatched = x.Unmatched || known.unmatched
 	x.settle()
-	rule := t.rules.of(x.Method, on, x.Path)
+	rule := t.rules.rulingFor(x.Method, rt, x.Path)
 	rule.matched = known.matched
-	known.respelled = known.respelled || respells(&x)
+	known.canonicalRedirect = known.canonicalRedirect || isCanonicalRedirect(x)
 	known.silent = known.silent || known.optedOut || s.isSilentAround()
-	o := t.decide(&x, &known, rule)
-	// Who it was is found out also for what the app may track later: what a request
-	// that is no event has started belongs to the same user.
-	nowhere := x.Route == "" && isUnmatched(&x, rule)
-	o.id, o.said, o.extra = s.finish(&x, o.name != "" || !known.silent && !nowhere)
+	o := t.decide(x, &known, rule)
+
+	// Find out whose request it was even if there is no event: what the request has
+	// started may track events later, and they belong to the same user.
+	unrouted := x.Route == "" && isUnmatched(x, rule)
+	o.id, o.declared, o.extra = s.finish(x, o.name != "" || !known.silent && !unrouted)
 	if !known.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -171,28 +186,26 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	}
 	var f fate
 	if o.name != "" {
-		f = t.record(s, &x, on, &o)
+		f = t.record(s, x, rt, &o)
 	} else if t.client.explains != nil {
-		f = unrecorded(&x, &known, rule, o.kind)
+		f = unrecorded(x, &known, rule, o.kind)
 	}
-	if t.client.explains != nil {
-		t.client.explains.request(&x, &o, f)
-	}
+	t.client.explains.request(x, &o, f)
 }
 
 // outcome is what a request is recorded as.
 type outcome struct {
-	name  string // of its event
-	named bool   // by the app, for this request or route
-	kind  Kind
-	id    identity
-	said  identity // by the app: for who explains it
-	extra []property
+	name     string // of the event; "" if there is none
+	named    bool   // the app has chosen the name, for this request or route
+	kind     Kind
+	id       identity
+	declared identity // what the app has said, for the explainer
+	extra    []property
 }
 
-// decide is what a request is recorded as, but for whose it is.
+// decide sets the part of a request's outcome that does not depend on whose it is.
 func (t *Tracker) decide(x *Exchange, known *remarks, rule ruling) (o outcome) {
-	if known.skip || known.silent || known.respelled || rule.skip {
+	if known.skip || known.silent || known.canonicalRedirect || rule.skip {
 		return o
 	}
 	if known.event != "" {
@@ -203,14 +216,14 @@ func (t *Tracker) decide(x *Exchange, known *remarks, rule ruling) (o outcome) {
 	return o
 }
 
-// classify tells the kind of a request, as the app sees it.
+// classify returns the kind of a request. [ClassifyWith] has the last word.
 func (t *Tracker) classify(x *Exchange, rule ruling) Kind {
 	kind := classify(x, rule)
 	if t.classifyWith != nil {
 		kind = t.askKind(x, kind)
 	}
 	if kind == KindStream && !x.Panicked {
-		x.Aborted = false // that the client goes away is how a stream ends
+		x.Aborted = false // a stream normally ends by the client going away
 	}
 	return kind
 }
@@ -225,7 +238,8 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 	return t.classifyWith(*x, kind)
 }
 
-// eventName is the name under which a request is recorded, "" for not at all.
+// eventName is the name under which a request is recorded, "" if it is not. Given is
+// the name that the app has chosen for the request or its route.
 func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
 	switch {
 	case given != "" && x.Status < http.StatusBadRequest && !x.unanswered() && !isNoiseMethod(x.Method):
@@ -239,31 +253,24 @@ func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, 
 	}
 }
 
-// record sends or counts a request that is worth an event.
-func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
+// record sends an event for a request, or counts it for a roll-up.
+func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	id := o.id
 	if t.client.cfg.Mode == UserMode {
 		id.group = ""
 	}
 	if id.user == "" && id.group == "" {
-		t.client.countAnonymous()
+		t.client.anonymous.Add(1)
 		t.hints.anonymous(t.client)
 		return nobody
 	}
-	t.hints.attributed()
-	if x.Route == "" && x.Status < http.StatusBadRequest { // a middleware that refuses needs no route
-		t.hints.noRoute(t.client)
-	}
-	t.client.countVerdict(id.verdict)
-	if id.verdict == notLinked {
-		t.hints.withoutLink(t.client)
-	}
+	t.noteAttributed(x, id.verdict)
 	now, took := x.ended()
 	unnamed := !o.named && o.kind == KindAPI
 	if unnamed && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
 		return counted
 	}
-	request := requestProperties{exchange: x, route: on, kind: o.kind, duration: took, extra: o.extra}
+	request := requestProperties{exchange: x, route: rt, kind: o.kind, duration: took, extra: o.extra}
 	if len(t.capture) > 0 {
 		request.captured = t.captureFrom(x)
 	}
@@ -281,12 +288,25 @@ func (t *Tracker) record(s *Scope, x *Exchange, on *route, o *outcome) fate {
 	return fateOf(&d, err)
 }
 
-// routeOf is the route as the Route option or else the adapter tells.
+// noteAttributed counts a request with a known user or group, and hints at what is most
+// likely wrong with the middleware's setup.
+func (t *Tracker) noteAttributed(x *Exchange, v verdict) {
+	t.hints.attributed()
+	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
+		t.hints.noRoute(t.client)
+	}
+	t.client.countVerdict(v)
+	if v == notLinked {
+		t.hints.withoutLink(t.client)
+	}
+}
+
+// routeOf returns the request's route, from the Route option or else from the adapter.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) *route {
 	if t.route != nil {
-		if on := t.routes.of(t.askRoute(s)); on.text != "" {
-			return on
+		if rt := t.routes.lookup(t.askRoute(s)); rt.text != "" {
+			return rt
 		}
 	}
-	return t.routes.of(x.Route)
+	return t.routes.lookup(x.Route)
 }

@@ -16,7 +16,7 @@ func TestWindowsThatBecomeOne(t *testing.T) {
 			}}
 		}
 		w, later := windowAt(morning()), windowAt(morning().Add(shift))
-		w.merge(later)
+		w.absorb(later)
 		if got := w.usage[usageKey{user: "u1"}].count; got != 2 {
 			t.Errorf("%v: %d requests", shift, got)
 		}

@@ -1,9 +1,17 @@
 package klime
 
-// identify finds out whose event it is. The first that answers: what the app
-// said, the resolvers from the innermost to the outermost, the plain values of
-// ctx, those at the end of the request, if it has ended, those of the
-// framework's requests, and the request within which it was made.
+// identify finds out to whom an event belongs. For the user and for the group, the
+// first source that has an answer counts:
+//
+//  1. what the app has declared
+//  2. the resolvers, from the innermost scope to the outermost; for those that have
+//     ended, what they found
+//  3. the plain values in ctx
+//  4. the plain values that ended scopes have left
+//  5. the plain values in end, given when the request ends
+//  6. the plain values in the framework's requests (see Bind), from the innermost scope
+//     to the outermost
+//  7. the request within which this one was made
 func (s *Scope) identify(ctx, end valuer) identity {
 	if s == nil {
 		return identity{}
@@ -12,38 +20,38 @@ func (s *Scope) identify(ctx, end valuer) identity {
 	known := &root.state.knowledge
 	for {
 		root.mu.Lock()
-		said, complete := known.spoken()
+		declared, complete := known.declaredIdentity()
 		if complete {
-			said = known.judge(said)
+			declared = known.judge(declared)
 			root.mu.Unlock()
-			return said
+			return declared
 		}
-		innermost, closed, hasUser := root.innermost, known.closed, known.hasUser
+		innermost, ended, hasUser := root.innermost, known.ended, known.hasUser
 		root.mu.Unlock()
 
-		if !innermost.isWithin(s) { // the request is over, or others go on beside s
+		if !innermost.isWithin(s) { // the request is over, or the innermost scope is in another branch
 			innermost = s
 		}
-		id := innermost.find(ctx, end, closed > 0)
+		id := innermost.find(ctx, end, ended > 0)
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
 			if hasUser {
-				id.user = said.user
+				id.user = declared.user
 			}
 			fillAround(&id, hasUser, enclosing.identify(enclosing, nil))
 		}
 
 		root.mu.Lock()
-		if known.closed != closed {
-			// A scope has ended meanwhile and may have had no answer. What it knew
-			// is kept by now.
+		if known.ended != ended {
+			// A scope has ended meanwhile, and may have been asked too late. Ask again:
+			// what it knew is kept by now.
 			root.mu.Unlock()
 			continue
 		}
 		if known.hasUser {
-			id.user = known.said.user
+			id.user = known.declared.user
 		}
-		if known.hasGrp {
-			id.group, id.claim = known.said.group, false
+		if known.hasGroup {
+			id.group, id.claim = known.declared.group, false
 		}
 		id = known.judge(id.trusted(0))
 		root.mu.Unlock()
@@ -51,12 +59,12 @@ func (s *Scope) identify(ctx, end valuer) identity {
 	}
 }
 
-// find asks for what the app has not said by itself, from the innermost s on. Others
-// may have ended within.
+// find asks the sources 2 to 6 of identify. S is the innermost scope; ended says whether
+// any scope of the request has ended.
 func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	for open := s; open != nil && !id.complete(); open = open.outer {
 		if ended {
-			fill(&id, open.left().found)
+			fill(&id, open.endedWithin().resolved)
 		}
 		fill(&id, open.resolve())
 	}
@@ -66,7 +74,7 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	ids := s.client().interner()
 	fill(&id, identityIn(ctx, ids))
 	for open := s; ended && open != nil && !id.complete(); open = open.outer {
-		fill(&id, open.left().held)
+		fill(&id, open.endedWithin().stored)
 	}
 	if !id.complete() && end != ctx {
 		fill(&id, identityIn(end, ids))
@@ -77,8 +85,9 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	return id
 }
 
-// fillAround fills in what id lacks with what is known of the request around. A group
-// is not taken from another user, nor for nobody, if the app has said so.
+// fillAround fills in what id lacks from the request around. It does not take the group
+// if that request has a user and this one's differs: another one is known here, or the
+// app has declared that there is none.
 func fillAround(id *identity, hasUser bool, around identity) {
 	if around.user != "" && around.user != id.user && (hasUser || id.user != "") {
 		around.group = ""
@@ -86,21 +95,21 @@ func fillAround(id *identity, hasUser bool, around identity) {
 	fill(id, around)
 }
 
-// spoken is whose request it is by the app's own word, and whether that leaves
-// nothing to ask for. A Link's group is that of its user, and of nobody else who is
-// named later.
-func (k *knowledge) spoken() (_ identity, complete bool) {
-	id := k.said
-	if !k.hasGrp && k.hasUser && id.user == k.members.user {
+// declaredIdentity is whose request it is by the app's own word, and whether that is
+// complete, so that no other source need be asked. The group of a Link counts only for
+// the user of that Link, and not for one named later.
+func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
+	id := k.declared
+	if !k.hasGroup && k.hasUser && id.user == k.members.user {
 		id.group = k.members.active
 	}
-	return id, k.hasUser && (k.hasGrp || id.group != "")
+	return id, k.hasUser && (k.hasGroup || id.group != "")
 }
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
-	native, _, ok, overdrawn := s.request.borrow()
-	if overdrawn {
+	native, _, ok, foundCircular := s.request.borrow()
+	if foundCircular {
 		s.tracker.hints.circularResolver(s.client())
 	}
 	if !ok {
@@ -110,7 +119,7 @@ func (s *Scope) resolve() identity {
 	return s.tracker.resolve(native)
 }
 
-// stored reads the values of this scope's own request.
+// stored reads the plain values of this scope's own request.
 func (s *Scope) stored() identity {
 	_, values, ok, _ := s.request.borrow()
 	if !ok {
@@ -120,23 +129,23 @@ func (s *Scope) stored() identity {
 	return identityIn(values, s.client().interner())
 }
 
-// finish ends the outermost scope and fixes whose request it was. If it is not
-// wanted, nobody is asked. It also returns what the app has said of it, and what the
-// app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (id, said identity, extra []property) {
+// finish ends the outermost scope. If wanted, it settles whose request it was, also for
+// events that are tracked later; otherwise no source is asked. It also returns what the
+// app has declared, and the properties that the app has added to the event.
+func (s *Scope) finish(x *Exchange, wanted bool) (id, declared identity, extra []property) {
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
 	}
 	s.mu.Lock()
-	s.state.closed++
-	said, _ = s.state.spoken()
+	s.state.ended++
+	declared, _ = s.state.declaredIdentity()
 	if wanted {
-		s.state.said, s.state.hasUser, s.state.hasGrp = id, true, true
+		s.state.declared, s.state.hasUser, s.state.hasGroup = id, true, true
 	}
 	extra = s.state.properties
 	s.state.properties = nil
-	s.innermost, s.came = nil, nil
+	s.innermost, s.incoming = nil, nil
 	s.mu.Unlock()
 	s.request.end()
-	return id, said, extra
+	return id, declared, extra
 }

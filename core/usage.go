@@ -1,0 +1,133 @@
+package klime
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// maxMergedKeys is how many keys a window may grow to by absorbing others. That holds the
+// rollUp's lock, so nothing can be counted meanwhile.
+const maxMergedKeys = 2000
+
+// usageWindow is what was counted in one window, or in several that became one. The
+// rollUp's lock guards it until begun; from then on its counts no longer change.
+type usageWindow struct {
+	start, end time.Time     // end is by the monotonic clock
+	length     time.Duration // by the wall clock, from start
+	usage      map[usageKey]*usage
+	expiry     *time.Timer
+
+	handled atomic.Int64 // how many of the events were prepared; negative once Shutdown has given up the rest
+
+	early       bool               // it was full, and ended before its time
+	begun       bool               // queuing has begun
+	stopWaiting context.CancelFunc // no longer waits for room in the queue
+	queued      chan struct{}      // closed when all its events were queued or dropped
+}
+
+// usageKey is what each event is about.
+type usageKey struct{ user, group, method, route string }
+
+// usage adds up requests.
+type usage struct {
+	count, clientErrors, serverErrors uint64
+	requestBytes, responseBytes       int64
+	durations                         sketch
+	last                              time.Time // when the last one ended
+}
+
+// canAbsorb reports whether w can absorb a later window without growing beyond
+// maxMergedKeys.
+func (w *usageWindow) canAbsorb(later *usageWindow) bool {
+	if w.begun || w.early || later.early {
+		return false
+	}
+	room := maxMergedKeys - len(w.usage)
+	if room >= len(later.usage) {
+		return true
+	}
+	for key := range later.usage { // stops early, as nothing can be counted meanwhile
+		if _, known := w.usage[key]; !known {
+			if room--; room < 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// absorb adds a later window to w. It returns how many keys both had.
+func (w *usageWindow) absorb(later *usageWindow) (both int) {
+	for key, u := range later.usage {
+		if known, ok := w.usage[key]; ok {
+			known.merge(u)
+			both++
+		} else {
+			w.usage[key] = u
+		}
+	}
+	end := w.start.Add(w.length)
+	if laterEnd := later.start.Add(later.length); laterEnd.After(end) {
+		end = laterEnd
+	}
+	if later.start.Before(w.start) { // the clock was set back
+		w.start = later.start
+	}
+	w.length = end.Sub(w.start)
+	return both
+}
+
+// add counts a request.
+func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
+	u.count++
+	switch {
+	case x.Status >= http.StatusInternalServerError:
+		u.serverErrors++
+	case x.Status >= http.StatusBadRequest:
+		u.clientErrors++
+	}
+	u.requestBytes = plus(u.requestBytes, max(x.RequestBytes, 0))
+	u.responseBytes = plus(u.responseBytes, max(x.ResponseBytes, 0))
+	if !x.Start.IsZero() && !x.Unfinished {
+		u.durations.add(duration)
+	}
+	u.last = now
+}
+
+// merge adds what was counted later.
+func (u *usage) merge(later *usage) {
+	u.count += later.count
+	u.clientErrors += later.clientErrors
+	u.serverErrors += later.serverErrors
+	u.requestBytes = plus(u.requestBytes, later.requestBytes)
+	u.responseBytes = plus(u.responseBytes, later.responseBytes)
+	u.durations.merge(&later.durations)
+	u.last = later.last
+}
+
+// plus adds lengths. The sum stops at the largest value, as a client may claim any
+// length.
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+func (u *usage) properties() Properties {
+	p := Properties{
+		"count": u.count, "clientErrors": u.clientErrors, "serverErrors": u.serverErrors,
+		"requestBytes": u.requestBytes, "responseBytes": u.responseBytes,
+	}
+	if d := &u.durations; d.count > 0 {
+		p["durationMsAvg"], p["durationMsMax"] = millis(d.mean()), millis(d.longest)
+		p["durationMsP50"], p["durationMsP95"] = millis(d.percentile(50)), millis(d.percentile(95))
+	}
+	return p
+}
+
+// millis is d in milliseconds.
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
