@@ -14,25 +14,25 @@ import (
 // the errors from ErrQueueFull on were valid; the comments beside these say how they
 // are counted.
 var (
-	ErrMissingWriteKey = errors.New("klime: missing write key")     // of New
-	ErrInvalidConfig   = errors.New("klime: invalid configuration") // of New; names the field, or the variable of FromEnv
+	ErrMissingWriteKey = errors.New("klime: missing write key")     // from New
+	ErrInvalidConfig   = errors.New("klime: invalid configuration") // from New; names the field, or the variable that FromEnv read
 
-	ErrMissingUser     = errors.New("klime: missing user ID")                  // blank, of Identify, Link and ForUser
-	ErrMissingGroup    = errors.New("klime: missing group ID")                 // blank, of Group, InGroup and ForGroup
-	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // of Track
-	ErrMissingEvent    = errors.New("klime: missing event name")               // blank, of Track
-	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser of Identify; also of Tracker.Err
+	ErrMissingUser     = errors.New("klime: missing user ID")                  // or blank; from Identify, Link and ForUser
+	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank; from Group, InGroup and ForGroup
+	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // from Track
+	ErrMissingEvent    = errors.New("klime: missing event name")               // or blank; from Track
+	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser in a call of Identify; also from Tracker.Err
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
 	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails or panics
-	ErrUserMode        = errors.New("klime: no groups in user mode")           // of Group, and of Track of a group alone
+	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 
-	ErrQueueFull = errors.New("klime: queue full")          // by Config.Overflow; DropQueueFull, DropSpoolBusy or DropSpoolFull
-	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
+	ErrQueueFull = errors.New("klime: queue full")          // see Config.Overflow; counted as DropQueueFull, DropSpoolBusy or DropSpoolFull
+	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; counted as Late
 
 	// ErrNotDurable is returned with a write-ahead Config.Spool. The next three are
 	// given to OnError. Together with ErrNotDurable they say why it was returned;
 	// without it they say that the event was dropped.
-	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // but it is kept: Accepted
+	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // counted as Accepted
 	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                      // DropSpoolBusy
 	ErrSpoolFull  = errors.New("klime: spool full")                                         // DropSpoolFull
 	ErrSpoolLost  = errors.New("klime: events of the spool are lost, its file was damaged") // DropSpoolLost

@@ -140,8 +140,8 @@ func (f fingerprint) unsigned(n uint64) uint64 {
 	return mix(isUnsigned, maphash.Comparable(f.seed, n))
 }
 
-// float hashes a number as an integer if it is sent as one. All else goes by its
-// bits, so that a NaN equals itself.
+// float hashes a number that an int64 or uint64 holds like that integer, and any
+// other by its bits, so that a NaN equals itself.
 func (f fingerprint) float(n float64) uint64 {
 	const exactly = 1 << 53 // a float64 holds every integer below exactly
 	switch abs := math.Abs(n); {
