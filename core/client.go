@@ -51,7 +51,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{hangUp: func() {}, ids: newInterner()}
-	cfg.Logger = slog.New(steady{cfg.Logger.Handler(), &c.panics})
+	cfg.Logger = slog.New(recoveringHandler{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
 	c.explains = newExplainer(&cfg)
@@ -61,14 +61,14 @@ func New(cfg Config) (*Client, error) {
 		if cfg.NoHints {
 			return
 		}
-		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out what does")
+		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out the one that does")
 	})
-	c.links.torn = sync.OnceFunc(func() {
+	c.links.onDisputed = sync.OnceFunc(func() {
 		if cfg.NoHints {
 			return
 		}
-		cfg.Logger.Warn("klime: users of one group are linked with different traits of it, and change them by turns; " +
-			"give a group what is the same for all of its users")
+		cfg.Logger.Warn("klime: users of one group are linked with different traits of it, and change them back and forth; " +
+			"give a group only traits that are the same for all of its users")
 	})
 	transport, err := c.transport()
 	if err != nil {

@@ -62,7 +62,7 @@ func TestLinkCacheForget(t *testing.T) {
 	if token == 0 {
 		t.Error("a token of 0 stands for none")
 	}
-	cache.pairs.previous, cache.pairs.recent = cache.pairs.recent, map[uint64]link{}
+	cache.pairs.previous, cache.pairs.recent = cache.pairs.recent, map[uint64]sentFact{}
 	cache.forget(token)
 	if _, fresh := cache.claim(now, "u1", "", nil); !fresh {
 		t.Error("still known")
@@ -71,11 +71,11 @@ func TestLinkCacheForget(t *testing.T) {
 
 // Where a group's users disagree on its traits, they take turns at changing them a
 // few times, and then only now and then. It is said.
-func TestTornGroups(t *testing.T) {
+func TestDisputedGroups(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(24*time.Hour, func() { t.Error("restless") })
+	cache := newLinkCache(24*time.Hour, func() { t.Error("a pair is unstable") })
 	told := 0
-	cache.torn = func() { told++ }
+	cache.onDisputed = func() { told++ }
 	start := cache.now()
 	sent := 0
 	link := func(after time.Duration, user, plan string) bool {
@@ -102,7 +102,7 @@ func TestTornGroups(t *testing.T) {
 }
 
 // What was refused waits, also where another user has linked the group since.
-func TestTornGroupOfARefusedLink(t *testing.T) {
+func TestDisputedGroupOfARefusedLink(t *testing.T) {
 	t.Parallel()
 	cache := newLinkCache(24*time.Hour, func() {})
 	now := cache.now()
@@ -174,7 +174,7 @@ func TestTraitsWithACycle(t *testing.T) {
 }
 
 // Traits that change on every call are most likely a mistake, and said so once.
-func TestRestlessTraits(t *testing.T) {
+func TestUnstableTraits(t *testing.T) {
 	t.Parallel()
 	told := 0
 	cache := newLinkCache(time.Hour, func() { told++ })
