@@ -685,7 +685,7 @@ func TestEmptyFileIsMadeAnew(t *testing.T) {
 func fail(tb testing.TB, s *store, before func() error) {
 	tb.Helper()
 	errDisk := errors.New("disk on fire")
-	if err := s.use(func() error { return errors.Join(before(), errDisk) }); !errors.Is(err, errDisk) {
+	if err := s.withDB(func() error { return errors.Join(before(), errDisk) }); !errors.Is(err, errDisk) {
 		tb.Fatal(err)
 	}
 }
