@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -22,24 +21,26 @@ import (
 // [Block] they wait for room in the queue, and with a write-ahead Config.Spool for
 // the disk ([ErrNotDurable], [ErrSpoolFull]).
 type Client struct {
-	cfg        Config
-	encoder    encoder
+	cfg      Config
+	ids      *interner
+	links    *linkCache
+	rollUps  rollUps
+	secrets  *redactor
+	encoder  encoder
+	delivery *delivery.Deliverer
+	hangUp   func() // closes the idle connections of the client's own HTTP client
+
 	diagnosis  *diagnosis // nil if switched off
 	explains   *explainer // nil unless the Logger is enabled for debug level
-	ids        *interner
-	links      *linkCache
-	delivery   *delivery.Deliverer
-	hangUp     func() // closes the idle connections of the client's own HTTP client
-	anonymous  atomic.Uint64
-	secrets    *redactor
-	rollUps    rollUps
-	metrics    metrics
 	rules      watchedRules
-	notLinked  atomic.Uint64
-	notMember  atomic.Uint64
-	filtered   atomic.Uint64 // events dropped by BeforeSend
-	panics     atomic.Uint64 // panics in the app's callbacks, transport, logger and meter provider
 	complaints complaints
+	metrics    metrics
+
+	anonymous atomic.Uint64 // these are explained in Stats
+	notLinked atomic.Uint64
+	notMember atomic.Uint64
+	panics    atomic.Uint64
+	filtered  atomic.Uint64 // events dropped by BeforeSend
 }
 
 // New returns a client that is ready to use. It makes no request: [Client.Ping]
@@ -57,19 +58,7 @@ func New(cfg Config) (*Client, error) {
 	c.explains = newExplainer(&cfg)
 	c.encoder.app = cfg.App.encode()
 	c.secrets = newRedactor(cfg.SecretKeys)
-	c.links = newLinkCache(cfg.LinkTTL, func() {
-		if cfg.NoHints {
-			return
-		}
-		cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out the one that does")
-	})
-	c.links.onDisputed = sync.OnceFunc(func() {
-		if cfg.NoHints {
-			return
-		}
-		cfg.Logger.Warn("klime: users of one group are linked with different traits of it, and change them back and forth; " +
-			"give a group only traits that are the same for all of its users")
-	})
+	c.links = newLinkCache(cfg.LinkTTL, c.hintUnstableTraits, c.hintDisputedTraits)
 	transport, err := c.transport()
 	if err != nil {
 		return nil, err
@@ -143,7 +132,7 @@ func (c *Client) reportTo() func(delivery.Report) {
 // The error is, or wraps, one of [ErrMissingEvent], [ErrMissingIdentity],
 // [ErrMissingUser], [ErrMissingGroup], [ErrUserMode], [ErrEventTooLarge],
 // [ErrNotEncodable], [ErrQueueFull], [ErrSpoolFull], [ErrClosed] and
-// [ErrNotDurable]. Only with ErrNotDurable the event is still sent. In a silenced
+// [ErrNotDurable]. Only after ErrNotDurable is the event still sent. In a silenced
 // request nothing is sent, and Track returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	d, ok, err := c.track(ctx, event, p, opts)

@@ -75,6 +75,19 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 	return errors.Join(errs...)
 }
 
+func (c *Client) hintUnstableTraits() {
+	if !c.cfg.NoHints {
+		c.cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out the one that changes")
+	}
+}
+
+func (c *Client) hintDisputedTraits() {
+	if !c.cfg.NoHints {
+		c.cfg.Logger.Warn("klime: users of one group are linked with different traits of it, and change them back and forth; " +
+			"give a group only traits that are the same for all of its users")
+	}
+}
+
 // linkable leaves out groups without an ID. A zero Group stands for none, such as
 // that of a user without a company; one with traits or a blank ID is a mistake.
 func linkable(groups []Group) ([]Group, error) {

@@ -31,8 +31,9 @@ type linkCache struct {
 	groups generations
 }
 
-// generations hold facts. When the recent generation is full, it becomes the
-// previous one; a fact that is not put again until then is forgotten.
+// generations hold facts, in two generations so that their number is bounded. A fact
+// that is asked for moves to the recent one. When that is full, it replaces the
+// previous one, and the facts that were only there are forgotten.
 type generations struct {
 	most             int // facts in one generation
 	recent, previous map[uint64]sentFact
@@ -75,12 +76,16 @@ const changePeriod = 10 * time.Minute
 // not halt sending, and BeforeSend must not be asked in each of them.
 const refusedPause = time.Minute
 
-func newLinkCache(ttl time.Duration, onUnstable func()) *linkCache {
+// newLinkCache returns an empty cache. It calls either function once at most.
+func newLinkCache(ttl time.Duration, onUnstable, onDisputed func()) *linkCache {
 	return &linkCache{
 		fingerprint: fingerprint{maphash.MakeSeed()},
-		ttl:         ttl, began: time.Now(), onUnstable: sync.OnceFunc(onUnstable), onDisputed: func() {},
-		pairs:  generations{most: maxLinks, recent: map[uint64]sentFact{}},
-		groups: generations{most: maxLinkedGroups, recent: map[uint64]sentFact{}},
+		ttl:         ttl,
+		began:       time.Now(),
+		onUnstable:  sync.OnceFunc(onUnstable),
+		onDisputed:  sync.OnceFunc(onDisputed),
+		pairs:       generations{most: maxLinks, recent: map[uint64]sentFact{}},
+		groups:      generations{most: maxLinkedGroups, recent: map[uint64]sentFact{}},
 	}
 }
 
