@@ -317,9 +317,9 @@ func (c Config) batchURL() (string, error) {
 	u, err := url.Parse(c.Endpoint)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: Endpoint is no URL", ErrInvalidConfig) // err would quote it, key and all
+		return "", fmt.Errorf("%w: Endpoint is not a URL", ErrInvalidConfig) // err would quote it, key and all
 	case u.Scheme != "https" && u.Scheme != "http":
-		return "", fmt.Errorf("%w: Endpoint needs https, or http on this machine", ErrInvalidConfig)
+		return "", fmt.Errorf("%w: Endpoint must be https, or http on this machine", ErrInvalidConfig)
 	case u.Host == "" || u.Hostname() == "":
 		return "", fmt.Errorf("%w: Endpoint has no host", ErrInvalidConfig)
 	case u.User != nil:

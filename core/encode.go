@@ -61,8 +61,8 @@ func (a *arena) room() []byte {
 }
 
 // encode returns the event's JSON. A missing message ID is made up. If r is not nil,
-// it replaces the event's properties. (It is not a field of draft so that it can stay
-// on the stack.)
+// it replaces the event's properties. (As a field of draft, r would be moved to the
+// heap.)
 func (enc *encoder) encode(d *draft, r *requestProperties) ([]byte, error) {
 	if d.automatic {
 		return enc.encodeInArena(d, r)

@@ -9,10 +9,9 @@ import (
 )
 
 // Errors of a configuration or a call. Match with [errors.Is]: returned errors may
-// wrap these and add detail. Calls in handlers ([Track], [Link]) return no error:
-// theirs are logged, and the events counted in Stats as Invalid. Events with one of
-// the errors from ErrQueueFull on were valid; the comments beside these say how they
-// are counted.
+// wrap these and add detail. [Track] and [Link] in handlers return no error: theirs are
+// logged, and the events counted in Stats as Invalid. That does not apply to the errors
+// from ErrQueueFull on: such events were valid, and are counted as noted there.
 var (
 	ErrMissingWriteKey = errors.New("klime: missing write key")     // from New
 	ErrInvalidConfig   = errors.New("klime: invalid configuration") // from New; names the field, or the variable that FromEnv read

@@ -186,7 +186,7 @@ func (e *Event) checkOptions(opts []EventOption) error {
 	for i := range opts {
 		switch kind := opts[i].kind; {
 		case kind == inGroup, kind == forGroup, kind == forUser && e.Type == IdentifyEvent:
-			return fmt.Errorf("%w: %s names its subject itself", ErrInvalidOption, e.Type)
+			return fmt.Errorf("%w: %s takes no option that changes whom it is about", ErrInvalidOption, e.Type)
 		}
 	}
 	return nil

@@ -144,7 +144,7 @@ func appendStrings(b []byte, values []string) ([]byte, error) {
 // appendFloat appends the shortest number that reads back as f.
 func appendFloat(b []byte, f float64) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return b, fmt.Errorf("%v is no JSON number", f)
+		return b, fmt.Errorf("%v is not a JSON number", f)
 	}
 	format := byte('f')
 	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
@@ -158,7 +158,7 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 func appendTime(b []byte, t time.Time) ([]byte, error) {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
-		return b, fmt.Errorf("time of year %d", year) // ISO 8601 has four digits for the year
+		return b, fmt.Errorf("year %d does not have four digits", year) // as ISO 8601 wants
 	}
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()

@@ -97,7 +97,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 		return nil, fmt.Errorf("%w: WhenFull is %d, allowed is %d to %d", ErrInvalidOptions, opts.WhenFull, DropOldest, Reject)
 	}
 	if dir == "" {
-		return nil, fmt.Errorf("%w: no folder", ErrInvalidOptions)
+		return nil, fmt.Errorf("%w: no folder given", ErrInvalidOptions)
 	}
 	dir, err := filepath.Abs(dir) // the app may change its working directory
 	if err != nil {
