@@ -97,7 +97,7 @@ func New(cfg Config) (*Client, error) {
 //nolint:ireturn // the app's or ours
 func (c *Client) transport() (delivery.Transport, error) {
 	if c.cfg.Transport != nil {
-		return seam{c.cfg.Transport}, nil
+		return transportAdapter{c.cfg.Transport}, nil
 	}
 	url, err := c.cfg.batchURL()
 	if err != nil {

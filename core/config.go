@@ -82,8 +82,8 @@ type Config struct {
 	// library's own that uses the environment's proxy and sends no trace headers.
 	HTTPClient *http.Client
 
-	// LinkTTL is how long a [Link] is remembered as sent, so that it is not sent
-	// again: 10,000h at most. Default 24h.
+	// LinkTTL is how long a [Link] is known as sent, and not sent again: 10,000h at
+	// most. Default 24h.
 	LinkTTL time.Duration
 
 	// Logger is told what goes wrong, never IDs or contents of events. If it is
@@ -201,7 +201,8 @@ type Config struct {
 //	OTEL_RESOURCE_ATTRIBUTES  App, by service.name, service.version and
 //	                          deployment.environment.name
 //
-// An unset variable leaves the default; one that cannot be parsed makes New fail.
+// An unset variable leaves the default. A KLIME variable that cannot be parsed makes
+// New fail; malformed parts of OTEL_RESOURCE_ATTRIBUTES are ignored.
 func FromEnv() Config {
 	var c Config
 	env := environment{}

@@ -35,11 +35,11 @@ type EventError struct {
 	Event   Event  // as it was sent
 }
 
-// seam adapts a Transport to package delivery.
-type seam struct{ Transport }
+// transportAdapter makes a Transport one of package delivery.
+type transportAdapter struct{ Transport }
 
-func (s seam) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
-	result, err := s.Transport.Send(ctx, body, events)
+func (a transportAdapter) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
+	result, err := a.Transport.Send(ctx, body, events)
 	if failure := (*DeliveryError)(nil); errors.As(err, &failure) {
 		return delivery.Result{}, failure.internal(result.Errors)
 	}
