@@ -16,7 +16,7 @@ const (
 	// DropSpoolBusy: the queue was full, and the disk could not keep up.
 	DropSpoolBusy DropReason = "spool_busy"
 	// DropSpoolFull: the events on disk took all of the spool's MaxBytes. The event
-	// made room for a newer one or, with spool.Reject, found no room itself.
+	// made room for a newer one, or found no room itself.
 	DropSpoolFull DropReason = "spool_full"
 	// DropSpoolLost: the spool's file, or the event's record in it, was damaged or
 	// gone.
