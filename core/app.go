@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// App is the app that makes the events; it is sent as context.app. What is empty
-// is left out.
+// App describes the app that makes the events. It is sent as context.app, without
+// its empty fields.
 type App struct {
 	Name        string // such as "billing-api"
 	Version     string // in whatever form the app has
 	Environment string // such as "production"
 }
 
-// encode is context.app after a comma, "" if nothing is known.
+// encode returns context.app as a JSON member after a comma, "" if all fields are
+// empty.
 func (a App) encode() string {
 	b := append([]byte(nil), `,"app":{`...)
 	for _, member := range []struct{ key, value string }{{"name", a.Name}, {"version", a.Version}, {"environment", a.Environment}} {
@@ -28,8 +29,8 @@ func (a App) encode() string {
 	return string(append(b, '}'))
 }
 
-// appFromEnv reads the variables that OpenTelemetry's SDKs read (specification
-// 1.49.0, "Resource SDK"); pairs that are malformed are left out.
+// appFromEnv reads the same variables as OpenTelemetry's SDKs (specification
+// 1.49.0, "Resource SDK"). It skips malformed pairs.
 func appFromEnv() App {
 	known := map[string]string{}
 	for pair := range strings.SplitSeq(os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), ",") {

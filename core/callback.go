@@ -7,8 +7,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// report passes on to the app's callbacks how events ended. Delivery calls it
-// from one goroutine.
+// report tells the app's callbacks how events ended. Delivery calls it from one
+// goroutine.
 func (c *Client) report(r delivery.Report) {
 	events := make([]Event, len(r.Items))
 	for i := range r.Items {
@@ -37,7 +37,7 @@ func (c *Client) onError(err error, events []Event) {
 	}
 }
 
-// guard runs the app's code, whose panic must not end the app here.
+// guard calls the app's own code, and keeps a panic in it from ending the app.
 func (c *Client) guard(what string, call func()) {
 	defer func() {
 		if recover() != nil {
@@ -48,8 +48,8 @@ func (c *Client) guard(what string, call func()) {
 	call()
 }
 
-// batchResult is the public form of an answer, with the events that it names in
-// their order.
+// batchResult returns the public form of an answer. The named events are those of
+// r.Rejected, in the same order.
 func batchResult(r delivery.Result, named []Event) BatchResult {
 	result := BatchResult{Accepted: r.Accepted, Failed: r.Failed}
 	for i, rejected := range r.Rejected {
@@ -62,8 +62,9 @@ func batchResult(r delivery.Result, named []Event) BatchResult {
 	return result
 }
 
-// filter lets Config.BeforeSend change the event that body encodes. What is
-// not to be sent is nil. The app gets an Event of its own, which it may keep.
+// filter lets Config.BeforeSend change the event that body encodes, and encodes it
+// again. The body it returns is nil if the event must not be sent. The app gets a
+// copy of the event, which it may keep.
 func (c *Client) filter(body []byte) ([]byte, error) {
 	d := draft{Event: decodeEvent(body)}
 	d.makeMaps()

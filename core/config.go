@@ -28,8 +28,8 @@ const (
 	UserMode
 )
 
-// Overflow says what gives way to an event for which a full queue has no room.
-// Automatic events always go before explicit ones, and never wait.
+// Overflow says what gives way when an event finds the queue full. Automatic
+// events always go before explicit ones, and never wait.
 type Overflow int
 
 const (
@@ -37,9 +37,9 @@ const (
 	DropOldest Overflow = iota
 	// DropNewest: the new event is refused with [ErrQueueFull].
 	DropNewest
-	// Block: the call waits for room, in the order in which calls came. It gives up
-	// with [ErrQueueFull] when its context ends or sending is halted, and with
-	// [ErrClosed] at Shutdown.
+	// Block: the call waits for room, first come, first served. It gives up with
+	// [ErrQueueFull] when its context ends or sending is halted, and with [ErrClosed]
+	// at Shutdown.
 	Block
 )
 
@@ -52,20 +52,20 @@ type Config struct {
 	// key and all events then travel in the clear. Default false.
 	AllowInsecure bool
 
-	// App is the app that makes the events. Default: not sent.
+	// App describes the app that makes the events. Default: not sent.
 	App App
 
 	// BatchSize is how many waiting events start a send, 1 to 100. A send takes all
-	// that wait, up to 100 events and 10 MB. Default 20.
+	// waiting events, up to 100 and 10 MB. Default 20.
 	BatchSize int
 
 	// BeforeSend has the last word before an event is queued: it may change the
-	// event, or drop it by returning false. The event is its own; it may keep it.
-	// Values are as JSON has them: integers are int64, other numbers float64, times
-	// strings. A TrackEvent has Properties, the others have Traits; what is put into
-	// the other one is left out. It runs in the goroutine that tracks, and only that
-	// one waits. What has neither user nor group afterwards is refused; if it panics,
-	// the event is dropped. Default none.
+	// event, or drop it by returning false. The event is a copy that it may keep.
+	// Values are as they come out of JSON: integers are int64, other numbers float64,
+	// times strings. A TrackEvent has Properties, the others have Traits; the field
+	// that an event does not have is not sent. It runs in the goroutine that tracks,
+	// and holds up no other. An event that it leaves with neither user nor group is
+	// refused; if it panics, the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
@@ -76,98 +76,100 @@ type Config struct {
 	// to 24h. Default 2s.
 	FlushInterval time.Duration
 
-	// HTTPClient makes the requests. Redirects are not followed whatever it says,
-	// as they would carry the write key elsewhere. See docs/opentelemetry.md for
-	// one that traces them. Default: a client of its own, with the proxy of the
-	// environment, that sends no header of a trace.
+	// HTTPClient makes the requests. Redirects are never followed, whatever its
+	// CheckRedirect says, as they would carry the write key elsewhere. See
+	// docs/opentelemetry.md for one that traces requests. Default: a client of the
+	// library's own that uses the environment's proxy and sends no trace headers.
 	HTTPClient *http.Client
 
-	// LinkTTL is how long a [Link] is known as sent, so that it is not sent again,
-	// 10,000h at most. Default 24h.
+	// LinkTTL is how long a [Link] is known as sent, and not sent again: 10,000h at
+	// most. Default 24h.
 	LinkTTL time.Duration
 
-	// Logger is told what goes wrong, never IDs or contents of events. One that is
-	// enabled for debug level when the client is made is also told, once for each
-	// route and event and each thing that can become of it, how a request was
-	// classified, named and attributed, and why nothing was sent. Default:
-	// discards.
+	// Logger is told what goes wrong, never IDs or contents of events. If it is
+	// enabled for debug level when the client is made, it is also told how requests
+	// were classified, named and attributed, and why nothing was sent: once for each
+	// route or event and each outcome. Default: discards.
 	Logger *slog.Logger
 
-	// MaxAttempts is how often an event is sent before it is given up, and a few
-	// times more where others are delivered meanwhile and it must be found which
-	// event of a batch is at fault: 1 to 1,000,000. Default 0: transient failures
-	// are retried until the event is delivered, pushed out of a full queue, or left
-	// over at shutdown.
+	// MaxAttempts is how often an event is sent before it is given up, 1 to
+	// 1,000,000. It may be a few more where other events are delivered meanwhile, to
+	// find out which event of a batch is at fault. Default 0: transient failures are
+	// retried until the event is delivered, pushed out of a full queue, or left over
+	// at shutdown.
 	MaxAttempts int
 
-	// MeterProvider is given the client's own figures, those of [Stats] and how
-	// requests to Klime go: see docs/opentelemetry.md for their names. One that
-	// panics, as a nil pointer does, costs these figures alone. Default none.
+	// MeterProvider is given the client's own metrics: the figures of [Stats], and
+	// size, duration and outcome of requests to Klime. See docs/opentelemetry.md for
+	// their names. If it panics, as a nil pointer does, only metrics are lost.
+	// Default none.
 	MeterProvider metric.MeterProvider
 
 	// Mode says who the customers are. Default GroupMode.
 	Mode Mode
 
-	// NoHints keeps from the Logger what is most likely a mistake in what the app
+	// NoHints switches off hints in the log about likely mistakes in what the app
 	// sends: IDs that will change or stand for nothing, traits that Klime does not
-	// know, users who are never linked to a group. Default false: the Logger is
-	// told, of each kind at most once an hour.
+	// know, users who are never linked to a group. Default false: the Logger is told
+	// of each kind, at most once an hour.
 	NoHints bool
 
 	// OnError is told of events that were given up (refused by Klime, pushed out of
 	// a full queue, left over at shutdown), and without events when sending is
-	// halted. It runs in a goroutine of its own and may block, but while it does
-	// only so many events are kept for it: then the error says how many more there
-	// were. Default none.
+	// halted. It runs in a goroutine of its own and may block. While it blocks, a
+	// limited number of events is kept for it; the error then says how many more
+	// there were. Default none.
 	OnError func(error, []Event)
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
-	// Klime refused. It runs like OnError. Default none.
+	// Klime refused. It runs the way OnError does. Default none.
 	OnSuccess func(BatchResult)
 
 	// Overflow says what gives way when the queue is full. Default DropOldest.
 	Overflow Overflow
 
-	// QueueBytes is how many bytes of events are held in memory at most: queued, in
-	// flight and waiting for a retry together. Then the oldest event makes room,
-	// automatic ones first. A request holds a copy of what it carries beside that,
-	// up to 10 MB a sender. It is 200 KiB to 1 TiB. Default 64 MiB.
+	// QueueBytes limits the bytes of events in memory: queued, in flight and waiting
+	// for a retry together. Overflow says what gives way beyond that. Each request
+	// holds a copy of its events on top, up to 10 MB per sender. 200 KiB to 1 TiB.
+	// Default 64 MiB.
 	QueueBytes int
 
-	// QueueSize is how many events are held in memory at most, likewise: 1 to
+	// QueueSize limits the number of events in memory, counted like QueueBytes: 1 to
 	// 100,000,000. Default 10,000.
 	QueueSize int
 
-	// RedactProperties also replaces, in the properties of Track, what SecretKeys
-	// names. Default false: what the app tracks by itself is sent as it is.
+	// RedactProperties also redacts, by SecretKeys, the properties given to Track.
+	// Default false: what the app tracks itself is sent as it is.
 	RedactProperties bool
 
 	// RetryDelay is the wait before the first retry, 1ms to 1h. It doubles for each
-	// further one, to 16s, with jitter; Klime may ask for other waits. Default 1s.
+	// further retry, up to 16s, with jitter; Klime may ask for other waits. Default
+	// 1s.
 	RetryDelay time.Duration
 
-	// SecretKeys says under which keys traits, and properties set with
-	// [SetProperty], are secrets: their values are sent as "[redacted]", at any
-	// depth. A key is meant if it holds these words one after the other, in
-	// whatever case ("api key" means userApiKey, api-key and APIKEY, but not
-	// capikeys, singular or plural), and with a = after them if it ends so.
-	// Booleans and times are never secrets, nor are numbers under a plural that
-	// only "token=" means: promptTokens is a count. An empty list that is not nil
-	// means none. Default [SecretKeys].
+	// SecretKeys says which keys hold secrets, in traits and in properties set with
+	// [SetProperty]: their values are sent as "[redacted]", at any depth. An entry is
+	// one or more words, and matches a key that has these words in a row, in any
+	// case, singular or plural: "api key" matches userApiKey, api-key and APIKEY, but
+	// not capikeys. An entry with a = at its end matches only at the end of a key.
+	// Booleans and times are never secrets, nor are numbers under a plural that only
+	// "token=" matches: promptTokens is a count. An empty list that is not nil means
+	// no secrets. Default [SecretKeys].
 	SecretKeys []string
 
 	// Senders is how many requests with queued events are made at the same time at
-	// most, 1 to 100; those of TrackSync and its like come on top. Default 2.
+	// most, 1 to 100; those of TrackSync, IdentifySync and GroupSync come on top.
+	// Default 2.
 	Senders int
 
 	// ShutdownTimeout bounds Flush and Shutdown when their context has no deadline.
 	// It is 24h at most. Default 10s.
 	ShutdownTimeout time.Duration
 
-	// Spool keeps on disk what memory cannot hold, what an outage keeps waiting and
+	// Spool keeps on disk what memory cannot hold, what waits during an outage and
 	// what is left at Shutdown: see package core/spool, which opens one, and
-	// docs/durability.md. Up to 16 MiB of events wait to be written, beside
-	// QueueBytes. The client closes it at Shutdown. Default none.
+	// docs/durability.md. In memory, up to 16 MiB of events that wait to be written
+	// come on top of QueueBytes. The client closes it at Shutdown. Default none.
 	Spool Spool
 
 	// Timeout bounds one request, 1ms to 1h. Default 10s.
@@ -178,9 +180,9 @@ type Config struct {
 	Transport Transport
 
 	// WriteKey is the key that Klime gave you to send with. It is needed unless
-	// there is a Transport, and not shown when a Config is printed. But of a Config
-	// in an unexported field of a struct of yours fmt and slog call no method, and
-	// show the key (%v, %+v and the like): do not print such.
+	// there is a Transport. It is not shown when a Config is printed, except when the
+	// Config is in an unexported field of your own struct: there fmt and slog call no
+	// methods, and print the key. Do not print such a struct.
 	WriteKey string
 
 	envErr error // what FromEnv could not read, for New to report
@@ -199,7 +201,8 @@ type Config struct {
 //	OTEL_RESOURCE_ATTRIBUTES  App, by service.name, service.version and
 //	                          deployment.environment.name
 //
-// What is unset is left at its default; what cannot be read makes New fail.
+// An unset variable leaves the default. A KLIME variable that cannot be parsed makes
+// New fail; malformed parts of OTEL_RESOURCE_ATTRIBUTES are ignored.
 func FromEnv() Config {
 	var c Config
 	env := environment{}
@@ -214,10 +217,10 @@ func FromEnv() Config {
 	return c
 }
 
-// environment collects what is wrong with the environment.
+// environment collects errors in the environment's variables.
 type environment struct{ errs []error }
 
-// read parses a variable; one that is unset or empty is zero.
+// read parses a variable. If it is unset or empty, read returns zero.
 func read[T any](env *environment, name string, parse func(string) (T, error)) T {
 	var zero T
 	text := strings.TrimSpace(os.Getenv(name))
@@ -243,7 +246,7 @@ func parseMode(text string) (Mode, error) {
 	}
 }
 
-// withDefaults returns c with every field set.
+// withDefaults returns c with the defaults filled in.
 func (c Config) withDefaults() Config {
 	c.BatchSize = cmp.Or(c.BatchSize, 20)
 	c.Endpoint = cmp.Or(c.Endpoint, defaultEndpoint)
@@ -264,7 +267,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate checks a Config that has its defaults, against one list of limits.
+// validate checks a Config whose defaults are filled in.
 func (c Config) validate() error {
 	if c.envErr != nil {
 		return c.envErr
@@ -315,9 +318,9 @@ func (c Config) batchURL() (string, error) {
 	u, err := url.Parse(c.Endpoint)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: Endpoint is no URL", ErrInvalidConfig) // err would quote it, key and all
+		return "", fmt.Errorf("%w: Endpoint is not a URL", ErrInvalidConfig) // err would quote it, key and all
 	case u.Scheme != "https" && u.Scheme != "http":
-		return "", fmt.Errorf("%w: Endpoint needs https, or http on this machine", ErrInvalidConfig)
+		return "", fmt.Errorf("%w: Endpoint must be https, or http on this machine", ErrInvalidConfig)
 	case u.Host == "" || u.Hostname() == "":
 		return "", fmt.Errorf("%w: Endpoint has no host", ErrInvalidConfig)
 	case u.User != nil:

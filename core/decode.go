@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// decodeEvent reads back what encode has written: every value is a copy, of
-// the kinds that JSON has. Integers are int64 (json.Number beyond), other
+// decodeEvent reads back what encode has written. Every value is a copy, of a type
+// that JSON decodes to: integers are int64 (json.Number beyond its range), other
 // numbers float64.
 func decodeEvent(body []byte) Event {
 	var wire struct {
@@ -52,13 +52,14 @@ func eventTypeOf(name string) EventType {
 	}
 }
 
+// exactMap replaces the numbers in m, as exact does.
 func exactMap(m map[string]any) {
 	for key, value := range m {
 		m[key] = exact(value)
 	}
 }
 
-// exact replaces each json.Number by the Go number that holds it best.
+// exact replaces each json.Number in value, at any depth, by an int64 or float64.
 func exact(value any) any {
 	switch v := value.(type) {
 	case json.Number:

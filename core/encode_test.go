@@ -641,7 +641,7 @@ func TestAppendTime(t *testing.T) {
 
 // Events of requests share memory, and nothing else: none is changed by what is
 // encoded or appended after it, whatever their sizes.
-func TestEncodeInPlace(t *testing.T) {
+func TestEncodeInArena(t *testing.T) {
 	t.Parallel()
 	enc := new(encoder)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -656,7 +656,7 @@ func TestEncodeInPlace(t *testing.T) {
 		for i := range sizes {
 			switch sizes[i] = random.IntN(1000); i % 50 {
 			case 0:
-				sizes[i] = 2 * arenaBytes
+				sizes[i] = 2 * maxBlockBytes
 			case 1:
 				sizes[i] = maxEventBytes
 			}
@@ -685,7 +685,7 @@ func TestEncodeInPlace(t *testing.T) {
 
 // An event that is kept holds little more than itself, also where the garbage
 // collector has emptied the pool since the one before: QueueBytes would be no bound.
-func TestEncodeInPlaceKeepsLittle(t *testing.T) { //nolint:paralleltest // it measures
+func TestEncodeInArenaKeepsLittle(t *testing.T) { //nolint:paralleltest // it measures
 	if raceEnabled {
 		t.Skip("the pool drops at random")
 	}

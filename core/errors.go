@@ -8,30 +8,30 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// What can be wrong with a configuration or a call. Match with [errors.Is]:
-// returned errors wrap these and add detail. Those of calls in handlers ([Track],
-// [Link]) are logged, and counted in Stats as Invalid; but for the last ones, from
-// ErrQueueFull on: those events were valid, and are counted as is said beside them.
+// Errors of a configuration or a call. Match with [errors.Is]: returned errors may
+// wrap these and add detail. [Track] and [Link] in handlers return no error: theirs are
+// logged, and the events counted in Stats as Invalid. That does not apply to the errors
+// from ErrQueueFull on: such events were valid, and are counted as noted there.
 var (
-	ErrMissingWriteKey = errors.New("klime: missing write key")     // of New
-	ErrInvalidConfig   = errors.New("klime: invalid configuration") // of New; names the field, or the variable of FromEnv
+	ErrMissingWriteKey = errors.New("klime: missing write key")     // from New
+	ErrInvalidConfig   = errors.New("klime: invalid configuration") // from New; names the field, or the variable that FromEnv read
 
-	ErrMissingUser     = errors.New("klime: missing user ID")                  // blank, of Identify, Link and ForUser
-	ErrMissingGroup    = errors.New("klime: missing group ID")                 // blank, of Group, InGroup and ForGroup
-	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // of Track
-	ErrMissingEvent    = errors.New("klime: missing event name")               // blank, of Track
-	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser of Identify; also of Tracker.Err
+	ErrMissingUser     = errors.New("klime: missing user ID")                  // or blank; from Identify, Link and ForUser
+	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank; from Group, InGroup and ForGroup
+	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // from Track
+	ErrMissingEvent    = errors.New("klime: missing event name")               // or blank; from Track
+	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser in a call of Identify; also from Tracker.Err
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
 	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails or panics
-	ErrUserMode        = errors.New("klime: no groups in user mode")           // of Group, and of Track of a group alone
+	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 
-	ErrQueueFull = errors.New("klime: queue full")          // by Config.Overflow; DropQueueFull, DropSpoolBusy or DropSpoolFull
-	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
+	ErrQueueFull = errors.New("klime: queue full")          // see Config.Overflow; counted as DropQueueFull, DropSpoolBusy or DropSpoolFull
+	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; counted as Late
 
-	// ErrNotDurable is returned of a write-ahead Config.Spool. The next three are
-	// given to OnError; with ErrNotDurable they say why, and without it
-	// that the event was dropped.
-	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // but it is kept: Accepted
+	// ErrNotDurable is returned with a write-ahead Config.Spool. The next three are
+	// given to OnError. Together with ErrNotDurable they say why it was returned;
+	// without it they say that the event was dropped.
+	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // counted as Accepted
 	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                      // DropSpoolBusy
 	ErrSpoolFull  = errors.New("klime: spool full")                                         // DropSpoolFull
 	ErrSpoolLost  = errors.New("klime: events of the spool are lost, its file was damaged") // DropSpoolLost
@@ -41,8 +41,8 @@ var (
 // from being delivered. Match with [errors.As].
 type DeliveryError struct {
 	StatusCode int           // HTTP status of the answer, 0 without an answer
-	Attempts   int           // how often the (first of the) events was sent so far
-	RetryAfter time.Duration // what the answer asked to wait, at most 5 minutes; 0 if nothing
+	Attempts   int           // how often the event, or the first of them, was sent so far
+	RetryAfter time.Duration // how long the answer asked to wait, at most 5 minutes; 0 if it did not ask
 	Message    string        // what the answer said, shortened
 	Err        error         // why there was no usable answer, nil if there was
 }
@@ -55,7 +55,8 @@ func (e *DeliveryError) Unwrap() error { return e.Err }
 // Temporary reports whether the same request may succeed later.
 func (e *DeliveryError) Temporary() bool { return e.internal(nil).Temporary() }
 
-// internal is delivery's form of e, with the events that were named in it.
+// internal returns delivery's form of e. The named events are those that the answer
+// singled out.
 func (e *DeliveryError) internal(named []EventError) *delivery.SendError {
 	return &delivery.SendError{
 		StatusCode: e.StatusCode, RetryAfter: e.RetryAfter, Message: e.Message, Err: e.Err, Rejected: rejections(named),
@@ -93,11 +94,11 @@ func publicError(err error) error {
 	return public
 }
 
-// translatedError is an error of delivery that also matches errors of this
+// translatedError is an error of package delivery that also matches errors of this
 // package.
 type translatedError struct {
 	err error
-	as  []error
+	as  []error // errors of this package
 }
 
 func (f *translatedError) Error() string { return "klime: " + f.err.Error() }

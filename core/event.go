@@ -9,18 +9,18 @@ import (
 
 // Properties describe an event. Values are strings, numbers, booleans, times
 // (sent in UTC with milliseconds), and slices and maps of these; anything else
-// is sent as encoding/json encodes it. Keys are camelCase by Klime's convention.
+// is sent as encoding/json encodes it. By Klime's convention, keys are camelCase.
 type Properties map[string]any
 
-// Traits describe a user or a group. They are merged at Klime: send what
-// changed. Values are strings, numbers, booleans and times; keys are camelCase,
-// and "email" and "name" are those that Klime itself shows and searches.
+// Traits describe a user or a group. Klime merges them into what it has: send what
+// changed. Values are strings, numbers, booleans and times; keys are camelCase.
+// Klime itself shows and searches "email" and "name".
 type Traits map[string]any
 
 // EventType is what an event tells Klime.
 type EventType int
 
-// The three calls of Klime.
+// The three kinds of event, one for each of Klime's calls.
 const (
 	TrackEvent    EventType = iota // somebody did something
 	IdentifyEvent                  // who a user is
@@ -41,21 +41,21 @@ func (t EventType) String() string {
 	}
 }
 
-// Event is one event on its way to Klime. Encoded it has at most 200 KiB.
+// Event is one event on its way to Klime. Its JSON has at most 200 KiB.
 type Event struct {
 	Type       EventType      // which of Klime's calls
 	MessageID  string         // a UUID unless WithMessageID says otherwise, the same on every retry
 	Timestamp  time.Time      // when it happened
 	Event      string         // the name of a TrackEvent
-	UserID     string         // "" if it is nobody's
-	GroupID    string         // "" if it is in none
-	Properties Properties     // of a TrackEvent; of others not sent
-	Traits     Traits         // of an IdentifyEvent or GroupEvent; of others not sent
-	Context    map[string]any // besides what the library adds: library, app, trace; nil if nothing
+	UserID     string         // "" for no user
+	GroupID    string         // "" for no group
+	Properties Properties     // sent with a TrackEvent only
+	Traits     Traits         // sent with an IdentifyEvent or GroupEvent only
+	Context    map[string]any // sent besides what the library adds: library, app, trace; may be nil
 }
 
-// makeMaps gives an event the maps that its type may have, so that they can be
-// added to.
+// makeMaps makes the maps that an event of this type may have, so that BeforeSend
+// can add to them.
 func (e *Event) makeMaps() {
 	if e.Type == TrackEvent && e.Properties == nil {
 		e.Properties = Properties{}
@@ -68,8 +68,8 @@ func (e *Event) makeMaps() {
 	}
 }
 
-// validate reports what Klime would refuse the event for. No anonymous events:
-// a track call has a user, or a group, or both.
+// validate returns an error if Klime would refuse the event. There are no anonymous
+// events: a TrackEvent has a user, a group, or both.
 func (e *Event) validate() error {
 	switch {
 	case e.Type == TrackEvent && isBlank(e.Event):
@@ -85,7 +85,7 @@ func (e *Event) validate() error {
 	}
 }
 
-// isBlank reports whether s says nothing.
+// isBlank reports whether s is empty or only white space.
 func isBlank(s string) bool {
 	if s != "" && s[0] > ' ' && s[0] < utf8.RuneSelf {
 		return false
@@ -113,39 +113,38 @@ const (
 	withContext
 )
 
-// ForUser says whose event it is, in place of the request's user. The
-// request's group is not taken either: add [InGroup] to name one. Given to
-// [Client.Group], it links that user to the group. The empty ID makes the call
-// fail with [ErrMissingUser].
+// ForUser says whose event it is, in place of the request's user. The request's
+// group is dropped as well: add [InGroup] to name one. Given to [Client.Group], it
+// links that user to the group. An empty ID makes the call fail with
+// [ErrMissingUser].
 func ForUser(id string) EventOption { return EventOption{kind: forUser, text: id} }
 
-// InGroup says in which group the event happened. The request's user stays. The
+// InGroup says in which group the event happened. The request's user stays. An
 // empty ID makes the call fail with [ErrMissingGroup].
 func InGroup(id string) EventOption { return EventOption{kind: inGroup, text: id} }
 
 // ForGroup makes it an event of the organisation itself, such as a webhook or
-// a nightly job: this group and no user. The empty ID makes the call fail with
+// a nightly job: this group and no user. An empty ID makes the call fail with
 // [ErrMissingGroup].
 func ForGroup(id string) EventOption { return EventOption{kind: forGroup, text: id} }
 
-// At says when it happened; the default, and the zero time, is now. It is sent in
-// UTC with milliseconds.
+// At says when the event happened. The default is now, and so is the zero time. It
+// is sent in UTC with milliseconds.
 func At(t time.Time) EventOption { return EventOption{kind: at, time: t} }
 
-// WithMessageID sets the ID by which Klime recognises a repeat, in place of a
-// random UUID: for events that a job may send twice. The empty ID stands for a
-// random one.
+// WithMessageID sets the ID by which Klime recognises a repeat, for events that a
+// job may send twice. The default is a random UUID, and so is the empty ID.
 func WithMessageID(id string) EventOption { return EventOption{kind: withMessageID, text: id} }
 
 // WithContext adds a value to the event's context. The key "library" is the
-// library's own and is left as it is.
+// library's own and is ignored.
 func WithContext(key string, value any) EventOption {
 	return EventOption{kind: withContext, text: key, value: value}
 }
 
-// apply changes e, in which the identity of the request may stand already, as
-// the options say. Their order does not matter but between ForUser and ForGroup,
-// where the last one holds.
+// apply applies the options to e, which may have the identity of the request
+// already. Their order matters only between ForUser and ForGroup, where the last one
+// wins.
 func (e *Event) apply(opts []EventOption) error {
 	groupNamed, userNamed := false, false
 	for i := range opts {
@@ -181,13 +180,13 @@ func (e *Event) apply(opts []EventOption) error {
 	return nil
 }
 
-// checkOptions refuses options that would change what e is about: Identify
-// names its user and Group its group itself.
+// checkOptions refuses options that would change whom e is about: a call of
+// Identify names its user itself, and a call of Group its group.
 func (e *Event) checkOptions(opts []EventOption) error {
 	for i := range opts {
 		switch kind := opts[i].kind; {
 		case kind == inGroup, kind == forGroup, kind == forUser && e.Type == IdentifyEvent:
-			return fmt.Errorf("%w: %s names its subject itself", ErrInvalidOption, e.Type)
+			return fmt.Errorf("%w: %s takes no option that changes whom it is about", ErrInvalidOption, e.Type)
 		}
 	}
 	return nil

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// fingerprint hashes traits as they are on the wire: 5, 5.0 and uint8(5) are the
-// same there. For the usual kinds of values it does not allocate. That two get the
-// same hash is as good as impossible, and the seed keeps it from being forced.
+// fingerprint hashes traits by what they are on the wire: 5, 5.0 and uint8(5) get
+// the same hash. For the usual kinds of values it does not allocate. Collisions are
+// practically impossible, and the random seed keeps anyone from forcing one.
 type fingerprint struct{ seed maphash.Seed }
 
-// These keep apart what JSON does.
+// The types of JSON values are hashed too, to keep equal contents apart.
 const (
 	isNull = iota + 1
 	isBool
@@ -89,7 +89,7 @@ func (f fingerprint) value(value any, depth int) uint64 {
 	return f.any(value)
 }
 
-// any hashes what is of a type of the app's own.
+// any hashes a value of any other type, such as one of the app's own.
 func (f fingerprint) any(value any) uint64 {
 	switch value.(type) {
 	case json.Marshaler, encoding.TextMarshaler:
@@ -111,8 +111,8 @@ func (f fingerprint) any(value any) uint64 {
 	}
 }
 
-// encoded hashes what encoding/json makes of a value. What cannot be encoded is
-// refused when it is sent.
+// encoded hashes what encoding/json makes of a value. A value that cannot be
+// encoded gets some hash: sending it will fail.
 func (f fingerprint) encoded(value any) uint64 {
 	encoded, err := appendAny(nil, value)
 	if err != nil {
@@ -140,9 +140,10 @@ func (f fingerprint) unsigned(n uint64) uint64 {
 	return mix(isUnsigned, maphash.Comparable(f.seed, n))
 }
 
-// float hashes a number that may be an integer. A NaN equals itself here.
+// float hashes a number that an int64 or uint64 holds like that integer, and any
+// other by its bits, so that a NaN equals itself.
 func (f fingerprint) float(n float64) uint64 {
-	const exactly = 1 << 53 // integers below have all their digits
+	const exactly = 1 << 53 // a float64 holds every integer below exactly
 	switch abs := math.Abs(n); {
 	case abs < exactly && n == math.Trunc(n):
 		return f.integer(int64(n))
@@ -158,7 +159,7 @@ func (f fingerprint) float(n float64) uint64 {
 	return mix(isFraction, maphash.Comparable(f.seed, math.Float64bits(n)))
 }
 
-// number hashes a number of JSON.
+// number hashes the text of a JSON number.
 func (f fingerprint) number(text string) uint64 {
 	if strings.ContainsAny(text, ".eE") || text == "-0" {
 		if n, err := strconv.ParseFloat(text, 64); err == nil {
@@ -171,7 +172,7 @@ func (f fingerprint) number(text string) uint64 {
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return f.unsigned(n)
 	}
-	return mix(isUnknown, f.text(text)) // with more digits than Go's
+	return mix(isUnknown, f.text(text)) // it fits no Go number
 }
 
 func (f fingerprint) time(t time.Time) uint64 {
@@ -183,9 +184,9 @@ func (f fingerprint) time(t time.Time) uint64 {
 	return maphash.Bytes(f.seed, text[1:len(text)-1])
 }
 
-// mix makes one hash of two, whose order counts.
+// mix makes one hash of two. Their order matters.
 func mix(a, b uint64) uint64 {
-	const odd = 0x9e3779b97f4a7c15 // spreads what is alike
+	const odd = 0x9e3779b97f4a7c15 // spreads similar inputs
 	high, low := bits.Mul64(a^odd, b+odd)
 	return high ^ low
 }

@@ -45,7 +45,7 @@ func SetProperty(ctx context.Context, key string, v any) {
 	if scope == nil {
 		return
 	}
-	value, err := appendValue(nil, scope.client().revealing(key, v), 0) // encoded now, as v may change later
+	value, err := appendValue(nil, scope.client().redactProperty(key, v), 0) // encoded now, as v may change later
 	if err != nil {
 		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err))
 		return

@@ -11,9 +11,9 @@ const (
 	maxInternLen = 128 // bytes; a longer ID is copied each time
 )
 
-// interner copies IDs that must outlive the memory they came in: some frameworks
-// reuse theirs. An ID that comes again and again is copied once, as long as no
-// other takes its place. It is safe for concurrent use.
+// interner copies IDs, because some frameworks reuse the memory that an ID came in.
+// An ID that comes again and again is copied once, until another ID takes its slot.
+// It is safe for concurrent use.
 type interner struct {
 	seed  maphash.Seed
 	slots [internSlots]atomic.Pointer[string]
@@ -21,7 +21,7 @@ type interner struct {
 
 func newInterner() *interner { return &interner{seed: maphash.MakeSeed()} }
 
-// keep returns a copy of id. A nil interner makes a new one each time.
+// keep returns a copy of id. A nil interner makes a new copy each time.
 func (in *interner) keep(id string) string {
 	if in == nil || len(id) > maxInternLen {
 		return strings.Clone(id)
@@ -38,7 +38,7 @@ func (in *interner) keep(id string) string {
 	return kept
 }
 
-// interner is that of c, nil without a client.
+// interner returns the interner of c, nil if c is nil.
 func (c *Client) interner() *interner {
 	if c == nil {
 		return nil

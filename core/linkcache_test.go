@@ -12,7 +12,7 @@ import (
 // longest time.
 func TestLinkCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour, func() {})
+	cache := newLinkCache(time.Hour, func() {}, func() {})
 	now := cache.now()
 	fresh := 0 // times the fact that is always asked for had to be sent
 	for i := range 5 * maxLinks {
@@ -40,7 +40,7 @@ func TestLinkCacheIsBounded(t *testing.T) {
 // To be asked for does not make a fact live longer than its TTL.
 func TestLinkCacheTTLIsFromTheSending(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour, func() {})
+	cache := newLinkCache(time.Hour, func() {}, func() {})
 	start := cache.now()
 	sent := 0
 	for minute := range 121 {
@@ -56,13 +56,13 @@ func TestLinkCacheTTLIsFromTheSending(t *testing.T) {
 // Forgetting takes a fact out of both generations.
 func TestLinkCacheForget(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour, func() {})
+	cache := newLinkCache(time.Hour, func() {}, func() {})
 	now := cache.now()
 	token, _ := cache.claim(now, "u1", "", nil)
 	if token == 0 {
 		t.Error("a token of 0 stands for none")
 	}
-	cache.pairs.previous, cache.pairs.recent = cache.pairs.recent, map[uint64]link{}
+	cache.pairs.previous, cache.pairs.recent = cache.pairs.recent, map[uint64]sentFact{}
 	cache.forget(token)
 	if _, fresh := cache.claim(now, "u1", "", nil); !fresh {
 		t.Error("still known")
@@ -71,11 +71,10 @@ func TestLinkCacheForget(t *testing.T) {
 
 // Where a group's users disagree on its traits, they take turns at changing them a
 // few times, and then only now and then. It is said.
-func TestTornGroups(t *testing.T) {
+func TestDisputedGroups(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(24*time.Hour, func() { t.Error("restless") })
 	told := 0
-	cache.torn = func() { told++ }
+	cache := newLinkCache(24*time.Hour, func() { t.Error("a pair is unstable") }, func() { told++ })
 	start := cache.now()
 	sent := 0
 	link := func(after time.Duration, user, plan string) bool {
@@ -102,9 +101,9 @@ func TestTornGroups(t *testing.T) {
 }
 
 // What was refused waits, also where another user has linked the group since.
-func TestTornGroupOfARefusedLink(t *testing.T) {
+func TestDisputedGroupOfARefusedLink(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(24*time.Hour, func() {})
+	cache := newLinkCache(24*time.Hour, func() {}, func() {})
 	now := cache.now()
 	token, _ := cache.claim(now, "jane", "acme", Traits{"plan": "pro"})
 	_, _ = cache.claim(now, "john", "acme", Traits{"plan": "trial"})
@@ -120,7 +119,7 @@ func TestTornGroupOfARefusedLink(t *testing.T) {
 // The memory of groups is bounded, too.
 func TestGroupsAreBounded(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour, func() {})
+	cache := newLinkCache(time.Hour, func() {}, func() {})
 	for i := range 5 * maxLinkedGroups {
 		cache.claim(0, "jane", strconv.Itoa(i), Traits{"a": 1})
 	}
@@ -132,7 +131,7 @@ func TestGroupsAreBounded(t *testing.T) {
 // What is not the same on the wire is another value.
 func TestTraitsAreToldApart(t *testing.T) {
 	t.Parallel()
-	cache := newLinkCache(time.Hour, func() {})
+	cache := newLinkCache(time.Hour, func() {}, func() {})
 	seen := map[uint64]any{}
 	for _, value := range []any{
 		nil, "", "null", false, 0, "0", true, 1, "1", "true", 1.5, "1.5", math.MaxInt64, uint64(math.MaxInt64 + 1), uint64(math.MaxUint64), -1,
@@ -155,7 +154,7 @@ func TestRepeatedLinkAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	type plan string
-	cache := newLinkCache(time.Hour, func() {})
+	cache := newLinkCache(time.Hour, func() {}, func() {})
 	traits := Traits{
 		"name": "Jane", "plan": plan("pro"), "age": 42, "seats": uint(5), "score": 1.5, "admin": true, "none": nil, "since": time.Now(),
 		"number": json.Number("12"), "tags": []string{"a", "b"}, "within": map[string]any{"a": []any{1, "x"}},
@@ -170,14 +169,14 @@ func TestTraitsWithACycle(t *testing.T) {
 	t.Parallel()
 	cycle := map[string]any{}
 	cycle["a"] = []any{cycle}
-	_ = newLinkCache(time.Hour, func() {}).traits(Traits{"a": cycle})
+	_ = newLinkCache(time.Hour, func() {}, func() {}).traits(Traits{"a": cycle})
 }
 
 // Traits that change on every call are most likely a mistake, and said so once.
-func TestRestlessTraits(t *testing.T) {
+func TestUnstableTraits(t *testing.T) {
 	t.Parallel()
 	told := 0
-	cache := newLinkCache(time.Hour, func() { told++ })
+	cache := newLinkCache(time.Hour, func() { told++ }, func() {})
 	now := cache.now()
 	for i := range 5 {
 		_, _ = cache.claim(now, "jane", "", Traits{"plan": i}) // now and then

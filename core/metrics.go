@@ -15,11 +15,11 @@ import (
 )
 
 // metrics gives the client's figures to OpenTelemetry. The zero value gives
-// nothing. Names and units follow its conventions; the attributes have few
-// values, each known beforehand.
+// nothing. Names and units follow OpenTelemetry's conventions; each attribute has a
+// small, fixed set of values.
 type metrics struct {
 	registration metric.Registration
-	panicked     sync.Once // tells the log
+	panicked     sync.Once // logs the first panic
 }
 
 // The attributes of metrics.
@@ -28,7 +28,7 @@ const (
 	outcomeKey = attribute.Key("klime.request.outcome")
 )
 
-// meter is of the app's provider, nil if there is none.
+// meter returns a meter of the app's provider, nil if there is no provider.
 func (c *Client) meter() metric.Meter {
 	if c.cfg.MeterProvider == nil {
 		return nil
@@ -36,17 +36,17 @@ func (c *Client) meter() metric.Meter {
 	return c.cfg.MeterProvider.Meter("github.com/klimeapp/klime-go/core", metric.WithInstrumentationVersion(Version))
 }
 
-// complainOfMetrics logs what could not be made, and is left out: analytics work
-// without.
+// complainOfMetrics logs errors of the provider. The client works without the
+// metrics that could not be made.
 func (c *Client) complainOfMetrics(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
 		c.cfg.Logger.Warn("klime: metrics are not complete", slog.Any("error", err))
 	}
 }
 
-// survive is deferred where the app's provider is called: a nil pointer in the
-// interface, say, must not end the app. The log is told of the first panic alone,
-// as each request may bring another.
+// survive is deferred around calls of the app's provider: its panic, over a nil
+// pointer in the interface, say, must not end the app. Only the first panic is
+// logged, as each request may bring another.
 func (m *metrics) survive(c *Client) {
 	if v := recover(); v != nil {
 		c.panics.Add(1)
@@ -54,8 +54,8 @@ func (m *metrics) survive(c *Client) {
 	}
 }
 
-// onRequest measures requests. It returns who is to be told of each, nil if
-// nobody wants to know.
+// onRequest returns a function that measures a request to Klime, nil if there is no
+// provider.
 func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failure *delivery.SendError) {
 	defer m.survive(c)
 	meter := c.meter()
@@ -79,7 +79,7 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 	}
 }
 
-// observe lets the provider ask for the client's Stats.
+// observe registers a callback with the provider that reads the client's Stats.
 func (m *metrics) observe(c *Client) {
 	defer m.survive(c)
 	meter := c.meter()
@@ -163,5 +163,5 @@ func (m *metrics) unregister(c *Client) {
 	}
 }
 
-// signed is n as OpenTelemetry counts.
+// signed converts n to the type that OpenTelemetry takes.
 func signed(n uint64) int64 { return int64(n) } //nolint:gosec // nobody counts that far

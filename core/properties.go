@@ -12,7 +12,7 @@ type requestProperties struct {
 	route    *route
 	kind     Kind
 	duration time.Duration
-	extra    []property // by SetProperty; these win
+	extra    []property // from SetProperty; these win over the library's own
 	captured captured
 
 	sampleRate float64 // 0 if not sampled
@@ -23,7 +23,7 @@ func (p *requestProperties) append(b []byte) []byte {
 	x := p.exchange
 	b = append(b, '{')
 	if p.ours("method") {
-		b = append(append(append(b, `"method":"`...), x.Method...), `",`...) // one that is known, and plain
+		b = append(append(append(b, `"method":"`...), x.Method...), `",`...) // a known method needs no escapes
 	}
 	if p.route.text != "" && p.ours("route") {
 		b = append(append(b, p.route.property...), ',')
@@ -55,7 +55,7 @@ func (p *requestProperties) append(b []byte) []byte {
 		b = append(appendString(append(b, `"referrer":`...), p.captured.referrer), ',')
 	}
 	if p.sampleRate > 0 && p.ours("sampleRate") {
-		b, _ = appendFloat(append(b, `"sampleRate":`...), p.sampleRate) // it is a number
+		b, _ = appendFloat(append(b, `"sampleRate":`...), p.sampleRate) // never NaN or infinite
 		b = append(b, ',')
 	}
 	for _, extra := range p.extra {
@@ -68,7 +68,7 @@ func (p *requestProperties) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// ours reports whether the app has not set that property itself.
+// ours reports whether the library sets a property: the app has not set it itself.
 func (p *requestProperties) ours(name string) bool {
 	for i := range p.extra {
 		if p.extra[i].key == name {
@@ -78,6 +78,7 @@ func (p *requestProperties) ours(name string) bool {
 	return true
 }
 
+// appendTook appends the duration as a member, if it is known.
 func (p *requestProperties) appendTook(b []byte, name, member string) []byte {
 	if p.exchange.Start.IsZero() || p.exchange.Unfinished || !p.ours(name) {
 		return b
@@ -85,13 +86,13 @@ func (p *requestProperties) appendTook(b []byte, name, member string) []byte {
 	return append(appendMillis(append(b, member...), p.duration), ',')
 }
 
-// appendNumber appends a member, and the comma after it.
+// appendNumber appends a member and the comma after it.
 func appendNumber(b []byte, member string, value int64) []byte {
 	return append(strconv.AppendInt(append(b, member...), value, 10), ',')
 }
 
-// protocolOf names the protocol of a stream. What the client asks for may be
-// anything.
+// protocolOf names the protocol of a stream. The client's Upgrade header may say
+// anything, so only known names are passed on.
 func protocolOf(x *Exchange) string {
 	switch {
 	case !x.speaksAnotherProtocol():
@@ -101,12 +102,4 @@ func protocolOf(x *Exchange) string {
 	default:
 		return "other"
 	}
-}
-
-// appendKey appends the key of an object's next member.
-func appendKey(b []byte, key string) []byte {
-	if b[len(b)-1] != '{' {
-		b = append(b, ',')
-	}
-	return append(appendString(b, key), ':')
 }

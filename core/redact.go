@@ -14,11 +14,10 @@ import (
 	"unicode"
 )
 
-// redacted stands for a value that is not sent.
+// redacted is sent in place of a secret.
 const redacted = "[redacted]"
 
-// SecretKeys returns the default of Config.SecretKeys, for a list with more or
-// fewer.
+// SecretKeys returns the default of Config.SecretKeys, to add to or remove from.
 func SecretKeys() []string {
 	return []string{
 		"password", "passwd", "pwd", "passphrase", "passcode", "pin", "pin code", "otp", "mfa code", "security code", "verification code",
@@ -29,36 +28,36 @@ func SecretKeys() []string {
 	}
 }
 
-// redactor knows by their keys which values are secrets. It is safe for
+// redactor replaces secrets, which it recognises by their keys. It is safe for
 // concurrent use.
 type redactor struct {
-	secrets func() secretWords // made when they are first needed
+	secrets func() secretWords // computed on the first call
 
-	known sync.Map // key → secrecy
-	size  atomic.Int64
+	known sync.Map     // key → secrecy
+	size  atomic.Int64 // number of known keys
 }
 
-// secrecy is what is secret of the values under a key.
+// secrecy says which values of a key are secret.
 type secrecy int
 
 const (
-	open      secrecy = iota
-	uncounted         // all but numbers
+	notSecret          secrecy = iota
+	secretUnlessNumber         // a number under such a key is a count
 	secret
 )
 
-// countable is at the end of keys that hold a token, or in the plural may say how
-// many: the promptTokens of a language model.
+// countable ends keys that hold a token, but whose plural may be a count: the
+// promptTokens of a language model.
 const countable = " token "
 
-// secretWords are those by which a secret is known, each in spaces: " api key ".
+// secretWords are the words that make a key a secret's, in spaces: " api key ".
 type secretWords struct{ anywhere, atEnd []string }
 
-// maxKnownKeys bounds the memory of a redactor.
+// maxKnownKeys bounds how many keys a redactor remembers.
 const maxKnownKeys = 1000
 
 func newRedactor(keys []string) *redactor {
-	keys = slices.Clone(keys) // the app's
+	keys = slices.Clone(keys) // the app may change its slice
 	return &redactor{secrets: sync.OnceValue(func() secretWords { return newSecretWords(keys) })}
 }
 
@@ -70,20 +69,20 @@ func newSecretWords(keys []string) (s secretWords) {
 			continue
 		}
 		if joined := strings.ReplaceAll(words, " ", ""); joined != "" {
-			s.anywhere = append(s.anywhere, words, " "+joined+" ") // apikey
+			s.anywhere = append(s.anywhere, words, " "+joined+" ") // "api key" and "apikey"
 		}
 	}
 	return s
 }
 
-// of tells the secrecy of a key, by whether its words hold those of a secret.
-func (r *redactor) of(key string) secrecy {
+// secrecyOf returns the secrecy of a key, computed once for each.
+func (r *redactor) secrecyOf(key string) secrecy {
 	if known, ok := r.known.Load(key); ok {
 		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
 	}
-	found := r.secrets().of(wordsOf(key))
-	if found == uncounted && !strings.HasSuffix(strings.ToLower(key), "tokens") {
-		found = secret // one token may well be a number
+	found := r.secrets().secrecyOf(wordsOf(key))
+	if found == secretUnlessNumber && !strings.HasSuffix(strings.ToLower(key), "tokens") {
+		found = secret // in the singular, a number may be the token itself
 	}
 	if r.size.Load() < maxKnownKeys {
 		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
@@ -93,13 +92,14 @@ func (r *redactor) of(key string) secrecy {
 	return found
 }
 
-func (s secretWords) of(words string) secrecy {
-	found := open
+// secrecyOf returns the secrecy of a key with these words.
+func (s secretWords) secrecyOf(words string) secrecy {
+	found := notSecret
 	for _, end := range s.atEnd {
 		switch {
 		case !strings.HasSuffix(words, end):
 		case end == countable:
-			found = uncounted
+			found = secretUnlessNumber
 		default:
 			return secret
 		}
@@ -111,7 +111,8 @@ func (s secretWords) of(words string) secrecy {
 }
 
 // wordsOf splits a key in camel, snake, kebab or any such case into lower-case
-// words in the singular, each in spaces: "userAPIKeys_2" is " user api key 2 ".
+// words in the singular, with spaces around each: "userAPIKeys_2" becomes
+// " user api key 2 ".
 func wordsOf(key string) string {
 	b := []rune{' '}
 	space := func() {
@@ -144,8 +145,8 @@ func wordsOf(key string) string {
 	return strings.Join(words, " ")
 }
 
-// clean returns m with the values of secret keys replaced, at any depth: a copy
-// then, and else m itself.
+// clean replaces the values of secret keys in m, at any depth. It returns a copy if
+// there are any, and m itself if not.
 func (r *redactor) clean(m map[string]any) map[string]any {
 	cleaned, _ := r.cleanMap(m, 0)
 	return cleaned
@@ -169,28 +170,28 @@ func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, chan
 	return copied, true
 }
 
-// cleanMember cleans the value of a key. That there is a secret, or since when, is
-// none itself.
+// cleanMember cleans the value of a key. Booleans and times are never secret:
+// hasPassword and passwordChangedAt tell nothing of the password.
 func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed bool) {
 	switch value.(type) {
 	case nil, bool, time.Time:
 		return value, false
 	}
-	switch r.of(key) {
+	switch r.secrecyOf(key) {
 	case secret:
 		return redacted, true
-	case uncounted:
+	case secretUnlessNumber:
 		if !isNumber(value) {
 			return redacted, true
 		}
-	case open:
+	case notSecret:
 	}
 	return r.cleanValue(value, depth)
 }
 
-// isNumber reports whether the JSON of a value is a number, whatever its type says.
+// isNumber reports whether the JSON of a value is a number, whatever its Go type.
 func isNumber(value any) bool {
-	if _, ok := value.(string); ok { // as most are
+	if _, ok := value.(string); ok { // the usual case
 		return false
 	}
 	encoded, err := appendAny(nil, value)
@@ -215,14 +216,14 @@ func (r *redactor) cleanSlice(values []any, depth int) (_ []any, changed bool) {
 	return copied, true
 }
 
-// cleanValue cleans what is in a value. Of types that it does not know, it goes
-// by their JSON; what has none is refused when it is encoded.
+// cleanValue cleans the maps within a value. A value of any other type is encoded,
+// and its JSON cleaned; if it cannot be encoded, the event is refused later.
 func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 	switch v := value.(type) {
 	case nil, string, bool, int, int64, float64, time.Time, json.Number, []string:
 		return value, false
 	case map[string]any:
-		if depth < maxDepth { // beyond, it may be a cycle, which JSON has not
+		if depth < maxDepth { // deeper, it may be a cycle, which encoding/json detects
 			return r.cleanMap(v, depth+1)
 		}
 	case []any:
@@ -243,14 +244,14 @@ func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 	if decoder.Decode(&plain) != nil {
 		return value, false
 	}
-	cleaned, changed := r.cleanValue(plain, math.MinInt) // it is a tree
+	cleaned, changed := r.cleanValue(plain, math.MinInt) // decoded JSON has no cycles: no limit on depth
 	if !changed {
 		return value, false
 	}
 	return cleaned, true
 }
 
-// mayHoldKeys reports whether the JSON of a type may be, or hold, an object.
+// mayHoldKeys reports whether the JSON of a type may be or contain an object.
 func mayHoldKeys(t reflect.Type) bool {
 	for range maxDepth { // a type may be a list of itself
 		if marshaler := reflect.TypeFor[json.Marshaler](); t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler) {
@@ -268,8 +269,8 @@ func mayHoldKeys(t reflect.Type) bool {
 	return true
 }
 
-// revealing is a property's value, as far as it may be sent.
-func (c *Client) revealing(key string, value any) any {
+// redactProperty returns a property's value without secrets.
+func (c *Client) redactProperty(key string, value any) any {
 	if c == nil {
 		return value
 	}

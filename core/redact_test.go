@@ -29,22 +29,22 @@ func TestSecretKeys(t *testing.T) {
 	r := newRedactor(SecretKeys())
 	for range 2 { // the second time from memory
 		for _, key := range secrets {
-			if r.of(key) == open {
+			if r.secrecyOf(key) == notSecret {
 				t.Errorf("%q is not secret", key)
 			}
 		}
 		for _, key := range public {
-			if r.of(key) != open {
+			if r.secrecyOf(key) != notSecret {
 				t.Errorf("%q is secret", key)
 			}
 		}
 	}
-	if none := newRedactor([]string{}); none.of("password") != open {
+	if none := newRedactor([]string{}); none.secrecyOf("password") != notSecret {
 		t.Error("an empty list names something")
 	}
 	own := newRedactor(append(SecretKeys(), "employee number", "plan=", " "))
 	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "password": true, "other": false} {
-		if (own.of(key) == secret) != want {
+		if (own.secrecyOf(key) == secret) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"net/url"
 )
 
-// The write key must not get into logs, however a Config is printed. Only in an
-// unexported field of another struct it cannot be hidden: there fmt calls no methods,
-// and WriteKey is a string.
+// The write key must not get into logs, however a Config is printed. It cannot be
+// hidden in an unexported field of another struct: there fmt calls no methods, and
+// prints WriteKey as the string it is.
 
-// hidden stands for a value that is not shown.
+// hidden is printed in place of a secret.
 const hidden = "[hidden]"
 
 // String describes the Config without its write key.
@@ -33,7 +33,8 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c.String()) //nolint:wrapcheck // a string has no error
 }
 
-// shownEndpoint is the endpoint, but for user info, which New refuses.
+// shownEndpoint returns the endpoint, unless it may contain a password. (New refuses
+// such an endpoint.)
 func (c Config) shownEndpoint() string {
 	if u, err := url.Parse(c.Endpoint); err != nil || u.User != nil {
 		return hidden
@@ -48,7 +49,7 @@ func (c Config) shownKey() string {
 	return hidden
 }
 
-// String says that it is a Client; what is in it is not shown.
+// String says only that c is a Client, and nothing of what is in it.
 func (c *Client) String() string {
 	if c == nil {
 		return "klime.Client(nil)"

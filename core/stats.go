@@ -2,49 +2,50 @@ package klime
 
 import "github.com/klimeapp/klime-go/internal/delivery"
 
-// DropReason says why an accepted event was not sent.
+// DropReason says why an accepted event was dropped.
 type DropReason string
 
 const (
-	// DropQueueFull: the queue was full and newer or weightier events took
-	// the place, or nothing in it could make room.
+	// DropQueueFull: the queue was full, and the event made room for newer or more
+	// important ones, or found no room itself.
 	DropQueueFull DropReason = "queue_full"
 	// DropBeforeSend: Config.BeforeSend returned false, or panicked.
 	DropBeforeSend DropReason = "before_send"
-	// DropShutdown: still undelivered when Shutdown's context ended.
+	// DropShutdown: the event was not delivered when Shutdown's context ended.
 	DropShutdown DropReason = "shutdown"
 	// DropSpoolBusy: the queue was full, and the disk could not keep up.
 	DropSpoolBusy DropReason = "spool_busy"
-	// DropSpoolFull: the events on disk took all of the spool's MaxBytes; the
-	// oldest made room, or with spool.Reject the event found none.
+	// DropSpoolFull: the events on disk took all of the spool's MaxBytes. The event
+	// made room for a newer one, or found no room itself.
 	DropSpoolFull DropReason = "spool_full"
-	// DropSpoolLost: the spool's file, or a record of it, was damaged.
+	// DropSpoolLost: the spool's file, or the event's record in it, was damaged or
+	// gone.
 	DropSpoolLost DropReason = "spool_lost"
 )
 
-// Stats is what became of a client's events since it was made. At every
-// moment Accepted = Sent + Failed + all of Dropped + Queued + Spooled.
+// Stats says what became of a client's events since New. At any moment,
+// Accepted = Sent + Failed + all of Dropped + Queued + Spooled.
 type Stats struct {
-	Accepted     uint64                // valid events, each of which is also in one of Sent, Failed, Dropped, Queued and Spooled
+	Accepted     uint64                // valid events; each is also in one of Sent, Failed, Dropped, Queued and Spooled
 	Sent         uint64                // events that Klime has accepted
-	Failed       uint64                // events that Klime refused, or given up after Config.MaxAttempts
-	Dropped      map[DropReason]uint64 // events given up here
+	Failed       uint64                // events that Klime refused, or that were given up after Config.MaxAttempts
+	Dropped      map[DropReason]uint64 // events that the client dropped
 	Queued       int                   // events held in memory alone: queued, in flight or waiting for a retry
-	QueuedBytes  int                   // and their size on the wire
+	QueuedBytes  int                   // and the size of their JSON
 	Spooled      int                   // events on disk, in Config.Spool; some may be in memory too
-	SpooledBytes int                   // and their size on the wire
+	SpooledBytes int                   // and the size of their JSON
 	SpoolDown    bool                  // the Spool does not work at present: events are kept in memory only
 	Recovered    uint64                // the part of Accepted that an earlier process left in the Spool
-	Retries      uint64                // requests that repeated events of a failed one
+	Retries      uint64                // requests that repeated events of a failed request
 	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
-	Panics       uint64                // of what Config has of the app: callbacks, BeforeSend, Transport, Logger, MeterProvider
-	RollUpKeys   int                   // users, groups, methods and routes that RollUp is counting now
+	Panics       uint64                // panics in the app's part of Config: callbacks, BeforeSend, Transport, Logger, MeterProvider
+	RollUpKeys   int                   // combinations of user, group, method and route that RollUp is counting now
 	Links        int                   // facts of Link that are known as sent
-	Anonymous    uint64                // requests not recorded as neither user nor group was known
-	NotLinked    uint64                // events without the request's group: the user was not linked in it (RequireMembership)
-	NotMember    uint64                // likewise: the user was linked to other groups
-	Invalid      uint64                // events of Track and Link in handlers, and of requests, that were not valid
-	Late         uint64                // valid events that Shutdown refused, and not in Accepted: of calls that came later or waited then
+	Anonymous    uint64                // requests not recorded because neither user nor group was known
+	NotLinked    uint64                // events sent without the request's group, with RequireMembership: the request had no Link of the user
+	NotMember    uint64                // events sent without the request's group, with RequireMembership: the Links named other groups
+	Invalid      uint64                // invalid events of Track and Link in handlers, and of requests
+	Late         uint64                // valid events that Shutdown refused, from later or still waiting calls; not in Accepted
 }
 
 // Stats returns the client's figures. It costs a short lock and one map.

@@ -2,11 +2,11 @@ package klime
 
 import "unicode/utf8"
 
-// appendString appends s as a JSON string. Bytes that are no UTF-8 become
-// U+FFFD, as encoding/json has it.
+// appendString appends s as a JSON string. Bytes that are not valid UTF-8 become
+// U+FFFD, as with encoding/json.
 func appendString(b []byte, s string) []byte {
 	if len(s) > maxEventBytes {
-		return append(b, s[:maxEventBytes+1]...) // the event is refused by its size
+		return append(b, s[:maxEventBytes+1]...) // too large: the event will be refused
 	}
 	b = append(b, '"')
 	if isVerbatim(s) {
@@ -17,9 +17,9 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// isVerbatim reports whether s stands as it is in a JSON string, as most do. It looks at
-// eight bytes at a time. The last eight it looks at again, whatever is left of them: that
-// costs less than to tell.
+// isVerbatim reports whether s needs no escapes in a JSON string; most need none. It
+// looks at eight bytes at a time. The last eight may overlap with those before, which
+// costs less than to look at the rest byte by byte.
 func isVerbatim(s string) bool {
 	switch n := len(s); {
 	case n >= 8:
@@ -38,25 +38,25 @@ func isVerbatim(s string) bool {
 	}
 }
 
-// word is the first eight bytes of s, in one load.
+// word returns the first eight bytes of s, which the compiler reads in one load.
 func word(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// half is the first four bytes of s, in one load.
+// half returns the first four bytes of s, which the compiler reads in one load.
 func half(s string) uint32 {
 	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 const (
-	ones    = 0x0101010101010101     // in each byte
-	highs   = ones * 0x80            // the high bit of each
-	filling = ones * ' ' &^ 0xffffff // in place of bytes that a short string lacks
+	ones    = 0x0101010101010101     // 1 in each byte
+	highs   = ones * 0x80            // the high bit of each byte
+	filling = ones * ' ' &^ 0xffffff // spaces in the upper five bytes, for a string of up to three
 )
 
 // areVerbatim reports whether none of eight bytes is above 127, below ' ', a quote or a
-// backslash: of each that is, the high bit is set in one of these four.
+// backslash. Any such byte sets its high bit in one of the four words below.
 func areVerbatim(eight uint64) bool {
 	quotes, backslashes := eight^ones*'"', eight^ones*'\\'
 	return (eight|(eight-ones*' ')|(quotes-ones)|(backslashes-ones))&highs == 0

@@ -8,37 +8,38 @@ import (
 )
 
 // Transport carries batches to Klime, in place of the client's own POST to
-// Config.Endpoint: the seam for a message broker, say. It must be safe for
-// concurrent use and return soon after ctx ends.
+// Config.Endpoint: through a message broker, say. It must be safe for concurrent use
+// and return soon after ctx ends.
 type Transport interface {
-	// Send carries body, {"batch":[…]} with that many events; with none it is
-	// a probe. It keeps body if it likes. A *[DeliveryError] says what to do
-	// about a failure, by the rules for HTTP status codes: 4xx may halt sending or
-	// single out events, the rest is retried. Any other error is retried. In
-	// the result only Errors count, by Index.
+	// Send carries body, which is {"batch":[…]} with that many events; without
+	// events it is a probe. Send may keep body. The StatusCode of a *[DeliveryError]
+	// says what happens next, as over HTTP: sending halts (3xx, 401, 403, 404, 405),
+	// the events at fault are singled out (400, 413, 422), or the batch is retried
+	// (408, 429, 5xx and others). Any other error is retried. Of the result, only the
+	// Index, Code and Message of its Errors are used.
 	Send(ctx context.Context, body []byte, events int) (BatchResult, error)
 }
 
 // BatchResult is Klime's answer to a batch.
 type BatchResult struct {
 	Accepted int          // events
-	Failed   int          // events, those in Errors
+	Failed   int          // events, which are in Errors
 	Errors   []EventError // nil if all were accepted
 }
 
 // EventError is an event that Klime refused while it took others of its batch.
 type EventError struct {
 	Index   int    // in the batch, from 0
-	Code    string // Klime's, such as "invalid_timestamp"
-	Message string // Klime's
+	Code    string // from Klime, such as "invalid_timestamp"
+	Message string // from Klime
 	Event   Event  // as it was sent
 }
 
-// seam makes a Transport one of delivery.
-type seam struct{ Transport }
+// transportAdapter makes a Transport one of package delivery.
+type transportAdapter struct{ Transport }
 
-func (s seam) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
-	result, err := s.Transport.Send(ctx, body, events)
+func (a transportAdapter) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
+	result, err := a.Transport.Send(ctx, body, events)
 	if failure := (*DeliveryError)(nil); errors.As(err, &failure) {
 		return delivery.Result{}, failure.internal(result.Errors)
 	}

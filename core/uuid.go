@@ -5,11 +5,11 @@ import (
 	"math/rand/v2"
 )
 
-// appendUUID appends a random UUID (RFC 9562, version 4). The source is the
-// runtime's ChaCha8 generator, seeded by the operating system.
+// appendUUID appends a random UUID (RFC 9562, version 4), made with the runtime's
+// ChaCha8 generator, which the operating system seeds.
 func appendUUID(b []byte) []byte {
 	const (
-		version = 4 << 12         // in the low half of the high word
+		version = 4 << 12         // in the low 16 bits of the high word
 		variant = uint64(2) << 62 // at the top of the low word
 	)
 	hi := rand.Uint64()&^0xf000 | version
@@ -28,7 +28,7 @@ func appendUUID(b []byte) []byte {
 	return append(b, text[:]...)
 }
 
-// hexOf is the eight hexadecimal digits of v's low half, a byte each.
+// hexOf returns the eight hexadecimal digits of v's low half, one in each byte.
 func hexOf(v uint64) uint64 {
 	v &= 0xffffffff
 	v = (v | v<<16) & 0x0000ffff0000ffff

@@ -14,21 +14,19 @@ import (
 
 const writeKey = "klimetest"
 
-// backend is the Klime behind a Server or a Recorder, and the faults in front
-// of it.
+// backend is the Klime behind a Server or a Recorder, with the faults in front of it.
 type backend struct {
 	ingest *ingest.Server
 
-	ended chan struct{} // closed at the end of a Server's test, or nil
+	ended chan struct{} // closed at the end of a Server's test; nil for a Recorder
 
-	mu       sync.Mutex
-	faults   []Fault // yet to be met
-	met      []Fault
-	rejected int // events that a Reject has named
+	mu         sync.Mutex
+	faultsLeft []Fault // that no request has met yet
+	faultsMet  []Fault
+	rejected   int // events that a Reject has refused
 }
 
-// What is kept of events. A test that makes more than this is about something else,
-// and is told.
+// Limits of the events that are kept. Wait fails a test that makes more.
 const (
 	maxEvents = 100_000
 	maxBytes  = 256 << 20
@@ -39,36 +37,36 @@ func newBackend(keep int) *backend {
 }
 
 // Fail makes the next requests meet these faults, one each, in order. Probes
-// and pings count.
+// and pings are requests too.
 func (b *backend) Fail(faults ...Fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.faults = append(b.faults, faults...)
+	b.faultsLeft = append(b.faultsLeft, faults...)
 }
 
 // Heal forgets the faults that no request has met yet.
 func (b *backend) Heal() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.faults = nil
+	b.faultsLeft = nil
 }
 
-// nextFault is the fault that the next request meets, the zero Fault for none.
+// nextFault returns the fault for a request, the zero Fault for none.
 func (b *backend) nextFault() Fault {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.faults) == 0 {
+	if len(b.faultsLeft) == 0 {
 		return Fault{}
 	}
-	f := b.faults[0]
-	b.faults = b.faults[1:]
-	b.met = append(b.met, f)
+	f := b.faultsLeft[0]
+	b.faultsLeft = b.faultsLeft[1:]
+	b.faultsMet = append(b.faultsMet, f)
 	return f
 }
 
-// Events returns what has been accepted so far, in order of arrival, each
-// messageId once. Numbers are float64, as JSON has them. The newest 100,000 events
-// are kept, and of these 256 MiB of JSON.
+// Events returns the events accepted so far, in order of arrival, each messageId
+// once. Numbers are float64, as decoded from JSON. Only the newest events are kept:
+// 100,000, and 256 MiB of JSON.
 func (b *backend) Events() []klime.Event {
 	received := b.ingest.Events()
 	events := make([]klime.Event, len(received))
@@ -78,15 +76,15 @@ func (b *backend) Events() []klime.Event {
 	return events
 }
 
-// Rejected returns how many events have been refused as invalid, those aside that
-// a [Reject] has named.
+// Rejected returns how many events have been refused as invalid, not counting those
+// that a [Reject] has refused.
 func (b *backend) Rejected() int { return b.ingest.Counts().Rejected }
 
-// Repeated returns how many events have arrived again, with a messageId that
-// was known already.
+// Repeated returns how many events have arrived again, with a messageId that had
+// already been accepted.
 func (b *backend) Repeated() int { return b.ingest.Counts().Repeated }
 
-// serve answers one request, with the fault that is due.
+// serve answers one request, with the next fault if there is one.
 func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 	f := b.nextFault()
 	switch f.kind {
@@ -94,11 +92,11 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		f.answer(w)
 	case answerNothing:
-		_, _ = io.Copy(io.Discard, r.Body) // then net/http notices that the client goes away
+		_, _ = io.Copy(io.Discard, r.Body) // only then net/http notices when the client goes away
 		select {
 		case <-r.Context().Done():
 		case <-b.ended:
-			panic(http.ErrAbortHandler) // an answer would be one to believe
+			panic(http.ErrAbortHandler) // to return would be an answer of 200
 		}
 	case cutConnection:
 		b.ingest.ServeHTTP(httptest.NewRecorder(), r)
@@ -110,26 +108,27 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reject has Klime take what a Reject leaves of a batch.
+// reject answers a request that meets a Reject: Klime gets the rest of its batch.
 func (b *backend) reject(w http.ResponseWriter, r *http.Request, indexes []int) {
 	body, _ := io.ReadAll(r.Body)
-	rest, places, named := without(body, indexes)
+	rest, restIndexes, rejected := splitBatch(body, indexes)
 	r.Body = io.NopCloser(bytes.NewReader(rest))
 	r.ContentLength = int64(len(rest))
-	klime := httptest.NewRecorder()
-	b.ingest.ServeHTTP(klime, r)
-	maps.Copy(w.Header(), klime.Header())
-	w.WriteHeader(klime.Code)
-	if klime.Code != http.StatusOK {
-		_, _ = w.Write(klime.Body.Bytes())
+	answer := httptest.NewRecorder()
+	b.ingest.ServeHTTP(answer, r)
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	if answer.Code != http.StatusOK {
+		_, _ = w.Write(answer.Body.Bytes())
 		return
 	}
 	b.mu.Lock()
-	b.rejected += len(named)
+	b.rejected += len(rejected)
 	b.mu.Unlock()
-	_, _ = w.Write(partial(klime.Body.Bytes(), places, named))
+	_, _ = w.Write(wholeAnswer(answer.Body.Bytes(), restIndexes, rejected))
 }
 
+// typed returns a received event as one of package klime.
 func typed(e *ingest.Event) klime.Event {
 	return klime.Event{
 		Type:       typeOf(e.Type),

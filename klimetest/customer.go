@@ -2,23 +2,24 @@ package klimetest
 
 import klime "github.com/klimeapp/klime-go/core"
 
-// Customer is a group as Klime shows it: one for which a group call was made.
+// Customer is a group as Klime shows it. Klime shows a group only after a group call
+// for it.
 type Customer struct {
-	ID     string        // of the group
-	Traits klime.Traits  // merged, as of now
-	Users  []string      // linked to it, sorted
-	Events []klime.Event // that count for it, by timestamp
+	ID     string        // the group's ID
+	Traits klime.Traits  // merged from all calls so far
+	Users  []string      // IDs of the users linked to it, sorted
+	Events []klime.Event // events that count for it, by timestamp
 }
 
-// User is a user as Klime shows it, whom any event has named.
+// User is a user whom some event has named, as Klime shows it.
 type User struct {
-	ID     string       // of the user
-	Traits klime.Traits // merged, as of now
-	Groups []string     // the customers that the user is linked to, sorted
+	ID     string       // the user's ID
+	Traits klime.Traits // merged from all calls so far
+	Groups []string     // IDs of the customers that the user is linked to, sorted
 }
 
-// Customers returns what Klime would show of each customer by now, sorted by ID.
-// In user mode there are none; see Users.
+// Customers returns what Klime would now show of each customer, sorted by ID. In
+// user mode there are none; see Users.
 func (b *backend) Customers() []Customer {
 	known := b.ingest.Customers()
 	customers := make([]Customer, 0, len(known))
@@ -33,7 +34,7 @@ func (b *backend) Customers() []Customer {
 	return customers
 }
 
-// Users returns what Klime would know of each user by now, sorted by ID.
+// Users returns what Klime would now know of each user, sorted by ID.
 func (b *backend) Users() []User {
 	known := b.ingest.Users()
 	users := make([]User, 0, len(known))

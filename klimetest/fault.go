@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Fault is what happens to one request in place of a proper answer.
+// Fault is what happens to one request in place of Klime's answer.
 type Fault struct {
 	kind       faultKind
 	status     int
@@ -27,35 +27,35 @@ const (
 	rejectEvents
 )
 
-// Status answers with an HTTP status; the events are not taken.
+// Status answers with an HTTP status. The events are not taken.
 func Status(code int) Fault { return Fault{kind: answerStatus, status: code} }
 
-// RetryAfter answers with an HTTP status and asks to wait, in whole seconds;
-// the events are not taken.
+// RetryAfter answers with an HTTP status and a Retry-After header of whole seconds.
+// The events are not taken.
 func RetryAfter(code int, wait time.Duration) Fault {
 	return Fault{kind: answerStatus, status: code, retryAfter: wait}
 }
 
-// Hang answers nothing until the client gives the request up, or the test ends; the
+// Hang does not answer until the client gives up the request, or the test ends. The
 // events are not taken.
 func Hang() Fault { return Fault{kind: answerNothing} }
 
-// Cut takes the events, and then cuts the connection before the answer: the
-// client cannot know, and sends them again with the same message IDs.
+// Cut takes the events, and cuts the connection before the answer. The client cannot
+// know that they have arrived, and sends them again with the same message IDs.
 func Cut() Fault { return Fault{kind: cutConnection} }
 
-// Reject takes all events but those at these places of the batch, from 0, if
-// Klime does: a wrong write key and invalid events are refused as ever.
+// Reject refuses the events at these indexes of the batch, from 0. The others are
+// checked as ever: a wrong write key or an invalid event is still refused.
 func Reject(indexes ...int) Fault { return Fault{kind: rejectEvents, indexes: indexes} }
 
-// The code of the events that a Reject names, and what is said of them.
+// What the answer says of the events that a Reject refuses.
 const (
 	rejectCode    = "rejected"
 	rejectMessage = "rejected by the test"
 )
 
-// answer is Klime's answer to a batch.
-type answer struct {
+// batchAnswer is Klime's answer to a batch.
+type batchAnswer struct {
 	Status   string      `json:"status"`
 	Accepted int         `json:"accepted"`
 	Failed   int         `json:"failed"`
@@ -68,9 +68,10 @@ type rejection struct {
 	Message string `json:"message"`
 }
 
-// without returns a batch without the events at these places, and the places that
-// the others have had. What is no batch is left to Klime.
-func without(body []byte, indexes []int) (rest []byte, places, named []int) {
+// splitBatch returns a batch without the events at these indexes, the indexes that
+// the remaining events had in body, and those of the events that were left out. A
+// body that is no batch is returned as it is, for Klime to judge.
+func splitBatch(body []byte, indexes []int) (rest []byte, restIndexes, rejected []int) {
 	var batch struct {
 		Batch []json.RawMessage `json:"batch"`
 	}
@@ -80,25 +81,25 @@ func without(body []byte, indexes []int) (rest []byte, places, named []int) {
 	left := []json.RawMessage{}
 	for i, event := range batch.Batch {
 		if slices.Contains(indexes, i) {
-			named = append(named, i)
+			rejected = append(rejected, i)
 		} else {
-			left, places = append(left, event), append(places, i)
+			left, restIndexes = append(left, event), append(restIndexes, i)
 		}
 	}
 	batch.Batch = left
 	rest, _ = json.Marshal(batch) //nolint:errchkjson // raw messages that were just read
-	return rest, places, named
+	return rest, restIndexes, rejected
 }
 
-// partial is Klime's answer to what a Reject has left of a batch, as the answer to
-// all of it.
-func partial(rest []byte, places, named []int) []byte {
-	var whole answer
-	_ = json.Unmarshal(rest, &whole) // it is ours
+// wholeAnswer turns Klime's answer to the rest of a batch into one to the whole
+// batch. The indexes are those that splitBatch returned.
+func wholeAnswer(restAnswer []byte, restIndexes, rejected []int) []byte {
+	var whole batchAnswer
+	_ = json.Unmarshal(restAnswer, &whole) // our own JSON
 	for i := range whole.Errors {
-		whole.Errors[i].Index = places[whole.Errors[i].Index]
+		whole.Errors[i].Index = restIndexes[whole.Errors[i].Index]
 	}
-	for _, index := range named {
+	for _, index := range rejected {
 		whole.Errors = append(whole.Errors, rejection{Index: index, Code: rejectCode, Message: rejectMessage})
 	}
 	slices.SortFunc(whole.Errors, func(a, b rejection) int { return a.Index - b.Index })
@@ -107,7 +108,7 @@ func partial(rest []byte, places, named []int) []byte {
 	return text
 }
 
-// text is how a test would write the fault.
+// text returns the fault as a test would write it.
 func (f Fault) text() string {
 	switch f.kind {
 	case answerStatus:

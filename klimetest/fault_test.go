@@ -15,10 +15,11 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// faultTests: what a fault costs, with either kind of Klime.
+// faultTests says what becomes of three events when a request meets a fault, with
+// either kind of fake Klime.
 func faultTests() map[string]struct {
 	fault    klimetest.Fault
-	events   int // that arrive in the end, of 3
+	events   int // how many of the three arrive in the end
 	repeated int
 	failed   uint64
 } {
@@ -55,7 +56,8 @@ func TestServerFaults(t *testing.T) {
 	}
 }
 
-// With what Config says, a client is through some faults long before Wait gives up.
+// With the times that Config sets, a client gets past several faults before Wait gives
+// up.
 func TestServerFaultsPassSoon(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -105,7 +107,7 @@ func trackThree(t *testing.T, config klime.Config) klime.Stats {
 	return client.Stats()
 }
 
-// Faults are met in order, one a request.
+// Faults are met in order, one per request.
 func TestFaultsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,7 +126,7 @@ func TestFaultsInOrder(t *testing.T) {
 		if err := client.Flush(ctx); err != nil {
 			t.Fatal(err)
 		}
-		// An hour is more than a client waits: it takes five minutes.
+		// A client waits five minutes at most for a Retry-After, not an hour.
 		if took := time.Since(begin); took < 5*time.Minute || took > 6*time.Minute {
 			t.Errorf("delivered after %v", took)
 		}
@@ -137,7 +139,7 @@ func TestFaultsInOrder(t *testing.T) {
 	})
 }
 
-// What a Reject leaves is still Klime's to judge: the write key, and each event.
+// Klime still checks what a Reject leaves: the write key, and each event.
 func TestRejectAsksKlime(t *testing.T) {
 	t.Parallel()
 	const first, second = `{"type":"identify","messageId":"1","userId":"u1","timestamp":"2026-11-23T10:00:00Z"}`,
@@ -216,7 +218,7 @@ func TestHangEndsWithTheTest(t *testing.T) {
 	}
 }
 
-// telling tells that the Server is reading a request.
+// telling closes read when the Server reads a request.
 type telling struct{ read chan struct{} }
 
 func (tell telling) RoundTrip(r *http.Request) (*http.Response, error) {

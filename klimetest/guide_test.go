@@ -14,7 +14,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// What docs/testing.md shows.
+// The code that docs/testing.md shows.
 
 // newRouter stands for the app of the guide.
 func newRouter(client *klime.Client) http.Handler {

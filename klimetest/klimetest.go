@@ -12,17 +12,16 @@ import (
 )
 
 const (
-	// waitTimeout is when a test that waits in vain fails. It bounds a failure,
-	// not a success, so it may be long.
+	// waitTimeout is how long Wait waits. It delays only tests that fail, so it may be
+	// long.
 	waitTimeout = 10 * time.Second
 
-	// flushInterval lets events arrive soon without a flush, retryDelay after
-	// faults.
+	// With these, events arrive soon, without a call of Flush and after faults.
 	flushInterval = 10 * time.Millisecond
 	retryDelay    = 10 * time.Millisecond
 
-	// requestTimeout lets several Hangs pass within waitTimeout. No shorter: a busy
-	// machine must not look like one.
+	// requestTimeout is short enough for several Hangs within waitTimeout, and long
+	// enough that a busy machine does not look like a Hang.
 	requestTimeout = 2 * time.Second
 )
 
@@ -32,15 +31,15 @@ type Server struct {
 
 	tb       testing.TB
 	http     *httptest.Server
-	keep     int // events
-	patience time.Duration
+	keep     int           // how many events are kept
+	patience time.Duration // how long Wait waits
 
 	clientsMu sync.Mutex
 	clients   []*klime.Client
 }
 
-// NewServer starts a Server that ends with the test. It is for this test, and not
-// for its subtests, which it cannot fail by themselves: they have one each.
+// NewServer starts a Server that ends with the test. Each subtest needs a Server of
+// its own: this one fails the test that it was made for.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 	return newServer(tb, maxEvents, waitTimeout)
@@ -52,16 +51,16 @@ func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
 	s.ended = make(chan struct{})
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	tb.Cleanup(func() {
-		close(s.ended) // what hangs would hold up Close
+		close(s.ended) // ends hanging requests, for which Close would wait
 		s.http.Close()
 	})
 	return s
 }
 
-// Config returns a configuration that sends to the Server, soon, and with one
-// sender, so that events arrive in the order in which they were made. FlushInterval
-// and RetryDelay are 10 ms, and Timeout is 2 s, so that a test of faults is soon
-// done. Change what the test is about.
+// Config returns a configuration that sends to the Server. It has one sender, so that
+// events arrive in the order in which they were made. FlushInterval and RetryDelay
+// are 10 ms and Timeout is 2 s, so that events arrive soon, after faults too. A test
+// may change what it is about.
 func (s *Server) Config() klime.Config {
 	return klime.Config{
 		WriteKey: writeKey, Endpoint: s.http.URL,
@@ -70,9 +69,9 @@ func (s *Server) Config() klime.Config {
 	}
 }
 
-// Client returns a client of the Server, shut down when the test ends. It fails the
-// test when events are left by then (a Shutdown takes 10 s at most): Heal first, or,
-// if the test is about that, make a client of Config.
+// Client returns a client of the Server that is shut down when the test ends. If that
+// leaves events undelivered (a Shutdown takes 10 s at most), the test fails: call Heal
+// before or, if the test is about that, make a client from Config.
 func (s *Server) Client() *klime.Client {
 	s.tb.Helper()
 	client, err := klime.New(s.Config())
@@ -90,13 +89,14 @@ func (s *Server) Client() *klime.Client {
 	return client
 }
 
-// Wait returns the events when n have been accepted. When they do not come within
-// 10 s, it fails the Server's test at once, and says what has come and what may have
-// kept the rest; call it from the test's own goroutine, or from a Cleanup. A client
-// that is told to wait longer (RetryAfter), or halts (401: a probe a minute), is one
-// for a [Recorder]. What [klime.RollUp] counts comes at the end of its window, or
-// when the client's Flush is called before. When more than 100,000 events or 256 MiB
-// came, Wait fails, as the first are no longer known.
+// Wait returns all events when n have been accepted. If that takes more than 10 s, it
+// ends the Server's test with a failure that says what has come and what may have
+// kept the rest. Call it from the test's own goroutine or from a Cleanup.
+//
+// To test a client that is told to wait longer (RetryAfter), or that halts (401: one
+// probe a minute), use a [Recorder]. Counts of [klime.RollUp] come at the end of their
+// window, or when the client's Flush is called. After more than 100,000 events or
+// 256 MiB Wait fails, as the first events are no longer kept.
 func (s *Server) Wait(n int) []klime.Event {
 	s.tb.Helper()
 	if n > s.keep {

@@ -143,7 +143,7 @@ func TestWaitInVain(t *testing.T) {
 	}
 }
 
-// A Cleanup may wait, though the test's context has ended by then.
+// Wait works in a Cleanup, although the test's context has ended by then.
 func TestWaitInCleanup(t *testing.T) {
 	t.Parallel()
 	ended, end := context.WithCancel(t.Context())
@@ -160,7 +160,8 @@ func TestWaitInCleanup(t *testing.T) {
 	}
 }
 
-// More events than are kept are none to be waited for.
+// A test cannot wait for more events than are kept, or get them after the first were
+// forgotten.
 func TestWaitForTooMany(t *testing.T) {
 	t.Parallel()
 	inner := &failing{TB: t}
@@ -181,7 +182,7 @@ func TestWaitForTooMany(t *testing.T) {
 	inner.end()
 }
 
-// A client that has events left at the end fails the test, unless Heal comes first.
+// A client with undelivered events at the end fails the test, unless Heal was called.
 func TestClientLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, heal := range map[string]bool{"faults left": false, "healed": true} {
@@ -205,11 +206,11 @@ func TestClientLeavesNothing(t *testing.T) {
 	}
 }
 
-// failing is a test that notes how it fails.
+// failing is a test that records how it fails, and runs its cleanups on demand.
 type failing struct {
 	testing.TB
 
-	ctx      context.Context //nolint:containedctx // that of a test, if not TB's
+	ctx      context.Context //nolint:containedctx // the test's context, if not TB's
 	message  string
 	cleanups []func()
 }
@@ -231,7 +232,7 @@ func (f *failing) Context() context.Context {
 	return f.TB.Context()
 }
 
-// run runs a part of the test, which may end it.
+// run runs a part of the test, which may call Fatalf.
 func (f *failing) run(part func()) {
 	done := make(chan struct{})
 	go func() {

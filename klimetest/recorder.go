@@ -8,7 +8,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Recorder is a Klime without a network: it takes and checks events as a
+// Recorder is a fake Klime without a network. It checks and takes events as a
 // [Server] does, and works in a testing/synctest bubble, so that a test of
 // retries and outages takes no time. It is safe for concurrent use.
 type Recorder struct{ *backend }
@@ -16,9 +16,9 @@ type Recorder struct{ *backend }
 // NewRecorder returns an empty Recorder.
 func NewRecorder() *Recorder { return &Recorder{newBackend(maxEvents)} }
 
-// Config returns a configuration that sends to the Recorder, with the client's
-// defaults but for one sender, so that events arrive in the order in which
-// they were made. Change what the test is about.
+// Config returns a configuration that sends to the Recorder. It has the client's
+// defaults, except that there is one sender, so that events arrive in the order in
+// which they were made. A test may change what it is about.
 func (r *Recorder) Config() klime.Config {
 	return klime.Config{
 		WriteKey:   writeKey,
@@ -28,7 +28,7 @@ func (r *Recorder) Config() klime.Config {
 	}
 }
 
-// roundTripper is a handler as seen by a client, without a connection.
+// roundTripper calls a handler without a connection.
 type roundTripper http.HandlerFunc
 
 var errCut = errors.New("connection cut")

@@ -9,7 +9,7 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// A Recorder needs no test and no network.
+// A Recorder needs neither a test nor a network.
 func ExampleNewRecorder() {
 	recorder := klimetest.NewRecorder()
 	client, err := klime.New(recorder.Config())

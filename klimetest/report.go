@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// reported is how many of a kind are listed in a failure.
-const reported = 20
+// maxListed is how many items of a kind a failure lists.
+const maxListed = 20
 
 // report says what has come in place of n events, and what may have kept the rest.
 func (s *Server) report(n int) string {
 	counts := s.ingest.Counts()
 	s.mu.Lock()
-	met, left, rejected := slices.Clone(s.met), slices.Clone(s.faults), s.rejected
+	met, left, rejected := slices.Clone(s.faultsMet), slices.Clone(s.faultsLeft), s.rejected
 	s.mu.Unlock()
 
 	var r strings.Builder
@@ -34,7 +34,7 @@ func (s *Server) report(n int) string {
 	return r.String()
 }
 
-// counted is what clients know of events that did not come.
+// counted says what the Server's clients know of events that did not come.
 func (s *Server) counted() []string {
 	var anonymous, invalid uint64
 	rollUps := 0
@@ -58,11 +58,11 @@ func (s *Server) counted() []string {
 }
 
 func texts(faults []Fault) []string {
-	told := make([]string, len(faults))
+	all := make([]string, len(faults))
 	for i, f := range faults {
-		told[i] = f.text()
+		all[i] = f.text()
 	}
-	return told
+	return all
 }
 
 // list adds a line of items, if there are any.
@@ -70,8 +70,8 @@ func list(r *strings.Builder, name string, items []string) {
 	if len(items) == 0 {
 		return
 	}
-	fmt.Fprintf(r, "\n\t%s: %s", name, strings.Join(items[:min(len(items), reported)], ", "))
-	if more := len(items) - reported; more > 0 {
+	fmt.Fprintf(r, "\n\t%s: %s", name, strings.Join(items[:min(len(items), maxListed)], ", "))
+	if more := len(items) - maxListed; more > 0 {
 		fmt.Fprintf(r, " and %d more", more)
 	}
 }

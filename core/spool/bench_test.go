@@ -13,8 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// What Track costs a caller with so many at the same time: ns/op is the time of
-// one call, events/s of all together.
+// What Track costs with so many concurrent callers: ns/op is the time of one call,
+// events/s the rate of all together.
 func BenchmarkWriteAhead(b *testing.B) {
 	for _, callers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
@@ -71,7 +71,7 @@ func BenchmarkReplay(b *testing.B) {
 		if err := client.Track(context.Background(), "Done", klime.Properties{"n": 7, "plan": "pro"}, klime.ForUser("u1")); err != nil {
 			b.Fatal(err)
 		}
-		if client.Stats().Queued > 20_000 { // the disk's pace
+		if client.Stats().Queued > 20_000 { // no faster than the disk
 			time.Sleep(time.Millisecond)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// TestMain is also the child of the crash tests.
+// TestMain also runs the children of the crash tests.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv("KLIME_CRASH_DIR") != "":
@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// crashChild tracks at full rate until it is killed, or told to end by its
-// standard input. It writes a line for each event that was acknowledged: its message ID,
-// and now and then how many events are in memory alone.
+// crashChild tracks at full rate until it is killed, or its standard input is closed.
+// For each acknowledged event it writes a line with its message ID and, now and then,
+// how many events are only in memory.
 func crashChild() {
 	out := bufio.NewWriter(os.Stdout)
-	say := func(line string) { // in the hands of the system when it returns: a kill does not take it back
+	say := func(line string) { // written when it returns, so that a kill does not lose it
 		_, _ = out.WriteString(line + "\n")
 		_ = out.Flush()
 	}
@@ -118,14 +118,14 @@ func crashChild() {
 	say("done " + strconv.Itoa(client.Stats().Spooled))
 }
 
-// child is one process, and what it said.
+// child is one process and what it has written.
 type child struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	said  chan string
 	acked []string
-	mayGo int    // acknowledged events that were in memory alone when it was killed, at most
-	fault string // what it said of an error
+	mayGo int    // how many acknowledged events were at most only in memory when it was killed
+	fault string // the error that it has written
 	done  bool
 }
 
@@ -163,7 +163,7 @@ func startChild(t *testing.T, dir, url, run string, ahead bool, env ...string) *
 	return c
 }
 
-// listen takes in what the child says until it says that, or ends, or time is up.
+// listen reads the child's lines until it writes that word, or ends, or time is up.
 func (c *child) listen(until string, atMost time.Duration) {
 	timeUp := time.After(atMost)
 	for {
@@ -196,7 +196,7 @@ func (c *child) hear(line string) string {
 	return word
 }
 
-// kill ends the child at once and hears what it had said.
+// kill kills the child and reads what it had written.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
 	for line := range c.said {
@@ -205,7 +205,7 @@ func (c *child) kill() {
 	_ = c.cmd.Wait()
 }
 
-// kills is how often the crash tests kill: KLIME_KILLS, or a few times.
+// kills returns how often the crash tests kill: KLIME_KILLS, or a few times.
 func kills(t *testing.T) int {
 	t.Helper()
 	if n, err := strconv.Atoi(os.Getenv("KLIME_KILLS")); err == nil {
@@ -217,8 +217,8 @@ func kills(t *testing.T) int {
 	return 8
 }
 
-// Processes are killed over one folder, at random moments of their life: while
-// they open, replay, track and shut down. Klime comes and goes. With write-ahead
+// Processes that use one folder, one after the other, are killed at random moments:
+// while they open, replay, track and shut down. Klime comes and goes. With write-ahead
 // no acknowledged event is lost.
 func TestCrashWriteAhead(t *testing.T) {
 	t.Parallel()
@@ -228,8 +228,9 @@ func TestCrashWriteAhead(t *testing.T) {
 	}
 }
 
-// Without it, a crash loses at most what was in memory: the queue, and what was on
-// its way to the disk. That is what the process said last, and what it has acknowledged since.
+// Without write-ahead, a crash loses at most what was in memory: the queue, and what was
+// on its way to the disk. That is at most the number that the process wrote last, and
+// what it has acknowledged since.
 func TestCrashOverflow(t *testing.T) {
 	t.Parallel()
 	acked, lost, mayGo := crashLoop(t, false)
@@ -248,12 +249,12 @@ func TestCrashOverflow(t *testing.T) {
 	t.Logf("%d of %d acknowledged events are lost, in %d processes; at most %d were in memory", len(lost), acked, len(byRun), bound)
 }
 
-// In an outage, what was in memory for longer than documented survives a crash.
+// In an outage, events older than the documented delay are on disk and survive a crash.
 func TestCrashInALongOutage(t *testing.T) {
 	t.Parallel()
 	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
 	c := startChild(t, dir, srv.URL, "0", false, "KLIME_CRASH_SAFE=1")
-	c.listen("safe", time.Minute) // all that it has tracked so far is old
+	c.listen("safe", time.Minute) // all events so far are older than the documented delay
 	old := c.acked
 	c.listen("-", 50*time.Millisecond)
 	c.kill()
@@ -273,7 +274,7 @@ func TestCrashInALongOutage(t *testing.T) {
 	}
 }
 
-// A second process is told which has the folder, and does no harm.
+// A second process is told which one has the folder, and does no harm.
 func TestSecondProcess(t *testing.T) {
 	t.Parallel()
 	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
@@ -292,7 +293,7 @@ func TestSecondProcess(t *testing.T) {
 	}
 }
 
-// crashLoop returns what was lost, and what each process may have lost.
+// crashLoop returns the events that were lost, and how many each process may lose.
 func crashLoop(t *testing.T, ahead bool) (acked int, lost []string, mayGo map[string]int) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -314,7 +315,7 @@ func crashLoop(t *testing.T, ahead bool) (acked int, lost []string, mayGo map[st
 		case "open":
 			c.listen("open", 30*time.Second)
 			c.listen("-", time.Duration(random.IntN(20_000))*time.Microsecond)
-		case "ready": // it replays
+		case "ready": // it replays what is on disk
 			c.listen("ready", 30*time.Second)
 			c.listen("-", time.Duration(random.IntN(20_000))*time.Microsecond)
 		case "track":
@@ -338,7 +339,7 @@ func crashLoop(t *testing.T, ahead bool) (acked int, lost []string, mayGo map[st
 		t.Fatal("nothing was acknowledged")
 	}
 
-	// The last process lives.
+	// The last process is not killed.
 	srv.be(http.StatusOK)
 	cfg, log := config(t, srv.URL, dir, spool.Options{})
 	client := newClient(t, cfg)

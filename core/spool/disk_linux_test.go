@@ -17,8 +17,8 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// A real small disk runs full and is made larger, becomes read-only and writable
-// again, under a client. It is mounted by a child, in a namespace of its own.
+// Under a client, a real small disk runs full and is made larger, becomes read-only and
+// writable again. A child mounts it, in a namespace of its own.
 func TestRealDisk(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
@@ -65,7 +65,7 @@ func diskChild() {
 			must(time.Now().Before(deadline), "not in 30 s: %s", what)
 		}
 	}
-	// At the start it is full already: the app starts all the same.
+	// The disk is full at the start: the app starts all the same.
 	ballast := filepath.Join(dir, "ballast")
 	must(errors.Is(os.WriteFile(ballast, make([]byte, 8<<20), 0o600), syscall.ENOSPC), "the disk is not full")
 	s, err := spool.Open(filepath.Join(dir, "spool"), spool.Options{WriteAhead: true})
@@ -90,7 +90,7 @@ func diskChild() {
 	must(err == nil, "Attach: %v", err)
 	disk := storage.Spool
 
-	// It runs full.
+	// The disk runs full.
 	for err = nil; err == nil && accepted < 10_000; {
 		err = track()
 	}
@@ -106,7 +106,7 @@ func diskChild() {
 	must(track() == nil, "not durable on a large disk")
 	wait("all is on disk", func() bool { return client.Stats().Queued == 0 })
 
-	// A read-only one takes its place, and goes again: what is on it is there still.
+	// A read-only disk is mounted over it for a while. Then the events of the first are still there.
 	folder := filepath.Join(dir, "spool")
 	must(syscall.Mount("tmpfs", folder, "tmpfs", syscall.MS_RDONLY, "") == nil, "mount a read-only disk")
 	must(errors.Is(track(), klime.ErrNotDurable), "durable on a read-only disk")
@@ -117,8 +117,8 @@ func diskChild() {
 	wait("the disk is back", func() bool { return !client.Stats().SpoolDown })
 	must(track() == nil, "not durable on the disk that is back")
 
-	// It becomes read-only, between two processes: the system lets no disk become that while a file
-	// is open for writing.
+	// The disk becomes read-only between two processes: the system does not allow that while a
+	// file is open for writing.
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	must(client.Shutdown(ctx) == nil, "Shutdown")
@@ -129,7 +129,7 @@ func diskChild() {
 	must(errors.Is(err, syscall.EROFS), "Open on a read-only disk: %v", err)
 	must(mount(syscall.MS_REMOUNT, "64m") == nil, "remount")
 
-	// All is there, and is delivered.
+	// All events are still there, and are delivered.
 	s, err = spool.Open(filepath.Join(dir, "spool"), spool.Options{})
 	must(err == nil, "Open: %v", err)
 	transport.up.Store(true)
@@ -142,8 +142,9 @@ func diskChild() {
 	fmt.Println("all is well")
 }
 
-// Without permission the app starts, one that loses it goes on in memory, and it is
-// used again when it is back. Root may do anything: the child becomes somebody else.
+// Without permission for the folder the app starts. If it loses permission it goes on in
+// memory, and uses the folder again when it is allowed to. Root may do anything, so the
+// child runs as another user.
 func TestLostPermission(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()
@@ -216,7 +217,7 @@ func permissionChild() {
 	denied("a closed file")
 	allow(file, 0o600)
 
-	// While it runs.
+	// The app loses permission while it runs.
 	s, err = spool.Open(folder, spool.Options{WriteAhead: true})
 	must(err == nil, "Open: %v", err)
 	log, transport := &syncBuffer{}, &flaky{}

@@ -13,14 +13,14 @@ import (
 
 // Klime is down while one process lives. The next one delivers its events.
 func Example() {
-	dir, err := os.MkdirTemp("", "spool") // yours is one that outlives the process: /var/lib/myapp/klime
+	dir, err := os.MkdirTemp("", "spool") // in an app, a folder that outlives the process, such as /var/lib/myapp/klime
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
 	process := func(transport klime.Transport) {
-		// On an error disk is nil, and the client works without.
+		// After an error disk is nil, and the client works without a spool.
 		disk, err := spool.Open(dir, spool.Options{})
 		if err != nil {
 			log.Print(err)
@@ -32,7 +32,7 @@ func Example() {
 		if err := client.Track(context.Background(), "Report Generated", nil, klime.ForUser("user-7")); err != nil {
 			log.Print(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // yours is longer
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // in an app, longer
 		defer cancel()
 		if err := client.Shutdown(ctx); err != nil {
 			log.Print(err)
@@ -50,7 +50,7 @@ func Example() {
 	// accepted 2 (recovered 1), sent 2, on disk 0
 }
 
-// Those who bill by events want each of them on disk before they answer.
+// An app that bills by events wants each of them on disk before it answers.
 func ExampleOptions_writeAhead() {
 	dir, err := os.MkdirTemp("", "spool")
 	if err != nil {
@@ -60,7 +60,7 @@ func ExampleOptions_writeAhead() {
 
 	disk, err := spool.Open(dir, spool.Options{WriteAhead: true})
 	if err != nil {
-		log.Print(err) // billing without a disk may be worse than not to start
+		log.Print(err) // to bill without a disk may be worse than not to start
 		return
 	}
 	client, err := klime.New(klime.Config{Transport: &flaky{}, Spool: disk})

@@ -7,7 +7,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// flaky is a Transport that is down until it is told otherwise.
+// flaky is a Transport that fails until up is true.
 type flaky struct{ up atomic.Bool }
 
 func (f *flaky) Send(_ context.Context, _ []byte, events int) (klime.BatchResult, error) {

@@ -16,14 +16,14 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// server is a local Klime that counts by message ID.
+// server is a local Klime that counts events by message ID.
 type server struct {
 	*httptest.Server
 
 	mu    sync.Mutex
-	code  int            // of its answers
-	seen  map[string]int // by message ID, accepted ones
-	names map[string]int // by event name, each message ID once
+	code  int            // the status of its answers
+	seen  map[string]int // accepted events by message ID
+	names map[string]int // accepted events by name, each message ID counted once
 }
 
 func newServer(tb testing.TB, code int) *server {
@@ -59,7 +59,7 @@ func (s *server) be(code int) {
 	s.code = code
 }
 
-// arrived is how many events have, and how many of them twice or more.
+// arrived returns how many events have arrived, and how many of them more than once.
 func (s *server) arrived() (events, twice int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *server) has(id string) bool {
 	return s.seen[id] > 0
 }
 
-// config is a Config for a client of that server, with a spool in dir.
+// config returns a Config that sends to url, with a spool in dir.
 func config(tb testing.TB, url, dir string, opts spool.Options) (klime.Config, *syncBuffer) {
 	tb.Helper()
 	s, err := spool.Open(dir, opts)
@@ -102,7 +102,7 @@ func newClient(tb testing.TB, cfg klime.Config) *klime.Client {
 	return client
 }
 
-// shutdown ends a client, and fails unless its account balances.
+// shutdown shuts a client down, and fails unless its Stats add up.
 func shutdown(tb testing.TB, client *klime.Client, patience time.Duration) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -142,7 +142,7 @@ func ids(prefix string, n int) []string {
 	return all
 }
 
-// eventually waits until it is so.
+// eventually waits until a condition is true.
 func eventually(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {

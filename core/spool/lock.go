@@ -12,18 +12,19 @@ const lockTries = 3
 // errLocked says that another process has the lock.
 var errLocked = errors.New("locked")
 
-// lock makes a folder one process's for as long as that uses it: bbolt's own
-// lock ends whenever its file is closed, as in a fault. It is a file of its own,
-// which nobody reads, writes or removes.
+// lock reserves a folder for one process for as long as it uses the folder. bbolt's
+// own lock is not enough, as it ends whenever the file of events is closed, such as
+// after an error. The lock has a file of its own, which nobody reads, writes or
+// removes.
 type lock struct {
 	path string
 	file *os.File // nil while it is not held
 }
 
-// take takes the lock, unless it has it already. If the folder was deleted, that
-// is worth nothing, and the lock of the new one is taken.
+// take takes the lock, unless it is held already. If the folder was deleted
+// meanwhile, it takes the lock of the new folder.
 func (l *lock) take() error {
-	if l.file != nil && isAt(l.file, l.path) == nil {
+	if l.file != nil && checkIsAt(l.file, l.path) == nil {
 		return nil
 	}
 	for range lockTries {
@@ -35,7 +36,7 @@ func (l *lock) take() error {
 			_ = f.Close()
 			return err
 		}
-		if isAt(f, l.path) == nil {
+		if checkIsAt(f, l.path) == nil {
 			l.release()
 			l.file = f
 			return nil
@@ -45,7 +46,7 @@ func (l *lock) take() error {
 	return fmt.Errorf("%s: %w", l.path, errGone)
 }
 
-// release gives the folder free, if it is held.
+// release ends the lock, if it is held.
 func (l *lock) release() {
 	if l.file != nil {
 		unlockFile(l.file)
@@ -54,15 +55,15 @@ func (l *lock) release() {
 	}
 }
 
-// isAt reports whether a file is still where it was.
-func isAt(f *os.File, path string) error {
+// checkIsAt returns an error if an open file was deleted, or replaced at its path.
+func checkIsAt(f *os.File, path string) error {
 	own, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
 	there, err := os.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // it may be there; that it cannot be seen is no harm
+		return nil // it may still be there
 	}
 	if err != nil || !os.SameFile(own, there) {
 		return fmt.Errorf("spool: %s: %w", path, errGone)

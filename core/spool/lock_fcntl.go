@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lockFile locks f until it is closed, or fails with errLocked. As bbolt's here,
-// the lock keeps out other processes, not this one.
+// lockFile locks f until it is closed, or fails with errLocked. Like bbolt's own lock
+// on these systems, it keeps out other processes, but not this one.
 func lockFile(f *os.File) error {
 	for {
 		err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK})
@@ -22,5 +22,5 @@ func lockFile(f *os.File) error {
 	}
 }
 
-// unlockFile has nothing to do: the lock ends as the file is closed.
+// unlockFile does nothing: the lock ends when the file is closed.
 func unlockFile(*os.File) {}

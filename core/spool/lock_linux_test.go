@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A process that is just being started has the lock's file for a moment. That must not
-// keep the folder from whoever comes next.
+// A child process that is just being started has the lock's file open for a moment. That
+// must not keep the folder locked after it was released.
 func TestLockEndsWithItsOwner(t *testing.T) {
 	t.Parallel()
 	first := lock{path: filepath.Join(t.TempDir(), "lock")}

@@ -21,6 +21,6 @@ func lockFile(f *os.File) error {
 	}
 }
 
-// unlockFile ends the lock, which closing alone would not: a process that the app is
-// just starting has the file too, until it runs its own program.
+// unlockFile ends the lock. Closing f alone might not: a child process that the app is
+// just starting has f open too, until it runs its own program.
 func unlockFile(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -17,5 +17,5 @@ func lockFile(f *os.File) error {
 	return err //nolint:wrapcheck // explain does
 }
 
-// unlockFile has nothing to do: the lock ends as the file is closed.
+// unlockFile does nothing: the lock ends when the file is closed.
 func unlockFile(*os.File) {}

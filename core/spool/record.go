@@ -12,11 +12,11 @@ import (
 //
 //	0   1 byte   format
 //	1   1 byte   flags
-//	2   2 bytes  requests that carried the event, at most 65535
-//	4   4 bytes  CRC-32C of the key, what stands before, and the body
+//	2   2 bytes  how many requests have carried the event, at most 65535
+//	4   4 bytes  CRC-32C of the key, bytes 0 to 3, and the body
 //	8            the body
 //
-// Its key is the number of the event, in 8 bytes. Numbers are big-endian.
+// Its key is the event's number, in 8 bytes. Numbers are big-endian.
 const (
 	recordFormat = 1
 	headerSize   = 8
@@ -25,15 +25,16 @@ const (
 	flagAutomatic = 1
 )
 
-// overhead is what a record costs beyond its body, with bbolt's entry of it.
+// overhead is the size of a record beyond its body, with bbolt's entry for it.
 const overhead = headerSize + keySize + 16
 
-// sizeOnDisk is what counts against Options.MaxBytes, of so many records.
+// sizeOnDisk returns what records with bodies of so many bytes in all count against
+// Options.MaxBytes.
 func sizeOnDisk(records int, bodies int64) int64 { return bodies + int64(records)*overhead }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // a constant
 
-// errDamaged says that a record is not what was written.
+// errDamaged says that a record or the totals are not what was written.
 var errDamaged = errors.New("damaged record")
 
 func appendKey(b []byte, key uint64) []byte { return binary.BigEndian.AppendUint64(b, key) }
@@ -72,7 +73,8 @@ func decodeRecord(key uint64, value []byte) (delivery.Record, error) {
 	}, nil
 }
 
-// readRecord reads a record that may be damaged: then it tells its size at least.
+// readRecord reads a record. If the record is damaged, its Body is zeros of the same
+// size.
 func readRecord(key uint64, value []byte) delivery.Record {
 	r, err := decodeRecord(key, value)
 	if err != nil {
@@ -91,15 +93,16 @@ func checksum(key uint64, value []byte) uint32 {
 	return crc32.Update(sum, castagnoli, value[headerSize:])
 }
 
-// totals is what the file's head says of its records: it is written with them.
+// totals are the sums of a file's records. They are written in the same transaction.
 type totals struct {
 	id      uint64 // of the process that changed the file last
 	records int
 	size    int64 // of the bodies
 }
 
-// follows reports whether nobody but the process with that id has changed the file
-// since: it is as it was, or as a commit left it that has failed, it seemed.
+// follows reports whether only the process with the ID own has changed the file since
+// before. Then the file is as it was, or holds a commit that returned an error and was
+// written all the same.
 func (t totals) follows(before totals, own uint64) bool { return t == before || t.id == own }
 
 const (

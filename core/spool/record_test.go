@@ -7,7 +7,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// Each bit of a record counts, and so does the key under which it is kept.
+// A change of any bit of a record, or of its key, is detected.
 func TestEveryBitOfARecordCounts(t *testing.T) {
 	t.Parallel()
 	r := delivery.Record{Key: 7, Body: []byte(`{"type":"track"}`), Automatic: true, Attempts: 3}
@@ -45,7 +45,7 @@ func FuzzRecord(f *testing.F) {
 		if err == nil && !bytes.Equal(encodeRecord(&r), value) {
 			t.Errorf("%x is read as %+v", value, r)
 		}
-		// What is written can be read, whatever it is.
+		// Any body is read back as it was written.
 		w := delivery.Record{Key: key, Body: value, Automatic: len(value)%2 == 0, Attempts: len(value)}
 		back, err := decodeRecord(key, encodeRecord(&w))
 		if err != nil || !bytes.Equal(back.Body, value) || back.Automatic != w.Automatic || back.Attempts != min(w.Attempts, 65535) {

@@ -11,7 +11,8 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// Events are on disk in clear text, for their owner alone. The write key is not.
+// Events are on disk in clear text, readable for their owner alone. The write key is not
+// on disk.
 func TestWhatIsOnDisk(t *testing.T) {
 	t.Parallel()
 	const key = "wk_very-secret"

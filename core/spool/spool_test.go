@@ -14,8 +14,8 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// Klime is down for the whole life of a process: the next one delivers its events,
-// with the message IDs that they had.
+// Klime is down for the whole life of a process. The next process delivers its events,
+// with their original message IDs.
 func TestNextProcessDelivers(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string]spool.Options{"overflow": {}, "write-ahead": {WriteAhead: true}} {
@@ -50,7 +50,7 @@ func TestNextProcessDelivers(t *testing.T) {
 			}
 			shutdown(t, client, 10*time.Second)
 
-			cfg, _ = config(t, srv.URL, dir, opts) // nothing is left for a third
+			cfg, _ = config(t, srv.URL, dir, opts) // nothing is left for a third process
 			if s := newClient(t, cfg).Stats(); s.Recovered != 0 {
 				t.Errorf("stats of the third: %+v", s)
 			}
@@ -58,7 +58,8 @@ func TestNextProcessDelivers(t *testing.T) {
 	}
 }
 
-// What a folder or its file does at run time costs neither events nor the app.
+// Whatever happens to the folder or the file at run time, no event is lost, and the app
+// goes on.
 func TestFolderIsDeletedAtRunTime(t *testing.T) {
 	t.Parallel()
 	srv, dir := newServer(t, http.StatusServiceUnavailable), filepath.Join(t.TempDir(), "spool")
@@ -93,7 +94,7 @@ func TestFolderIsDeletedAtRunTime(t *testing.T) {
 	}
 }
 
-// The bound holds, what makes room is told, and the account balances.
+// MaxBytes holds, OnError is told of the events that make room, and the Stats add up.
 func TestSpoolFullIsTold(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, http.StatusServiceUnavailable)
@@ -125,8 +126,8 @@ func TestSpoolFullIsTold(t *testing.T) {
 	}
 }
 
-// With Reject a full spool refuses what is new: a write-ahead call says so, what it
-// refused is told and never sent, and the rest arrives.
+// With Reject a full spool refuses new events: a write-ahead call returns an error,
+// OnError is told, the event is never sent, and the others arrive.
 func TestRejectedCalls(t *testing.T) {
 	t.Parallel()
 	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
@@ -166,7 +167,7 @@ func TestRejectedCalls(t *testing.T) {
 			t.Fatalf("told of %s, want %s", got, id)
 		}
 	}
-	// In a handler it is counted once, too: there is nothing wrong with the event.
+	// In a handler it is also counted once, and not as Invalid: the event is valid.
 	scope := klime.NewTracker(client).Begin(t.Context())
 	klime.SetUser(scope, "u1")
 	klime.Track(scope, "Done", pad)
@@ -181,7 +182,7 @@ func TestRejectedCalls(t *testing.T) {
 	if err := client.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := client.Link(t.Context(), jane); err != nil { // not known as sent
+	if err := client.Link(t.Context(), jane); err != nil { // sent, as the refused one is not known as sent
 		t.Error(err)
 	}
 	shutdown(t, client, 10*time.Second)
@@ -190,7 +191,7 @@ func TestRejectedCalls(t *testing.T) {
 	}
 }
 
-// Without write-ahead, nobody is told by the call, and memory is used first.
+// Without write-ahead the call returns no error, and memory is used first.
 func TestRejectedOverflow(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, http.StatusServiceUnavailable)
@@ -233,7 +234,8 @@ func TestRejectedOverflow(t *testing.T) {
 	}
 }
 
-// Without a spool, for an error that was only logged, the client works.
+// A client works without the spool that could not be opened, if the app only logs the
+// error.
 func TestNoSpool(t *testing.T) {
 	t.Parallel()
 	srv, dir := newServer(t, http.StatusOK), t.TempDir()
@@ -286,7 +288,7 @@ func TestLinkOnDisk(t *testing.T) {
 	}
 }
 
-// Neither the key nor what events say is in the log; the file holds events, and
+// The log has neither the write key nor contents of events. The file has events, but
 // never the key.
 func TestNoSecretsInTheFile(t *testing.T) {
 	t.Parallel()
@@ -319,7 +321,8 @@ func TestNoSecretsInTheFile(t *testing.T) {
 	}
 }
 
-// Flush at the end of an invocation delivers, what an earlier one left included.
+// Flush at the end of an invocation delivers its events, and those that an earlier
+// invocation has left.
 func TestFlushDeliversWhatIsOnDisk(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, http.StatusServiceUnavailable)

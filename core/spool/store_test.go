@@ -17,7 +17,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// opened returns the store of a folder, closed at the test's end.
+// opened returns the store of a folder. It is closed at the test's end.
 func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
 	tb.Helper()
 	s, err := Open(dir, opts)
@@ -58,7 +58,7 @@ func commit(tb testing.TB, s *store, add []delivery.Record, remove ...uint64) []
 
 func none(uint64) bool { return false }
 
-// keys are those of all records, each of which must be as it was written.
+// keys returns the keys of all records, and fails unless each is as it was written.
 func keys(tb testing.TB, s *store) []uint64 {
 	tb.Helper()
 	var all []uint64
@@ -127,8 +127,8 @@ func TestModes(t *testing.T) {
 	})
 }
 
-// Room is made by the oldest, automatic ones first; an automatic one never makes
-// an explicit one go.
+// The oldest records make room, automatic ones first. An explicit record never makes
+// room for an automatic one.
 func TestMaxBytes(t *testing.T) {
 	t.Parallel()
 	s, _ := opened(t, t.TempDir(), Options{MaxBytes: 1 << 20})
@@ -159,7 +159,7 @@ func TestMaxBytes(t *testing.T) {
 	if n, bytes, _ := s.Kept(); n != len(before) || bytes > 1<<20 {
 		t.Errorf("kept %d, %d bytes", n, bytes)
 	}
-	for range 100 { // and so for ever: the file keeps within about twice the bound
+	for range 100 { // the file stays within about twice MaxBytes
 		commit(t, s, records(202, 300, false, size), rangeOf(202, 300)...)
 	}
 	if info, err := os.Stat(s.path()); err != nil || info.Size() > 6<<20 {
@@ -167,7 +167,7 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
-// With Reject nothing on disk is touched, and the client is told beforehand what fits.
+// With Reject nothing on disk is removed, and the client is told beforehand what fits.
 func TestReject(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.TempDir(), Options{MaxBytes: 1 << 20, WhenFull: Reject})
@@ -205,7 +205,7 @@ func TestReject(t *testing.T) {
 	}
 }
 
-// A folder that was filled under a higher bound keeps its events, even when it is
+// A folder that was filled with a higher MaxBytes keeps its events, even when it is
 // deleted at run time.
 func TestLowerBound(t *testing.T) {
 	t.Parallel()
@@ -257,7 +257,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// A folder that is used is refused, with the process that has it, and left as it is.
+// A folder in use is refused and left as it is. The error names the process that has it.
 func TestOneProcessAFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -301,7 +301,7 @@ func TestOneClientASpool(t *testing.T) {
 	if _, err := s.Attach(logger); err == nil {
 		t.Error("attached twice")
 	}
-	if err := s.Close(); err != nil { // the client's now
+	if err := s.Close(); err != nil { // does nothing: the client has it
 		t.Error(err)
 	}
 	if _, err := d.Commit(records(1, 1, false, 1), nil); err != nil {
@@ -338,8 +338,8 @@ func filled(tb testing.TB) []byte {
 	return content
 }
 
-// Whatever happens to the file, the app starts, nothing is read that was not
-// written, and the spool works.
+// Whatever happens to the file, the app starts, every record that is read was written,
+// and the spool works.
 func TestDamagedFiles(t *testing.T) {
 	t.Parallel()
 	good := filled(t)
@@ -352,7 +352,7 @@ func TestDamagedFiles(t *testing.T) {
 	for run := range runs {
 		content := bytes.Clone(good)
 		switch run % 5 {
-		case 0: // as a disk may lose a block
+		case 0: // a lost block
 			at := random.IntN(len(content)/512) * 512
 			clear(content[at : at+512])
 		case 1:
@@ -361,7 +361,7 @@ func TestDamagedFiles(t *testing.T) {
 			for range 1 + random.IntN(50) {
 				content[random.IntN(len(content))] = byte(random.Uint32())
 			}
-		case 3: // pages in the place of others
+		case 3: // pages that have overwritten others
 			const page = 4096
 			for range 20 {
 				from, to := (4+random.IntN(len(content)/page/3))*page, (4+random.IntN(len(content)/page/3))*page
@@ -432,7 +432,7 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 	return len(set) > 0
 }
 
-// Keys that go back would be read for ever: the file is given up.
+// Keys out of order could be read forever: the file is given up.
 func TestKeysOutOfOrder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -519,7 +519,7 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// One damaged record costs one record.
+// One damaged record costs only that record.
 func TestDamagedRecord(t *testing.T) {
 	t.Parallel()
 	s, _ := opened(t, t.TempDir(), Options{})
@@ -548,8 +548,8 @@ func TestDamagedRecord(t *testing.T) {
 	}
 }
 
-// The folder is deleted while the app runs: the spool says so, and makes a new
-// one, with what was in the old.
+// The folder is deleted while the app runs: the spool returns an error, and makes a new
+// folder with the events of the old one.
 func TestDeletedFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -575,7 +575,7 @@ func TestDeletedFolder(t *testing.T) {
 	}
 }
 
-// What is moved is moved in parts: a full spool is more than memory may have room for.
+// Records are moved in portions: a full spool may be larger than memory.
 func TestMoveInParts(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -604,7 +604,7 @@ func TestMoveInParts(t *testing.T) {
 	}
 }
 
-// Somebody else has made a spool in the meantime: theirs is not touched.
+// Another process has made a spool in the meantime: it is not touched.
 func TestReplacedFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -633,7 +633,7 @@ func TestReplacedFolder(t *testing.T) {
 	}
 }
 
-// The file is cut short while it is mapped: an error, and not the end of the app.
+// The file is truncated while it is mapped: that is an error, and not the end of the app.
 func TestTruncatedWhileOpen(t *testing.T) {
 	t.Parallel()
 	s, log := opened(t, t.TempDir(), Options{})
@@ -660,7 +660,7 @@ func TestTruncatedWhileOpen(t *testing.T) {
 	}
 }
 
-// A large file that has run empty gives its room back at the next start.
+// A large file without records is made anew at the next start.
 func TestEmptyFileIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -681,18 +681,18 @@ func TestEmptyFileIsMadeAnew(t *testing.T) {
 	}
 }
 
-// fail makes the store meet an error of its disk, as a full one.
+// fail calls before, and then makes the store meet a disk error.
 func fail(tb testing.TB, s *store, before func() error) {
 	tb.Helper()
 	errDisk := errors.New("disk on fire")
-	if err := s.use(func() error { return errors.Join(before(), errDisk) }); !errors.Is(err, errDisk) {
+	if err := s.withDB(func() error { return errors.Join(before(), errDisk) }); !errors.Is(err, errDisk) {
 		tb.Fatal(err)
 	}
 }
 
 func nothing() error { return nil }
 
-// A folder is one process's in a fault too, until it is closed.
+// A folder stays locked after a disk error, until the store is closed.
 func TestHeldInAFault(t *testing.T) {
 	t.Parallel()
 	for _, recovers := range []bool{true, false} {
@@ -718,8 +718,8 @@ func TestHeldInAFault(t *testing.T) {
 	}
 }
 
-// Somebody removes the lock in a fault, and another process uses the file
-// meanwhile: what it leaves is not touched.
+// After a disk error the lock is removed, and another process uses the file: its events
+// are not touched.
 func TestFileIsUsedInAFault(t *testing.T) {
 	t.Parallel()
 	for _, left := range []uint64{0, 5} {
@@ -748,7 +748,7 @@ func TestFileIsUsedInAFault(t *testing.T) {
 		}
 		_, _ = s.Commit(records(11, 12, false, 10), rangeOf(11, 20))
 		if left > 0 {
-			next, _ := opened(t, dir, Options{}) // while the first still lives
+			next, _ := opened(t, dir, Options{}) // while the first is still open
 			if got := keys(t, next); !same(got, rangeOf(11, 15)) {
 				t.Errorf("left of theirs: %v", got)
 			}
@@ -756,7 +756,8 @@ func TestFileIsUsedInAFault(t *testing.T) {
 	}
 }
 
-// What is at the path after a fault is another spool, or the first that is seen.
+// After a disk error another spool is at the path, which is not touched. It may also be
+// the first file that the store sees there.
 func TestReplacedInAFault(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ known, damaged bool }{{known: true}, {known: true, damaged: true}, {}} {
@@ -789,8 +790,8 @@ func TestReplacedInAFault(t *testing.T) {
 	}
 }
 
-// As long as a process has written nothing, the file is as it was found, or
-// somebody else's: of the one that wrote it before, perhaps.
+// A process that has written nothing takes the file only as it found it. If it has
+// changed, its events are another's, even those of the process that wrote it before.
 func TestFileIsNotAsItWasFound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -816,7 +817,8 @@ func TestFileIsNotAsItWasFound(t *testing.T) {
 	}
 }
 
-// A commit that failed may be on disk all the same, the first of a process too.
+// A commit that returned an error may be on disk all the same, and so may the first
+// commit of a process.
 func TestFailedCommitIsThere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -828,7 +830,7 @@ func TestFailedCommitIsThere(t *testing.T) {
 		before := s.totals
 		fail(t, s, func() error {
 			_, err := s.Commit(records(first, first+9, false, 10), nil)
-			s.totals = before // it has not heard of it
+			s.totals = before // as if Commit had failed
 			return err
 		})
 		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
@@ -840,8 +842,8 @@ func TestFailedCommitIsThere(t *testing.T) {
 	}
 }
 
-// Of two that start at the same time, the second does not so much as look at the
-// file, which the first may make anew.
+// Of two processes that start at the same time, the second does not even look at the
+// file, as the first may be making it anew.
 func TestLockComesFirst(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -1,5 +1,5 @@
-// Package throttle lets a thing happen only now and then, such as a log line of what
-// may happen all the time.
+// Package throttle limits how often something is done, such as writing a log line
+// about an event that may be frequent.
 package throttle
 
 import (
@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Throttle is of one thing. The zero value is ready, and safe for concurrent use.
+// Throttle limits one thing. The zero value is ready, and safe for concurrent use.
 type Throttle struct{ last atomic.Int64 } // Unix nanoseconds
 
-// Allows reports whether it is the first time in an interval. That is counted by
-// the wall clock: one that is set back makes it longer, but less than twice as long.
+// Allows reports whether the interval has passed since it last returned true. It goes
+// by the wall clock: if that is set back, the wait is longer, but less than twice as
+// long.
 func (t *Throttle) Allows(interval time.Duration, now time.Time) bool {
 	last, at := t.last.Load(), now.UnixNano()
 	since := time.Duration(at - last).Abs()

@@ -7,8 +7,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// Once in an interval, and no silence for as long as a clock was ahead
-// that is then set right.
+// Allows is true once per interval. A clock that was ahead and is set right does not
+// silence it for the difference.
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	const interval = 10 * time.Second

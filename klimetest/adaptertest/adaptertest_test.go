@@ -12,8 +12,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest/adaptertest"
 )
 
-// The types are aliases of internal ones, so that documentation shows of them
-// what their comments say: every field and method must be among that.
+// The types are aliases of internal ones, so documentation shows only their comments:
+// these must name every field and method.
 func TestCommentsNameEverything(t *testing.T) {
 	t.Parallel()
 	files := token.NewFileSet()

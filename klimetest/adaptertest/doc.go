@@ -1,8 +1,8 @@
-// Package adaptertest runs klime-go's conformance suite on an adapter of your
-// own, the same that its own adapters must pass. The suite describes small apps;
-// your test builds each of them in your framework, behind your middleware, and
-// serves it. The suite makes the requests and compares the events, as JSON,
-// with those that every other adapter records:
+// Package adaptertest runs klime-go's conformance suite on your own adapter. It is
+// the suite that klime-go's adapters must pass. It describes small apps; your test
+// builds each of them in your framework, behind your middleware, and serves it. The
+// suite makes the requests and compares the events, as JSON, with those that every
+// other adapter records:
 //
 //	func TestConformance(t *testing.T) {
 //		adaptertest.Run(t, adaptertest.Adapter{Name: "mine", Start: start})
@@ -18,9 +18,10 @@
 //		return adaptertest.Serve(tb, app, router)
 //	}
 //
-// Run it under the race detector too. examples/echo/echoklime has a whole one,
-// docs/write-your-own-adapter.md is the guide. Where your router reads a pattern
-// differently than the suite means it, let the test's app say it in your router's
-// way. A later version of klime-go may add cases, and with them fields; what it
-// wants of a Request beyond its methods is an interface of its own, like Streamer.
+// Run it under the race detector too. There is a complete example in
+// examples/echo/echoklime; the guide is docs/write-your-own-adapter.md. Where a
+// pattern means something else to your router than to net/http, have your test
+// register one that means the same. A later version of klime-go may add cases, and
+// fields for them. It will not add methods to Request: new ones come as optional
+// interfaces, like Streamer.
 package adaptertest

@@ -6,14 +6,14 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// Spool keeps events on disk: see Config.Spool. Package core/spool makes one;
-// there is no other, and its method is for the client.
+// Spool keeps events on disk: see Config.Spool. The only implementation is package
+// core/spool; its method is for the client.
 type Spool interface {
 	// Attach is called by [New], once.
 	Attach(logger *slog.Logger) (delivery.Storage, error)
 }
 
-// attach returns what the spool of the Config hands over, nothing if it has none.
+// attach returns the storage of the Config's spool, the zero Storage without one.
 func (c Config) attach() (delivery.Storage, error) {
 	if c.Spool == nil {
 		return delivery.Storage{}, nil

@@ -1,0 +1,180 @@
+package klime
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// draft is an event on its way from a call to the queue, with what only the library
+// adds to it.
+type draft struct {
+	Event
+
+	automatic bool // made by a middleware, not by the app
+	patient   bool // waits for room in the queue rather than evict others
+	filtered  bool // dropped by BeforeSend
+	queued    time.Time
+	telemetry telemetry
+	baggage   []string // keys of the baggage that may be sent
+}
+
+// scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
+// none, and whether the request is silent. If c has no Scope there, the innermost
+// one decides about silence. To a nil Client every request is silent.
+func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
+	if c == nil {
+		return nil, true
+	}
+	asked := ScopeFrom(ctx)
+	if own = asked.ofClient(c); own != nil {
+		asked = own
+	}
+	silent = asked.isSilent()
+	return own, silent
+}
+
+// track, identify and group draft an event. Unless ok, there is nothing to send,
+// with or without an error.
+
+func (c *Client) track(ctx context.Context, event string, p Properties, opts []EventOption) (d draft, ok bool, err error) {
+	if c == nil {
+		return d, false, nil
+	}
+	scope, silent := c.scopeOf(ctx)
+	scope.noteSpan(ctx)
+	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
+	if silent {
+		c.explains.event(&d, silenced)
+		return d, false, nil
+	}
+	who := scope.identify(ctx, nil)
+	scope.annotate(ctx, who)
+	d.UserID, d.GroupID = who.user, who.group
+	if err := d.apply(opts); err != nil {
+		return d, false, err
+	}
+	if d.UserID == who.user && d.GroupID == "" {
+		c.countVerdict(who.verdict)
+	}
+	if c.cfg.Mode == UserMode {
+		if d.UserID == "" && d.GroupID != "" {
+			return d, false, ErrUserMode
+		}
+		d.GroupID = ""
+	}
+	return d, true, nil
+}
+
+func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
+	if _, silent := c.scopeOf(ctx); silent {
+		return d, false, nil
+	}
+	d.Event = Event{Type: IdentifyEvent, UserID: userID, Traits: t}
+	return d.describe(opts)
+}
+
+func (c *Client) group(ctx context.Context, groupID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
+	if _, silent := c.scopeOf(ctx); silent {
+		return d, false, nil
+	}
+	if c.cfg.Mode == UserMode {
+		return d, false, ErrUserMode
+	}
+	d.Event = Event{Type: GroupEvent, GroupID: groupID, Traits: t}
+	return d.describe(opts)
+}
+
+// describe applies the options of an identify or group event.
+func (d draft) describe(opts []EventOption) (draft, bool, error) {
+	if err := d.checkOptions(opts); err != nil {
+		return d, false, err
+	}
+	if err := d.apply(opts); err != nil {
+		return d, false, err
+	}
+	return d, true, nil
+}
+
+// sendNow sends an event in a request of its own and waits for the answer.
+func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
+	item, err := c.prepare(ctx, d, nil)
+	if err != nil || d.filtered {
+		return BatchResult{}, err
+	}
+	answer, err := c.delivery.SendNow(toKlime(ctx), item)
+	if err != nil {
+		return BatchResult{}, publicError(err)
+	}
+	result := batchResult(answer, []Event{decodeEvent(item.Body)})
+	if len(result.Errors) > 0 {
+		return result, &DeliveryError{StatusCode: http.StatusOK, Attempts: 1, Message: result.Errors[0].Message}
+	}
+	return result, nil
+}
+
+// send queues an event. A token other than 0 is handed back with the outcome.
+func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
+	return c.sendRequest(ctx, d, nil, token)
+}
+
+// sendRequest is send for the automatic event of a request, whose properties are r;
+// nil for any other event.
+func (c *Client) sendRequest(ctx context.Context, d *draft, r *requestProperties, token uint64) error {
+	item, err := c.prepare(ctx, d, r)
+	item.Token = token
+	return c.enqueue(ctx, d, item, err)
+}
+
+// enqueue queues what prepare returned.
+func (c *Client) enqueue(ctx context.Context, d *draft, item delivery.Item, err error) error {
+	if err == nil && !d.filtered {
+		err = publicError(c.delivery.Enqueue(orBackground(ctx), item))
+	}
+	if c.explains != nil {
+		c.explains.event(d, fateOf(d, err))
+	}
+	return err
+}
+
+// prepare checks and encodes an event. If it sets d.filtered, the event must not be
+// sent.
+func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (delivery.Item, error) {
+	if err := d.validate(); err != nil {
+		return delivery.Item{}, err
+	}
+	if d.queued.IsZero() {
+		d.queued = time.Now()
+	}
+	if d.Timestamp.IsZero() {
+		d.Timestamp = d.queued
+	}
+	if r == nil {
+		scope := ScopeFrom(ctx).ofClient(c)
+		d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
+	}
+	c.redact(&d.Event)
+	body, err := c.encoder.encode(d, r)
+	switch {
+	case err != nil:
+	case c.cfg.BeforeSend == nil:
+		c.diagnosis.examine(&d.Event)
+	default:
+		body, err = c.filter(body)
+		d.filtered = body == nil && err == nil
+	}
+	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient}, err
+}
+
+// redact replaces secrets in traits, and with Config.RedactProperties in
+// properties. The app's own maps stay as they are.
+func (c *Client) redact(e *Event) {
+	if e.Traits != nil {
+		e.Traits = c.secrets.clean(e.Traits)
+	}
+	if e.Properties != nil && c.cfg.RedactProperties {
+		e.Properties = c.secrets.clean(e.Properties)
+	}
+}

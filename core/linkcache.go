@@ -1,0 +1,220 @@
+package klime
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// The cache's generations hold so many facts each. Full, it takes some 10 MB.
+const (
+	maxLinks        = 50_000 // pairs
+	maxLinkedGroups = 10_000
+)
+
+// linkCache knows which facts were sent. For a pair of user and group (or a user
+// alone) it knows the traits that were sent last; for a group, those that were sent
+// last with any user. It is bounded: a fact that was not asked for in a long time is
+// forgotten, at the cost of sending it again.
+type linkCache struct {
+	fingerprint
+
+	ttl        time.Duration
+	began      time.Time // the cache's time counts from here: half the cost of time.Now
+	onUnstable func()    // called when a pair's traits change all the time
+	onDisputed func()    // called when users of a group change its traits back and forth
+
+	mu     sync.Mutex
+	pairs  generations
+	groups generations
+}
+
+// generations hold facts, in two generations so that their number is bounded. A fact
+// that is asked for moves to the recent one. When that is full, it replaces the
+// previous one, and the facts that were only there are forgotten.
+type generations struct {
+	most             int // facts in one generation
+	recent, previous map[uint64]sentFact
+}
+
+func (g *generations) find(token uint64) (_ sentFact, known, isRecent bool) {
+	if fact, ok := g.recent[token]; ok {
+		return fact, true, true
+	}
+	fact, ok := g.previous[token]
+	return fact, ok, false
+}
+
+func (g *generations) put(token uint64, fact sentFact, isRecent bool) {
+	if !isRecent && len(g.recent) >= g.most {
+		g.previous, g.recent = g.recent, make(map[uint64]sentFact)
+	}
+	g.recent[token] = fact
+}
+
+// sentFact is what was last sent about a pair or a group.
+type sentFact struct {
+	traits  uint64        // their hash
+	expires time.Duration // in the cache's time
+	changes int32         // of the traits, in a row
+	paused  bool          // it was not taken; unless its traits change, it is not sent before it expires
+}
+
+// manyChanges of a pair's traits in a row are most likely a mistake, such as a
+// trait that is the time of the request.
+const manyChanges = 10
+
+// changePeriod is the longest time between two changes in a row. When users have
+// changed a group's traits back and forth manyChanges times, they stop until the
+// traits have stayed the same for this long.
+const changePeriod = 10 * time.Minute
+
+// refusedPause is how long a fact that Klime has refused, or BeforeSend has dropped,
+// is not sent again unless its traits change. A refused Link in every request must
+// not halt sending, and BeforeSend must not be asked in each of them.
+const refusedPause = time.Minute
+
+// newLinkCache returns an empty cache. It calls either function once at most.
+func newLinkCache(ttl time.Duration, onUnstable, onDisputed func()) *linkCache {
+	return &linkCache{
+		fingerprint: fingerprint{maphash.MakeSeed()},
+		ttl:         ttl,
+		began:       time.Now(),
+		onUnstable:  sync.OnceFunc(onUnstable),
+		onDisputed:  sync.OnceFunc(onDisputed),
+		pairs:       generations{most: maxLinks, recent: map[uint64]sentFact{}},
+		groups:      generations{most: maxLinkedGroups, recent: map[uint64]sentFact{}},
+	}
+}
+
+// now returns the cache's time.
+func (l *linkCache) now() time.Duration { return time.Since(l.began) }
+
+// claim reports whether the fact must be sent. If so, it is known as sent from now
+// on: of concurrent callers only one sends it. The token stands for the pair.
+func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
+	ofGroup := l.text(group)
+	token = mix(l.text(user), ofGroup) | 1 // never 0
+	traits := l.traits(t)
+	var hint func()
+	defer func() {
+		if hint != nil {
+			hint()
+		}
+	}()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, known, isRecent := l.pairs.find(token)
+	valid := known && now < last.expires
+	changed := len(t) > 0 && traits != last.traits // without traits, only the link counts
+	hasGroupTraits := group != "" && len(t) > 0
+	switch {
+	case valid && !changed && hasGroupTraits && !last.paused && l.isOutdated(now, ofGroup, traits):
+		last = sentFact{traits: traits, expires: now + l.ttl}
+		fresh = true
+	case valid && !changed && isRecent:
+		if last.changes > 0 && len(t) > 0 {
+			last.changes = 0
+			l.pairs.recent[token] = last
+		}
+		return token, false
+	case valid && !changed:
+		last.changes = 0
+	case valid:
+		if !l.wasSentLately(last, now) {
+			last.changes = 0
+		}
+		last = sentFact{traits: traits, expires: now + l.ttl, changes: last.changes + 1}
+		if last.changes == manyChanges {
+			hint = l.onUnstable
+		}
+		fresh = true
+	default:
+		last = sentFact{traits: traits, expires: now + l.ttl}
+		fresh = true
+	}
+	l.pairs.put(token, last, isRecent)
+	if fresh && hasGroupTraits && l.changeGroup(now, ofGroup, traits) {
+		hint = l.onDisputed
+	}
+	return token, fresh
+}
+
+// wasSentLately reports whether a fact was sent at most changePeriod ago.
+func (l *linkCache) wasSentLately(fact sentFact, now time.Duration) bool {
+	return now-(fact.expires-l.ttl) <= changePeriod
+}
+
+// isOutdated reports whether other traits of the group were sent since, with another
+// user. It is false when that has gone on for too long: then the users disagree, and
+// the group does not change.
+func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
+	last, known, _ := l.groups.find(group)
+	if !known || last.traits == traits || now >= last.expires {
+		return false
+	}
+	return last.changes < manyChanges || !l.wasSentLately(last, now)
+}
+
+// changeGroup notes the traits that are sent of a group. It reports whether they have
+// just changed for the manyChanges-th time.
+func (l *linkCache) changeGroup(now time.Duration, group, traits uint64) (tooOften bool) {
+	last, known, isRecent := l.groups.find(group)
+	known = known && now < last.expires
+	switch {
+	case known && last.traits == traits: // it expires when it would have
+	case known && l.wasSentLately(last, now):
+		last = sentFact{traits: traits, expires: now + l.ttl, changes: last.changes + 1}
+		tooOften = last.changes == manyChanges
+	default:
+		last = sentFact{traits: traits, expires: now + l.ttl}
+	}
+	l.groups.put(group, last, isRecent)
+	return tooOften
+}
+
+// len returns how many pairs are known.
+func (l *linkCache) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.pairs.recent)
+	for token := range l.pairs.previous {
+		if _, again := l.pairs.recent[token]; !again {
+			n++
+		}
+	}
+	return n
+}
+
+// forget makes the next claim of the pair fresh.
+func (l *linkCache) forget(token uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.pairs.recent, token)
+	delete(l.pairs.previous, token)
+}
+
+// pause makes a claim of the pair fresh from that time on.
+func (l *linkCache) pause(token uint64, until time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, generation := range [...]map[uint64]sentFact{l.pairs.recent, l.pairs.previous} {
+		if last, ok := generation[token]; ok {
+			last.expires, last.paused = until, true
+			generation[token] = last
+		}
+	}
+}
+
+// settle is told how the event of a pair ended.
+func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
+	switch outcome {
+	case delivery.Sent:
+	case delivery.Failed:
+		l.pause(token, l.now()+refusedPause)
+	case delivery.Evicted, delivery.Undone, delivery.SpoolBusy, delivery.SpoolFull, delivery.SpoolLost:
+		l.forget(token)
+	}
+}

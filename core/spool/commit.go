@@ -1,0 +1,123 @@
+package spool
+
+import (
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+const fillPercent = 0.9 // of a page: keys are added in order
+
+// Commit implements delivery.Spool.
+func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	var c change
+	err = s.withDB(func() error {
+		return s.db.Update(func(tx *bolt.Tx) error {
+			c = newChange(tx, totals{s.ownID, s.totals.records, s.totals.size})
+			if err := c.remove(remove); err != nil {
+				return err
+			}
+			for i := range add {
+				if err := c.add(&add[i], s); err != nil {
+					return err
+				}
+			}
+			return tx.Bucket(headBucket).Put(totalsKey, c.totals.encode())
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.totals = c.totals
+	return c.dropped, nil
+}
+
+// change is one commit in the making.
+type change struct {
+	explicit, automatic *bolt.Bucket
+	totals              totals
+	dropped             []delivery.Record
+}
+
+func newChange(tx *bolt.Tx, t totals) change {
+	c := change{explicit: tx.Bucket(explicitBucket), automatic: tx.Bucket(automaticBucket), totals: t}
+	c.explicit.FillPercent, c.automatic.FillPercent = fillPercent, fillPercent
+	return c
+}
+
+func (c *change) remove(keys []uint64) error {
+	var buf []byte
+	for _, key := range keys {
+		buf = appendKey(buf[:0], key)
+		for _, b := range []*bolt.Bucket{c.explicit, c.automatic} {
+			value := b.Get(buf)
+			if value == nil {
+				continue
+			}
+			c.subtract(value)
+			if err := b.Delete(buf); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// subtract takes a removed record out of the totals.
+func (c *change) subtract(value []byte) {
+	c.totals.records--
+	c.totals.size -= int64(bodySize(value))
+}
+
+// add adds a record, and makes room for it with DropOldest. A record without room is
+// dropped. With Reject the client hands over only what has room, but the file may hold
+// more than the client knows.
+func (c *change) add(r *delivery.Record, s *store) error {
+	size := int64(len(r.Body))
+	for sizeOnDisk(c.totals.records+1, c.totals.size+size) > s.max {
+		made := false
+		if s.policy == DropOldest {
+			var err error
+			if made, err = c.makeRoom(r.Automatic); err != nil {
+				return err
+			}
+		}
+		if !made {
+			c.dropped = append(c.dropped, *r)
+			return nil
+		}
+	}
+	b := c.explicit
+	if r.Automatic {
+		b = c.automatic
+	}
+	c.totals.records++
+	c.totals.size += size
+	return b.Put(appendKey(nil, r.Key), encodeRecord(r))
+}
+
+// makeRoom drops the oldest automatic record. If there is none, it drops the oldest
+// explicit record, but only for another explicit one. It reports whether it dropped
+// any.
+func (c *change) makeRoom(automatic bool) (bool, error) {
+	b := c.automatic
+	k, value := b.Cursor().First()
+	if k == nil && !automatic {
+		b = c.explicit
+		k, value = b.Cursor().First()
+	}
+	if k == nil {
+		return false, nil
+	}
+	key, err := parseKey(k)
+	if err != nil || b.Get(k) == nil {
+		return false, fmt.Errorf("%w: keys out of order", errCorrupt)
+	}
+	c.dropped = append(c.dropped, readRecord(key, value))
+	c.subtract(value)
+	return true, b.Delete(slices.Clone(k))
+}

@@ -1,0 +1,205 @@
+package spool
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	asideInfix = ".damaged-"
+	maxAside   = 3 // damaged files that are kept
+
+	// A larger file without records is made anew, as bbolt's files never shrink.
+	maxEmptyFile = 16 << 20
+)
+
+// open takes the lock of the folder and opens its file, or makes one. A damaged file
+// is set aside. It does not ask whose events are in the file.
+func (s *store) open() (err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	if err := s.lock.take(); err != nil {
+		return s.explain(err)
+	}
+	before := s.totals
+	defer func() {
+		if err != nil {
+			s.totals = before
+		}
+		if !errors.Is(err, ErrInUse) { // the file only tells other processes who has the folder
+			_ = os.WriteFile(filepath.Join(s.dir, holderName), []byte(ownPID()), 0o600)
+		}
+	}()
+	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
+		if err := s.setAside(); err != nil {
+			return err
+		}
+	}
+	err = s.openFile()
+	if errors.Is(err, errCorrupt) {
+		if err := s.setAside(); err != nil {
+			return err
+		}
+		err = s.openFile()
+	}
+	return err
+}
+
+// openFile opens the file, or makes one. It replaces a large file without records.
+func (s *store) openFile() error {
+	for {
+		err := guarded(s.openDB)
+		if err != nil {
+			if errors.Is(err, errCorrupt) {
+				s.abandonDB()
+			} else {
+				s.closeDB()
+			}
+			return s.explain(err)
+		}
+		if s.info, err = s.file.Stat(); err != nil {
+			s.closeDB()
+			return s.explain(err)
+		}
+		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
+			return nil //nolint:nilerr // the file is good, if large
+		}
+		s.totals = totals{id: s.totals.id}
+		s.closeDB()
+	}
+}
+
+// openDB opens the db and reads its totals, or initializes an empty one.
+func (s *store) openDB() error {
+	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{
+		Timeout:      time.Nanosecond, // a single attempt to lock the file
+		FreelistType: bolt.FreelistMapType,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the folder is the app's choice
+			s.file = f
+			return f, err //nolint:wrapcheck // explain does
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.db = db
+	_ = s.file.Chmod(0o600) // a spool that others may read is better than none
+	var head []byte
+	err = db.View(func(tx *bolt.Tx) error {
+		if b := tx.Bucket(headBucket); b != nil {
+			head = bytes.Clone(b.Get(totalsKey))
+			for _, name := range [][]byte{explicitBucket, automaticBucket} {
+				if tx.Bucket(name) == nil {
+					return errDamaged
+				}
+			}
+		} else if name, _ := tx.Cursor().First(); name != nil {
+			return errDamaged // another program's file
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if head == nil {
+		return s.initialize()
+	}
+	s.totals, err = decodeTotals(head)
+	return err
+}
+
+// initialize makes the buckets of a new file.
+func (s *store) initialize() error {
+	t := totals{id: newID()}
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{explicitBucket, automaticBucket, headBucket} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(headBucket).Put(totalsKey, t.encode())
+	})
+	if err != nil {
+		return err
+	}
+	s.ownID, s.totals = t.id, t
+	return syncFolder(s.dir)
+}
+
+// syncFolder makes the file names in a folder durable, where the system can.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir) //nolint:gosec // the folder is the app's choice
+	if err != nil {
+		return nil //nolint:nilerr // the file itself is written
+	}
+	_ = f.Sync()
+	_ = f.Close()
+	return nil
+}
+
+// explain classifies an error of opening: ErrInUse if another process has the
+// folder, the system's error as it is, and anything else means a damaged file.
+func (s *store) explain(err error) error {
+	var errno syscall.Errno
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%w: %s is held by process %s; give each process a folder of its own",
+			ErrInUse, s.dir, cmp.Or(awaitHolder(s.dir), "(unknown)"))
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone):
+		return fmt.Errorf("spool: %w", err)
+	default:
+		return fmt.Errorf("spool: %w: %w", errCorrupt, err)
+	}
+}
+
+// setAside renames the file, and keeps only the newest maxAside of such files.
+func (s *store) setAside() error {
+	s.closeDB()
+	name := s.path() + asideInfix + time.Now().UTC().Format("20060102T150405.000000000Z")
+	err := os.Rename(s.path(), name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("spool: damaged file: %w", err)
+	}
+	s.broken = nil
+	if s.logger == nil {
+		s.aside = append(s.aside, name)
+	} else {
+		s.logAside(name)
+	}
+	old, _ := filepath.Glob(s.path() + asideInfix + "*") // sorted by name, which is by age
+	for len(old) > maxAside {
+		_ = os.Remove(old[0])
+		old = old[1:]
+	}
+	return nil
+}
+
+// closeDB closes the db and its file, if they are open.
+func (s *store) closeDB() {
+	if s.db != nil && guarded(s.db.Close) == nil {
+		s.db, s.file = nil, nil
+	}
+	s.abandonDB()
+}
+
+// abandonDB closes the file without closing the db, which may be locked forever after
+// a panic. Closing the file also ends bbolt's lock on it.
+func (s *store) abandonDB() {
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	s.db, s.file = nil, nil
+}

@@ -1,0 +1,134 @@
+package spool
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+const (
+	// What move copies at a time.
+	copyRecords = 5000
+	copyBytes   = 4 << 20
+
+	probeBytes = 1 << 20
+)
+
+// Reopen implements delivery.Spool.
+func (s *store) Reopen() (lost, writable bool, err error) {
+	switch {
+	case s.closed:
+		err = fmt.Errorf("spool: %w", errClosed)
+	case s.db == nil:
+		lost, err = s.reopen()
+	case s.checkInPlace() != nil:
+		err = s.move()
+	default:
+		_ = s.lock.take() // an error does no harm: the file is open, and bbolt has locked it
+	}
+	if err != nil {
+		return lost, false, err
+	}
+	if s.probe() == nil {
+		return lost, true, nil
+	}
+	if s.db == nil { // it cannot be written, but perhaps read
+		var again bool
+		again, err = s.reopen()
+		lost = lost || again
+	}
+	return lost, false, err
+}
+
+// reopen opens the file again. Lost says that it is another file, which is empty.
+// Another file with events is left alone: the client does not know them, and would
+// mistake them for its own, whose keys may be the same. The lock does not prevent
+// that, as the whole folder may have been replaced.
+func (s *store) reopen() (lost bool, err error) {
+	before, own := s.totals, s.ownID
+	if err := s.open(); err != nil {
+		return false, err
+	}
+	switch {
+	case s.totals.follows(before, own):
+		return false, nil
+	case s.totals.records > 0:
+		s.closeDB()
+		s.totals = before
+		return false, s.refuse()
+	default:
+		return before.id != 0, nil
+	}
+}
+
+// refuse leaves the folder to the process whose events are in it.
+func (s *store) refuse() error {
+	s.lock.release()
+	return fmt.Errorf("spool: %s: %w", s.path(), errForeign)
+}
+
+// probe writes something and removes it again: only that shows whether the file can
+// be written.
+func (s *store) probe() error {
+	err := s.withDB(func() error {
+		return s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(headBucket).Put(probeKey, make([]byte, probeBytes)) })
+	})
+	if err != nil {
+		return err
+	}
+	return s.withDB(func() error {
+		return s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(headBucket).Delete(probeKey) })
+	})
+}
+
+// move copies the records to a new file, when the old one was deleted while it was
+// open.
+func (s *store) move() error {
+	// All records must fit, even if an earlier process wrote them with a higher MaxBytes.
+	fresh := newStore(s.dir, math.MaxInt64, s.policy)
+	fresh.logger, fresh.aside, fresh.lock = s.logger, s.aside, s.lock
+	if err := fresh.open(); err != nil {
+		return err
+	}
+	if fresh.totals.records > 0 {
+		fresh.closeDB()
+		return fresh.refuse()
+	}
+	if err := s.copyTo(fresh); err != nil {
+		fresh.closeDB()
+		_ = os.Remove(fresh.path())
+		return err
+	}
+	s.closeDB()
+	fresh.max = s.max
+	*s = *fresh
+	return nil
+}
+
+// copyTo copies all records except damaged ones, in portions to save memory.
+func (s *store) copyTo(fresh *store) error {
+	var from uint64
+	for {
+		var batch []delivery.Record
+		err := guarded(func() (err error) {
+			batch, err = s.read(from, copyRecords, copyBytes, func(uint64) bool { return false })
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("spool: %w", err)
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		from = batch[len(batch)-1].Key + 1
+		whole := slices.DeleteFunc(batch, func(r delivery.Record) bool { return r.Damaged })
+		if _, err := fresh.Commit(whole, nil); err != nil {
+			return err
+		}
+	}
+}
