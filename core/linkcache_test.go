@@ -134,8 +134,8 @@ func TestTraitsAreToldApart(t *testing.T) {
 	cache := newLinkCache(time.Hour, func() {}, func() {})
 	seen := map[uint64]any{}
 	for _, value := range []any{
-		nil, "", "null", false, 0, "0", true, 1, "1", "true", 1.5, "1.5", math.MaxInt64, uint64(math.MaxInt64 + 1), uint64(math.MaxUint64), -1,
-		float64(1 << 53), 1<<53 + 1, math.Float64frombits(1), math.Float64frombits(2), 1e300, -1e300, int64(math.Float64bits(1.5)),
+		nil, "", "null", false, 0, "0", true, 1, "1", "true", 1.5, "1.5", int64(math.MaxInt64), uint64(math.MaxInt64 + 1), uint64(math.MaxUint64), -1,
+		float64(1 << 53), int64(1<<53 + 1), math.Float64frombits(1), math.Float64frombits(2), 1e300, -1e300, int64(math.Float64bits(1.5)),
 		[]any{}, map[string]any{}, []any{nil}, []any{[]any{}}, []string{"a"}, "a", []string{"a", "b"}, []string{"b", "a"}, []any{[]string{"a"}, "b"},
 		map[string]any{"a": "b"}, map[string]any{"b": "a"}, map[string]any{"a": map[string]any{"b": 1}}, map[string]any{"b": map[string]any{"a": 1}},
 	} {

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func TestUsage(t *testing.T) {
 		`{"method":"GET","route":"/a","windowSeconds":60}`:                                             nil,
 		`{"method":"GET","route":"/a","windowSeconds":60,"count":-3}`:                                  nil,
 		`{"method":"GET","route":"/a","windowSeconds":60,"count":2,"clientErrors":9,"serverErrors":9}`: {Method: "GET", Route: "/a", Count: 2, ClientErrors: 2, RolledUp: true},
-		`{"method":"GET","route":"/a","windowSeconds":60,"count":1e300}`:                               {Method: "GET", Route: "/a", Count: 1e12, RolledUp: true},
+		`{"method":"GET","route":"/a","windowSeconds":60,"count":1e300}`:                               {Method: "GET", Route: "/a", Count: min(1e12, math.MaxInt/1000), RolledUp: true},
 		`{"method":"GET","route":"/a","count":10,"clientErrors":2,"serverErrors":1,"durationMsAvg":5,"durationMsP50":4,
 			"durationMsP95":9,"durationMsMax":11,"windowStart":"2026-11-23T09:00:00Z","windowSeconds":60}`: {
 			Method: "GET", Route: "/a", Count: 10, ClientErrors: 2, ServerErrors: 1, RolledUp: true, Timed: true, Avg: 5, P50: 4, P95: 9, Max: 11,

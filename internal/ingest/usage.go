@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"math"
 	"strings"
 )
 
@@ -75,10 +76,13 @@ func (u *Usage) one(p map[string]any) *Usage {
 	return u
 }
 
+// maxAmount leaves room for a sum of a thousand.
+const maxAmount = min(1e12, math.MaxInt/1000)
+
 // number takes what sums can bear, whatever was sent.
 func number(p map[string]any, name string) (float64, bool) {
 	n, ok := p[name].(float64)
-	return min(n, 1e12), ok && n >= 0
+	return min(n, maxAmount), ok && n >= 0
 }
 
 func isMethod(s string) bool {
