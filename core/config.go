@@ -323,6 +323,8 @@ func (c Config) batchURL() (string, error) {
 		return "", fmt.Errorf("%w: Endpoint must be https, or http on this machine", ErrInvalidConfig)
 	case u.Host == "" || u.Hostname() == "":
 		return "", fmt.Errorf("%w: Endpoint has no host", ErrInvalidConfig)
+	case !isPort(u.Port()):
+		return "", fmt.Errorf("%w: Endpoint has no valid port", ErrInvalidConfig)
 	case u.User != nil:
 		return "", fmt.Errorf("%w: Endpoint has user info", ErrInvalidConfig)
 	case u.RawQuery != "" || u.Fragment != "":
@@ -331,6 +333,12 @@ func (c Config) batchURL() (string, error) {
 		return "", fmt.Errorf("%w: Endpoint %s would carry the write key in the clear (see AllowInsecure)", ErrInvalidConfig, u)
 	}
 	return u.JoinPath("v1", "batch").String(), nil
+}
+
+// isPort reports whether s is a port, or none.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil && n > 0
 }
 
 func isLoopback(host string) bool {

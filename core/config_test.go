@@ -49,7 +49,7 @@ func TestConfigLimits(t *testing.T) {
 	}
 	batchSize := number(func(c *klime.Config) *int { return &c.BatchSize })
 	queueSize := number(func(c *klime.Config) *int { return &c.QueueSize })
-	queueBytes := number(func(c *klime.Config) *int { return &c.QueueBytes })
+	queueBytes := func(n int64) change { return func(c *klime.Config) { c.QueueBytes = int(n) } }
 	senders := number(func(c *klime.Config) *int { return &c.Senders })
 	attempts := number(func(c *klime.Config) *int { return &c.MaxAttempts })
 	flush := duration(func(c *klime.Config) *time.Duration { return &c.FlushInterval })
@@ -163,6 +163,8 @@ func TestEndpoint(t *testing.T) {
 		{"https://secret@i.klime.com", true, ""},
 		{"http://user:secret@example.com", false, ""},
 		{"https://user:secret@i.klime.com:port", true, ""},
+		{"https://i.klime.com:65536", true, ""},
+		{"https://i.klime.com:0", true, ""},
 		{"https://sec\nret", true, ""},
 		{"\x00secret", true, ""},
 	}
