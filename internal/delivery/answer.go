@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -29,11 +30,11 @@ type looseInt int
 
 // UnmarshalJSON never fails.
 func (i *looseInt) UnmarshalJSON(b []byte) error {
-	n, err := strconv.Atoi(string(b))
-	if err != nil {
-		n = -1
+	*i = -1
+	f, err := strconv.ParseFloat(string(b), 64) // 1 may be written as 1.0
+	if err == nil && f == math.Trunc(f) && math.Abs(f) <= math.MaxInt32 {
+		*i = looseInt(f)
 	}
-	*i = looseInt(n)
 	return nil
 }
 

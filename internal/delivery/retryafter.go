@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,7 +10,8 @@ import (
 // parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds
 // or a date. It returns 0 for a value that is negative, past or neither.
 func parseRetryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+	// Of a number beyond all bounds ParseInt returns the bound.
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		if seconds <= 0 {
 			return 0
 		}

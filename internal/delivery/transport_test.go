@@ -79,8 +79,12 @@ func TestAnswers(t *testing.T) {
 			want: rejected(delivery.Rejection{Message: "no such: [write key]"}),
 		},
 		{
-			name: "an index that is no integer", code: 200, events: 1, body: `{"accepted":0,"failed":1,"errors":[{"index":0.0,"message":"m"}]}`,
+			name: "an index that is no integer", code: 200, events: 1, body: `{"accepted":0,"failed":1,"errors":[{"index":0.5,"message":"m"}]}`,
 			want: rejected(delivery.Rejection{Message: "m"}),
+		},
+		{
+			name: "integers that are written as fractions", code: 200, body: `{"accepted":2.0,"failed":1e0,"errors":[{"index":1.0,"message":"m"}]}`,
+			want: delivery.Result{Accepted: 2, Failed: 1, Rejected: []delivery.Rejection{{Index: 1, Message: "m"}}},
 		},
 		{
 			name: "all failed", code: 200, body: `{"accepted":0,"failed":3}`,
@@ -133,7 +137,8 @@ func TestRetryAfter(t *testing.T) {
 		{time.Now().AddDate(-1, 0, 0).UTC().Format(http.TimeFormat), 0, 0},
 		{"-5", 0, 0},
 		{"0", 0, 0},
-		{"99999999999999999999", 0, 0},
+		{"99999999999999999999", 5 * time.Minute, 5 * time.Minute},
+		{"-99999999999999999999", 0, 0},
 		{"soon", 0, 0},
 		{"", 0, 0},
 	}
