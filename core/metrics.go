@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
+	"weak"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -18,8 +20,25 @@ import (
 // nothing. Names and units follow OpenTelemetry's conventions; each attribute has a
 // small, fixed set of values.
 type metrics struct {
-	registration metric.Registration
-	panicked     sync.Once // logs the first panic
+	figures  *figures  // nil without a provider
+	panicked sync.Once // logs the first panic
+}
+
+// figures is what the provider asks for its values. It goes on asking after Shutdown:
+// what has happened since it last asked must not be missing from its sums. But it does not
+// keep a client that nobody uses any more in memory.
+type figures struct {
+	client weak.Pointer[Client] // before Shutdown its own goroutines keep it alive
+	last   atomic.Pointer[Stats]
+	closed atomic.Bool
+}
+
+func (f *figures) read() Stats {
+	if c := f.client.Value(); c != nil {
+		s := c.Stats()
+		f.last.Store(&s)
+	}
+	return *f.last.Load()
 }
 
 // The attributes of metrics.
@@ -124,8 +143,11 @@ func (m *metrics) observe(c *Client) {
 		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted")
 		links      = amount("klime.link.known", "{link}", "Facts of Link known as sent")
 	)
-	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := c.Stats()
+	f := &figures{client: weak.Make(c)}
+	f.last.Store(new(Stats))
+	m.figures = f
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := f.read()
 		count := func(i metric.Int64ObservableCounter, n uint64, opts ...metric.ObserveOption) {
 			o.ObserveInt64(i, signed(n), opts...)
 		}
@@ -142,6 +164,9 @@ func (m *metrics) observe(c *Client) {
 		count(anonymous, s.Anonymous)
 		count(retries, s.Retries)
 		count(panics, s.Panics)
+		if f.closed.Load() {
+			return nil // it holds nothing any more; a new client with the same provider may
+		}
 		o.ObserveInt64(queued, int64(s.Queued))
 		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))
 		o.ObserveInt64(spooled, int64(s.Spooled))
@@ -152,14 +177,14 @@ func (m *metrics) observe(c *Client) {
 		o.ObserveInt64(links, int64(s.Links))
 		return nil
 	}, observed...)
-	m.registration = registration
 	c.complainOfMetrics(append(errs, err)...)
 }
 
-func (m *metrics) unregister(c *Client) {
-	defer m.survive(c)
-	if m.registration != nil {
-		_ = m.registration.Unregister() // there is nothing to do about it
+// close is called at the end of Shutdown.
+func (m *metrics) close() {
+	if m.figures != nil {
+		m.figures.read()
+		m.figures.closed.Store(true)
 	}
 }
 
