@@ -70,10 +70,7 @@ func idString(v any) string {
 	case nil:
 		return ""
 	case string:
-		if isBlank(id) {
-			return ""
-		}
-		return id
+		return nonBlank(id)
 	case int:
 		return nonZero(int64(id))
 	case int64:
@@ -86,11 +83,11 @@ func idString(v any) string {
 	switch id := v.(type) {
 	case encoding.TextMarshaler:
 		if text, err := id.MarshalText(); err == nil {
-			return string(text)
+			return nonBlank(string(text))
 		}
 		return ""
 	case fmt.Stringer:
-		return id.String()
+		return nonBlank(id.String())
 	}
 	switch {
 	case value.Kind() == reflect.Pointer:
@@ -117,6 +114,13 @@ func canBeID(v any) bool {
 		return canBeID(reflect.Zero(kind.Elem()).Interface())
 	}
 	return kind.Kind() == reflect.String || reflect.Zero(kind).CanInt() || reflect.Zero(kind).CanUint()
+}
+
+func nonBlank(id string) string {
+	if isBlank(id) {
+		return ""
+	}
+	return id
 }
 
 func nonZero(id int64) string {

@@ -19,6 +19,7 @@ type (
 	textID     struct{ text string }
 	brokenText struct{ n int }
 	shownID    struct{ n int }
+	blankID    struct{ n int }
 	pointerID  struct{ n int }
 	failing    struct{ n int }
 )
@@ -31,6 +32,7 @@ func (brokenText) MarshalText() ([]byte, error) {
 }
 func (brokenText) String() string   { return "not to be used" }
 func (i shownID) String() string    { return fmt.Sprint("id-", i.n) }
+func (blankID) String() string      { return " \t" }
 func (i *pointerID) String() string { return fmt.Sprint("id-", i.n) } // panics on nil
 func (failing) String() string      { panic("no session") }
 
@@ -66,6 +68,8 @@ func TestIDString(t *testing.T) {
 		{"typed nil uuid", (*uuid)(nil), ""},
 		{"text", textID{"t1"}, "t1"},
 		{"zero text", textID{}, ""},
+		{"blank text", textID{" "}, ""},
+		{"blank Stringer", blankID{1}, ""},
 		{"text that fails", brokenText{1}, ""},
 		{"Stringer", shownID{1}, "id-1"},
 		{"zero Stringer", shownID{}, ""},

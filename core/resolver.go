@@ -49,10 +49,7 @@ func resolverOf[N, T any](find func(N) T) resolver {
 func answerOf[T any](v T) answer {
 	switch id := any(&v).(type) {
 	case *string:
-		if isBlank(*id) {
-			return answer{}
-		}
-		return answer{id: *id}
+		return answer{id: nonBlank(*id)}
 	case *int:
 		return answer{id: nonZero(int64(*id))}
 	case *int64:

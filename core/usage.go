@@ -42,10 +42,10 @@ type usage struct {
 // canAbsorb reports whether w can absorb a later window without growing beyond
 // maxMergedKeys.
 func (w *usageWindow) canAbsorb(later *usageWindow) bool {
-	if w.begun || w.early || later.early {
+	room := maxMergedKeys - len(w.usage)
+	if w.begun || w.early || later.early || room < 0 {
 		return false
 	}
-	room := maxMergedKeys - len(w.usage)
 	if room >= len(later.usage) {
 		return true
 	}

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -27,6 +28,34 @@ func TestWindowsThatBecomeOne(t *testing.T) {
 		}
 		if want := shift.Abs() + time.Minute; w.length != want {
 			t.Errorf("%v: %v long, want %v", shift, w.length, want)
+		}
+	}
+}
+
+// A window that has many keys absorbs no others: that would take long, under a lock.
+func TestWindowsStayBounded(t *testing.T) {
+	t.Parallel()
+	windowOf := func(first, n int) *usageWindow {
+		w := &usageWindow{usage: map[usageKey]*usage{}}
+		for i := range n {
+			w.usage[usageKey{user: strconv.Itoa(first + i)}] = &usage{}
+		}
+		return w
+	}
+	for _, tt := range []struct {
+		name     string
+		w, later *usageWindow
+		want     bool
+	}{
+		{"few", windowOf(0, 1000), windowOf(1000, 1000), true},
+		{"one too many", windowOf(0, 1000), windowOf(1000, 1001), false},
+		{"the same", windowOf(0, 2000), windowOf(0, 2000), true},
+		{"the same, and too many", windowOf(0, 2001), windowOf(0, 2001), false},
+		{"few of too many", windowOf(0, 2001), windowOf(0, 1), false},
+		{"too many of few", windowOf(0, 1), windowOf(0, 2001), false},
+	} {
+		if got := tt.w.canAbsorb(tt.later); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
 }
