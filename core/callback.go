@@ -3,8 +3,10 @@ package klime
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
+	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
 // report tells the app's callbacks how events ended. Delivery calls it from one
@@ -27,25 +29,37 @@ func (c *Client) report(r delivery.Report) {
 
 func (c *Client) onSuccess(result BatchResult) {
 	if c.cfg.OnSuccess != nil {
-		c.guard("OnSuccess", func() { c.cfg.OnSuccess(result) })
+		c.guard("OnSuccess", &c.panicLogs.onSuccess, func() { c.cfg.OnSuccess(result) })
 	}
 }
 
 func (c *Client) onError(err error, events []Event) {
 	if c.cfg.OnError != nil {
-		c.guard("OnError", func() { c.cfg.OnError(err, events) })
+		c.guard("OnError", &c.panicLogs.onError, func() { c.cfg.OnError(err, events) })
 	}
 }
 
-// guard calls the app's own code, and keeps a panic in it from ending the app.
-func (c *Client) guard(what string, call func()) {
+// panicLogs limit the log lines about callbacks that panic: each event may cause one.
+type panicLogs struct{ beforeSend, onSuccess, onError throttle.Throttle }
+
+// panicLogInterval is the shortest time between two log lines about the same callback.
+const panicLogInterval = 10 * time.Second
+
+// guard calls the app's own code, and keeps a panic in it from ending the app. Ending
+// the goroutine instead of returning, as a test's FailNow does, counts as a panic.
+func (c *Client) guard(what string, log *throttle.Throttle, call func()) {
+	returned := false
 	defer func() {
-		if recover() != nil {
-			c.panics.Add(1)
-			c.cfg.Logger.Error("klime: a callback panicked", slog.String("callback", what))
+		if _ = recover(); returned {
+			return
+		}
+		total := c.panics.Add(1)
+		if log.Allows(panicLogInterval, time.Now()) {
+			c.cfg.Logger.Error("klime: a callback panicked", slog.String("callback", what), slog.Uint64("total", total))
 		}
 	}()
 	call()
+	returned = true
 }
 
 // batchResult returns the public form of an answer. The named events are those of
@@ -68,14 +82,18 @@ func batchResult(r delivery.Result, named []Event) BatchResult {
 func (c *Client) filter(body []byte) ([]byte, error) {
 	d := draft{Event: decodeEvent(body)}
 	d.makeMaps()
+	happened := d.Timestamp
 	wanted := false
-	c.guard("BeforeSend", func() { wanted = c.cfg.BeforeSend(&d.Event) })
+	c.guard("BeforeSend", &c.panicLogs.beforeSend, func() { wanted = c.cfg.BeforeSend(&d.Event) })
 	if !wanted {
 		c.filtered.Add(1)
 		return nil, nil
 	}
 	if c.cfg.Mode == UserMode {
 		d.GroupID = ""
+	}
+	if d.Timestamp.IsZero() {
+		d.Timestamp = happened
 	}
 	if err := d.validate(); err != nil {
 		return nil, err

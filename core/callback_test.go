@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -116,23 +117,37 @@ func TestOnErrorOfDrops(t *testing.T) {
 	})
 }
 
-func TestPanickingCallbacks(t *testing.T) {
+// Callbacks that panic, or end their goroutine, are called again. The log has one line in
+// ten seconds of each.
+func TestCallbacksThatDoNotReturn(t *testing.T) {
 	t.Parallel()
-	change := func(c *klime.Config) {
-		c.OnSuccess = func(klime.BatchResult) { panic("the app's bug") }
-		c.OnError = func(error, []klime.Event) { panic("another") }
+	for name, end := range map[string]func(){"panic": func() { panic("the app's bug") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log *syncBuffer
+			change := func(c *klime.Config) {
+				log = logTo(c)
+				c.OnSuccess = func(klime.BatchResult) { end() }
+				c.OnError = func(error, []klime.Event) { end() }
+			}
+			bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+				for i := range uint64(5) {
+					recorder.Fail(klimetest.Reject(0))
+					trackJane(t, c, 2)
+					if err := c.Flush(t.Context()); err != nil {
+						t.Error(err)
+					}
+					synctest.Wait()
+					if s := c.Stats(); s.Panics != 2*(i+1) {
+						t.Errorf("after %d batches: %+v", i+1, s)
+					}
+				}
+				if lines := strings.Count(log.String(), "callback panicked"); lines != 2 {
+					t.Errorf("%d lines: %s", lines, log)
+				}
+			})
+		})
 	}
-	bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
-		recorder.Fail(klimetest.Reject(0))
-		trackJane(t, c, 40)
-		if err := c.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
-		synctest.Wait()
-		if s := c.Stats(); s.Panics != 2 && s.Panics != 3 || s.Sent != 39 { // one or two batches
-			t.Errorf("stats: %+v", s)
-		}
-	})
 }
 
 func TestBeforeSend(t *testing.T) {
@@ -154,6 +169,7 @@ func TestBeforeSend(t *testing.T) {
 			e.Properties["x"] = strings.Repeat("x", 300_000)
 			return true
 		}, klime.ErrEventTooLarge, "", ""},
+		{"makes it of no type", func(e *klime.Event) bool { e.Type = 77; return true }, klime.ErrNotEncodable, "", ""},
 		{"makes it unencodable", func(e *klime.Event) bool {
 			e.Properties["x"] = func() {}
 			return true
@@ -184,6 +200,30 @@ func TestBeforeSend(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of what makes an event of its type, BeforeSend can take nothing away.
+func TestBeforeSendLeavesAWholeEvent(t *testing.T) {
+	t.Parallel()
+	change := func(c *klime.Config) {
+		c.BeforeSend = func(e *klime.Event) bool {
+			e.Type, e.Timestamp, e.MessageID = klime.IdentifyEvent, time.Time{}, ""
+			return true
+		}
+	}
+	bubble(t, change, func(t *testing.T, recorder *klimetest.Recorder, c *klime.Client) {
+		happened := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+		if err := c.Track(t.Context(), "Report Generated", nil, klime.ForUser("jane"), klime.At(happened)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e := recorder.Events()[0]
+		if e.Type != klime.IdentifyEvent || e.Event != "" || !e.Timestamp.Equal(happened) || e.MessageID == "" {
+			t.Errorf("sent %+v", e)
+		}
+	})
 }
 
 func TestBeforeSendSeesAllThatIsSent(t *testing.T) {

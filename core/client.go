@@ -35,6 +35,7 @@ type Client struct {
 	rules      watchedRules
 	complaints complaints
 	metrics    metrics
+	panicLogs  panicLogs
 
 	anonymous atomic.Uint64 // these are explained in Stats
 	notLinked atomic.Uint64
@@ -248,7 +249,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
 	c.hangUp()
-	c.metrics.unregister(c)
+	c.metrics.close()
 	return publicError(err)
 }
 

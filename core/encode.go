@@ -127,7 +127,9 @@ func (enc *encoder) appendEvent(b []byte, d *draft, r *requestProperties) ([]byt
 	} else {
 		b = appendString(b[:len(b)-1], d.MessageID)
 	}
-	b = appendField(b, `,"event":`, d.Event.Event)
+	if d.Type == TrackEvent {
+		b = appendField(b, `,"event":`, d.Event.Event)
+	}
 	b = appendField(b, `,"userId":`, d.UserID)
 	b = appendField(b, `,"groupId":`, d.GroupID)
 	b, err := enc.appendTimestamp(append(b, `,"timestamp":`...), d)

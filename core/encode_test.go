@@ -298,6 +298,8 @@ func TestEncodeValues(t *testing.T) {
 		"map of strings":           map[string]string{"a": "b"},
 		"map of ints":              map[int]string{1: "b"},
 		"map of text keys":         map[textKey]int{3: 4},
+		"nested deep":              nested(1000, "]"),
+		"brackets in a string":     nested(40, `"\`+strings.Repeat("[{", 2000)),
 		"struct": struct {
 			A int `json:"a"`
 			b int
@@ -382,6 +384,8 @@ func TestEncodeRefusesValues(t *testing.T) {
 		"bad raw message":          json.RawMessage(`"},{"type":"track"`),
 		"empty raw message":        json.RawMessage{},
 		"bad number":               json.Number("1}"),
+		"nested too deep":          nested(1001, "]"),
+		"raw, nested too deep":     json.RawMessage(strings.Repeat("[", 1001) + strings.Repeat("]", 1001)),
 		"time out of range":        time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC),
 		"map with struct keys":     map[struct{ A int }]int{{1}: 1},
 	}

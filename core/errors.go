@@ -22,7 +22,7 @@ var (
 	ErrMissingEvent    = errors.New("klime: missing event name")               // or blank; from Track
 	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser in a call of Identify; also from Tracker.Err
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
-	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails or panics
+	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails; see Properties
 	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 
 	ErrQueueFull = errors.New("klime: queue full")          // see Config.Overflow; counted as DropQueueFull, DropSpoolBusy or DropSpoolFull

@@ -9,7 +9,8 @@ import (
 
 // Properties describe an event. Values are strings, numbers, booleans, times
 // (sent in UTC with milliseconds), and slices and maps of these; anything else
-// is sent as encoding/json encodes it. By Klime's convention, keys are camelCase.
+// is sent as encoding/json encodes it. They may be nested 1,000 levels deep. By Klime's
+// convention, keys are camelCase.
 type Properties map[string]any
 
 // Traits describe a user or a group. Klime merges them into what it has: send what
@@ -51,7 +52,7 @@ type Event struct {
 	GroupID    string         // "" for no group
 	Properties Properties     // sent with a TrackEvent only
 	Traits     Traits         // sent with an IdentifyEvent or GroupEvent only
-	Context    map[string]any // sent besides what the library adds: library, app, trace; may be nil
+	Context    map[string]any // of WithContext; in callbacks also what the library adds: library, app, trace
 }
 
 // makeMaps makes the maps that an event of this type may have, so that BeforeSend
@@ -72,6 +73,8 @@ func (e *Event) makeMaps() {
 // events: a TrackEvent has a user, a group, or both.
 func (e *Event) validate() error {
 	switch {
+	case e.Type < TrackEvent || e.Type > GroupEvent:
+		return fmt.Errorf("%w: an event of type %d", ErrNotEncodable, e.Type)
 	case e.Type == TrackEvent && isBlank(e.Event):
 		return ErrMissingEvent
 	case e.Type == TrackEvent && e.UserID == "" && e.GroupID == "":

@@ -3,6 +3,7 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,12 @@ func TestTransport(t *testing.T) {
 		{"refuses the key", func(int) (klime.BatchResult, error) {
 			return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 401}
 		}, 0, 0, true},
+		{"has no whole answer at first", func(n int) (klime.BatchResult, error) {
+			if n == 1 {
+				return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 200, Err: io.ErrUnexpectedEOF}
+			}
+			return klime.BatchResult{}, nil
+		}, 20, 0, false},
 		{"panics at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				panic("a broker's bug")

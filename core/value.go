@@ -85,7 +85,12 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 		}
 		return appendSlice(b, v, depth+1)
 	}
-	return appendAny(b, value)
+	start := len(b)
+	b, err := appendAny(b, value)
+	if err == nil && isNestedBeyond(maxNesting-depth, b[start:]) {
+		err = &valueError{fmt.Sprintf("%T", value), errDeeplyNested}
+	}
+	return b, err
 }
 
 // appendAny leaves a value to encoding/json, which also detects cycles. A panic in the
@@ -101,6 +106,36 @@ func appendAny(b []byte, value any) (_ []byte, err error) {
 		return b, &valueError{fmt.Sprintf("%T", value), err}
 	}
 	return append(b, encoded...), nil
+}
+
+// maxNesting is how many levels deep a value may be nested. Readers of JSON have limits
+// (Go's is 10,000), and beyond them fail with the whole batch.
+const maxNesting = 1000
+
+var errDeeplyNested = fmt.Errorf("nested more than %d levels deep", maxNesting)
+
+// isNestedBeyond reports whether valid JSON is nested more than so many levels deep.
+func isNestedBeyond(levels int, encoded []byte) bool {
+	if len(encoded) <= 2*levels { // each level takes two brackets
+		return false
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(encoded); i++ {
+		switch c := encoded[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[', c == '{':
+			if depth++; depth > levels {
+				return true
+			}
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return false
 }
 
 // valueError says why encoding/json could not encode a value. Its text is for the

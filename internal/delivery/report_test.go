@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -184,23 +185,34 @@ func TestDropsAreLogged(t *testing.T) {
 	})
 }
 
-func TestPanickingTransport(t *testing.T) {
+// A Transport that panics, or ends its goroutine as a test's FailNow does, has not
+// delivered, and will be asked again.
+func TestTransportThatDoesNotReturn(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		d := delivery.New(config(&endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
-			if n < 4 {
-				panic("a broker's bug")
-			}
-			return ok(len(ids))
-		}}))
-		enqueue(t, d, 1, 50)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
-		if c := d.Counts(); c.Sent != 50 {
-			t.Errorf("counts: %+v", c)
-		}
-	})
+	for name, end := range map[string]func(){"panic": func() { panic("a broker's bug") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				panics := 0
+				cfg := config(&endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+					if n < 4 {
+						end()
+					}
+					return ok(len(ids))
+				}})
+				cfg.Senders = 1
+				cfg.OnPanic = func() { panics++ }
+				d := delivery.New(cfg)
+				enqueue(t, d, 1, 50)
+				if err := shutdown(t, d); err != nil {
+					t.Error(err)
+				}
+				if c := d.Counts(); c.Sent != 50 || panics != 3 {
+					t.Errorf("%d panics, counts: %+v", panics, c)
+				}
+			})
+		})
+	}
 }
 
 // deaf is a Transport that ignores its context.

@@ -135,7 +135,7 @@ func (r *reporter) run(end <-chan struct{}) {
 				r.dropped[report.Outcome] += len(report.Items) + report.Untold
 			}
 			if r.tell != nil {
-				r.tell(report)
+				callApp(func() { r.tell(report) })
 			}
 		}
 		if r.dropped != [outcomes]int{} {

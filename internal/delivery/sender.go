@@ -89,16 +89,29 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 var errPanicked = errors.New("transport panicked")
 
 // callTransport has the Transport send a batch. A panic counts as a failure.
-func (d *Deliverer) callTransport(ctx context.Context, items []Item) (_ Result, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanicked
-			if d.cfg.OnPanic != nil {
+func (d *Deliverer) callTransport(ctx context.Context, items []Item) (result Result, err error) {
+	err = errPanicked // until it returns
+	callApp(func() {
+		defer func() {
+			if _ = recover(); errors.Is(err, errPanicked) && d.cfg.OnPanic != nil {
 				d.cfg.OnPanic()
 			}
-		}
+		}()
+		result, err = d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
+	})
+	return result, err
+}
+
+// callApp calls code of the app, and waits until it has ended. That may be by
+// runtime.Goexit, such as by FailNow in a fake Transport of a test: it gets a goroutine of
+// its own, so that it does not end one of ours.
+func callApp(call func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		call()
 	}()
-	return d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
+	<-ended
 }
 
 // encodeBatch makes a new body for each request: net/http may still be reading the
