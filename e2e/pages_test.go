@@ -397,7 +397,7 @@ func walkHealth(t *testing.T, b *browser) {
 		{"type":"track","messageId":"2","timestamp":"2026-11-23T10:00:00Z","event":"Report Generated","groupId":"acme.com","properties":{"rows":"7"}},
 		{"type":"track","messageId":"3","event":"Report Generated"}`)
 	for _, text := range []string{
-		"Events were rejected", "missing_timestamp", "looks like an e-mail address", "looks like a domain", "Users without a customer", "Groups that are no customers",
+		"Events were rejected", "missing_timestamp", "looks like an e-mail address", "looks like a domain", "Users without a customer", "Groups that are not customers",
 		"button_clicked", "Report Generated · rows",
 	} {
 		p.has("#list", text)

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Problem is an event that was rejected, or a batch that was refused whole.
+// Problem is an event that was rejected, or a batch that was refused as a whole.
 type Problem struct {
 	Seq     int // order of arrival, from 1
 	At      time.Time
-	Status  int // of a batch refused whole, 0 for an event
+	Status  int // the answer to a refused batch, 0 for an event
 	Code    string
 	Message string
 	Index   int    // of an event in its batch
