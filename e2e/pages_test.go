@@ -327,7 +327,7 @@ func walkUsers(t *testing.T, b *browser) {
 	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
 	p.has("#list tbody", "usr_alone")
 	p.eval(`document.querySelector("#list a.row").click()`, nil)
-	p.has("#figures", "Linked to no customer")
+	p.has("#figures", "Not linked to a customer")
 	p.open(k.url + "/user?id=usr_2001")
 	p.has("#figures", "jane@acme.example")
 	p.has("#figures", "Acme Robotics")
