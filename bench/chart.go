@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The pictures are SVG that any browser shows, light or dark.
+// The pictures are SVG, for browsers in light or dark mode.
 
 // bar is a line of a bar chart.
 type bar struct {
@@ -17,7 +17,7 @@ type bar struct {
 	ours  bool
 }
 
-// bars is a chart of its own scale.
+// bars is a bar chart with its own scale.
 type bars struct {
 	title string
 	bars  []bar
@@ -125,7 +125,7 @@ text { font: 12px system-ui, sans-serif; fill: #333 }
 `, width, height, width, height, body)
 }
 
-// growthPicture shows what a request costs by how much there has been.
+// growthPicture shows what a request costs after so many users, customers and so on.
 func growthPicture(s *samples) string {
 	const width, height, left, top = 620, 300, 60, 40
 	colours := []string{"#1f7a5c", "#c2571a", "#2b63b8", "#8a3ba8", "#7a7a1f"}

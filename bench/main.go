@@ -1,6 +1,6 @@
-// Command bench measures klime-go against its targets and its peers, and prints a
-// table. It runs the benchmarks of this module in turn, pass after pass, keeps what
-// they print in results/ in the form that benchstat reads, and draws pictures of it.
+// Command bench compares klime-go with its targets and its peers, and prints a table.
+// It runs the benchmarks of this module in turn, pass after pass, keeps their output in
+// results/ in the format of benchstat, and draws pictures of it.
 //
 // usage: go run . [-passes n] [-only regexp] [-short] [-render]
 package main
@@ -18,9 +18,9 @@ func main() {
 	var o options
 	flag.IntVar(&o.passes, "passes", 12, "how often each benchmark runs; six calm samples are wanted")
 	only := flag.String("only", "", "run only the suites whose names match")
-	flag.BoolVar(&o.short, "short", false, "one quick pass, to see that all runs: no figures to quote")
-	render := flag.Bool("render", false, "measure nothing: table and pictures of what results/ holds")
-	flag.StringVar(&o.results, "results", "results", "the folder for what was measured")
+	flag.BoolVar(&o.short, "short", false, "one quick pass, to see that everything runs: do not quote its figures")
+	render := flag.Bool("render", false, "measure nothing: only table and pictures, from results/")
+	flag.StringVar(&o.results, "results", "results", "the folder for the samples, the table and the pictures")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

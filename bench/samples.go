@@ -15,19 +15,18 @@ import (
 // sample is what one run of a benchmark printed, by unit.
 type sample map[string]float64
 
-// samples are those of all benchmarks, by name: "NetHTTP/klime". One that ran with
-// several -cpu has a name for each: "TrackParallel/klime-2".
+// samples are the samples of all benchmarks, by name: "NetHTTP/klime". A benchmark that
+// ran with several -cpu has a name for each: "TrackParallel/klime-2".
 type samples struct {
 	of   map[string][]sample
-	head []string // lines "key: value" that say what was measured on what
+	head []string // lines "key: value" that name the machine and the versions measured
 	calm float64  // spin-ns of a calm machine
 }
 
-// enough is how many calm samples a figure wants.
+// enough is how many calm samples a figure needs.
 const enough = 6
 
-// calmWithin is how much slower than the fastest of all the machine may be in a
-// sample that counts.
+// calmWithin is how much slower than when calm the machine may be in a calm sample.
 const calmWithin = 1.15
 
 // readSamples reads all files of a folder of results.
@@ -38,7 +37,7 @@ func readSamples(folder string) (*samples, error) {
 	}
 	s := &samples{of: map[string][]sample{}}
 	for _, name := range files {
-		file, err := os.Open(name) //nolint:gosec // of our own folder
+		file, err := os.Open(name) //nolint:gosec // in our own folder
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +50,7 @@ func readSamples(folder string) (*samples, error) {
 	return s, nil
 }
 
-// read adds what a benchmark has printed.
+// read adds the output of benchmarks.
 func (s *samples) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -88,14 +87,12 @@ func parse(line string) (name string, values sample, ok bool) {
 	return name, values, true
 }
 
-// withoutCPUs cuts off GOMAXPROCS, which go test puts at the end of a name if it is
-// not one.
+// withoutCPUs cuts off GOMAXPROCS, which go test appends to a name unless it is 1.
 func withoutCPUs(name string) string {
 	return regexp.MustCompile(`-\d+$`).ReplaceAllString(name, "")
 }
 
-// calibrate finds how fast the machine is when it is calm: as the fastest few
-// samples say.
+// calibrate finds how fast the machine is when it is calm, from the fastest few samples.
 func (s *samples) calibrate() {
 	var spins []float64
 	for name, all := range s.of {
@@ -117,12 +114,12 @@ func (s *samples) calibrate() {
 // figure is a median.
 type figure struct {
 	value float64
-	n     int  // samples
-	calm  bool // they were all of a calm machine
+	n     int  // number of samples
+	calm  bool // all samples were calm
 	known bool
 }
 
-// median is that of the calm samples; if there are too few of them, of the calmest.
+// median is the median of the calm samples, or of the calmest if these are too few.
 func (s *samples) median(name, unit string) figure {
 	all := slices.Clone(s.of[name])
 	all = slices.DeleteFunc(all, func(one sample) bool { _, has := one[unit]; return !has })
@@ -161,12 +158,12 @@ func compareFloat(a, b float64) int {
 	}
 }
 
-// minus is what the subject has beyond the baseline.
+// minus is the difference of two figures.
 func (f figure) minus(base figure) figure {
 	return figure{f.value - base.value, min(f.n, base.n), f.calm && base.calm, f.known && base.known}
 }
 
-// over is the ratio.
+// over is the ratio of two figures.
 func (f figure) over(base figure) figure {
 	if base.value == 0 {
 		return figure{}

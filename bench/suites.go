@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// options are those of the command.
+// options are the command's options.
 type options struct {
 	passes  int
 	short   bool
@@ -24,13 +24,13 @@ type options struct {
 // suite is one run of a package's benchmarks: all its subjects in turn, in one
 // process.
 type suite struct {
-	name    string // of its file in results/
+	name    string // also of its file in results/
 	pkg     string
-	bench   string
-	time    string // for one benchmark
-	cpus    string // -test.cpu, empty for all there are; of several, each gets a process: see below
-	passes  int    // at most, if not 0: it takes several samples in one, or does not vary
-	largest string // of growth
+	bench   string // -test.bench
+	time    string // -test.benchtime
+	cpus    string // -test.cpu, empty for all processors; each value gets its own process: see measure
+	passes  int    // the most passes, if not 0, for suites that take several samples in one, or do not vary
+	largest string // KLIME_BENCH_LARGEST, for growth
 }
 
 func suites() []suite {
@@ -96,21 +96,21 @@ func measureAll(ctx context.Context, o options) error {
 
 func (o options) file(s suite) string { return filepath.Join(o.results, s.name+".txt") }
 
-// build compiles a package's benchmarks, so that no compiler runs beside them.
+// build compiles a package's benchmarks, so that no compiler runs at the same time.
 func build(ctx context.Context, scratch, pkg string) error {
 	binary := filepath.Join(scratch, pkg)
 	if _, err := os.Stat(binary); err == nil {
 		return nil
 	}
-	out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./"+pkg).CombinedOutput() //nolint:gosec // of suites
+	out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./"+pkg).CombinedOutput() //nolint:gosec // a package in suites
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return nil
 }
 
-// measure adds a pass of a suite to its file. (With -test.cpu 1,2 in one process, both
-// would run on two: a benchmark that calls b.Loop is not run again after GOMAXPROCS is set.)
+// measure adds a pass of a suite to its file. With -test.cpu 1,2 in one process, both would
+// run on two processors, as a benchmark with b.Loop is not run again after GOMAXPROCS is set.
 func (o options) measure(ctx context.Context, scratch string, s suite) error {
 	took := s.time
 	if o.short {
@@ -136,7 +136,7 @@ func (o options) measure(ctx context.Context, scratch string, s suite) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	out = regexp.MustCompile(`(?m)#\d+`).ReplaceAll(out, nil) // a sub-benchmark that ran again
+	out = regexp.MustCompile(`(?m)#\d+`).ReplaceAll(out, nil) // go test appends it to a sub-benchmark that runs again
 	for line := range bytes.Lines(out) {
 		if bytes.HasPrefix(line, []byte("Benchmark")) || bytes.HasPrefix(line, []byte("pkg:")) {
 			if _, err := file.Write(line); err != nil {
@@ -147,8 +147,8 @@ func (o options) measure(ctx context.Context, scratch string, s suite) error {
 	return nil
 }
 
-// header says what was measured on what, as benchstat's configuration lines: Go,
-// machine, and the version of every module that is compared.
+// header returns benchstat's configuration lines: Go, the machine, and the version of
+// every module that is compared.
 func header(ctx context.Context) ([]byte, error) {
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "date: %s\ngo: %s\ngoos: %s\ngoarch: %s\ncpus: %d\ncpu: %s\n",
@@ -165,7 +165,7 @@ func header(ctx context.Context) ([]byte, error) {
 	return head.Bytes(), nil
 }
 
-// processor is the name of the processor, as Linux has it.
+// processor is the name of the processor on Linux.
 func processor() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// subject is whom the benchmarks measure; the others are compared with it.
+// subject is the name of what the benchmarks are about. The others are peers.
 const subject = "klime"
 
 // row is a line of the table.
@@ -22,10 +22,10 @@ type row struct {
 	verdict string
 }
 
-// framework is one whose middlewares are compared.
+// framework is a web framework whose middlewares are compared.
 type framework struct {
 	bench, name, otel string
-	allocs            float64 // allowed for a request
+	allocs            float64 // the most that are allowed for a request
 }
 
 func frameworks() []framework {
@@ -37,8 +37,8 @@ func frameworks() []framework {
 	}
 }
 
-// report prints the table of what a folder holds, and writes it there, with the
-// pictures.
+// report prints the table for the samples in a folder, and writes it and the pictures
+// there.
 func report(w io.Writer, folder string) error {
 	s, err := readSamples(folder)
 	if err != nil {
@@ -86,8 +86,8 @@ func table(s *samples) string {
 	return text.String()
 }
 
-// aligned is a Markdown table whose columns are as wide as need be; nil is the line
-// below the titles.
+// aligned is a Markdown table with aligned columns. A nil line stands for the rule below
+// the titles.
 func aligned(lines [][]string) string {
 	width := make([]int, len(lines[0]))
 	for _, line := range lines {
@@ -109,7 +109,7 @@ func aligned(lines [][]string) string {
 	return text.String()
 }
 
-// requestRows are what a middleware adds to a request.
+// requestRows are about what a middleware adds to a request.
 func requestRows(s *samples, f framework) []row {
 	ns := func(who string) figure { return s.median(f.bench+"/"+who, "ns/op") }
 	added := func(who string) figure { return ns(who).minus(ns("bare")) }
@@ -224,18 +224,18 @@ func startRows(s *samples) []row {
 // axis is something that grows with an app.
 type axis struct {
 	name  string
-	bound int // of what klime remembers of it; beyond, a request works as for one that is new. 0: none
+	bound int // how many klime remembers, beyond which each counts as new; 0 for no bound
 }
 
-// growths are the axes of growth, and the sizes.
+// growths returns the axes of growth, and the sizes.
 func growths() (axes []axis, sizes []int) {
-	const bound = 10_000 // of the keys that a window of a roll-up has, and of the routes of a middleware
+	const bound = 10_000 // of the keys in a roll-up's window, and of the routes of a middleware
 	return []axis{{"users", 0}, {"customers", 0}, {"queued", 0}, {"rollup-keys", bound}, {"routes", bound}},
 		[]int{1, 1000, 9000, 100_000, 1_000_000}
 }
 
-// growthOf is what a request costs beyond the bare one: what the caller's thread
-// works, which shows a growth of a few per cent also on a machine that others use.
+// growthOf is what a request costs beyond the bare one, in CPU time of the caller's
+// thread. That shows a growth of a few per cent even on a machine that others use.
 func growthOf(s *samples, axis string, n int) figure {
 	name := fmt.Sprintf("Growth/%s/%d/", axis, n)
 	return s.median(name+subject, "own-ns/op").minus(s.median(name+"bare", "own-ns/op"))
@@ -264,8 +264,7 @@ func growthRows(s *samples) []row {
 	return rows
 }
 
-// How figures are written.
-
+// unknown stands for a figure that was not measured.
 const unknown = "–"
 
 func written(f figure, text string) string {
@@ -293,7 +292,7 @@ func count(f figure) string     { return known(f, fmt.Sprintf("%.0f", f.value)) 
 func bytesText(f figure) string { return known(f, fmt.Sprintf("%.1f KB", f.value/1000)) }
 func rateText(f figure) string  { return written(f, fmt.Sprintf("%.0fk/s", f.value/1000)) }
 
-// known is for what does not depend on the machine's mood.
+// known writes a figure that does not depend on how busy the machine was.
 func known(f figure, text string) string {
 	f.calm = true
 	return written(f, text)

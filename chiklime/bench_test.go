@@ -13,14 +13,14 @@ import (
 	"github.com/klimeapp/klime-go/internal/conformance"
 )
 
-// writer is the least that an answer can be written to.
+// writer is a minimal http.ResponseWriter.
 type writer struct{ header http.Header }
 
 func (w *writer) Header() http.Header         { return w.header }
 func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
 func (w *writer) WriteHeader(int)             {}
 
-// serving serves one request again and again.
+// serving returns a function that serves the same request each time it is called.
 func serving(tb testing.TB, middlewares ...func(http.Handler) http.Handler) func() {
 	tb.Helper()
 	router := chi.NewRouter()

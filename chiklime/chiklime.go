@@ -8,20 +8,20 @@ import (
 )
 
 // Middleware records every request with client: r.Use(chiklime.Middleware(client))
-// on the outermost router, after what sets up traces and recovery. A nil client
-// records nothing.
+// on the outermost router, after the middlewares for traces and recovery. A nil
+// client records nothing.
 //
-// The route is not known, and left out, where Middleware goes around the router
-// rather than into it, and of a path that no route has. Of a router that is
-// mounted in another handler's guise, it is known once it has routed.
+// The route is unknown, and left out, if Middleware goes around the router rather
+// than into it, and for a path that has no route. If a router is mounted inside
+// another handler, its part of the route is known only once it has routed.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
-	var known endpoints
+	var known trees
 	return httpexchange.Middleware(client, httpexchange.Path, known.pattern, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. The request
-// is the one that Middleware has passed on. See [klime.ResolveUser].
+// encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. The
+// request is the one that Middleware passed on. See [klime.ResolveUser].
 func UserID[T any](find func(*http.Request) T) klime.Option {
 	return klime.UserFrom(find)
 }
@@ -33,8 +33,8 @@ func GroupID[T any](find func(*http.Request) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes inside of your authentication. A zero User, with zero groups or none, is
-// nobody.
+// It goes inside your authentication. Nothing is linked if find returns a zero
+// User, and no groups or only zero ones.
 func Link(find func(*http.Request) (klime.User, []klime.Group)) func(http.Handler) http.Handler {
 	return httpexchange.Before(func(r *http.Request) {
 		klime.LinkFunc(r.Context(), func() (klime.User, []klime.Group) { return find(r) })

@@ -59,8 +59,8 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	return conformance.Serve(tb, app, afresh(router))
 }
 
-// afresh routes what the app requests of itself from the beginning: chi goes on where
-// it finds itself in the context.
+// afresh takes chi's routing context out of requests that the app makes to itself:
+// otherwise chi would continue the routing of the outer request.
 func afresh(router http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Value(chi.RouteCtxKey) != nil {
@@ -70,7 +70,7 @@ func afresh(router http.Handler) http.Handler {
 	})
 }
 
-// nest makes the groups that are not there yet, one in the other.
+// nest returns the router of nested groups, and makes those that do not exist yet.
 func nest(known map[string]chi.Router, groups []string) chi.Router {
 	path := strings.Join(groups, "")
 	if known[path] == nil {
@@ -151,7 +151,7 @@ func routesOf(t *testing.T, build func(record func(http.Handler) http.Handler) h
 	return strings.Join(got, ", ")
 }
 
-// answer is a handler with this status.
+// answer is a handler that answers with this status.
 func answer(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
@@ -161,7 +161,7 @@ func refuse(status int) func(http.Handler) http.Handler {
 	return func(http.Handler) http.Handler { return answer(status) }
 }
 
-// A sub-router in which nothing matches does not make its mount a route.
+// If nothing matches in a sub-router, the pattern of its mount is not taken for a route.
 func TestSubRouters(t *testing.T) {
 	t.Parallel()
 	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
@@ -233,13 +233,13 @@ func TestSubRoutersAtTheRoot(t *testing.T) {
 	}
 }
 
-// A sub-router that stands behind a middleware, or in another handler's guise, is not
+// A sub-router that is mounted inside another handler, such as a middleware, cannot be
 // seen from outside before it has routed.
 func TestHiddenSubRouters(t *testing.T) {
 	t.Parallel()
 	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
 		hidden := chi.NewRouter()
-		hidden.Get("/", answer(404)) // its own, like all of them
+		hidden.Get("/", answer(404)) // the handler's own 404, here and below
 		hidden.Get("/reports/{id}", answer(404))
 		hidden.Get("/files/*", answer(200))
 		hidden.Route("/deep", func(r chi.Router) { r.Get("/{name}", answer(404)); r.Get("/files/*", answer(200)) })
@@ -258,8 +258,8 @@ func TestHiddenSubRouters(t *testing.T) {
 	}
 }
 
-// A middleware that refuses all: with a route for "/", what no route has is still no
-// event, and the path of a mount that is not seen from outside is one.
+// A middleware refuses all requests. Even with a route for "/", a path without a route
+// is no event. A path below a mounted handler that is no router is one.
 func TestAllRefused(t *testing.T) {
 	t.Parallel()
 	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
@@ -276,7 +276,7 @@ func TestAllRefused(t *testing.T) {
 	}
 }
 
-// What a middleware refuses before a route is found has its route all the same.
+// A request that a middleware refuses before it is routed still has its route.
 func TestRefusedBeforeRouting(t *testing.T) {
 	t.Parallel()
 	routes := func(r chi.Router) {
@@ -326,7 +326,7 @@ func TestRefusedBeforeRouting(t *testing.T) {
 	}
 }
 
-// Some middlewares of chi change the path by which it goes on, and not the request's.
+// Some middlewares of chi change the path that chi matches, but not the request's own.
 func TestRefusedBehindAnotherPath(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -355,7 +355,7 @@ func TestRefusedBehindAnotherPath(t *testing.T) {
 			},
 		} {
 			if test.name == "CleanPath" && place == "by a sub-router that changes it" {
-				continue // it cleans nothing there
+				continue // CleanPath has no effect in a sub-router
 			}
 			t.Run(test.name+" "+place, func(t *testing.T) {
 				t.Parallel()
@@ -373,7 +373,8 @@ func TestRefusedBehindAnotherPath(t *testing.T) {
 	}
 }
 
-// What a middleware that answers makes of the path, as a proxy does, was not asked for.
+// If a middleware that answers changes the path, as a proxy does, the changed path is
+// not taken for the one that was asked for.
 func TestPathChangedByAProxy(t *testing.T) {
 	t.Parallel()
 	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
@@ -440,7 +441,7 @@ func TestMiddlewaresOfChi(t *testing.T) {
 	}
 }
 
-// request is a conformance.Request of a handler.
+// request returns the conformance.Request for a handler.
 func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
 	return conformance.NetHTTP{W: w, R: r, PathParam: chi.URLParam}
 }

@@ -1,17 +1,17 @@
-// Package chiklime records the requests of chi routers: one [Middleware] for every
-// page and API call, and one [Link], inside of the authentication, that says whose
-// they are.
+// Package chiklime records the requests of chi routers. An app needs one
+// [Middleware], which records every page and API call, and one [Link] inside its
+// authentication, which says whose they are.
 //
-//	r := chi.NewRouter() // the outermost
+//	r := chi.NewRouter() // the outermost router
 //	r.Use(middleware.Recoverer, chiklime.Middleware(client))
 //	r.Use(auth, chiklime.Link(whoIs))
 //
 // What is recorded, and every option that is not here, is the same in all
 // frameworks: see package [github.com/klimeapp/klime-go/core], whose functions
-// take r.Context() in handlers. What only chi does, or cannot tell, is in
-// docs/frameworks.md; whose request it is, for tokens, sessions, API keys and
-// several companies, in docs/who-is-the-customer.md.
+// take r.Context() in handlers. docs/frameworks.md lists what is special in chi, and
+// what chi cannot tell. docs/who-is-the-customer.md shows how to tell whose request
+// it is, with tokens, sessions, API keys and several companies.
 //
-// All functions are safe for concurrent use. Those that they are given are called
-// in the goroutines that serve requests, several at a time.
+// All functions are safe for concurrent use. The functions passed to them are
+// called on the goroutines that serve requests, several at a time.
 package chiklime

@@ -14,8 +14,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// Two lines: one records every page and API call, one, inside of the
-// authentication, says whose they are.
+// Middleware records every page and API call. Link, inside the authentication,
+// says whose they are.
 func ExampleMiddleware() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -40,7 +40,7 @@ func ExampleMiddleware() {
 	// track API Called user_123 org_abc /orgs/{org}/reports
 }
 
-// A name stands beside its route.
+// An event can be named where its route is registered.
 func ExampleEvent() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -61,7 +61,7 @@ func ExampleEvent() {
 // userKey finds the signed-in user in a request's context.
 type userKey struct{}
 
-// auth stands for the authentication of an app.
+// auth stands in for an app's authentication.
 func auth(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, "user_123")))
@@ -72,7 +72,7 @@ func visit(handler http.Handler, method, path string) {
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, http.NoBody))
 }
 
-// finish ends the client, and prints what Klime was told.
+// finish shuts the client down and prints what Klime has received.
 func finish(client *klime.Client, recorder *klimetest.Recorder) {
 	if err := client.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)

@@ -13,10 +13,10 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// browserReport is what Klime's browser SDK told its caller.
+// browserReport is what Klime's browser SDK has told its caller.
 type browserReport struct {
-	Answers  []browserAnswer // what onSuccess was given
-	Failures []struct {      // what onError was given
+	Answers  []browserAnswer // passed to onSuccess
+	Failures []struct {      // passed to onError
 		Message string
 		Events  int
 	}
@@ -28,7 +28,7 @@ type browserReport struct {
 	Logged []struct{ Level, Message string }
 }
 
-// browserAnswer is an answer of Klime, as it came through the SDK.
+// browserAnswer is an answer of Klime, as the SDK returns it.
 type browserAnswer struct {
 	Status   string           `json:"status"`
 	Accepted int              `json:"accepted"`
@@ -49,8 +49,8 @@ func runBrowserSDK(t *testing.T, k *localKlime, key, scenario string) browserRep
 	return report
 }
 
-// TestBrowserSDK makes the calls of the SDK's README with it and with our
-// client, and compares the requests and what Klime makes of them.
+// TestBrowserSDK makes the calls of the SDK's README with the SDK and with our client, and
+// compares the requests and what Klime makes of them.
 func TestBrowserSDK(t *testing.T) {
 	foreign, ours := startKlime(t), startKlime(t)
 	report := runBrowserSDK(t, foreign, writeKey, "readme")
@@ -63,7 +63,7 @@ func TestBrowserSDK(t *testing.T) {
 	t.Run("stored", func(t *testing.T) {
 		checkSameStored(t, foreign, ours)
 	})
-	t.Run("customers", func(t *testing.T) { // two may be the same and both be wrong
+	t.Run("customers", func(t *testing.T) { // both may be the same and wrong
 		checkIs(t, "customers", customersOf(foreign), readmeCustomers())
 		checkIs(t, "users", usersOf(foreign), readmeUsers())
 	})
@@ -80,8 +80,8 @@ func TestBrowserSDK(t *testing.T) {
 	})
 }
 
-// readmeCalls makes with our client the calls that clients/scenarios.mjs
-// makes in its scenario readme.
+// readmeCalls makes the calls of the scenario readme in clients/scenarios.mjs with our
+// client.
 func readmeCalls(t *testing.T, c *klime.Client) {
 	t.Helper()
 	ctx, ok := t.Context(), must(t)
@@ -105,16 +105,16 @@ func readmeCalls(t *testing.T, c *klime.Client) {
 	ok(c.Group(ctx, "org_789", klime.Traits{"name": "Globex"}, klime.ForUser("user_123")))
 	ok(c.Track(ctx, "Teammate Invited", klime.Properties{"role": "member"}, klime.ForUser("user_123"), klime.InGroup("org_789")))
 
-	// Events before anything is known of their user and group
+	// Events before anything is known about their user and group
 	ok(c.Track(ctx, "Feature Used", klime.Properties{"feature": "export", "format": "csv"}, klime.ForUser("usr_early")))
 	ok(c.Track(ctx, "Import Finished", klime.Properties{"rows": 7}, klime.ForGroup("org_late")))
 	ok(c.Group(ctx, "org_late", klime.Traits{"name": "Late Ltd"}, klime.ForUser("usr_early")))
 	ok(c.Identify(ctx, "usr_early", klime.Traits{"email": "early@late.example"}))
 
-	// A group that nobody described
+	// A group without a group() call
 	ok(c.Track(ctx, "Cron Finished", klime.Properties{"job": "nightly"}, klime.ForGroup("org_unknown")))
 
-	// Nothing given
+	// Without properties and traits
 	ok(c.Track(ctx, "Dashboard Opened", nil, klime.ForUser("usr_abc123")))
 	ok(c.Track(ctx, "Dashboard Closed", nil, klime.ForUser("usr_abc123")))
 	ok(c.Track(ctx, "Dashboard Shared", klime.Properties{}, klime.ForUser("usr_abc123")))
@@ -162,7 +162,7 @@ func readmeCalls(t *testing.T, c *klime.Client) {
 	}
 }
 
-// readmeCustomers is what Klime's rules make of those calls.
+// readmeCustomers are the customers that follow from those calls by Klime's rules.
 func readmeCustomers() []customer {
 	return []customer{
 		{
@@ -198,7 +198,7 @@ func readmeUsers() []user {
 	}
 }
 
-// TestBrowserSDKVolume leaves batching to the clients, by their defaults.
+// TestBrowserSDKVolume leaves batching to the clients, with their defaults.
 func TestBrowserSDKVolume(t *testing.T) {
 	foreign, ours := startKlime(t), startKlime(t)
 	report := runBrowserSDK(t, foreign, writeKey, "volume")
@@ -230,9 +230,9 @@ func TestBrowserSDKVolume(t *testing.T) {
 	checkSame(t, "accepted events", foreign.Counts().Accepted, ours.Counts().Accepted)
 }
 
-// TestBrowserSDKInvalid makes calls that break Klime's rules: the SDK sends
-// them and is told which were refused, our client refuses them itself, and what
-// is stored is the same.
+// TestBrowserSDKInvalid makes calls that break Klime's rules. The SDK sends them and is
+// told which were rejected, our client rejects them itself, and the stored events are the
+// same.
 func TestBrowserSDKInvalid(t *testing.T) {
 	foreign, ours := startKlime(t), startKlime(t)
 	report := runBrowserSDK(t, foreign, writeKey, "refused")
@@ -268,9 +268,9 @@ func TestBrowserSDKInvalid(t *testing.T) {
 	checkSame(t, "events", eventsOf(foreign.Events()), eventsOf(ours.Events()))
 }
 
-// TestBrowserSDKEventLimit sends events around the 200 KB that one may have.
-// The SDK measures UTF-16 units, so that one of other letters than ASCII can
-// pass it and be too large for Klime: only that event is refused.
+// TestBrowserSDKEventLimit sends events of about 200 KB, the limit for an event. The SDK
+// measures UTF-16 units, so an event with letters outside ASCII can pass its check and
+// still be too large for Klime: then only that event is rejected.
 func TestBrowserSDKEventLimit(t *testing.T) {
 	const limit = 200 * 1024
 	foreign, ours := startKlime(t), startKlime(t)
@@ -279,7 +279,7 @@ func TestBrowserSDKEventLimit(t *testing.T) {
 		report.Answers[0].Errors[0].Index != 2 || report.Answers[0].Errors[0].Code != "event_too_large" {
 		t.Errorf("answers: %+v", report.Answers)
 	}
-	checkIs(t, "warnings", len(report.Logged), 2) // of the event not sent, and of the event refused
+	checkIs(t, "warnings", len(report.Logged), 2) // about the event not sent, and the event rejected
 
 	ctx, ok, client := t.Context(), must(t), newClient(t, ours)
 	track := func(pad string) error {
@@ -304,8 +304,8 @@ func TestBrowserSDKEventLimit(t *testing.T) {
 	}
 }
 
-// TestBrowserSDKRetry loses requests in ways after which both clients are to
-// send the same events again, which Klime counts once.
+// TestBrowserSDKRetry makes requests fail in ways after which both clients must send the
+// same events again. Klime counts them once.
 func TestBrowserSDKRetry(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -324,7 +324,7 @@ func TestBrowserSDKRetry(t *testing.T) {
 			ctx, ok, client := t.Context(), must(t), newClient(t, ours)
 			ok(client.Track(ctx, "Report Generated", klime.Properties{"n": 1}, klime.ForUser("user_1")))
 			ok(client.Track(ctx, "Report Generated", klime.Properties{"n": 2}, klime.ForUser("user_1")))
-			ok(client.Flush(ctx)) // Shutdown has no time for what an answer asks
+			ok(client.Flush(ctx)) // Shutdown alone would not wait for Retry-After
 			ok(client.Shutdown(ctx))
 
 			for _, k := range []*localKlime{foreign, ours} {
@@ -352,7 +352,7 @@ func tooManyRequests(http.Handler) http.Handler {
 	})
 }
 
-// loseAnswer lets Klime take the batch, and then drops the connection.
+// loseAnswer lets Klime accept the batch, and then drops the connection.
 func loseAnswer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r)
@@ -360,8 +360,8 @@ func loseAnswer(next http.Handler) http.Handler {
 	})
 }
 
-// TestBrowserSDKRefused sees that refusals of the local Klime are understood as
-// final: they are not sent again, and the caller learns of them.
+// TestBrowserSDKRefused checks that the SDK takes refusals of the local Klime as final: it
+// does not send the events again, and tells the caller.
 func TestBrowserSDKRefused(t *testing.T) {
 	breakBody := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,15 +19,15 @@ import (
 	"time"
 )
 
-// browser is a headless Chromium that is spoken to over a pipe, in the Chrome
-// DevTools Protocol: messages are JSON, each ended by a null byte.
+// browser is a headless Chromium, controlled over a pipe by the Chrome DevTools Protocol:
+// messages are JSON, each followed by a null byte.
 type browser struct {
 	out io.Writer
 
 	mu      sync.Mutex
 	next    int
 	waiting map[int]chan reply
-	logs    map[string][]string // by session: what scripts complained of, and what failed to load
+	logs    map[string][]string // errors of scripts, and of what failed to load, by session
 	closed  bool
 }
 
@@ -65,7 +65,7 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.ExtraFiles = []*os.File{in, out} // 3 and 4, where Chromium looks
+	cmd.ExtraFiles = []*os.File{in, out} // file descriptors 3 and 4, which Chromium uses
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func (b *browser) read(from *bufio.Reader) {
 	}
 }
 
-// end lets go of those who wait for an answer.
+// end releases everything that waits for an answer.
 func (b *browser) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,8 +120,8 @@ func (b *browser) end() {
 	}
 }
 
-// note keeps what no page should cause: exceptions, errors in the console, and
-// what its policy has blocked. It needs the lock.
+// note keeps what no page should cause: exceptions, errors in the console, and what the
+// page's policy has blocked. The caller must hold the lock.
 func (b *browser) note(r *reply) {
 	switch r.Method {
 	case "Runtime.exceptionThrown":
@@ -186,7 +186,7 @@ type tab struct {
 	session string
 }
 
-// newTab opens an empty page with a profile of its own.
+// newTab opens an empty page with its own profile.
 func (b *browser) newTab(t *testing.T) *tab {
 	t.Helper()
 	p := &tab{t: t, b: b}
@@ -210,7 +210,7 @@ func (b *browser) newTab(t *testing.T) *tab {
 	return p
 }
 
-// complaints returns what has gone wrong in the page, and forgets it.
+// complaints returns the errors of the page since the last call.
 func (p *tab) complaints() []string {
 	p.b.mu.Lock()
 	defer p.b.mu.Unlock()
@@ -254,7 +254,7 @@ func (p *tab) open(url string) {
 	p.until(`location.href.startsWith(` + quote(strings.SplitN(url, "#", 2)[0]) + `) && document.readyState === "complete"`)
 }
 
-// eval returns what a JavaScript expression, or a promise of it, comes to.
+// eval decodes the value of a JavaScript expression, or of its promise, into a variable.
 func (p *tab) eval(expression string, into any) {
 	p.t.Helper()
 	var result struct {
@@ -310,7 +310,7 @@ func (p *tab) text(selector string) string {
 	return p.str(`document.querySelector(` + quote(selector) + `)?.innerText ?? "(none)"`)
 }
 
-// press types keys, one after the other: characters, or names as "Enter".
+// press types keys, one after the other: characters, or names such as "Enter".
 func (p *tab) press(keys ...string) {
 	p.t.Helper()
 	for _, key := range keys {
@@ -332,7 +332,7 @@ func (p *tab) press(keys ...string) {
 	}
 }
 
-// screenshot keeps a picture of the whole page among the artefacts.
+// screenshot saves a picture of the whole page with the artefacts.
 func (p *tab) screenshot(name string) {
 	p.t.Helper()
 	var metrics struct {
@@ -342,7 +342,7 @@ func (p *tab) screenshot(name string) {
 	p.picture(cmp.Or(os.Getenv("KLIME_SCREENSHOTS"), "screenshots"), name, metrics.CSSContentSize.Width, min(metrics.CSSContentSize.Height, 4000))
 }
 
-// picture keeps a picture of the beginning of the page in a folder.
+// picture saves a picture of the top of the page in a folder.
 func (p *tab) picture(folder, name string, width, height float64) {
 	p.t.Helper()
 	var picture struct{ Data string }
@@ -378,6 +378,6 @@ func (p *tab) choose(selector, value string) {
 
 // quote writes a string as JavaScript.
 func quote(s string) string {
-	b, _ := json.Marshal(s) // of a string it cannot fail
+	b, _ := json.Marshal(s) // cannot fail for a string
 	return string(b)
 }

@@ -56,16 +56,16 @@ func startDemo(t *testing.T) (app, klime string) {
 	if app == "" || klime == "" {
 		t.Fatal("the demo does not say where it is")
 	}
-	go func() { // or it would wait for somebody to read
+	go func() { // otherwise the program would block once the pipe is full
 		for lines.Scan() {
 		}
 	}()
 	return app, klime
 }
 
-// TestBrowserSDKInChromium makes the calls of the SDK's README in a page of the
-// demo, which is of another origin than the Klime that it sends to, and compares
-// what is stored with what our client leaves for equal calls.
+// TestBrowserSDKInChromium makes the calls of the SDK's README on a page of the demo,
+// which has another origin than the Klime that it sends to. It compares the stored events
+// with those of our client for the same calls.
 func TestBrowserSDKInChromium(t *testing.T) {
 	requirePackage(t, "@klime/browser")
 	app, _ := startDemo(t)
@@ -108,8 +108,8 @@ func TestBrowserSDKInChromium(t *testing.T) {
 	}
 }
 
-// TestOtherOriginsReadNothing lets a page of the demo ask the local Klime for
-// what it knows.
+// TestOtherOriginsReadNothing checks that a page of the demo, which has another origin,
+// cannot read anything from the local Klime.
 func TestOtherOriginsReadNothing(t *testing.T) {
 	app, klime := startDemo(t)
 	p := startBrowser(t).newTab(t)

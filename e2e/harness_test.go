@@ -29,8 +29,8 @@ const (
 	programTimeout = time.Minute
 )
 
-// localKlime is a local Klime that keeps every request as it came in and every
-// answer as it went out.
+// localKlime is a local Klime that keeps every request as it came and every answer as it
+// was sent.
 type localKlime struct {
 	*ingest.Server
 
@@ -50,9 +50,9 @@ type exchange struct {
 	answer      []byte
 }
 
-// startKlime starts a local Klime that ends with the test. What stands in front
-// of it sees a request after it is recorded, and makes or changes the answer
-// before that is.
+// startKlime starts a local Klime that ends with the test. The middlewares in front of it
+// see a request after it is recorded, and make or change the answer before that is
+// recorded.
 func startKlime(t *testing.T, front ...func(http.Handler) http.Handler) *localKlime {
 	t.Helper()
 	k := &localKlime{Server: ingest.New(ingest.Options{WriteKey: writeKey})}
@@ -86,14 +86,14 @@ func (k *localKlime) record(next http.Handler) http.Handler {
 	})
 }
 
-// recorded returns what has been asked and answered so far.
+// recorded returns the requests and answers so far.
 func (k *localKlime) recorded() []exchange {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.exchanges)
 }
 
-// once puts special in front of the first request only.
+// once applies special to the first request only.
 func once(special func(next http.Handler) http.Handler) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		var first sync.Once
@@ -105,9 +105,9 @@ func once(special func(next http.Handler) http.Handler) func(http.Handler) http.
 	}
 }
 
-// runNode runs a program of clients/ on Node against k, and decodes the JSON
-// that it prints into report. It needs the npm packages that are named, in the
-// versions that package.json pins.
+// runNode runs a program of clients/ on Node against k, and decodes the JSON that it
+// prints into report. It needs the given npm packages, in the versions that package.json
+// pins.
 func runNode(t *testing.T, k *localKlime, key string, report any, packages []string, program string, args ...string) {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -168,9 +168,8 @@ func readJSON(t *testing.T, file string, into any) {
 	}
 }
 
-// newClient returns a client of this library that sends to k. Nothing is sent
-// by itself and requests keep their order, so that they are the same in every
-// run.
+// newClient returns a client of this library that sends to k. It sends only on Flush, and
+// requests keep their order, so that they are the same in every run.
 func newClient(t *testing.T, k *localKlime, change ...func(*klime.Config)) *klime.Client {
 	t.Helper()
 	cfg := klime.Config{
@@ -191,12 +190,12 @@ func newClient(t *testing.T, k *localKlime, change ...func(*klime.Config)) *klim
 	t.Cleanup(func() {
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = client.Shutdown(ended) // of a test that did not come to it
+		_ = client.Shutdown(ended) // in case the test has not done so
 	})
 	return client
 }
 
-// must takes the error of a call that is to succeed.
+// must returns a function that fails the test on an error.
 func must(t *testing.T) func(error) {
 	t.Helper()
 	return func(err error) {

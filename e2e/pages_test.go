@@ -25,7 +25,7 @@ func startPages(t *testing.T) *localKlime {
 	return startPagesWith(t, inspector.Options{})
 }
 
-// startPagesWith is startPages with options, and with what stands in front of it.
+// startPagesWith is startPages with options, and with middlewares in front.
 func startPagesWith(t *testing.T, opts inspector.Options, front ...func(http.Handler) http.Handler) *localKlime {
 	t.Helper()
 	k := &localKlime{Server: ingest.New(ingest.Options{WriteKey: writeKey})}
@@ -64,7 +64,7 @@ func (p *tab) live() {
 	p.until(`document.querySelector("#live")?.dataset.state === "live"`)
 }
 
-// mark marks the page that is loaded now, stays tells whether it is that still.
+// mark marks the loaded page. The test fails in stays if it was loaded again since.
 func (p *tab) mark() { p.t.Helper(); p.eval(`void (window.mark = true)`, nil) }
 
 func (p *tab) stays() {
@@ -80,11 +80,11 @@ func (p *tab) has(selector, text string) {
 	p.until(`document.querySelector(` + quote(selector) + `)?.innerText.includes(` + quote(text) + `)`)
 }
 
-// focused is the text of what has the focus.
+// focused is the text of the element that has the focus.
 func (p *tab) focused() string { p.t.Helper(); return p.str(`document.activeElement.innerText ?? ""`) }
 
-// history sends what three customers have done in the last weeks: enough to see
-// every part of every page.
+// history sends events of three customers over the last weeks, enough to see every part of
+// every page.
 func history(t *testing.T, k *localKlime) {
 	t.Helper()
 	c, ok, ctx := newClient(t, k), must(t), t.Context()
@@ -104,7 +104,7 @@ func history(t *testing.T, k *localKlime) {
 		ok(c.Identify(ctx, who.id, klime.Traits{"name": who.name, "email": mail}))
 		ok(c.Group(ctx, who.org, orgs[who.org], klime.ForUser(who.id)))
 		for n := range 90 / (i + 1) {
-			// The longer ago, the less: usage that grows.
+			// Older events are rarer: usage grows.
 			at := now.Add(-time.Duration(n*n*(i+1))*5*time.Minute - time.Duration(i*7+n)*time.Minute)
 			who := []klime.EventOption{klime.ForUser(who.id), klime.InGroup(who.org), klime.At(at)}
 			status := 200
@@ -135,7 +135,7 @@ func history(t *testing.T, k *localKlime) {
 	ok(c.Flush(ctx))
 }
 
-// sendRaw sends a batch as it stands.
+// sendRaw sends a batch as it is.
 func sendRaw(t *testing.T, k *localKlime, events string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, k.url+"/v1/batch", strings.NewReader(`{"batch":[`+events+`]}`))
@@ -177,7 +177,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// walkEmpty opens a page when there is nothing, and sees a customer appear.
+// walkEmpty opens a page when there is nothing, and checks that a customer appears.
 func walkEmpty(t *testing.T, b *browser) {
 	k := startPages(t)
 	p := b.newTab(t)
@@ -199,7 +199,7 @@ func walkEmpty(t *testing.T, b *browser) {
 	p.has("#list tbody", "Acme")
 	p.has(`#list [data-figure="events"]`, "3")
 	p.has("#nav .n", "1")
-	p.press("/", "x") // the search has come with the first customer
+	p.press("/", "x") // the search field appears with the first customer
 	p.has("#list", "No customer matches")
 	p.stays()
 }
@@ -281,7 +281,7 @@ func walkCustomer(t *testing.T, b *browser) {
 		p.has("#figures", text)
 	}
 
-	// The timeline by user and event, and live.
+	// The timeline is filtered by user and event, and is live.
 	p.choose("select[name=user]", "usr_2002")
 	p.until(`document.querySelector("#timeline tbody") && [...document.querySelectorAll("#timeline tbody td:nth-child(2)")].every((e) => e.innerText === "usr_2002")`)
 	p.choose("select[name=event]", "User Invited")
@@ -296,7 +296,7 @@ func walkCustomer(t *testing.T, b *browser) {
 	p.until(`document.querySelector("#timeline tbody tr").matches("[data-fresh]")`)
 	p.until(`!document.querySelector("[data-fresh]")`)
 	p.until(`document.querySelector('#figures [data-figure="events"]').innerText === ` + quote(strconv.Itoa(c.Events+2)))
-	// An event of another name can be chosen as soon as there is one.
+	// A new event name can be chosen as soon as an event has it.
 	ok(cl.Track(t.Context(), "Seat Added", nil, klime.ForUser("usr_2002"), klime.InGroup("org_1001")))
 	ok(cl.Flush(t.Context()))
 	p.until(`[...document.querySelectorAll("select[name=event] option")].some((o) => o.value === "Seat Added")`)
@@ -305,7 +305,7 @@ func walkCustomer(t *testing.T, b *browser) {
 	}
 	p.stays()
 
-	// From a bar to its events, which are in sight then; in a window without them the filter still says what it is.
+	// A bar leads to its events, which are then in view. In a window without such events, the filter still shows its value.
 	p.eval(`[...document.querySelectorAll(".bars a")].find((a) => a.textContent === "Report Exported").click()`, nil)
 	p.until(`location.hash === "#activity" && document.readyState === "complete" && document.querySelector("select[name=event]").value === "Report Exported"`)
 	p.until(`scrollY > 0 && document.querySelector("#timeline tbody tr").getBoundingClientRect().top < innerHeight`)
@@ -327,7 +327,7 @@ func walkUsers(t *testing.T, b *browser) {
 	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
 	p.has("#list tbody", "usr_alone")
 	p.eval(`document.querySelector("#list a.row").click()`, nil)
-	p.has("#figures", "Linked to no customer")
+	p.has("#figures", "Not linked to a customer")
 	p.open(k.url + "/user?id=usr_2001")
 	p.has("#figures", "jane@acme.example")
 	p.has("#figures", "Acme Robotics")
@@ -365,7 +365,7 @@ func walkEvents(t *testing.T, b *browser) {
 	p.eval(`[...document.querySelectorAll("#event .copy")].at(-1).click()`, nil)
 	p.until(`String(getSelection()) === "4bf92f3577b34da6a3ce929d0e0e4736"`)
 
-	// What arrives does not disturb the event that is looked at.
+	// New events do not disturb the selected event.
 	p.mark()
 	sendRaw(t, k, `{"type":"identify","messageId":"m-2","userId":"usr_1","timestamp":"2026-11-23T10:00:00Z"}`)
 	p.until(`document.querySelectorAll("#timeline tbody tr").length === 2`)
@@ -397,7 +397,7 @@ func walkHealth(t *testing.T, b *browser) {
 		{"type":"track","messageId":"2","timestamp":"2026-11-23T10:00:00Z","event":"Report Generated","groupId":"acme.com","properties":{"rows":"7"}},
 		{"type":"track","messageId":"3","event":"Report Generated"}`)
 	for _, text := range []string{
-		"Events were rejected", "missing_timestamp", "looks like an e-mail address", "looks like a domain", "Users without a customer", "Groups that are no customers",
+		"Events were rejected", "missing_timestamp", "looks like an e-mail address", "looks like a domain", "Users without a customer", "Groups that are not customers",
 		"button_clicked", "Report Generated · rows",
 	} {
 		p.has("#list", text)
@@ -428,7 +428,7 @@ func walkKeyboard(t *testing.T, b *browser) {
 	if got := p.focused(); got != "Blue Harbor Foods" {
 		t.Errorf("after j, j: %q", got)
 	}
-	// What arrives does not take the focus away.
+	// New events do not take the focus away.
 	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_0","traits":{"name":"Aardvark"}}`)
 	p.has("#list tbody tr", "Aardvark")
 	if got := p.focused(); got != "Blue Harbor Foods" {
@@ -464,7 +464,7 @@ func walkKeyboard(t *testing.T, b *browser) {
 	p.live()
 	p.until(`document.querySelector("#timeline .pager span").innerText !== ` + quote(before))
 
-	// Everything that can be clicked can be reached, and has a name.
+	// Everything that can be clicked can be reached by keyboard, and has a name.
 	var nameless []string
 	p.eval(`[...document.querySelectorAll("a, button, input, select")].filter((e) => e.checkVisibility() && e.type !== "hidden")
 		.filter((e) => e.tabIndex < 0 || !(e.innerText || e.getAttribute("aria-label") || e.closest("label"))).map((e) => e.outerHTML)`, &nameless)
@@ -490,8 +490,7 @@ func brightness(t *testing.T, colour string) int {
 	return sum / 3
 }
 
-// walkLooks opens every page in every size and colour scheme, and keeps
-// pictures of it.
+// walkLooks opens every page in every size and colour scheme, and saves pictures.
 func walkLooks(t *testing.T, b *browser) {
 	k := startPages(t)
 	history(t, k)
@@ -591,7 +590,7 @@ func walkHostile(t *testing.T, b *browser) {
 	t.Logf("%d pages visited", visited)
 }
 
-// walkOutage sees the server go, and come back without what it knew.
+// walkOutage checks a page while the server goes away, and comes back without its events.
 func walkOutage(t *testing.T, b *browser) {
 	serve := func(address string) (stop func(), listening string) {
 		var config net.ListenConfig
@@ -617,19 +616,19 @@ func walkOutage(t *testing.T, b *browser) {
 	stop()
 	p.has("#live", "Not connected")
 	p.has("h1", "Acme")
-	p.complaints() // that it could not connect
+	p.complaints() // about the lost connection
 
 	stop, _ = serve(address)
 	t.Cleanup(func() { stop() })
 	p.live()
-	p.has("h1", "Not known") // it has forgotten everything
+	p.has("h1", "Not known") // the server has forgotten everything
 	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","traits":{"name":"Acme again"}}`)
 	p.has("h1", "Acme again")
 	p.stays()
-	p.complaints() // of the 404 in between
+	p.complaints() // about the 404 in between
 }
 
-// walkUserMode walks every page where customers are single people.
+// walkUserMode visits every page in user mode, where customers are single people.
 func walkUserMode(t *testing.T, b *browser) {
 	k := startPagesWith(t, inspector.Options{Mode: inspector.UserMode})
 	p := b.newTab(t)
@@ -712,7 +711,7 @@ func walkUserMode(t *testing.T, b *browser) {
 	}
 }
 
-// walkTwoTabs has two pages open, each of which shows what it was told to.
+// walkTwoTabs opens two pages, which do not affect each other.
 func walkTwoTabs(t *testing.T, b *browser) {
 	k := startPages(t)
 	one, other := b.newTab(t), b.newTab(t)
@@ -738,9 +737,9 @@ func walkTwoTabs(t *testing.T, b *browser) {
 	other.stays()
 }
 
-// walkLoad uses a page while events pour in: a click is not lost because the page
-// changes between press and release, nor is a text that somebody selects, and in
-// the end all is shown.
+// walkLoad uses a page while many events arrive. If the page changes between press and
+// release, the click is not lost. Selected text stays selected, and in the end all events
+// are shown.
 func walkLoad(t *testing.T, b *browser) {
 	k := startPages(t)
 	sendRaw(t, k, `{"type":"group","messageId":"g","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","userId":"usr_1","traits":{"name":"Acme"}}`)
@@ -812,12 +811,12 @@ func walkTime(t *testing.T, b *browser) {
 	p.live()
 	p.until(`document.querySelector("#timeline time").innerText !== ""`)
 	before := p.text("#timeline time")
-	time.Sleep(1100 * time.Millisecond) // so that another second is shown
+	time.Sleep(1100 * time.Millisecond) // until "… s ago" must change
 	close(tick)
 	p.until(`document.querySelector("#timeline time").innerText !== ` + quote(before))
 }
 
-// walkNotKnown opens the page of a customer before there is one.
+// walkNotKnown opens the page of a customer that does not exist yet.
 func walkNotKnown(t *testing.T, b *browser) {
 	k := startPages(t)
 	p := b.newTab(t)
@@ -825,7 +824,7 @@ func walkNotKnown(t *testing.T, b *browser) {
 	p.live()
 	p.mark()
 	p.has("main", "Once it is known, it appears here")
-	p.complaints() // the 404
+	p.complaints() // about the 404
 	sendRaw(t, k, `{"type":"group","messageId":"1","timestamp":"2026-11-23T10:00:00Z","groupId":"org_1","traits":{"name":"Acme"}}`)
 	p.has("h1", "Acme")
 	p.has("#figures", "Traits")
@@ -833,8 +832,8 @@ func walkNotKnown(t *testing.T, b *browser) {
 	p.complaints()
 }
 
-// walkMany opens the pages over 50,000 events, and says how long each takes from
-// the request until it is drawn.
+// walkMany opens the pages over 50,000 events, and logs how long each takes from the
+// request until it is drawn.
 func walkMany(t *testing.T, b *browser) {
 	k := startPages(t)
 	now := time.Now()
@@ -869,8 +868,8 @@ func walkMany(t *testing.T, b *browser) {
 	}
 }
 
-// checkContrast checks that every text can be read: 4.5 to 1 against what is
-// behind it, as WCAG asks for at level AA.
+// checkContrast checks that every text can be read: its contrast with the background is at
+// least 4.5 to 1, as WCAG requires at level AA.
 func checkContrast(t *testing.T, p *tab, where string) {
 	t.Helper()
 	var faint []string

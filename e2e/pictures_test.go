@@ -13,8 +13,8 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// TestPictures makes the two pictures of the README, of customers that do not
-// exist. They go to where KLIME_PICTURES says, by default to the artefacts.
+// TestPictures makes the two pictures of the README, with made-up customers. It saves them
+// in the folder KLIME_PICTURES, by default with the artefacts.
 func TestPictures(t *testing.T) {
 	k := startPages(t)
 	company(t, k)
@@ -33,9 +33,8 @@ func TestPictures(t *testing.T) {
 	p.picture(folder, "customer", 1100, 960)
 }
 
-// company sends what seven customers have done in the last 30 days, most of them
-// ever more.
-// It is the same in every run, but for the time of day.
+// company sends events of seven customers over the last 30 days. The usage of most of them
+// grows. Every run sends the same events, except for the time of day.
 func company(t *testing.T, k *localKlime) {
 	t.Helper()
 	c, ok, ctx := newClient(t, k), must(t), t.Context()

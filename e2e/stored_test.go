@@ -10,8 +10,8 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// event is a stored event without what differs from run to run and from client
-// to client. Empty properties and traits are none.
+// event is a stored event without what differs from run to run and from client to client.
+// Empty properties and traits are nil.
 type event struct {
 	Type       string
 	Event      string
@@ -21,16 +21,16 @@ type event struct {
 	Traits     object
 }
 
-// customer is what Klime's makers would see of one.
+// customer is what Klime shows of a customer.
 type customer struct {
 	ID       string
 	Traits   object
 	Users    []string
 	Events   int
-	Timeline []string // names, oldest first
+	Timeline []string // names of events, oldest first
 }
 
-// user is what they would see of a person.
+// user is what Klime shows of a user.
 type user struct {
 	ID     string
 	Traits object
@@ -38,7 +38,7 @@ type user struct {
 	Events int
 }
 
-// checkSameStored compares all that two clients have left in two Klimes.
+// checkSameStored compares all that two clients have stored in two Klimes.
 func checkSameStored(t *testing.T, foreign, ours *localKlime) {
 	t.Helper()
 	a, b := eventsOf(foreign.Events()), eventsOf(ours.Events())

@@ -16,14 +16,13 @@ import (
 //   - messageId and timestamp have other values, in the same form;
 //   - context.library says which client it is, in the same fields;
 //   - empty properties and traits may be {} or left out;
-//   - a browser adds what it knows to the context (see ofBrowsers).
+//   - a browser adds fields to the context (see ofBrowsers).
 var (
 	formOfMessageID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	formOfTimestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
 )
 
-// checkRequests checks that each request is one to Klime, and returns the
-// batches they carried.
+// checkRequests checks that each request is valid for Klime, and returns the batches.
 func checkRequests(t *testing.T, requests []exchange, key string) [][]map[string]any {
 	t.Helper()
 	batches := make([][]map[string]any, 0, len(requests))
@@ -72,9 +71,8 @@ func checkForm(t *testing.T, where string, event map[string]any) {
 	}
 }
 
-// checkSameShape checks that two clients, called alike, made requests alike:
-// the same events in each, and in each event the same fields of the same JSON
-// types.
+// checkSameShape checks that two clients have made equal requests for equal calls: the same
+// events in each request, and in each event the same fields with the same JSON types.
 func checkSameShape(t *testing.T, foreign, ours [][]map[string]any) {
 	t.Helper()
 	if len(foreign) != len(ours) {
@@ -91,8 +89,8 @@ func checkSameShape(t *testing.T, foreign, ours [][]map[string]any) {
 	}
 }
 
-// shapeOf returns the JSON type of each field of an event and of its context,
-// but for those that may differ.
+// shapeOf returns the JSON type of each field of an event and of its context, except for
+// fields that may differ.
 func shapeOf(event map[string]any) map[string]any {
 	shape := make(map[string]any, len(event))
 	for name, value := range event {
@@ -154,7 +152,7 @@ func checkSame(t *testing.T, what string, foreign, ours any) {
 	}
 }
 
-// checkIs compares a value with what is wanted, by their JSON.
+// checkIs compares a value with the expected one, by their JSON.
 func checkIs(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if a, b := toJSON(t, got), toJSON(t, want); a != b {

@@ -25,8 +25,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// Fiber makes answers of errors after all middlewares: what the client sees is
-// recorded, and the ErrorHandler runs once.
+// Fiber turns errors into answers after all middlewares. What the client sees is
+// recorded, and the ErrorHandler runs only once.
 func TestReturnedErrors(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -79,8 +79,8 @@ func TestReturnedErrors(t *testing.T) {
 	}
 }
 
-// The ErrorHandler is the one that Fiber would pick, and what becomes of it too:
-// with and without the middleware the client sees the same.
+// The middleware calls the ErrorHandler that Fiber would pick, and treats its result as
+// Fiber would: the client sees the same with and without the middleware.
 func TestErrorHandlers(t *testing.T) {
 	t.Parallel()
 	ran := map[string]*atomic.Int64{"app": {}, "mounted": {}, "nested": {}}
@@ -141,7 +141,7 @@ func TestErrorHandlers(t *testing.T) {
 		for _, test := range tests {
 			before := ran[test.handler].Load()
 			if bare && test.status == http.StatusTeapot {
-				continue // Fiber's own call is outside of any middleware: the server dies
+				continue // Fiber calls it outside all middlewares: the server would die
 			}
 			if got := s.do("GET " + test.path); got.status != test.status {
 				t.Errorf("%s, bare %v: status %d, want %d", test.path, bare, got.status, test.status)
@@ -161,14 +161,14 @@ func TestErrorHandlers(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("recorded\n got %q\nwant %q", got, want)
 		}
-		if !bare && panicked != "in the handler" { // by the last request
+		if !bare && panicked != "in the handler" { // set by the last request
 			t.Errorf("went up as %v", panicked)
 		}
 	}
 }
 
-// What is recorded of files, streams and what compresses or revalidates them is
-// what the client sees, and else absent.
+// For files and streams, also compressed or revalidated, what is recorded is what the
+// client sees, or it is left out.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	const page, data = "/file/page.html", "/file/data.json"
@@ -203,9 +203,9 @@ func TestAnswers(t *testing.T) {
 	tests := []struct {
 		path    string
 		headers headers
-		event   string // "" for an asset's: none
+		event   string // "" for none
 		status  int
-		bytes   bool // are known
+		bytes   bool // whether the size is known
 	}{
 		{page, nil, "Page Viewed", 200, true},
 		{page, headers{"Range", "bytes=0-99"}, "Page Viewed", 206, true},
@@ -227,7 +227,7 @@ func TestAnswers(t *testing.T) {
 		{"/in-time", nil, "API Called", 200, true},
 		{"/too-late", nil, "API Called", 408, true},
 	}
-	want := []string{"API Called 200 2400", "Page Viewed 200 2400"} // of the first two
+	want := []string{"API Called 200 2400", "Page Viewed 200 2400"} // of the two requests above
 	for _, test := range tests {
 		got := s.do("GET "+test.path, test.headers...)
 		if got.status != test.status {
@@ -256,8 +256,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A stream is not buffered to measure it: its first bytes come at once, and what
-// Fiber cannot tell of it is left out.
+// A stream is not buffered to measure it: its first bytes arrive at once. What Fiber
+// cannot tell about it is left out.
 func TestStream(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -304,8 +304,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A connection that a handler takes over is left alone. When it ends, Fiber does
-// not tell.
+// A connection that a handler takes over is left alone. Fiber does not tell when it
+// ends.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
@@ -349,8 +349,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// That a client has gone away is not told by Fiber: there is one event, as if it
-// were there, and nothing waits for it.
+// Fiber does not tell that a client has gone away: there is one event, as if the client
+// were still there, and nothing waits for it.
 func TestClientGoesAway(t *testing.T) {
 	t.Parallel()
 	serving, left, ended := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})

@@ -11,7 +11,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/conformance"
 )
 
-// serving serves one request again and again.
+// serving returns a function that serves the same request each time it is called.
 func serving(tb testing.TB, middlewares ...fiber.Handler) func() {
 	tb.Helper()
 	app := fiber.New()
@@ -33,7 +33,8 @@ func serving(tb testing.TB, middlewares ...fiber.Handler) func() {
 	}
 }
 
-// argumentOf is a new request of fasthttp, which is not ours to require.
+// argumentOf makes a fasthttp request without an import of fasthttp, which our go.mod
+// does not require directly.
 func argumentOf[T any](func(*T)) *T { return new(T) }
 
 func tracked(tb testing.TB, opts ...klime.Option) fiber.Handler {

@@ -13,8 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// Two lines: one records every page and API call, one, inside of the
-// authentication, says whose they are.
+// Middleware records every page and API call. Link, after the authentication, says
+// whose they are.
 func ExampleMiddleware() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -39,8 +39,8 @@ func ExampleMiddleware() {
 	// track API Called user_123 org_abc /orgs/{org}/reports
 }
 
-// Where a session says who is signed in, and for which company, options read it
-// after the handler.
+// If a session says who is signed in, and for which company, options read it after
+// the handler.
 func ExampleUserID() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -49,7 +49,7 @@ func ExampleUserID() {
 	}
 	app := fiber.New()
 	app.Use(fiberklime.Middleware(client,
-		fiberklime.UserID(func(c *fiber.Ctx) any { return c.Locals("user") }), // nil is nobody
+		fiberklime.UserID(func(c *fiber.Ctx) any { return c.Locals("user") }), // nil means no user
 		fiberklime.GroupID(func(*fiber.Ctx) string { return "org_abc" })))
 	app.Get("/reports/:id", auth, func(c *fiber.Ctx) error { return c.JSON("a report") })
 	visit(app, http.MethodGet, "/reports/7")
@@ -57,7 +57,7 @@ func ExampleUserID() {
 	// Output: track API Called user_123 org_abc /reports/{id}
 }
 
-// A name stands beside its route.
+// An event can be named where its route is registered.
 func ExampleEvent() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -75,7 +75,7 @@ func ExampleEvent() {
 	// Output: track Report Generated 123  /reports
 }
 
-// auth stands for the authentication of an app.
+// auth stands in for an app's authentication.
 func auth(c *fiber.Ctx) error {
 	c.Locals("user", "user_123")
 	return c.Next()
@@ -90,7 +90,7 @@ func visit(app *fiber.App, method, path string) {
 	_ = answer.Body.Close()
 }
 
-// finish ends the client, and prints what Klime was told.
+// finish shuts the client down and prints what Klime has received.
 func finish(client *klime.Client, recorder *klimetest.Recorder) {
 	if err := client.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)

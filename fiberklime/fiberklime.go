@@ -11,28 +11,28 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Middleware records every request with client. It goes before the routes,
-// after what sets up traces and recovery. A nil client records nothing.
+// Middleware records every request with client. It goes before the routes, and
+// after the middlewares for traces and recovery. A nil client records nothing.
 //
-//   - In handlers, functions such as [klime.Track] take c.UserContext(), and what
-//     may run longer keeps that: Fiber reuses a *fiber.Ctx and its c.Context().
-//     In the latter klime finds nothing: give a net/http handler behind Fiber's
-//     adaptor r.WithContext(c.UserContext()), and keep c.UserContext() in Locals
-//     for the handler of a WebSocket.
-//   - A *fiber.Ctx is not safe for concurrent use, not even c.Get and Locals, and
-//     UserID and GroupID read it where an event's user or group is not known
-//     otherwise: call [klime.SetUser] and [klime.SetGroup] before a goroutine
-//     tracks while its request goes on.
-//   - Fiber makes answers of errors after all middlewares. To see the answer, this
-//     one calls the app's ErrorHandler itself, once: middlewares before it see the
-//     answer and no error, and what they make of it (Compress, ETag, also
-//     Config.ETag) is not recorded. So what acts on the error, such as idempotency,
-//     cache or a transaction, goes after it: before it, a failure looks like an
-//     answer, and is stored or committed.
-//   - Fiber tells neither when a file, a stream or a WebSocket ends, nor that a
-//     client has gone away. Both are left out.
-//   - What app.Use or app.Static answers has the route to which its path leads, or
-//     none.
+//   - In handlers, functions such as [klime.Track] take c.UserContext(). A goroutine
+//     that may run longer than the handler keeps that too, as Fiber reuses a
+//     *fiber.Ctx and its c.Context(). Klime finds nothing in c.Context(): give a
+//     net/http handler behind Fiber's adaptor r.WithContext(c.UserContext()), and keep
+//     c.UserContext() in Locals for the handler of a WebSocket.
+//   - A *fiber.Ctx is not safe for concurrent use, not even c.Get and Locals. UserID
+//     and GroupID read it if an event's user or group is not known otherwise. So call
+//     [klime.SetUser] and [klime.SetGroup] before you start a goroutine that tracks
+//     while its request goes on.
+//   - Fiber turns errors into answers after all middlewares. To see the answer, this
+//     one calls the app's ErrorHandler itself, once. Middlewares before it therefore
+//     see an answer and no error. What they change in the answer (Compress, ETag, also
+//     Config.ETag) is not recorded. A middleware that acts on the error, such as
+//     idempotency, cache or a transaction, must go after this one: before it, a
+//     failure looks like any answer, and is stored or committed.
+//   - Fiber does not tell when a file, a stream or a WebSocket ends, nor that a
+//     client has gone away. Both are left out of events.
+//   - If app.Use or app.Static answers, the event has the route that the path leads
+//     to, or none.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
 		return func(c *fiber.Ctx) error { return c.Next() }
@@ -45,7 +45,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			return c.Next()
 		}
 		start := time.Now()
-		path = strings.Clone(path) // whose memory a handler overwrites when it sets another
+		path = strings.Clone(path) // a handler that sets another path overwrites its memory
 		scope := tracker.Begin(c.UserContext())
 		scope.Bind(c, c.Context())
 		scope.ReadHeader(caller{c}.Header)
@@ -75,7 +75,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	}
 }
 
-// isUnmatched reports whether err is Fiber's own for a path without a route.
+// isUnmatched reports whether err is what Fiber returns for a path without a route.
 func isUnmatched(err error) bool {
 	if err == nil {
 		return false
@@ -84,9 +84,9 @@ func isUnmatched(err error) bool {
 	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
 }
 
-// exchange tells of c and its answer. Its strings live in memory that Fiber
-// reuses. Of an answer that is streamed, or of a connection that was taken
-// over, Fiber does not tell how it ends.
+// exchange describes c and its answer. Its strings are in memory that Fiber reuses.
+// Fiber does not tell how a streamed answer ends, nor a connection that was taken
+// over.
 func exchange(c *fiber.Ctx) klime.Exchange {
 	answer := c.Response()
 	x := klime.Exchange{
@@ -108,7 +108,7 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	return x
 }
 
-// caller is who has sent a request.
+// caller tells who sent a request.
 type caller struct{ c *fiber.Ctx }
 
 func (q caller) Header(name string) string { return q.c.Get(name) }
@@ -120,7 +120,7 @@ func (q caller) ClientIP() string { return q.c.IP() }
 const noBody = -2
 
 // UserID says how to find the user of a request: a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. See
+// encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. See
 // [klime.ResolveUser].
 func UserID[T any](find func(*fiber.Ctx) T) klime.Option {
 	return klime.UserFrom(find)
@@ -133,8 +133,8 @@ func GroupID[T any](find func(*fiber.Ctx) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. A zero User, with zero groups or none, is
-// nobody.
+// It goes after your authentication. Nothing is linked if find returns a zero User,
+// and no groups or only zero ones.
 func Link(find func(*fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		klime.LinkFunc(c.UserContext(), func() (klime.User, []klime.Group) { return find(c) })

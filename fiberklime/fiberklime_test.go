@@ -76,7 +76,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		}
 		router.Add(method, dialect(route.Path), handlers...)
 	}
-	for _, prefix := range mounts { // now that they have all their routes
+	for _, prefix := range mounts { // mounted last, when they have all their routes
 		server.Mount(prefix, mounted[prefix])
 	}
 	return listen(tb, server)
@@ -132,7 +132,7 @@ func wrap(m conformance.Middleware) fiber.Handler {
 	}
 }
 
-// request is a conformance.Request of Fiber.
+// request implements conformance.Request for Fiber.
 type request struct{ c *fiber.Ctx }
 
 func (q request) Context() context.Context                   { return q.c.UserContext() }
@@ -143,7 +143,7 @@ func (q request) Header(name string) string                  { return q.c.Get(na
 func (q request) Body() io.Reader                            { return bytes.NewReader(q.c.Body()) }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return nil, nil }
 
-// SetPath is how Fiber's users change the path.
+// SetPath changes the path in the way that Fiber offers.
 func (q request) SetPath(path string) { q.c.Path(path) }
 
 func (q request) Keep(key string, value any) conformance.Request {
@@ -177,8 +177,8 @@ func (q request) Reply(status int, contentType, body string) {
 	_ = q.c.SendString(body)
 }
 
-// The address is the one that Fiber finds: a header counts only from a proxy that the
-// app trusts.
+// The recorded address is the one that Fiber finds: a header counts only if it comes
+// from a proxy that the app trusts.
 func TestCaptureBehindAProxy(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// site is an app that is served.
+// site is an app that is being served.
 type site struct {
 	t      *testing.T
 	fake   *klimetest.Server
@@ -23,8 +23,8 @@ type site struct {
 	stop   func()
 }
 
-// serve serves the app that build makes. Ours is the middleware, of a site
-// where everybody is jane.
+// serve serves the app that build makes. Ours is our middleware, to which every user
+// is jane.
 func serve(t *testing.T, config fiber.Config, build func(app *fiber.App, ours fiber.Handler)) *site {
 	t.Helper()
 	fake := klimetest.NewServer(t)

@@ -22,8 +22,8 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Among Fiber's own middlewares the client gets what it gets without ours, and
-// what our neighbour further out sees is recorded.
+// Among Fiber's own middlewares, the client gets the same answer with ours as without.
+// What is recorded is what the next middleware outside sees.
 func TestAmongFibersMiddlewares(t *testing.T) {
 	t.Parallel()
 	const signedIn = "Basic amFuZTpzZWNyZXQ=" // jane:secret
@@ -67,7 +67,7 @@ func TestAmongFibersMiddlewares(t *testing.T) {
 		{"GET /panic", []string{"Authorization", signedIn}, 500, "500 /panic 0"},
 		{"GET /recovered", []string{"Authorization", signedIn}, 500, "500 /recovered 12"},
 		{"GET /nowhere", []string{"Authorization", signedIn}, 404, ""},
-		// These are changed after our middleware, which has been before.
+		// These are changed by middlewares outside ours, after ours is done.
 		{"GET /fine", []string{"Authorization", signedIn, "If-None-Match", tag}, 304, "200 /fine 600"},
 		{"GET /fine", []string{"Authorization", signedIn, "Accept-Encoding", "gzip"}, 200, "200 /fine 600"},
 	}
@@ -94,9 +94,9 @@ func TestAmongFibersMiddlewares(t *testing.T) {
 	without.events(0)
 }
 
-// A net/http handler behind Fiber's adaptor is given the UserContext. In the
-// context that the adaptor gives it by itself klime finds nothing: Fiber reuses
-// that, and it would be the next customer's.
+// A net/http handler behind Fiber's adaptor must be given the UserContext. In the
+// context that the adaptor itself sets, klime finds nothing: Fiber reuses that context,
+// and it would belong to the next customer.
 func TestNetHTTPHandler(t *testing.T) {
 	t.Parallel()
 	legacy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

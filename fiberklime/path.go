@@ -7,8 +7,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// pathOf is the path as net/http has it: decoded, which Fiber leaves to
-// Config.UnescapePath.
+// pathOf is the path in decoded form, as in net/http. Fiber itself decodes it only
+// with Config.UnescapePath.
 func pathOf(c *fiber.Ctx) string {
 	path := c.Path()
 	if strings.IndexByte(path, '%') < 0 || c.App().Config().UnescapePath {

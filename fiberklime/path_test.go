@@ -10,7 +10,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// A path is decoded once, by Fiber or by us, and left as it is if it cannot be.
+// A path is decoded once, by Fiber or by us. A path that cannot be decoded is left as
+// it is.
 func TestCapturedPath(t *testing.T) {
 	t.Parallel()
 	for _, unescape := range []bool{false, true} {

@@ -9,36 +9,36 @@ import (
 	"github.com/klimeapp/klime-go/internal/colons"
 )
 
-// routes knows which routes of an app are not middlewares: Fiber leaves a
-// request with the last of either that it has reached.
+// routes tells the routes of an app from its middlewares. To Fiber both are routes:
+// c.Route() is the last of either that the request has reached.
 type routes struct{ tables sync.Map } // *fiber.App → *routeTable
 
 type routeTable struct {
 	handlers uint32 // of the app when the table was made
-	reached  map[route]bool
-	plain    *fiber.App // with the routes alone
+	known    map[routeKey]bool
+	plain    *fiber.App // has the routes, but no middlewares
 }
 
-// route tells one from a middleware, which may have its path or its handlers,
-// but not both.
-type route struct {
+// routeKey identifies a route. A middleware may have the same path or the same
+// handlers as a route, but not both.
+type routeKey struct {
 	path  string
 	first *fiber.Handler
 }
 
-func keyOf(r *fiber.Route) route {
-	key := route{path: r.Path}
+func keyOf(r *fiber.Route) routeKey {
+	key := routeKey{path: r.Path}
 	if len(r.Handlers) > 0 {
 		key.first = &r.Handlers[0]
 	}
 	return key
 }
 
-// pattern is the path of the route that c has reached. If a middleware was
-// reached last, it is that of the route to which the request leads, "" if none.
+// pattern is the path of the route that c has reached. If c has reached a middleware
+// last, it is the path of the route that the request would lead to, "" if none.
 func (r *routes) pattern(c *fiber.Ctx) string {
 	table := r.table(c.App())
-	if reached := c.Route(); table.reached[keyOf(reached)] {
+	if reached := c.Route(); table.known[keyOf(reached)] {
 		return colons.Braces(reached.Path, parameter)
 	}
 	asked := table.plain.AcquireCtx(c.Context())
@@ -50,8 +50,8 @@ func (r *routes) pattern(c *fiber.Ctx) string {
 	return colons.Braces(asked.Route().Path, parameter)
 }
 
-// parameter is the name of the parameter that begins before after, by Fiber's rules:
-// unlike in Gin, a segment may go on.
+// parameter is the name of the parameter that a colon begins, given what follows the
+// colon in its segment. Unlike in Gin, the segment may go on after the name.
 func parameter(after string) string {
 	if end := strings.IndexAny(after, "-.:?<\\"); end >= 0 {
 		return after[:end]
@@ -59,7 +59,7 @@ func parameter(after string) string {
 	return after
 }
 
-// table is that of app, made anew when app has got more routes.
+// table is the table of app. It is made again when app has got more routes.
 func (r *routes) table(app *fiber.App) *routeTable {
 	if known, ok := r.tables.Load(app); ok {
 		if table, ok := known.(*routeTable); ok && table.handlers == app.HandlersCount() {
@@ -69,7 +69,7 @@ func (r *routes) table(app *fiber.App) *routeTable {
 	config := app.Config()
 	table := &routeTable{
 		handlers: app.HandlersCount(),
-		reached:  map[route]bool{},
+		known:    map[routeKey]bool{},
 		plain: fiber.New(fiber.Config{
 			CaseSensitive:  config.CaseSensitive,
 			StrictRouting:  config.StrictRouting,
@@ -77,14 +77,14 @@ func (r *routes) table(app *fiber.App) *routeTable {
 			RequestMethods: config.RequestMethods,
 		}),
 	}
-	known := app.GetRoutes(true)
-	for i := range known {
-		table.reached[keyOf(&known[i])] = true
-		table.plain.Add(known[i].Method, known[i].Path, func(*fiber.Ctx) error { return nil })
+	all := app.GetRoutes(true) // without middlewares
+	for i := range all {
+		table.known[keyOf(&all[i])] = true
+		table.plain.Add(all[i].Method, all[i].Path, func(*fiber.Ctx) error { return nil })
 	}
-	// Last, so that Fiber does not write an answer of its own when nothing matches.
+	// Comes last, so that Fiber writes no answer of its own when nothing matches.
 	table.plain.Use(func(*fiber.Ctx) error { return fiber.ErrNotFound })
-	table.plain.Handler() // builds its tree
+	table.plain.Handler() // builds the route tree
 	r.tables.Store(app, table)
 	return table
 }

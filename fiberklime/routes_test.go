@@ -14,9 +14,9 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// The route is the one that was reached, else the one to which the path leads:
-// whichever way an app builds its routes, and wherever it answers; also where the
-// middleware is met twice.
+// The route is the one that was reached, or else the one that the path leads to. This
+// holds for all ways to build routes, wherever the app answers, and also with the
+// middleware used twice.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	ok, notFound := sends(http.StatusOK), sends(http.StatusNotFound)
@@ -26,7 +26,7 @@ func TestRoutes(t *testing.T) {
 		}
 		return c.Next()
 	}
-	type requests [][2]string // what is asked, and the status and route that are recorded, "" for no event
+	type requests [][2]string // the request, and its recorded status and route, "" for no event
 	for _, test := range []struct {
 		name   string
 		config fiber.Config
@@ -80,7 +80,7 @@ func TestRoutes(t *testing.T) {
 			{"GET /THINGS/7/?refuse=1", "403 /things/{id}"},
 			{"GET /things/x?refuse=1", "403 -"},
 			{"GET /api?refuse=1", "403 /api"},
-			{"GET /api/things/7?refuse=1", "403 -"}, // it is a POST's
+			{"GET /api/things/7?refuse=1", "403 -"}, // the route is for POST
 			{"POST /api/things/7?refuse=1", "403 /api/things/{id}"},
 			{"GET /api/mounted/Things/7?refuse=1", "403 /api/mounted/Things/{id}"},
 			{"GET /api/mounted/nowhere?refuse=1", "403 -"},
@@ -177,7 +177,7 @@ func TestRoutes(t *testing.T) {
 					allow := s.do(request[0]).header.Get("Allow")
 					if request[1] != "" {
 						want = append(want, request[1])
-						if allow != "" { // Fiber's to a request that it has found no route for, and nobody else's
+						if allow != "" { // Fiber sets it only if it has found no route
 							t.Errorf("%s: Allow %q", request[0], allow)
 						}
 					}
@@ -193,7 +193,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// A middleware is no route, though it has the path of one.
+// A middleware is not taken for a route, even if it has the path of one.
 func TestUnmatchedBesideARoot(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -230,7 +230,7 @@ func TestRoutesAddedLater(t *testing.T) {
 	app := fiber.New()
 	app.Use(fiberklime.Middleware(server.Client(), fiberklime.UserID(func(*fiber.Ctx) string { return "jane" })))
 	show := func(c *fiber.Ctx) error {
-		klime.SetProperty(c.UserContext(), "kept", c.Params("id")) // Fiber's own memory
+		klime.SetProperty(c.UserContext(), "kept", c.Params("id")) // in memory that Fiber reuses
 		return c.SendStatus(http.StatusOK)
 	}
 	for i, test := range []struct {

@@ -13,14 +13,14 @@ import (
 	"github.com/klimeapp/klime-go/internal/conformance"
 )
 
-// sink is the least that an answer can be written to.
+// sink is a minimal http.ResponseWriter.
 type sink struct{ header http.Header }
 
 func (w *sink) Header() http.Header         { return w.header }
 func (w *sink) Write(p []byte) (int, error) { return len(p), nil }
 func (w *sink) WriteHeader(int)             {}
 
-// serving serves one request again and again.
+// serving returns a function that serves the same request each time it is called.
 func serving(tb testing.TB, middlewares ...gin.HandlerFunc) func() {
 	tb.Helper()
 	engine := gin.New()
@@ -39,7 +39,7 @@ func tracked(tb testing.TB, opts ...klime.Option) gin.HandlerFunc {
 		ginklime.GroupID(func(*gin.Context) string { return "org_456" }))...)
 }
 
-// Beyond what net/http has, Gin makes a map for c.Set.
+// Beyond what net/http needs, Gin makes a map for c.Set.
 func TestAllocations(t *testing.T) {
 	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t)))
 	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))

@@ -13,8 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// Two lines: one records every page and API call, one, inside of the
-// authentication, says whose they are.
+// Middleware records every page and API call. Link, after the authentication, says
+// whose they are.
 func ExampleMiddleware() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -38,8 +38,8 @@ func ExampleMiddleware() {
 	// track API Called user_123 org_abc /orgs/{org}/reports
 }
 
-// Where a session says who is signed in, and for which company, options read it
-// after the handler.
+// If a session says who is signed in, and for which company, options read it after
+// the handler.
 func ExampleUserID() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -48,7 +48,7 @@ func ExampleUserID() {
 	}
 	r := gin.New()
 	r.Use(ginklime.Middleware(client,
-		ginklime.UserID(func(c *gin.Context) string { return c.GetString("user") }), // "" is nobody
+		ginklime.UserID(func(c *gin.Context) string { return c.GetString("user") }), // "" means no user
 		ginklime.GroupID(func(*gin.Context) string { return "org_abc" })))
 	r.GET("/reports/:id", auth, func(c *gin.Context) { c.JSON(http.StatusOK, "a report") })
 	visit(r, http.MethodGet, "/reports/7")
@@ -56,7 +56,7 @@ func ExampleUserID() {
 	// Output: track API Called user_123 org_abc /reports/{id}
 }
 
-// A name stands beside its route.
+// An event can be named where its route is registered.
 func ExampleEvent() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -73,14 +73,14 @@ func ExampleEvent() {
 	// Output: track Report Generated user_123  /reports
 }
 
-// auth stands for the authentication of an app.
+// auth stands in for an app's authentication.
 func auth(c *gin.Context) { c.Set("user", "user_123") }
 
 func visit(handler http.Handler, method, path string) {
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, http.NoBody))
 }
 
-// finish ends the client, and prints what Klime was told.
+// finish shuts the client down and prints what Klime has received.
 func finish(client *klime.Client, recorder *klimetest.Recorder) {
 	if err := client.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)

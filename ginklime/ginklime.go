@@ -1,6 +1,7 @@
 package ginklime
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -10,14 +11,14 @@ import (
 	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
-// Middleware records every request with client. It goes before the routes,
-// after what sets up traces and recovery. A nil client records nothing.
+// Middleware records every request with client. It goes before the routes, and
+// after the middlewares for traces and recovery. A nil client records nothing.
 //
 // In handlers, functions such as [klime.Track] take the *gin.Context or its
-// c.Request.Context(). Of OpenTelemetry's spans the former shows only the one that
-// Middleware has found, unless the engine has ContextWithFallback. Gin reuses a
-// *gin.Context after its handler: what may run longer takes c.Request.Context()
-// or c.Copy().
+// c.Request.Context(). An OpenTelemetry span that was started inside Middleware is
+// seen only in the latter, unless the engine has ContextWithFallback. Gin reuses a
+// *gin.Context after its handler: pass c.Request.Context() or c.Copy() to a
+// goroutine that may run longer.
 func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	if client == nil {
 		return func(*gin.Context) {}
@@ -25,7 +26,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	tracker := klime.NewTracker(client, opts...)
 	return func(c *gin.Context) {
 		came := c.Request
-		path := came.URL.Path // which a handler may change in place
+		path := came.URL.Path // a handler may change it in place
 		if tracker.Ignores(came.Method, path, c.GetHeader) {
 			return
 		}
@@ -41,25 +42,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
-			if last, ok := c.Writer.(*writer); ok {
-				w = last
-			} else if last, ok := c.Request.Context().Value(exchangeKey{}).(*exchange); ok {
-				w = &last.writer // after HandleContext, which puts ours away
-			}
-			x := httpexchange.Request(r)
-			x.Path = path
-			x.Recovered(panicked)
-			x.Caller = caller{c}
-			x.Values = c.Request.Context()
+			x := e.finished(c, r, panicked)
+			x.Path, x.Start = path, start
 			httpexchange.GiveBack(came, c.Request)
-			x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
-			x.Unmatched = x.Route == ""
-			x.Start = start
-			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
-			x.Status = w.sent(x.Aborted)
-			x.ResponseBytes = w.size()
-			x.ContentType = w.media.Of(w.Header())
-			x.Location = w.Header().Get("Location")
 			tracker.Observe(scope, x)
 			if outside := scope.Outside(c.Request.Context()); outside != nil {
 				c.Request = c.Request.WithContext(outside)
@@ -73,17 +58,47 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	}
 }
 
-// exchange is what is kept of one exchange, in one allocation.
+// exchange holds what is kept of one request and its response, in one allocation.
 type exchange struct {
 	httpexchange.Passed
 
 	writer writer
 }
 
-// exchangeKey finds the innermost exchange in a context.
+// finished is what can be told once the handlers of r, the request that was passed
+// on, are done. Panicked is what they panicked with, nil if they did not.
+func (e *exchange) finished(c *gin.Context, r *http.Request, panicked any) klime.Exchange {
+	w := e.innermostWriter(c)
+	x := httpexchange.Request(r)
+	x.Recovered(panicked)
+	x.Caller = caller{c}
+	x.Values = c.Request.Context()
+	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
+	x.Unmatched = x.Route == ""
+	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
+	x.Status = w.sentStatus(x.Aborted)
+	x.ResponseBytes = w.size()
+	x.ContentType = w.media.Of(w.Header())
+	x.Location = w.Header().Get("Location")
+	return x
+}
+
+// innermostWriter is the writer of the last Middleware that the request has passed, e's
+// own if no other is found.
+func (e *exchange) innermostWriter(c *gin.Context) *writer {
+	if w, ok := c.Writer.(*writer); ok {
+		return w
+	}
+	if last, ok := c.Request.Context().Value(exchangeKey{}).(*exchange); ok {
+		return &last.writer // HandleContext has taken it out of c
+	}
+	return &e.writer
+}
+
+// exchangeKey is the context key of the innermost exchange.
 type exchangeKey struct{}
 
-// Value implements context.Context, for the request that is passed on.
+// Value implements context.Context for the request that is passed on.
 func (e *exchange) Value(key any) any {
 	if _, ok := key.(exchangeKey); ok {
 		return e
@@ -91,7 +106,7 @@ func (e *exchange) Value(key any) any {
 	return e.Passed.Value(key)
 }
 
-// caller is who has sent the request.
+// caller tells who sent the request.
 type caller struct{ c *gin.Context }
 
 func (q caller) Header(name string) string { return q.c.GetHeader(name) }
@@ -99,8 +114,9 @@ func (q caller) Header(name string) string { return q.c.GetHeader(name) }
 // ClientIP goes by the engine's trusted proxies.
 func (q caller) ClientIP() string { return q.c.ClientIP() }
 
-// parameter is the name of the parameter that begins before after, all of the
-// segment in Gin; "" if Gin has none: newer ones have colons that are escaped.
+// parameter is the name of the parameter that a colon begins, given what follows
+// the colon in its segment. In Gin the name is all of that. It is "" if Gin has no
+// such parameter: in newer versions of Gin a colon can be escaped.
 func (q caller) parameter(after string) string {
 	if _, ok := q.c.Params.Get(after); ok {
 		return after
@@ -108,8 +124,8 @@ func (q caller) parameter(after string) string {
 	return ""
 }
 
-// keys finds what c.Set has stored. Unlike c.Value it looks at nothing that the
-// handler may change meanwhile.
+// keys finds what c.Set has stored. Unlike c.Value, it reads nothing that a handler
+// may change at the same time, such as c.Request.
 type keys struct{ c *gin.Context }
 
 func (k keys) Value(key any) any {
@@ -119,9 +135,9 @@ func (k keys) Value(key any) any {
 }
 
 // UserID says how to find the user of a request: a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. It is asked
-// after the handlers, and in whichever goroutine tracks an event before: c.Get is
-// safe there. See [klime.ResolveUser].
+// encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. It is called
+// after the handlers, and before that by every goroutine that tracks an event: c.Get
+// is safe for that. See [klime.ResolveUser].
 func UserID[T any](find func(*gin.Context) T) klime.Option {
 	return klime.UserFrom(find)
 }
@@ -133,8 +149,8 @@ func GroupID[T any](find func(*gin.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. A zero User, with zero groups or none, is
-// nobody.
+// It goes after your authentication. Nothing is linked if find returns a zero User,
+// and no groups or only zero ones.
 func Link(find func(*gin.Context) (klime.User, []klime.Group)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		klime.LinkFunc(c, func() (klime.User, []klime.Group) { return find(c) })

@@ -30,8 +30,8 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, conformance.Adapter{Name: "gin", KeepsInPlace: true, Start: start})
 }
 
-// With what Gin leaves off by default: *gin.Context finds values of the
-// request's context, and the router mends paths and answers 405.
+// Options that Gin leaves off by default: *gin.Context finds values of the
+// request's context, and the router corrects paths and answers 405.
 func TestConformanceWithGinsOptions(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, conformance.Adapter{Name: "gin", KeepsInPlace: true, Start: func(tb testing.TB, app conformance.App) (string, func()) {
@@ -134,7 +134,7 @@ func wrap(m conformance.Middleware) gin.HandlerFunc {
 	}
 }
 
-// request is a conformance.Request of Gin.
+// request implements conformance.Request for Gin.
 type request struct{ c *gin.Context }
 
 func (q request) Context() context.Context                   { return q.c }
@@ -143,7 +143,7 @@ func (q request) Header(name string) string                  { return q.c.GetHea
 func (q request) Body() io.Reader                            { return q.c.Request.Body }
 func (q request) HTTP() (http.ResponseWriter, *http.Request) { return q.c.Writer, q.c.Request }
 
-// Detached is one or the other that may be kept.
+// Detached is one of the two contexts that may be kept, each for some of the paths.
 func (q request) Detached() context.Context {
 	if len(q.c.Request.URL.Path)%2 == 0 {
 		return q.c.Request.Context()
@@ -182,8 +182,8 @@ func (q request) Reply(status int, contentType, body string) {
 	_, _ = q.c.Writer.WriteString(body)
 }
 
-// A goroutine may track with the request's context while the handler puts
-// another request in its place: nothing of ours reads what Gin does not guard.
+// A goroutine may track with the request's context while the handler replaces
+// c.Request: our code reads nothing that Gin does not guard.
 func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -214,8 +214,8 @@ func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
 
 type key struct{}
 
-// A goroutine may read what the handler had after that has returned: nothing is
-// put back into the *gin.Context by then. The race detector tells.
+// A goroutine may read the *gin.Context after the handler has returned: Middleware
+// restores nothing in it, or the race detector would complain.
 func TestNothingIsRestoredAfterTheHandler(t *testing.T) {
 	t.Parallel()
 	router := gin.New()
@@ -239,8 +239,8 @@ func TestNothingIsRestoredAfterTheHandler(t *testing.T) {
 	<-read
 }
 
-// Gin writes Content-Type in ways of its own, and can serve a request as if it
-// were another: what the client has got is recorded.
+// Gin sets Content-Type in its own ways, and can serve a request again as another
+// (HandleContext). Recorded is what the client has got.
 func TestPagesInGinsWays(t *testing.T) {
 	t.Parallel()
 	const page = "<!doctype html><title>Reports</title>"
@@ -305,15 +305,15 @@ func TestPagesInGinsWays(t *testing.T) {
 	}
 }
 
-// held is the writer of a middleware that keeps an answer back, as a timeout or a
-// transaction does.
+// held is the writer of a middleware that holds the answer back, as for a timeout or
+// a transaction.
 type held struct{ gin.ResponseWriter }
 
 func (held) Write(p []byte) (int, error)       { return len(p), nil }
 func (held) WriteString(s string) (int, error) { return len(s), nil }
 func (held) WriteHeaderNow()                   {}
 
-// What was sent is recorded, also where that is not what the innermost middleware saw.
+// What was sent is recorded, even if the innermost middleware saw something else.
 func TestAnswerThatIsHeldBack(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -334,11 +334,11 @@ func TestAnswerThatIsHeldBack(t *testing.T) {
 	}
 }
 
-// zip is the writer of a middleware that compresses, further in.
+// zip is the writer of a compressing middleware inside ours.
 type zip struct{ gin.ResponseWriter }
 
-// What Gin serves as if it were another request is recorded behind another writer too,
-// and where Middleware does not stand before the other.
+// A request that Gin serves again as another (HandleContext) is recorded even behind a
+// foreign writer, and even if no Middleware stands before the second route.
 func TestHandleContext(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -366,7 +366,7 @@ func TestHandleContext(t *testing.T) {
 		{"outside of the group, without a type", func(engine *gin.Engine, ours, again gin.HandlerFunc) {
 			engine.Group("/", ours).GET("/old", again)
 			engine.GET("/new", func(c *gin.Context) { _, _ = c.Writer.WriteString("<!doctype html>") })
-		}, "API Called 200 15"}, // which only net/http has seen
+		}, "API Called 200 15"}, // only net/http has seen the bytes, so the type is unknown
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -385,8 +385,8 @@ func TestHandleContext(t *testing.T) {
 	}
 }
 
-// The address is the one that Gin finds: a header counts only from a proxy that the
-// engine trusts.
+// The recorded address is the one that Gin finds: a header counts only if it comes from
+// a proxy that the engine trusts.
 func TestCaptureBehindAProxy(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -411,7 +411,7 @@ func TestCaptureBehindAProxy(t *testing.T) {
 	}
 }
 
-// A parameter may begin within a segment, and the options know it, in braces.
+// A parameter may begin within a segment. The options name it in braces.
 func TestParametersWithinASegment(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)

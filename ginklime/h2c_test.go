@@ -20,8 +20,9 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// Around h2c.NewHandler, which UseH2C puts in front of the engine, one request carries
-// those of a whole connection. They are not its user's, and Middleware inside records them.
+// UseH2C puts h2c.NewHandler in front of the engine. Outside it, one request carries all
+// requests of a connection. They need not be of the same user as that one, and only a
+// Middleware inside records them.
 func TestInsideOfH2C(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -68,7 +69,7 @@ func TestInsideOfH2C(t *testing.T) {
 	}
 }
 
-// Clients ask for h2c also where nothing takes the connection over: that changes nothing.
+// If a client asks for h2c but nothing takes over the connection, nothing changes.
 func TestH2CIsNotSpoken(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -91,7 +92,7 @@ func TestH2CIsNotSpoken(t *testing.T) {
 	}
 }
 
-// overHTTP2 asks for a report of each user, on one connection.
+// overHTTP2 asks for a report for each user, on one connection.
 func overHTTP2(t *testing.T, url string, users ...string) {
 	t.Helper()
 	transport := &http.Transport{Protocols: new(http.Protocols)}
@@ -111,7 +112,7 @@ func overHTTP2(t *testing.T, url string, users ...string) {
 	}
 }
 
-// upgraded does so on a connection that begins with HTTP/1.
+// upgraded does the same as overHTTP2 on a connection that begins with HTTP/1.
 func upgraded(t *testing.T, url string, users ...string) {
 	t.Helper()
 	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
@@ -132,7 +133,7 @@ func upgraded(t *testing.T, url string, users ...string) {
 	_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(settings, 0, 0, ""))
 	for i, user := range users {
 		id := byte(2*i + 1)
-		if i > 0 { // the first is the one that was upgraded
+		if i > 0 { // the first request is the one that was upgraded
 			block := "\x83\x86" + literal("\x04", "/report") + literal("\x01", "app") + literal("\x00", "x-user", user)
 			_, _ = io.WriteString(conn, frame(headers, endOfBoth, id, block))
 		}
@@ -149,12 +150,13 @@ func upgraded(t *testing.T, url string, users ...string) {
 	}
 }
 
-// frame is one of HTTP/2.
+// frame is an HTTP/2 frame.
 func frame(kind, flags, stream byte, payload string) string {
 	return string([]byte{0, 0, byte(len(payload)), kind, flags, 0, 0, 0, stream}) + payload
 }
 
-// literal is a field of HTTP/2's headers, its name by number or first of the texts.
+// literal is an HTTP/2 header field in HPACK's literal form. Its name is an index into
+// the static table, or, after a zero byte, the first of the texts.
 func literal(name string, texts ...string) string {
 	for _, text := range texts {
 		name += string(rune(len(text))) + text

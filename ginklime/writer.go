@@ -10,14 +10,14 @@ import (
 	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
-// writer sees what Gin's own ResponseWriter does not tell: the type of a body
-// that has no Content-Type, and that the connection was taken over.
+// writer notes what Gin's own ResponseWriter does not tell: the type of a body
+// without Content-Type, and whether the connection was taken over.
 type writer struct {
 	gin.ResponseWriter
 
 	passed   *httpexchange.Passed
 	media    httpexchange.MediaType
-	bytes    int64 // of the body, before middlewares further out compress it
+	bytes    int64 // of the body, before a middleware further out compresses it
 	hijacked bool
 }
 
@@ -25,14 +25,14 @@ func (w *writer) Write(p []byte) (int, error) {
 	w.media.Sniff(w.Header(), p)
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
-	return n, err //nolint:wrapcheck // the writer that it stands in for
+	return n, err //nolint:wrapcheck // the handler must see the original error
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.media.SniffString(w.Header(), s)
 	n, err := w.ResponseWriter.WriteString(s)
 	w.bytes += int64(n)
-	return n, err //nolint:wrapcheck // likewise
+	return n, err //nolint:wrapcheck // as above
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -41,7 +41,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.hijacked = true
 		w.passed.Hijacked()
 	}
-	return conn, rw, err //nolint:wrapcheck // likewise
+	return conn, rw, err //nolint:wrapcheck // as above
 }
 
 // Flush sends the header.
@@ -50,8 +50,8 @@ func (w *writer) Flush() {
 	w.ResponseWriter.Flush()
 }
 
-// WriteHeaderNow sends it too, but for what net/http guesses of the type, and unless
-// the status is one that announces another.
+// WriteHeaderNow sends the header too. Net/http may still guess the content type
+// afterwards. A 1xx status is not final: the header may change until the next one.
 func (w *writer) WriteHeaderNow() {
 	if !httpexchange.Informational(w.Status()) {
 		w.media.Fix(w.Header())
@@ -59,8 +59,8 @@ func (w *writer) WriteHeaderNow() {
 	w.ResponseWriter.WriteHeaderNow()
 }
 
-// size is that of the body. Gin alone has counted it where HandleContext leads past
-// Middleware.
+// size is that of the body. If HandleContext has led past Middleware, only Gin has
+// counted it.
 func (w *writer) size() int64 {
 	if w.bytes > 0 {
 		return w.bytes
@@ -68,10 +68,10 @@ func (w *writer) size() int64 {
 	return max(int64(w.Size()), 0)
 }
 
-// sent is the status that the client has got. Gin keeps the last that was set,
-// also of a 1xx, after which net/http sends 200. To a client that has gone it
-// sends nothing more: 0 if that is all.
-func (w *writer) sent(aborted bool) int {
+// sentStatus is the status that the client has got. Gin keeps the last one that was
+// set. If that is a 1xx, net/http has sent 200 after it. It is 0 if the client went
+// away before anything was written: then net/http sends nothing.
+func (w *writer) sentStatus(aborted bool) int {
 	switch status := w.Status(); {
 	case w.hijacked:
 		return http.StatusSwitchingProtocols

@@ -11,14 +11,14 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// writer is the least that an answer can be written to.
+// writer is a minimal http.ResponseWriter.
 type writer struct{ header http.Header }
 
 func (w *writer) Header() http.Header         { return w.header }
 func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
 func (w *writer) WriteHeader(int)             {}
 
-// serving serves one request again and again.
+// serving returns a function that serves the same request each time it is called.
 func serving(tb testing.TB, wrap func(http.Handler) http.Handler) func() {
 	tb.Helper()
 	mux := http.NewServeMux()
@@ -41,8 +41,9 @@ func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handle
 		nethttp.GroupID(func(*http.Request) string { return "org_456" }))...)
 }
 
-// What a request costs: the scope with the writer of the answer, and the request with
-// them. The event's bytes are in a block that many share.
+// A request costs two allocations: one for the scope and the response writer, one for
+// the copy of the request that carries them. The event's bytes go into a block that
+// many events share.
 func TestAllocations(t *testing.T) {
 	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t)))
 	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t, klime.RollUp(time.Minute))))

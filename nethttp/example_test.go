@@ -11,8 +11,8 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// Two lines: one records every page and API call, one, inside of the
-// authentication, says whose they are.
+// Middleware records every page and API call. Link, inside the authentication,
+// says whose they are.
 func ExampleMiddleware() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -37,7 +37,7 @@ func ExampleMiddleware() {
 	// track API Called user_123 org_abc /orgs/{org}/reports
 }
 
-// A name stands beside its route.
+// An event can be named where its route is registered.
 func ExampleEvent() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -55,7 +55,7 @@ func ExampleEvent() {
 	// Output: track Report Generated jane  /reports
 }
 
-// A router of another kind tells its pattern.
+// For a router of another kind, the app says how to find the pattern.
 func ExampleRoute() {
 	recorder := klimetest.NewRecorder() // a fake Klime; an app has klime.New(klime.FromEnv())
 	client, err := klime.New(recorder.Config())
@@ -79,9 +79,9 @@ func ExampleRoute() {
 	// Output: track API Called jane  /reports/{id}
 }
 
-// Of a mux behind http.StripPrefix, the outermost Middleware sees the prefix
-// alone. Another around the inner mux joins it: there is one event still, with
-// the whole route.
+// If a mux stands behind http.StripPrefix, the outermost Middleware sees only the
+// prefix. Another around the inner mux joins it: there is still one event, with the
+// whole route.
 func ExampleMiddleware_stripPrefix() {
 	recorder := klimetest.NewRecorder()
 	client, err := klime.New(recorder.Config())
@@ -105,13 +105,13 @@ func ExampleMiddleware_stripPrefix() {
 	// Output: jane GET /api/orgs/{org}/reports/{id}
 }
 
-// signedIn stands for the session of an app.
+// signedIn stands in for an app's session.
 func signedIn(*http.Request) string { return "jane" }
 
 // userKey finds the signed-in user in a request's context.
 type userKey struct{}
 
-// auth stands for the authentication of an app.
+// auth stands in for an app's authentication.
 func auth(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, "user_123")))
@@ -122,7 +122,7 @@ func visit(handler http.Handler, method, path string) {
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, http.NoBody))
 }
 
-// finish ends the client, and prints what Klime was told.
+// finish shuts the client down and prints what Klime has received.
 func finish(client *klime.Client, recorder *klimetest.Recorder) {
 	if err := client.Shutdown(context.Background()); err != nil {
 		fmt.Println(err)

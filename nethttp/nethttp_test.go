@@ -72,14 +72,14 @@ func handler(app conformance.App, route conformance.Route) http.Handler {
 	return handler
 }
 
-// pattern is a route as ServeMux has it.
+// pattern is a route in the syntax of ServeMux.
 func pattern(route conformance.Route) string {
 	method, path := route.Method, route.FullPath()
 	if method == "" {
 		method = http.MethodGet
 	}
 	if strings.HasSuffix(path, "/") {
-		path += "{$}" // else it matches everything below it
+		path += "{$}" // without it, the pattern matches everything below
 	}
 	return method + " " + path
 }
@@ -93,8 +93,8 @@ func options(app conformance.App, mux *http.ServeMux) []klime.Option {
 		opts = append(opts, nethttp.GroupID(func(r *http.Request) any { return app.GroupID(request(nil, r)) }))
 	}
 	if len(app.Inside) > 0 {
-		// A middleware between us and the mux may replace the request, and the
-		// mux then leaves its pattern where we cannot see it.
+		// A middleware between ours and the mux may replace the request. The mux
+		// then sets the pattern in a request that ours does not have.
 		opts = append(opts, nethttp.Mux(mux))
 	}
 	return opts
@@ -108,7 +108,7 @@ func wrap(m conformance.Middleware, next http.Handler) http.Handler {
 	})
 }
 
-// request is a conformance.Request of a handler.
+// request returns the conformance.Request for a handler.
 func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
 	return conformance.NetHTTP{W: w, R: r, PathParam: (*http.Request).PathValue}
 }

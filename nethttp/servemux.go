@@ -8,29 +8,30 @@ import (
 	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
-// matched is the pattern that a ServeMux has left in the request.
-func matched(came, r *http.Request, _ int) (pattern string, unmatched bool) {
-	if r.Pattern != "" && r.Pattern == came.Pattern { // it was there before
-		return subtree(r.Pattern), false
+// matchedPattern is the pattern that a ServeMux has set in r, the request that was
+// passed on. A pattern in came is that of an outer mux.
+func matchedPattern(came, r *http.Request, _ int) (pattern string, unmatched bool) {
+	if r.Pattern != "" && r.Pattern == came.Pattern { // no mux inside has matched
+		return withRest(r.Pattern), false
 	}
-	return served(r, r.Pattern, came.Pattern), false
+	return withPrefix(r, r.Pattern, came.Pattern), false
 }
 
-// ask is the pattern for which mux, or one in it, serves a request like r as it came;
-// "" if that has it already.
-func ask(mux *http.ServeMux, r *http.Request) string {
+// askMux is the pattern that mux, or a mux nested in it, matches for r as it came.
+// It is "" if r.Pattern already holds the right one.
+func askMux(mux *http.ServeMux, r *http.Request) string {
 	came := httpexchange.AsItCame(r)
 	pattern := patternOf(mux, came)
 	if pattern == r.Pattern {
 		return ""
 	}
-	if came != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // it was changed before it was served
+	if came != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // r was changed before mux served it
 		return ""
 	}
-	return served(r, pattern, r.Pattern)
+	return withPrefix(r, pattern, r.Pattern)
 }
 
-// patternOf is the pattern for which mux, or one in it, serves a request like r.
+// patternOf is the pattern that mux, or a mux nested in it, matches for r.
 func patternOf(mux *http.ServeMux, r *http.Request) string {
 	handler, pattern := mux.Handler(r)
 	if inner, ok := handler.(*http.ServeMux); ok {
@@ -39,56 +40,58 @@ func patternOf(mux *http.ServeMux, r *http.Request) string {
 	return pattern
 }
 
-// served is the pattern of a mux that stands in the subtree of an outer one, ""
-// if it has answered by itself.
-func served(r *http.Request, pattern, outer string) string {
-	pattern = subtree(pathOf(pattern))
+// withPrefix puts what [http.StripPrefix] has taken between an outer mux and an
+// inner one before the pattern of the inner one. It is "" if the pattern is, because
+// the inner mux has answered by itself, or if the prefix is unknown.
+func withPrefix(r *http.Request, pattern, outer string) string {
+	pattern = withRest(pathOf(pattern))
 	if pattern == "" || outer == "" {
 		return pattern
 	}
-	prefix, known := stripped(httpexchange.AsItCame(r), outer)
+	prefix, known := strippedPrefix(httpexchange.AsItCame(r), outer)
 	if !known {
 		return ""
 	}
 	return prefix + pattern
 }
 
-// told is a pattern that an app's own router has matched.
-func told(r *http.Request, pattern string) string {
+// wholeRoute completes a pattern that an app's own router has matched: if
+// [http.StripPrefix] stands outside, the router may or may not know the prefix.
+func wholeRoute(r *http.Request, pattern string) string {
 	if pattern == "" || r.Pattern == "" {
 		return pattern
 	}
 	if _, taken := unstripped(httpexchange.AsItCame(r)); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
 		return pattern
 	}
-	return served(r, pattern, r.Pattern)
+	return withPrefix(r, pattern, r.Pattern)
 }
 
-// subtree spells out the rest of the path that a pattern with a slash at its end
-// stands for.
-func subtree(pattern string) string {
+// withRest spells out that a pattern with a slash at its end matches any rest of
+// the path.
+func withRest(pattern string) string {
 	if strings.HasSuffix(pattern, "/") {
 		return pattern + "{rest...}"
 	}
 	return pattern
 }
 
-// stripped is what [http.StripPrefix] has taken between an outer mux and r, as
-// the segments of the outer pattern: those of the path may be IDs. It is not
-// known where more was taken than the pattern tells.
-func stripped(r *http.Request, outer string) (prefix string, known bool) {
+// strippedPrefix is what [http.StripPrefix] has taken between an outer mux and r.
+// It consists of segments of the outer pattern, as segments of the path may be IDs. It
+// is unknown if more was taken than the outer pattern names.
+func strippedPrefix(r *http.Request, outer string) (prefix string, known bool) {
 	_, taken := unstripped(r)
 	if taken == "" {
 		return "", true
 	}
 	segments, n := strings.Split(pathOf(outer), "/"), strings.Count(taken, "/")+1
 	if n >= len(segments) || !covers(segments, strings.Split(taken+r.URL.EscapedPath(), "/")) {
-		return "", false // of another mux, which has a part of the prefix, or comes after it
+		return "", false // the outer mux names only a part of the prefix, or stands inside StripPrefix
 	}
 	return strings.Join(segments[:n], "/"), true
 }
 
-// covers reports whether a pattern stands for a path, both in segments.
+// covers reports whether a pattern matches a path, both split into segments.
 func covers(pattern, path []string) bool {
 	for i, segment := range pattern {
 		if i == len(pattern)-1 && (segment == "" || segment == "*" || strings.HasSuffix(segment, "...}")) {
@@ -104,27 +107,27 @@ func covers(pattern, path []string) bool {
 	return len(pattern) == len(path)
 }
 
-// requested is the path that was asked for, also inside of [http.StripPrefix] where
-// the route is the whole one too: an outer router has left its pattern.
-func requested(came *http.Request) string {
+// wholePath is the path that the client asked for. Inside [http.StripPrefix] it
+// includes the prefix if the route does too: if an outer mux has set its pattern.
+func wholePath(came *http.Request) string {
 	if came.Pattern == "" {
 		return came.URL.Path
 	}
-	if _, known := stripped(came, came.Pattern); !known {
-		return came.URL.Path // the mux stands inside of StripPrefix itself
+	if _, known := strippedPrefix(came, came.Pattern); !known {
+		return came.URL.Path // the mux itself stands inside StripPrefix
 	}
 	path, _ := unstripped(came)
 	return path
 }
 
-// unstripped is the path of r with what [http.StripPrefix] has taken of it, and the
-// latter as it came, percent-encoded.
+// unstripped is the path of r with the prefix that [http.StripPrefix] has taken
+// off. Taken is that prefix alone, percent-encoded as it came.
 func unstripped(r *http.Request) (path, taken string) {
 	if rest, all := strings.CutPrefix(r.RequestURI, r.URL.Path); all && (rest == "" || rest[0] == '?') {
 		return r.URL.Path, "" // the usual case
 	}
 	asked, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil { // a request that no server has read
+	if err != nil { // r was not read by a server
 		return r.URL.Path, ""
 	}
 	taken, inner := strings.CutSuffix(asked.EscapedPath(), r.URL.EscapedPath())

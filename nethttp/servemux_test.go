@@ -17,7 +17,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// record answers requests such as "POST /things" and returns their events as
+// record serves requests such as "POST /things" and returns their events as
 // "POST /things 201", with "-" for no route.
 func record(t *testing.T, build func(*klime.Client) http.Handler, requests ...string) string {
 	t.Helper()
@@ -42,15 +42,15 @@ func record(t *testing.T, build func(*klime.Client) http.Handler, requests ...st
 	return strings.Join(got, ", ")
 }
 
-// jane makes every request.
+// jane says that Jane makes every request.
 func jane() klime.Option { return nethttp.UserID(func(*http.Request) string { return "jane" }) }
 
-// status is a handler that answers so.
+// status is a handler that answers with this status code.
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// replace passes on another request.
+// replace is a middleware that replaces the request, to put a value into its context.
 func replace(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, 1)))
@@ -59,7 +59,7 @@ func replace(next http.Handler) http.Handler {
 
 type key struct{}
 
-// inner is a mux that stands behind a prefix.
+// inner is a mux to be mounted behind a prefix.
 func inner() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /things/{id}", status(http.StatusOK))
@@ -132,7 +132,7 @@ func askingMux(c *klime.Client, mux *http.ServeMux) func(http.Handler) http.Hand
 	return nethttp.Middleware(c, nethttp.Mux(mux))
 }
 
-// What StripPrefix takes may be more or less than the outer pattern, or an ID.
+// StripPrefix may take more or less than the outer pattern names, and it may take an ID.
 func TestStripPrefixIsNotThePattern(t *testing.T) {
 	t.Parallel()
 	got := record(t, func(client *klime.Client) http.Handler {
@@ -163,8 +163,9 @@ func TestStripPrefixIsNotThePattern(t *testing.T) {
 	}
 }
 
-// A mux that stands inside of http.StripPrefix, and Middleware in it, know nothing of the
-// prefix: path and route go together, and one that stands around goes by the whole path.
+// A mux inside http.StripPrefix, and a Middleware in it, know nothing of the prefix:
+// it is missing from both path and route. A Middleware outside StripPrefix goes by the
+// whole path.
 func TestMuxInsideStripPrefix(t *testing.T) {
 	t.Parallel()
 	byPattern := nethttp.Route(func(r *http.Request) string { return r.Pattern })
@@ -228,7 +229,8 @@ func TestMuxInsideStripPrefix(t *testing.T) {
 	}
 }
 
-// Inside of http.StripPrefix the path is the whole one too, as the route is.
+// A Middleware inside http.StripPrefix records the whole path, just as it records the
+// whole route.
 func TestStripPrefixAndThePath(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -245,7 +247,7 @@ func TestStripPrefixAndThePath(t *testing.T) {
 	for _, target := range []string{"/api/things/1", "/api/things/a%2Fb?q=1", "/api/static/x", "/api/files/secret", "/api/files/open", "/v1/static/x"} {
 		out.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody))
 	}
-	for _, target := range []string{"/api/things/1", "/api/static/x"} { // what is around knows no route, and nor do we then
+	for _, target := range []string{"/api/things/1", "/api/static/x"} { // without a mux outside, the prefix is unknown
 		api.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody))
 	}
 	if err := client.Flush(t.Context()); err != nil {
@@ -264,7 +266,7 @@ func TestStripPrefixAndThePath(t *testing.T) {
 	}
 }
 
-// So is what an app's own router has matched.
+// The route is also the whole one if an app's own router has matched it.
 func TestStripPrefixAndAnotherRouter(t *testing.T) {
 	t.Parallel()
 	got := record(t, func(client *klime.Client) http.Handler {
@@ -277,7 +279,7 @@ func TestStripPrefixAndAnotherRouter(t *testing.T) {
 		mux.Handle("/orgs/", http.StripPrefix("/orgs/acme", tell("/r/{id}"))) // more than the pattern
 		mux.Handle("/same/", tell("/same/r/{id}"))
 		mux.Handle("/none/", http.StripPrefix("/none", tell("")))
-		respell := http.RedirectHandler("/moved/x/", http.StatusTemporaryRedirect) // of an app that knows the prefix
+		respell := http.RedirectHandler("/moved/x/", http.StatusTemporaryRedirect) // the app knows the prefix
 		mux.Handle("/moved/", http.StripPrefix("/moved", nethttp.Middleware(client, jane())(respell)))
 		return mux
 	}, "POST /moved/x", "GET /api/r/1", "GET /whole/r/1", "GET /orgs/acme/r/1", "GET /same/r/1", "GET /none/r/1")
@@ -286,7 +288,7 @@ func TestStripPrefixAndAnotherRouter(t *testing.T) {
 	}
 }
 
-// A redirect that the mux itself answers with is no event, one by a handler is.
+// A redirect that the mux itself answers with is no event. A redirect by a handler is.
 func TestRedirectsOfTheMux(t *testing.T) {
 	t.Parallel()
 	requests := []string{
@@ -318,7 +320,7 @@ func TestRedirectsOfTheMux(t *testing.T) {
 	}
 }
 
-// Without a mux, any path is as good as another.
+// Without a mux, an unclean path does not mean that the mux has redirected.
 func TestNoMux(t *testing.T) {
 	t.Parallel()
 	got := record(t, func(client *klime.Client) http.Handler {
@@ -329,8 +331,8 @@ func TestNoMux(t *testing.T) {
 	}
 }
 
-// What a middleware refuses before the mux has its route all the same, if the mux
-// can be asked; so has what a mux within the mux serves.
+// A request that a middleware refuses before the mux still has its route, if the mux
+// can be asked. So does a request that a nested mux serves.
 func TestMuxIsAsked(t *testing.T) {
 	t.Parallel()
 	admin := http.NewServeMux()
@@ -361,13 +363,14 @@ func TestMuxIsAsked(t *testing.T) {
 	}
 }
 
-// What the handler changes of the request, as a proxy does, is not what was asked for.
+// The route is that of the request as it came, even if the handler changes its path
+// or host, as a proxy does.
 func TestRequestChangedByTheHandler(t *testing.T) {
 	t.Parallel()
 	same := func(next http.Handler) http.Handler { return next }
 	for _, test := range []struct {
 		name    string
-		mux     bool // is told
+		mux     bool // with the option Mux
 		between func(http.Handler) http.Handler
 	}{
 		{"seen", false, same},
@@ -401,7 +404,7 @@ func TestRequestChangedByTheHandler(t *testing.T) {
 	}
 }
 
-// Nor does it look as if a prefix were stripped.
+// A path that the handler changes does not look as if StripPrefix had changed it.
 func TestPathChangedByTheHandlerInsideOfAMux(t *testing.T) {
 	t.Parallel()
 	upstream := func(prefix string) http.HandlerFunc {
@@ -421,7 +424,8 @@ func TestPathChangedByTheHandlerInsideOfAMux(t *testing.T) {
 	}
 }
 
-// A path that is changed on the way to the mux is the one that has matched.
+// If the path is changed on the way to the mux, the route is the pattern that the
+// changed path matches.
 func TestPathChangedInFrontOfTheMux(t *testing.T) {
 	t.Parallel()
 	got := record(t, func(client *klime.Client) http.Handler {
@@ -438,8 +442,8 @@ func TestPathChangedInFrontOfTheMux(t *testing.T) {
 	}
 }
 
-// Handlers of net/http that stand inside: what they answer is seen, and what is
-// not told to the client is not guessed.
+// Answers of net/http's own handlers inside are seen. A content type that net/http
+// does not guess is not guessed by us either.
 func TestHandlersInside(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

@@ -12,8 +12,9 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// A request that the app makes within another, with its context, is one of its own, also
-// within such a one. One that is passed on is the same, whatever is made of it.
+// A request that the app makes while it serves another, with the context of that one,
+// is a request of its own, at any depth. A request that is passed on remains the same
+// one, even if it is copied and its path changed.
 func TestRequestsWithinRequests(t *testing.T) {
 	t.Parallel()
 	var app http.Handler
@@ -42,7 +43,7 @@ func TestRequestsWithinRequests(t *testing.T) {
 		klime.Skip(r.Context())
 	})
 	inner := nethttp.Middleware(client)(mux)
-	mux.HandleFunc("/proxy/", func(w http.ResponseWriter, r *http.Request) { // as some strip a prefix
+	mux.HandleFunc("/proxy/", func(w http.ResponseWriter, r *http.Request) { // some strip a prefix this way
 		passed, url := *r, *r.URL
 		url.Path = "/skipped"
 		passed.URL, passed.RequestURI = &url, url.RequestURI()

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// bare is what one might write in an afternoon: encoding/json at the call, batches
-// of a hundred, two senders. It retries nothing, and bounds nothing but how many
-// batches wait.
+// bare is a client that one might write in an afternoon: encoding/json in the call,
+// batches of a hundred, two senders. It does not retry, and has no bound except for the
+// number of waiting batches.
 type bare struct {
 	progress
 
@@ -24,7 +24,7 @@ type bare struct {
 	ended   sync.WaitGroup
 
 	mu     sync.Mutex
-	events [][]byte // of the next batch
+	events [][]byte // the next batch
 }
 
 func newBare(tb testing.TB, endpoint string, transport http.RoundTripper) *bare {

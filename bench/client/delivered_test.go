@@ -7,12 +7,12 @@ import (
 	"github.com/klimeapp/klime-go/bench/internal/measure"
 )
 
-// BenchmarkDelivered sends events in batches of 100 to a sink in another process,
-// over loopback, as fast as the client takes them; each is counted there. An
-// operation is eventsPerRun events.
+// BenchmarkDelivered sends events in batches of 100 over loopback to a sink in another
+// process, as fast as the client takes them. The sink counts each event. One operation is
+// eventsPerRun events.
 //
-//	events/s   delivered
-//	cpu-s/1M   work of the client's process, for a million events
+//	events/s   delivered events
+//	cpu-s/1M   CPU time of the client's process for a million events
 func BenchmarkDelivered(b *testing.B) {
 	const eventsPerRun = 50_000
 	for _, s := range allSenders() {
@@ -26,7 +26,7 @@ func BenchmarkDelivered(b *testing.B) {
 				}
 				client.flush()
 			}
-			send(50 * batch) // connections are there, buffers are warm
+			send(50 * batch) // opens connections and warms buffers
 			warm, spun := sink.count(), spin()
 			before, runs := measure.CPU(), 0
 			for b.Loop() {
@@ -45,7 +45,7 @@ func BenchmarkDelivered(b *testing.B) {
 	}
 }
 
-// spin is the mean of some.
+// spin is the mean of several spins.
 func spin() time.Duration {
 	const times = 50
 	var sum time.Duration

@@ -1,4 +1,4 @@
-// Package client measures what the client costs, against other clients that do the
-// same: at the call, delivered to another process, in memory and at start-up. It
-// has only benchmarks.
+// Package client measures what the client costs, compared with other clients: for the
+// call, for delivery to another process, in memory and at start-up. It has only
+// benchmarks.
 package client

@@ -21,12 +21,12 @@ const (
 	customer = "org_456"
 	key      = "key"
 	batch    = 100
-	// marker is in each event once, whatever else a client writes about it.
+	// marker appears once in each event, whatever client encodes it.
 	marker = `"reportType"`
 )
 
-// properties are the event's six, of the usual types. They are made on the heap,
-// whoever asks.
+// properties are the event's six properties, of the usual types. As it is not inlined,
+// the map is always allocated on the heap.
 //
 //go:noinline
 func properties() map[string]any {
@@ -43,12 +43,12 @@ func properties() map[string]any {
 // sender is a client under test.
 type sender struct {
 	track func()
-	flush func() // waits until all is delivered
+	flush func() // waits until all events are delivered
 	close func()
 }
 
-// senders are the clients, each sending batches of 100 to an endpoint through a
-// transport, its own if that is nil.
+// senders makes a client that sends batches of 100 to an endpoint, through a transport,
+// or its own if that is nil.
 type senders struct {
 	name string
 	make func(testing.TB, string, http.RoundTripper) sender
@@ -58,7 +58,7 @@ func allSenders() []senders {
 	return []senders{{"klime", klimeSender}, {"segment", segmentSender}, {"posthog", posthogSender}, {"bare", bareSender}}
 }
 
-// klimeSender waits where the queue is full, as the others do: by default it drops.
+// klimeSender waits if the queue is full, as the others do. By default it would drop.
 func klimeSender(tb testing.TB, endpoint string, transport http.RoundTripper) sender {
 	tb.Helper()
 	config := klime.Config{WriteKey: key, Endpoint: endpoint, BatchSize: batch, Overflow: klime.Block}
@@ -90,8 +90,8 @@ func klimeSender(tb testing.TB, endpoint string, transport http.RoundTripper) se
 	}
 }
 
-// progress counts what was given to a client and what it has delivered, of clients
-// that cannot be flushed: they are given whole batches.
+// progress counts the events given to a client and those delivered, for clients without
+// flush. These are given whole batches.
 type progress struct {
 	given, done atomic.Int64
 	moved       chan struct{}
@@ -157,8 +157,8 @@ func segmentSender(tb testing.TB, endpoint string, transport http.RoundTripper) 
 	}
 }
 
-// withGroup adds the customer as a property. Segment's own place for it is
-// Context.Extra, which would take its client twice as long.
+// withGroup adds the customer as a property. Segment's own place for it is Context.Extra,
+// with which its client takes twice as long.
 func withGroup(p map[string]any) map[string]any {
 	p["groupId"] = customer
 	return p
@@ -202,7 +202,7 @@ func bareSender(tb testing.TB, endpoint string, transport http.RoundTripper) sen
 	return sender{track: client.track, flush: func() { client.wait(tb) }, close: client.close}
 }
 
-// bareEvent is an event as encoding/json writes it.
+// bareEvent is an event for encoding/json.
 type bareEvent struct {
 	Type       string         `json:"type"`
 	MessageID  string         `json:"messageId"`

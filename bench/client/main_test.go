@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// role is the environment variable by which this test starts itself again, to be
-// something else.
+// role is the environment variable with which this test binary starts itself again in
+// another role.
 const role = "KLIME_BENCH_ROLE"
 
 func TestMain(m *testing.M) {

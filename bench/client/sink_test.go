@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// runSink is the sink, in a process of its own: it takes any batch, counts the
-// events in it, and ends with its standard input.
+// runSink is the sink, in a process of its own. It accepts any batch, counts its events,
+// and ends when its standard input ends.
 func runSink() error {
 	var count atomic.Int64
-	var bodies sync.Pool // that the sink takes little from what it measures
+	var bodies sync.Pool // so that the sink itself takes little CPU time
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, count.Load()) })
 	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +52,7 @@ func runSink() error {
 	return server.Close()
 }
 
-// sink is the process, seen from the client's.
+// sink is the sink's process, as seen by the client's.
 type sink struct {
 	tb  testing.TB
 	url string

@@ -18,8 +18,8 @@ import (
 
 var errLost = errors.New("events were lost")
 
-// BenchmarkMemory queues 10,000 events that cannot be sent, and compares what the
-// heap has grown by with their size on the wire.
+// BenchmarkMemory queues 10,000 events that cannot be sent, and compares the growth of the
+// heap with their size on the wire.
 func BenchmarkMemory(b *testing.B) {
 	const events = 10_000
 	ctx := context.Background()
@@ -52,16 +52,16 @@ func BenchmarkMemory(b *testing.B) {
 	b.ReportMetric(onWire/events, "wire-B/event")
 }
 
-// live is the size of what the heap holds.
+// live is the size of the live heap.
 func live() float64 {
 	runtime.GC()
-	runtime.GC() // what finalizers have let go
+	runtime.GC() // frees what finalizers have released
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return float64(stats.HeapAlloc)
 }
 
-// BenchmarkNew makes a client and ends it; ns/op is New alone.
+// BenchmarkNew makes a client and shuts it down. ns/op is only for New.
 func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
 	var took time.Duration
@@ -124,8 +124,8 @@ func runStart() error {
 	return client.Shutdown(context.Background())
 }
 
-// BenchmarkBinary builds a program that serves net/http, with and without the
-// middleware, as `go build` does it, and as one would ship it (-ldflags "-s -w").
+// BenchmarkBinary builds a program that serves net/http, with and without the middleware,
+// by plain `go build`, and stripped (-ldflags "-s -w").
 func BenchmarkBinary(b *testing.B) {
 	for _, how := range []struct{ name, flags string }{{"plain", ""}, {"stripped", "-s -w"}} {
 		b.Run(how.name, func(b *testing.B) {

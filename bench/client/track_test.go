@@ -30,11 +30,11 @@ func (discard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkTrack is the call alone, with its six properties. A burst is a batch, and
-// as many as Segment's channel holds: nobody waits for room, while the event is
-// delivered beside the caller.
+// BenchmarkTrack is only the call, with its six properties. A burst is one batch, which
+// also fits into Segment's channel: no client waits for room, and events are delivered
+// at the same time.
 func BenchmarkTrack(b *testing.B) {
-	b.Run("map", func(b *testing.B) { // what the caller makes
+	b.Run("map", func(b *testing.B) { // the caller's own cost
 		var kept map[string]any
 		measure.Run(b, batch, measure.Subject{Op: func() { kept = properties() }})
 		runtime.KeepAlive(kept)
@@ -46,7 +46,7 @@ func BenchmarkTrack(b *testing.B) {
 			measure.Run(b, batch, measure.Subject{Op: client.track, Drain: client.flush})
 		})
 	}
-	b.Run("klime-request", func(b *testing.B) { // in a handler: user and group are the request's
+	b.Run("klime-request", func(b *testing.B) { // as in a handler, with user and group from the request
 		client, err := klime.New(klime.Config{
 			WriteKey: key, BatchSize: batch, HTTPClient: &http.Client{Transport: discard{}},
 		})
@@ -79,11 +79,11 @@ func (g *gate) Send(_ context.Context, body []byte, events int) (klime.BatchResu
 	return klime.BatchResult{Accepted: events}, nil
 }
 
-// BenchmarkTrackParallel is Track from as many goroutines as there are processors
-// (-cpu 1, -cpu 2). While they track, what is queued waits: it is delivered between the
-// bursts, so that no sender takes a processor from them. Beside them lies what a
-// small server holds: in a program that has nothing else, Go collects garbage every
-// few thousand events, on all processors, and to make the maps alone takes as long.
+// BenchmarkTrackParallel calls Track from as many goroutines as there are processors (-cpu
+// 1, -cpu 2). Events are delivered between the bursts, so that no sender takes a processor
+// from the goroutines. The program holds as much memory as a small server: in one that
+// holds nothing, Go collects garbage every few thousand events, on all processors, and
+// even making the maps is no faster on two.
 func BenchmarkTrackParallel(b *testing.B) {
 	const burst, server = 1000, 64 << 20
 	held := make([]byte, server)

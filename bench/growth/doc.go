@@ -1,3 +1,3 @@
-// Package growth measures whether the cost of a request depends on how much there
-// has been before. It has only benchmarks.
+// Package growth measures whether a request costs more after many different users,
+// customers, routes and so on. It has only benchmarks.
 package growth

@@ -22,7 +22,7 @@ import (
 // stops early: a million of everything takes minutes.
 const largest = "KLIME_BENCH_LARGEST"
 
-// burst is how many requests are served between two drainings.
+// burst is how many requests are served between two drains.
 const burst = 500
 
 // axis is something that grows with an app.
@@ -31,17 +31,17 @@ type axis struct {
 	make func(*testing.B, *names) app
 }
 
-// app serves one request again and again.
+// app serves the same request each time serve is called.
 type app struct {
 	serve func()
 	drain func()
 }
 
-// rounds is how many samples are taken once all names have come, which takes longer.
+// rounds is how many samples are taken after prime, which takes longer than a sample.
 const rounds = 6
 
-// BenchmarkGrowth is the cost of a request of a net/http app, bare and with klime,
-// once there have been so many different users, customers, routes.
+// BenchmarkGrowth measures a request to a net/http app, bare and with klime, after so many
+// different users, customers, routes and so on.
 func BenchmarkGrowth(b *testing.B) {
 	for _, axis := range []axis{
 		{"users", users}, {"customers", customers}, {"queued", queued}, {"rollup-keys", rollUpKeys}, {"routes", routes},
@@ -64,7 +64,7 @@ func (a app) measure(b *testing.B) {
 	measure.Run(b, burst, measure.Subject{Op: a.serve, Drain: a.drain})
 }
 
-// prime serves requests until all names have come.
+// prime serves requests until all names have been used.
 func (a app) prime(n int) {
 	for served := range n {
 		a.serve()
@@ -75,7 +75,7 @@ func (a app) prime(n int) {
 	a.drain()
 }
 
-// touching is a middleware that does what a resolver does in the app.
+// touching is a middleware that does the work of the app's resolver.
 func touching(ids *names) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -103,7 +103,7 @@ func sizes(b *testing.B) []int {
 	return of
 }
 
-// names are n IDs, which come in a mixed order, each as often as the others.
+// names are n IDs, which are used in a mixed order, each equally often.
 type names struct {
 	all  []string
 	at   uint64
@@ -118,10 +118,10 @@ func newNames(prefix string, n int) *names {
 	return &names{all: all}
 }
 
-// next is the next name. It is read, so that its way to the processor is the app's
-// cost and not the library's.
+// next is the next name. It is read here, so that the cache miss counts for the app and
+// not for the library.
 func (s *names) next() string {
-	const step = 1_000_003 // a prime, so that every name comes
+	const step = 1_000_003 // a prime, so that every name is used
 	s.at = (s.at + step) % uint64(len(s.all))
 	name := s.all[s.at]
 	s.read += name[len(name)-1]
@@ -144,11 +144,11 @@ func customers(b *testing.B, ids *names) app {
 
 func rollUpKeys(b *testing.B, ids *names) app {
 	b.Helper()
-	// With room for all that windows which are full send early.
+	// There is room for all events of windows that are full and sent early.
 	client := newClient(b, klime.Config{Transport: nowhere{}, QueueSize: 10_000_000, QueueBytes: 1 << 36})
 	return app{serving(b, nethttp.Middleware(client, klime.RollUp(time.Hour),
 		nethttp.UserID(func(*http.Request) string { return ids.next() }),
-		nethttp.GroupID(func(*http.Request) string { return "org_456" }))), func() {}} // a flush would end the window, and so its growth
+		nethttp.GroupID(func(*http.Request) string { return "org_456" }))), func() {}} // a flush would end the window
 }
 
 func routes(b *testing.B, ids *names) app {
@@ -159,8 +159,7 @@ func routes(b *testing.B, ids *names) app {
 		nethttp.GroupID(func(*http.Request) string { return "org_456" }))
 }
 
-// flushed is an app whose events are delivered to nowhere, all of them between the
-// bursts.
+// flushed is an app whose events go nowhere. All are delivered by the end of each burst.
 func flushed(b *testing.B, opts ...klime.Option) app {
 	b.Helper()
 	client := newClient(b, klime.Config{Transport: nowhere{}})
@@ -171,8 +170,8 @@ func flushed(b *testing.B, opts ...klime.Option) app {
 	}}
 }
 
-// queued is an app whose queue is as long as that, and not shorter: nothing is delivered
-// during a burst. A short one is as long again after each; to a long one the
+// queued is an app whose queue has at least this length: nothing is delivered during a
+// burst. A short queue is brought back to its length after each burst. To a long one the
 // bursts add little.
 func queued(b *testing.B, ids *names) app {
 	b.Helper()
@@ -211,20 +210,20 @@ func newClient(b *testing.B, config klime.Config) *klime.Client {
 			b.Errorf("%d events dropped", dropped)
 		}
 		ended, cancel := context.WithCancel(context.Background())
-		cancel() // what is queued need not go anywhere
+		cancel() // queued events need not be delivered
 		_ = client.Shutdown(ended)
 	})
 	return client
 }
 
-// nowhere takes every batch.
+// nowhere accepts every batch.
 type nowhere struct{}
 
 func (nowhere) Send(_ context.Context, _ []byte, events int) (klime.BatchResult, error) {
 	return klime.BatchResult{Accepted: events}, nil
 }
 
-// gate takes no batch while it is closed.
+// gate is a transport that holds batches back while it is closed.
 type gate struct{ closed sync.RWMutex }
 
 func (g *gate) Send(_ context.Context, _ []byte, events int) (klime.BatchResult, error) {

@@ -1,3 +1,3 @@
-// Package middleware measures what middlewares add to a request, in each framework
-// against the bare framework. It has only benchmarks.
+// Package middleware measures what middlewares add to a request, compared with the bare
+// framework. It has only benchmarks.
 package middleware

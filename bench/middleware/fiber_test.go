@@ -53,7 +53,7 @@ func BenchmarkFiber(b *testing.B) {
 		{"sentry", func(b *testing.B) measured {
 			return newTransactions(b).subject(fiberServing(fiberHandler(sentryfiber.New(sentryfiber.Options{Repanic: true}))))
 		}},
-		{"slok", func(*testing.B) measured { // it has none for Fiber; this is the one for what is below Fiber
+		{"slok", func(*testing.B) measured { // slok has none for Fiber; this is the one for fasthttp
 			c := newCounters()
 			return c.subject(fiberServing(slokfasthttp.Handler(route, c.middleware, fiberHandler())))
 		}},
@@ -76,7 +76,8 @@ func fiberHandler(middlewares ...fiber.Handler) fasthttp.RequestHandler {
 	return app.Handler()
 }
 
-// fiberServing serves one request again and again, as fasthttp's server does.
+// fiberServing returns a function that serves the same request each time it is called, as
+// fasthttp's server does.
 func fiberServing(handler fasthttp.RequestHandler) func() {
 	c := &fasthttp.RequestCtx{}
 	c.Request.SetRequestURI(target)
@@ -94,7 +95,7 @@ func fiberTracked(t tracked, opts ...klime.Option) fiber.Handler {
 		fiberklime.GroupID(func(*fiber.Ctx) string { return customer }))...)
 }
 
-// fiberFloor is [floor], but for the writer: Fiber has the whole answer.
+// fiberFloor is [floor] without a writer, as Fiber keeps the whole answer.
 func fiberFloor(c *fiber.Ctx) error {
 	start := time.Now()
 	c.SetUserContext(context.WithValue(c.UserContext(), scopeKey{}, &start))

@@ -76,7 +76,7 @@ func ginTracked(t tracked, opts ...klime.Option) gin.HandlerFunc {
 		ginklime.GroupID(func(*gin.Context) string { return customer }))...)
 }
 
-// ginFloor is [floor], but for the writer: Gin's own tells status and size.
+// ginFloor is [floor] without a writer, as Gin's own tells status and size.
 func ginFloor(c *gin.Context) {
 	start := time.Now()
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), scopeKey{}, &start))

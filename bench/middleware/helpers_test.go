@@ -15,7 +15,7 @@ import (
 	"github.com/klimeapp/klime-go/bench/internal/measure"
 )
 
-// The request that all are measured with, and who makes it.
+// The request that all subjects serve, and who makes it.
 const (
 	target   = "/orgs/acme/reports/42"
 	route    = "/orgs/{org}/reports/{id}"
@@ -23,11 +23,11 @@ const (
 	customer = "org_456"
 )
 
-// burst is how many requests are served between two drainings. OpenTelemetry's
-// queue is the smallest, 2,048 spans, of which 512 are exported at a time.
+// burst is how many requests are served between two drains. OpenTelemetry has the smallest
+// queue, 2,048 spans, of which 512 are exported at a time.
 const burst = 600
 
-// traits are what Link is given on every request.
+// traits are passed to Link on every request.
 func traits() (user, group klime.Traits) {
 	return klime.Traits{"email": "jane@acme.com", "name": "Jane"}, klime.Traits{"name": "Acme", "plan": "pro"}
 }
@@ -38,7 +38,7 @@ type subject struct {
 	make func(*testing.B) measured
 }
 
-// measured is a subject that is ready.
+// measured is a subject that is ready to be measured.
 type measured struct {
 	measure.Subject
 
@@ -62,7 +62,7 @@ func compare(b *testing.B, subjects []subject) {
 	}
 }
 
-// discard is klime's sink: delivery is all there, but for the network.
+// discard is klime's transport: delivery does everything except for the network.
 type discard struct{ last atomic.Pointer[[]byte] }
 
 func (d *discard) Send(_ context.Context, body []byte, events int) (klime.BatchResult, error) {
@@ -70,7 +70,7 @@ func (d *discard) Send(_ context.Context, body []byte, events int) (klime.BatchR
 	return klime.BatchResult{Accepted: events}, nil
 }
 
-// tracked is a client that sends to discard, with a check of what it has sent.
+// tracked is a client that sends to discard, and can check what it has sent.
 type tracked struct {
 	client *klime.Client
 	sink   *discard
@@ -87,13 +87,14 @@ func newTracked(b *testing.B) tracked {
 	return tracked{client, sink}
 }
 
-// subject is one whose requests are each one event.
+// subject is a subject that makes one event of each request.
 func (t tracked) subject(b *testing.B, serve func()) measured {
 	b.Helper()
 	return measured{measure.Subject{Op: serve, Drain: func() { t.flush(b) }}, t.oneEventEach}
 }
 
-// linked is one whose requests are each one event and a Link, which is sent once.
+// linked is a subject that makes one event of each request, and a Link, which is sent
+// once.
 func (t tracked) linked(b *testing.B, serve func()) measured {
 	b.Helper()
 	return measured{measure.Subject{Op: serve, Drain: func() { t.flush(b) }}, func(requests int) error {
@@ -102,7 +103,7 @@ func (t tracked) linked(b *testing.B, serve func()) measured {
 	}}
 }
 
-// silent is one whose requests are no event at all, or only counted.
+// silent is a subject that makes no events of requests, or only counts them.
 func (t tracked) silent(serve func()) measured {
 	return measured{measure.Subject{Op: serve}, func(int) error { return t.sent(0) }}
 }
@@ -126,7 +127,7 @@ func (t tracked) oneEventEach(requests int) error {
 	return t.sent(requests)
 }
 
-// complete is nil if a batch has all that is to be known of a request.
+// complete fails if a batch lacks something that is known about the request.
 func complete(batch []byte) error {
 	for _, want := range []string{`"API Called"`, `"` + user + `"`, `"` + customer + `"`, `"` + route + `"`, `"status":200`} {
 		if !bytes.Contains(batch, []byte(want)) {
@@ -143,8 +144,8 @@ func (t tracked) sent(events int) error {
 	return nil
 }
 
-// serving serves one request again and again, each time as a server hands it over:
-// without a pattern, and an answer without headers.
+// serving returns a function that serves the same request each time it is called, as if
+// it came from a server: without a pattern, and with no headers in the answer.
 func serving(b *testing.B, handler http.Handler) func() {
 	b.Helper()
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, target, http.NoBody)
@@ -165,7 +166,7 @@ func show() http.HandlerFunc {
 	}
 }
 
-// wrapper is the least that sees a status and counts bytes.
+// wrapper is a minimal writer that notes the status and counts bytes.
 type wrapper struct {
 	http.ResponseWriter
 
@@ -188,5 +189,5 @@ func (w *wrapper) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// scopeKey is the key of what a middleware puts into a context.
+// scopeKey is the context key for the value of a middleware.
 type scopeKey struct{}

@@ -15,26 +15,26 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// least is a sketch of little more than what an event of each request must cost: it
-// writes what klime writes, queues it, and joins up to 100 of them beside the caller. It
-// asks for nobody, decides nothing, bounds nothing, and knows here what it could not
-// know elsewhere. What klime costs beyond this, it costs to do without asking.
+// least is a sketch of about the least that one event for each request must cost. It
+// writes the same bytes as klime, queues them, and joins up to 100 events in another
+// goroutine. It finds no user, decides nothing and bounds nothing, and user, customer and
+// route are constants. What klime costs beyond this is the cost of finding and deciding.
 type least struct {
 	mu     sync.Mutex
-	memory []byte   // that events share
-	queue  [][]byte // of them
-	made   int
-	second int64  // of the event before
-	text   []byte // and how it is written
+	memory []byte   // shared by events
+	queue  [][]byte // events
+	made   int      // events so far
+	second int64    // of the last event
+	text   []byte   // that second, formatted
 
 	wake chan struct{}
 	done chan struct{}
-	last atomic.Pointer[[]byte] // batch
+	last atomic.Pointer[[]byte] // the last batch
 }
 
 // leastScope is the request's context and its writer in one.
 type leastScope struct {
-	context.Context //nolint:containedctx // it is one
+	context.Context //nolint:containedctx // leastScope is itself a context
 
 	wrapper
 }
@@ -121,7 +121,7 @@ func appendID(b []byte) []byte {
 	return hex.AppendEncode(b, id[10:])
 }
 
-// appendTime writes a second once.
+// appendTime formats each second only once.
 func (l *least) appendTime(b []byte, t time.Time) []byte {
 	if second := t.Unix(); second != l.second {
 		l.second, l.text = second, t.UTC().AppendFormat(l.text[:0], "2006-01-02T15:04:05.")
@@ -133,7 +133,7 @@ func appendThousandths(b []byte, n int) []byte {
 	return append(b, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
 }
 
-// verify is that of a subject whose requests are each one event.
+// verify checks that each request has made one event.
 func (l *least) verify(requests int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,7 +143,7 @@ func (l *least) verify(requests int) error {
 	return complete(*l.last.Load())
 }
 
-// drain joins what is queued.
+// drain joins the queued events into batches.
 func (l *least) drain() {
 	l.mu.Lock()
 	events := l.queue

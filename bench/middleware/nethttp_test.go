@@ -28,10 +28,10 @@ func BenchmarkNetHTTP(b *testing.B) {
 	}))
 }
 
-// router serves show under route, behind a middleware if that is not nil.
+// router serves show under route, behind middlewares.
 type router func(middlewares ...func(http.Handler) http.Handler) http.Handler
 
-// mux is that of net/http.
+// mux is the router for net/http.
 func mux(middlewares ...func(http.Handler) http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+route, show())
@@ -42,7 +42,7 @@ func mux(middlewares ...func(http.Handler) http.Handler) http.Handler {
 	return handler
 }
 
-// standard are the subjects of a router that takes net/http's middlewares.
+// standard are the subjects for a router that takes net/http's middlewares.
 func standard(
 	router router,
 	middleware func(tracked, ...klime.Option) func(http.Handler) http.Handler,
@@ -76,7 +76,7 @@ func standard(
 				return links()
 			}))))
 		}},
-		{"maps", func(b *testing.B) measured { // what the app makes for a Link
+		{"maps", func(b *testing.B) measured { // the app's own cost of a Link
 			var kept arguments
 			return measured{Subject: measure.Subject{Op: serving(b, router(before(kept.make)))}}
 		}},
@@ -105,13 +105,13 @@ func standard(
 	}
 }
 
-// links is what a Link is given.
+// links are the arguments of a Link.
 func links() (klime.User, []klime.Group) {
 	of, about := traits()
 	return klime.User{ID: user, Traits: of}, []klime.Group{{ID: customer, Traits: about}}
 }
 
-// arguments are those of a Link, kept so that they are made on the heap.
+// arguments keeps the arguments of a Link, so that they are allocated on the heap.
 type arguments struct {
 	user   klime.User
 	groups []klime.Group
@@ -128,8 +128,8 @@ func before(do func()) func(http.Handler) http.Handler {
 	}
 }
 
-// floor is the least that a middleware does that sees the answer and is found from
-// the handler: a value in the context, a writer around the writer, two times.
+// floor does the minimum for a middleware that sees the answer and can be found by
+// handlers: a value in the context, a wrapped writer, two readings of the clock.
 func floor(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()

@@ -18,8 +18,8 @@ import (
 
 var errPeerNotSent = errors.New("a peer has not recorded each request once")
 
-// spans is OpenTelemetry's SDK as an app sets it up, every request sampled, with an
-// exporter that counts the spans and forgets them.
+// spans is OpenTelemetry's SDK as an app would set it up, with every request sampled. Its
+// exporter only counts the spans.
 type spans struct {
 	provider *sdktrace.TracerProvider
 	exported atomic.Int64
@@ -50,7 +50,7 @@ func (s *spans) subject(serve func()) measured {
 	}}
 }
 
-// transactions is Sentry's transport: it counts the events and forgets them.
+// transactions is a transport for Sentry that only counts the events.
 type transactions struct{ sent atomic.Int64 }
 
 func (*transactions) Flush(time.Duration) bool              { return true }
@@ -84,8 +84,7 @@ func (t *transactions) subject(serve func()) measured {
 	}}
 }
 
-// counters is slok's middleware with its Prometheus recorder, in a registry of its
-// own.
+// counters is slok's middleware with its Prometheus recorder, in its own registry.
 type counters struct {
 	registry   *prometheus.Registry
 	middleware slok.Middleware

@@ -23,20 +23,20 @@ import (
 	"github.com/klimeapp/klime-go/ginklime"
 )
 
-// appVariable makes this program the app: its appOptions as JSON.
+// appVariable makes this program run as the app. Its value is appOptions as JSON.
 const appVariable = "KLIME_OUTAGE_APP"
 
 // appOptions say what the app is.
 type appOptions struct {
 	Endpoint string `json:"endpoint"` // Klime's, "" for an app without Klime
-	Cache    int    `json:"cache"`    // MiB of reports that it keeps in memory, as apps do
+	Cache    int    `json:"cache"`    // MiB of data that it keeps in memory, as apps do
 }
 
 // sampleInterval is the time between two samples of an app.
 const sampleInterval = 500 * time.Millisecond
 
-// sample is what an app says of itself, as a line of JSON. Its first one has
-// its address.
+// sample is what an app reports about itself, as a line of JSON. The first one has its
+// address.
 type sample struct {
 	Addr    string `json:"addr,omitempty"`
 	RSS     uint64 `json:"rss"`  // bytes
@@ -45,7 +45,7 @@ type sample struct {
 	Dropped uint64 `json:"dropped"`
 }
 
-// serveApp is the app, until its standard input ends.
+// serveApp runs the app until its standard input ends.
 func serveApp(options string, stdin io.Reader, stdout io.Writer) error {
 	var opts appOptions
 	if err := json.Unmarshal([]byte(options), &opts); err != nil {
@@ -83,13 +83,13 @@ func serveApp(options string, stdin io.Reader, stdout io.Writer) error {
 		select {
 		case <-ticker.C:
 		case <-ended:
-			return server.Close() // what was to be measured is over
+			return server.Close() // the measurement is over
 		}
 	}
 }
 
-// newCache is what an app keeps. Without anything, all that the collector has to do is
-// what requests leave behind, and it does that many times a second.
+// newCache is the data that an app keeps. Without any, the heap would be so small that
+// garbage would be collected many times a second.
 func newCache(mebibytes int) map[string][]byte {
 	const size = 4 << 10
 	cache := map[string][]byte{}
@@ -99,7 +99,7 @@ func newCache(mebibytes int) map[string][]byte {
 	return cache
 }
 
-// newRouter is a small API, with Klime if there is a client. All else is the same.
+// newRouter is a small API, with Klime if there is a client, and otherwise the same.
 func newRouter(client *klime.Client) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -107,7 +107,7 @@ func newRouter(client *klime.Client) http.Handler {
 	if client != nil {
 		r.Use(ginklime.Middleware(client))
 	}
-	r.Use(func(c *gin.Context) { // as an app's authentication
+	r.Use(func(c *gin.Context) { // stands in for an app's authentication
 		c.Set("userId", c.GetHeader("X-User"))
 		c.Set("groupId", c.GetHeader("X-Org"))
 	})
@@ -139,7 +139,7 @@ func newSample(client *klime.Client, addr string) sample {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
 	s.Heap = heap[0].Value.Uint64()
-	if statm, err := os.ReadFile("/proc/self/statm"); err == nil { // elsewhere it is not known
+	if statm, err := os.ReadFile("/proc/self/statm"); err == nil { // only Linux has it
 		if fields := bytes.Fields(statm); len(fields) > 1 {
 			pages, _ := strconv.ParseUint(string(fields[1]), 10, 64)
 			s.RSS = pages * uint64(os.Getpagesize()) //nolint:gosec // positive
@@ -159,7 +159,7 @@ type app struct {
 
 	cmd   *exec.Cmd
 	stdin io.Closer
-	heard chan []sample // all of them, when it has ended
+	heard chan []sample // gets all samples when the app has ended
 	stop  func() ([]sample, error)
 }
 
@@ -200,7 +200,7 @@ func startApp(ctx context.Context, opts appOptions) (*app, error) {
 	return a, nil
 }
 
-// listen collects what the app says, and hands on the first.
+// listen collects the app's samples, and passes the first one on at once.
 func (a *app) listen(stdout io.Reader, first chan<- sample) {
 	defer close(first)
 	var all []sample

@@ -14,11 +14,10 @@ import (
 	"time"
 )
 
-// connections is how many requests may be under way; further ones wait, and
-// their latency grows.
+// connections is how many requests may be in progress. More wait, and their latency grows.
 const connections = 128
 
-// load sends requests to an app, at fixed times.
+// load sends requests to an app at fixed times.
 type load struct {
 	rate     int
 	requests [][]byte // sent in turn
@@ -44,8 +43,8 @@ func (l *load) close() {
 	}
 }
 
-// requests are those of 50 customers with 10 users each, of which one in ten
-// generates a report.
+// requests are made by 50 customers with 10 users each. One request in ten generates a
+// report.
 func requests(addr string) [][]byte {
 	const head = "%s /api/orgs/org_%d/reports HTTP/1.1\r\nHost: %s\r\nX-User: usr_%d\r\nX-Org: org_%d\r\n"
 	const body = `{"type":"revenue"}`
@@ -62,14 +61,14 @@ func requests(addr string) [][]byte {
 	return all
 }
 
-// due is a request and the time at which it is to be sent.
+// due is a request and the time at which it must be sent.
 type due struct {
 	request []byte
 	at      time.Time
 }
 
-// run sends for that long, and returns the latencies of all requests, from the
-// times at which they were to be sent.
+// run sends requests for this duration, and returns their latencies, counted from the
+// times at which they were due.
 func (l *load) run(ctx context.Context, duration time.Duration) ([]time.Duration, error) {
 	n := int(duration.Seconds() * float64(l.rate))
 	queue := make(chan due, n) // never full: a late answer delays no later request
@@ -92,8 +91,8 @@ func (l *load) run(ctx context.Context, duration time.Duration) ([]time.Duration
 	return latencies, ctx.Err()
 }
 
-// schedule hands out requests when they are due. It sleeps in the kernel, in a
-// thread of its own, as Go's timers may be a millisecond late.
+// schedule hands out requests when they are due. It sleeps by a system call, on its own
+// thread, as Go's timers may be a millisecond late.
 func (l *load) schedule(ctx context.Context, queue chan<- due, n int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -133,7 +132,7 @@ func serve(conn net.Conn, queue <-chan due) ([]time.Duration, error) {
 	return latencies, nil
 }
 
-// downKlime returns the endpoint of a Klime that fails so.
+// downKlime returns the endpoint of a Klime that fails in this way.
 func downKlime(how string) (endpoint string, stop func(), err error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +143,7 @@ func downKlime(how string) (endpoint string, stop func(), err error) {
 	case refuses:
 		return endpoint, func() {}, listener.Close()
 	case hangs:
-		// Who connects is let in by the system, which takes what is sent until its buffers are full.
+		// The system accepts connections, and data until its buffers are full.
 		return endpoint, func() { _ = listener.Close() }, nil
 	default:
 		_ = listener.Close()

@@ -1,18 +1,19 @@
-// The outage program measures what an app's requests pay for a Klime that is
-// down: the latencies of a Gin app with Klime's middleware and without, in
-// alternating pairs, at the same rate.
+// The outage program measures what an app's requests pay while Klime is down: the
+// latencies of a Gin app with Klime's middleware and without, in alternating pairs, at
+// the same rate.
 //
 //	go run ./outage                  # in bench/: ten pairs of 60 s, about 21 minutes
-//	go run ./outage -klime hangs     # Klime takes connections and never answers
+//	go run ./outage -klime hangs     # Klime accepts connections and never answers
 //
-// The app runs in a process of its own. Requests are sent at fixed times,
-// whether or not earlier ones have been answered, and a latency counts from the
-// time at which its request was to be sent, so that a stall of the app shows in
-// every request that it delays. On a machine that others use too, give it a
-// priority of its own: chrt -r 1 outage. It ends with status 1 if the target is missed:
-// a median p99 of at most 1.10 times that without Klime, plus 100 µs, and
-// memory that is flat once the bound on events is reached: its peak in the second half
-// of the time since then is at most 3 MiB above that before.
+// The app runs in its own process. Requests are sent at fixed times, whether or not
+// earlier ones have been answered. A latency counts from the time at which its request
+// was due, so that a stall of the app shows in every request that it delays. On a machine
+// that others use too, raise its priority: chrt -r 1 outage.
+//
+// It ends with status 1 if a target is missed. The median p99 may be at most 1.10 times
+// that without Klime, plus 100 µs. Memory must be flat once the bound on events is
+// reached: its peak in the second half of the time since then may be at most 3 MiB above
+// the peak before.
 package main
 
 import (
@@ -32,14 +33,14 @@ type options struct {
 	duration time.Duration // of one run
 	pairs    int
 	rate     int    // requests a second, 0 to find one
-	klime    string // how it fails
+	klime    string // how Klime fails
 	cache    int    // MiB that the app keeps
 }
 
 // How Klime may fail.
 const (
-	refuses = "refuses" // nobody listens
-	hangs   = "hangs"   // connections are taken, and nothing is answered
+	refuses = "refuses" // nothing listens
+	hangs   = "hangs"   // connections are accepted, and nothing is answered
 )
 
 func main() {
@@ -49,7 +50,7 @@ func main() {
 	var opts options
 	flag.DurationVar(&opts.duration, "duration", time.Minute, "how long a run takes")
 	flag.IntVar(&opts.pairs, "pairs", 10, "how many pairs of runs, one with Klime and one without")
-	flag.IntVar(&opts.rate, "rate", 0, "requests a second; 0 finds what the machine carries without queueing")
+	flag.IntVar(&opts.rate, "rate", 0, "requests a second; 0 finds how many the machine serves without queueing")
 	flag.StringVar(&opts.klime, "klime", refuses, "how Klime fails: refuses or hangs")
 	flag.IntVar(&opts.cache, "cache", 64, "MiB of data that the app keeps in memory; with 0, garbage is collected many times a second")
 	flag.Parse()
@@ -66,10 +67,10 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// errMissed is what the program ends with if the target is missed.
+// errMissed is the program's error if the target is missed.
 var errMissed = errors.New("the target is missed")
 
-// run measures, and writes what it finds.
+// run measures, and writes the results.
 func run(ctx context.Context, opts options, out io.Writer) error {
 	if opts.pairs < 1 || opts.duration <= 0 || opts.rate < 0 || opts.cache < 0 {
 		return errors.New("pairs and duration must be positive, rate and cache not negative")
@@ -109,13 +110,13 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 // pair is a run with Klime and one without.
 type pair struct{ with, without result }
 
-// ratio is what p99 with Klime is to that without.
+// ratio is the p99 with Klime divided by the p99 without.
 func (p pair) ratio() float64 {
 	return float64(p.with.percentile(99)) / float64(max(p.without.percentile(99), 1))
 }
 
-// measurePair makes two runs. Which is first alternates, as the machine may get
-// busier or quieter meanwhile.
+// measurePair makes two runs. The caller alternates which is first, as the machine may get
+// busier or quieter over time.
 func measurePair(ctx context.Context, opts options, endpoint string, withFirst bool) (p pair, err error) {
 	with := func() error {
 		p.with, err = measure(ctx, appOptions{endpoint, opts.cache}, opts.rate, opts.duration)
@@ -132,7 +133,7 @@ func measurePair(ctx context.Context, opts options, endpoint string, withFirst b
 	return p, cmp.Or(first(), second())
 }
 
-// measure makes one run, with an app of its own.
+// measure makes one run, with a new app.
 func measure(ctx context.Context, opts appOptions, rate int, duration time.Duration) (result, error) {
 	app, err := startApp(ctx, opts)
 	if err != nil {
@@ -158,14 +159,13 @@ func measure(ctx context.Context, opts appOptions, rate int, duration time.Durat
 	return newResult(latencies, samples), nil
 }
 
-// Calibration: the rate grows by a quarter until a short run queues. Two thirds of the
-// last rate that did not is sustainable, with Klime's share and that of the machine's
-// other duties to come.
+// Calibration: the rate grows by a quarter until requests queue in a short run. Two thirds
+// of the last rate before that leave room for Klime and for other work of the machine.
 const (
 	warmUp          = time.Second
 	calibrationTime = 2 * time.Second
 	firstRate       = 1000
-	queueing        = 10 * time.Millisecond // of p99
+	queueing        = 10 * time.Millisecond // a p99 above this means that requests queue
 )
 
 func calibrate(ctx context.Context, cache int, out io.Writer) (rate int, err error) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestMain is also the app that is measured.
+// TestMain also runs the app that is measured.
 func TestMain(m *testing.M) {
 	if options := os.Getenv(appVariable); options != "" {
 		exit(serveApp(options, os.Stdin, os.Stdout))
@@ -16,7 +16,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// One short pair of each kind: does it still run. Its figures mean little.
+// BenchmarkOutage measures one short pair of each kind, to see that it still runs. Its
+// figures mean little.
 func BenchmarkOutage(b *testing.B) {
 	const rate = 500
 	for _, how := range []string{refuses, hangs} {
@@ -60,7 +61,7 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-// Memory is compared with that at the bound, not with that of an empty queue.
+// Memory is compared with that at the bound, not with an empty queue.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// result is what came of one run.
+// result is the result of one run.
 type result struct {
 	latencies []time.Duration // in order
 	samples   []sample        // of the app, at least one
@@ -21,7 +21,7 @@ func newResult(latencies []time.Duration, samples []sample) result {
 	return result{latencies, samples}
 }
 
-// percentile is the latency that so many of a hundred requests did not exceed.
+// percentile is the latency that p per cent of the requests did not exceed.
 func (r result) percentile(p int) time.Duration {
 	if len(r.latencies) == 0 {
 		return 0
@@ -33,8 +33,9 @@ func (r result) percentile(p int) time.Duration {
 // last is the sample at the end.
 func (r result) last() sample { return r.samples[len(r.samples)-1] }
 
-// bound is the index of the sample by which memory held all it may, and the collector has
-// had its time with that: the middle of those since the first event was dropped.
+// bound is the index of the sample from which on memory should be flat: the middle one of
+// those since the first event was dropped. By then memory holds as many events as it may,
+// and garbage has been collected.
 func (r result) bound() int {
 	first := slices.IndexFunc(r.samples, dropped)
 	if first < 0 {
@@ -45,12 +46,12 @@ func (r result) bound() int {
 
 func dropped(s sample) bool { return s.Dropped > 0 }
 
-// full reports whether memory has held all it may.
+// full reports whether memory has held as many events as it may.
 func (r result) full() bool { return slices.ContainsFunc(r.samples, dropped) }
 
 func (r result) atBound() sample { return r.samples[r.bound()] }
 
-// grown is by how many bytes the most of RSS since the bound exceeds the most before.
+// grown is by how many bytes the peak of RSS since the bound exceeds the peak before.
 func (r result) grown() int64 {
 	most := func(samples []sample) (rss int64) {
 		for _, s := range samples {
@@ -67,8 +68,7 @@ type report struct {
 	ratios        []float64
 	grown         []int64
 	short         int    // runs with Klime in which the bound was not reached
-	heap          uint64 // the most that was seen
-	rss           uint64
+	heap, rss     uint64 // the most that was seen
 }
 
 func (r *report) add(p pair) {
@@ -113,7 +113,8 @@ func (r *report) write(out io.Writer) {
 		mostTimes, mostMore, mib(mostGrown), verdict)
 }
 
-// median of at least one value; of an even number the lower of the two in the middle.
+// median is the median of at least one value. Of an even number of values it is the lower
+// of the two in the middle.
 func median[T int64 | float64 | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[(len(sorted)-1)/2]

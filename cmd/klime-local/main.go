@@ -1,6 +1,6 @@
-// Command klime-local is a local Klime: it takes what any of Klime's SDKs sends,
-// and shows on web pages what Klime would know. It needs no key and no set-up,
-// and keeps everything in memory.
+// Command klime-local is a local Klime: it accepts the events of any Klime SDK, and
+// shows on web pages what Klime would know. It needs no key and no set-up, and keeps
+// everything in memory.
 //
 //	go run github.com/klimeapp/klime-go/cmd/klime-local@latest
 //
@@ -28,7 +28,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// gcPercent trades time for memory: nearly all of the heap is events that stay.
+// gcPercent trades time for memory: nearly all of the heap is events, which stay.
 const gcPercent = 50
 
 func main() {
@@ -36,7 +36,7 @@ func main() {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the next signal does what it does by default
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -44,13 +44,13 @@ func main() {
 
 const (
 	headerTimeout = 5 * time.Second
-	readTimeout   = 30 * time.Second // of a whole request: who is slower holds up others
+	readTimeout   = 30 * time.Second // for a whole request, as a slow sender holds up others
 	idleTimeout   = 2 * time.Minute
 	stopTimeout   = 5 * time.Second
 	maxHeader     = 64 << 10
 )
 
-// options is a command line.
+// options are the values of the command line.
 type options struct {
 	addr  string
 	key   string
@@ -60,7 +60,7 @@ type options struct {
 	keep  ingest.Options
 }
 
-// run is the program from its arguments to its exit code.
+// run runs the program, and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parse(args, stderr)
 	switch {
@@ -76,8 +76,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// parse reads a command line. When it returns an error, it has said what is
-// wrong, or was asked for help and gave it.
+// parse reads a command line. If it returns an error, it has written what is wrong, or
+// the help that was asked for, to stderr.
 func parse(args []string, stderr io.Writer) (options, error) {
 	const mib = 1 << 20
 	opts := options{keep: ingest.Options{BatchesAtOnce: 16}}
@@ -85,14 +85,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&opts.addr, "addr", "127.0.0.1:8081", "`address` to listen on; any that other machines can reach needs -key")
 	flags.StringVar(&opts.key, "key", "", "write `key` that senders must show; without it, any will do.\n"+
-		"Where other machines can reach the pages, they ask for it too")
+		"If other machines can reach the pages, these ask for it too")
 	mode := flags.String("mode", string(inspector.GroupMode), "who the customers are: `group` (companies) or user (single people)")
-	hosts := flags.String("hosts", "", "`names`, separated by commas, by which the pages may be asked for beside localhost and IP addresses")
+	hosts := flags.String("hosts", "", "host `names`, separated by commas, to serve the pages under, besides localhost and IP addresses")
 	flags.StringVar(&opts.trace, "trace-url", "",
-		"`URL` where traces are shown, but for the ID at its end,\nsuch as http://localhost:16686/trace/")
-	flags.IntVar(&opts.keep.MaxEvents, "max-events", 100_000, "`events` to remember; also users, and groups")
-	megabytes := flags.Int("max-mb", 256, "`MiB` of events to remember, and as much again of users and groups")
-	flags.IntVar(&opts.keep.BatchRate, "max-rate", 500, "`batches` to take in a second; more are answered 429. With 0, no bound")
+		"`URL` where traces are shown, without the ID at the end,\nsuch as http://localhost:16686/trace/")
+	flags.IntVar(&opts.keep.MaxEvents, "max-events", 100_000, "`events` to remember, and as many users, and as many groups")
+	megabytes := flags.Int("max-mb", 256, "`MiB` of events to remember, and the same again for users and groups")
+	flags.IntVar(&opts.keep.BatchRate, "max-rate", 500, "`batches` to accept in a second; more are answered 429. 0 means no limit")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -125,7 +125,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return opts, nil
 }
 
-// More would be no bound at all.
+// The largest bounds. Beyond them there is no bound in effect.
 const (
 	maxEvents    = 100_000_000
 	maxMegabytes = 1 << 20
@@ -136,8 +136,8 @@ func isWebURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
-// names splits a list of host names. One with a port, a scheme or a wildcard would
-// never be asked for, so that nobody would know why it is refused.
+// names splits a list of host names. It refuses names with a port, a scheme or a
+// wildcard: no request would ever match them, and the user would not know why.
 func names(list string) ([]string, error) {
 	var hosts []string
 	for host := range strings.SplitSeq(list, ",") {
@@ -163,7 +163,7 @@ func serve(ctx context.Context, opts options, stdout io.Writer) error {
 	local := isLoopback(listener.Addr())
 	if !local && opts.key == "" {
 		_ = listener.Close()
-		return fmt.Errorf("%s can be reached from other machines: set -key, which they must show then, or choose a loopback address", opts.addr)
+		return fmt.Errorf("%s can be reached from other machines: set -key, which they must then show, or choose a loopback address", opts.addr)
 	}
 	page := inspector.Options{Mode: opts.mode, Hosts: opts.hosts, TraceURL: opts.trace}
 	if !local {
@@ -192,14 +192,14 @@ func serve(ctx context.Context, opts options, stdout io.Writer) error {
 func greet(stdout io.Writer, url string, opts options, local bool) {
 	key := "anything"
 	if opts.key != "" {
-		key = "… (that of -key)"
+		key = "… (the one given with -key)"
 	}
 	fmt.Fprintf(stdout, "A local Klime is at %s. Ctrl-C stops it, and it forgets everything.\n\n", url)
-	fmt.Fprintf(stdout, "Send to it:  KLIME_ENDPOINT=%s KLIME_WRITE_KEY=%s\n", url, key)
+	fmt.Fprintf(stdout, "To send to it:  KLIME_ENDPOINT=%s KLIME_WRITE_KEY=%s\n", url, key)
 	if !local {
-		fmt.Fprintln(stdout, "From another machine it is not encrypted, which klime-go refuses until it is told otherwise:\n"+
-			"  cfg := klime.FromEnv(); cfg.AllowInsecure = true\nor put a proxy with TLS before it.")
-		fmt.Fprintln(stdout, "The pages ask for a password: the key.")
+		fmt.Fprintln(stdout, "There is no TLS, so klime-go refuses to send from another machine unless you allow it:\n"+
+			"  cfg := klime.FromEnv(); cfg.AllowInsecure = true\nOr put a TLS proxy in front.")
+		fmt.Fprintln(stdout, "The pages ask for a password, which is the key.")
 	}
 }
 

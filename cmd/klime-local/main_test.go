@@ -19,7 +19,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// output may be written to and read by several goroutines.
+// output is a buffer that is safe for concurrent use.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -102,7 +102,7 @@ func TestCustomersArrive(t *testing.T) {
 		t.Errorf("status %d: %s", status, page)
 	}
 
-	// A page that is open does not hold up the end.
+	// An open page does not hold up the shutdown.
 	resp, err := http.Get(url + "/stream")
 	if err != nil {
 		t.Fatal(err)
@@ -120,8 +120,7 @@ func TestUserMode(t *testing.T) {
 	}
 }
 
-// What other machines can reach asks for the key: of senders and of those who
-// look.
+// If other machines can reach it, both senders and readers must show the key.
 func TestOtherMachines(t *testing.T) {
 	var stderr bytes.Buffer
 	if code := run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "set -key") {
@@ -145,13 +144,13 @@ func TestOtherMachines(t *testing.T) {
 	}
 }
 
-// What the greeting tells to do on another machine is what klime-go asks for, and
-// the docs know its error.
+// The greeting says how to allow sending from another machine as klime-go requires it,
+// and the docs explain the error that klime-go returns otherwise.
 func TestGreetingOnOtherMachines(t *testing.T) {
 	cfg := klime.Config{WriteKey: "secret", Endpoint: "http://192.0.2.2:8080"}
 	_, refused := klime.New(cfg)
 	if refused == nil {
-		t.Fatal("klime-go needs not be told")
+		t.Fatal("klime-go does not refuse to send in the clear")
 	}
 	_, text, _ := strings.Cut(refused.Error(), cfg.Endpoint)
 	for _, page := range []string{"klime-local", "troubleshooting"} {
@@ -175,7 +174,7 @@ func TestGreetingOnOtherMachines(t *testing.T) {
 	}
 }
 
-// With a key on loopback, senders must show it; to look takes none.
+// With a key on loopback, senders must show it, but readers need not.
 func TestKeyOnLoopback(t *testing.T) {
 	url, _ := start(t, "-addr", "127.0.0.1:0", "-key", "secret")
 	if status, _ := get(t, url+"/customers", ""); status != 200 {
@@ -246,7 +245,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// The page about this command names every flag and every path, and no others.
+// The docs of this command name every flag and every path, and no others.
 func TestDocs(t *testing.T) {
 	content, err := os.ReadFile("../../docs/klime-local.md")
 	if err != nil {
@@ -266,7 +265,7 @@ func TestDocs(t *testing.T) {
 	}
 	url, _ := start(t, "-addr", "127.0.0.1:0")
 	for _, path := range regexp.MustCompile("`(/api/[a-z/]+)`").FindAllStringSubmatch(docs, -1) {
-		// What needs to know which says so in its own words.
+		// A path with a required parameter answers that it is missing.
 		if status, body := get(t, url+path[1], ""); status != 200 && !strings.Contains(body, " is missing") {
 			t.Errorf("%s: status %d: %s", path[1], status, body)
 		}

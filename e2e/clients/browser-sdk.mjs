@@ -1,4 +1,4 @@
-// Makes calls with Klime's browser SDK on Node, and prints as JSON what it told its caller.
+// Makes calls with Klime's browser SDK on Node, and prints what the SDK has told its caller as JSON.
 //
 // usage: KLIME_ENDPOINT=… KLIME_WRITE_KEY=… node browser-sdk.mjs SCENARIO
 

@@ -1,7 +1,7 @@
-// The calls that Klime's browser SDK makes, on Node and in a browser; the program in Go that makes the same stands in
-// ../browsersdk_test.go. `connection` is where to: { writeKey, endpoint }. What run(SCENARIO) returns is what the SDK told its caller.
+// The calls that are made with Klime's browser SDK, on Node and in a browser. ../browsersdk_test.go makes the same calls with our client.
+// `connection` is { writeKey, endpoint }. run(SCENARIO) returns what the SDK has told its caller.
 export function scenariosWith(KlimeClient, connection) {
-  // `answers` is what onSuccess was given and `failures` what onError was given; `returned` and `thrown` are of the Sync calls.
+  // `answers` were passed to onSuccess, and `failures` to onError. `returned` and `thrown` are from the Sync calls.
   const report = { answers: [], failures: [], returned: [], thrown: [], logged: [] };
 
   const log = (level) => (message) => report.logged.push({ level, message: String(message) });
@@ -17,7 +17,7 @@ export function scenariosWith(KlimeClient, connection) {
     });
   }
 
-  // Nothing is sent by itself, so that the requests are the same in every run.
+  // Nothing is sent before flush, so that the requests are the same in every run.
   const byHand = { maxBatchSize: 100, flushInterval: 3_600_000 };
 
   async function sync(promise) {
@@ -51,16 +51,16 @@ export function scenariosWith(KlimeClient, connection) {
       client.group("org_789", { name: "Globex" }, { userId: "user_123" });
       client.track("Teammate Invited", { role: "member" }, { userId: "user_123", groupId: "org_789" });
 
-      // Events before anything is known of their user and group
+      // Events before anything is known about their user and group
       client.track("Feature Used", { feature: "export", format: "csv" }, { userId: "usr_early" });
       client.track("Import Finished", { rows: 7 }, { groupId: "org_late" });
       client.group("org_late", { name: "Late Ltd" }, { userId: "usr_early" });
       client.identify("usr_early", { email: "early@late.example" });
 
-      // A group that nobody described is no customer
+      // A group without a group() call is no customer
       client.track("Cron Finished", { job: "nightly" }, { groupId: "org_unknown" });
 
-      // Nothing given
+      // Without properties and traits
       client.track("Dashboard Opened", undefined, { userId: "usr_abc123" });
       client.track("Dashboard Closed", null, { userId: "usr_abc123" });
       client.track("Dashboard Shared", {}, { userId: "usr_abc123" });

@@ -1,12 +1,12 @@
 // The chi example is Sundial, a small reporting product whose customers are
-// companies, with Klime in it: run it, and see who uses it, and how.
+// companies, with Klime built in: run it, and see who uses it, and how.
 //
 //	go run ./examples/chi
 //
-// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime inside it.
-// All that a chi app does with klime is in this file. What the app does without
-// klime is in the package web, as it is the same for every router: its handlers
-// answer a request and return what they have done.
+// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime that it runs itself.
+// This file has all that a chi app does with klime. The rest of the app is in package
+// web, as it is the same for every router: its handlers answer a request and return
+// what they have done.
 package main
 
 import (
@@ -25,17 +25,17 @@ import (
 
 func main() {
 	// Main serves until Ctrl-C or SIGTERM. Then it calls srv.Shutdown, and after
-	// that client.Shutdown: the last requests have events, too.
+	// that client.Shutdown, so that the events of the last requests are sent too.
 	os.Exit(demo.Main("chi", newServer))
 }
 
-// newServer builds the app. An app of your own makes its client with
-// klime.New(klime.FromEnv()): cfg is the same, or points to the local Klime.
+// newServer builds the app. Your own app makes its client with
+// klime.New(klime.FromEnv()). Here cfg is the same, or points to the local Klime.
 func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
 	client, err := klime.New(cfg)
 	if err != nil {
-		// An app that has other things to do than this one would log err and go
-		// on: client is nil now, and a nil client does nothing, everywhere.
+		// A real app would log err and go on: client is nil now, and a nil client
+		// does nothing, everywhere.
 		return nil, nil, err
 	}
 	return &http.Server{Handler: newRouter(app, client), ReadHeaderTimeout: 5 * time.Second}, client, nil
@@ -45,8 +45,8 @@ func newRouter(app *demo.App, client *klime.Client) http.Handler {
 	h := &handlers{site: web.New(app), klime: client}
 	r := chi.NewRouter()
 	r.Use(middleware.Recoverer)
-	// Who makes the request is in the context of the request that Authenticate
-	// passes on. It goes first, so that this is the request that klime gets.
+	// Authenticate passes on a request with the session in its context. It goes first,
+	// so that klime's middleware gets that request.
 	r.Use(h.site.Authenticate)
 	// The one line that records every page and API call.
 	r.Use(chiklime.Middleware(client,
@@ -54,11 +54,11 @@ func newRouter(app *demo.App, client *klime.Client) http.Handler {
 		chiklime.GroupID(func(r *http.Request) string { return web.Session(r).Org.ID })))
 	r.Use(skipStaff)
 
-	r.Get("/healthz", web.Healthz) // known as noise, not recorded
+	r.Get("/healthz", web.Healthz) // a health check, not recorded
 	r.Get("/login", h.site.LoginPage)
 	r.With(chiklime.Event("User Signed In")).Post("/login", h.login) // in place of "API Called"
 	r.Post("/logout", h.site.Logout)
-	r.With(chiklime.Skip()).Post("/webhooks/billing", h.billing) // a machine called: that is nobody's usage
+	r.With(chiklime.Skip()).Post("/webhooks/billing", h.billing) // called by a machine: no customer's usage
 
 	r.Group(func(pages chi.Router) {
 		pages.Use(h.site.RequireCustomer)
@@ -69,8 +69,8 @@ func newRouter(app *demo.App, client *klime.Client) http.Handler {
 		pages.Post("/switch", h.switchOrg)
 	})
 	r.Route("/api/orgs/{org}", func(api chi.Router) {
-		// With instead of Use: so it runs when chi has found the route, which is then
-		// known of refused calls, too.
+		// With, and not Use, so that it runs after chi has found the route: then the route
+		// of refused calls is known too.
 		api = api.With(h.requireMember)
 		api.Get("/reports", h.site.APIReports)
 		api.Post("/reports", h.apiGenerate)
@@ -90,8 +90,8 @@ type handlers struct {
 	klime *klime.Client
 }
 
-// skipStaff keeps our own staff out: they are no customer, and nothing is
-// recorded by itself of what they do.
+// skipStaff makes no automatic events for requests of our own staff, as they are no
+// customers.
 func skipStaff(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if web.Session(r).User.Staff {
@@ -101,9 +101,9 @@ func skipStaff(next http.Handler) http.Handler {
 	})
 }
 
-// login links the user to their companies: from here on Klime knows both, and
-// all that the user does counts for the companies. It may be called as often as
-// is convenient, in front of every request even: each fact is sent once.
+// login links the user to their companies. From here on Klime knows both, and all
+// that the user does counts for the companies. Link may be called as often as is
+// convenient, even for every request: each fact is sent once.
 func (h *handlers) login(w http.ResponseWriter, r *http.Request) {
 	s, ok := h.site.SignIn(w, r)
 	switch {
@@ -114,20 +114,20 @@ func (h *handlers) login(w http.ResponseWriter, r *http.Request) {
 		klime.Link(r.Context(), klime.User{ID: s.User.ID, Traits: klime.Traits{
 			"email": s.User.Email, "name": s.User.Name, "createdAt": s.User.Since,
 		}}, demo.Groups(s.Orgs)...)
-		klime.SetGroup(r.Context(), s.Org.ID) // of several companies, the one they start in
+		klime.SetGroup(r.Context(), s.Org.ID) // if there are several companies, the one they start in
 	}
 }
 
-// switchOrg is for users of several companies. The request began in one and
-// ends in another: SetGroup says which it counts for.
+// switchOrg is for users of several companies. The request begins in one and ends in
+// another: SetGroup says for which it counts.
 func (h *handlers) switchOrg(w http.ResponseWriter, r *http.Request) {
 	if s, ok := h.site.Switch(w, r); ok {
 		klime.SetGroup(r.Context(), s.Org.ID)
 	}
 }
 
-// requireMember lets a user into the company that the path names. That may be
-// another than the session's: this one is checked, so SetGroup takes it.
+// requireMember lets a user into the company that the path names. It may differ from
+// the session's company, so SetGroup names it, once it is checked.
 func (h *handlers) requireMember(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if org, ok := h.site.Enter(w, r); ok {
@@ -137,8 +137,8 @@ func (h *handlers) requireMember(next http.Handler) http.Handler {
 	})
 }
 
-// generate tracks what the customer came for. User and company are those of
-// the request.
+// generate tracks what the customer came for. Klime takes user and company from the
+// request.
 func (h *handlers) generate(w http.ResponseWriter, r *http.Request) {
 	if report, ok := h.site.Generate(w, r); ok {
 		klime.Track(r.Context(), "Report Generated", klime.Properties{"reportType": report.Type, "via": "web"})
@@ -151,15 +151,15 @@ func (h *handlers) apiGenerate(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// adminUpdate is staff who edit a customer. Group takes nothing from the
-// request: the customer's traits change, and the staff do not become its users.
+// adminUpdate lets staff edit a customer. Group takes nothing from the request: the
+// customer's traits change, and the staff do not become its users.
 func (h *handlers) adminUpdate(w http.ResponseWriter, r *http.Request) {
 	if org, ok := h.site.UpdateOrg(w, r); ok {
 		demo.Warn(h.klime.Group(r.Context(), org.ID, demo.Traits(org)))
 	}
 }
 
-// billing is a webhook. There is no user, so the event is the company's own.
+// billing is a webhook. There is no user, so the event is of the company itself.
 func (h *handlers) billing(w http.ResponseWriter, r *http.Request) {
 	if org, ok := h.site.ChangePlan(w, r); ok {
 		demo.Warn(h.klime.Group(r.Context(), org.ID, klime.Traits{"plan": org.Plan}))

@@ -42,7 +42,7 @@ func run() error {
 	server := &http.Server{Addr: addr, Handler: newApp(client), ReadHeaderTimeout: 5 * time.Second}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the next Ctrl-C kills
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	ended := make(chan error, 1)
 	go func() { ended <- server.ListenAndServe() }()
 	fmt.Printf("curl -H 'X-User: jane' http://%s/hello/world\n", addr)
@@ -50,7 +50,7 @@ func run() error {
 	case err = <-ended:
 	case <-ctx.Done():
 	}
-	// The app first, so that the last requests have events, too.
+	// The app first, so that the events of the last requests are sent too.
 	requests, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if server.Shutdown(requests) != nil {
@@ -61,7 +61,7 @@ func run() error {
 
 func newApp(client *klime.Client) *echo.Echo {
 	e := echo.New()
-	// The header stands for a session that the app has checked.
+	// The header stands in for a session that the app has checked.
 	e.Use(echoklime.Middleware(client,
 		echoklime.UserID(func(c echo.Context) string { return c.Request().Header.Get("X-User") })))
 	e.GET("/hello/:name", func(c echo.Context) error {

@@ -20,7 +20,7 @@ type handlers struct {
 
 const sessionKey = "session"
 
-// session returns what authenticate has found; the zero Session is nobody's.
+// session returns what authenticate has found. It is zero if nobody is signed in.
 func session(c *fiber.Ctx) demo.Session {
 	s, _ := c.Locals(sessionKey).(demo.Session)
 	return s
@@ -35,8 +35,8 @@ func (v views) Render(w io.Writer, name string, page any, _ ...string) error {
 	return v.templates.ExecuteTemplate(w, name, page)
 }
 
-// fail is the app's ErrorHandler: it answers for a handler that has returned an
-// error, and for a path that there is not.
+// fail is the app's ErrorHandler: it answers if a handler has returned an error, or if
+// there is no such path.
 func fail(c *fiber.Ctx, err error) error {
 	c.Status(demo.Status(err))
 	var e *fiber.Error
@@ -121,7 +121,7 @@ func (h *handlers) apiReport(c *fiber.Ctx) error {
 func (h *handlers) apiExport(c *fiber.Ctx) error {
 	csv, err := h.app.ExportReport(c.Params("org"), c.Params("id"))
 	if err != nil {
-		return err // now and then 500: an "API Called" with that status, not a "Report Exported"
+		return err // now and then it fails: an "API Called" with status 500, not a "Report Exported"
 	}
 	c.Set(fiber.HeaderContentType, "text/csv; charset=utf-8")
 	return c.Send(csv)

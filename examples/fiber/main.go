@@ -1,11 +1,11 @@
 // The fiber example is Sundial, a small reporting product whose customers are
-// companies, with Klime in it: run it, and see who uses it, and how.
+// companies, with Klime built in: run it, and see who uses it, and how.
 //
 //	go run ./examples/fiber
 //
-// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime inside it.
-// All that a Fiber app does with klime is in this file. Its handlers without
-// klime are in handlers.go.
+// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime that it runs itself.
+// This file has all that a Fiber app does with klime. Handlers that do not use klime
+// are in handlers.go.
 package main
 
 import (
@@ -24,26 +24,26 @@ import (
 )
 
 func main() {
-	// Main serves until Ctrl-C or SIGTERM. Then it calls the server's Shutdown,
-	// and after that client.Shutdown: the last requests have events, too.
+	// Main serves until Ctrl-C or SIGTERM. Then it calls the server's Shutdown, and
+	// after that client.Shutdown, so that the events of the last requests are sent too.
 	os.Exit(demo.Main("fiber", newServer))
 }
 
-// server gives a Fiber app the method names of an http.Server.
+// server gives a Fiber app the methods of an http.Server.
 type server struct{ app *fiber.App }
 
 func (s server) Serve(l net.Listener) error { return s.app.Listener(l) }
 
-// Shutdown waits for the requests under way, until ctx ends.
+// Shutdown waits for the requests in progress, until ctx ends.
 func (s server) Shutdown(ctx context.Context) error { return s.app.ShutdownWithContext(ctx) }
 
-// newServer builds the app. An app of your own makes its client with
-// klime.New(klime.FromEnv()): cfg is the same, or points to the local Klime.
+// newServer builds the app. Your own app makes its client with
+// klime.New(klime.FromEnv()). Here cfg is the same, or points to the local Klime.
 func newServer(app *demo.App, cfg klime.Config) (server, *klime.Client, error) {
 	client, err := klime.New(cfg)
 	if err != nil {
-		// An app that has other things to do than this one would log err and go
-		// on: client is nil now, and a nil client does nothing, everywhere.
+		// A real app would log err and go on: client is nil now, and a nil client
+		// does nothing, everywhere.
 		return server{}, nil, err
 	}
 	return server{newApp(app, client)}, client, nil
@@ -54,26 +54,26 @@ func newApp(app *demo.App, client *klime.Client) *fiber.App {
 	r := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		ReadTimeout:           5 * time.Second,
-		BodyLimit:             demo.MaxBillingBody, // nothing else that is sent is larger
-		Immutable:             true,                // the app keeps strings that it is sent; klime copies what it keeps, and does without
+		BodyLimit:             demo.MaxBillingBody, // no other request is larger
+		Immutable:             true,                // as the app keeps strings of requests; klime does not need it, as it copies them
 		Views:                 views{demo.Templates()},
-		// It runs once for each error, called by klime's middleware, which so knows
-		// what is answered. There is nothing to do for that.
+		// It runs once for each error. Klime's middleware calls it, to know what is
+		// answered. There is nothing to do for that.
 		ErrorHandler: fail,
 	})
 	r.Use(recovery.New())
 	// The one line that records every page and API call. The two functions are
-	// asked after the handlers, when h.authenticate has found the session.
+	// called after the handlers, when h.authenticate has found the session.
 	r.Use(fiberklime.Middleware(client,
 		fiberklime.UserID(func(c *fiber.Ctx) string { return session(c).User.ID }),
 		fiberklime.GroupID(func(c *fiber.Ctx) string { return session(c).Org.ID })))
 	r.Use(h.authenticate)
 
-	r.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok") }) // known as noise, not recorded
+	r.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("ok") }) // a health check, not recorded
 	r.Get("/login", h.loginPage)
 	r.Post("/login", fiberklime.Event("User Signed In"), h.login) // in place of "API Called"
 	r.Post("/logout", h.logout)
-	r.Post("/webhooks/billing", fiberklime.Skip(), h.billing) // a machine called: that is nobody's usage
+	r.Post("/webhooks/billing", fiberklime.Skip(), h.billing) // called by a machine: no customer's usage
 
 	r.Get("/", h.requireCustomer, h.dashboard)
 	r.Get("/reports", h.requireCustomer, h.reportsPage)
@@ -81,7 +81,7 @@ func newApp(app *demo.App, client *klime.Client) *fiber.App {
 	r.Post("/reports", h.requireCustomer, h.generate)
 	r.Post("/switch", h.requireCustomer, h.switchOrg)
 
-	api := r.Group("/api/orgs/:org", h.requireMember) // a request that it refuses has its route nevertheless
+	api := r.Group("/api/orgs/:org", h.requireMember) // a request that it refuses still has its route
 	api.Get("/reports", h.apiReports)
 	api.Post("/reports", h.apiGenerate)
 	api.Get("/reports/:id", h.apiReport)
@@ -92,42 +92,42 @@ func newApp(app *demo.App, client *klime.Client) *fiber.App {
 	return r
 }
 
-// authenticate finds out who makes the request. That may be nobody.
+// authenticate finds out who makes the request, if anybody is signed in.
 func (h *handlers) authenticate(c *fiber.Ctx) error {
 	s, err := h.app.Session(c.Cookies(demo.SessionCookie))
 	if err != nil {
 		return c.Next()
 	}
 	if s.User.Staff {
-		klime.Skip(c.UserContext()) // our own staff are no customer: nothing is recorded by itself
+		klime.Skip(c.UserContext()) // our own staff are no customers: no automatic event
 	}
 	c.Locals(sessionKey, s)
 	return c.Next()
 }
 
-// login links the user to their companies: from here on Klime knows both, and
-// all that the user does counts for the companies. It may be called as often as
-// is convenient, in front of every request even: each fact is sent once.
+// login links the user to their companies. From here on Klime knows both, and all
+// that the user does counts for the companies. Link may be called as often as is
+// convenient, even for every request: each fact is sent once.
 func (h *handlers) login(c *fiber.Ctx) error {
 	s, cookie, err := h.app.SignIn(c.FormValue("email"), c.FormValue("password"))
 	if err != nil {
 		return c.Status(demo.Status(err)).Render("login.html", demo.Page{Title: "Sign in", Error: err.Error()})
 	}
-	ctx := c.UserContext() // where klime is; c itself, and c.Context(), know nothing of it
+	ctx := c.UserContext() // not c itself or c.Context(), in which klime finds nothing
 	if s.User.Staff {
 		klime.Skip(ctx)
 	} else {
 		klime.Link(ctx, klime.User{ID: s.User.ID, Traits: klime.Traits{
 			"email": s.User.Email, "name": s.User.Name, "createdAt": s.User.Since,
 		}}, demo.Groups(s.Orgs)...)
-		klime.SetGroup(ctx, s.Org.ID) // of several companies, the one they start in
+		klime.SetGroup(ctx, s.Org.ID) // if there are several companies, the one they start in
 	}
 	setCookie(c, cookie)
 	return c.Redirect(s.Home(), http.StatusSeeOther)
 }
 
-// switchOrg is for users of several companies. The request began in one and
-// ends in another: SetGroup says which it counts for.
+// switchOrg is for users of several companies. The request begins in one and ends in
+// another: SetGroup says for which it counts.
 func (h *handlers) switchOrg(c *fiber.Ctx) error {
 	s, cookie, err := h.app.Switch(session(c), c.FormValue("org"))
 	if err != nil {
@@ -138,8 +138,8 @@ func (h *handlers) switchOrg(c *fiber.Ctx) error {
 	return c.Redirect(s.Home(), http.StatusSeeOther)
 }
 
-// requireMember lets a user into the company that the path names. That may be
-// another than the session's: this one is checked, so SetGroup takes it.
+// requireMember lets a user into the company that the path names. It may differ from
+// the session's company, so SetGroup names it, once it is checked.
 func (h *handlers) requireMember(c *fiber.Ctx) error {
 	s := session(c)
 	if !s.SignedIn() {
@@ -153,8 +153,8 @@ func (h *handlers) requireMember(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// generate tracks what the customer came for. User and company are those of
-// the request.
+// generate tracks what the customer came for. Klime takes user and company from the
+// request.
 func (h *handlers) generate(c *fiber.Ctx) error {
 	s := session(c)
 	report, err := h.app.GenerateReport(s.Org.ID, c.FormValue("type"), s.User)
@@ -180,8 +180,8 @@ func (h *handlers) apiGenerate(c *fiber.Ctx) error {
 	return c.Status(http.StatusCreated).JSON(report)
 }
 
-// adminUpdate is staff who edit a customer. Group takes nothing from the
-// request: the customer's traits change, and the staff do not become its users.
+// adminUpdate lets staff edit a customer. Group takes nothing from the request: the
+// customer's traits change, and the staff do not become its users.
 func (h *handlers) adminUpdate(c *fiber.Ctx) error {
 	org, err := h.app.UpdateOrg(c.Params("org"), c.FormValue("name"), c.FormValue("plan"))
 	if err != nil {
@@ -191,7 +191,7 @@ func (h *handlers) adminUpdate(c *fiber.Ctx) error {
 	return c.Redirect("/admin", http.StatusSeeOther)
 }
 
-// billing is a webhook. There is no user, so the event is the company's own.
+// billing is a webhook. There is no user, so the event is of the company itself.
 func (h *handlers) billing(c *fiber.Ctx) error {
 	org, err := h.app.ChangePlan(c.Body(), c.Get(demo.BillingSignature))
 	if err != nil {

@@ -16,7 +16,7 @@ type handlers struct {
 
 const sessionKey = "session"
 
-// session returns what authenticate has found; the zero Session is nobody's.
+// session returns what authenticate has found. It is zero if nobody is signed in.
 func session(c *gin.Context) demo.Session {
 	value, _ := c.Get(sessionKey)
 	s, _ := value.(demo.Session)
@@ -100,7 +100,7 @@ func (h *handlers) apiReport(c *gin.Context) {
 func (h *handlers) apiExport(c *gin.Context) {
 	csv, err := h.app.ExportReport(c.Param("org"), c.Param("id"))
 	if err != nil {
-		failAPI(c, err) // now and then 500: an "API Called" with that status, not a "Report Exported"
+		failAPI(c, err) // now and then it fails: an "API Called" with status 500, not a "Report Exported"
 		return
 	}
 	c.Data(http.StatusOK, "text/csv; charset=utf-8", csv)

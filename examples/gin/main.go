@@ -1,11 +1,11 @@
 // The gin example is Sundial, a small reporting product whose customers are
-// companies, with Klime in it: run it, and see who uses it, and how.
+// companies, with Klime built in: run it, and see who uses it, and how.
 //
 //	go run ./examples/gin
 //
-// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime inside it.
-// All that a Gin app does with klime is in this file. Its handlers without
-// klime are in handlers.go.
+// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime that it runs itself.
+// This file has all that a Gin app does with klime. Handlers that do not use klime
+// are in handlers.go.
 package main
 
 import (
@@ -24,17 +24,17 @@ import (
 func main() {
 	gin.SetMode(gin.ReleaseMode)
 	// Main serves until Ctrl-C or SIGTERM. Then it calls srv.Shutdown, and after
-	// that client.Shutdown: the last requests have events, too.
+	// that client.Shutdown, so that the events of the last requests are sent too.
 	os.Exit(demo.Main("gin", newServer))
 }
 
-// newServer builds the app. An app of your own makes its client with
-// klime.New(klime.FromEnv()): cfg is the same, or points to the local Klime.
+// newServer builds the app. Your own app makes its client with
+// klime.New(klime.FromEnv()). Here cfg is the same, or points to the local Klime.
 func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
 	client, err := klime.New(cfg)
 	if err != nil {
-		// An app that has other things to do than this one would log err and go
-		// on: client is nil now, and a nil client does nothing, everywhere.
+		// A real app would log err and go on: client is nil now, and a nil client
+		// does nothing, everywhere.
 		return nil, nil, err
 	}
 	return &http.Server{Handler: newRouter(app, client), ReadHeaderTimeout: 5 * time.Second}, client, nil
@@ -46,17 +46,17 @@ func newRouter(app *demo.App, client *klime.Client) http.Handler {
 	r.SetHTMLTemplate(demo.Templates())
 	r.Use(gin.Recovery())
 	// The one line that records every page and API call. The two functions are
-	// asked after the handlers, when h.authenticate has found the session.
+	// called after the handlers, when h.authenticate has found the session.
 	r.Use(ginklime.Middleware(client,
 		ginklime.UserID(func(c *gin.Context) string { return session(c).User.ID }),
 		ginklime.GroupID(func(c *gin.Context) string { return session(c).Org.ID })))
 	r.Use(h.authenticate)
 
-	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") }) // known as noise, not recorded
+	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok") }) // a health check, not recorded
 	r.GET("/login", h.loginPage)
 	r.POST("/login", ginklime.Event("User Signed In"), h.login) // in place of "API Called"
 	r.POST("/logout", h.logout)
-	r.POST("/webhooks/billing", ginklime.Skip(), h.billing) // a machine called: that is nobody's usage
+	r.POST("/webhooks/billing", ginklime.Skip(), h.billing) // called by a machine: no customer's usage
 
 	pages := r.Group("/", h.requireCustomer)
 	pages.GET("/", h.dashboard)
@@ -77,7 +77,7 @@ func newRouter(app *demo.App, client *klime.Client) http.Handler {
 	return r
 }
 
-// authenticate finds out who makes the request. That may be nobody.
+// authenticate finds out who makes the request, if anybody is signed in.
 func (h *handlers) authenticate(c *gin.Context) {
 	cookie, err := c.Cookie(demo.SessionCookie)
 	if err != nil {
@@ -88,14 +88,14 @@ func (h *handlers) authenticate(c *gin.Context) {
 		return
 	}
 	if s.User.Staff {
-		klime.Skip(c) // our own staff are no customer: nothing is recorded by itself
+		klime.Skip(c) // our own staff are no customers: no automatic event
 	}
 	c.Set(sessionKey, s)
 }
 
-// login links the user to their companies: from here on Klime knows both, and
-// all that the user does counts for the companies. It may be called as often as
-// is convenient, in front of every request even: each fact is sent once.
+// login links the user to their companies. From here on Klime knows both, and all
+// that the user does counts for the companies. Link may be called as often as is
+// convenient, even for every request: each fact is sent once.
 func (h *handlers) login(c *gin.Context) {
 	s, cookie, err := h.app.SignIn(c.PostForm("email"), c.PostForm("password"))
 	if err != nil {
@@ -108,14 +108,14 @@ func (h *handlers) login(c *gin.Context) {
 		klime.Link(c, klime.User{ID: s.User.ID, Traits: klime.Traits{
 			"email": s.User.Email, "name": s.User.Name, "createdAt": s.User.Since,
 		}}, demo.Groups(s.Orgs)...)
-		klime.SetGroup(c, s.Org.ID) // of several companies, the one they start in
+		klime.SetGroup(c, s.Org.ID) // if there are several companies, the one they start in
 	}
 	http.SetCookie(c.Writer, cookie)
 	c.Redirect(http.StatusSeeOther, s.Home())
 }
 
-// switchOrg is for users of several companies. The request began in one and
-// ends in another: SetGroup says which it counts for.
+// switchOrg is for users of several companies. The request begins in one and ends in
+// another: SetGroup says for which it counts.
 func (h *handlers) switchOrg(c *gin.Context) {
 	s, cookie, err := h.app.Switch(session(c), c.PostForm("org"))
 	if err != nil {
@@ -127,8 +127,8 @@ func (h *handlers) switchOrg(c *gin.Context) {
 	c.Redirect(http.StatusSeeOther, s.Home())
 }
 
-// requireMember lets a user into the company that the path names. That may be
-// another than the session's: this one is checked, so SetGroup takes it.
+// requireMember lets a user into the company that the path names. It may differ from
+// the session's company, so SetGroup names it, once it is checked.
 func (h *handlers) requireMember(c *gin.Context) {
 	s := session(c)
 	if !s.SignedIn() {
@@ -143,8 +143,8 @@ func (h *handlers) requireMember(c *gin.Context) {
 	klime.SetGroup(c, org.ID)
 }
 
-// generate tracks what the customer came for. User and company are those of
-// the request.
+// generate tracks what the customer came for. Klime takes user and company from the
+// request.
 func (h *handlers) generate(c *gin.Context) {
 	s := session(c)
 	report, err := h.app.GenerateReport(s.Org.ID, c.PostForm("type"), s.User)
@@ -173,8 +173,8 @@ func (h *handlers) apiGenerate(c *gin.Context) {
 	c.JSON(http.StatusCreated, report)
 }
 
-// adminUpdate is staff who edit a customer. Group takes nothing from the
-// request: the customer's traits change, and the staff do not become its users.
+// adminUpdate lets staff edit a customer. Group takes nothing from the request: the
+// customer's traits change, and the staff do not become its users.
 func (h *handlers) adminUpdate(c *gin.Context) {
 	org, err := h.app.UpdateOrg(c.Param("org"), c.PostForm("name"), c.PostForm("plan"))
 	if err != nil {
@@ -185,7 +185,7 @@ func (h *handlers) adminUpdate(c *gin.Context) {
 	c.Redirect(http.StatusSeeOther, "/admin")
 }
 
-// billing is a webhook. There is no user, so the event is the company's own.
+// billing is a webhook. There is no user, so the event is of the company itself.
 func (h *handlers) billing(c *gin.Context) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, demo.MaxBillingBody))
 	if err != nil {

@@ -1,9 +1,9 @@
-// The jobs example tells Klime what happens without a user: a billing webhook
-// changes companies' plans, and a job tracks what each company has used.
+// The jobs example tells Klime about events without a user: a billing webhook changes
+// companies' plans, and a job tracks what each company has used.
 //
 //	go run ./examples/jobs
 //
-// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime inside it.
+// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime that it runs itself.
 package main
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/klimeapp/klime-go/examples/internal/demo"
 )
 
-// period is the time between two runs of the job. A real one runs once a night;
-// this one shows that further runs on the same day count for nothing.
+// period is the time between two runs of the job. A real one runs once a night. This one
+// shows that more runs on the same day make no difference.
 const period = 2 * time.Second
 
 func main() {
@@ -31,8 +31,8 @@ func main() {
 	os.Exit(demo.Run(demo.Options{Name: "jobs", NoPages: true, Pace: time.Second}, newServer))
 }
 
-// newServer builds the program. One of your own makes its client with
-// klime.New(klime.FromEnv()): cfg is the same, or points to the local Klime.
+// newServer builds the program. Your own program makes its client with
+// klime.New(klime.FromEnv()). Here cfg is the same, or points to the local Klime.
 func newServer(app *demo.App, cfg klime.Config) (*server, *klime.Client, error) {
 	client, err := klime.New(cfg)
 	if err != nil {
@@ -43,8 +43,8 @@ func newServer(app *demo.App, cfg klime.Config) (*server, *klime.Client, error) 
 	return start(mux, usage{app, client}), client, nil
 }
 
-// billing is the webhook of the billing service. There is no middleware around
-// it: a machine called, and that is nobody's usage.
+// billing is the webhook of the billing service. There is no middleware around it, as a
+// call by a machine is no customer's usage.
 func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, demo.MaxBillingBody))
@@ -53,7 +53,7 @@ func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 			return
 		}
 		org, err := app.ChangePlan(body, r.Header.Get(demo.BillingSignature))
-		if errors.Is(err, demo.ErrForbidden) { // not the billing service's signature
+		if errors.Is(err, demo.ErrForbidden) { // wrong signature
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -61,8 +61,7 @@ func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 			w.WriteHeader(demo.Status(err))
 			return
 		}
-		// Traits only, and an event of the company itself: no user is named, and
-		// none is linked.
+		// Only traits, and an event of the company itself: no user is named or linked.
 		demo.Warn(client.Group(r.Context(), org.ID, klime.Traits{"name": org.Name, "plan": org.Plan}))
 		demo.Warn(client.Track(r.Context(), "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)))
 		w.WriteHeader(http.StatusNoContent)
@@ -75,7 +74,7 @@ type usage struct {
 	client *klime.Client
 }
 
-// run tracks what each company has used until a day.
+// run tracks what each company has used up to a day.
 func (u usage) run(ctx context.Context, day time.Time) {
 	for _, org := range u.app.Orgs() {
 		if ctx.Err() != nil {
@@ -89,14 +88,14 @@ func (u usage) run(ctx context.Context, day time.Time) {
 	}
 }
 
-// server serves webhooks, and runs the job beside.
+// server serves webhooks, and runs the job at the same time.
 type server struct {
 	http    *http.Server
 	stopJob context.CancelFunc
 	job     sync.WaitGroup
 }
 
-// start starts the job: now and then every period.
+// start runs the job at once, and then every period.
 func start(handler http.Handler, job usage) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{http: &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, stopJob: cancel}
@@ -119,7 +118,7 @@ func start(handler http.Handler, job usage) *server {
 // Serve serves until Shutdown.
 func (s *server) Serve(l net.Listener) error { return s.http.Serve(l) }
 
-// Shutdown ends the job and then the requests. Nobody tracks any more after it.
+// Shutdown ends the job and then the requests. After it, nothing tracks events any more.
 func (s *server) Shutdown(ctx context.Context) error {
 	s.stopJob()
 	s.job.Wait()

@@ -23,7 +23,7 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// asProgram makes the test binary the example itself.
+// asProgram makes the test binary run the example.
 const asProgram = "RUN_THE_JOBS_EXAMPLE"
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// line tells an event in words.
+// line describes an event in words.
 func line(e klime.Event) string {
 	words := []string{e.Type.String()}
 	if e.Type == klime.TrackEvent {
@@ -52,7 +52,7 @@ func line(e klime.Event) string {
 	return strings.Join(words, " ")
 }
 
-// told returns what Klime was told, once client has shut down.
+// told shuts client down and returns what Klime was told.
 func told(t *testing.T, server *klimetest.Server, client *klime.Client) []string {
 	t.Helper()
 	if err := client.Shutdown(context.Background()); err != nil {
@@ -105,7 +105,7 @@ func TestBillingWebhook(t *testing.T) {
 	}
 }
 
-// However often the job runs on a day, each company has one event of that day.
+// However often the job runs on a day, each company has one event for that day.
 func TestJobCountsOnceADay(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
@@ -128,12 +128,12 @@ func TestJobCountsOnceADay(t *testing.T) {
 	}
 }
 
-// The whole example: the billing service sends webhooks, and the customers are
-// at Klime, without any user.
+// The whole example: the billing service sends webhooks, and Klime knows the customers,
+// without any user.
 func TestEverythingArrives(t *testing.T) {
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") {
-			t.Setenv(name, "") // the local Klime, with the defaults
+			t.Setenv(name, "") // use the local Klime, with the defaults
 		}
 	}
 	var stdout, stderr strings.Builder
@@ -146,7 +146,7 @@ func TestEverythingArrives(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := d.Klime.Wait(ctx, 10); err != nil { // more than the job makes
+	if err := d.Klime.Wait(ctx, 10); err != nil { // more than the job alone makes
 		t.Error(err)
 	}
 	cancel()
@@ -179,7 +179,7 @@ func TestEverythingArrives(t *testing.T) {
 	}
 }
 
-// The program as it is run: it delivers everything when it is told to end.
+// The program itself delivers everything when it gets SIGTERM.
 func TestSIGTERM(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -204,7 +204,7 @@ func TestSIGTERM(t *testing.T) {
 	}
 	reader := bufio.NewReader(stdout)
 	var output strings.Builder
-	for !strings.Contains(output.String(), "Traffic:") { // the last that it says at the start
+	for !strings.Contains(output.String(), "Traffic:") { // the last line that it prints at the start
 		text, err := reader.ReadString('\n')
 		output.WriteString(text)
 		if err != nil {

@@ -1,12 +1,12 @@
 // The nethttp example is Sundial, a small reporting product whose customers are
-// companies, with Klime in it: run it, and see who uses it, and how.
+// companies, with Klime built in: run it, and see who uses it, and how.
 //
 //	go run ./examples/nethttp
 //
-// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime inside it.
-// All that an app on Go's own http.ServeMux does with klime is in this file.
-// What the app does without klime is in the package web, as it is the same for
-// every router: its handlers answer a request and return what they have done.
+// It needs no key: without KLIME_WRITE_KEY it sends to a local Klime that it runs itself.
+// This file has all that an app on Go's own http.ServeMux does with klime. The rest of
+// the app is in package web, as it is the same for every router: its handlers answer a
+// request and return what they have done.
 package main
 
 import (
@@ -22,17 +22,17 @@ import (
 
 func main() {
 	// Main serves until Ctrl-C or SIGTERM. Then it calls srv.Shutdown, and after
-	// that client.Shutdown: the last requests have events, too.
+	// that client.Shutdown, so that the events of the last requests are sent too.
 	os.Exit(demo.Main("nethttp", newServer))
 }
 
-// newServer builds the app. An app of your own makes its client with
-// klime.New(klime.FromEnv()): cfg is the same, or points to the local Klime.
+// newServer builds the app. Your own app makes its client with
+// klime.New(klime.FromEnv()). Here cfg is the same, or points to the local Klime.
 func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
 	client, err := klime.New(cfg)
 	if err != nil {
-		// An app that has other things to do than this one would log err and go
-		// on: client is nil now, and a nil client does nothing, everywhere.
+		// A real app would log err and go on: client is nil now, and a nil client
+		// does nothing, everywhere.
 		return nil, nil, err
 	}
 	return &http.Server{Handler: newHandler(web.New(app), client), ReadHeaderTimeout: 5 * time.Second}, client, nil
@@ -42,24 +42,24 @@ func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, er
 // klime.RollUp(time.Minute): one event for many API calls.
 func newHandler(site *web.Site, client *klime.Client, opts ...klime.Option) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", web.Healthz) // known as noise, not recorded
+	mux.HandleFunc("GET /healthz", web.Healthz) // a health check, not recorded
 	addSessions(mux, site)
 	addPages(mux, site)
 	addAPI(mux, site)
 	addOffice(mux, site, client)
 
-	// The one line that records every page and API call, with the mux's patterns
-	// as routes.
+	// The one call that records every page and API call, with the mux's patterns as
+	// routes.
 	record := nethttp.Middleware(client, append(opts,
 		nethttp.UserID(func(r *http.Request) string { return web.Session(r).User.ID }),
 		nethttp.GroupID(func(r *http.Request) string { return web.Session(r).Org.ID }))...)
-	// Who makes the request is in the context of the request that Authenticate
-	// passes on. It goes around record, so that this is the request that record
-	// gets; and between record and the mux nothing replaces the request, as
-	// that would hide the mux's patterns (else, see nethttp.Mux).
+	// Authenticate passes on a request with the session in its context. It goes around
+	// record, so that record gets that request. Nothing between record and the mux
+	// replaces the request, as that would hide the mux's patterns (if you must, see
+	// nethttp.Mux).
 	return site.Authenticate(record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if web.Session(r).User.Staff {
-			klime.Skip(r.Context()) // our own staff are no customer: nothing is recorded by itself
+			klime.Skip(r.Context()) // our own staff are no customers: no automatic event
 		}
 		mux.ServeHTTP(w, r)
 	})))
@@ -82,10 +82,10 @@ func addSessions(mux *http.ServeMux, site *web.Site) {
 		}
 		// From here on Klime knows user and companies, and all that the user does
 		// counts for the companies. Link may be called as often as is convenient,
-		// in front of every request even: each fact is sent once.
+		// even for every request: each fact is sent once.
 		user := klime.User{ID: s.User.ID, Traits: klime.Traits{"email": s.User.Email, "name": s.User.Name, "createdAt": s.User.Since}}
 		klime.Link(ctx, user, demo.Groups(s.Orgs)...)
-		klime.SetGroup(ctx, s.Org.ID) // of several companies, the one they start in
+		klime.SetGroup(ctx, s.Org.ID) // if there are several companies, the one they start in
 	})))
 }
 
@@ -97,20 +97,21 @@ func addPages(mux *http.ServeMux, site *web.Site) {
 	page("GET /reports/{id}", site.Report)
 	page("POST /reports", func(w http.ResponseWriter, r *http.Request) {
 		if report, ok := site.Generate(w, r); ok {
-			// What the customer came for. User and company are those of the request.
+			// This is what the customer came for. Klime takes user and company from the
+			// request.
 			klime.Track(r.Context(), "Report Generated", klime.Properties{"reportType": report.Type, "via": "web"})
 		}
 	})
 	page("POST /switch", func(w http.ResponseWriter, r *http.Request) {
 		if s, ok := site.Switch(w, r); ok {
-			// The request began in one company and ends in another: this says which
-			// it counts for.
+			// The request begins in one company and ends in another: this says for which
+			// it counts.
 			klime.SetGroup(r.Context(), s.Org.ID)
 		}
 	})
 }
 
-// addAPI adds what customers' programs call. They name a company in the path.
+// addAPI adds what customers' programs call. The path names a company.
 func addAPI(mux *http.ServeMux, site *web.Site) {
 	api := func(pattern string, handler http.Handler) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -118,8 +119,8 @@ func addAPI(mux *http.ServeMux, site *web.Site) {
 			if !ok {
 				return
 			}
-			// That may be another company than the session's. This one is checked, so
-			// SetGroup takes it.
+			// It may differ from the session's company, so SetGroup names it, now that it
+			// is checked.
 			klime.SetGroup(r.Context(), org.ID)
 			handler.ServeHTTP(w, r)
 		})
@@ -147,10 +148,10 @@ func addOffice(mux *http.ServeMux, site *web.Site, client *klime.Client) {
 		}
 	})
 
-	skip := nethttp.Skip() // a machine called: that is nobody's usage
+	skip := nethttp.Skip() // called by a machine: no customer's usage
 	mux.Handle("POST /webhooks/billing", skip(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if org, ok := site.ChangePlan(w, r); ok {
-			// There is no user, so the event is the company's own.
+			// There is no user, so the event is of the company itself.
 			demo.Warn(client.Group(r.Context(), org.ID, klime.Traits{"plan": org.Plan}))
 			demo.Warn(client.Track(r.Context(), "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)))
 		}

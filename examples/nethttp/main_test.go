@@ -13,7 +13,7 @@ import (
 
 func TestExample(t *testing.T) { demotest.Run(t, "nethttp", newServer) }
 
-// With RollUp the sample traffic takes fewer events, and no request is lost.
+// With RollUp the sample traffic makes fewer events, and no request is lost.
 func TestRollUp(t *testing.T) {
 	demotest.RunRollUp(t, "nethttp", func(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
 		client, err := klime.New(cfg)

@@ -1,11 +1,11 @@
 // The otel example is Sundial, a small reporting product whose customers are
-// companies, in Gin with Klime and OpenTelemetry: an event in Klime leads to its
+// companies, on Gin with Klime and OpenTelemetry: an event in Klime leads to its
 // trace, and a trace to its customer.
 //
 //	cd examples/otel && go run .
 //
-// It needs no key, and no collector: a local Klime and a receiver of traces run
-// inside it. All that the app does with klime and OpenTelemetry is in this file.
+// It needs no key and no collector: it runs a local Klime and a receiver of traces
+// itself. This file has all that the app does with klime and OpenTelemetry.
 package main
 
 import (
@@ -59,7 +59,7 @@ func run() int {
 	return code
 }
 
-// telemetry is what makes the traces, and what takes them.
+// telemetry is what makes the traces, and what receives them.
 type telemetry struct {
 	provider *sdktrace.TracerProvider
 	receiver *receiver
@@ -80,17 +80,17 @@ func startTelemetry(addr string) (*telemetry, error) {
 	return &telemetry{provider, receiver}, nil
 }
 
-// shutdown exports what is left. It goes after the server and the client: their
-// last spans are exported, too.
+// shutdown exports the spans that are left. It must come after the shutdown of server
+// and client, so that their last spans are exported too.
 func (t *telemetry) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return errors.Join(t.provider.Shutdown(ctx), t.receiver.shutdown(ctx))
 }
 
-// newServer builds the app. An app of your own makes its client with
+// newServer builds the app. Your own app makes its client with
 // klime.New(klime.FromEnv()), which takes App from OTEL_SERVICE_NAME and
-// OTEL_RESOURCE_ATTRIBUTES: cfg is the same, or points to the local Klime.
+// OTEL_RESOURCE_ATTRIBUTES. Here cfg is the same, or points to the local Klime.
 func (t *telemetry) newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
 	cfg.App.Name = cmp.Or(cfg.App.Name, service)
 	client, err := klime.New(cfg)
@@ -105,10 +105,10 @@ func newRouter(app *demo.App, client *klime.Client, provider trace.TracerProvide
 	h := &handlers{site: web.New(app), klime: client, tracer: provider.Tracer(service)}
 	r := gin.New()
 	r.Use(gin.Recovery())
-	// First the span of the request, so that Klime's middleware sees it: events
-	// name it without more ado.
+	// The span of the request comes first, so that Klime's middleware sees it. That is
+	// all that is needed for events to name it.
 	r.Use(otelgin.Middleware(service, otelgin.WithTracerProvider(provider), otelgin.WithPropagators(propagation.TraceContext{})))
-	// AnnotateSpan writes user.id and klime.group.id on it: the way back.
+	// AnnotateSpan writes user.id and klime.group.id on the span: that is the way back.
 	r.Use(ginklime.Middleware(client, klime.AnnotateSpan(),
 		ginklime.UserID(func(c *gin.Context) string { return web.Session(c.Request).User.ID }),
 		ginklime.GroupID(func(c *gin.Context) string { return web.Session(c.Request).Org.ID })))
@@ -145,8 +145,8 @@ type handlers struct {
 	tracer trace.Tracer
 }
 
-// generate makes a report in a span of its own. The event is given the context
-// of that span, and names it; whose it is, it knows from the request.
+// generate makes a report in a span of its own. As Track gets the context of that span,
+// the event names it. User and company still come from the request.
 func (h *handlers) generate(c *gin.Context) {
 	ctx, span := h.tracer.Start(c.Request.Context(), "generate report")
 	defer span.End()
@@ -155,15 +155,15 @@ func (h *handlers) generate(c *gin.Context) {
 	}
 }
 
-// apiGenerate has no span of its own. A *gin.Context shows klime no span, but
-// whose request it is: the event names the span that the request began with.
+// apiGenerate has no span of its own. Klime finds no span in a *gin.Context, but the
+// request: the event names the span that the request began with.
 func (h *handlers) apiGenerate(c *gin.Context) {
 	if report, ok := h.site.APIGenerate(c.Writer, c.Request); ok {
 		klime.Track(c, "Report Generated", klime.Properties{"reportType": report.Type, "via": "api"})
 	}
 }
 
-// login links the user to their companies: see the gin example, as for all that
+// login links the user to their companies. The gin example explains this, and all that
 // follows.
 func (h *handlers) login(c *gin.Context) {
 	switch s, ok := h.site.SignIn(c.Writer, c.Request); {
@@ -212,15 +212,14 @@ func skipStaff(c *gin.Context) {
 	}
 }
 
-// pathValues gives the handlers, which are for net/http, what Gin has found in
-// the path.
+// pathValues passes Gin's path parameters to the handlers, which are for net/http.
 func pathValues(c *gin.Context) {
 	for _, p := range c.Params {
 		c.Request.SetPathValue(p.Key, p.Value)
 	}
 }
 
-// through makes a middleware for Gin of one for net/http, which may answer itself.
+// through turns a middleware for net/http, which may answer itself, into one for Gin.
 func through(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		passed := false

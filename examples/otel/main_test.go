@@ -28,12 +28,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start starts the example as main does, on ports of its own. Stop is a clean end.
+// start starts the example as main does, on free ports. Stop ends it in order.
 func start(t *testing.T, opts demo.Options) (*demo.Demo, *telemetry, func()) {
 	t.Helper()
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") || strings.HasPrefix(name, "OTEL_") {
-			t.Setenv(name, "") // the local Klime and receiver, with the defaults
+			t.Setenv(name, "") // use the local Klime and receiver, with the defaults
 		}
 	}
 	telemetry, err := startTelemetry("127.0.0.1:0")
@@ -108,8 +108,8 @@ func (b *browser) get(address string) string {
 	return b.do(http.MethodGet, address, "", nil, http.StatusOK)
 }
 
-// link is the address of the first link in a page that leads to something of that
-// form, from the page at base.
+// link is the address of the first link in a page, which is at base, that matches
+// pattern.
 func (b *browser) link(page, base, pattern string) string {
 	b.t.Helper()
 	found := regexp.MustCompile(`href="(` + pattern + `)"`).FindStringSubmatch(page)
@@ -135,9 +135,9 @@ func traceOf(e *ingest.Event) (traceID, spanID string) {
 	return traceID, spanID
 }
 
-// compare holds events and exported spans against each other, by their IDs, and
-// returns how many of each have met.
-func compare(t *testing.T, events []ingest.Event, traces []traceView) (met map[string]int) {
+// compare matches events and exported spans by their IDs. It fails the test if one lacks
+// the other, and returns the number of events by name.
+func compare(t *testing.T, events []ingest.Event, traces []traceView) (counts map[string]int) {
 	t.Helper()
 	spans, requests := make(map[string]spanView), make(map[string]spanView)
 	for _, trace := range traces {
@@ -148,8 +148,8 @@ func compare(t *testing.T, events []ingest.Event, traces []traceView) (met map[s
 			}
 		}
 	}
-	met = make(map[string]int)
-	told := make(map[string]bool) // the spans that an event of their request names
+	counts = make(map[string]int)
+	named := make(map[string]bool) // the spans that the event of their request names
 	for _, e := range events {
 		traceID, spanID := traceOf(&e)
 		span, ok := spans[traceID+spanID]
@@ -165,19 +165,19 @@ func compare(t *testing.T, events []ingest.Event, traces []traceView) (met map[s
 		case e.Event == "Report Generated" && e.Properties["via"] == "web" && (span.Name != "generate report" || span.Parent != request.ID):
 			t.Errorf("%s names the span %+v", e.Event, span)
 		}
-		met[strings.TrimSpace(e.Type+" "+e.Event)]++
-		told[traceID+spanID] = told[traceID+spanID] || automatic
+		counts[strings.TrimSpace(e.Type+" "+e.Event)]++
+		named[traceID+spanID] = named[traceID+spanID] || automatic
 	}
 	for id, s := range spans {
 		quiet := s.User == "" || s.User == "usr_2007" || s.Name == "GET /login" // nobody, staff, or no event of its own
-		if s.Server && !quiet && !told[id] {
+		if s.Server && !quiet && !named[id] {
 			t.Errorf("no event names the span %s: %+v", id, s)
 		}
 	}
-	return met
+	return counts
 }
 
-// From a customer's event one comes to its trace, and from a trace to the customer.
+// A customer's event leads to its trace, and a trace leads to the customer.
 func TestThereAndBack(t *testing.T) {
 	d, telemetry, stop := start(t, demo.Options{NoTraffic: true})
 	b := newBrowser(t)
@@ -198,9 +198,9 @@ func TestThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := d.Klime.Events()
-	met := compare(t, events, telemetry.receiver.all(""))
-	if want := "map[group:1 identify:1 track API Called:2 track Page Viewed:1 track Report Generated:1 track User Signed In:1]"; fmt.Sprint(met) != want {
-		t.Errorf("events %v, want %s", met, want)
+	counts := compare(t, events, telemetry.receiver.all(""))
+	if want := "map[group:1 identify:1 track API Called:2 track Page Viewed:1 track Report Generated:1 track User Signed In:1]"; fmt.Sprint(counts) != want {
+		t.Errorf("events %v, want %s", counts, want)
 	}
 	if last, _ := traceOf(&events[n-1]); last != caller {
 		t.Errorf("the trace is %s, want the caller's, %s", last, caller)
@@ -244,8 +244,8 @@ func baseOf(t *testing.T, telemetry *telemetry) string {
 	return base
 }
 
-// Of the sample users, too, every event has its trace and every trace its event,
-// up to the last when everything stops.
+// With the sample users too, every event has its trace and every trace its event, up to
+// the last one when everything stops.
 func TestTraffic(t *testing.T) {
 	d, telemetry, stop := start(t, demo.Options{Pace: time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -254,15 +254,15 @@ func TestTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	met := compare(t, d.Klime.Events(), telemetry.receiver.all(""))
+	counts := compare(t, d.Klime.Events(), telemetry.receiver.all(""))
 	for _, name := range []string{"identify", "group", "track API Called", "track Page Viewed", "track Report Generated", "track Report Exported"} {
-		if met[name] == 0 {
-			t.Errorf("no %s among %v", name, met)
+		if counts[name] == 0 {
+			t.Errorf("no %s among %v", name, counts)
 		}
 	}
 }
 
-// What is no export of OTLP is refused, and what is not known is not found.
+// The receiver refuses what is not an OTLP export, and answers 404 for unknown traces.
 func TestReceiver(t *testing.T) {
 	_, telemetry, stop := start(t, demo.Options{NoTraffic: true})
 	b := newBrowser(t)

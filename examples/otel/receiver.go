@@ -25,8 +25,8 @@ import (
 
 const (
 	defaultTracesAddr = "127.0.0.1:8082"
-	maxTraces         = 500      // that are kept; the oldest makes room
-	maxSpans          = 200      // of a trace
+	maxTraces         = 500      // traces that are kept; the oldest makes room
+	maxSpans          = 200      // spans of a trace
 	maxExport         = 16 << 20 // bytes of one export
 	traceIDBytes      = 16
 )
@@ -34,8 +34,8 @@ const (
 //go:embed traces.html
 var tracesHTML string
 
-// receiver takes spans by OTLP over HTTP, as the OpenTelemetry Collector does, and
-// shows them as pages. In a real deployment this is your tracing backend.
+// receiver accepts spans by OTLP over HTTP, as the OpenTelemetry Collector does, and
+// shows them on web pages. In a real deployment, your tracing backend does this.
 type receiver struct {
 	url    string
 	server *http.Server
@@ -51,7 +51,7 @@ type receiver struct {
 // traceView is a trace as far as it has arrived.
 type traceView struct {
 	ID             string
-	User, Customer string // as AnnotateSpan has written
+	User, Customer string // as AnnotateSpan has written them
 	Spans          []spanView
 }
 
@@ -65,7 +65,7 @@ type spanView struct {
 	Duration       time.Duration
 }
 
-// startReceiver listens on addr, or if that is taken on any free port.
+// startReceiver listens on addr, or, if that is in use, on any free port.
 func startReceiver(addr string) (*receiver, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", addr)
@@ -105,7 +105,7 @@ func (r *receiver) linkCustomers(klime string) {
 	r.klime = klime
 }
 
-// export takes spans, as the specification of OTLP has it.
+// export accepts spans, as specified by OTLP.
 func (r *receiver) export(w http.ResponseWriter, req *http.Request) {
 	if req.Header.Get("Content-Type") != "application/x-protobuf" {
 		http.Error(w, "only protobuf", http.StatusUnsupportedMediaType)
@@ -123,7 +123,7 @@ func (r *receiver) export(w http.ResponseWriter, req *http.Request) {
 			}
 		}
 	}
-	w.Header().Set("Content-Type", "application/x-protobuf") // of an empty ExportTraceServiceResponse
+	w.Header().Set("Content-Type", "application/x-protobuf") // the empty body is an empty ExportTraceServiceResponse
 }
 
 func readExport(w http.ResponseWriter, req *http.Request) (*collector.ExportTraceServiceRequest, error) {
@@ -154,8 +154,8 @@ func (r *receiver) add(s *otlp.Span) {
 		Server:   s.GetKind() == otlp.Span_SPAN_KIND_SERVER,
 		User:     valueOf(s.GetAttributes(), "user.id"),
 		Customer: valueOf(s.GetAttributes(), "klime.group.id"),
-		Start:    time.Unix(0, int64(s.GetStartTimeUnixNano())).UTC(),                              //nolint:gosec // nobody traces that far
-		Duration: time.Duration(s.GetEndTimeUnixNano()-s.GetStartTimeUnixNano()) * time.Nanosecond, //nolint:gosec // likewise
+		Start:    time.Unix(0, int64(s.GetStartTimeUnixNano())).UTC(),                              //nolint:gosec // times do not get that large
+		Duration: time.Duration(s.GetEndTimeUnixNano()-s.GetStartTimeUnixNano()) * time.Nanosecond, //nolint:gosec // as above
 	}
 	id := hex.EncodeToString(s.GetTraceId())
 	r.mu.Lock()
@@ -186,7 +186,7 @@ func valueOf(all []*common.KeyValue, key string) string {
 	return ""
 }
 
-// all returns the traces of a customer, or with "" of everybody, the newest first.
+// all returns the traces of a customer, or of all if customer is "", the newest first.
 func (r *receiver) all(customer string) []traceView {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,7 +215,7 @@ func (t *traceView) clone() traceView {
 	return c
 }
 
-// list shows the traces, of one customer with ?customer=.
+// list shows all traces, or with ?customer= those of one customer.
 func (r *receiver) list(w http.ResponseWriter, req *http.Request) {
 	customer := req.URL.Query().Get("customer")
 	r.render(w, http.StatusOK, "list", struct {
@@ -243,11 +243,11 @@ func (r *receiver) render(w http.ResponseWriter, status int, name string, view a
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	if err := r.pages.ExecuteTemplate(w, name, view); err != nil {
-		fmt.Fprintln(w, "the page ends here") // most likely nobody reads it
+		fmt.Fprintln(w, "the page ends here") // most likely the browser has gone away
 	}
 }
 
-// CustomerURL is where Klime shows a customer, "" if that is not known.
+// CustomerURL is where Klime shows a customer, "" if that is unknown.
 func (r *receiver) CustomerURL(id string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

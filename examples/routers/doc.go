@@ -1,6 +1,6 @@
-// Package routers shows klime with routers that build on net/http and have no
-// adapter of their own: nethttp records, and is told the route. Nothing here is
-// needed but what each function shows.
+// Package routers shows klime with routers that are built on net/http and have no
+// adapter of their own: nethttp records, and an option tells it the route. An app needs
+// only what one of the functions shows.
 package routers
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// user stands for a session that the app has checked.
+// user stands in for a session that the app has checked.
 func user() klime.Option {
 	return nethttp.UserID(func(r *http.Request) string { return r.Header.Get("X-User") })
 }

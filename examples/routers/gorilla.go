@@ -9,8 +9,8 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// Gorilla records inside a gorilla/mux router, which runs its middlewares for
-// what has a route, and only for that.
+// Gorilla records inside a gorilla/mux router. The router runs its middlewares only for
+// requests that have a route.
 func Gorilla(client *klime.Client) http.Handler {
 	router := mux.NewRouter()
 	router.Use(nethttp.Middleware(client, user(), nethttp.Route(func(r *http.Request) string {
@@ -20,8 +20,8 @@ func Gorilla(client *klime.Client) http.Handler {
 	return router
 }
 
-// GorillaOutside records around the router, and so also what a middleware on
-// the way to it refuses. The router is asked what it would match.
+// GorillaOutside records around the router, and so also requests that a middleware in
+// between refuses. It asks the router what the request would match.
 func GorillaOutside(client *klime.Client, refuse func(http.Handler) http.Handler) http.Handler {
 	router := mux.NewRouter().StrictSlash(true)
 	router.HandleFunc("/orgs/{org}/reports/{id:[0-9]+}", showReport).Methods(http.MethodGet)
@@ -41,7 +41,7 @@ func template(route *mux.Route) string {
 		return ""
 	}
 	pattern, err := route.GetPathTemplate()
-	if err != nil { // it matches by something else than the path
+	if err != nil { // the route does not match by path
 		return ""
 	}
 	return pattern

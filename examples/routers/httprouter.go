@@ -9,8 +9,8 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// HTTPRouter records around a julienschmidt/httprouter. That does not tell what
-// it has matched: each handle does, in the request's Pattern, where nethttp looks.
+// HTTPRouter records around a julienschmidt/httprouter. As the router does not tell what
+// it has matched, each handle sets the request's Pattern, where nethttp looks.
 func HTTPRouter(client *klime.Client) http.Handler {
 	router := httprouter.New()
 	handle := func(method, pattern string, next httprouter.Handle) {
@@ -25,7 +25,7 @@ func HTTPRouter(client *klime.Client) http.Handler {
 	return nethttp.Middleware(client, user())(router)
 }
 
-// HTTPRouterInside records around each handler, whose pattern is known there.
+// HTTPRouterInside records around each handler, where its pattern is known.
 func HTTPRouterInside(client *klime.Client) http.Handler {
 	router := httprouter.New()
 	handle := func(method, pattern string, next http.Handler) {

@@ -13,7 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// Each router gives the template, and nothing for what it has no route for.
+// With each router the route is the template, and requests without a route are not
+// recorded.
 func TestRouters(t *testing.T) {
 	t.Parallel()
 	refuse := func(next http.Handler) http.Handler {

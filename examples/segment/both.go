@@ -12,8 +12,8 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// both is where the app tells Segment and Klime the same, while it moves. Either
-// may be taken out later without a change in the rest of the app.
+// both tells Segment and Klime the same while the app moves. Either can be taken out
+// later without a change in the rest of the app.
 type both struct {
 	segment analytics.Client
 	klime   *klime.Client
@@ -43,8 +43,8 @@ func (b both) link(ctx context.Context, user klime.User, group klime.Group) erro
 	)
 }
 
-// shutdown delivers what is left to both. Close of Segment's waits for as long as
-// it takes, so it is not waited for longer than ctx.
+// shutdown delivers what is left to both. Segment's Close has no time limit, so shutdown
+// does not wait for it after ctx has ended.
 func (b both) shutdown(ctx context.Context) error {
 	closed := make(chan error, 1)
 	go func() { closed <- b.segment.Close() }()

@@ -12,7 +12,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// What an app has told Segment, line by line, before it moved.
+// What the app told Segment before it moved, call by call.
 
 func newSegment(key string, cfg analytics.Config) (analytics.Client, error) { //nolint:ireturn // its client is an interface
 	cfg.Interval = 5 * time.Second
@@ -47,7 +47,7 @@ func segmentClose(segment analytics.Client) error {
 	return segment.Close()
 }
 
-// What it tells Klime, line by line.
+// What it tells Klime, call by call.
 
 func newKlime(cfg klime.Config) (*klime.Client, error) {
 	cfg.FlushInterval = 2 * time.Second
@@ -73,7 +73,7 @@ func klimeShutdown(ctx context.Context, client *klime.Client) error {
 	return client.Shutdown(ctx)
 }
 
-// handler is the app with the middleware, in place of Page and Screen calls.
+// handler is the app with the middleware, which replaces Page and Screen calls.
 func handler(client *klime.Client, mux *http.ServeMux) http.Handler {
 	return nethttp.Middleware(client, nethttp.Mux(mux))(mux)
 }

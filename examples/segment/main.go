@@ -1,9 +1,9 @@
-// The segment example moves an app from Segment's analytics-go to Klime: each call
-// in both libraries (calls.go), and both side by side for a while (both.go).
+// The segment example moves an app from Segment's analytics-go to Klime: it has each
+// call in both libraries (calls.go), and both side by side for a while (both.go).
 //
 //	go run .
 //
-// It needs no keys, and sends to nobody: it shows what each would have been told.
+// It needs no keys, and sends nothing: it prints what each would have been told.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// run tells both the same, and writes what each has heard.
+// run tells both the same, and writes what each has received.
 func run(out io.Writer) error {
 	segment, recorder := &wire{}, klimetest.NewRecorder()
 	b, err := newBoth(segment, recorder)
@@ -70,7 +70,7 @@ func newBoth(segment http.RoundTripper, recorder *klimetest.Recorder) (both, err
 	return both{old, client}, err
 }
 
-// message is what either was told, in one form.
+// message is what either was told, in a common form.
 type message struct {
 	Type, MessageID, UserID, GroupID, Event string
 	Facts                                   map[string]any // properties or traits
@@ -92,7 +92,7 @@ func ofKlime(e klime.Event) message {
 	return message{e.Type.String(), e.MessageID, e.UserID, e.GroupID, e.Event, facts}
 }
 
-// wire stands for Segment: it takes batches, and says that all is well.
+// wire stands in for Segment: it accepts all batches.
 type wire struct {
 	mu       sync.Mutex
 	messages []message

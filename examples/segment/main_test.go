@@ -13,7 +13,7 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// Line by line, both libraries are told the same.
+// Call by call, both libraries are told the same.
 func TestCalls(t *testing.T) {
 	segment, recorder := &wire{}, klimetest.NewRecorder()
 	old, err := newSegment("key", analytics.Config{Transport: segment})
@@ -67,7 +67,7 @@ func TestBoth(t *testing.T) {
 	if err := b.track(t.Context(), "user_123", "org_abc", "Report Generated", properties); err != nil {
 		t.Error(err)
 	}
-	properties["pages"] = 8 // is too late for either
+	properties["pages"] = 8 // too late for either
 	if err := b.shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -34,7 +34,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// What a child is told by its environment.
+// Environment variables that tell a child what to do.
 const (
 	appVariable   = "KLIME_SHUTDOWN_APP"   // a key of apps
 	klimeVariable = "KLIME_SHUTDOWN_KLIME" // Klime's endpoint
@@ -42,7 +42,7 @@ const (
 	addrVariable  = "KLIME_SHUTDOWN_ADDR"  // where to listen
 )
 
-// TestMain is also the apps that are ended.
+// TestMain also runs the apps under test, in child processes.
 func TestMain(m *testing.M) {
 	app, is := apps()[os.Getenv(appVariable)]
 	if !is {
@@ -58,14 +58,14 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// apps are those that a child can be. They answer
+// apps are the apps that a child can run. They answer
 //
 //	GET /work/{n}    at once
-//	GET /held/{n}    when the app has been told to end
-//	GET /late/{n}    and only 2 s later (net/http)
-//	GET /stream/{n}  the beginning at once, and the end never (net/http)
+//	GET /held/{n}    when the app has got SIGTERM
+//	GET /late/{n}    2 s after that (net/http)
+//	GET /stream/{n}  with a stream that never ends (net/http)
 //
-// and each request but the last sort tracks an event of its own.
+// and each request, except for streams, tracks an event of its own.
 func apps() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"nethttp": func(ctx context.Context) error { return serve(ctx, netHTTPRouter) },
@@ -115,7 +115,7 @@ func newClient() (*klime.Client, error) {
 	return klime.New(cfg)
 }
 
-// hungDisk is a spool on a disk that answers nothing.
+// hungDisk is a spool on a disk that hangs.
 type hungDisk struct{ delivery.Spool }
 
 func (d hungDisk) Attach(*slog.Logger) (delivery.Storage, error) {
@@ -144,7 +144,7 @@ func serveWith(ctx context.Context, router func(context.Context, *klime.Client) 
 	return shutdown.Serve(ctx, srv, l, client)
 }
 
-// work is what a handler does, but for its answer.
+// work is what a handler does before it answers.
 func work(ctx context.Context, n string) {
 	klime.SetUser(ctx, "usr_1")
 	klime.SetProperty(ctx, "n", n)
@@ -218,7 +218,7 @@ func fiberApp(ended context.Context, client *klime.Client, prefork bool) *fiber.
 	return app
 }
 
-// careless is prefork with one folder for all.
+// careless is prefork with the same folder for all children.
 func careless(ctx context.Context) error {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true, Prefork: true})
 	if fiber.IsChild() {
@@ -238,7 +238,7 @@ func careless(ctx context.Context) error {
 	return app.Listen(os.Getenv(addrVariable))
 }
 
-// noHandler has klime, in every form, and handles no signal.
+// noHandler uses klime with all frameworks, and handles no signal.
 func noHandler(ctx context.Context) error {
 	signal.Reset() // undoes TestMain's
 	client, err := newClient()
@@ -256,15 +256,15 @@ func noHandler(ctx context.Context) error {
 	select {}
 }
 
-// child is a process with one of the apps.
+// child is a process that runs one of the apps.
 type child struct {
 	addr string
 	cmd  *exec.Cmd
-	gone chan error // its end
+	gone chan error // gets the result when it has ended
 
 	mu    sync.Mutex
 	said  []string
-	heard chan struct{} // closed, and made anew, when it says something
+	heard chan struct{} // closed, and replaced, when it prints a line
 }
 
 // start starts an app, and returns when it serves.
@@ -292,7 +292,7 @@ func launch(t *testing.T, app string, env ...string) *child {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }) // its children, too
+	t.Cleanup(func() { _ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }) // with its children
 	go func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			c.mu.Lock()
@@ -306,7 +306,7 @@ func launch(t *testing.T, app string, env ...string) *child {
 	return c
 }
 
-// await returns the first n lines with that beginning.
+// await returns the first n lines that have this beginning.
 func (c *child) await(t *testing.T, beginning string, n int) []string {
 	t.Helper()
 	timeUp := time.After(time.Minute)
@@ -334,8 +334,8 @@ func (c *child) await(t *testing.T, beginning string, n int) []string {
 	}
 }
 
-// terminate tells the process to end and returns how it did. It has 10 s, as in
-// Kubernetes with terminationGracePeriodSeconds: 10.
+// terminate sends SIGTERM, and returns how the process has ended. It has 10 s for that,
+// as in Kubernetes with terminationGracePeriodSeconds: 10.
 func (c *child) terminate(t *testing.T) error {
 	t.Helper()
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -9,8 +9,8 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// ServeFiber is for Fiber. app.Listen returns as soon as its shutdown begins:
-// the program is to end when ServeFiber returns, not then.
+// ServeFiber is for Fiber. As app.Listen returns when its shutdown begins, the program
+// must not end before ServeFiber returns.
 func ServeFiber(ctx context.Context, app *fiber.App, addr string, client *klime.Client) error {
 	failed := make(chan error, 1)
 	go func() { failed <- app.Listen(addr) }()

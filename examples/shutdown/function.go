@@ -9,9 +9,9 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// FlushEach is for functions and containers that are frozen, or get no CPU,
-// between two requests: it delivers before the request ends. It goes around Klime's
-// middleware, which makes the event of a request at its end:
+// FlushEach is for functions, and for containers that are frozen or get no CPU between
+// two requests: it delivers the events before the request ends. It goes around Klime's
+// middleware, which makes a request's event at the end of the request:
 //
 //	handler := FlushEach(client, nethttp.Middleware(client)(mux))
 func FlushEach(client *klime.Client, next http.Handler) http.Handler {

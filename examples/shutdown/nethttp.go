@@ -9,7 +9,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Serve is for net/http, and so for chi and Gin, too: srv.Handler is the router.
+// Serve is for net/http, and so for chi and Gin too: srv.Handler is the router.
 func Serve(ctx context.Context, srv *http.Server, l net.Listener, client *klime.Client) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()

@@ -17,13 +17,13 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
-// ServePrefork is for Fiber with Config.Prefork, where this program runs once as
-// the parent and once for each CPU as its child. Orchestrators tell the parent
-// alone to end, so it tells its children. It kills those that are left when the first one has
-// ended, so that none may until all are done.
+// ServePrefork is for Fiber with Config.Prefork, where this program runs once as the
+// parent, and once for each CPU as its child. Orchestrators send SIGTERM only to the
+// parent, so the parent passes it on. When the first child has ended, Fiber's parent
+// kills the others, so no child may end before all are done.
 func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newApp func(*klime.Client) *fiber.App) error {
 	if !fiber.IsChild() {
-		parent := newApp(nil) // it serves nothing, and has nothing to tell
+		parent := newApp(nil) // it serves no requests, and needs no client
 		parent.Hooks().OnFork(func(pid int) error {
 			context.AfterFunc(ctx, func() { _ = syscall.Kill(pid, syscall.SIGTERM) })
 			return nil
@@ -46,8 +46,8 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 	return ServeFiber(ctx, newApp(client), addr, client)
 }
 
-// freeSpool opens the first folder below dir that no other child has: their names come
-// back after a restart, so that somebody delivers what was left.
+// freeSpool opens the first folder below dir that no other child has. After a restart
+// the same names are used again, so that what was left is delivered.
 func freeSpool(dir string) (*spool.Spool, error) {
 	for i := 0; ; i++ {
 		disk, err := spool.Open(filepath.Join(dir, strconv.Itoa(i)), spool.Options{})
@@ -57,8 +57,8 @@ func freeSpool(dir string) (*spool.Spool, error) {
 	}
 }
 
-// together is called by each child when it begins. The function that it returns
-// waits for the others, if they live, to call theirs.
+// together is called by each child when it begins. The returned function waits until all
+// other children have called theirs, or have died.
 func together(path string) (leave func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err

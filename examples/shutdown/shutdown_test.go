@@ -35,7 +35,7 @@ func up(t *testing.T) (klime *ingest.Server, endpoint string) {
 	return klime, klimeVariable + "=" + server.URL
 }
 
-// down is a Klime that refuses connections, or that takes them and answers nothing.
+// down is a Klime that refuses connections, or accepts them and never answers.
 func down(t *testing.T, hangs bool) (endpoint string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,15 +56,15 @@ type visitors struct {
 	last   atomic.Int64
 
 	mu       sync.Mutex
-	answered map[string]bool // by n
-	reached  chan struct{}   // closed when there are enough
+	answered map[string]bool // by number of the request
+	reached  chan struct{}   // closed when enough have been answered
 	running  sync.WaitGroup
 }
 
 const enough = 300
 
-// visit returns when enough requests have been answered, and some are under way
-// that the app does not answer before it is told to end.
+// visit returns when enough requests have been answered, and some others are in
+// progress, which the app does not answer before it gets SIGTERM.
 func visit(t *testing.T, c *child) *visitors {
 	t.Helper()
 	const heldRequests = 4
@@ -97,8 +97,8 @@ func visit(t *testing.T, c *child) *visitors {
 func (v *visitors) ask(t *testing.T, addr, path string) bool {
 	t.Helper()
 	n := strconv.FormatInt(v.last.Add(1), 10)
-	// With a body that is gone once it is sent: else the client repeats a request of
-	// which the connection was closed, and the app has served two.
+	// The request has a body that cannot be sent again. Otherwise the client would
+	// repeat a request if its connection was closed, and the app might serve both.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path+n, io.NopCloser(strings.NewReader("-")))
 	if err != nil {
 		t.Error(err)
@@ -126,8 +126,8 @@ func (v *visitors) ask(t *testing.T, addr, path string) bool {
 	return true
 }
 
-// check fails unless each request that was answered is recorded, with the event
-// that its handler tracked, and none of anything twice.
+// check fails unless each answered request has its own event, and the event that its
+// handler tracked, and no event is there twice.
 func (v *visitors) check(t *testing.T, klime *ingest.Server) {
 	t.Helper()
 	v.running.Wait()
@@ -154,8 +154,8 @@ func (v *visitors) check(t *testing.T, klime *ingest.Server) {
 	t.Logf("%d requests answered, %d events", len(v.answered), len(klime.Events()))
 }
 
-// Told to end while requests are under way, an app answers them, and all that
-// was answered is at Klime.
+// An app that gets SIGTERM while requests are in progress answers them, and Klime gets
+// the events of all answered requests.
 func TestEndWhileKlimeIsUp(t *testing.T) {
 	t.Parallel()
 	for _, app := range []string{"nethttp", "chi", "gin", "fiber"} {
@@ -172,7 +172,8 @@ func TestEndWhileKlimeIsUp(t *testing.T) {
 	}
 }
 
-// While Klime is down, what the app leaves in its spool is sent at the next start.
+// If Klime is down, the events that the app leaves in its spool are sent after its next
+// start.
 func TestEndWhileKlimeIsDown(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -209,8 +210,8 @@ func (v *visitors) restart(t *testing.T, start func(*testing.T, ...string) *chil
 	v.check(t, klime)
 }
 
-// Without a spool what Klime does not take is lost, and the app says so. It ends
-// in time nevertheless.
+// Without a spool, events that Klime does not accept are lost, and the app says so. It
+// still ends in time.
 func TestEndWithoutSpool(t *testing.T) {
 	t.Parallel()
 	c := start(t, "nethttp", down(t, true))
@@ -225,8 +226,8 @@ func TestEndWithoutSpool(t *testing.T) {
 	}
 }
 
-// A stream that does not end uses up the server's time and not the client's: the
-// last requests that are answered are recorded nevertheless.
+// A stream that does not end uses up the server's time, but not the client's: the last
+// requests that are answered are still recorded.
 func TestEndWhileAStreamIsOpen(t *testing.T) {
 	t.Parallel()
 	klime, endpoint := up(t)
@@ -245,8 +246,8 @@ func TestEndWhileAStreamIsOpen(t *testing.T) {
 	v.check(t, klime)
 }
 
-// A disk that hangs costs Shutdown 2 s beyond its time: with a stream that does
-// not end it is in time nevertheless.
+// A disk that hangs makes Shutdown take 2 s longer. Even together with a stream that
+// does not end, the app ends in time.
 func TestEndWhileTheDiskHangs(t *testing.T) {
 	t.Parallel()
 	c := start(t, "hung disk", down(t, false))
@@ -265,7 +266,7 @@ func TestEndWhileTheDiskHangs(t *testing.T) {
 	}
 }
 
-// The library handles no signal: an app that does not either ends at once.
+// The library handles no signals: an app that does not handle SIGTERM ends at once.
 func TestNoSignalHandler(t *testing.T) {
 	t.Parallel()
 	c := start(t, "no handler", down(t, true), spoolVariable+"="+t.TempDir())
@@ -279,8 +280,8 @@ func TestNoSignalHandler(t *testing.T) {
 	}
 }
 
-// freeAddr is an address where nobody listens: all children of a parent listen at
-// the same.
+// freeAddr is an address on which nothing listens. All children of a parent listen on
+// the same one.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -291,8 +292,8 @@ func freeAddr(t *testing.T) string {
 	return addrVariable + "=" + l.Addr().String()
 }
 
-// Each of several processes has its own folder, and all end in good order when
-// their parent is told to.
+// Each of several processes has its own folder, and all end in order when their parent
+// gets SIGTERM.
 func TestPrefork(t *testing.T) {
 	t.Parallel()
 	const children = "GOMAXPROCS=4"
@@ -326,7 +327,7 @@ func TestPrefork(t *testing.T) {
 func startPrefork(t *testing.T, env ...string) *child {
 	t.Helper()
 	c := start(t, "prefork", env...)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // each connection is some child's
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // each connection may reach another child
 	pids := map[string]bool{}
 	for deadline := time.Now().Add(time.Minute); len(pids) < 4; {
 		if time.Now().After(deadline) {
@@ -346,7 +347,7 @@ func startPrefork(t *testing.T, env ...string) *child {
 	return c
 }
 
-// Where the children share one folder, all but one are told which process has it.
+// If the children share one folder, all but one are told which process has it.
 func TestPreforkWithOneFolder(t *testing.T) {
 	t.Parallel()
 	c := launch(t, "careless prefork", down(t, false), spoolVariable+"="+t.TempDir(), "GOMAXPROCS=3", freeAddr(t))
@@ -360,7 +361,7 @@ func TestPreforkWithOneFolder(t *testing.T) {
 	}
 }
 
-// A handler that panics ends its invocation too.
+// Events are also flushed if a handler panics.
 func TestFunctionThatPanics(t *testing.T) {
 	t.Parallel()
 	fake := ingest.New(ingest.Options{})
@@ -388,8 +389,8 @@ func TestFunctionThatPanics(t *testing.T) {
 	}
 }
 
-// A function is frozen as soon as it has answered. What it did is at Klime by
-// then, and after the thaw it goes on.
+// A function is frozen as soon as it has answered. Klime has its events by then, and
+// after the thaw it goes on.
 func TestFunctionThatIsFrozen(t *testing.T) {
 	t.Parallel()
 	klime := ingest.New(ingest.Options{})
@@ -410,7 +411,7 @@ func TestFunctionThatIsFrozen(t *testing.T) {
 		if events := klime.Events(); len(events) != 2*(i+1) {
 			t.Errorf("%d events after %d requests", len(events), i+1)
 		}
-		server.CloseClientConnections() // nobody keeps them for as long as a freeze may take
+		server.CloseClientConnections() // no server keeps them open for as long as a freeze may take
 		if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}

@@ -70,8 +70,8 @@ func do(t *testing.T, method, url string) {
 	resp.Body.Close()
 }
 
-// A WebSocket of Fiber's own module works as without us. It has one event, as
-// soon as it is open, without a time: Fiber does not tell when it ends. The
+// A WebSocket of Fiber's own module works as it does without us. It makes one event as
+// soon as it is open, without a duration, as Fiber does not tell when it ends. The
 // UserContext, kept for its handler, still knows whose it is.
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
@@ -138,8 +138,8 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// What refuses a request before the routes, or answers it in their stead, is
-// recorded with the route that it was for.
+// If a middleware refuses or answers a request before the routes, it is recorded with
+// the route that it was meant for.
 func TestAnswersBeforeTheRoutes(t *testing.T) {
 	t.Parallel()
 	address, events := serve(t, func(app *fiber.App) {
@@ -167,8 +167,8 @@ func TestAnswersBeforeTheRoutes(t *testing.T) {
 	}
 }
 
-// What acts on the returned error goes after ours: then a failure is not kept, and is
-// recorded all the same.
+// If a middleware that acts on the returned error comes after ours, it does not store a
+// failure, and the failure is still recorded.
 func TestErrorsAreNotKept(t *testing.T) {
 	t.Parallel()
 	once := map[string]bool{} // requests come one after the other

@@ -8,15 +8,15 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// blackHole takes batches and drops them.
+// blackHole accepts batches and drops them.
 type blackHole struct{}
 
 func (blackHole) Send(_ context.Context, _ []byte, events int) (klime.BatchResult, error) {
 	return klime.BatchResult{Accepted: events}, nil
 }
 
-// NewSink returns a client that keeps what it queues to itself: for benchmarks and
-// for Allocations.
+// NewSink returns a client that sends events nowhere, for benchmarks and for
+// Allocations.
 func NewSink(tb testing.TB) *klime.Client {
 	tb.Helper()
 	client, err := klime.New(klime.Config{Transport: blackHole{}, FlushInterval: time.Hour, BatchSize: 100})
@@ -27,8 +27,8 @@ func NewSink(tb testing.TB) *klime.Client {
 	return client
 }
 
-// Allocations fails if a request that is tracked costs more allocations than so
-// many beyond the same request without. It must not run in parallel.
+// Allocations fails if tracking adds more than this many allocations to a request. It
+// must not run in parallel.
 func Allocations(t *testing.T, most float64, bare, tracked func()) {
 	t.Helper()
 	if RaceEnabled {

@@ -22,7 +22,7 @@ func reply(status int, contentType, body string) func(Request) {
 	return func(r Request) { r.Reply(status, contentType, body) }
 }
 
-// jane is a resolver that always knows who it is.
+// jane is a resolver to which every user is jane.
 func jane(Request) any { return "jane" }
 
 // answerCases: what is recorded of an answer.
@@ -99,8 +99,8 @@ func answerCases() []testCase {
 	}
 }
 
-// testAnswers: the status, the kind and the size that are recorded are those
-// that the client sees, whoever has completed the answer.
+// testAnswers: the recorded status, kind and size are those that the client sees, even
+// if net/http or the framework has completed the answer.
 func testAnswers(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -145,7 +145,7 @@ func testAnswers(t *testing.T, a Adapter) {
 // aPage is HTML whose type can be guessed.
 const aPage = "<!doctype html><title>Reports</title>"
 
-// addHTTPAnswers adds what can be done with an http.ResponseWriter.
+// addHTTPAnswers adds the ways to answer with an http.ResponseWriter.
 func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request))) {
 	tb.Helper()
 	const longPage = "long page.html"
@@ -155,7 +155,7 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 			tb.Fatal(err)
 		}
 	}
-	// send copies a real file, as sendfile(2) likes it.
+	// send copies a real file, so that net/http can use sendfile(2).
 	send := func(w io.Writer, name string) {
 		file, err := os.Open(filepath.Join(folder, name))
 		if err != nil {
@@ -203,7 +203,7 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 		w.Header().Set("Content-Length", strconv.Itoa(len(aPage)))
 		send(w, "page.html")
 	}))
-	add("/encoded", writer(func(w http.ResponseWriter) { // of which net/http guesses no type
+	add("/encoded", writer(func(w http.ResponseWriter) { // net/http guesses no type for it
 		w.Header().Set("Content-Encoding", "x-none")
 		_, _ = io.WriteString(w, aPage)
 	}))
@@ -276,12 +276,12 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 	add("/hints/then/type", writer(func(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusEarlyHints)
 		if gins, ok := w.(interface{ WriteHeaderNow() }); ok {
-			gins.WriteHeaderNow() // which has only noted it
+			gins.WriteHeaderNow() // Gin's WriteHeader only notes the status
 		}
 		w.Header().Set("Content-Type", textHTML)
 		_, _ = io.WriteString(w, "some text")
 	}))
-	add("/hints/then/status", func(r Request) { // which Echo takes for a second one
+	add("/hints/then/status", func(r Request) { // which Echo takes for a second status
 		w, _ := r.HTTP()
 		w.WriteHeader(http.StatusEarlyHints)
 		r.Reply(http.StatusAccepted, appJSON, `{}`)

@@ -1,6 +1,6 @@
-// Package conformance holds every adapter to the same behaviour: one suite,
-// which each adapter's own test calls with a few lines that build an [App] in
-// its framework. A new behaviour of the middleware is a new case here.
+// Package conformance holds every adapter to the same behaviour. It is one test
+// suite, which each adapter's own test runs with a few lines that build an [App] in
+// its framework. A new behaviour of the middleware gets a new case here.
 package conformance
 
 import (
@@ -14,27 +14,27 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// App is an app described once, for every framework. Its middlewares run in
-// the order Outside, ours, Inside, and then the route's.
+// App describes an app once, for every framework. Its middlewares run in the order
+// Outside, ours, Inside, and then those of the route.
 type App struct {
 	Client  *klime.Client
-	Bare    bool // without our middleware: what the app does by itself
-	Twice   bool // our middleware once more, right inside the first
-	HTTP2   bool // served over HTTP/2, for what is built on net/http: see Serve
+	Bare    bool // without our middleware, to see what the app does by itself
+	Twice   bool // with our middleware a second time, right inside the first
+	HTTP2   bool // served over HTTP/2, by frameworks built on net/http: see Serve
 	UserID  func(Request) any
 	GroupID func(Request) any
-	Options []klime.Option                            // further ones of our middleware
+	Options []klime.Option                            // more options for our middleware
 	Link    func(Request) (klime.User, []klime.Group) // between Inside and the route
 	Outside []Middleware
 	Inside  []Middleware
 	Routes  []Route
 
-	// UserIDInside is the UserID of our middleware once more, after Inside, with
-	// the client ClientInside. Nil for none.
+	// UserIDInside, if not nil, adds our middleware a second time, after Inside, with
+	// this UserID and the client ClientInside.
 	UserIDInside func(Request) any
 	ClientInside *klime.Client // the suite sets it wherever UserIDInside is set
 
-	nested bool // what Serve gives has the optional interfaces only by Unwrap
+	nested bool // Serve's ResponseWriter has optional interfaces only by its Unwrap
 }
 
 // Middleware runs around the rest of the app. It may pass on another request.
@@ -44,7 +44,7 @@ type Middleware func(r Request, next func(Request))
 type Route struct {
 	Method  string   // GET if empty
 	Groups  []string // prefixes of the nested groups that it is in, such as /orgs/{org}
-	Mounted bool     // the groups are sub-routers of their own, where the framework has these
+	Mounted bool     // the groups are sub-routers of their own, if the framework has such
 	Path    string   // in the innermost group, such as /files/{rest...}
 	Event   string   // named by the adapter's Event, if not empty
 	Skip    bool     // dropped by the adapter's Skip
@@ -53,17 +53,17 @@ type Route struct {
 
 // Request is what any framework offers a handler.
 //
-//nolint:interfacebloat // it stands for a framework's whole context
+//nolint:interfacebloat // it stands in for a framework's whole context
 type Request interface {
-	// Context is what a handler of this framework gives to klime.Track.
+	// Context is what a handler of this framework passes to klime.Track.
 	Context() context.Context
 	// Detached is a context that may be kept after the handler.
 	Detached() context.Context
-	// Keep stores a value as the framework's users do for handlers further in.
+	// Keep stores a value for handlers further in, as users of the framework do.
 	Keep(key string, value any) Request
-	// Replace puts a new request with one more context value in place of this.
+	// Replace replaces the request by one with another value in its context.
 	Replace(key, value any) Request
-	// WithCancel puts a new request whose context can be ended in place of this.
+	// WithCancel replaces the request by one whose context can be cancelled.
 	WithCancel() (Request, context.CancelFunc)
 	// Value finds what Keep has stored.
 	Value(key string) any
@@ -73,20 +73,19 @@ type Request interface {
 	Body() io.Reader
 	// Reply writes the answer; status 0 and an empty contentType are left unset.
 	Reply(status int, contentType, body string)
-	// HTTP returns what net/http would give, nil where the framework does not
-	// build on it.
+	// HTTP returns what a net/http handler would get, nil if the framework is not
+	// built on net/http.
 	HTTP() (http.ResponseWriter, *http.Request)
 }
 
 // Streamer is a Request of a framework that is not built on net/http and can
-// stream. A Request need not be one: what streams is then left out.
+// stream. If a Request does not implement it, tests of streams are skipped.
 type Streamer interface {
-	// Stream answers 200 with what write writes, be it after the handler. Flush
-	// sends what has been written so far.
+	// Stream answers 200 with what write writes. It may call write after the handler.
 	Stream(contentType string, write func(w StreamWriter))
 }
 
-// StreamWriter is a *bufio.Writer, or what is like it.
+// StreamWriter is a *bufio.Writer or similar. Flush sends what has been written so far.
 type StreamWriter interface {
 	io.Writer
 	Flush() error
@@ -95,18 +94,18 @@ type StreamWriter interface {
 // Adapter is an adapter under test.
 type Adapter struct {
 	Name string
-	// KeepsInPlace says that Keep changes the request itself, so that what is
-	// kept further in is seen further out.
+	// KeepsInPlace says that Keep changes the request itself, so that a value kept
+	// by an inner handler is seen by outer ones.
 	KeepsInPlace bool
-	// OwnServer says that the framework is not built on net/http: what only
-	// that has is left out.
+	// OwnServer says that the framework is not built on net/http: tests of what only
+	// net/http has are left out.
 	OwnServer bool
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.
 	Start func(tb testing.TB, app App) (url string, stop func())
 }
 
-// FullPath is the path of a route with those of its groups.
+// FullPath is the path of a route with the prefixes of its groups.
 func (r Route) FullPath() string { return strings.Join(r.Groups, "") + r.Path }
 
 // Serve serves the handler of an app that is built on net/http, for
@@ -127,11 +126,11 @@ func Serve(tb testing.TB, app App, handler http.Handler) (url string, stop func(
 	return server.URL, server.Close
 }
 
-// onlyUnwraps is the ResponseWriter of a middleware that leaves the optional
-// interfaces to http.ResponseController.
+// onlyUnwraps is the ResponseWriter of a middleware that has no optional interfaces:
+// http.ResponseController finds them by Unwrap.
 type onlyUnwraps struct{ http.ResponseWriter }
 
-// WriteString is there with us in any case.
+// WriteString is here because our own writer always has it.
 func (w onlyUnwraps) WriteString(s string) (int, error) { return io.WriteString(w.ResponseWriter, s) }
 
 // Unwrap is for http.ResponseController.

@@ -11,8 +11,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testBodies: a request's body is the handler's alone; its size is recorded
-// where it is known beforehand.
+// testBodies: a request's body is read by the handler alone. Its size is recorded if it
+// is known beforehand.
 func testBodies(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -80,8 +80,8 @@ func testBodies(t *testing.T, a Adapter) {
 	}
 }
 
-// testBodyInLockStep: a handler reads a body as the client sends it. One that
-// was read ahead as a whole would never begin.
+// testBodyInLockStep: a handler can read a body while the client is still sending it.
+// If anything read the whole body first, the handler would never begin.
 func testBodyInLockStep(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()

@@ -14,8 +14,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testCopies: what a handler copies to the answer comes in the same bytes, chunks
-// included, and as soon, as without us. Copying has a way of its own in net/http.
+// testCopies: if a handler copies from a reader, the client is sent the same bytes as
+// without us, chunks included. Net/http has a special way to copy (io.ReaderFrom).
 func testCopies(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -42,7 +42,7 @@ func testCopies(t *testing.T, a Adapter) {
 	}
 }
 
-// copiesOf is what a client is sent, by the request.
+// copiesOf is what a client is sent, by request.
 func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
 	t.Helper()
 	const small = 100
@@ -102,22 +102,22 @@ func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
 	return copies
 }
 
-// onlyReads cannot write itself.
+// onlyReads hides a reader's WriteTo, if it has one.
 type onlyReads struct{ io.Reader }
 
-// testSlowCopy: what a handler has copied so far is not held back while the source has
-// nothing more.
+// testSlowCopy: bytes that a handler has copied are not held back while the source
+// pauses.
 func testSlowCopy(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
-	const atOnce, more = 512, 200 // net/http waits for the former, if for anything
+	const atOnce, more = 512, 200 // net/http may wait for 512 bytes, to guess the content type
 	client := klimetest.NewServer(t).Client()
-	received := make(chan struct{}, 10) // more than are sent
+	received := make(chan struct{}, 10) // more than the test sends
 	copySlowly := func(declare func(http.Header)) func(Request) {
 		return func(r Request) {
 			w, _ := r.HTTP()
 			declare(w.Header())
-			if _, ok := w.(io.ReaderFrom); !ok { // Gin's: what is copied waits as what is written does
+			if _, ok := w.(io.ReaderFrom); !ok { // Gin's writer buffers a copy like any other write
 				received <- struct{}{}
 			}
 			source, sender := io.Pipe()

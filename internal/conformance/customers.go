@@ -19,8 +19,8 @@ type member struct {
 	orgs []klime.Group
 }
 
-// members are one user each at two companies, and an agency's that works for
-// both.
+// members are three users: one of each of two companies, and one of an agency that
+// works for both.
 func members() map[string]member {
 	acme := klime.Group{ID: "org_1", Traits: klime.Traits{"name": "Acme", "plan": "pro"}}
 	globex := klime.Group{ID: "org_2", Traits: klime.Traits{"name": "Globex", "plan": "trial"}}
@@ -34,7 +34,7 @@ func members() map[string]member {
 	}
 }
 
-// session is who has signed in: the header stands for a session's cookie.
+// session is who has signed in. The header stands in for a session cookie.
 func session(r Request) (member, bool) {
 	m, ok := members()[r.Header("X-Session")]
 	return m, ok
@@ -45,7 +45,7 @@ func sessionUser(r Request) any {
 	return m.user.ID
 }
 
-// testCustomers: three users sign in to two companies, and act. What Klime then
+// testCustomers: three users sign in to two companies and use the app. What Klime then
 // shows of each company is the same in all frameworks.
 func testCustomers(t *testing.T, a Adapter) {
 	t.Helper()
@@ -68,9 +68,9 @@ func testCustomers(t *testing.T, a Adapter) {
 		{"alex", http.MethodPost, "/login", 0},
 		{"jane", http.MethodPost, "/login", 0}, // again: nothing new
 		{"mei", http.MethodPost, "/orgs/org_2/reports", 0},
-		{"alex", http.MethodPost, "/orgs/org_1/reports", 0}, // for the one
-		{"alex", http.MethodPost, "/orgs/org_2/reports", 0}, // for the other
-		{"alex", http.MethodGet, "/account", 0},             // for both
+		{"alex", http.MethodPost, "/orgs/org_1/reports", 0}, // for one of his companies
+		{"alex", http.MethodPost, "/orgs/org_2/reports", 0}, // for the other company
+		{"alex", http.MethodGet, "/account", 0},             // for both companies
 		{"jane", http.MethodPost, "/orgs/org_2/reports", http.StatusForbidden},
 		{"", http.MethodPost, "/orgs/org_1/reports", http.StatusUnauthorized},
 		{"", http.MethodPost, "/webhooks/billing", 0},
@@ -98,7 +98,7 @@ func testCustomers(t *testing.T, a Adapter) {
 		for _, e := range c.Events {
 			timeline = append(timeline, fmt.Sprintf("  %s by %q in %q %v", e.Event, e.UserID, e.GroupID, e.Properties["route"]))
 		}
-		slices.Sort(timeline) // several happen in one millisecond
+		slices.Sort(timeline) // several events may have the same millisecond
 		got = append(got, timeline...)
 	}
 	for _, u := range server.Users() {
@@ -109,8 +109,8 @@ func testCustomers(t *testing.T, a Adapter) {
 	}
 }
 
-// customersThen is what Klime then shows: customers with their traits, users and
-// all that counts for them, and users with their traits and customers.
+// customersThen is what Klime shows afterwards: customers with their traits, their users
+// and all events that count for them, then users with their traits and customers.
 const customersThen = `
 org_1 map[name:Acme plan:enterprise] [usr_1 usr_3]
   API Called by "usr_1" in "" /orgs/{org}/reports
@@ -171,9 +171,9 @@ func customerRoutes(t *testing.T, client *klime.Client) []Route {
 	}
 }
 
-// testForgery: who names another company in what the client sends is not taken
-// at their word, where the app turns them away, where nobody is signed in, and
-// with RequireMembership anywhere.
+// testForgery: a client may name any company in a request. The name does not count if
+// the app refuses the request, or if nobody is signed in. With RequireMembership it
+// counts only for a company that the user is linked to.
 func testForgery(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -229,15 +229,15 @@ func testForgedGroup(t *testing.T, a Adapter, source func(Request) any, strict b
 			got = append(got, fmt.Sprintf("%s/%s %v", e.UserID, e.GroupID, e.Properties["status"]))
 		}
 	}
-	want := []string{ // nobody who is signed out
-		"usr_3/org_2 200", "usr_3/ 401", "usr_3/ 403", "usr_3/ 404", // is linked to it
-		"usr_3/org_9 200", "usr_3/ 401", "usr_3/ 403", "usr_3/ 404", // by the app's own answer, may enter
+	want := []string{ // and no event of a user who is signed out
+		"usr_3/org_2 200", "usr_3/ 401", "usr_3/ 403", "usr_3/ 404", // linked to it
+		"usr_3/org_9 200", "usr_3/ 401", "usr_3/ 403", "usr_3/ 404", // not linked, but let in with a 200
 		"usr_1/org_2 200", "usr_1/ 401", "usr_1/ 403", "usr_1/ 404",
 	}
 	if strict {
 		want[4] = "usr_3/ 200"
 		for i, status := range statuses {
-			want[8+i] = fmt.Sprint("usr_1/org_1 ", status) // the only one that she is linked to, by the app's word
+			want[8+i] = fmt.Sprint("usr_1/org_1 ", status) // the only group that the app has linked her to
 		}
 	}
 	if !slices.Equal(got, want) {
@@ -245,7 +245,7 @@ func testForgedGroup(t *testing.T, a Adapter, source func(Request) any, strict b
 	}
 }
 
-// hostOf is the host that the client has named.
+// hostOf is the host that the client asked for.
 func hostOf(r Request) string {
 	if _, req := r.HTTP(); req != nil {
 		return req.Host

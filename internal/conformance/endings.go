@@ -35,7 +35,7 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 		defer close(stopped)
 		stop()
 	}()
-	for { // until no new request is let in
+	for { // until the server accepts no new connections
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			break
@@ -51,8 +51,8 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 		`{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":4}}`})
 }
 
-// testClientGoesAway: the request is recorded as aborted, and a stream as ended. An
-// answer without content the client has had whole.
+// testClientGoesAway: if the client goes away, the request is recorded as aborted, and
+// a stream as ended. An answer that cannot have a body was complete before.
 func testClientGoesAway(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -79,7 +79,7 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		{Path: "/report", Handler: wait(appJSON)}, {Path: "/stream", Handler: wait("text/event-stream")},
 		{Method: http.MethodPost, Path: "/jobs", Handler: answerAndWork(http.StatusNoContent)},
 		{Path: "/fresh", Handler: answerAndWork(http.StatusNotModified)},
-		{Path: "/empty", Handler: answerAndWork(http.StatusOK)}, // of which there may be more
+		{Path: "/empty", Handler: answerAndWork(http.StatusOK)}, // a body might still follow
 	}
 	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
 	for i, route := range routes {
@@ -92,8 +92,8 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		}
 		leave()
 		resp.Body.Close()
-		transport.CloseIdleConnections() // where the answer was whole
-		server.Wait(i + 1)               // the handler ends when it notices
+		transport.CloseIdleConnections() // needed if the answer was complete
+		server.Wait(i + 1)               // the handler ends when it notices that the client has gone
 	}
 	stop()
 	compare(t, server, client, []string{

@@ -15,8 +15,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// seen is jane's event of a request without a body, going by what the client
-// sees of the answer.
+// seen is the event that a request of jane without a body should make, derived from
+// the answer that the client sees.
 func seen(method, route string, got answer) string {
 	name := "API Called"
 	if method == http.MethodGet && got.status < 400 && strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
@@ -26,7 +26,7 @@ func seen(method, route string, got answer) string {
 		`{"method":%q,"route":%q,"status":%d,"requestBytes":0,"responseBytes":%d}}`, name, method, route, got.status, len(got.body))
 }
 
-// compare fails unless just these events have arrived.
+// compare fails unless exactly these events have arrived, in this order.
 func compare(tb testing.TB, server *klimetest.Server, client *klime.Client, want []string) {
 	tb.Helper()
 	if err := client.Flush(context.WithoutCancel(tb.Context())); err != nil {
@@ -86,7 +86,7 @@ func simplify(tb testing.TB, e klime.Event) any {
 	return out
 }
 
-// pretty shows the events that others lacks, all if it is only their order.
+// pretty shows the events that others lacks, or all events if only the order differs.
 func pretty(events, others []any) string {
 	var b, all strings.Builder
 	for _, e := range events {

@@ -12,8 +12,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testHostileRequests: whatever is asked, nothing panics, and what is sent to
-// Klime is valid.
+// testHostileRequests: no request makes anything panic, and all that is sent to Klime
+// is valid.
 func testHostileRequests(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -42,7 +42,7 @@ func testHostileRequests(t *testing.T, a Adapter) {
 		"GET /orgs/%F0%9F%92%A9?%zz=%zz HTTP/1.1\r\nHost: app\r\nX-User: \"}],\r\n\r\n",
 	} {
 		conn := dial(t, url)
-		go func() { _, _ = io.WriteString(conn, request) }() // the answer may come before all is read
+		go func() { _, _ = io.WriteString(conn, request) }() // the answer may come before the whole request is read
 		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
 			if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
 				t.Errorf("%.40q: status %d", request, resp.StatusCode)
@@ -77,8 +77,8 @@ func testHostileRequests(t *testing.T, a Adapter) {
 	}
 }
 
-// testHugeIDs: an event that is too large because of its IDs is not recorded;
-// the log says so, without them. The others are delivered.
+// testHugeIDs: an event that is too large because of its IDs is not recorded. The log
+// says so, but does not contain the IDs. Other events are delivered.
 func testHugeIDs(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()

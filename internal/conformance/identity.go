@@ -241,10 +241,10 @@ func identityCases() []testCase {
 // replaced is a context key of an app.
 type replaced struct{}
 
-// testTwoClients: the middlewares of two clients know nothing of each other.
-// Each records the request once; handlers speak to the inner one, and by a client's
-// own methods to that client's. What stands between them speaks to the outer one, also
-// afterwards.
+// testTwoClients: the middlewares of two clients know nothing of each other, and each
+// records the request once. Functions such as klime.Track reach the inner one from
+// handlers, and the outer one from a middleware between the two, also after the inner
+// one is done. A client's own methods reach the middleware of that client.
 func testTwoClients(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -285,9 +285,9 @@ func testTwoClients(t *testing.T, a Adapter) {
 	})
 }
 
-// testSubrequests: what the app requests of itself, with the context of another
-// request, is a request of its own. Nothing of it is the other's: no group that it
-// claims in vain, no name, no skip.
+// testSubrequests: a request that the app makes to itself, with the context of an outer
+// request, is a request of its own. The outer one takes nothing from it: neither a group
+// that it may not enter, nor its name or skip.
 func testSubrequests(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -337,8 +337,8 @@ func testSubrequests(t *testing.T, a Adapter) {
 // account is a context value that only the app's own middleware knows.
 type account struct{}
 
-// testNobodyHint: where the user is in an inner request that we do not meet, the
-// log says once what to do.
+// testNobodyHint: if the user is known only from an inner request that our middleware
+// does not get, the log says once what to do.
 func testNobodyHint(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -346,14 +346,14 @@ func testNobodyHint(t *testing.T, a Adapter) {
 	client, log := logged(t, server)
 	url, stop := a.Start(t, App{
 		Client: client,
-		UserID: func(r Request) any { return r.Header("X-Account") }, // which is another's to read
+		UserID: func(r Request) any { return r.Header("X-Account") }, // the wrong place: no request has this header
 		Inside: []Middleware{func(r Request, next func(Request)) { next(r.Replace(account{}, "mary")) }},
 		Routes: []Route{
 			{Path: "/", Handler: func(Request) {}},
 			{Path: "/login", Handler: func(r Request) { klime.SetUser(r.Context(), "mary") }},
 		},
 	})
-	do(t, url, get("/login")) // one request of somebody does not hide the mistake
+	do(t, url, get("/login")) // a single request with a user does not hide the mistake
 	for range 120 {
 		do(t, url, get("/"))
 	}

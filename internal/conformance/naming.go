@@ -6,7 +6,8 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// scopeless answers, if the request is as it would be without us.
+// scopeless fails the request, with status 500, if our middleware has put a Scope into
+// its context.
 func scopeless(handler func(Request)) func(Request) {
 	return func(r Request) {
 		if klime.ScopeFrom(r.Context()) != nil {
@@ -17,8 +18,8 @@ func scopeless(handler func(Request)) func(Request) {
 	}
 }
 
-// setPath changes the path in place, as handlers do that pass the request on to
-// another server. A framework that is not built on net/http may have a way of its own.
+// setPath changes the path in place, as a proxy does. A framework that is not built on
+// net/http may have a way of its own.
 func setPath(r Request, path string) {
 	if own, ok := r.(interface{ SetPath(path string) }); ok {
 		own.SetPath(path)
@@ -27,10 +28,10 @@ func setPath(r Request, path string) {
 	}
 }
 
-// probe is what a health check sends.
+// probe is the header that a health check sends.
 func probe() http.Header { return http.Header{"User-Agent": {"kube-probe/1.31"}} }
 
-// tuningCases: what the app says of a request's event.
+// tuningCases: what the app says about a request's event.
 func tuningCases() []testCase {
 	jsonOK := reply(http.StatusOK, appJSON, `{}`)
 	const called = `{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`
@@ -57,7 +58,7 @@ func tuningCases() []testCase {
 			},
 		},
 		{
-			name: "named by method", // which some frameworks keep in memory that the next request overwrites
+			name: "named by method", // some frameworks keep the method in memory that the next request overwrites
 			app: App{
 				UserID: jane,
 				Options: []klime.Option{
@@ -106,7 +107,7 @@ func tuningCases() []testCase {
 					{Path: "/internal/{job}", Handler: scopeless(jsonOK)},
 					{Path: "/healthz", Handler: scopeless(jsonOK)},
 					{Method: http.MethodOptions, Path: "/reports", Handler: scopeless(jsonOK)},
-					{Path: "/ping", Handler: jsonOK}, // of a probe too: it has a name
+					{Path: "/ping", Handler: jsonOK}, // recorded even for a probe, as it has a name
 					{Path: "/reports", Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
 				},
 			},
@@ -115,7 +116,7 @@ func tuningCases() []testCase {
 				{path: "/healthz", header: probe()},
 				{method: http.MethodOptions, path: "/reports", header: http.Header{"Access-Control-Request-Method": {"POST"}}},
 				{path: "/ping", header: probe()},
-				{path: "/reports", header: probe()}, // is no health check, whatever a client says of itself
+				{path: "/reports", header: probe()}, // the User-Agent alone does not make it a health check
 			},
 			want: []string{
 				`{"type":"track","event":"Pinged","userId":"jane","properties":{"method":"GET","route":"/ping","status":200,"requestBytes":0,"responseBytes":2}}`,
@@ -143,7 +144,7 @@ func tuningCases() []testCase {
 			},
 		},
 		{
-			name: "a path that the handler changes was not asked for", // a proxy's
+			name: "a path that the handler changes was not asked for", // as in a proxy
 			app: App{
 				UserID: jane,
 				Options: []klime.Option{

@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// NetHTTP is the [Request] of a router whose handlers take these two.
+// NetHTTP is the [Request] of a router that is built on net/http.
 type NetHTTP struct {
-	W http.ResponseWriter // nil where a handler has none, such as a resolver
+	W http.ResponseWriter // nil in a resolver, which has none
 	R *http.Request
 
 	PathParam func(r *http.Request, name string) string
@@ -37,12 +37,12 @@ func (q NetHTTP) HTTP() (http.ResponseWriter, *http.Request) { return q.W, q.R }
 
 // Keep implements [Request].
 //
-//nolint:ireturn // as Request has it
+//nolint:ireturn // required by Request
 func (q NetHTTP) Keep(key string, value any) Request { return q.Replace(key, value) }
 
 // Replace implements [Request].
 //
-//nolint:ireturn // as Request has it
+//nolint:ireturn // required by Request
 func (q NetHTTP) Replace(key, value any) Request {
 	q.R = q.R.WithContext(context.WithValue(q.R.Context(), key, value))
 	return q
@@ -50,7 +50,7 @@ func (q NetHTTP) Replace(key, value any) Request {
 
 // WithCancel implements [Request].
 //
-//nolint:ireturn // as Request has it
+//nolint:ireturn // required by Request
 func (q NetHTTP) WithCancel() (Request, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(q.R.Context())
 	q.R = q.R.WithContext(ctx)

@@ -2,5 +2,5 @@
 
 package conformance
 
-// RaceEnabled says that the race detector is on, which allocates by itself.
+// RaceEnabled tells whether the race detector is on. It allocates by itself.
 const RaceEnabled = false

@@ -13,8 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testOutside: what handlers leave in the request is there for whatever stands
-// outside, net/http included, as it is without us. We pass on a copy.
+// testOutside: what handlers leave in the request can be seen by everything outside,
+// net/http included, just as without us, although we pass on a copy of the request.
 func testOutside(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -26,8 +26,8 @@ func testOutside(t *testing.T, a Adapter) {
 	}
 }
 
-// leftOutside says what a request has left outside: the pattern that was matched,
-// the parsed form, files of an upload, trailers.
+// leftOutside lists what handlers have left in a request, as seen from outside: the
+// matched pattern, the parsed form, files of an upload, trailers.
 func leftOutside(t *testing.T, a Adapter, app App) []string {
 	t.Helper()
 	var notes []string
@@ -41,7 +41,7 @@ func leftOutside(t *testing.T, a Adapter, app App) []string {
 	app.Routes = []Route{
 		{Method: http.MethodPost, Path: "/upload/{id}", Handler: func(r Request) {
 			_, req := r.HTTP()
-			if err := req.ParseMultipartForm(1); err != nil { // all of it goes to a file
+			if err := req.ParseMultipartForm(1); err != nil { // all uploads go to files
 				t.Error(err)
 			}
 			file, _, err := req.FormFile("report")
@@ -85,7 +85,7 @@ func leftOutside(t *testing.T, a Adapter, app App) []string {
 	return notes
 }
 
-// sendTrailer sends a body and then a trailer that no header has announced.
+// sendTrailer sends a body and then a trailer that no header has announced before.
 func sendTrailer(t *testing.T, url string) {
 	t.Helper()
 	conn := dial(t, url)

@@ -43,7 +43,7 @@ func testPanics(t *testing.T, a Adapter) {
 				Client:  client,
 				UserID:  jane,
 				Outside: []Middleware{catch},
-				// A named event tells of something done: not of this.
+				// A named event says that something was done. A panic is not recorded as one.
 				Routes: []Route{{Path: "/", Event: "Report Generated", Handler: func(Request) { panic(test.value) }}},
 			})
 			if status, body := do(t, url, get("/")); status != http.StatusTeapot || body != "caught" {
@@ -78,8 +78,8 @@ func testPanics(t *testing.T, a Adapter) {
 		stop()
 		compare(t, server, client, []string{strings.Replace(broken, `"responseBytes":0`, `"responseBytes":4`, 1)})
 	})
-	if !a.OwnServer { // whose server lives on
-		t.Run("that nobody recovers", func(t *testing.T) {
+	if !a.OwnServer { // net/http's server survives the panic
+		t.Run("not recovered by the app", func(t *testing.T) {
 			t.Parallel()
 			server := klimetest.NewServer(t)
 			client := server.Client()
@@ -117,8 +117,8 @@ func testPanics(t *testing.T, a Adapter) {
 	})
 }
 
-// testPanicAfterUpgrade: a connection that was taken over was open, and nobody waited
-// for an answer that long, also if its handler panics in the end.
+// testPanicAfterUpgrade: the event of a connection that was taken over says for how
+// long it was open, and has no response time, even if its handler panics in the end.
 func testPanicAfterUpgrade(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -129,7 +129,7 @@ func testPanicAfterUpgrade(t *testing.T, a Adapter) {
 		panic(http.ErrAbortHandler) // which net/http does not log
 	}}}})
 	checkUpgrade(t, url)
-	server.Wait(1) // its handler ends after the client has had all
+	server.Wait(1) // the handler ends after the client has got everything
 	stop()
 	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
 		`{"method":"GET","route":"/upgrade","aborted":true,"protocol":"other","requestBytes":0,"responseBytes":0}}`})

@@ -15,7 +15,7 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// tap keeps what is sent through it.
+// tap is a transport that keeps what is sent through it.
 type tap struct {
 	next http.RoundTripper
 
@@ -35,8 +35,8 @@ func (w *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(r)
 }
 
-// testNothingLeaks: a request has a secret in every place that has room for one,
-// and the app another under the usual keys. None is sent, none is logged.
+// testNothingLeaks: a request has a secret in every place that has room for one, and
+// the app has stored another under the usual keys. No secret is sent or logged.
 func testNothingLeaks(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -108,7 +108,7 @@ func testNothingLeaks(t *testing.T, a Adapter) {
 	if err := client.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(server.Events()); n != 5 { // identify, group, and what was done at routes
+	if n := len(server.Events()); n != 5 { // identify, group, and the requests that have a route
 		t.Errorf("%d events", n)
 	}
 	for place, text := range map[string]string{"sent": wire.sent.String(), "logged": log.String()} {
@@ -124,7 +124,8 @@ func testNothingLeaks(t *testing.T, a Adapter) {
 	}
 }
 
-// testCapture: what the app asks for is recorded, as far as it holds no secret.
+// testCapture: what the app asks for is recorded, without the parts that may hold a
+// secret.
 func testCapture(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -146,8 +147,8 @@ func testCapture(t *testing.T, a Adapter) {
 		`"path":"/orgs/acme","referrer":"https://app.example/a","status":200,"requestBytes":0,"responseBytes":2}}`})
 }
 
-// testOptOut: of a request whose client does not want to be tracked nothing is
-// sent, where the app honours that.
+// testOptOut: nothing is sent from a request whose client does not want to be tracked,
+// if the app honours that.
 func testOptOut(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -169,8 +170,8 @@ func testOptOut(t *testing.T, a Adapter) {
 	compare(t, server, client, nil)
 }
 
-// testTraceparent: the trace that a request came with is named where there is no
-// better.
+// testTraceparent: events name the trace that the request came with, if there is no
+// better one.
 func testTraceparent(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()

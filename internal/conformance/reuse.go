@@ -13,9 +13,9 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testKeptContext: what goroutines keep of a request's context belongs to its
-// user, also when the framework serves other requests with the memory of this
-// one, which is answered.
+// testKeptContext: a context that a goroutine keeps still belongs to the user of its
+// request, even after the answer, when the framework reuses the memory of that request
+// for others.
 func testKeptContext(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -44,7 +44,7 @@ func testKeptContext(t *testing.T, a Adapter) {
 		GroupID: func(r Request) any { return r.Param("org") },
 		Routes: []Route{
 			{Path: "/0/{org}", Skip: true, Handler: startsJobs},
-			{Path: "/1/{org}", Handler: startsJobs}, // an image is no event either
+			{Path: "/1/{org}", Handler: startsJobs}, // an image makes no event either
 		},
 	})
 	var running sync.WaitGroup
@@ -74,14 +74,14 @@ func testKeptContext(t *testing.T, a Adapter) {
 	}
 }
 
-// testConcurrentRequests: every event carries its own request's strings, also
-// those that the app has kept.
+// testConcurrentRequests: every event carries the strings of its own request, also an
+// event that the app has kept in BeforeSend.
 func testConcurrentRequests(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
 	clients, each := 64, 200
 	if !a.OwnServer {
-		each = 20 // net/http's strings are nobody else's
+		each = 20 // net/http does not reuse the memory of strings
 	}
 	server := klimetest.NewServer(t)
 	config := server.Config()

@@ -104,16 +104,16 @@ func routeCases() []testCase {
 	}
 }
 
-// testRouterAnswers: what a route answers is recorded under its template, by
-// whichever path it was reached; what the router answers by itself (redirects,
-// 404, 405, OPTIONS) is not recorded. Which of them it is, the client sees.
+// testRouterAnswers: an answer of a route is recorded under the route's template,
+// whatever path has reached it. An answer of the router itself (redirects, 404, 405,
+// OPTIONS) is not recorded. The body of the answer shows which of the two it is.
 func testRouterAnswers(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
 	const routed = "by the route"
 	server := klimetest.NewServer(t)
 	app := App{Client: server.Client(), UserID: jane}
-	template := map[string]string{} // by what the route answers
+	template := map[string]string{} // by the body that the route answers with
 	for _, route := range []Route{
 		{Path: "/reports"},
 		{Path: "/daily/"},

@@ -12,7 +12,7 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// streamTo streams an answer, and reports whether r can.
+// streamTo streams an answer. It reports false if r cannot stream.
 func streamTo(r Request, contentType string, write func(w StreamWriter)) bool {
 	if s, ok := r.(Streamer); ok {
 		s.Stream(contentType, write)
@@ -27,15 +27,15 @@ func streamTo(r Request, contentType string, write func(w StreamWriter)) bool {
 	return true
 }
 
-// flusher is a StreamWriter of net/http.
+// flusher is the StreamWriter for net/http.
 type flusher struct{ http.ResponseWriter }
 
 func (f flusher) Flush() error {
 	return http.NewResponseController(f.ResponseWriter).Flush()
 }
 
-// testStream: what is streamed goes out as it is written, whatever its type. Of
-// a framework that streams after the handler, the size is not known.
+// testStream: a stream of any type is sent as it is written. Its size is unknown in a
+// framework that streams after the handler.
 func testStream(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -43,7 +43,7 @@ func testStream(t *testing.T, a Adapter) {
 	types := []string{"text/csv", textHTML, "text/event-stream"}
 	server := klimetest.NewServer(t)
 	app := App{Client: server.Client(), UserID: jane}
-	received := make(chan struct{}) // by the client: what was sent so far
+	received := make(chan struct{}) // the client has received what was sent so far
 	var can atomic.Bool
 	for i, contentType := range types {
 		app.Routes = append(app.Routes, Route{Path: fmt.Sprintf("/%d", i), Handler: func(r Request) {
@@ -69,7 +69,7 @@ func testStream(t *testing.T, a Adapter) {
 		got := follow(t, url+route.Path, len(part), received)
 		if !can.Load() {
 			stop()
-			t.Skip("its Request is no Streamer")
+			t.Skip("the adapter's Request is no Streamer")
 		}
 		if got.body != strings.Repeat(part, 3) {
 			t.Errorf("%s: body %q", route.Path, got.body)
@@ -87,7 +87,7 @@ func testStream(t *testing.T, a Adapter) {
 	compare(t, server, app.Client, want)
 }
 
-// follow reads an answer part by part, and confirms each.
+// follow reads an answer part by part, and confirms each part.
 func follow(t *testing.T, url string, size int, received chan<- struct{}) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)

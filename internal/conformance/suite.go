@@ -65,7 +65,7 @@ func Run(t *testing.T, a Adapter) {
 	})
 }
 
-// overHTTP2 is the adapter that serves every app so.
+// overHTTP2 is the same adapter, which serves every app over HTTP/2.
 func (a Adapter) overHTTP2() Adapter {
 	start := a.Start
 	a.Start = func(tb testing.TB, app App) (url string, stop func()) {
@@ -92,23 +92,23 @@ func runCases(t *testing.T, a Adapter, http2 bool) {
 	}
 }
 
-// testCase is an app, requests to it one after the other, and the events that
-// follow.
+// testCase is an app, requests to it one after the other, and the events that these
+// make.
 type testCase struct {
 	name     string
 	app      App
 	requests []call
-	want     []string // events as JSON, without what varies
+	want     []string // events as JSON, without what varies: see simplify
 	needs    need
 }
 
-// need is what not every framework has.
+// need is what a test case needs and not every framework has.
 type need int
 
 const (
 	nothing      need = iota
-	keepsInPlace      // what is kept further in is seen further out
-	passesOn          // it is not: the request that is passed on is another
+	keepsInPlace      // Adapter.KeepsInPlace
+	passesOn          // the opposite: a middleware passes on a new request
 	netHTTP
 )
 
@@ -132,7 +132,8 @@ type call struct {
 	status             int // wanted; 200 if 0, any if anyStatus
 }
 
-// anyStatus is for what frameworks answer differently, such as a wrong method.
+// anyStatus is for requests that frameworks answer differently, such as those with a
+// wrong method.
 const anyStatus = -1
 
 func get(path string) call { return call{path: path} }
@@ -144,7 +145,7 @@ func (c testCase) run(t *testing.T, a Adapter) {
 	app.Client = server.Client()
 	app.ClientInside = app.Client
 	url, stop := a.Start(t, app)
-	transport := newTransport() // one connection, whose memory some frameworks use again
+	transport := newTransport() // one connection, as some frameworks reuse memory within one
 	defer transport.CloseIdleConnections()
 	for _, r := range c.requests {
 		want := r.status
@@ -163,7 +164,7 @@ func (c testCase) run(t *testing.T, a Adapter) {
 	}
 }
 
-// answer is what a client sees. The status is 0 if there is no whole answer.
+// answer is what a client sees. The status is 0 if the answer is incomplete.
 type answer struct {
 	status int
 	header http.Header
@@ -210,7 +211,7 @@ func askOver(tb testing.TB, transport http.RoundTripper, url string, c call) ans
 	return answer{resp.StatusCode, resp.Header, string(text)}
 }
 
-// dial opens a connection to a server, for what no client sends.
+// dial opens a connection to a server, for requests that no client library can send.
 func dial(tb testing.TB, url string) net.Conn {
 	tb.Helper()
 	_, addr, _ := strings.Cut(url, "://")
@@ -221,12 +222,12 @@ func dial(tb testing.TB, url string) net.Conn {
 	return conn
 }
 
-// newTransport speaks HTTP/1, and HTTP/2 to a server with TLS. It shows answers
-// as they come.
+// newTransport speaks HTTP/1, and HTTP/2 to a server with TLS. It does not decompress
+// answers.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DisableCompression: true,
 		ForceAttemptHTTP2:  true,
-		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, // a test server's own certificate
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true}, // the test server's certificate is self-signed
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-// testTransparency: without a client, and with one that is shut down, the app
-// is as it is without our middleware.
+// testTransparency: with a nil client, or one that is shut down, the app behaves as it
+// does without our middleware.
 func testTransparency(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -36,8 +36,8 @@ func testTransparency(t *testing.T, a Adapter) {
 	}
 }
 
-// observe says what clients and handlers of an app see, and of which type the
-// handlers' http.ResponseWriter is.
+// observe notes what clients and handlers of an app see, and the type of the handlers'
+// http.ResponseWriter.
 func observe(t *testing.T, a Adapter, app App) (notes []string, writer string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -108,8 +108,8 @@ func observe(t *testing.T, a Adapter, app App) (notes []string, writer string) {
 // alien is the request of a framework that no adapter knows.
 type alien struct{}
 
-// testForeignOption: an option of another framework's package finds nothing,
-// breaks nothing, and is named in the log once.
+// testForeignOption: an option of another framework's adapter finds nothing and breaks
+// nothing. The log mentions it once.
 func testForeignOption(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()

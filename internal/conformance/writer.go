@@ -15,15 +15,15 @@ import (
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
-const copied = 100_000 // bytes that are copied from a reader to the answer
+const copied = 100_000 // bytes that a handler copies from a reader to the answer
 
-// testWriter: what the ResponseWriter can do by itself, it can do with us, also where
-// http.ResponseController must look for it.
+// testWriter: with our middleware, the ResponseWriter can do exactly what it can do
+// without, also if http.ResponseController finds that only by Unwrap.
 func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 	t.Helper()
 	t.Parallel()
 	if nested && !looksThrough(t, a) {
-		t.Skip("its own writer wants the interfaces of the server's")
+		t.Skip("the framework's own writer does not look behind Unwrap")
 	}
 	server := klimetest.NewServer(t)
 	client := server.Client()
@@ -53,10 +53,10 @@ func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 		defer stop()
 		do(t, url, get("/interfaces"))
 		checkStream(t, url, received)
-		if !http2 { // which has streams in place of upgrades
+		if !http2 { // HTTP/2 has no upgrades
 			checkUpgrade(t, url)
 			if !app.Bare {
-				server.Wait(3) // its handler ends after the client has had all
+				server.Wait(3) // the handler ends after the client has got everything
 			}
 		}
 		if status, body := do(t, url, get("/copy")); status != http.StatusOK || len(body) != copied {
@@ -82,16 +82,16 @@ func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 	if http2 {
 		want = slices.Delete(want, 2, 3)
 	}
-	server.Wait(len(want)) // a hijacked connection is not waited for by its server
+	server.Wait(len(want)) // the server does not wait for a hijacked connection
 	compare(t, server, client, want)
 }
 
-// looksThrough reports whether a handler of the framework reaches what a server's
-// writer has only by its Unwrap, without us. It is asked to take over the connection: a
-// flush that does nothing would look like one.
+// looksThrough reports whether, without us, a handler of the framework reaches what the
+// server's writer has only by Unwrap. It tries to take over the connection, as a flush
+// that does nothing would look like success.
 func looksThrough(t *testing.T, a Adapter) bool {
 	t.Helper()
-	reached := make(chan bool, 1) // a server does not wait for a connection that was taken over
+	reached := make(chan bool, 1) // the server does not wait for a hijacked connection
 	url, stop := a.Start(t, App{Bare: true, nested: true, Routes: []Route{{Path: "/", Handler: func(r Request) {
 		can := false
 		defer func() { reached <- recover() == nil && can }()
@@ -137,12 +137,12 @@ func interfacesOf(w http.ResponseWriter) []string {
 	return names
 }
 
-// flushTooLate tells how a flush fails that the connection does not take any more.
+// flushTooLate tells how a flush fails after the connection's write deadline.
 func flushTooLate(r Request) string {
 	w, req := r.HTTP()
 	controller := http.NewResponseController(w)
 	_ = controller.SetWriteDeadline(time.Unix(1, 0))
-	if req.ProtoMajor > 1 { // where that ends the request, soon, with one of several errors
+	if req.ProtoMajor > 1 { // in HTTP/2 the deadline ends the whole request, with one of several errors
 		<-req.Context().Done()
 		return fmt.Sprintf("fails: %v", controller.Flush() != nil)
 	}

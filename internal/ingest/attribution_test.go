@@ -16,13 +16,13 @@ type story struct {
 	calls     []string
 	customers []ingest.Customer
 	users     []ingest.User
-	timelines map[string][]string // by group, as names of events
+	timelines map[string][]string // names of events, by group
 	unlinked  int
 }
 
-// stories are of three users, ann, bob and cid, and two groups, acme and globex.
-// Their ends were worked out by hand from what Klime says of its three calls.
-// Every story is told in every order, and must end the same.
+// stories are sequences of calls about three users, ann, bob and cid, and two groups,
+// acme and globex. The expected results were worked out by hand from Klime's description
+// of its three calls. The calls of a story are made in every order, with the same result.
 func stories() []story {
 	return []story{
 		{
@@ -155,7 +155,7 @@ func TestAttributionInEveryOrder(t *testing.T) {
 			for calls := range permutations(story.calls) {
 				s := ingest.New(ingest.Options{})
 				told++
-				cut := told % (len(calls) + 1) // in two batches, cut here and there
+				cut := told % (len(calls) + 1) // in two batches, cut at varying places
 				post(t, s, calls[:cut]...)
 				post(t, s, calls[cut:]...)
 
@@ -181,7 +181,7 @@ func TestAttributionInEveryOrder(t *testing.T) {
 	}
 }
 
-// permutations yields all orders of items, in one slice that it goes on using.
+// permutations yields all orders of items, all in the same slice.
 func permutations(items []string) iter.Seq[[]string] {
 	items = slices.Clone(items)
 	return func(yield func([]string) bool) {

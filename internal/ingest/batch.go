@@ -9,8 +9,8 @@ import (
 // splitBatch cuts a body {"batch":[…]} into the elements of its array. Klime
 // accepts up to 100 events a batch, and an empty batch as a test of the key.
 //
-// It walks the tokens instead of unmarshalling the whole, so that a body of
-// millions of tiny members costs no more memory than it has bytes.
+// It reads tokens instead of unmarshalling the whole body, so that a body of millions
+// of tiny members takes no more memory than it has bytes.
 func splitBatch(body []byte) ([]json.RawMessage, *refusal) {
 	if !json.Valid(body) {
 		return nil, badRequest(CodeInvalidJSON, "the body is not JSON")
@@ -38,7 +38,7 @@ func splitBatch(body []byte) ([]json.RawMessage, *refusal) {
 		if t, err := dec.Token(); err != nil || t != json.Delim('[') {
 			return nil, noBatch
 		}
-		batch, found = nil, true // of two members with one name the last counts
+		batch, found = nil, true // if two members have this name, the last counts
 		for dec.More() {
 			if len(batch) == MaxBatchEvents {
 				return nil, badRequest(CodeTooManyEvents, fmt.Sprintf("a batch may have %d events", MaxBatchEvents))

@@ -24,8 +24,8 @@ type Event struct {
 	Timestamp  time.Time // when it happened, in UTC
 	ReceivedAt time.Time // when it arrived, in UTC
 
-	// Decoded as encoding/json decodes into any: numbers are float64. Nil where
-	// the event has none.
+	// Decoded as encoding/json decodes into any: numbers are float64. Nil if the
+	// event has none.
 	Properties map[string]any
 	Traits     map[string]any
 	Context    map[string]any
@@ -34,35 +34,33 @@ type Event struct {
 	Raw json.RawMessage
 }
 
-// Record is a stored event, and what was found in it when it arrived. But for
-// the number of repeats it never changes once stored, so that it may be read
-// without a lock. Properties, Traits and Context are decoded from Raw only when
-// asked for: that keeps memory near the bytes that were sent, and gives every
-// caller maps of its own.
+// Record is a stored event, and what was found in it when it arrived. Once stored,
+// nothing in it changes except the number of repeats, so that it may be read without a
+// lock. Properties, Traits and Context are nil: Decode decodes them from Raw. That
+// keeps memory near the bytes that were sent, and gives every caller maps of its own.
 type Record struct {
 	Event
 
 	Seq     int     // order of arrival, from 1
-	Usage   *Usage  // of events about HTTP requests, else nil
-	Library Library // what sent it
+	Usage   *Usage  // nil unless the event is about HTTP requests
+	Library Library // the SDK that sent it
 	TraceID string  // of context.trace
 
 	kind    *Kind
 	repeats atomic.Int64
 }
 
-// Library is the SDK that an event says it comes from.
+// Library is the SDK that an event names as its sender.
 type Library struct{ Name, Version string }
 
 // Repeats returns how often the event has arrived again.
 func (r *Record) Repeats() int { return int(r.repeats.Load()) }
 
-// Decode returns the event with its maps. It belongs to the caller, all the way
-// down.
+// Decode returns the event with its maps. It is a deep copy.
 func (r *Record) Decode() Event {
 	e := r.Event
 	e.Raw = bytes.Clone(e.Raw)
-	// None of this fails: the event was validated before it was stored.
+	// None of this can fail: the event was validated before it was stored.
 	f, _ := parseFields(e.Raw)
 	e.Properties, _ = f.object("properties")
 	e.Traits, _ = f.object("traits")

@@ -12,7 +12,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
-// answer is all that a batch may be answered with.
+// answer has all fields that an answer to a batch may have.
 type answer struct {
 	Status   string
 	Accepted int
@@ -36,7 +36,7 @@ func serve(s *ingest.Server, method, path, body string, header ...string) *httpt
 	return w
 }
 
-// send posts a body with a good key.
+// send posts a body with a write key.
 func send(tb testing.TB, s *ingest.Server, body string) (int, answer) {
 	tb.Helper()
 	w := serve(s, "POST", "/v1/batch", body, "Authorization", "Bearer key")
@@ -60,7 +60,7 @@ func post(tb testing.TB, s *ingest.Server, events ...string) {
 	}
 }
 
-// event renders one event; pairs are names and JSON values.
+// event returns the JSON of an event. Pairs are names and JSON values.
 func event(typ, id, clock string, pairs ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"type":%q,"messageId":%q,"timestamp":%q`, typ, id, "2026-11-23T"+clock+":00.000Z")

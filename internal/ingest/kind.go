@@ -5,35 +5,35 @@ import (
 	"strings"
 )
 
-// Kind is what events have in common: the call, the name, and the JSON type of
-// each property, or trait. It is counted as events come and go, so that nobody
-// need look at all of them for it.
+// Kind is what some events have in common: the call, the name, and the JSON type of
+// each property or trait. Kinds are counted as events come and go, so that no reader
+// has to go through all events.
 type Kind struct {
 	Type   string
 	Name   string  // of track events
 	Fields []Field // sorted by name, the first maxFields
-	Rest   bool    // of events of that name whose fields there was no room for: it has none
+	Rest   bool    // stands for events of this name whose fields found no room, and has no fields
 	Count  int     // of the remembered events
-	Last   int     // the Seq of the newest
+	Last   int     // the Seq of the newest event
 
 	shape   string  // the fields, as one text
-	library Library // of the newest
+	library Library // of the newest event
 }
 
 // Field is a property or trait. Its type is string, number, boolean, array or
-// object; null is like absent, and no field.
+// object. A null counts as absent.
 type Field struct{ Name, Type string }
 
-// What a Kind holds at most. Events with more are odd, and would take many times
+// The limits of one Kind. Events with more fields are odd, and would take many times
 // the memory of their JSON.
 const (
 	maxFields    = 200
 	maxFieldName = 200 // bytes; longer names are left out
 )
 
-// What all kinds hold at most, and those of one name. Where properties are named
-// by data, each event is a kind of its own: its fields would take many times its
-// JSON, and leave no room for those of other names.
+// The limits of all kinds together, and of the kinds of one event name. If an app uses
+// data as names of properties, each event is a kind of its own. Their fields would take
+// many times the memory of their JSON, and leave no room for other names.
 const (
 	maxKindFields = 50_000
 	maxNameFields = 5_000
@@ -51,14 +51,14 @@ type kindKey struct {
 func (k *Kind) call() callKey { return callKey{k.Type, k.Name} }
 func (k *Kind) key() kindKey  { return kindKey{k.call(), k.Rest, k.shape} }
 
-// kinds are those of the remembered events.
+// kinds are the kinds of the remembered events.
 type kinds struct {
-	all    map[kindKey]*Kind
-	fields map[callKey]int // of those in all
-	sum    int             // of fields
+	byKey  map[kindKey]*Kind
+	fields map[callKey]int // how many fields the kinds of one name have
+	sum    int             // of fields in all kinds
 }
 
-func newKinds() kinds { return kinds{all: make(map[kindKey]*Kind), fields: make(map[callKey]int)} }
+func newKinds() kinds { return kinds{byKey: make(map[kindKey]*Kind), fields: make(map[callKey]int)} }
 
 func kindOf(typ, name string, m map[string]any) *Kind {
 	names := make([]string, 0, len(m))
@@ -100,23 +100,23 @@ func typeOf(value any) string {
 	}
 }
 
-// share counts r with the others of its kind, or if there is no room for one more,
-// with the rest of its name.
-func (all *kinds) share(r *Record) {
-	k, known := all.all[r.kind.key()]
-	if !known && !all.fits(r.kind) {
+// add counts r with the others of its kind. If there is no room for another kind, it
+// counts r with the rest of its name. Records of a kind share its strings.
+func (ks *kinds) add(r *Record) {
+	k, known := ks.byKey[r.kind.key()]
+	if !known && !ks.fits(r.kind) {
 		r.kind = &Kind{Type: r.kind.Type, Name: r.kind.Name, Rest: true}
-		k, known = all.all[r.kind.key()]
+		k, known = ks.byKey[r.kind.key()]
 	}
 	if known {
 		r.kind = k
 	} else {
-		all.all[r.kind.key()] = r.kind
-		all.grow(r.kind, len(r.kind.Fields))
+		ks.byKey[r.kind.key()] = r.kind
+		ks.grow(r.kind, len(r.kind.Fields))
 	}
 	r.kind.Count++
 	r.kind.Last = r.Seq
-	r.Type = r.kind.Type // one copy for all
+	r.Type = r.kind.Type // all records share one copy
 	if r.Type == TypeTrack {
 		r.Event.Event = r.kind.Name
 	}
@@ -127,22 +127,22 @@ func (all *kinds) share(r *Record) {
 	}
 }
 
-func (all *kinds) fits(k *Kind) bool {
+func (ks *kinds) fits(k *Kind) bool {
 	n := len(k.Fields)
-	return n == 0 || all.sum+n <= maxKindFields && all.fields[k.call()]+n <= maxNameFields
+	return n == 0 || ks.sum+n <= maxKindFields && ks.fields[k.call()]+n <= maxNameFields
 }
 
-func (all *kinds) unshare(r *Record) {
+func (ks *kinds) remove(r *Record) {
 	if r.kind.Count--; r.kind.Count == 0 {
-		delete(all.all, r.kind.key())
-		all.grow(r.kind, -len(r.kind.Fields))
+		delete(ks.byKey, r.kind.key())
+		ks.grow(r.kind, -len(r.kind.Fields))
 	}
 }
 
-// grow counts fields that have come, or gone.
-func (all *kinds) grow(k *Kind, fields int) {
-	all.sum += fields
-	if all.fields[k.call()] += fields; all.fields[k.call()] == 0 {
-		delete(all.fields, k.call())
+// grow counts fields that are added or, if negative, removed.
+func (ks *kinds) grow(k *Kind, fields int) {
+	ks.sum += fields
+	if ks.fields[k.call()] += fields; ks.fields[k.call()] == 0 {
+		delete(ks.fields, k.call())
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A kind is counted, and forgotten with the last event of it.
+// A kind is forgotten together with its last event.
 func TestKindsAreForgotten(t *testing.T) {
 	s := New(Options{MaxEvents: 2})
 	for i := range 20 {
@@ -23,7 +23,7 @@ func TestKindsAreForgotten(t *testing.T) {
 	}
 }
 
-// An event of very many properties takes no more memory than others.
+// An event with very many properties makes no larger kind than others.
 func TestKindsAreBounded(t *testing.T) {
 	many := make(map[string]any)
 	for i := range 5000 {
@@ -37,14 +37,14 @@ func TestKindsAreBounded(t *testing.T) {
 	}
 }
 
-// Events that have no two properties in common take no more of all kinds than
-// there is room for, whatever their number, and leave the others their own; once
-// they are forgotten, the room is free again.
+// Events that have no properties in common each make a kind, until the limits are
+// reached. They leave room for the kinds of other names. Once they are forgotten, their
+// room is free again.
 func TestKindsOfManyShapesAreBounded(t *testing.T) {
 	for _, tt := range []struct {
 		test        string
 		fields      int // of each event
-		names       int // of the events
+		names       int // how many names the events have
 		kinds, rest int
 		sum         int // of fields
 	}{
@@ -78,21 +78,21 @@ func TestKindsOfManyShapesAreBounded(t *testing.T) {
 					rest++
 				}
 			}
-			if n := len(s.kinds.all) - rest; n != tt.kinds || rest != tt.rest || sum != tt.sum || s.kinds.sum != sum || count != events {
+			if n := len(s.kinds.byKey) - rest; n != tt.kinds || rest != tt.rest || sum != tt.sum || s.kinds.sum != sum || count != events {
 				t.Errorf("%d kinds and %d of the rest have %d fields, %d counted, of %d events", n, rest, sum, s.kinds.sum, count)
 			}
 			for i := range 2_500 {
 				send(10_000+i, "Report Generated", 0)
 			}
-			if len(s.kinds.all) != 1 || s.kinds.sum != 0 || len(s.kinds.fields) != 0 {
-				t.Errorf("forgotten events left %d kinds, %d fields, %d names", len(s.kinds.all)-1, s.kinds.sum, len(s.kinds.fields))
+			if len(s.kinds.byKey) != 1 || s.kinds.sum != 0 || len(s.kinds.fields) != 0 {
+				t.Errorf("forgotten events left %d kinds, %d fields, %d names", len(s.kinds.byKey)-1, s.kinds.sum, len(s.kinds.fields))
 			}
 		})
 	}
 }
 
-// What events have in common is kept once: by far the most of what they take is
-// their JSON.
+// Events share the strings that they have in common: nearly all the memory that they
+// take is their JSON.
 func TestEventsShareWhatTheyHaveInCommon(t *testing.T) {
 	text := strings.Repeat("x", 4000)
 	heap := func() int {
@@ -117,8 +117,8 @@ func TestEventsShareWhatTheyHaveInCommon(t *testing.T) {
 	}
 }
 
-// Merging one trait leaves the many that are known where they are; what a
-// snapshot has, it leaves alone. The bytes are those of all, whatever was merged.
+// A merge does not copy the traits that are known, unless a snapshot shares them: what a
+// snapshot has does not change. The bytes remain those of all traits.
 func TestMergeCostsWhatIsMerged(t *testing.T) {
 	event := func(traits string) *Event {
 		return &Event{Raw: []byte(`{"traits":` + traits + `}`)}

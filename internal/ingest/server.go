@@ -1,11 +1,11 @@
-// Package ingest is Klime's side of the wire, in memory: it takes batches as
-// Klime does, validates each event, and shows the customers, users, traits and
-// timelines that follow from them.
+// Package ingest is Klime's side of the wire, in memory: it accepts batches as Klime
+// does, validates each event, and shows the resulting customers, users, traits and
+// timelines.
 //
-// A group is a customer, and exists once group() was called for it. A group
-// call with a user links that user to the customer, and from then on all of the
-// user's events count for it, earlier ones too. An event that names a group
-// counts for that group alone. Events may arrive in any order.
+// A group becomes a customer when group() is called for it. A group call with a user
+// links that user to the customer. From then on all of the user's events count for
+// the customer, earlier ones too. But an event that names a group counts for that
+// group alone. Events may arrive in any order.
 //
 // Memory is bounded: see [Options].
 package ingest
@@ -29,7 +29,7 @@ const (
 	MaxBatchBytes  = 10 * 1024 * 1024 // bytes of a request body
 )
 
-// Codes of requests that are refused whole.
+// Codes of requests that are refused as a whole.
 const (
 	CodeTooManyRequests  = "too_many_requests"      // 429: see Options.BatchRate
 	CodeUnauthorized     = "unauthorized"           // 401: no write key, or not the right one
@@ -45,23 +45,23 @@ const (
 
 // Options say what a [Server] accepts and how much it remembers.
 type Options struct {
-	// WriteKey is the key that a sender must show. When empty, any key will do.
+	// WriteKey is the key that a sender must show. If it is empty, any key will do.
 	WriteKey string
 
-	// MaxEvents bounds the events that are remembered; the default is 100,000.
-	// It also bounds the users and the groups, of which the one named least
-	// recently is forgotten first.
+	// MaxEvents bounds the number of remembered events, of users, and of groups, each
+	// by itself. The oldest event, and the user and group named least recently, are
+	// forgotten first. The default is 100,000.
 	MaxEvents int
 
-	// MaxBytes bounds the JSON of the remembered events; the default is
-	// 256 MiB. The newest event is always remembered. What is known of users and
-	// groups is bounded by as much again.
+	// MaxBytes bounds the JSON of the remembered events, except that the newest event
+	// is always remembered. What is known of users and groups may take the same amount
+	// again. The default is 256 MiB.
 	MaxBytes int
 
-	// BatchRate bounds the batches taken in a second, and BatchesAtOnce those
-	// that are read at the same time, which is what bounds the memory of
-	// requests. Beyond the first the answer is 429, which SDKs retry; beyond the
-	// second a batch waits. The defaults are no bounds.
+	// BatchRate bounds the batches accepted in a second. Further batches are answered
+	// with 429, which SDKs retry. BatchesAtOnce bounds the batches that are read at the
+	// same time, and so the memory of requests. Further batches wait. By default there
+	// are no such bounds.
 	BatchRate     int
 	BatchesAtOnce int
 }
@@ -71,29 +71,29 @@ const (
 	defaultMaxBytes  = 256 << 20
 )
 
-// Server is an in-memory Klime. It answers POST /v1/batch, from other origins
-// too. It is made by [New] and safe for concurrent use. What its methods return
-// belongs to the caller, all the way down, but for [Server.Snapshot].
+// Server is an in-memory Klime. It answers POST /v1/batch, also to web pages of other
+// origins. It is made by [New] and safe for concurrent use. Its methods return deep
+// copies, except for [Server.Snapshot].
 type Server struct {
 	opts  Options
-	slots chan struct{} // one for each batch that is read; nil without bound
+	slots chan struct{} // holds a value for each batch being read; nil if their number is unbounded
 
 	mu        sync.Mutex
 	log       []*Record // remembered events in order of arrival
 	logBytes  int
 	seen      map[string]*Record // in log, by message ID
 	kinds     kinds              // of the records in log
-	users     *recent[*user]
-	groups    *recent[*group]
-	factBytes int        // of users and groups
-	problems  []*Problem // the newest, in order
-	noted     int        // problems so far
+	users     *lru[*user]
+	groups    *lru[*group]
+	factBytes int        // what is known of users and groups
+	problems  []*Problem // the newest, in order of arrival
+	noted     int        // number of problems so far
 	counts    Counts
-	waiters   map[chan struct{}]int // closed once so many events are accepted
+	waiters   map[chan struct{}]int // closed once this many events are accepted
 	watchers  map[chan struct{}]struct{}
 	bucket    bucket
 	version   int
-	snapshot  *Snapshot // of version, if it was asked for
+	snapshot  *Snapshot // of this version, nil until it is asked for
 }
 
 // New returns an empty Server.
@@ -111,8 +111,8 @@ func New(opts Options) *Server {
 		waiters:  make(map[chan struct{}]int),
 		watchers: make(map[chan struct{}]struct{}),
 	}
-	s.users = newRecent(opts.MaxEvents, s.newUser, s.forgetUser)
-	s.groups = newRecent(opts.MaxEvents, s.newGroup, s.forgetGroup)
+	s.users = newLRU(opts.MaxEvents, s.newUser, s.forgetUser)
+	s.groups = newLRU(opts.MaxEvents, s.newGroup, s.forgetGroup)
 	if opts.BatchesAtOnce > 0 {
 		s.slots = make(chan struct{}, opts.BatchesAtOnce)
 	}
@@ -125,10 +125,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeRefusal(w, &refusal{http.StatusNotFound, CodeNotFound, "there is nothing here; batches go to POST /v1/batch"})
 		return
 	}
-	// Web pages of any origin send with the browser SDK, and their write key is
-	// no secret. What they may do is add events; there is nothing to read. So the
-	// Host is not checked here either: a page that rebinds its name to this machine
-	// gets no further than one that sends as it is.
+	// Web pages of any origin send events with the browser SDK, and their write key is
+	// no secret. They can only add events, and read nothing. So the Host header is not
+	// checked either: DNS rebinding gives a page nothing that it cannot do anyway.
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	switch r.Method {
@@ -145,8 +144,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer is what Klime says of a batch. Errors are there only when some events
-// failed.
+// answer is Klime's answer to a batch. Errors is left out unless some events failed.
 type answer struct {
 	Status   string       `json:"status"`
 	Accepted int          `json:"accepted"`
@@ -154,7 +152,7 @@ type answer struct {
 	Errors   []eventError `json:"errors,omitempty"`
 }
 
-// serveBatch stores the valid events of a batch; invalid ones do not harm them.
+// serveBatch stores the valid events of a batch, even if others in it are invalid.
 func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	if s.slots != nil {
 		select {
@@ -192,7 +190,7 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, ans)
 }
 
-// receive reads a request down to the elements of its batch.
+// receive checks a request, and splits its body into the elements of the batch.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) ([]json.RawMessage, *refusal) {
 	if !s.admit() {
 		return nil, &refusal{http.StatusTooManyRequests, CodeTooManyRequests, "too many batches in a second; try again"}
@@ -229,17 +227,17 @@ func Bearer(header string) string {
 	return strings.TrimSpace(token)
 }
 
-// isJSON takes a missing Content-Type and any parameters.
+// isJSON also accepts a missing Content-Type, and any parameters.
 func isJSON(contentType string) bool {
 	if contentType == "" {
 		return true
 	}
-	// A malformed parameter is an error, but the type is known all the same.
+	// On a malformed parameter ParseMediaType fails, but still returns the type.
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
-// refusal is why a request was refused whole.
+// refusal is why a request was refused as a whole.
 type refusal struct {
 	status  int
 	code    string
@@ -268,5 +266,5 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // answers encode; an error means that the sender has gone
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // answers can be encoded; an error means that the sender has gone away
 }

@@ -94,8 +94,8 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Any web page may send, as the browser SDK does, and learn what became of it:
-// of refusals too.
+// Any web page may send events, as the browser SDK does, and read the answer, also if
+// the batch is refused.
 func TestOtherOrigins(t *testing.T) {
 	s := ingest.New(ingest.Options{WriteKey: "key"})
 	preflight := serve(s, "OPTIONS", "/v1/batch", "", "Origin", "https://app.example", "Access-Control-Request-Method", "POST",
@@ -144,7 +144,7 @@ func TestBatchRate(t *testing.T) {
 		if got := taken(10); got != 3 {
 			t.Errorf("%d batches at once, want 3", got)
 		}
-		time.Sleep(400 * time.Millisecond) // of the bubble
+		time.Sleep(400 * time.Millisecond) // in the bubble's time
 		if got := taken(10); got != 1 {
 			t.Errorf("%d batches after 0.4 s, want 1", got)
 		}
@@ -158,8 +158,8 @@ func TestBatchRate(t *testing.T) {
 	})
 }
 
-// What is read at the same time is bounded: a sender that is slow holds a place,
-// others wait for it, and who goes away meanwhile is not waited for.
+// The number of batches read at the same time is bounded: a slow sender takes a place,
+// and others wait for it. A sender that goes away meanwhile is no longer served.
 func TestBatchesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := ingest.New(ingest.Options{BatchesAtOnce: 1})
@@ -182,7 +182,7 @@ func TestBatchesAtOnce(t *testing.T) {
 				t.Error("answered while another was read")
 			}
 		})
-		time.Sleep(time.Minute) // of the bubble
+		time.Sleep(time.Minute) // in the bubble's time
 		if c := s.Counts(); c.Batches != 0 {
 			t.Errorf("counts %+v while the first is read", c)
 		}
@@ -288,7 +288,7 @@ func TestEventRules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := ingest.New(ingest.Options{})
-			// A good event on either side shows the index, and that neither is harmed.
+			// A valid event on either side shows that the index is right, and that both are stored.
 			status, a := send(t, s, batch(
 				event("identify", "before", "09:00", "userId", `"ann"`),
 				tt.event,
@@ -362,8 +362,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A sender must be able to read the answer to a body that was not read to its
-// end.
+// A sender can read the answer even if its body was not read to the end.
 func TestTooLargeOverTheWire(t *testing.T) {
 	server := httptest.NewServer(ingest.New(ingest.Options{}))
 	defer server.Close()

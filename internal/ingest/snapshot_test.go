@@ -26,7 +26,7 @@ func TestSnapshot(t *testing.T) {
 		event("group", "4", "09:30", "groupId", `"acme"`, "userId", `"bob"`, "traits", `{"name":"Acme Inc"}`),
 		event("track", "2", "09:10", "event", `"Opened"`, "userId", `"ann"`))
 
-	// What was given out does not change.
+	// An earlier snapshot does not change.
 	acme := before.Groups["acme"]
 	if got := acme.Traits.Text("name"); got != "Acme" || !slices.Equal(acme.Users, []string{"ann"}) || len(before.Records) != 3 {
 		t.Errorf("the snapshot has changed: %q, %q, %d records", got, acme.Users, len(before.Records))
@@ -66,7 +66,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{0, 0, ingest.CodeInvalidEvent, `7`},
 		{0, 1, ingest.CodeMissingEvent, event("track", "1", "09:00", "userId", `"ann"`)},
-		{0, 2, ingest.CodeMissingMessageID, long[:8<<10-1]}, // a character is not cut
+		{0, 2, ingest.CodeMissingMessageID, long[:8<<10-1]}, // cut at the boundary of a character
 		{400, 0, ingest.CodeInvalidJSON, ""},
 		{401, 0, ingest.CodeUnauthorized, ""},
 	} {
@@ -173,8 +173,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// What is known of users and groups is bounded too, however much is told of
-// each, however long their IDs are and however many links there are.
+// What is known of users and groups is bounded too, however many traits and links they
+// have, and however long their IDs are.
 func TestMemoryOfUsersAndGroups(t *testing.T) {
 	const bound = 100_000
 	text := strings.Repeat("x", 1000)

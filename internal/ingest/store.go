@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// Counts are totals since the Server was made, but for Unlinked.
+// Counts are totals since the Server was made, except for Unlinked.
 type Counts struct {
 	Batches      int // batches answered 200, empty ones too
-	Refused      int // batches refused whole for what they were
+	Refused      int // batches refused as a whole for their form or size
 	Unauthorized int // batches refused for their write key
 	Deferred     int // batches answered 429, which SDKs send again
-	Accepted     int // events stored, repeats left out
-	Repeated     int // accepted events whose messageId was known already
+	Accepted     int // events stored, without repeats
+	Repeated     int // valid events whose messageId was already known
 	Rejected     int // events that failed validation
-	Forgotten    int // accepted events no longer remembered, for want of room
+	Forgotten    int // accepted events no longer remembered, for lack of room
 	Unlinked     int // track events that no customer shows at present
 
-	// Users and groups no longer remembered, for want of room. One that is named
-	// again is known again, by what is said of it from then on.
+	// Users and groups no longer remembered, for lack of room. If one is named again,
+	// it begins anew.
 	ForgottenUsers, ForgottenGroups int
 }
 
@@ -36,7 +36,7 @@ func (s *Server) countsLocked() Counts {
 	c := s.counts
 	for u := range s.users.all() {
 		if len(u.groups) == 0 {
-			c.Unlinked += u.free.count
+			c.Unlinked += u.ungrouped.count
 		}
 	}
 	for g := range s.groups.all() {
@@ -50,11 +50,11 @@ func (s *Server) countsLocked() Counts {
 func (s *Server) countRefusal(r *refusal, sender string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.change()
+	defer s.markChanged()
 	switch r.status {
 	case http.StatusTooManyRequests:
 		s.counts.Deferred++
-		return // no problem, and a flood would leave room for nothing else
+		return // not a problem: a flood of these would push out all real ones
 	case http.StatusUnauthorized:
 		s.counts.Unauthorized++
 	default:
@@ -63,7 +63,7 @@ func (s *Server) countRefusal(r *refusal, sender string) {
 	s.note(Problem{At: time.Now().UTC(), Status: r.status, Code: r.code, Message: r.message, Sender: sender})
 }
 
-// Events returns the remembered events in order of arrival, repeats left out.
+// Events returns the remembered events in order of arrival, without repeats.
 func (s *Server) Events() []Event {
 	s.mu.Lock()
 	log := slices.Clone(s.log)
@@ -71,15 +71,16 @@ func (s *Server) Events() []Event {
 	return decodeAll(log)
 }
 
-// Wait returns once n events have been accepted since the Server was made,
-// repeats left out, or with an error that wraps ctx.Err.
+// Wait returns once n events, without repeats, have been accepted since the Server
+// was made, or with an error that wraps ctx.Err.
 func (s *Server) Wait(ctx context.Context, n int) error {
 	s.mu.Lock()
 	if s.counts.Accepted >= n {
 		s.mu.Unlock()
 		return nil
 	}
-	// A channel of one's own belongs to the synctest bubble of the one who waits.
+	// Each caller makes its own channel, so that it belongs to the caller's synctest
+	// bubble.
 	enough := make(chan struct{})
 	s.waiters[enough] = n
 	s.mu.Unlock()
@@ -98,8 +99,8 @@ func (s *Server) Wait(ctx context.Context, n int) error {
 	return nil
 }
 
-// store takes in the valid events of one batch. A messageId is the same on
-// every retry: an event whose messageId is known was stored before.
+// store stores the valid events of one batch, and notes the rejected ones. As a
+// messageId is the same on every retry, an event with a known one was stored before.
 func (s *Server) store(events []*Record, rejected []Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +117,7 @@ func (s *Server) store(events []*Record, rejected []Problem) {
 		}
 		s.counts.Accepted++
 		r.Seq = s.counts.Accepted
-		s.kinds.share(r)
+		s.kinds.add(r)
 		s.remember(r)
 		s.attribute(r)
 	}
@@ -126,7 +127,7 @@ func (s *Server) store(events []*Record, rejected []Problem) {
 			delete(s.waiters, enough)
 		}
 	}
-	s.change()
+	s.markChanged()
 }
 
 // remember adds r to the log, and makes room for it.
@@ -145,12 +146,12 @@ func (s *Server) forgetOldest() {
 	s.logBytes -= len(r.Raw)
 	delete(s.seen, r.MessageID)
 	s.counts.Forgotten++
-	s.kinds.unshare(r)
+	s.kinds.remove(r)
 	s.detach(r)
 }
 
-// dropFirst pops a queue's head and lets go of it; the queue's array is
-// renewed by a later append.
+// dropFirst pops a queue's head and releases it. A later append replaces the queue's
+// array.
 func dropFirst(queue []*Record) []*Record {
 	queue[0] = nil
 	return queue[1:]

@@ -17,7 +17,7 @@ func TestRepeats(t *testing.T) {
 	s := ingest.New(ingest.Options{})
 	link := event("group", "1", "09:00", "groupId", `"acme"`, "userId", `"ann"`)
 	opened := event("track", "2", "09:10", "event", `"Opened"`, "userId", `"ann"`)
-	post(t, s, link, opened, opened) // all three are accepted
+	post(t, s, link, opened, opened) // the answer says that all three are accepted
 	post(t, s, opened)
 
 	if got, want := names(s.Events()), []string{"", "Opened"}; !slices.Equal(got, want) {
@@ -31,8 +31,8 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// A messageId that came with a refused event is not known: the event may come
-// again, mended.
+// The messageId of a rejected event does not become known: the event may be corrected
+// and sent again.
 func TestRefusedIsNotRepeated(t *testing.T) {
 	s := ingest.New(ingest.Options{})
 	if _, a := send(t, s, batch(event("track", "1", "09:00", "userId", `"ann"`))); a.Failed != 1 {
@@ -47,7 +47,7 @@ func TestRefusedIsNotRepeated(t *testing.T) {
 func TestCounts(t *testing.T) {
 	s := ingest.New(ingest.Options{WriteKey: "key"})
 	serve(s, "POST", "/v1/batch", batch(), "Authorization", "Bearer other")
-	serve(s, "GET", "/elsewhere", "") // counts for nothing
+	serve(s, "GET", "/elsewhere", "") // not counted
 	send(t, s, `nonsense`)
 	send(t, s, batch())
 	send(t, s, batch(`7`, event("track", "1", "09:00", "event", `"Opened"`, "userId", `"ann"`)))
@@ -72,7 +72,7 @@ func TestRetention(t *testing.T) {
 	if got, want := names(s.Timeline("acme")), []string{"Second", "Third", "Fourth"}; !slices.Equal(got, want) {
 		t.Errorf("timeline %q, want %q", got, want)
 	}
-	// What followed from forgotten events stays.
+	// The results of forgotten events stay.
 	c, _ := s.Customer("acme")
 	if c.EventCount != 4 || c.Traits["name"] != "Acme" || !slices.Equal(c.Users, []string{"ann"}) {
 		t.Errorf("customer %+v, want 4 events, a name and ann", c)
@@ -81,7 +81,7 @@ func TestRetention(t *testing.T) {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 
-	// A messageId is forgotten with its event, and no sooner.
+	// A messageId is forgotten together with its event, and not before.
 	post(t, s, event("track", "3", "09:20", "event", `"Second"`, "groupId", `"acme"`))
 	if got := s.Counts().Repeated; got != 1 {
 		t.Errorf("%d repeated, want 1", got)
@@ -126,7 +126,7 @@ func TestRetentionOfUsersAndGroups(t *testing.T) {
 	if c, _ := s.Customer("acme"); !slices.Equal(c.Users, []string{"bob", "cid"}) {
 		t.Errorf("users of acme: %q, want bob and cid", c.Users)
 	}
-	link("initech", "cid") // and now globex
+	link("initech", "cid") // globex was named least recently
 	if _, ok := s.Customer("globex"); ok {
 		t.Error("globex is remembered")
 	}
@@ -144,7 +144,7 @@ func TestRetentionOfUsersAndGroups(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	outside := ingest.New(ingest.Options{}) // a Server may be older than the bubble
+	outside := ingest.New(ingest.Options{}) // a Server may be made outside the bubble
 	synctest.Test(t, func(t *testing.T) {
 		for _, s := range []*ingest.Server{outside, ingest.New(ingest.Options{})} {
 			if err := s.Wait(t.Context(), 0); err != nil {
@@ -167,8 +167,8 @@ func TestWait(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
-			post(t, s, event("identify", "3", "09:00", "userId", `"ann"`)) // no one waits any more
-			// What has arrived is no longer a matter of time.
+			post(t, s, event("identify", "3", "09:00", "userId", `"ann"`)) // nobody is waiting any more
+			// If enough events have already arrived, Wait returns even with an ended context.
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if err := s.Wait(ctx, 2); err != nil {
@@ -187,7 +187,7 @@ func TestWaitEndsWithContext(t *testing.T) {
 			t.Errorf("error %v, want the context's", err)
 		}
 	})
-	// Nothing of the bubble is left in the Server.
+	// The Server keeps nothing of the bubble.
 	post(t, s, event("identify", "1", "09:00", "userId", `"ann"`))
 }
 
@@ -230,7 +230,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 
-	// Of ten events, four are of a user and three of the group.
+	// Of every ten events, four are of a linked user and three name the group.
 	c, _ := s.Customer("acme")
 	if got, want := c.EventCount, senders*batches*7; got != want {
 		t.Errorf("%d events counted, want %d", got, want)

@@ -5,26 +5,25 @@ import (
 	"strings"
 )
 
-// Usage is what an event tells of HTTP requests: of one, as "API Called" and
-// "Page Viewed" and routes with names of their own do, or of many, as the
-// roll-up "API Usage Recorded" does.
+// Usage is what an event tells about HTTP requests. "API Called", "Page Viewed" and the
+// events of named routes tell about one request, the roll-up "API Usage Recorded" about
+// many.
 //
-// Which it is goes by its properties and not by its name, as an app may choose
-// the names.
+// The properties decide which it is, not the name, as an app may choose the names.
 type Usage struct {
 	Method, Route string
-	Count         int  // requests
-	ClientErrors  int  // of these, answered 400 to 499
-	ServerErrors  int  // of these, answered 500 or above
-	RolledUp      bool // it stands for Count requests, and the durations are of all of them
+	Count         int  // number of requests
+	ClientErrors  int  // those answered 400 to 499
+	ServerErrors  int  // those answered 500 or above
+	RolledUp      bool // the event stands for Count requests, and so do the durations
 
-	// Timed reports whether the durations are known. Of a single request all
-	// four are the same. In milliseconds.
+	// Timed reports whether the durations are known, in milliseconds. For a single
+	// request all four are the same.
 	Timed              bool
 	Avg, P50, P95, Max float64
 }
 
-// usageOf returns nil for properties that are not those of a request.
+// usageOf returns nil if p are not the properties of HTTP requests.
 func usageOf(p map[string]any) *Usage {
 	method, _ := p["method"].(string)
 	if !isMethod(method) {
@@ -33,12 +32,12 @@ func usageOf(p map[string]any) *Usage {
 	route, _ := p["route"].(string)
 	u := &Usage{Method: method, Route: route}
 	if _, ok := number(p, "windowSeconds"); ok {
-		return u.many(p)
+		return u.ofRollUp(p)
 	}
-	return u.one(p)
+	return u.ofRequest(p)
 }
 
-func (u *Usage) many(p map[string]any) *Usage {
+func (u *Usage) ofRollUp(p map[string]any) *Usage {
 	count, ok := number(p, "count")
 	if !ok || count < 1 {
 		return nil
@@ -55,7 +54,7 @@ func (u *Usage) many(p map[string]any) *Usage {
 	return u
 }
 
-func (u *Usage) one(p map[string]any) *Usage {
+func (u *Usage) ofRequest(p map[string]any) *Usage {
 	status, answered := number(p, "status")
 	duration, timed := number(p, "durationMs")
 	_, open := number(p, "openMs")
@@ -79,7 +78,7 @@ func (u *Usage) one(p map[string]any) *Usage {
 // maxAmount leaves room for a sum of a thousand.
 const maxAmount = min(1e12, math.MaxInt/1000)
 
-// number takes what sums can bear, whatever was sent.
+// number returns a number that is not negative, cut to maxAmount.
 func number(p map[string]any, name string) (float64, bool) {
 	n, ok := p[name].(float64)
 	return min(n, maxAmount), ok && n >= 0

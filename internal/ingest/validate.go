@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Codes of events that are refused while the rest of their batch is accepted.
+// Codes of events that are rejected while the rest of their batch is accepted.
 const (
 	CodeEventTooLarge    = "event_too_large" // more than MaxEventBytes
 	CodeInvalidEvent     = "invalid_event"   // not an object
@@ -14,15 +14,14 @@ const (
 	CodeUnknownType      = "unknown_type" // neither track, identify nor group
 	CodeMissingMessageID = "missing_message_id"
 	CodeMissingTimestamp = "missing_timestamp"
-	CodeInvalidTimestamp = "invalid_timestamp" // not RFC 3339, the ISO 8601 of the internet
+	CodeInvalidTimestamp = "invalid_timestamp" // not RFC 3339, a profile of ISO 8601
 	CodeMissingEvent     = "missing_event"     // track without a name
 	CodeMissingIdentity  = "missing_identity"  // track with neither userId nor groupId
 	CodeMissingUserID    = "missing_user_id"   // identify without a user
 	CodeMissingGroupID   = "missing_group_id"  // group without a group
 )
 
-// eventError is why one event of a batch was refused; Index points into the
-// batch.
+// eventError is why one event of a batch was rejected. Index points into the batch.
 type eventError struct {
 	Index   int    `json:"index"`
 	Message string `json:"message"`
@@ -77,12 +76,12 @@ func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 	if timestamp == "" {
 		return nil, invalid(CodeMissingTimestamp, "timestamp is missing")
 	}
-	// Unlike time.Parse, UnmarshalText takes RFC 3339 and nothing looser.
+	// Unlike time.Parse, UnmarshalText accepts only strict RFC 3339.
 	if err := e.Timestamp.UnmarshalText([]byte(timestamp)); err != nil {
 		return nil, invalid(CodeInvalidTimestamp, "timestamp must be like 2006-01-02T15:04:05.999Z")
 	}
 	e.Timestamp = e.Timestamp.UTC()
-	if year := e.Timestamp.Year(); year < 0 || year > 9999 { // by its offset: as such it could not be written again
+	if year := e.Timestamp.Year(); year < 0 || year > 9999 { // its offset leads there, and RFC 3339 cannot express it
 		return nil, invalid(CodeInvalidTimestamp, "timestamp must be in the years 0000 to 9999 of UTC")
 	}
 	if err := e.checkType(); err != nil {
@@ -92,8 +91,8 @@ func parseEvent(raw json.RawMessage) (*Record, *eventError) {
 	return r, nil
 }
 
-// examine finds what is shown of many events at once, so that none of them need
-// be decoded again for it.
+// examine notes what is shown of many events at once, so that these need not be decoded
+// again.
 func (r *Record) examine(properties, traits, context map[string]any) {
 	if r.Type == TypeTrack {
 		r.Usage = usageOf(properties)
@@ -135,20 +134,20 @@ func (e *Event) checkType() *eventError {
 	return nil
 }
 
-// fields are the members of a JSON object under their exact names. A struct
-// would not do: encoding/json matches its fields in any case, and would take
-// USERID for userId.
+// fields are the members of a JSON object under their exact names. A struct would not
+// do: encoding/json matches struct fields without regard to case, and would take USERID
+// for userId.
 type fields map[string]json.RawMessage
 
 // parseFields reports false for anything but an object.
 func parseFields(raw json.RawMessage) (fields, bool) {
 	var f fields
 	err := json.Unmarshal(raw, &f)
-	return f, err == nil && f != nil // null is no error, and leaves f nil
+	return f, err == nil && f != nil // for null there is no error, but f is nil
 }
 
-// text returns a string field: "" when it is absent or null, false when it is
-// something else.
+// text returns a string field: "" if it is absent or null, false if it is something
+// else.
 func (f fields) text(name string) (string, bool) {
 	raw, ok := f[name]
 	if !ok {
@@ -159,8 +158,8 @@ func (f fields) text(name string) (string, bool) {
 	return s, err == nil
 }
 
-// object returns an object field: nil when it is absent or null, false when it
-// is something else or holds a number that float64 cannot.
+// object returns an object field: nil if it is absent or null, false if it is something
+// else or holds a number outside the range of float64.
 func (f fields) object(name string) (map[string]any, bool) {
 	raw, ok := f[name]
 	if !ok {

@@ -5,13 +5,13 @@ import (
 	"net/http"
 )
 
-// failure is why there is no answer.
+// failure is the answer to a request that failed.
 type failure struct {
 	Error string `json:"error"`
 }
 
-// api serves what answer makes of a query that keeps to the rules as JSON, or 404
-// if it is nil.
+// api serves the result of answer as JSON, or 404 if it is nil. A query that breaks the
+// rules is answered 400.
 func (h *Handler) api(allowed rules, answer func(*figures, query) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, fault := allowed.check(r.URL.RawQuery)
@@ -22,8 +22,8 @@ func (h *Handler) api(allowed rules, answer func(*figures, query) any) http.Hand
 		body := answer(h.figures(), q)
 		switch body := body.(type) {
 		case nil:
-			writeJSON(w, http.StatusNotFound, failure{"nothing is known of it"})
-		case json.RawMessage: // byte by byte
+			writeJSON(w, http.StatusNotFound, failure{"nothing is known about it"})
+		case json.RawMessage: // sent as it is, byte by byte
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write(body)
 		default:
@@ -32,12 +32,12 @@ func (h *Handler) api(allowed rules, answer func(*figures, query) any) http.Hand
 	}
 }
 
-// noAPI answers what is no path of the query API.
+// noAPI answers requests for paths that the query API does not have.
 func noAPI(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusNotFound, failure{"there is nothing here; docs/klime-local.md lists the paths"})
 }
 
-// onlyGET answers other methods on a path of the query API.
+// onlyGET answers requests with other methods for a path of the query API.
 func onlyGET(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Allow", "GET, HEAD")
 	writeJSON(w, http.StatusMethodNotAllowed, failure{"use GET"})
@@ -46,8 +46,8 @@ func onlyGET(w http.ResponseWriter, _ *http.Request) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// Not indented: what is nested a thousandfold would fill the memory.
-	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // it encodes: an error means that the client has gone
+	// Not indented: for events that are nested a thousand deep, that would fill the memory.
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // it can be encoded; an error means that the client has gone away
 }
 
 // Summary is how much there is of everything.
@@ -56,20 +56,20 @@ type Summary struct {
 	Version      int  `json:"version"` // grows with every change
 	Customers    int  `json:"customers"`
 	Users        int  `json:"users"`
-	Events       int  `json:"events"`    // remembered
+	Events       int  `json:"events"`    // remembered events
 	Bytes        int  `json:"bytes"`     // of their JSON
-	MaxEvents    int  `json:"maxEvents"` // are remembered
-	MaxBytes     int  `json:"maxBytes"`  // are remembered
-	Accepted     int  `json:"accepted"`  // events, repeats left out
-	Repeated     int  `json:"repeated"`  // events that were known already
+	MaxEvents    int  `json:"maxEvents"` // the most events that are remembered
+	MaxBytes     int  `json:"maxBytes"`  // the most bytes of JSON that are remembered
+	Accepted     int  `json:"accepted"`  // events, without repeats
+	Repeated     int  `json:"repeated"`  // events that were already known
 	Rejected     int  `json:"rejected"`  // events that are not valid
-	Forgotten    int  `json:"forgotten"` // events, for want of room
+	Forgotten    int  `json:"forgotten"` // events no longer remembered, for lack of room
 	LostUsers    int  `json:"forgottenUsers"`
 	LostGroups   int  `json:"forgottenGroups"`
 	Unlinked     int  `json:"unlinked"`     // track events that no customer shows
-	Batches      int  `json:"batches"`      // taken
-	Refused      int  `json:"refused"`      // batches
-	Unauthorized int  `json:"unauthorized"` // batches
+	Batches      int  `json:"batches"`      // accepted
+	Refused      int  `json:"refused"`      // batches refused for their form or size
+	Unauthorized int  `json:"unauthorized"` // batches refused for their write key
 	Deferred     int  `json:"deferred"`     // batches answered 429, which SDKs send again
 }
 
@@ -107,8 +107,8 @@ func (f *figures) customerList(q query, path string) CustomerList {
 	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), ascending(q), w), q, path), w}
 }
 
-// ascending is how to sort: as asked for, or text from A and figures from the
-// largest.
+// ascending reports whether to sort in ascending order. Unless the query says so, text is
+// sorted from A, and numbers from the largest.
 func ascending(q query) bool {
 	switch q.Get("order") {
 	case "asc":
@@ -124,7 +124,7 @@ func isText(column string) bool { return column == nameKey || column == planKey 
 
 func (h *Handler) customersAPI(f *figures, q query) any { return f.customerList(q, "/api/customers") }
 
-// CustomerDetail is all about one customer but for the timeline.
+// CustomerDetail is all about one customer, except the timeline.
 type CustomerDetail struct {
 	Customer
 
@@ -180,7 +180,7 @@ func (f *figures) userList(q query, path string) UserList {
 
 func (h *Handler) usersAPI(f *figures, q query) any { return f.userList(q, "/api/users") }
 
-// UserDetail is all about one user but for the events.
+// UserDetail is all about one user, except the events.
 type UserDetail struct {
 	User
 

@@ -9,8 +9,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// BenchmarkPages is how long pages take that show 50,000 events of 200 customers
-// and 5,000 users: while nothing changes, and right after a batch has arrived.
+// BenchmarkPages measures pages that show 50,000 events of 200 customers and 5,000
+// users, while nothing changes, and right after a batch has arrived.
 func BenchmarkPages(b *testing.B) {
 	l := newLocal(b, inspector.Options{})
 	events := make([]object, 0, 50_000)

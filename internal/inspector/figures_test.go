@@ -23,8 +23,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// sample makes events of some customers and users, in random order, with
-// repeats. Nothing of them happens near the end of a window.
+// sample makes events of some customers and users, in random order, with repeats. None of
+// them happens near a window's boundary, so that passing time changes no figure.
 func sample(random *rand.Rand, n int) []object {
 	now := time.Now().UTC()
 	id := 0
@@ -35,7 +35,7 @@ func sample(random *rand.Rand, n int) []object {
 			hours = random.IntN(30)
 		}
 		if random.IntN(100) == 0 {
-			hours = -5 // a clock that is wrong
+			hours = -5 // a wrong clock
 		}
 		at := now.Add(-time.Duration(hours)*time.Hour - 30*time.Minute)
 		rest["type"], rest["messageId"], rest["timestamp"] = typ, fmt.Sprint(id), at.Format(time.RFC3339Nano)
@@ -73,14 +73,14 @@ func sample(random *rand.Rand, n int) []object {
 		}
 		events = append(events, e)
 		if random.IntN(30) == 0 {
-			events = append(events, e) // again
+			events = append(events, e) // a repeat
 		}
 	}
 	return events
 }
 
-// recount works out by brute force what is to be shown, from events as they
-// were sent. It shares no code with what it checks.
+// recount works out by brute force what should be shown, from events as they were sent.
+// It shares no code with what it checks.
 type recount struct {
 	now    time.Time
 	events []object // each messageId once
@@ -109,7 +109,7 @@ func at(e object) time.Time {
 
 func text(v any) string { s, _ := v.(string); return s }
 
-// customers returns those with the numbers of their linked users.
+// customers returns the number of linked users of each customer.
 func (c *recount) customers() map[string]int {
 	links := make(map[string]map[string]bool)
 	for _, e := range c.events {
@@ -137,7 +137,7 @@ func (c *recount) customers() map[string]int {
 	return counts
 }
 
-// of returns the track events that count for a customer, in a span up to now.
+// of returns the track events that count for a customer, in a span that ends now.
 func (c *recount) of(id string, span time.Duration) []object {
 	linked := make(map[string]bool)
 	for _, e := range c.events {
@@ -450,7 +450,7 @@ func checkTotals(t *testing.T, l *local, c *recount) {
 	}
 }
 
-// What is forgotten is in no figure of a window, and stays in the totals.
+// Forgotten events are in no figure of a window, but still in the totals.
 func TestFiguresAfterForgetting(t *testing.T) {
 	engine := ingestWith(3)
 	l := &local{inspector.New(engine, inspector.Options{}), t, engine}
@@ -479,8 +479,8 @@ func TestFiguresAfterForgetting(t *testing.T) {
 	}
 }
 
-// Who was forgotten and is named again has what came from then on, and not more
-// events than ever.
+// If a user or customer was forgotten and is named again, only events from then on count:
+// a window never has more events than the total.
 func TestForgottenAndNamedAgain(t *testing.T) {
 	for _, tt := range []struct {
 		path, key, call string
@@ -621,7 +621,8 @@ func TestEventsFiltersAndPages(t *testing.T) {
 	}
 }
 
-// A page past the end is the last one: links grow old, and lists shorter.
+// A page past the end is the last one: the list may be shorter than when the link was
+// made.
 func TestPagePastTheEnd(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	for i := range 5 {
@@ -648,7 +649,7 @@ func TestPagePastTheEnd(t *testing.T) {
 	}
 }
 
-// What is no path of the query API, or no GET, is answered in JSON too.
+// Unknown paths of the query API, and methods other than GET, are answered in JSON too.
 func TestWrongPathsAndMethods(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	for _, tt := range []struct {
@@ -676,7 +677,7 @@ func TestWrongPathsAndMethods(t *testing.T) {
 	}
 }
 
-// A list without items is empty, and never null: scripts need not tell them apart.
+// A list without items is an empty array, never null: scripts need no special case.
 func TestListsAreNeverNull(t *testing.T) {
 	for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {
 		for _, known := range []bool{false, true} {
@@ -699,8 +700,8 @@ func TestListsAreNeverNull(t *testing.T) {
 	}
 }
 
-// Pages search for a long text as the API does, and keep it; only their links,
-// of which there are many, have no more than its beginning.
+// Pages search for a long text as the API does, and keep it in the search field. Only
+// their links, of which there are many, have just its beginning.
 func TestLongSearch(t *testing.T) {
 	for _, n := range []int{300, 301, 2000, 10_000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -742,7 +743,8 @@ func TestLongSearch(t *testing.T) {
 	}
 }
 
-// What was sent is shown byte by byte, and in pieces of it nothing is lost.
+// The API shows an event byte by byte as it was sent. The page shows it indented, and
+// loses nothing.
 func TestExactJSON(t *testing.T) {
 	raw := `{"type":"track","messageId":"m", "timestamp":"` + now() + `","event":"Report Generated","userId":"u",
 		"properties":{"big":12345678901234567890.10,"dup":1,"dup":2,"esc":"\u003c\/\u00e9"}, "future":[ ]}`
@@ -765,7 +767,7 @@ func TestExactJSON(t *testing.T) {
 	}
 }
 
-// What is no UTF-8 is stored as it came, and spoils no list.
+// Invalid UTF-8 is stored as it came, and does not make a list invalid.
 func TestInvalidUTF8(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	raw := `{"type":"track","messageId":"m","timestamp":"` + now() + `","event":"A` + "\xff\xfe" + `B","userId":"u` + "\xc3" + `","properties":{"` + "\xe2\x82" + `":1}}`
@@ -802,8 +804,8 @@ func TestTraceLinks(t *testing.T) {
 	}
 }
 
-// A script that asks for something else than it means is told so, and never gets
-// another answer. Pages, whose links grow old, make the best of it.
+// The API refuses wrong parameters, so that a script never gets an answer to another
+// question. Pages ignore them, as links may be old.
 func TestWrongParameters(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	l.post(object{"type": "group", "messageId": "1", "timestamp": now(), "groupId": "acme", "userId": "ann"})
@@ -852,8 +854,8 @@ func TestWrongParameters(t *testing.T) {
 	}
 }
 
-// Events may say that they happened long ago, or long from now: they are listed
-// once each, counted where they belong, and break nothing.
+// Events may have timestamps far in the past or the future: each is listed once and
+// counted where it belongs, and nothing breaks.
 func TestFarTimes(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme"})
@@ -877,7 +879,7 @@ func TestFarTimes(t *testing.T) {
 	}
 	for _, window := range []string{"5m", "1h", "24h", "7d", "30d"} {
 		c := api[inspector.CustomerDetail](l, "/api/customer", "id", "acme", "window", window)
-		if c.Events != 3 || c.Parts[len(c.Parts)-1] < 2 || c.Active30 != 3 { // those of the future
+		if c.Events != 3 || c.Parts[len(c.Parts)-1] < 2 || c.Active30 != 3 { // of now, and of the future
 			t.Errorf("%s: %d events, %v, %d active", window, c.Events, c.Parts, c.Active30)
 		}
 	}
@@ -888,12 +890,12 @@ func TestFarTimes(t *testing.T) {
 	}
 }
 
-// A page says that a window holds all events only where it does.
+// A page says that a window holds all events only if it does.
 func TestWhatWindowsHold(t *testing.T) {
 	const holdsAll, older = "which holds all that are remembered", "older ones are not counted"
 	for _, tt := range []struct {
 		age         time.Duration // of the oldest event
-		asked, want string        // window
+		asked, want string        // names of windows
 		auto, all   bool
 	}{
 		{time.Minute, "", "5m", true, true},
@@ -921,8 +923,8 @@ func TestWhatWindowsHold(t *testing.T) {
 	}
 }
 
-// What one user does counts for all of the user's groups, and is not copied to
-// each: ten thousand events for a thousand groups would be ten million.
+// The events of one user count for all of the user's groups, but are not copied to each:
+// ten thousand events for a thousand groups would be ten million.
 func TestOneUserOfManyGroups(t *testing.T) {
 	const groups, events = 1000, 10_000
 	l := newLocal(t, inspector.Options{})

@@ -14,7 +14,7 @@ import (
 
 // Health is what seems to be wrong with the instrumentation.
 type Health struct {
-	Findings  []Finding `json:"findings"` // the worst first
+	Findings  []Finding `json:"findings"` // the most severe first
 	Libraries []Library `json:"libraries"`
 }
 
@@ -24,7 +24,7 @@ type Finding struct {
 	Severity string    `json:"severity"` // error: data is lost; warning: figures will be wrong; hint
 	Title    string    `json:"title"`
 	Advice   string    `json:"advice"`
-	Count    int       `json:"count"`    // of what Examples are of
+	Count    int       `json:"count"`    // of all instances
 	Examples []Example `json:"examples"` // the first maxExamples
 }
 
@@ -35,7 +35,7 @@ type Example struct {
 	Link   string `json:"link,omitempty"` // a page about it
 }
 
-// Library is an SDK that sends.
+// Library is an SDK that has sent events.
 type Library struct {
 	Name     string    `json:"name"`
 	Version  string    `json:"version"`
@@ -46,7 +46,7 @@ type Library struct {
 	LastAt   time.Time `json:"lastAt"` // when its last event arrived
 }
 
-// What a finding can mean.
+// The severities of findings.
 const (
 	severityError   = "error"
 	severityWarning = "warning"
@@ -55,12 +55,12 @@ const (
 
 const (
 	maxExamples = 10
-	maxSkew     = 5 * time.Minute // between clocks
-	manyNames   = 100             // of events, more look like generated ones
-	manyFields  = 150             // names of properties of one event, likewise
+	maxSkew     = 5 * time.Minute // between clocks, until it counts as wrong
+	manyNames   = 100             // names of events: more look as if they are built from data
+	manyFields  = 150             // names of one event's properties: more look the same
 )
 
-// faults is how many findings there are, hints left out.
+// faults is the number of findings, without hints.
 func (f *figures) faults() (n int) {
 	for _, x := range f.health().Findings {
 		if x.Severity != severityHint {
@@ -70,7 +70,7 @@ func (f *figures) faults() (n int) {
 	return n
 }
 
-// examine looks at all that is remembered.
+// examine looks for mistakes in all that is remembered.
 func (f *figures) examine() Health {
 	h := Health{Findings: []Finding{}, Libraries: f.libraries()}
 	fields := f.fields()
@@ -90,7 +90,7 @@ func (f *figures) examine() Health {
 	return h
 }
 
-// example adds one, if there is room for it. It is counted in any case.
+// example counts an instance, and adds it to the examples if there is room.
 func (x *Finding) example(what, detail, link string) {
 	x.Count++
 	if len(x.Examples) < maxExamples {
@@ -101,7 +101,7 @@ func (x *Finding) example(what, detail, link string) {
 func (f *figures) rejected() Finding {
 	x := Finding{
 		Kind: "rejected_events", Severity: severityError, Title: "Events were rejected",
-		Advice: "They are lost: an SDK does not send them again. Each says what is wrong with it.",
+		Advice: "They are lost: an SDK does not send them again. The list says what is wrong with each.",
 	}
 	byCode := make(map[string]int)
 	for _, p := range f.snap.Problems {
@@ -118,8 +118,8 @@ func (f *figures) rejected() Finding {
 
 func (f *figures) refused() Finding {
 	x := Finding{
-		Kind: "refused_batches", Severity: severityError, Title: "Batches were refused whole",
-		Advice: "A wrong write key or a body that is no batch stops an SDK.",
+		Kind: "refused_batches", Severity: severityError, Title: "Batches were refused as a whole",
+		Advice: "A wrong write key, or a body that is not a batch, makes an SDK stop sending.",
 	}
 	byCode := make(map[string]int)
 	for _, p := range f.snap.Problems {
@@ -137,7 +137,7 @@ func (f *figures) refused() Finding {
 func (f *figures) deferred() Finding {
 	return Finding{
 		Kind: "deferred_batches", Severity: severityHint, Title: "Batches were asked to wait",
-		Advice: "More came in a second than -max-rate allows. Nothing is lost: SDKs send them again.",
+		Advice: "More arrived in a second than -max-rate allows. Nothing is lost: SDKs send them again.",
 		Count:  f.snap.Counts.Deferred,
 	}
 }
@@ -154,7 +154,7 @@ func eventsLink(key, value string) string {
 func (f *figures) userIDs() Finding {
 	x := Finding{
 		Kind: "user_ids", Severity: severityWarning, Title: "User IDs that will not last",
-		Advice: "Whose ID changes is another user from then on. Use a stable key, such as that of the database.",
+		Advice: "A user whose ID changes is another user from then on. Use a stable key, such as the one in your database.",
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.snap.Users)) {
 		u := f.snap.Users[id]
@@ -172,7 +172,7 @@ func (f *figures) userIDs() Finding {
 func (f *figures) groupIDs() Finding {
 	x := Finding{
 		Kind: "group_ids", Severity: severityWarning, Title: "Group IDs that will not last",
-		Advice: "A customer whose ID changes is another customer from then on. Use a stable key, such as that of the database.",
+		Advice: "A customer whose ID changes is another customer from then on. Use a stable key, such as the one in your database.",
 	}
 	if f.mode == UserMode {
 		return x
@@ -190,7 +190,8 @@ func (f *figures) groupIDs() Finding {
 	return x
 }
 
-// groupLink is the customer's page, or of a group that is none its events.
+// groupLink leads to the customer's page, or, if the group is not a customer, to its
+// events.
 func (f *figures) groupLink(id string) string {
 	if f.customers[id] != nil {
 		return customerLink(id)
@@ -201,7 +202,7 @@ func (f *figures) groupLink(id string) string {
 func (f *figures) usersAlone() Finding {
 	x := Finding{
 		Kind: "users_without_group", Severity: severityWarning, Title: "Users without a customer",
-		Advice: "Their events count for no customer, unless an event names the group. Call group() with the user, or Link, where they sign in.",
+		Advice: "Their events count for no customer, unless an event names a group. Call group() with the user, or Link, when they sign in.",
 	}
 	if f.mode == UserMode {
 		return x
@@ -216,7 +217,7 @@ func (f *figures) usersAlone() Finding {
 
 func (f *figures) groupsUncalled() Finding {
 	x := Finding{
-		Kind: "groups_without_call", Severity: severityWarning, Title: "Groups that are no customers",
+		Kind: "groups_without_call", Severity: severityWarning, Title: "Groups that are not customers",
 		Advice: "Events name them, but group() was never called for them: their events are shown nowhere.",
 	}
 	if f.mode == UserMode {
@@ -249,7 +250,7 @@ func (f *figures) groupCalls() Finding {
 func (f *figures) customersUnnamed() Finding {
 	x := Finding{
 		Kind: "customers_without_name", Severity: severityHint, Title: "Customers without a name",
-		Advice: "Klime shows and searches the trait name. Until there is one, they are known by their ID.",
+		Advice: "Klime shows and searches the trait name. Until they have one, they are shown by their ID.",
 	}
 	if f.mode == UserMode {
 		return x
@@ -275,7 +276,7 @@ func (f *figures) usersUnnamed() Finding {
 	return x
 }
 
-// nameOf is the name of a track event, or the call that another is.
+// nameOf is the name of a track event, or else the name of the call.
 func nameOf(typ, name string) string {
 	switch typ {
 	case ingest.TypeIdentify:
@@ -314,7 +315,7 @@ func (f *figures) badNames() Finding {
 func (f *figures) tooManyNames() Finding {
 	x := Finding{
 		Kind: "many_event_names", Severity: severityWarning, Title: "Very many event names",
-		Advice: "A name that is put together from data cannot be counted. Keep names few, and put what differs into properties.",
+		Advice: "A name that is built from data cannot be counted. Use few names, and put what varies into properties.",
 	}
 	if n := len(f.eventNames()); n > manyNames {
 		x.Count = n
@@ -322,121 +323,10 @@ func (f *figures) tooManyNames() Finding {
 	return x
 }
 
-// field is a property of an event, or a trait.
-type field struct{ event, name string }
-
-// seenAs is in how many events a field is of one type, and the newest of these.
-type seenAs struct {
-	typ         string
-	count, last int
-}
-
-// fields are those of the remembered events, as far as kinds have them.
-type fields struct {
-	types map[field][]seenAs
-	names map[string][]string // of each event's fields
-	rest  map[string]bool     // events that have more than these
-	links map[string]string   // of each event
-}
-
-func (f *figures) fields() *fields {
-	all := &fields{
-		types: make(map[field][]seenAs), names: make(map[string][]string), rest: make(map[string]bool), links: make(map[string]string),
-	}
-	for i := range f.snap.Kinds {
-		k := &f.snap.Kinds[i]
-		event := nameOf(k.Type, k.Name)
-		if k.Rest {
-			all.rest[event] = true
-		}
-		if len(k.Fields) > 0 && all.links[event] == "" {
-			all.links[event] = kindLink(k)
-		}
-		for _, x := range k.Fields {
-			all.add(field{event, x.Name}, seenAs{x.Type, k.Count, k.Last})
-		}
-	}
-	return all
-}
-
-func (all *fields) add(key field, s seenAs) {
-	types := all.types[key]
-	if types == nil {
-		all.names[key.event] = append(all.names[key.event], key.name)
-	}
-	for i := range types {
-		if types[i].typ == s.typ {
-			types[i].count += s.count
-			types[i].last = max(types[i].last, s.last)
-			return
-		}
-	}
-	all.types[key] = append(types, s)
-}
-
-func kindLink(k *ingest.Kind) string {
-	if k.Type != ingest.TypeTrack {
-		return eventsLink("type", k.Type)
-	}
-	return eventsLink("event", k.Name)
-}
-
-// tooMany finds events whose properties, or traits, seem to be named by data.
-func (all *fields) tooMany() Finding {
-	x := Finding{
-		Kind: "many_property_names", Severity: severityWarning, Title: "Very many property names",
-		Advice: "A name that is put together from data cannot be counted, and of so many not all are compared. " +
-			"Names are fixed words: what varies is a value.",
-	}
-	for _, event := range slices.Sorted(maps.Keys(all.names)) {
-		names := all.names[event]
-		if len(names) <= manyFields {
-			continue
-		}
-		detail := number(len(names))
-		if all.rest[event] {
-			detail += " or more"
-		}
-		slices.Sort(names)
-		x.example(event, detail+", such as "+strings.Join(names[:3], ", "), all.links[event])
-	}
-	return x
-}
-
-// conflicts finds properties and traits that come in several JSON types.
-func (all *fields) conflicts() Finding {
-	x := Finding{
-		Kind: "type_conflicts", Severity: severityWarning, Title: "Properties and traits of several types",
-		Advice: "A value that is a number here and a string there cannot be summed, compared or charted.",
-	}
-	var several []field
-	for key, types := range all.types {
-		if len(types) > 1 {
-			several = append(several, key)
-		}
-	}
-	slices.SortFunc(several, func(a, b field) int {
-		return cmp.Or(strings.Compare(a.event, b.event), strings.Compare(a.name, b.name))
-	})
-	for _, key := range several {
-		types := all.types[key]
-		slices.SortFunc(types, func(a, b seenAs) int { return strings.Compare(a.typ, b.typ) })
-		detail, rarest := make([]string, len(types)), types[0]
-		for i, s := range types {
-			detail[i] = fmt.Sprintf("%s in %d", s.typ, s.count)
-			if s.count < rarest.count {
-				rarest = s
-			}
-		}
-		x.example(key.event+" · "+key.name, strings.Join(detail, ", "), fmt.Sprintf("/events?seq=%d", rarest.last))
-	}
-	return x
-}
-
 func (f *figures) clocks() Finding {
 	x := Finding{
 		Kind: "clocks", Severity: severityWarning, Title: "Events from the future",
-		Advice: "Their timestamp is later than when they arrived: the clock of the sender is wrong, or its time zone.",
+		Advice: "Their timestamp is later than their arrival: the sender's clock or time zone is wrong.",
 	}
 	for _, r := range f.snap.Records {
 		if ahead := r.Timestamp.Sub(r.ReceivedAt); ahead > maxSkew {
@@ -450,7 +340,7 @@ func (f *figures) libraries() []Library {
 	byName := make(map[ingest.Library]*Library)
 	var l *Library
 	for _, r := range f.snap.Records {
-		if l == nil || l.Name != r.Library.Name || l.Version != r.Library.Version { // else it is that of the event before
+		if l == nil || l.Name != r.Library.Name || l.Version != r.Library.Version { // otherwise it is the same as of the event before
 			l = byName[r.Library]
 		}
 		if l == nil {
@@ -481,7 +371,7 @@ func (f *figures) libraries() []Library {
 	return all[:min(len(all), maxLibraries)]
 }
 
-// maxLibraries bounds what a sender can make up.
+// maxLibraries bounds the list, as senders can make up names.
 const maxLibraries = 50
 
 func plural(n int, what string) string {

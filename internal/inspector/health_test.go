@@ -27,7 +27,7 @@ func TestHealth(t *testing.T) {
 		name   string
 		mode   inspector.Mode
 		events []object
-		want   string // kind, count, first example and detail; of one finding
+		want   string // kind, count, first example and detail of one finding
 	}{
 		{"nothing wrong", "", nil, ""},
 		{"nothing wrong in user mode", inspector.UserMode, []object{track("Report Generated", "usr_1", nil)}, "groups_in_user_mode 1 org_1 "},
@@ -106,9 +106,9 @@ func TestHealthOfBatches(t *testing.T) {
 	}
 }
 
-// A batch that is to be sent again is not lost, and nothing is rejected.
+// A batch that an SDK will send again is not lost, and does not count as rejected.
 func TestHealthOfDeferredBatches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // in which no second passes
+	synctest.Test(t, func(t *testing.T) { // no time passes in the bubble
 		engine := ingest.New(ingest.Options{BatchRate: 1})
 		l := &local{inspector.New(engine, inspector.Options{}), t, engine}
 		l.postRaw(`{"batch":[]}`)
@@ -161,8 +161,8 @@ func TestManyEventNames(t *testing.T) {
 	t.Error("150 names of events are not found many")
 }
 
-// Properties that are named by data are found, whatever their number, and so are
-// the mistakes of other events.
+// Properties with names built from data are found, whatever their number. They do not
+// hide the mistakes of other events.
 func TestManyPropertyNames(t *testing.T) {
 	for _, tt := range []struct {
 		events int

@@ -39,7 +39,7 @@ func (l *local) serve(method, target string, header ...string) *httptest.Respons
 		}
 		r.Header.Set(header[i], header[i+1])
 	}
-	if target == "/stream" { // which would not end
+	if target == "/stream" { // it would not end
 		ctx, cancel := context.WithCancel(r.Context())
 		cancel()
 		r = r.WithContext(ctx)
@@ -74,7 +74,7 @@ func (l *local) postRaw(body string) {
 	}
 }
 
-// page returns a page that must be there.
+// page returns a page. The test fails if it is not answered 200.
 func (l *local) page(path string, query ...string) string {
 	l.t.Helper()
 	w := l.serve("GET", address(path, query...))

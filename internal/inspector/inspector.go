@@ -1,9 +1,8 @@
-// Package inspector shows what a local Klime knows: web pages for people, and a
-// query API for scripts and tests, over an [ingest.Server]. Both are made of the
-// same figures.
+// Package inspector shows what a local Klime, an [ingest.Server], knows: on web pages for
+// people, and in a query API for scripts and tests. Both show the same figures.
 //
-// What it shows is hostile input: every text is escaped and bounded, pages load
-// and run nothing but their own two files, and nothing changes state.
+// All that it shows is hostile input. So every text is escaped and bounded, pages load
+// and run only their own two files, and no request to them changes state.
 package inspector
 
 import (
@@ -34,20 +33,20 @@ const (
 type Options struct {
 	Mode Mode // default GroupMode
 
-	// Key, if set, is asked of everybody who wants to look: as a bearer token, or
-	// as the password of HTTP Basic, which browsers ask their users for.
+	// Key, if set, is needed to see anything: as a bearer token, or as the password
+	// of HTTP Basic, which browsers ask their users for.
 	Key string
 
-	// Hosts are names by which the pages may be asked for, beside those of
-	// loopback and plain IP addresses.
+	// Hosts are more host names under which the pages are served, in addition to
+	// localhost, names that end in .localhost, and IP addresses.
 	Hosts []string
 
-	// TraceURL is where the traces of events are shown, but for the trace's ID at
-	// its end. When empty, the pages show the ID alone.
+	// TraceURL is where the traces of events are shown, without the trace's ID at the
+	// end. If it is empty, the pages show only the ID.
 	TraceURL string
 }
 
-// Handler serves pages, query API and event stream, and the ingest server's
+// Handler serves the pages, the query API, the event stream, and the ingest server's
 // POST /v1/batch. It is made by [New].
 type Handler struct {
 	opts    Options
@@ -62,7 +61,7 @@ type Handler struct {
 	cache *figures
 }
 
-// New returns a Handler for what server knows.
+// New returns a Handler that shows what server knows.
 func New(server *ingest.Server, opts Options) *Handler {
 	if opts.Mode == "" {
 		opts.Mode = GroupMode
@@ -108,14 +107,14 @@ func New(server *ingest.Server, opts Options) *Handler {
 	return h
 }
 
-// Close ends the event streams, which would hold up an [http.Server.Shutdown]:
-// give it to RegisterOnShutdown.
+// Close ends the event streams, which would otherwise hold up [http.Server.Shutdown]:
+// pass it to RegisterOnShutdown.
 func (h *Handler) Close() { h.close() }
 
 // ServeHTTP answers everything that a local Klime answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v1/batch" {
-		h.server.ServeHTTP(w, r) // has a key of its own, and shows nothing
+		h.server.ServeHTTP(w, r) // checks the key itself, and shows nothing
 		return
 	}
 	header := w.Header()
@@ -128,18 +127,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	switch {
 	case !h.known(r.Host):
-		// A web site whose name resolves to this machine would otherwise be of the
+		// DNS rebinding: a web site whose name resolves to this machine would have the
 		// same origin as these pages, and could read them.
 		http.Error(w, "This host name is not known here. Use localhost, or an IP address.", http.StatusMisdirectedRequest)
 	case !h.admitted(r):
 		header.Set("WWW-Authenticate", `Basic realm="klime-local: any name, and the write key as password", charset="UTF-8"`)
-		http.Error(w, "The key of -key is needed: as password, or as Authorization: Bearer KEY.", http.StatusUnauthorized)
+		http.Error(w, "The key that was set with -key is needed: as the password, or as Authorization: Bearer KEY.", http.StatusUnauthorized)
 	default:
 		h.mux.ServeHTTP(w, r)
 	}
 }
 
-// policy lets pages load and run what this server has as files, and no more.
+// policy lets pages load and run only the files of this server.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -147,7 +146,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 func (h *Handler) known(host string) bool {
 	host = strings.TrimSuffix(hostName(host), ".")
 	if _, err := netip.ParseAddr(host); err == nil {
-		return true // a site that is asked for by address has no name to rebind
+		return true // with an address there is no name that could be rebound
 	}
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
 		slices.ContainsFunc(h.opts.Hosts, func(known string) bool { return strings.EqualFold(known, host) })
@@ -172,7 +171,7 @@ func (h *Handler) admitted(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(key), []byte(h.opts.Key)) == 1
 }
 
-// BaseURL is how this machine reaches a Handler that is served at addr.
+// BaseURL is the URL at which this machine reaches a Handler that is served at addr.
 func BaseURL(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
@@ -185,8 +184,8 @@ func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/customers", http.StatusSeeOther)
 }
 
-// users serves the page of users. In user mode they are the customers, whose page
-// has an address of its own.
+// users serves the page of users. In user mode the users are the customers, and it
+// redirects to their page.
 func (h *Handler) users() http.HandlerFunc {
 	if h.opts.Mode == GroupMode {
 		return h.page(h.usersPage)
@@ -197,7 +196,7 @@ func (h *Handler) users() http.HandlerFunc {
 	}
 }
 
-// figures returns what follows from all that is known now.
+// figures returns the figures of the newest snapshot.
 func (h *Handler) figures() *figures {
 	snap := h.server.Snapshot()
 	h.mu.Lock()
@@ -206,6 +205,6 @@ func (h *Handler) figures() *figures {
 		h.cache = newFigures(snap, h.opts.Mode)
 	}
 	f := *h.cache // its maps and slices are only read
-	f.now, f.free = time.Now().UTC(), make(map[freeIn]count)
+	f.now, f.shared = time.Now().UTC(), make(map[userWindow]count)
 	return &f
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// An address that stands for all of this machine's is reached on loopback.
+// The unspecified address stands for all addresses of this machine: it is reached on
+// loopback.
 func TestBaseURL(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]string{

@@ -8,8 +8,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/idlook"
 )
 
-// nameFault says how a name departs from Object + Action in the past tense, as
-// in "Report Generated", or "" if it does not.
+// nameFault says how a name breaks the convention, Object + Action in the past tense
+// as in "Report Generated". It is "" if the name does not.
 func nameFault(name string) string {
 	words := strings.Fields(name)
 	switch {
@@ -79,7 +79,7 @@ func isPast(word string) bool {
 	}
 }
 
-// idFault says what an ID looks like that it should not be, or "".
+// idFault says why an ID looks like a poor one, "" if it does not.
 func idFault(id string) string {
 	look := idlook.Of(id)
 	switch {

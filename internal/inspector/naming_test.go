@@ -52,7 +52,7 @@ func TestTexts(t *testing.T) {
 	if got := depth([]byte(`{"a\"{[":[{"b":[]}]}`)); got != 4 {
 		t.Errorf("depth %d, want 4", got)
 	}
-	// Lines of their own would be a hundred million characters here.
+	// Indented, this would be a hundred million characters.
 	for _, raw := range []string{strings.Repeat("[", 9000) + strings.Repeat("]", 9000), `["` + strings.Repeat("x", maxIndented) + `"]`} {
 		if got := indented([]byte(raw)); got != raw {
 			t.Errorf("%d characters have become %d", len(raw), len(got))

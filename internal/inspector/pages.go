@@ -2,21 +2,17 @@ package inspector
 
 import (
 	"cmp"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"net"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
-// What a page shows at most of what it has no further pages of; it says how much
-// it leaves out.
+// The most that a page shows of lists that have no further pages. The page says how
+// much it leaves out.
 const (
 	maxTraits  = 50
 	maxMembers = 50
@@ -24,146 +20,11 @@ const (
 	maxLinks   = 8 // groups in one row
 )
 
-// frame is what all pages have.
-type frame struct {
-	Title   string
-	Tab     string // that is shown as the current one
-	Path    string
-	Host    string // as which this server is known to the browser
-	Query   query
-	Now     time.Time
-	Summary Summary
-	Window  window
-	Windows []choice
-	Faults  int // findings of the health page, hints left out
-
-	// WriteKey is what senders must show, as the pages may say it.
-	WriteKey string
-
-	tracing string
-	Content any
-}
-
-// choice is a link of several.
-type choice struct {
-	Text, Link string
-	Current    bool
-}
-
-// GroupMode is for templates.
-func (f frame) GroupMode() bool { return f.Summary.Mode == GroupMode }
-
-// Insecure reports whether klime-go refuses to send to Host, unless it is told
-// otherwise: the write key would go over the network in the clear.
-func (f frame) Insecure() bool {
-	name := hostName(f.Host)
-	ip := net.ParseIP(name)
-	return name != "localhost" && (ip == nil || !ip.IsLoopback())
-}
-
-// Ago is how long ago a time was.
-func (f frame) Ago(t time.Time) string { return ago(f.Now, t) }
-
-// With is a link to this page with other questions.
-func (f frame) With(pairs ...string) string { return f.Query.with(f.Path, pairs...) }
-
-// TraceLink is where a trace is shown, "" if that is not known, or it has no ID
-// as traces have.
-func (f frame) TraceLink(id string) string {
-	if bytes, err := hex.DecodeString(id); f.tracing == "" || err != nil || len(bytes) != 16 {
-		return ""
-	}
-	return f.tracing + id
-}
-
-// Kept are the names of what a search keeps of the questions before.
-func (f frame) Kept() []string {
-	return slices.DeleteFunc([]string{"event", "user", "group", "trace", showKey}, func(name string) bool { return f.Query.Get(name) == "" })
-}
-
-// Selected is a link to this page that shows an event as well.
-func (f frame) Selected(seq int) string { return f.Query.with(f.Path, "seq", strconv.Itoa(seq)) }
-
-// page serves what build makes of a query, or 404 with the template "missing" if
-// there is no content.
-func (h *Handler) page(build func(*figures, query) (template, title, tab string, content any)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		f, q := h.figures(), query{Values: r.URL.Query()}.short()
-		name, title, tab, content := build(f, q)
-		status := http.StatusOK
-		if content == nil {
-			name, status = "missing", http.StatusNotFound
-		}
-		writeKey := "anything"
-		if f.snap.Options.WriteKey != "" {
-			writeKey = "YOUR-KEY" // the one of -key, which is not shown
-		}
-		h.web.render(w, status, name, frame{
-			WriteKey: writeKey, Title: title, Tab: tab, Path: r.URL.Path, Host: r.Host, Query: q, Now: f.now, Summary: f.summary(),
-			Window: f.window(q.Get("window")), Windows: f.windows(q, r.URL.Path), Faults: f.faults(), Content: content, tracing: h.opts.TraceURL,
-		})
-	}
-}
-
-func (f *figures) windows(q query, path string) []choice {
-	w := f.window(q.Get("window"))
-	all := spans()
-	choices := make([]choice, 0, 1+len(all))
-	choices = append(choices, choice{"Auto", q.with(path, "window", ""), w.Auto})
-	for _, s := range all {
-		choices = append(choices, choice{s.name, q.with(path, "window", s.name), !w.Auto && w.Name == s.name})
-	}
-	return choices
-}
-
-// column is the head of a sortable column.
-type column struct {
-	Title, Link, Sort string
-	Number            bool
-	Order             string // of aria-sort, "" if it is not sorted by this
-}
-
-// columnsOf returns heads for names and titles. The first that is listed in
-// fallback is sorted by if nothing is asked for.
-func columnsOf(q query, path, fallback string, names ...string) []column {
-	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{Values: map[string][]string{
-		"sort": {cmp.Or(q.Get("sort"), fallback)}, "order": {q.Get("order")},
-	}})
-	heads := make([]column, 0, len(names)/2)
-	for i := 0; i+1 < len(names); i += 2 {
-		c := column{Sort: names[i], Title: names[i+1], Number: !isText(names[i])}
-		order := ""
-		if c.Sort == sorted {
-			c.Order = map[bool]string{true: "ascending", false: "descending"}[up]
-			order = map[bool]string{true: "desc", false: "asc"}[up]
-		}
-		c.Link = q.with(path, "sort", c.Sort, "order", order, "page", "")
-		heads = append(heads, c)
-	}
-	return heads
-}
-
 type customersView struct {
 	CustomerList
 
 	Columns []column
 	Pager   pager
-}
-
-// pager is links to the other pages of a list.
-type pager struct {
-	From, To, Total int
-	Before, Next    string
-}
-
-func pagerOf[T any](list List[T], q query, path string) pager {
-	page := q.pageOf(list.Total)
-	from := (page-1)*q.limit() + 1
-	p := pager{From: from, To: from + len(list.Items) - 1, Total: list.Total, Next: list.Next}
-	if page > 1 {
-		p.Before = q.with(path, "page", strconv.Itoa(page-1))
-	}
-	return p
 }
 
 func (h *Handler) customersPage(f *figures, q query) (string, string, string, any) {
@@ -206,13 +67,13 @@ func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
 	return usersTab, "Users", usersTab, view
 }
 
-// traitRow is a trait, its value as a person would write it.
+// traitRow is a trait, with its value as a person would write it.
 type traitRow struct {
 	Key, Value string
 	At         time.Time
 }
 
-// traitRows puts first the traits that Klime itself shows and searches.
+// traitRows puts the traits that are shown and searched elsewhere first.
 func traitRows(t ingest.Traits) []traitRow {
 	rank := map[string]int{nameKey: -3, emailKey: -2, planKey: -1}
 	keys := slices.SortedFunc(maps.Keys(t), func(a, b string) int {
@@ -238,7 +99,8 @@ type bar struct {
 	Request     *Requests
 }
 
-// nameBars has links to the timeline of that event alone.
+// nameBars has a bar for each event name, with a link to the timeline of only these
+// events.
 func nameBars(names []NameCount, q query, path string) bars {
 	b := bars{More: max(len(names)-maxBars, 0)}
 	for _, n := range names[:len(names)-b.More] {
@@ -262,15 +124,15 @@ func routeBars(u *Usage) bars {
 
 // accountView is the page of one customer or one user.
 type accountView struct {
-	Customer *CustomerDetail // or
-	User     *UserDetail
+	Customer *CustomerDetail // nil on the page of a user
+	User     *UserDetail     // nil on the page of a customer
 
 	ID, Name string
 	Summary  Customer
 	Traits   []traitRow
-	Hidden   int // traits
+	Hidden   int // traits that are left out
 	Members  []Member
-	Further  int // members
+	Further  int // members that are left out
 	Groups   []group
 	Names    bars
 	Routes   bars
@@ -284,14 +146,14 @@ type group struct {
 	Known    bool
 }
 
-// filters are what a timeline can be filtered by.
+// filters are what a timeline can be filtered for.
 type filters struct {
 	Users  []Member
 	Events []NameCount
 }
 
-// filtersOf offers the most active users and the most frequent events, and what is
-// asked for now, whether it is among these or not.
+// filtersOf offers the most active users, the most frequent events, and the current
+// filters even if these are not among them.
 func filtersOf(users []Member, events []NameCount, q query) filters {
 	v := filters{slices.Clone(users), slices.Clone(events[:min(len(events), maxMembers)])}
 	if user := q.Get("user"); user != "" && !slices.ContainsFunc(v.Users, func(m Member) bool { return handle(m.ID) == user }) {
@@ -361,9 +223,9 @@ func (h *Handler) userPage(f *figures, q query) (string, string, string, any) {
 type row struct {
 	*ingest.Record
 
-	Name    string // of the event, or what it does
-	Data    string // the beginning of its properties or traits
-	Request string // of what request it is
+	Name    string // of the event, or of the call
+	Data    string // its properties or traits
+	Request string // method and route of the request that it is about
 }
 
 func rowOf(r *ingest.Record) row {
@@ -397,13 +259,13 @@ func rowOf(r *ingest.Record) row {
 type timeline struct {
 	Rows     []row
 	Total    int
-	Older    string
+	Older    string // link to the next part
 	Newest   string // link to the beginning, if this is not it
-	Chosen   bool
-	Selected *row // nil if it is not remembered
+	Chosen   bool   // an event is selected
+	Selected *row   // the selected event, nil if it is not remembered
 	Unselect string
-	Arrivals bool // it is by arrival, of all types
-	OfUser   bool // all are of the same
+	Arrivals bool // events of all types in order of arrival
+	OfUser   bool // all are of the same user
 }
 
 func (f *figures) timelineOf(list List[*ingest.Record], q query, path string) timeline {
@@ -428,20 +290,20 @@ func (f *figures) timelineView(a *account, q query, path string) timeline {
 	return f.timelineOf(a.timeline(q, path), q, path)
 }
 
-// JSON is the event on lines of its own.
+// JSON is the event as indented JSON.
 func (r *row) JSON() string { return indented(r.Raw) }
 
-// Sender is the SDK that the event says it comes from.
+// Sender is the SDK that the event names as its sender.
 func (r *row) Sender() string {
 	return strings.TrimSpace(r.Library.Name + " " + r.Library.Version)
 }
 
 type eventsView struct {
 	Timeline timeline
-	Problems *List[Problem] // in place of the timeline
+	Problems *List[Problem] // if not nil, shown in place of the timeline
 	Pager    pager
 	Tabs     []choice
-	Filters  []choice // that are on, with links that take them off
+	Filters  []choice // the active filters, with links that remove them
 }
 
 func (h *Handler) eventsPage(f *figures, q query) (string, string, string, any) {

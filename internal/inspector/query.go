@@ -16,25 +16,27 @@ import (
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
-// query is what a page or an API call asks for. What is malformed counts as not
-// asked for; the API has refused it before, see [rules].
+// query holds the parameters of a page or an API call. A malformed parameter counts as
+// absent. The API has refused those before: see [rules].
 type query struct {
 	url.Values
 
-	ofPage bool // and not of the API
+	ofPage bool // it is of a page, not of the API
 }
 
-// searchKey is what is searched for. It is no ID that a handle could stand for.
+// searchKey is the parameter for the text to search for. A handle never stands for it, as
+// it is not an ID.
 const searchKey = "q"
 
-// maxLinkedSearch is what a link of a page has of it, in bytes: every row has a link.
+// maxLinkedSearch is how many bytes of that text the links of a page hold at most: every
+// row has links.
 const maxLinkedSearch = 2000
 
-// maxHandle is how long a text in a link may be, in bytes.
+// maxHandle is the length in bytes beyond which links hold a hash of a text.
 const maxHandle = 300
 
-// handle stands for an ID or a name in links and forms: it is the text itself,
-// or of a long one a hash, as a page full of them could not be loaded.
+// handle stands for an ID or a name in links and forms. It is the text itself, or, as a
+// page full of long ones could not be loaded, the hash of a long text.
 func handle(s string) string {
 	if len(s) <= maxHandle {
 		return s
@@ -43,26 +45,26 @@ func handle(s string) string {
 	return "sha256-" + hex.EncodeToString(sum[:])
 }
 
-// is reports whether a text is the one that a link or a script asks for.
-func is(s, asked string) bool {
+// matchesHandle reports whether a link or a script asks for s, by itself or by its hash.
+func matchesHandle(s, asked string) bool {
 	return s == asked || len(s) > maxHandle && handle(s) == asked
 }
 
-// accountOf returns the one that was asked for, nil if there is none.
+// accountOf returns the account that was asked for, nil if there is none.
 func accountOf(all map[string]*account, asked string) *account {
 	if a := all[asked]; a != nil || !strings.HasPrefix(asked, "sha256-") {
 		return a
 	}
 	for id, a := range all {
-		if is(id, asked) {
+		if matchesHandle(id, asked) {
 			return a
 		}
 	}
 	return nil
 }
 
-// short returns q with handles for what is long in it, for use in pages. What is
-// searched for stays whole, and is cut in links alone.
+// short returns q for use in pages, with handles in place of long values. The text to
+// search for stays whole: only links cut it.
 func (q query) short() query {
 	values := make(url.Values, len(q.Values))
 	for name, all := range q.Values {
@@ -77,7 +79,8 @@ func (q query) short() query {
 	return query{values, true}
 }
 
-// showKey asks for some items of a list, such as those that were repeated.
+// showKey is the parameter that asks for only some items of a list, such as repeated
+// events.
 const showKey = "show"
 
 const (
@@ -94,7 +97,7 @@ func (q query) limit() int {
 	return min(n, maxLimit)
 }
 
-// maxListBytes bounds the JSON of the events in one answer: they may be large.
+// maxListBytes bounds the JSON of the events in one answer, as events may be large.
 const maxListBytes = 4 << 20
 
 // fitting returns how many of the records go into one answer.
@@ -117,8 +120,9 @@ func (q query) page() int {
 	return min(max(n, 1), maxPage)
 }
 
-// pageOf is the page that is shown of so many items. Past the end it is the last:
-// links grow old, and lists shorter. A script gets nothing there, or it might walk
+// pageOf is the number of the page that is shown of a list with total items. On web
+// pages, a number past the end means the last page, as a list may have become shorter
+// since the link was made. The API returns no items past the end, or a script might go
 // on for ever.
 func (q query) pageOf(total int) int {
 	if !q.ofPage {
@@ -136,8 +140,8 @@ func (q query) number(name string) int {
 	return max(n, 0)
 }
 
-// with returns a link to path with the same questions but for pairs of names and
-// values; those that are empty are left out.
+// with returns a link to path with the parameters of q, changed by pairs of names and
+// values. Empty values are left out.
 func (q query) with(path string, pairs ...string) string {
 	values := make(url.Values, len(q.Values))
 	for name, value := range q.Values {
@@ -163,7 +167,7 @@ func (q query) with(path string, pairs ...string) string {
 // List is a part of something longer.
 type List[T any] struct {
 	Items []T    `json:"items"`
-	Total int    `json:"total"`          // of all parts
+	Total int    `json:"total"`          // items in all parts
 	Next  string `json:"next,omitempty"` // path of the next part
 }
 
@@ -201,7 +205,7 @@ func eventOf(r *ingest.Record) Event {
 		Seq: r.Seq, Type: r.Type, Event: r.Event.Event, UserID: r.UserID, GroupID: r.GroupID, MessageID: r.MessageID,
 		Timestamp: r.Timestamp, Received: r.ReceivedAt, Repeats: r.Repeats(),
 		Library: r.Library.Name, Version: r.Library.Version, TraceID: r.TraceID,
-		JSON: bytes.ToValidUTF8(r.Raw, []byte("\ufffd")), // or no strict parser could read the list
+		JSON: bytes.ToValidUTF8(r.Raw, []byte("\ufffd")), // otherwise strict parsers could not read the list
 	}
 }
 
@@ -213,7 +217,7 @@ func eventsOf(records []*ingest.Record) []Event {
 	return events
 }
 
-// filter reports which events were asked for.
+// filter returns a function that reports whether an event was asked for.
 func (q query) filter() func(*ingest.Record) bool {
 	typ, event, user, group, trace := q.Get("type"), q.Get("event"), q.Get("user"), q.Get("group"), q.Get("trace")
 	repeated := q.Get(showKey) == "repeated"
@@ -221,10 +225,10 @@ func (q query) filter() func(*ingest.Record) bool {
 	return func(r *ingest.Record) bool {
 		switch {
 		case typ != "" && r.Type != typ,
-			event != "" && !is(r.Event.Event, event),
-			user != "" && !is(r.UserID, user),
-			group != "" && !is(r.GroupID, group),
-			trace != "" && !is(r.TraceID, trace),
+			event != "" && !matchesHandle(r.Event.Event, event),
+			user != "" && !matchesHandle(r.UserID, user),
+			group != "" && !matchesHandle(r.GroupID, group),
+			trace != "" && !matchesHandle(r.TraceID, trace),
 			repeated && r.Repeats() == 0:
 			return false
 		}
@@ -232,9 +236,9 @@ func (q query) filter() func(*ingest.Record) bool {
 	}
 }
 
-// rawContains reports whether JSON contains a text in lower case, in whatever
-// case. It copies nothing unless the text has other letters than ASCII's: a search
-// goes through all that is remembered.
+// rawContains reports whether JSON contains a text, which is in lower case, regardless of
+// case. As a search goes through all remembered events, it copies nothing, unless the
+// text is not ASCII.
 func rawContains(raw []byte, text string) bool {
 	if strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
 		return bytes.Contains(bytes.ToLower(raw), []byte(text))
@@ -258,12 +262,12 @@ func lower(c byte) byte {
 	return c
 }
 
-// events returns the events that were asked for, the last to arrive first, and
-// from "before" on: what arrives meanwhile does not move them.
+// events returns the events that were asked for, the last to arrive first, and only those
+// that arrived before the event "before": new arrivals do not move the parts of the list.
 func (f *figures) events(q query, path string) List[*ingest.Record] {
 	wanted, before, limit := q.filter(), q.number("before"), q.limit()
 	var list List[*ingest.Record]
-	var found []*ingest.Record // one more than fits
+	var found []*ingest.Record // up to one more than the limit
 	for _, r := range slices.Backward(f.snap.Records) {
 		if !wanted(r) {
 			continue
@@ -281,8 +285,8 @@ func (f *figures) events(q query, path string) List[*ingest.Record] {
 	return list
 }
 
-// timeline returns the events of an account that were asked for, the last that
-// happened first.
+// timeline returns the events of an account that were asked for, the newest timestamp
+// first.
 func (a *account) timeline(q query, path string) List[*ingest.Record] {
 	wanted := q.filter()
 	var records []*ingest.Record
@@ -296,8 +300,8 @@ func (a *account) timeline(q query, path string) List[*ingest.Record] {
 	})
 	list := List[*ingest.Record]{Total: len(records)}
 	if before := q.number("before"); before > 0 {
-		// What was shown last may be forgotten by now, but not when it happened.
-		micros, _ := strconv.ParseInt(q.Get("at"), 10, 64) // before 1970 it is negative
+		// The last event shown may be forgotten by now, so the link has its time too.
+		micros, _ := strconv.ParseInt(q.Get("at"), 10, 64) // negative before 1970
 		at := time.UnixMicro(micros).UTC()
 		i := slices.IndexFunc(records, func(r *ingest.Record) bool {
 			t := r.Timestamp.Truncate(time.Microsecond)
@@ -317,7 +321,7 @@ func (a *account) timeline(q query, path string) List[*ingest.Record] {
 	return list
 }
 
-// event returns a remembered event.
+// event returns the event with this Seq, nil if it is not remembered.
 func (f *figures) event(seq int) *ingest.Record {
 	i, ok := slices.BinarySearchFunc(f.snap.Records, seq, func(r *ingest.Record, seq int) int { return cmp.Compare(r.Seq, seq) })
 	if !ok {
@@ -326,11 +330,11 @@ func (f *figures) event(seq int) *ingest.Record {
 	return f.snap.Records[i]
 }
 
-// Problem is an event that was rejected, or a batch that was refused whole.
+// Problem is an event that was rejected, or a batch that was refused as a whole.
 type Problem struct {
 	Seq     int       `json:"seq"`
 	At      time.Time `json:"receivedAt"`
-	Status  int       `json:"status,omitempty"` // of a batch that was refused
+	Status  int       `json:"status,omitempty"` // the answer to a refused batch
 	Code    string    `json:"code"`
 	Message string    `json:"message"`
 	Index   int       `json:"index"` // of an event in its batch

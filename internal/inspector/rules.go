@@ -10,14 +10,13 @@ import (
 	"strings"
 )
 
-// rule is what a parameter of the query API may be. Pages are lenient, as links
-// grow old; a script that asks for something else than it means should learn of
-// it.
+// rule says which values a parameter of the query API may have. Pages are lenient, as
+// links may be old. A script should be told of its mistakes.
 type rule struct {
-	must     string // after the name of the parameter, in an error
+	must     string // follows the name of the parameter in an error
 	ok       func(value string) bool
 	required bool
-	with     string // the parameter without which this one says nothing
+	with     string // another parameter that this one needs
 }
 
 func anyText() rule { return rule{ok: func(string) bool { return true }} }
@@ -41,7 +40,7 @@ func integer(from, to int64) rule {
 	}
 }
 
-// rules are of the parameters of one path, by name.
+// rules are the rules for the parameters of one path, by name.
 type rules map[string]rule
 
 // and returns the rules of both.
@@ -51,7 +50,7 @@ func (r rules) and(more rules) rules {
 	return all
 }
 
-// apiRules are the parameters of each path of the query API.
+// apiRules are the rules of each path of the query API.
 func apiRules() map[string]rules {
 	const most = math.MaxInt64
 	all := spans()
@@ -89,8 +88,8 @@ func apiRules() map[string]rules {
 	}
 }
 
-// check returns what is asked for, or says what is wrong with it. Parameters
-// without a value count as absent, of several with one name the first counts.
+// check parses a query, or says what is wrong with it. A parameter without a value
+// counts as absent. If there are several with one name, the first counts.
 func (r rules) check(raw string) (query, string) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {

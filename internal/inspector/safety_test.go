@@ -19,7 +19,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// hostile are texts that somebody could send to take over a page, or to spoil it.
+// hostile are texts that an attacker could send to take over a page, or to spoil it.
 func hostile() map[string]string {
 	return map[string]string{
 		"script":                 `<script>alert(1)</script>`,
@@ -49,8 +49,8 @@ var (
 	allowed   = regexp.MustCompile(`^(a|abbr|aside|b|bdi|body|button|code|dd|dialog|div|dl|dt|footer|form|h1|h2|head|header|html|input|kbd|label|li|link|main|meta|nav|option|p|path|pre|rect|script|section|select|small|span|svg|table|tbody|td|th|thead|time|title|tr|ul|!doctype)$`)
 )
 
-// checkPage checks that a page has only elements and attributes of ours, and
-// nothing in it that cannot be seen.
+// checkPage checks that a page has only our elements and attributes, and no invisible
+// characters.
 func checkPage(t *testing.T, where, page string) {
 	t.Helper()
 	for _, element := range tag.FindAllString(page, -1) {
@@ -121,7 +121,7 @@ func TestHostileEvents(t *testing.T) {
 					{"/events", "show", "problems", "code", text},
 				} {
 					if mode == inspector.UserMode && query[0] == "/users" {
-						continue // leads elsewhere
+						continue // it redirects
 					}
 					checkPage(t, strings.Join(query, " "), l.serve("GET", address(query[0], query[1:]...)).Body.String())
 				}
@@ -145,7 +145,7 @@ func mustJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// What is nested a thousandfold, or large, makes no page that is.
+// Events that are very large, or nested thousands deep, do not make huge pages.
 func TestDeepAndLargeEvents(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	deep := strings.Repeat(`{"a":[`, 4000) + `1` + strings.Repeat(`]}`, 4000)
@@ -198,7 +198,7 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("HEAD %s: status %d, by GET %d", path, head.Code, w.Code)
 		}
 	}
-	// The browser SDK may send from any page.
+	// The browser SDK may send events from any page.
 	if got := l.serve("OPTIONS", "/v1/batch").Header().Get("Access-Control-Allow-Origin"); got != "*" {
 		t.Errorf("batches from other origins: %q", got)
 	}
@@ -225,7 +225,7 @@ func TestHosts(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer key")
 	w := httptest.NewRecorder()
 	l.ServeHTTP(w, r)
-	if w.Code != 200 { // in a network of containers it has another name, and it shows nothing
+	if w.Code != 200 { // containers reach it under other names, and it shows nothing
 		t.Errorf("a batch under another name: status %d", w.Code)
 	}
 }
@@ -277,7 +277,7 @@ func stream(t *testing.T, server *httptest.Server) (next func() string, stop fun
 func TestStream(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	server := httptest.NewUnstartedServer(l)
-	server.Config.ReadTimeout = 100 * time.Millisecond // is not for streams
+	server.Config.ReadTimeout = 100 * time.Millisecond // must not end streams
 	server.Start()
 	defer server.Close()
 	next, stop := stream(t, server)
@@ -298,8 +298,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// While nothing happens, a tick comes now and then, so that a page can say how
-// long ago all was.
+// While nothing happens, a tick is sent now and then, so that a page can update how long
+// ago events were.
 func TestStreamTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLocal(t, inspector.Options{})
@@ -364,8 +364,8 @@ func TestEmptyPages(t *testing.T) {
 	}
 }
 
-// In user mode the users are the customers, and have one address: what was searched
-// for stays, and where that leads is no address of others.
+// In user mode the users are the customers, and have only one page. The redirect to it
+// keeps the query, and never leads to another site.
 func TestUsersAreCustomers(t *testing.T) {
 	l := newLocal(t, inspector.Options{Mode: inspector.UserMode})
 	for target, want := range map[string]string{
@@ -381,7 +381,7 @@ func TestUsersAreCustomers(t *testing.T) {
 	}
 }
 
-// What an empty page says to try works as it stands, with any key and with one.
+// The commands that an empty page shows work as they are, with and without a write key.
 func TestWhatAnEmptyPageSaysWorks(t *testing.T) {
 	for _, mode := range []inspector.Mode{inspector.GroupMode, inspector.UserMode} {
 		for key, shown := range map[string]string{"": "anything", "secret": "YOUR-KEY"} {
@@ -395,7 +395,7 @@ func TestWhatAnEmptyPageSaysWorks(t *testing.T) {
 				t.Fatal("no command on the page")
 			}
 			r := httptest.NewRequest(http.MethodPost, command[1], strings.NewReader(command[3]))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does with -d, unless it is told
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // curl's default with -d
 			for _, header := range regexp.MustCompile(`-H '(.*?): (.*?)'`).FindAllStringSubmatch(command[2], -1) {
 				r.Header.Set(header[1], strings.Replace(header[2], "YOUR-KEY", "secret", 1))
 			}
@@ -411,7 +411,8 @@ func TestWhatAnEmptyPageSaysWorks(t *testing.T) {
 	}
 }
 
-// Where klime-go refuses to send the key in the clear, the page says how it does.
+// If klime-go would refuse to send the write key in the clear, the page says how to allow
+// it.
 func TestEmptyPageOnOtherMachines(t *testing.T) {
 	l := newLocal(t, inspector.Options{Hosts: []string{"staging.example"}})
 	for host, insecure := range map[string]bool{
@@ -425,7 +426,7 @@ func TestEmptyPageOnOtherMachines(t *testing.T) {
 	}
 }
 
-// The query of a page is not its author's: whatever stands there, it is shown.
+// A page is shown whatever its query is.
 func FuzzQuery(f *testing.F) {
 	l := newLocal(f, inspector.Options{})
 	l.post(

@@ -8,13 +8,13 @@ import (
 
 const (
 	maxStreams    = 64
-	streamPause   = 500 * time.Millisecond // between two messages: a page need not run after every batch
-	streamTick    = 15 * time.Second       // between two ticks: what goes away unnoticed is noticed, and "2 min ago" grows
-	streamTimeout = 10 * time.Second       // for one message
+	streamPause   = 500 * time.Millisecond // between two changes, so that a page is not refreshed after every batch
+	streamTick    = 15 * time.Second       // between two ticks, which notice lost connections and keep "2 min ago" current
+	streamTimeout = 10 * time.Second       // to send one message
 )
 
-// stream tells by server-sent events that something has changed, or that time has
-// passed, and no more: what is shown comes from pages and API.
+// stream sends server-sent events that say only that something has changed, or that time
+// has passed. A page then fetches itself again.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	if h.streams.Add(1) > maxStreams {
 		h.streams.Add(-1)
@@ -28,9 +28,9 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // a server's ReadTimeout is for requests
+	_ = control.SetReadDeadline(time.Time{}) // the server's ReadTimeout is for requests
 	send := func(format string, args ...any) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(streamTimeout)) // where it can be set
+		_ = control.SetWriteDeadline(time.Now().Add(streamTimeout)) // if the connection supports it
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {
 			return false
 		}

@@ -11,9 +11,9 @@ import (
 	"unicode"
 )
 
-// show returns the first n characters of s, and writes out what cannot be seen
-// or would disturb the rest of the page, such as marks that turn the direction
-// of text. It is html/template that makes the result safe.
+// show returns the first n characters of s. Characters that cannot be seen, or would
+// disturb the rest of the page, such as those that change the direction of text, are
+// written as escapes. The result is safe only because html/template escapes it.
 func show(n int, s string) string { return visible(n, s, false) }
 
 func visible(n int, s string, lines bool) string {
@@ -41,10 +41,10 @@ func visible(n int, s string, lines bool) string {
 	return b.String()
 }
 
-// maxMarks is how many accents one letter may bear: more are towers.
+// maxMarks is how many accents a letter may have: more would cover the lines above.
 const maxMarks = 3
 
-// clock is in UTC, as the JSON is.
+// clock writes a time in UTC, as in the JSON.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
 func ago(now, t time.Time) string {
@@ -117,14 +117,14 @@ func compact(raw json.RawMessage) string {
 	return b.String()
 }
 
-// What is indented: more would grow beyond measure, and help nobody.
+// The limits for indented JSON. Beyond them, the indentation could take far more space
+// than the JSON.
 const (
 	maxDepth    = 40
 	maxIndented = 64 << 10
 )
 
-// indented returns JSON on lines of its own, or as it is if it is too large or
-// too deep for that.
+// indented returns indented JSON, or raw itself if it is too large or too deep.
 func indented(raw json.RawMessage) string {
 	if len(raw) > maxIndented || depth(raw) > maxDepth {
 		return string(raw)
@@ -163,7 +163,7 @@ const (
 	chartHeight = 100
 )
 
-// columns is the path of a chart of counts, its highest column as high as most.
+// columns is the SVG path of a column chart. A count of most takes the full height.
 func columns(counts []int, most int) string {
 	var b strings.Builder
 	width := chartWidth / float64(max(len(counts), 1))
@@ -185,7 +185,7 @@ func highest(counts []int) int {
 	return most
 }
 
-// share is n of most in hundredths, for the length of a bar.
+// share is n in percent of most, for the length of a bar.
 func share(n, most int) string {
 	if most <= 0 {
 		return "0"

@@ -9,29 +9,29 @@ import (
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
-// Requests is how an API, or a route of it, was used: of events that are about
-// one request, and of roll-ups that are about many.
+// Requests tells how an API, or a route of it, was used. It is made from events about
+// one request, and from roll-ups about many.
 type Requests struct {
 	Method       string  `json:"method,omitempty"`
 	Route        string  `json:"route,omitempty"`
 	Count        int     `json:"count"`
 	ClientErrors int     `json:"clientErrors"` // answered 400 to 499
 	ServerErrors int     `json:"serverErrors"` // answered 500 or above
-	ErrorRate    float64 `json:"errorRate"`    // of both, 0 to 1
-	Timed        int     `json:"timed"`        // requests whose duration is known; the figures below are of these
+	ErrorRate    float64 `json:"errorRate"`    // share of both, 0 to 1
+	Timed        int     `json:"timed"`        // requests whose duration is known: the figures below are about these
 	Avg          float64 `json:"durationMsAvg"`
 	P50          float64 `json:"durationMsP50"`
 	P95          float64 `json:"durationMsP95"`
 	Max          float64 `json:"durationMsMax"`
 
-	// Approximate says that P50 and P95 are the weighted means of several
-	// roll-ups, from which the true ones cannot be known.
+	// Approximate says that P50 and P95 are weighted means over roll-ups, as the true
+	// percentiles cannot be known from these.
 	Approximate bool `json:"approximate"`
 
 	sum     float64   // of durations
 	single  []float64 // durations of single requests
 	rolled  []*ingest.Usage
-	weights int // requests that rolled stands for
+	weights int // requests that rolled stand for
 }
 
 func (q *Requests) add(u *ingest.Usage) {
@@ -52,7 +52,7 @@ func (q *Requests) add(u *ingest.Usage) {
 	}
 }
 
-// finish works out what only all of them together tell.
+// finish works out the figures that need all requests.
 func (q *Requests) finish() {
 	if q.Count > 0 {
 		q.ErrorRate = float64(q.ClientErrors+q.ServerErrors) / float64(q.Count)
@@ -68,7 +68,8 @@ func (q *Requests) finish() {
 	q.single, q.rolled = nil, nil
 }
 
-// percentile is exact of single requests, by nearest rank, and of one roll-up.
+// percentile is exact for single requests alone, by nearest rank, and for one roll-up
+// alone. Otherwise it is a mean, weighted by requests.
 func (q *Requests) percentile(p float64, of func(*ingest.Usage) float64) float64 {
 	var exact float64
 	n := len(q.single)
@@ -90,7 +91,7 @@ type Usage struct {
 	Total  Requests   `json:"total"`
 	Routes []Requests `json:"routes"`       // the most used first
 	Parts  []int      `json:"countByPart"`  // requests
-	Errors []int      `json:"errorsByPart"` // of these, answered 400 or above
+	Errors []int      `json:"errorsByPart"` // those answered 400 or above
 	Rolled int        `json:"rolledUp"`     // requests that roll-ups stand for
 }
 

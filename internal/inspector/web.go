@@ -7,13 +7,12 @@ import (
 	"encoding/hex"
 	"html/template"
 	"net/http"
-	"strings"
 )
 
 //go:embed web
 var files embed.FS
 
-// web is the pages' templates, parsed, and the files that they load.
+// web holds the parsed templates of the pages, and the files that pages load.
 type web struct {
 	templates *template.Template
 	assets    map[string]asset
@@ -28,7 +27,7 @@ func newWeb() *web {
 	w := &web{assets: make(map[string]asset)}
 	sum := sha256.New()
 	for name, typ := range map[string]string{"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"} {
-		content, _ := files.ReadFile("web/" + name) // cannot fail: it is part of the program
+		content, _ := files.ReadFile("web/" + name) // cannot fail: the file is embedded
 		w.assets[name] = asset{content, typ}
 	}
 	sum.Write(w.assets["app.css"].content)
@@ -46,7 +45,6 @@ func newWeb() *web {
 		"plural":       plural,
 		"share":        share,
 		"show":         show,
-		"join":         strings.Join,
 		"text":         func(n int, s string) string { return visible(n, s, true) },
 		"userLink":     userLink,
 		"customerLink": customerLink,
@@ -56,7 +54,7 @@ func newWeb() *web {
 	return w
 }
 
-// asset serves a file. Its URL has the version of all of them.
+// asset serves a file. It may be cached for ever, as pages give its URL with a version.
 func (w *web) asset(out http.ResponseWriter, r *http.Request) {
 	file, ok := w.assets[r.PathValue("file")]
 	if !ok {
@@ -68,7 +66,7 @@ func (w *web) asset(out http.ResponseWriter, r *http.Request) {
 	_, _ = out.Write(file.content)
 }
 
-// render writes a page, whole or not at all.
+// render writes a complete page, or an error.
 func (w *web) render(out http.ResponseWriter, status int, name string, data any) {
 	var html bytes.Buffer
 	if err := w.templates.ExecuteTemplate(&html, name, data); err != nil {

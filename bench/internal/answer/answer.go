@@ -1,4 +1,4 @@
-// Package answer has an answer for handlers that nobody reads.
+// Package answer has an http.ResponseWriter that discards the answer.
 package answer
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Writer is an http.ResponseWriter whose answer goes nowhere. It has the methods of
-// net/http's own for HTTP/1, since what a middleware wraps depends on them.
+// Writer is an http.ResponseWriter that discards the answer. It has the methods of
+// net/http's own for HTTP/1, as middlewares wrap these.
 type Writer struct{ header http.Header }
 
-// Nowhere returns a Writer. It is for one request after the other.
+// Nowhere returns a Writer. It is for one request at a time.
 func Nowhere() *Writer { return &Writer{header: http.Header{}} }
 
 // Header implements http.ResponseWriter.

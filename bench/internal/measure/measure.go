@@ -1,6 +1,6 @@
-// Package measure times what is too short to time alone, on a machine whose speed
-// changes: in bursts, each followed by a spin of fixed work that shows how fast the
-// machine was just then.
+// Package measure times operations that are too short to be timed one by one, on a machine
+// whose speed varies. It times bursts of them, each followed by a spin, a fixed piece of
+// work that shows how fast the machine was at that moment.
 package measure
 
 import (
@@ -16,22 +16,22 @@ import (
 
 // Subject is what is measured.
 type Subject struct {
-	Op    func() // once
-	Drain func() // waits until all that Op has left to other goroutines is done; nil if nothing
+	Op    func() // the operation, done once
+	Drain func() // waits until other goroutines have finished the work of Op; nil if there is none
 }
 
-// Run times bursts of s.Op, of which b.Loop counts the bursts. Between them, untimed,
-// it drains: queues never fill, while what empties them runs beside the caller, as
-// it does in production. Bursts in which another process took the processor away
-// from the caller are set aside; of the others the middle half counts. Every sample
-// has the metrics
+// Run times bursts of s.Op. Each iteration of b.Loop is one burst. Between bursts it
+// drains, untimed: so queues never fill, but the goroutines that empty them run at the
+// same time as the caller, as in production. Bursts in which another process took the
+// processor away from the caller are left out, and the middle half of the others counts.
+// Every sample has the metrics
 //
-//	ns/op      what the caller waits
-//	own-ns/op  what its thread works meanwhile; of all bursts, since load disturbs it less
-//	cpu-ns/op  what all threads of the process work, draining included
-//	B/op       what all threads allocate
-//	allocs/op  of one Op, as testing.AllocsPerRun counts
-//	spin-ns    how long the fixed work took; the lowest of all samples is a calm machine
+//	ns/op      how long the caller waits
+//	own-ns/op  CPU time of the caller's thread, in all bursts, as load disturbs it less
+//	cpu-ns/op  CPU time of all threads of the process, draining included
+//	B/op       bytes that all threads allocate
+//	allocs/op  allocations of one Op, counted by testing.AllocsPerRun
+//	spin-ns    how long the fixed work took; lowest on a calm machine
 //
 // It returns how many times Op was called.
 func Run(b *testing.B, burst int, s Subject) (ops int) {
@@ -40,14 +40,14 @@ func Run(b *testing.B, burst int, s Subject) (ops int) {
 	if drain == nil {
 		drain = func() {}
 	}
-	for range burst { // warm
+	for range burst { // warms up
 		s.Op()
 	}
 	drain()
-	allocs := testing.AllocsPerRun(burst-1, s.Op) // which calls it once more
+	allocs := testing.AllocsPerRun(burst-1, s.Op) // it calls Op once more than that
 	drain()
 
-	runtime.LockOSThread() // for the count of what took the processor away from it
+	runtime.LockOSThread() // as CPU time and preemptions are counted by thread
 	defer runtime.UnlockOSThread()
 	var t tally
 	var own time.Duration
@@ -78,8 +78,8 @@ func Run(b *testing.B, burst int, s Subject) (ops int) {
 	return 2*burst + ops
 }
 
-// Parallel is Run with each burst on GOMAXPROCS goroutines at the same time; ns/op is
-// the time from the first start to the last end, over the Ops of all.
+// Parallel is Run with each burst on GOMAXPROCS goroutines at the same time. ns/op is the
+// time from the first start to the last end, divided by the Ops of all goroutines.
 func Parallel(b *testing.B, burst int, s Subject) (ops int) {
 	b.Helper()
 	procs := runtime.GOMAXPROCS(0)
@@ -88,7 +88,7 @@ func Parallel(b *testing.B, burst int, s Subject) (ops int) {
 			s.Op()
 		}
 	}
-	together(procs, one) // warm
+	together(procs, one) // warms up
 	s.Drain()
 	var t tally
 	for b.Loop() {
@@ -102,11 +102,11 @@ func Parallel(b *testing.B, burst int, s Subject) (ops int) {
 	return (t.bursts() + 1) * burst * procs
 }
 
-// awake is how often a goroutine spins before it begins: a millisecond. A processor that
-// has slept is slow at first.
+// awake is how often a goroutine spins before it begins, about a millisecond, as a
+// processor that has slept is slow at first.
 const awake = 100
 
-// together does it on so many goroutines, which begin when all are there, and returns
+// together calls do on several goroutines, which begin when all are ready, and returns
 // how long that took.
 func together(goroutines int, do func()) time.Duration {
 	var all sync.WaitGroup
@@ -117,7 +117,7 @@ func together(goroutines int, do func()) time.Duration {
 			for range awake {
 				Spin()
 			}
-			for there.Add(1); there.Load() < int64(goroutines); { //nolint:revive // each on a processor of its own
+			for there.Add(1); there.Load() < int64(goroutines); { //nolint:revive // each has its own processor
 			}
 			starts[i] = time.Now()
 			do()
@@ -128,7 +128,7 @@ func together(goroutines int, do func()) time.Duration {
 	return slices.MaxFunc(ends, time.Time.Compare).Sub(slices.MinFunc(starts, time.Time.Compare))
 }
 
-// tally keeps the bursts, and apart from them those that another process has
+// tally keeps the times of bursts, and separately those that another process has
 // disturbed.
 type tally struct {
 	took, spin                   []time.Duration
@@ -147,7 +147,7 @@ func (t *tally) add(took, spin time.Duration, undisturbed bool) {
 
 func (t *tally) bursts() int { return len(t.took) + len(t.tookDisturbed) }
 
-// report is of the undisturbed bursts, or all if there are none.
+// report reports the undisturbed bursts, or all if there are none.
 func (t *tally) report(b *testing.B, burst int) {
 	b.Helper()
 	took, spin := t.took, t.spin
@@ -158,8 +158,8 @@ func (t *tally) report(b *testing.B, burst int) {
 	b.ReportMetric(midmean(spin), "spin-ns")
 }
 
-// midmean is the mean of the middle half: what garbage collection costs is in it,
-// and a burst that waited for a thread that was not running is not.
+// midmean is the mean of the middle half. It includes the cost of garbage collection, but
+// not bursts that waited for a thread that was not running.
 func midmean(all []time.Duration) float64 {
 	slices.Sort(all)
 	middle := all[len(all)/4 : len(all)-len(all)/4]
@@ -170,8 +170,8 @@ func midmean(all []time.Duration) float64 {
 	return float64(sum) / float64(len(middle))
 }
 
-// Spin does a fixed piece of work, and returns how long it took. It keeps all of a
-// core busy, so that it is slower too when another core that shares it works.
+// Spin does a fixed piece of work, and returns how long it took. It keeps all parts of a
+// core busy, so that it is also slower if another hardware thread shares the core.
 func Spin() time.Duration {
 	var table [1 << 11]uint64
 	start := time.Now()
@@ -182,7 +182,7 @@ func Spin() time.Duration {
 		table[r%uint64(len(table))] ^= s
 	}
 	took := time.Since(start)
-	if table[p%uint64(len(table))] == 1 { // hardly; but the loop must not be optimised away
+	if table[p%uint64(len(table))] == 1 { // unlikely, but keeps the loop from being optimised away
 		return 0
 	}
 	return took
@@ -195,10 +195,10 @@ func next(x uint64) uint64 {
 	return x ^ x<<17
 }
 
-// CPU is what this process has worked so far, in user and system.
+// CPU is the CPU time of this process so far, user and system.
 func CPU() time.Duration { return clock(unix.CLOCK_PROCESS_CPUTIME_ID) }
 
-// threadCPU is what this thread has worked.
+// threadCPU is the CPU time of this thread so far.
 func threadCPU() time.Duration { return clock(unix.CLOCK_THREAD_CPUTIME_ID) }
 
 func clock(id int32) time.Duration {

@@ -1,5 +1,5 @@
-// Package accounts stands for an app's own users and companies, which the
-// recipes beside it have in common.
+// Package accounts stands in for an app's own users and companies. The recipes in the
+// other packages share it.
 package accounts
 
 import (
@@ -12,7 +12,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Password is everybody's. (A real app stores hashes of one each.)
+// Password is the password of every user. (A real app stores a hash for each.)
 const Password = "correct horse"
 
 // User is a person who signs in.
@@ -20,14 +20,14 @@ type User struct {
 	ID          int
 	Email, Name string
 	Staff       bool
-	Orgs        []Org // that the user belongs to; the first is where they start
+	Orgs        []Org // the user's companies; the user starts in the first
 }
 
 // Org is a company that pays: a customer.
 type Org struct {
 	ID   uuid.UUID
 	Name string
-	Slug string // of its subdomain; may change, and is no ID
+	Slug string // name of its subdomain; it may change, so it is no ID
 }
 
 // Acme is a customer.
@@ -84,8 +84,8 @@ func (u User) Org(id string) (Org, bool) {
 	return u.Orgs[i], true
 }
 
-// Klime returns the user and all of the user's companies, as klime.Link takes
-// them. Of the zero User that is nobody.
+// Klime returns the user and all of the user's companies, as klime.Link takes them. Both
+// are zero for the zero User.
 func (u User) Klime() (klime.User, []klime.Group) {
 	if u.ID == 0 {
 		return klime.User{}, nil
@@ -97,7 +97,7 @@ func (u User) Klime() (klime.User, []klime.Group) {
 	return klime.User{ID: strconv.Itoa(u.ID), Traits: klime.Traits{"email": u.Email, "name": u.Name}}, groups
 }
 
-// OrgBySlug returns the ID of the company that has a subdomain, "" if none has.
+// OrgBySlug returns the ID of the company with this subdomain, "" if there is none.
 func OrgBySlug(slug string) string {
 	for _, org := range []Org{Acme(), Cobalt(), Harbor()} {
 		if org.Slug == slug {

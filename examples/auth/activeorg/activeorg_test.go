@@ -13,7 +13,7 @@ import (
 	"github.com/klimeapp/klime-go/examples/auth/internal/authtest"
 )
 
-// request says where requests name a company: at a path, and beside it.
+// request returns the path of a request, and how the request names a company besides.
 type request func(org accounts.Org) (path string, named authtest.Change)
 
 func byPath(org accounts.Org) (string, authtest.Change) {
@@ -84,7 +84,7 @@ func TestActiveOrg(t *testing.T) {
 			jane := authtest.Basic("jane@acme.example", accounts.Password)
 			alex := authtest.Basic("alex@agency.example", accounts.Password)
 
-			// Nobody, and nobody who says to be somebody.
+			// Requests without a password, and with a wrong one.
 			visit(accounts.Acme(), "/reports", 401)
 			visit(accounts.Acme(), "/reports", 401, authtest.Basic("jane@acme.example", "wrong"))
 
@@ -92,13 +92,13 @@ func TestActiveOrg(t *testing.T) {
 			visit(accounts.Acme(), "/reports", 200, alex)
 			visit(accounts.Cobalt(), "/reports", 200, alex)
 
-			// Harbor's activity, forged by Alex and by Jane, who only belongs to Acme.
+			// Alex, and Jane, who belongs only to Acme, forge activity of Harbor.
 			visit(accounts.Harbor(), "/reports", 200, alex)
 			visit(accounts.Harbor(), "/billing", 403, alex)
 			visit(accounts.Harbor(), "/reports/1", 404, alex)
 			visit(accounts.Harbor(), "/reports", 200, jane)
 
-			// Where the app says no, even one's own company is a claim only.
+			// If the app refuses the request, even the user's own company is only a claim.
 			visit(accounts.Cobalt(), "/billing", 403, alex)
 
 			const route = "GET /orgs/{org}/reports"

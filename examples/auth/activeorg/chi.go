@@ -9,7 +9,7 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// ChiPath finds the company in the path. Subdomain and header are those of
+// ChiPath finds the company in the path. For subdomain and header, use the functions for
 // net/http. UNTRUSTED: see RequireMembership.
 func ChiPath(r *http.Request) string { return chi.URLParam(r, "org") }
 

@@ -13,7 +13,7 @@ import (
 func FiberPath(c *fiber.Ctx) string { return c.Params("org") }
 
 // FiberSubdomain finds the company by its subdomain. UNTRUSTED: see
-// RequireMembership. (c.Hostname takes X-Forwarded-Host, too, unless the app has
+// RequireMembership. (c.Hostname also takes X-Forwarded-Host, unless the app has
 // EnableTrustedProxyCheck.)
 func FiberSubdomain(c *fiber.Ctx) string {
 	return accounts.OrgBySlug(klime.Subdomain(c.Hostname(), domain))

@@ -1,12 +1,11 @@
-// Package activeorg holds recipes for users who belong to several companies:
-// in which of them are they working now? (If the session says so, see the
-// package sessions: that is the server's own word.)
+// Package activeorg holds recipes for users who belong to several companies: in which of
+// them are they working now? (If the session says so, see package sessions: the server
+// wrote it, so it can be trusted.)
 //
-// UNTRUSTED: a path, a host and a header are what the client sent. It may name a
-// company that the user does not belong to, and a page that is for everybody
-// answers 200 all the same. So each app here has klime.RequireMembership, and a
-// Link with all of the user's companies in front of every request: an event has a
-// company only if the user belongs to it.
+// UNTRUSTED: path, host and header are sent by the client. They may name a company that
+// the user does not belong to, and a page that is open to everybody still answers 200. So
+// each app here has klime.RequireMembership, and for every request a Link with all of the
+// user's companies: an event has a company only if the user belongs to it.
 package activeorg
 
 import (
@@ -18,7 +17,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// domain is the app's: each company has a subdomain of it.
+// domain is the app's domain. Each company has a subdomain.
 const domain = "reports.example"
 
 // header is what the app's own front end sends with each call.
@@ -27,7 +26,7 @@ const header = "X-Org-Id"
 // NetHTTPPath finds the company in the path. UNTRUSTED: see RequireMembership.
 func NetHTTPPath(r *http.Request) string { return r.PathValue("org") }
 
-// NetHTTPSubdomain finds the company by its subdomain, which is no ID: it may
+// NetHTTPSubdomain finds the company by its subdomain, which is no ID, as it may
 // change. UNTRUSTED: see RequireMembership.
 func NetHTTPSubdomain(r *http.Request) string {
 	return accounts.OrgBySlug(klime.Subdomain(r.Host, domain))
@@ -42,12 +41,12 @@ func NetHTTP(client *klime.Client, active func(*http.Request) string) http.Handl
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /orgs/{org}/reports", answer(http.StatusOK))
-	mux.HandleFunc("GET /orgs/{org}/billing", answer(http.StatusForbidden)) // for its owner only
+	mux.HandleFunc("GET /orgs/{org}/billing", answer(http.StatusForbidden)) // only for the owner
 	mux.HandleFunc("GET /orgs/{org}/reports/{id}", answer(http.StatusNotFound))
 
 	record := nethttp.Middleware(client, nethttp.GroupID(active), klime.RequireMembership())
-	// Authentication replaces the request: around record, it hides neither the
-	// mux's pattern nor its path values from it.
+	// Authentication replaces the request. As it goes around record, it does not hide
+	// the mux's pattern and path values from record.
 	return authenticate(record(link(mux)))
 }
 
@@ -55,7 +54,7 @@ func answer(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
-// userKey finds the user in a request's context.
+// userKey is the context key of the user.
 type userKey struct{}
 
 func userOf(ctx context.Context) accounts.User {
@@ -63,7 +62,7 @@ func userOf(ctx context.Context) accounts.User {
 	return user
 }
 
-// authenticate stands for any authentication: see the other packages.
+// authenticate stands in for any authentication: see the other packages.
 func authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, password, _ := r.BasicAuth()

@@ -1,9 +1,9 @@
-// Package apikeys holds recipes for programs that call with an API key of a
-// company. There is no user: the events are the company's own.
+// Package apikeys holds recipes for programs that call with a company's API key. There
+// is no user: the events are of the company itself.
 //
-// A company without a user needs the app's word, klime.SetGroup, once the key is
-// found good. From a GroupID option it would be a claim, which does not count
-// without a user.
+// For a company without a user, the app must call klime.SetGroup once it has checked the
+// key. From a GroupID option the company would be a claim, which does not count without
+// a user.
 package apikeys
 
 import (

@@ -1,9 +1,9 @@
-// Package basicauth holds recipes for users who come with a name and a password
-// in each request (HTTP Basic authentication).
+// Package basicauth holds recipes for users who send a name and a password in each
+// request (HTTP Basic authentication).
 //
-// Do not read the name with r.BasicAuth in a UserID option: that is asked of
-// every request, of one with a wrong password as well. Link stands inside of the
-// authentication, where only the right ones get.
+// Do not read the name with r.BasicAuth in a UserID option: the option is called for
+// every request, also with a wrong password. Link goes inside the authentication, which
+// only requests with the right password pass.
 package basicauth
 
 import (
@@ -22,14 +22,14 @@ import (
 	"github.com/klimeapp/klime-go/ginklime"
 )
 
-// linkOf returns who has a name, and where they belong. Names change: the ID is
-// the account's.
+// linkOf returns the user with a name, and the user's companies. As names change, the ID
+// is that of the account.
 func linkOf(name string) (klime.User, []klime.Group) {
 	user, _ := accounts.ByEmail(name)
 	return user.Klime()
 }
 
-// passwords returns everybody's.
+// passwords returns the passwords of all users by name.
 func passwords() map[string]string {
 	all := make(map[string]string)
 	for _, user := range accounts.Users() {

@@ -23,8 +23,8 @@ func Fiber(client *klime.Client) *fiber.App {
 
 type fiberSite struct{ sessions *session.Store }
 
-// load reads the session once. fiberklime finds what it keeps under "userId" and
-// "groupId" by itself.
+// load reads the session once. fiberklime by itself finds the values under "userId" and
+// "groupId".
 func (s fiberSite) load(c *fiber.Ctx) error {
 	session, err := s.sessions.Get(c)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s fiberSite) logout(c *fiber.Ctx) error {
 	return c.SendStatus(fiber.StatusNoContent)
 }
 
-// switchOrg changes the active company, to one that the user belongs to.
+// switchOrg changes the active company to another that the user belongs to.
 func (s fiberSite) switchOrg(c *fiber.Ctx) error {
 	id, _ := c.Locals("userId").(int)
 	user, _ := accounts.ByID(id)

@@ -57,7 +57,7 @@ func ginLogout(c *gin.Context) {
 	c.Status(http.StatusNoContent)
 }
 
-// ginSwitch changes the active company, to one that the user belongs to.
+// ginSwitch changes the active company to another that the user belongs to.
 func ginSwitch(c *gin.Context) {
 	session := sessions.Default(c)
 	id, _ := session.Get("user").(int)

@@ -1,9 +1,9 @@
-// Package sessions holds recipes for users who sign in with a form, and have a
-// session on the server from then on.
+// Package sessions holds recipes for users who sign in with a form, and then have a
+// session on the server.
 //
-// Where they sign in, one Link tells Klime who they are and where they belong.
-// From then on the session says whose request it is, and which of several
-// companies is the active one: the server wrote both, so they can be trusted.
+// When they sign in, one Link tells Klime who they are and which companies they belong
+// to. From then on the session says whose request it is, and which of several companies
+// is active. The server wrote both, so they can be trusted.
 package sessions
 
 import (
@@ -55,8 +55,8 @@ func (s site) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s site) logout(w http.ResponseWriter, r *http.Request) {
-	// After the handler nobody is signed in, so this request is not recorded. An
-	// event of it is tracked before.
+	// After the handler nobody is signed in, so this request is not recorded. So track
+	// an event before.
 	klime.Track(r.Context(), "User Signed Out", nil)
 	if err := s.sessions.Destroy(r.Context()); err != nil {
 		http.Error(w, "no session", http.StatusInternalServerError)
@@ -65,7 +65,7 @@ func (s site) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// switchOrg changes the active company, to one that the user belongs to.
+// switchOrg changes the active company to another that the user belongs to.
 func (s site) switchOrg(w http.ResponseWriter, r *http.Request) {
 	user, _ := accounts.ByID(s.sessions.GetInt(r.Context(), "user"))
 	org, ok := user.Org(r.PathValue("org"))

@@ -1,5 +1,5 @@
-// Package signin is a recipe for users who sign in at an identity provider
-// (OpenID Connect), and have a session from then on.
+// Package signin is a recipe for users who sign in at an identity provider (OpenID
+// Connect), and then have a session.
 package signin
 
 import (
@@ -25,7 +25,7 @@ type Site struct {
 	verifier *oidc.IDTokenVerifier
 }
 
-// New makes a Site. The config says with which provider (issuer), and as whom.
+// New makes a Site. Issuer is the provider, and config says who the app is there.
 func New(ctx context.Context, issuer string, config oauth2.Config) (*Site, error) {
 	provider, err := oidc.NewProvider(ctx, issuer)
 	if err != nil {

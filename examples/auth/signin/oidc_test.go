@@ -22,7 +22,7 @@ func TestSignIn(t *testing.T) {
 	elsewhere := jwt.MapClaims{"sub": janeID, "org_id": "org_1", "aud": "another app"}
 	provider := newProvider(t)
 
-	// The app must know its own address, which is known once it is served.
+	// The app must know its own address, which is known only once it is served.
 	var handler http.Handler
 	var client *klime.Client
 	site := authtest.Serve(t, func(c *klime.Client) http.Handler {
@@ -44,7 +44,7 @@ func TestSignIn(t *testing.T) {
 		provider.next(provider.key, refused)
 		site.Visit("GET", "/login", 401) // at the end of the redirects
 	}
-	provider.next(newKey(t), jane) // signed by somebody else
+	provider.next(newKey(t), jane) // signed with another key
 	site.Visit("GET", "/login", 401)
 	site.Visit("GET", "/reports", 401)
 

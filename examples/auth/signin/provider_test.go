@@ -18,15 +18,15 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// provider is an identity provider on loopback, at which everybody is signed in.
+// provider is an identity provider on loopback. It signs users in without asking.
 type provider struct {
 	*httptest.Server
 
 	key *rsa.PrivateKey // of the key set
 
 	mu     sync.Mutex
-	claims jwt.MapClaims   // of the one who signs in next
-	signer *rsa.PrivateKey // of the next token
+	claims jwt.MapClaims   // of the user who signs in next
+	signer *rsa.PrivateKey // signs the next token
 	codes  map[string]url.Values
 }
 
@@ -83,7 +83,7 @@ func newProvider(t *testing.T) *provider {
 	return p
 }
 
-// next says whom the provider lets sign in, and with which key.
+// next says which user signs in next, and which key signs the token.
 func (p *provider) next(signer *rsa.PrivateKey, claims jwt.MapClaims) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package staff is a recipe for an app's own people: their pages are no
-// customer's usage, and when they act as a customer (impersonation) nothing of
-// it may be seen at the customer.
+// Package staff is a recipe for an app's own staff. Their use of the app is no
+// customer's usage. When they act as a customer (impersonation), nothing of it may show
+// up in Klime.
 package staff
 
 import (
@@ -22,20 +22,20 @@ func NetHTTP(client *klime.Client) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login", app.login)
 	mux.HandleFunc("GET /reports", app.reports)
-	mux.Handle("GET /admin", nethttp.Skip()(http.HandlerFunc(app.admin))) // no request of it is recorded, whoever makes it
+	mux.Handle("GET /admin", nethttp.Skip()(http.HandlerFunc(app.admin))) // not recorded, whoever makes the request
 	mux.HandleFunc("POST /admin/impersonate/{user}", app.impersonate)
 	mux.HandleFunc("POST /admin/leave", app.leave)
 
 	record := nethttp.Middleware(client)
 	link := nethttp.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.user(r).Klime() })
-	// The order matters: silence goes before link, which tells of the customer.
+	// The order matters: silence goes before link, which would link the customer.
 	return app.sessions.LoadAndSave(record(app.silence(link(mux))))
 }
 
 type site struct{ sessions *scs.SessionManager }
 
-// silence sends nothing at all of requests of staff, least of all of those in
-// which they act as a customer.
+// silence makes sure that nothing is sent from requests of staff, also when they act as
+// a customer.
 func (s site) silence(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.user(r).Staff || s.sessions.Exists(r.Context(), "impersonator") {
@@ -45,8 +45,8 @@ func (s site) silence(next http.Handler) http.Handler {
 	})
 }
 
-// impersonate makes the session the customer's. Staff make the request, so that
-// it is silent already.
+// impersonate turns the session into the customer's. The request itself is silent
+// already, as staff make it.
 func (s site) impersonate(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	id, _ := strconv.Atoi(r.PathValue("user"))
@@ -60,7 +60,7 @@ func (s site) impersonate(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// leave gives the session back to the one of the staff.
+// leave turns the session back into that of the staff member.
 func (s site) leave(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	s.sessions.Put(ctx, "user", s.sessions.PopInt(ctx, "impersonator"))

@@ -67,7 +67,7 @@ func TestImpersonationLeavesNoTrace(t *testing.T) {
 	site.Visit("POST", "/admin/impersonate/1001", 204)
 	site.Visit("GET", "/reports", 200)
 	site.Visit("POST", "/admin/leave", 204)
-	site.WantTold() // nor was the other client, which the site does not have
+	site.WantTold() // the site's own client is not used here, and was told nothing
 	if err := client.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,8 @@ func Chi(client *klime.Client, key []byte) http.Handler {
 	return r
 }
 
-// fromToken asks for err, as jwtauth.Verifier lets every request pass: where no
-// Authenticator follows it, the claims of an expired token are there, too.
+// fromToken must check err, as jwtauth.Verifier lets every request pass: without an
+// Authenticator after it, it also gets the claims of an expired token.
 func fromToken(r *http.Request) (klime.User, []klime.Group) {
 	_, claims, err := jwtauth.FromContext(r.Context())
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/klimeapp/klime-go/ginklime"
 )
 
-// Gin is an API on Gin with gin-jwt, which makes the tokens, too.
+// Gin is an API on Gin with gin-jwt, which also makes the tokens.
 func Gin(client *klime.Client, key []byte) (http.Handler, error) {
 	auth, err := ginjwt.New(&ginjwt.GinJWTMiddleware{
 		Key:           key,
@@ -37,7 +37,7 @@ func Gin(client *klime.Client, key []byte) (http.Handler, error) {
 	return r, nil
 }
 
-// password checks who signs in.
+// password checks the password of a user who signs in.
 func password(c *gin.Context) (any, error) {
 	user, ok := accounts.SignIn(c.PostForm("email"), c.PostForm("password"))
 	if !ok {
@@ -46,7 +46,7 @@ func password(c *gin.Context) (any, error) {
 	return user, nil
 }
 
-// claims says what a token holds. Under these names klime.FromClaims finds it.
+// claims returns what a token holds, under names that klime.FromClaims knows.
 func claims(signedIn any) ginjwt.MapClaims {
 	user, ok := signedIn.(accounts.User)
 	if !ok {

@@ -1,8 +1,8 @@
-// Package tokens holds recipes for users who come with a JSON Web Token.
+// Package tokens holds recipes for users who send a JSON Web Token.
 //
-// In each of them the Link stands inside of the authentication, so that it only
-// sees claims of tokens that were verified: it tells Klime who the user and the
-// company are, and makes the request theirs.
+// In each of them Link goes inside the authentication, so that it sees only claims of
+// verified tokens. It tells Klime who the user and the company are, and that the request
+// is theirs.
 package tokens
 
 import (
@@ -29,19 +29,19 @@ func NetHTTP(client *klime.Client, key []byte) http.Handler {
 	return nethttp.Middleware(client)(mux)
 }
 
-// tokenKey finds the verified token in a request's context.
+// tokenKey is the context key of the verified token.
 type tokenKey struct{}
 
 func tokenOf(r *http.Request) *jwt.Token {
 	token, ok := r.Context().Value(tokenKey{}).(*jwt.Token)
 	if !ok {
-		return &jwt.Token{} // of nobody
+		return &jwt.Token{} // without claims: no user
 	}
 	return token
 }
 
-// authenticate lets requests with a valid token pass. golang-jwt has no
-// middleware: every app has one of its own, like this.
+// authenticate lets only requests with a valid token pass. As golang-jwt has no
+// middleware, every app has its own, like this one.
 func authenticate(key []byte, newClaims func() jwt.Claims, next http.Handler) http.Handler {
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,7 +9,7 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// Claims are what this app has in its tokens, under names of its own.
+// Claims are what this app has in its tokens, under its own names.
 type Claims struct {
 	jwt.RegisteredClaims
 
@@ -24,8 +24,8 @@ type Tenant struct {
 	Plan string `json:"plan"`
 }
 
-// NetHTTPStruct is an API on net/http with golang-jwt, whose claims are a
-// struct, and not named as OpenID Connect names them.
+// NetHTTPStruct is an API on net/http with golang-jwt, whose claims are a struct, with
+// other names than in OpenID Connect.
 func NetHTTPStruct(client *klime.Client, key []byte) http.Handler {
 	names := klime.ClaimNames{
 		UserTraits:  map[string]string{"email": "mail"},

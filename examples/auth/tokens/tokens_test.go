@@ -35,15 +35,15 @@ func token(t *testing.T, key string, claims jwt.MapClaims, changes jwt.MapClaims
 	return signed
 }
 
-// standard names claims as OpenID Connect does.
+// standard has claims with the names of OpenID Connect.
 func standard() jwt.MapClaims {
 	return jwt.MapClaims{
 		"sub": janeID, "email": "jane@acme.example", "name": "Jane",
-		"org_id": "org_1", "org_name": "Acme", "orig_iat": time.Now().Unix(), // orig_iat: of gin-jwt
+		"org_id": "org_1", "org_name": "Acme", "orig_iat": time.Now().Unix(), // gin-jwt needs orig_iat
 	}
 }
 
-// custom names them as NetHTTPStruct's app does.
+// custom has claims with the names of NetHTTPStruct's app.
 func custom() jwt.MapClaims {
 	return jwt.MapClaims{
 		"sub": janeID, "mail": "jane@acme.example",

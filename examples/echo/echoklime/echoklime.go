@@ -1,5 +1,5 @@
-// Package echoklime records the requests of Echo apps. It is the worked adapter
-// of docs/write-your-own-adapter.md, and uses only what klime-go exports.
+// Package echoklime records the requests of Echo apps. It is the sample adapter of
+// docs/write-your-own-adapter.md, and uses only what klime-go exports.
 package echoklime
 
 import (
@@ -13,16 +13,16 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Middleware records every request with client: e.Use, after what sets up
-// traces and recovery. A nil client records nothing.
+// Middleware records every request with client: e.Use(echoklime.Middleware(client)),
+// after the middlewares for traces and recovery. A nil client records nothing.
 //
-// Echo makes answers of errors after all middlewares. To see the answer, this
-// one calls the app's HTTPErrorHandler itself, once: middlewares before it see
-// the answer, and no error. What acts on the error, such as a transaction, goes
-// after it.
+// Echo turns errors into answers after all middlewares. To see the answer, this one
+// calls the app's HTTPErrorHandler itself, once. Middlewares before it therefore see
+// an answer and no error. A middleware that acts on the error, such as a transaction,
+// must go after this one.
 //
 // In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
-// reuses an echo.Context after its handler: what may run longer keeps
+// reuses an echo.Context after its handler: a goroutine that may run longer keeps
 // c.Request().Context().
 func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc {
 	if client == nil {
@@ -71,7 +71,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	}
 }
 
-// passOn is the request that goes to the handlers, with another context.
+// passOn returns the request that goes to the handlers: a copy with another context.
 func passOn(ctx context.Context, came *http.Request) *http.Request {
 	if came.Trailer == nil && came.ContentLength < 0 {
 		came.Trailer = http.Header{} // which net/http fills at the end of the body
@@ -79,8 +79,8 @@ func passOn(ctx context.Context, came *http.Request) *http.Request {
 	return came.WithContext(ctx)
 }
 
-// giveBack shows what the handlers have left in their copy of the request to the
-// one that came: net/http removes the files of that one's form.
+// giveBack copies what the handlers have left in their copy of the request to the
+// original, where net/http looks for files of a form that it must remove.
 func giveBack(came, passed *http.Request) {
 	came.Pattern = passed.Pattern
 	if came.MultipartForm == nil {
@@ -91,7 +91,7 @@ func giveBack(came, passed *http.Request) {
 	}
 }
 
-// exchange tells what is known of a request to a path.
+// exchange returns what is known from the request.
 func exchange(r *http.Request, path string) klime.Exchange {
 	return klime.Exchange{
 		Method:       r.Method,
@@ -101,7 +101,7 @@ func exchange(r *http.Request, path string) klime.Exchange {
 	}
 }
 
-// caller is who has sent the request.
+// caller tells who sent the request.
 type caller struct{ c echo.Context }
 
 // Header implements klime.Caller.
@@ -110,8 +110,8 @@ func (a caller) Header(name string) string { return a.c.Request().Header.Get(nam
 // ClientIP is what Echo's IPExtractor finds.
 func (a caller) ClientIP() string { return a.c.RealIP() }
 
-// keys finds what c.Set has stored. Echo guards that, and nothing else of an
-// echo.Context, against use by several goroutines.
+// keys finds what c.Set has stored. Nothing else of an echo.Context is safe for
+// concurrent use.
 type keys struct{ c echo.Context }
 
 func (k keys) Value(key any) any {
@@ -120,9 +120,9 @@ func (k keys) Value(key any) any {
 }
 
 // UserID says how to find the user of a request: a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer; a zero value is nobody. It is asked
-// after the handlers, and in whichever goroutine tracks an event before: c.Get is
-// safe there. See [klime.ResolveUser].
+// encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. It is called
+// after the handlers, and before that by every goroutine that tracks an event: c.Get
+// is safe for that. See [klime.ResolveUser].
 func UserID[T any](find func(echo.Context) T) klime.Option {
 	return klime.UserFrom(find)
 }
@@ -134,8 +134,8 @@ func GroupID[T any](find func(echo.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. A zero User, with zero groups or none, is
-// nobody.
+// It goes after your authentication. Nothing is linked if find returns a zero User,
+// and no groups or only zero ones.
 func Link(find func(echo.Context) (klime.User, []klime.Group)) echo.MiddlewareFunc {
 	return before(func(c echo.Context) {
 		klime.LinkFunc(c.Request().Context(), func() (klime.User, []klime.Group) { return find(c) })

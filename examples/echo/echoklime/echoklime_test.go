@@ -65,14 +65,14 @@ func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 			group = group.Group(dialect(prefix))
 		}
 		if route.Mounted {
-			group.Use(pass) // with which a group answers for all paths below it
+			group.Use(pass) // a group with a middleware answers for all paths below it
 		}
 		group.Add(method, dialect(route.Path), func(c echo.Context) error {
 			route.Handler(request{c})
 			return nil
 		}, middlewares...)
 		if strings.HasSuffix(route.Path, "}") && !strings.HasSuffix(route.Path, "...}") {
-			// Else Echo takes a parameter at the end for all the rest, slashes too.
+			// Without this route, Echo's parameter at the end matches all the rest, with slashes.
 			group.RouteNotFound(dialect(route.Path)+"/*", echo.NotFoundHandler)
 		}
 	}
@@ -116,7 +116,7 @@ func wrap(m adaptertest.Middleware) echo.MiddlewareFunc {
 	}
 }
 
-// request is an adaptertest.Request of Echo.
+// request implements adaptertest.Request for Echo.
 type request struct{ c echo.Context }
 
 func (q request) Context() context.Context                   { return q.c.Request().Context() }
@@ -159,8 +159,8 @@ func (q request) Reply(status int, contentType, body string) {
 	_, _ = io.WriteString(q.c.Response(), body)
 }
 
-// What Echo alone has: errors that become answers, groups whose middlewares
-// make every path below them look like a route, and middlewares of net/http.
+// What only Echo has: errors that become answers, groups whose middlewares make every
+// path below them look like a route, and wrapped middlewares of net/http.
 func TestEcho(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)

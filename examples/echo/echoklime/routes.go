@@ -7,15 +7,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// routes tells routes that have matched from those that only look so: of a
-// request that nothing matches in a group with middlewares, c.Path() is the
-// group's /api/*, and of one with the wrong method it is the route that other
-// methods have.
+// routes tells whether c.Path() is a route that has matched. If nothing matches in a
+// group with middlewares, c.Path() is the group's /api/*. If only the method is wrong,
+// it is the route of the other methods.
 type routes struct {
 	methods sync.Map // route → []string
 }
 
-// route is a path as one Echo has it.
+// route is a path of one Echo.
 type route struct {
 	echo *echo.Echo
 	path string
@@ -35,8 +34,8 @@ func (r *routes) pattern(c echo.Context) string {
 	return path
 }
 
-// methods lists the methods that the route is registered for, on any host.
-// Those of echo.RouteNotFound stand among them under a name of Echo's own.
+// methods lists the methods that the route is registered for, on any host. A handler
+// for echo.RouteNotFound is among them, under a method name that Echo has made up.
 func (r route) methods() []string {
 	routes := r.echo.Routes()
 	for _, host := range r.echo.Routers() {

@@ -10,21 +10,20 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// writer sees the answer on its way out, beneath what compresses it. Handlers
-// do not see it: they write to an *echo.Response, which finds what the
-// connection can do through Unwrap. Flush and Push are there for those who ask
-// c.Response().Writer for them.
+// writer sees the answer on its way out, after a middleware inside ours has compressed
+// it. Handlers write to an *echo.Response, which finds by Unwrap what the connection can
+// do. Flush and Push are for code that asks c.Response().Writer for them.
 type writer struct {
 	http.ResponseWriter
 
 	status      int // of the final answer, 0 until it has begun
 	bytes       int64
 	contentType string // what the header says when it is sent, or what net/http guesses
-	guess       bool   // net/http will guess it by the first bytes
-	head        []byte // which are these
+	guess       bool   // net/http will guess the type from the first bytes
+	head        []byte // these first bytes
 }
 
-// sniffBytes is how many of them net/http looks at.
+// sniffBytes is how many bytes net/http looks at.
 const sniffBytes = 512
 
 func (w *writer) WriteHeader(status int) {
@@ -78,8 +77,8 @@ func (w *writer) Push(target string, opts *http.PushOptions) error {
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// begin notes the final status, and the header as it is by then: a 1xx
-// announces another, but for 101.
+// begin notes the final status, and the header as it is at that moment. A 1xx is not
+// final, except 101.
 func (w *writer) begin(status int) {
 	informational := status < http.StatusOK && status != http.StatusSwitchingProtocols
 	if w.status != 0 || informational {
@@ -91,7 +90,7 @@ func (w *writer) begin(status int) {
 	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == ""
 }
 
-// settle guesses the type by what there is of the body.
+// settle guesses the type from the bytes that have been written.
 func (w *writer) settle() {
 	if w.guess && len(w.head) > 0 {
 		w.contentType = http.DetectContentType(w.head)

@@ -1,7 +1,7 @@
-// Package demo is what the example programs have in common: a small reporting
-// product called Sundial, sample traffic, a local Klime, and how all of it
-// starts and stops. It knows no web framework: each example brings its own, and
-// with it the lines that a real app would have, too.
+// Package demo is what the example programs share: a small reporting product called
+// Sundial, sample traffic, a local Klime, and how all of it starts and stops. It knows
+// no web framework: each example adds its own, and the code that a real app would also
+// have.
 package demo
 
 import (
@@ -17,7 +17,7 @@ import (
 	"unicode/utf8"
 )
 
-// What the app says no with. Status tells which HTTP status that is.
+// The errors of an App. Status maps them to HTTP statuses.
 var (
 	ErrSignIn    = errors.New("wrong e-mail address or password")
 	ErrSignedOut = errors.New("not signed in")
@@ -43,7 +43,7 @@ func Status(err error) int {
 	}
 }
 
-// Password is everybody's. (A real app stores hashes of one each.)
+// Password is the password of every user. (A real app stores a hash for each.)
 const Password = "sundial"
 
 // User is a person who signs in.
@@ -63,7 +63,7 @@ type Org struct {
 	Industry string
 }
 
-// Report is what the product makes.
+// Report is what Sundial makes for its customers.
 type Report struct {
 	ID        string    `json:"id"`
 	Type      string    `json:"type"`
@@ -72,13 +72,13 @@ type Report struct {
 	Total     int       `json:"total"`
 }
 
-// ReportTypes returns the types that [App.GenerateReport] takes.
+// ReportTypes returns the types that [App.GenerateReport] accepts.
 func ReportTypes() []string { return []string{"revenue", "churn", "inventory"} }
 
 // Plans returns the plans that a company can have.
 func Plans() []string { return []string{"trial", "starter", "business"} }
 
-// The companies there are. IDs are keys that never change, unlike names.
+// The IDs of the companies. Unlike names, IDs never change.
 const (
 	acme       = "org_1001"
 	blueHarbor = "org_1002"
@@ -86,13 +86,13 @@ const (
 )
 
 const (
-	maxReports  = 20 // of a company; the oldest makes room
+	maxReports  = 20 // for each company; the oldest makes room
 	maxName     = 80 // characters of a company's name
-	exportFails = 4  // each so many exports one fails
+	exportFails = 4  // every 4th export fails
 )
 
-// App is the product behind the web pages: users, companies, who belongs where,
-// and reports. It is safe for concurrent use.
+// App is the product behind the web pages: users, companies, memberships and reports.
+// It is safe for concurrent use.
 type App struct {
 	sessions sealer
 	billing  signer
@@ -100,9 +100,9 @@ type App struct {
 	mu      sync.Mutex
 	users   []User
 	orgs    []Org
-	members map[string][]string // user ID → IDs of the companies, the first is where they start
+	members map[string][]string // user ID → company IDs; users start in the first
 	reports map[string][]Report // company ID → reports, newest first
-	made    int                 // reports so far
+	made    int                 // number of reports so far
 	exports int
 }
 
@@ -179,9 +179,9 @@ func (a *App) SignIn(email, password string) (Session, *http.Cookie, error) {
 	return a.begin(t)
 }
 
-// Session returns the session that a cookie stands for. The cookie proves who
-// its owner is; to which companies they belong is looked up each time, as that
-// may change while they are signed in.
+// Session returns the session that a cookie stands for. The cookie proves who its owner
+// is. Their companies are looked up each time, as these may change while they are
+// signed in.
 func (a *App) Session(cookie string) (Session, error) {
 	t, err := a.sessions.open(cookie)
 	if err != nil {
@@ -199,7 +199,8 @@ func (a *App) Switch(s Session, orgID string) (Session, *http.Cookie, error) {
 	return a.begin(ticket{user: s.User.ID, org: orgID})
 }
 
-// begin needs the lock, like all unexported methods below.
+// begin begins a session. The caller must hold the lock, as for all unexported methods
+// below.
 func (a *App) begin(t ticket) (Session, *http.Cookie, error) {
 	s, err := a.session(t)
 	if err != nil {
@@ -230,8 +231,8 @@ func (a *App) session(t ticket) (Session, error) {
 	return s, nil
 }
 
-// Enter returns a company that the user belongs to. For any other it is
-// ErrForbidden, whether that exists or not.
+// Enter returns a company that the user belongs to. For any other ID the error is
+// ErrForbidden, whether the company exists or not.
 func (s Session) Enter(orgID string) (Org, error) {
 	i := slices.IndexFunc(s.Orgs, func(o Org) bool { return o.ID == orgID })
 	if i < 0 {
@@ -279,8 +280,8 @@ func (a *App) addReport(orgID, kind, author string) Report {
 	return r
 }
 
-// ExportReport returns a report as CSV. Now and then it fails with ErrExport,
-// as services do.
+// ExportReport returns a report as CSV. Now and then it fails with ErrExport, as real
+// services do.
 func (a *App) ExportReport(orgID, id string) ([]byte, error) {
 	r, err := a.Report(orgID, id)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestUsersEnterTheirOwnCompaniesOnly(t *testing.T) {
 				t.Errorf("%s enters %q: got %v, %v", email, id, org, err)
 			}
 			if id == "" {
-				continue // where staff are
+				continue // this user is staff
 			}
 			if switched, _, err := app.Switch(s, id); !errors.Is(err, want) || err == nil && switched.Org.ID != id {
 				t.Errorf("%s switches to %q: got %v, %v", email, id, switched.Org, err)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// What the billing service sends a webhook with.
+// How the billing service calls a webhook.
 const (
 	BillingSignature = "X-Billing-Signature" // the header with the body's HMAC-SHA256, in hex
 	MaxBillingBody   = 64 << 10              // bytes

@@ -23,26 +23,26 @@ const (
 	defaultKlimeAddr = "127.0.0.1:8081"
 	defaultPace      = 250 * time.Millisecond
 	headerTimeout    = 5 * time.Second
-	localWriteKey    = "local-demo-write-key" // the local Klime takes any
+	localWriteKey    = "local-demo-write-key" // the local Klime accepts any
 )
 
-// To end in the 10 s that orchestrators are often told to allow, see
-// examples/shutdown: of requests that are under way, and of their events.
+// The time to end, within the 10 s that orchestrators are often told to allow: see
+// examples/shutdown.
 const (
-	requestsTimeout = 5 * time.Second
-	eventsTimeout   = 4 * time.Second
+	requestsTimeout = 5 * time.Second // for the requests in progress
+	eventsTimeout   = 4 * time.Second // to deliver their events
 )
 
-// Options say how a demo runs. A field's zero value stands for its default.
+// Options say how a demo runs. A zero field means its default.
 type Options struct {
 	Name      string        // of the program
 	Addr      string        // where the app listens; default 127.0.0.1:8080
 	KlimeAddr string        // where the local Klime listens; default 127.0.0.1:8081
 	For       time.Duration // when it ends by itself; default never
 	NoTraffic bool          // no sample users
-	NoPages   bool          // the program only has webhooks: no users, nothing to click on
+	NoPages   bool          // the program has only webhooks: no users, nothing to click on
 	Pace      time.Duration // between two requests of sample users; default 250ms
-	TraceURL  string        // where traces are shown, but for the ID at its end; default nowhere
+	TraceURL  string        // where traces are shown, without the ID at the end; default nowhere
 	Stdout    io.Writer     // default os.Stdout
 	Stderr    io.Writer     // default os.Stderr
 }
@@ -56,19 +56,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Server is what serves an app: an *http.Server, or what works like one.
+// Server serves an app. It is an *http.Server, or works like one.
 type Server interface {
 	Serve(l net.Listener) error
 	Shutdown(ctx context.Context) error
 }
 
-// NewServer builds an example's server, and the client that it sends with.
+// NewServer builds an example's server, and the client with which it sends events.
 type NewServer[S Server] func(*App, klime.Config) (S, *klime.Client, error)
 
 // Demo is a running example. It ends with [Demo.Wait].
 type Demo struct {
 	URL   string         // of the app
-	Klime *ingest.Server // the local Klime, nil when events go elsewhere
+	Klime *ingest.Server // the local Klime, nil if events go elsewhere
 
 	opts        Options
 	client      *klime.Client
@@ -79,7 +79,7 @@ type Demo struct {
 	failed      chan error // services that ended by themselves
 }
 
-// service is a server and where it listens.
+// service is a server and its listener.
 type service struct {
 	name     string
 	listener net.Listener
@@ -136,7 +136,7 @@ func localServer(klime *ingest.Server, traceURL string) *http.Server {
 	return s
 }
 
-// listen takes the ports, so that a busy one is known before anything runs.
+// listen opens the ports, so that a busy one is found before anything runs.
 func (d *Demo) listen(local bool) error {
 	var err error
 	d.app.name, d.local.name = "the app", "the local Klime"
@@ -148,7 +148,7 @@ func (d *Demo) listen(local bool) error {
 		return err
 	}
 	if addr, ok := d.local.listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
-		// Its page shows all that it is told, to anybody who asks.
+		// Its pages show all events to anybody who asks.
 		return fmt.Errorf("%s can be reached from other machines; choose a loopback address with -klime-addr", d.opts.KlimeAddr)
 	}
 	return nil
@@ -160,14 +160,14 @@ func listen(option, addr string) (net.Listener, error) {
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
-			err = op.Err // without the address, which is said below
+			err = op.Err // without the address, which is added below
 		}
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, option)
 	}
 	return l, nil
 }
 
-// close gives the ports back.
+// close releases the ports.
 func (d *Demo) close() error {
 	var errs []error
 	for _, s := range []service{d.app, d.local} {
@@ -189,8 +189,8 @@ func (d *Demo) serve(s service) {
 	})
 }
 
-// Wait returns when ctx or Options.For has ended, or a server has failed, and
-// everything has stopped in order. It is an error when an event was lost.
+// Wait waits until ctx or Options.For has ended, or a server has failed, and then stops
+// everything in order. It returns an error if an event was lost.
 func (d *Demo) Wait(ctx context.Context) error {
 	var timeUp <-chan time.Time
 	if d.opts.For > 0 {
@@ -209,9 +209,9 @@ func (d *Demo) Wait(ctx context.Context) error {
 	return errors.Join(err, d.shutdown())
 }
 
-// shutdown ends everything in the order that loses nothing: first those who
-// ask, then the server, which finishes the requests under way, then the client,
-// which delivers their events, and last the local Klime.
+// shutdown ends everything in an order that loses nothing: first the traffic, then the
+// server, which finishes the requests in progress, then the client, which delivers
+// their events, and last the local Klime.
 func (d *Demo) shutdown() error {
 	d.stopTraffic()
 	d.traffic.Wait()
@@ -219,8 +219,8 @@ func (d *Demo) shutdown() error {
 	requests, cancel := context.WithTimeout(context.Background(), requestsTimeout)
 	defer cancel()
 	err := d.app.server.Shutdown(requests)
-	// An *http.Server that is shut down never serves. Fiber's, shut down before it
-	// began to serve, would serve for ever; without a listener it cannot.
+	// An *http.Server that was shut down before it began to serve never serves. Fiber's
+	// would serve for ever. Without a listener it cannot.
 	_ = d.app.listener.Close()
 
 	events, cancel := context.WithTimeout(context.Background(), eventsTimeout)

@@ -18,7 +18,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
-// buffer may be written to by several goroutines.
+// buffer is a buffer that is safe for concurrent use.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -36,8 +36,8 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// loopback returns Options that take free ports, and sees that the test's
-// environment says nothing of Klime.
+// loopback returns Options for free ports, and clears all KLIME_ variables of the
+// environment.
 func loopback(t *testing.T) (opts Options, stdout, stderr *buffer) {
 	t.Helper()
 	for _, variable := range os.Environ() {
@@ -177,7 +177,7 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
-// The local Klime's page shows everything to whoever asks.
+// The local Klime's pages show everything to anybody who asks.
 func TestLocalKlimeIsForThisMachine(t *testing.T) {
 	opts, _, _ := loopback(t)
 	opts.KlimeAddr = "0.0.0.0:0"

@@ -6,12 +6,12 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Traits returns what Klime is told of a company.
+// Traits returns the traits of a company that are sent to Klime.
 func Traits(org Org) klime.Traits {
 	return klime.Traits{"name": org.Name, "plan": org.Plan, "industry": org.Industry}
 }
 
-// Groups returns companies as Klime knows them.
+// Groups returns companies as groups of Klime.
 func Groups(orgs []Org) []klime.Group {
 	groups := make([]klime.Group, len(orgs))
 	for i, org := range orgs {
@@ -20,8 +20,8 @@ func Groups(orgs []Org) []klime.Group {
 	return groups
 }
 
-// Warn logs what a method of the client says is wrong with a call. No request
-// fails for it. (klime.Track and klime.Link log by themselves.)
+// Warn logs an error of one of the client's methods: no request should fail for it.
+// (klime.Track and klime.Link log errors themselves.)
 func Warn(err error) {
 	if err != nil {
 		slog.Warn("not recorded", "error", err)

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Main is a demo program from its flags to its exit code. It runs until Ctrl-C
-// or SIGTERM; a second one kills it. See [Start] for newServer.
+// Main runs a demo program, from its flags to its exit code. It runs until Ctrl-C or
+// SIGTERM. A second one kills it. See [Start] for newServer.
 func Main[S Server](name string, newServer NewServer[S]) int {
 	return Run(Options{Name: name}, newServer)
 }
@@ -28,7 +28,7 @@ func Run[S Server](opts Options, newServer NewServer[S]) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the next signal does what it does by default
+	context.AfterFunc(ctx, stop) // a second signal kills
 
 	d, err := Start(opts, newServer)
 	if err == nil {
@@ -41,8 +41,8 @@ func Run[S Server](opts Options, newServer NewServer[S]) int {
 	return 0
 }
 
-// parseFlags reads a command line. When it returns an error, it has said what
-// is wrong, or was asked for help and gave it.
+// parseFlags reads a command line. If it returns an error, it has written what is
+// wrong, or the help that was asked for, to stderr.
 func parseFlags(opts Options, args []string, stderr io.Writer) (Options, error) {
 	flags := flag.NewFlagSet(opts.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)

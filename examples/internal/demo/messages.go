@@ -11,7 +11,7 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// greet says where to look.
+// greet prints where everything is.
 func (d *Demo) greet(app *App, endpoint string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Sundial, the %s example, is running. Ctrl-C stops it.\n\n", d.opts.Name)
@@ -58,8 +58,8 @@ func (a *App) whoIsWho() []string {
 	return lines
 }
 
-// outcome says what became of the events, and whether any was lost. The error
-// is that of the client's Shutdown.
+// outcome says how many events were delivered, and whether any was lost. Undelivered is
+// the error of the client's Shutdown.
 func outcome(s klime.Stats, undelivered error) (text string, lost bool) {
 	var total uint64
 	var why []string

@@ -16,7 +16,7 @@ const SessionCookie = "sundial_session"
 
 const sessionTTL = 12 * time.Hour
 
-// signer proves that bytes come from somebody who has the key.
+// signer signs bytes, to prove that they come from somebody who has the key.
 type signer struct{ key []byte }
 
 func (s signer) sign(data []byte) []byte {
@@ -34,8 +34,8 @@ type ticket struct {
 	user, org string // IDs
 }
 
-// sealer turns tickets into cookie values and back. A value is the ticket with
-// its expiry, and the signature of both, in base64 with a dot between.
+// sealer turns tickets into cookie values and back. A value is the ticket with its
+// expiry, a dot, and the signature of both, each in base64.
 type sealer struct {
 	signer
 
@@ -75,9 +75,9 @@ func decode(text string) (data []byte, ok bool) {
 	return data, err == nil
 }
 
-// sessionCookie keeps scripts off the session (HttpOnly), and other sites from
-// using it in forms of theirs (SameSite). An app on HTTPS sets Secure as well;
-// this one is on http://127.0.0.1.
+// sessionCookie returns a cookie that scripts cannot read (HttpOnly), and that browsers
+// do not send with forms of other sites (SameSite). An app on HTTPS also sets Secure.
+// This one is on http://127.0.0.1.
 func sessionCookie(value string, ttl time.Duration) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // without Secure: there is no TLS on 127.0.0.1
 		Name: SessionCookie, Value: value, Path: "/", MaxAge: int(ttl / time.Second),

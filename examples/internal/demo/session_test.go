@@ -58,7 +58,7 @@ func TestTicketExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testSealer()
 		value := s.seal(ticket{user: "usr_1"})
-		time.Sleep(time.Hour - time.Second) // of the bubble's clock
+		time.Sleep(time.Hour - time.Second) // on the bubble's clock
 		if _, err := s.open(value); err != nil {
 			t.Errorf("before the end: %v", err)
 		}

@@ -18,28 +18,28 @@ import (
 
 const requestTimeout = 10 * time.Second
 
-// traffic is people and programs that use the app over HTTP, one request after
-// the other.
+// traffic makes the requests of people and programs that use the app over HTTP, one
+// request after the other.
 type traffic struct {
 	visitors  []*visitor
 	transport *http.Transport
 	pace      time.Duration // between two requests
-	complain  func(error)   // told of answers that nobody expects
+	complain  func(error)   // called with unexpected answers
 }
 
 // visitor is a person with a browser, or a program. It goes through its script
 // again and again.
 type visitor struct {
 	email  string
-	org    string // stands for {org} in paths
-	every  int    // comes up in each so many rounds
+	org    string // replaces {org} in paths
+	every  int    // makes a request in every nth round
 	script []step
 
 	app    *App
 	base   string
 	client *http.Client // with cookies of its own
 	next   int          // step of the script
-	report string       // seen last; stands for {report} in paths
+	report string       // the last one seen; replaces {report} in paths
 }
 
 // step is one request.
@@ -126,7 +126,7 @@ func signOut(ctx context.Context, v *visitor) error {
 	return err
 }
 
-// get opens a page or calls the API, and wants 200 or the statuses given.
+// get opens a page or calls the API, and expects 200 or one of the given statuses.
 func get(path string, want ...int) step {
 	if len(want) == 0 {
 		want = []int{http.StatusOK}
@@ -153,7 +153,7 @@ func listReports(ctx context.Context, v *visitor) error {
 	return nil
 }
 
-// export fails now and then, and the visitor lives with it.
+// export fails now and then, which the visitor expects.
 func export(ctx context.Context, v *visitor) error {
 	return get("/api/orgs/{org}/reports/{report}/export", http.StatusOK, http.StatusInternalServerError)(ctx, v)
 }
@@ -165,7 +165,7 @@ func generate(kind string) step {
 	}
 }
 
-// create generates a report with the API.
+// create generates a report by the API.
 func create(kind string) step {
 	return func(ctx context.Context, v *visitor) error {
 		header := http.Header{"Content-Type": {"application/json"}}
@@ -183,7 +183,7 @@ func switchTo(org string) step {
 	}
 }
 
-// edit is staff who change a customer.
+// edit changes a customer, as staff do.
 func edit(org, name, plan string) step {
 	return func(ctx context.Context, v *visitor) error {
 		_, err := v.postForm(ctx, "/admin/orgs/"+org, url.Values{"name": {name}, "plan": {plan}})
@@ -191,7 +191,7 @@ func edit(org, name, plan string) step {
 	}
 }
 
-// bill is the billing service's webhook.
+// bill calls the webhook, as the billing service does.
 func bill(org, plan string) step {
 	return func(ctx context.Context, v *visitor) error {
 		body, signature := v.app.BillingRequest(org, plan)

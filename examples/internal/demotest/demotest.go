@@ -1,5 +1,5 @@
-// Package demotest is what the example programs are tested with. All of them
-// are the same app, so that all must behave alike, and tell Klime the same.
+// Package demotest tests the example programs. All of them are the same app, so all
+// must behave alike and send the same events to Klime.
 package demotest
 
 import (
@@ -32,7 +32,7 @@ func Run[S demo.Server](t *testing.T, name string, newServer demo.NewServer[S]) 
 	t.Helper()
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") {
-			t.Setenv(name, "") // the local Klime, with the defaults
+			t.Setenv(name, "") // use the local Klime, with the defaults
 		}
 	}
 	start := func(t *testing.T, opts demo.Options) *demo.Demo {
@@ -53,10 +53,10 @@ func Run[S demo.Server](t *testing.T, name string, newServer demo.NewServer[S]) 
 	}
 }
 
-// mainVariable makes a test binary the program that it tests.
+// mainVariable makes a test binary run the program that it tests.
 const mainVariable = "KLIME_DEMO_MAIN"
 
-// Main is what TestMain is, so that Terminate finds the program.
+// Main must be called by TestMain, so that Terminate can run the program.
 func Main(m *testing.M, program func()) {
 	if os.Getenv(mainVariable) != "" {
 		program()
@@ -64,8 +64,8 @@ func Main(m *testing.M, program func()) {
 	os.Exit(m.Run())
 }
 
-// Terminate tests the whole program: told to end amid its traffic, as by an
-// orchestrator, it loses nothing and takes less than 10 s.
+// Terminate tests the whole program: if it gets SIGTERM amid its traffic, as from an
+// orchestrator, it loses nothing and ends in less than 10 s.
 func Terminate(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -133,10 +133,10 @@ func RunRollUp[S demo.Server](t *testing.T, name string, newServer demo.NewServe
 	}
 }
 
-// starter starts the example that is tested.
+// starter starts the example under test.
 type starter func(*testing.T, demo.Options) *demo.Demo
 
-// complaints fail a test.
+// complaints is a writer that fails the test when anything is written to it.
 type complaints struct{ t *testing.T }
 
 func (c complaints) Write(p []byte) (int, error) {
@@ -144,8 +144,8 @@ func (c complaints) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// testTraffic is the whole example: sample users click, and their customers are
-// at Klime.
+// testTraffic runs the whole example: sample users click around, and Klime knows their
+// customers.
 func testTraffic(t *testing.T, start starter) {
 	t.Helper()
 	before := len(goroutines())
@@ -177,8 +177,8 @@ func wait(t *testing.T, d *demo.Demo) {
 	}
 }
 
-// kinds returns what there is of events in the traffic: the event, and the
-// method, route and status of its request. It is the same for each framework.
+// kinds returns the kinds of events in the traffic: the event, and the method, route and
+// status of its request. They are the same for each framework.
 func kinds() []string {
 	return []string{
 		"identify",
@@ -233,7 +233,7 @@ func waitForAll(t *testing.T, local *ingest.Server) {
 		if len(missing) == 0 {
 			return
 		}
-		// Wait does not look at ctx when there are as many already.
+		// Wait does not look at ctx if enough events have already arrived.
 		if err := errors.Join(local.Wait(ctx, len(events)+1), ctx.Err()); err != nil {
 			t.Errorf("no %q, but %q: %v", missing, slices.Sorted(maps.Keys(seen)), err)
 			return
@@ -291,14 +291,14 @@ func checkEvents(t *testing.T, events []ingest.Event) {
 		case e.UserID == "":
 			wrong = true
 		case e.Properties["status"] == float64(http.StatusForbidden):
-			wrong = e.GroupID != "" // nobody's fault but the user's
+			wrong = e.GroupID != "" // a company that refuses the user does not get the event
 		case e.GroupID == "":
 			wrong = true
 		case e.Event == "Report Generated":
 			wrong = e.Properties["reportType"] == nil
 		}
 		if wrong && !told[kind(e)] {
-			told[kind(e)] = true // one of them is enough
+			told[kind(e)] = true // reported once for each kind
 			t.Errorf("got %s", e.Raw)
 		}
 	}
@@ -315,8 +315,8 @@ func checkGoroutines(t *testing.T, before int) {
 	}
 }
 
-// goroutines returns the stacks of all goroutines but those of Fiber's server:
-// it has some that outlive it, by up to ten seconds or for ever.
+// goroutines returns the stacks of all goroutines, except for those of Fiber's server:
+// some of them outlive it, by up to ten seconds or for ever.
 func goroutines() []string {
 	all := make([]byte, 1<<20)
 	all = all[:runtime.Stack(all, true)]
@@ -350,13 +350,13 @@ func (v *visitor) signIn(email string) {
 	v.post("/login", "email="+email+"&password="+demo.Password, http.StatusSeeOther)
 }
 
-// get asks for a page and wants a status.
+// get asks for a page and expects a status.
 func (v *visitor) get(path string, want int) string {
 	v.t.Helper()
 	return v.do(http.MethodGet, path, "", want)
 }
 
-// post sends a form, or JSON, and wants a status.
+// post sends a form, or JSON, and expects a status.
 func (v *visitor) post(path, body string, want int) {
 	v.t.Helper()
 	v.do(http.MethodPost, path, body, want)
@@ -388,8 +388,8 @@ func (v *visitor) do(method, path, body string, want int) string {
 	return string(answer)
 }
 
-// finish ends the example, and checks that Klime has been told of no other
-// users and groups than these.
+// finish ends the example, and checks that Klime has been told of exactly these users
+// and groups.
 func (v *visitor) finish(users, groups []string) {
 	v.t.Helper()
 	wait(v.t, v.demo)

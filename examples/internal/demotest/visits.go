@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// visits returns tests of who may do what, and of whom Klime hears then.
+// visits returns tests of who may do what, and of which users and groups Klime is told.
 func visits() map[string]func(*visitor) {
 	return map[string]func(*visitor){
 		"nobody signed in":      nobody,
@@ -28,7 +28,7 @@ func nobody(v *visitor) {
 	v.post("/admin/orgs/org_1001", "name=Mine&plan=business", http.StatusForbidden)
 	v.post("/webhooks/billing", `{"org":"org_1001","plan":"trial"}`, http.StatusForbidden)
 	v.post("/login", "email=jane@acme.example&password=guess", http.StatusUnauthorized)
-	v.get("/", http.StatusSeeOther) // the wrong password begins no session
+	v.get("/", http.StatusSeeOther) // a wrong password begins no session
 	v.finish(nil, nil)
 }
 
@@ -40,7 +40,7 @@ func userOfOne(v *visitor) {
 	}
 	v.get("/reports", http.StatusOK)
 	v.get("/reports/rep_3001", http.StatusOK)
-	v.get("/reports/rep_3004", http.StatusNotFound) // Blue Harbor's
+	v.get("/reports/rep_3004", http.StatusNotFound) // Blue Harbor's report
 	v.post("/reports", "type=churn", http.StatusSeeOther)
 	v.post("/reports", "type=gossip", http.StatusBadRequest)
 	v.get("/api/orgs/org_1001/reports", http.StatusOK)
@@ -89,5 +89,5 @@ func staff(v *visitor) {
 	v.post("/admin/orgs/org_1002", "name=&plan=business", http.StatusBadRequest)
 	v.post("/admin/orgs/org_9999", "name=Who&plan=business", http.StatusNotFound)
 	v.get("/api/orgs/org_1002/reports", http.StatusForbidden)
-	v.finish(nil, []string{"org_1002"}) // the one that was edited
+	v.finish(nil, []string{"org_1002"}) // the company that was edited
 }

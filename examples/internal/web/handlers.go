@@ -13,12 +13,12 @@ func Healthz(w http.ResponseWriter, _ *http.Request) {
 	write(w, http.StatusOK, "text/plain; charset=utf-8", []byte("ok"))
 }
 
-// LoginPage asks who is there.
+// LoginPage is the form to sign in.
 func (s *Site) LoginPage(w http.ResponseWriter, _ *http.Request) {
 	s.render(w, http.StatusOK, "login.html", demo.Page{Title: "Sign in"})
 }
 
-// SignIn begins a session, which it returns.
+// SignIn begins a session, and returns it.
 func (s *Site) SignIn(w http.ResponseWriter, r *http.Request) (demo.Session, bool) {
 	session, cookie, err := s.app.SignIn(r.PostFormValue("email"), r.PostFormValue("password"))
 	if err != nil {
@@ -36,7 +36,8 @@ func (s *Site) Logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// Switch lets a user go on in another of their companies: the session's Org.
+// Switch lets a user go on in another of their companies: the Org of the session that it
+// returns.
 func (s *Site) Switch(w http.ResponseWriter, r *http.Request) (demo.Session, bool) {
 	session, cookie, err := s.app.Switch(Session(r), r.PostFormValue("org"))
 	if err != nil {
@@ -86,7 +87,8 @@ func (s *Site) Generate(w http.ResponseWriter, r *http.Request) (demo.Report, bo
 	return report, true
 }
 
-// APIReports lists the reports of the path's company, like all API handlers.
+// APIReports lists the reports of a company. In all API handlers, the path names the
+// company.
 func (s *Site) APIReports(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, s.app.Reports(r.PathValue("org")))
 }
@@ -105,7 +107,7 @@ func (s *Site) APIReport(w http.ResponseWriter, r *http.Request) {
 func (s *Site) APIExport(w http.ResponseWriter, r *http.Request) {
 	csv, err := s.app.ExportReport(r.PathValue("org"), r.PathValue("id"))
 	if err != nil {
-		failAPI(w, err) // now and then 500: an "API Called" with that status, not a "Report Exported"
+		failAPI(w, err) // now and then it fails: an "API Called" with status 500, not a "Report Exported"
 		return
 	}
 	write(w, http.StatusOK, "text/csv; charset=utf-8", csv)
@@ -129,12 +131,12 @@ func (s *Site) APIGenerate(w http.ResponseWriter, r *http.Request) (demo.Report,
 	return report, true
 }
 
-// Admin is the staff's page of all companies.
+// Admin is the page of all companies, for staff.
 func (s *Site) Admin(w http.ResponseWriter, r *http.Request) {
 	s.render(w, http.StatusOK, "admin.html", demo.Page{Title: "Companies", Session: Session(r), Orgs: s.app.Orgs()})
 }
 
-// UpdateOrg is staff who edit a company, which it returns.
+// UpdateOrg lets staff edit a company, and returns it.
 func (s *Site) UpdateOrg(w http.ResponseWriter, r *http.Request) (demo.Org, bool) {
 	org, err := s.app.UpdateOrg(r.PathValue("org"), r.PostFormValue("name"), r.PostFormValue("plan"))
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package web is Sundial for net/http, without routes and without Klime: what
-// the examples of all routers for http.Handler have in common.
+// Package web is Sundial for net/http, without routes and without Klime. The examples
+// for all routers that serve an http.Handler share it.
 package web
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/klimeapp/klime-go/examples/internal/demo"
 )
 
-// Site has the handlers. Those that end a request are plain http.HandlerFuncs.
-// The others answer, too, and return what they have done, for the caller to
-// tell Klime; when they return false there is nothing to tell. Their requests
-// have the path values org and id, where they need them.
+// Site has the handlers. Some are plain http.HandlerFuncs. The others answer too, but
+// also return what they have done, so that the caller can tell Klime. If they return
+// false, there is nothing to tell. Handlers that need them find the path values org
+// and id in the request.
 type Site struct {
 	app       *demo.App
 	templates *template.Template
@@ -26,14 +26,14 @@ func New(app *demo.App) *Site { return &Site{app, demo.Templates()} }
 
 type sessionKey struct{}
 
-// Session returns what [Site.Authenticate] has found; the zero Session is
-// nobody's.
+// Session returns what [Site.Authenticate] has found. It is zero if nobody is signed
+// in.
 func Session(r *http.Request) demo.Session {
 	s, _ := r.Context().Value(sessionKey{}).(demo.Session)
 	return s
 }
 
-// Authenticate finds out who makes the request. That may be nobody.
+// Authenticate finds out who makes the request, if anybody is signed in.
 func (s *Site) Authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if cookie, err := r.Cookie(demo.SessionCookie); err == nil {
@@ -70,8 +70,8 @@ func (s *Site) RequireStaff(next http.Handler) http.Handler {
 	})
 }
 
-// Enter lets a user into the company that the path names. That may be another
-// than the session's.
+// Enter lets a user into the company that the path names, which may differ from the
+// session's company.
 func (s *Site) Enter(w http.ResponseWriter, r *http.Request) (demo.Org, bool) {
 	session := Session(r)
 	if !session.SignedIn() {
@@ -86,7 +86,7 @@ func (s *Site) Enter(w http.ResponseWriter, r *http.Request) (demo.Org, bool) {
 }
 
 func goHome(w http.ResponseWriter, r *http.Request, session demo.Session) {
-	http.Redirect(w, r, session.Home(), http.StatusSeeOther) //nolint:gosec // to one of two paths of our own
+	http.Redirect(w, r, session.Home(), http.StatusSeeOther) //nolint:gosec // to one of two fixed paths
 }
 
 func (s *Site) render(w http.ResponseWriter, status int, name string, page demo.Page) {
@@ -118,5 +118,5 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // pages are escaped by html/template, and the rest is no HTML
+	_, _ = w.Write(body) //nolint:gosec // html/template has escaped pages, and the rest is not HTML
 }

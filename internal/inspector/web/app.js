@@ -1,6 +1,6 @@
 // Keeps a page current without reloading it, and makes it usable from the
-// keyboard. Without this file every page works, too. Nothing here makes HTML of
-// text: what is put into the page is what the server has escaped.
+// keyboard. Every page also works without this file. Nothing here turns text into
+// HTML: the server has escaped all that is put into the page.
 "use strict";
 
 (() => {
@@ -8,8 +8,8 @@
 
   let stream = null;
   let paused = false;
-  let running = null; // the request for the page as it is now
-  let again = false; // something has changed since it was made
+  let running = null; // an AbortController while the page is being fetched
+  let again = false; // something has changed since that fetch began
 
   const live = document.getElementById("live");
 
@@ -20,7 +20,7 @@
     live.querySelector(".word").textContent = word;
   }
 
-  // refresh fetches this page again and puts in what differs.
+  // refresh fetches this page again and replaces what differs.
   async function refresh() {
     if (running) {
       again = true;
@@ -44,15 +44,15 @@
     const focus = document.activeElement;
     for (const id of ["nav", "main", "foot"]) {
       const part = next.getElementById(id);
-      if (!part) return; // an error, and no page
+      if (!part) return; // the answer is an error, not a page
       morph(document.getElementById(id), part);
     }
     document.title = next.title || document.title;
-    if (focus.isConnected && focus !== document.activeElement) focus.focus({ preventScroll: true }); // it was moved
+    if (focus.isConnected && focus !== document.activeElement) focus.focus({ preventScroll: true }); // its element was moved
   }
 
-  // morph makes an element equal to another, and leaves alone what is equal:
-  // focus, selected text, scrolling and a click that is under way stay.
+  // morph makes an element equal to another, and does not touch equal parts. So focus,
+  // selected text, scrolling and a click in progress are kept.
   function morph(now, next) {
     if (now.isEqualNode(next)) return;
     for (const { name, value } of next.attributes) {
@@ -63,7 +63,7 @@
     }
     if (!now.matches("select")) {
       morphChildren(now, next);
-    } else if (now !== document.activeElement) { // else somebody is choosing
+    } else if (now !== document.activeElement) { // if it has the focus, the user is choosing
       const chosen = next.value;
       morphChildren(now, next);
       now.value = chosen;
@@ -73,7 +73,7 @@
   function morphChildren(now, next) {
     const keyed = new Map([...now.children].filter(keyOf).map((e) => [keyOf(e), e]));
     const wanted = new Set([...next.children].map(keyOf));
-    const fresh = keyed.size > 0; // what comes to others is marked
+    const fresh = keyed.size > 0; // rows that join others are marked
     let at = now.firstChild;
     const drop = () => { const gone = at; at = at.nextSibling; gone.remove(); };
     for (const child of [...next.childNodes]) {
@@ -95,7 +95,7 @@
     while (at) drop();
   }
 
-  // keyOf is what a row is about; other nodes have none.
+  // keyOf identifies a row. Other nodes have no key.
   function keyOf(node) {
     return node.dataset?.key;
   }
@@ -105,17 +105,17 @@
     stream = new EventSource("/stream");
     stream.addEventListener("hello", () => { show("live", "Live"); refresh(); });
     stream.addEventListener("change", refresh);
-    stream.addEventListener("tick", refresh); // what was 10 s ago is longer ago now
+    stream.addEventListener("tick", refresh); // "10 s ago" must be updated
     stream.addEventListener("error", () => {
       show("lost", "Not connected");
-      if (stream?.readyState === EventSource.CLOSED) { // it does not try again by itself
+      if (stream?.readyState === EventSource.CLOSED) { // the browser does not reconnect
         disconnect();
         setTimeout(connect, 3000);
       }
     });
   }
 
-  // A browser has few connections for one server: a page that is not seen needs none.
+  // A browser has few connections to one server, so a hidden page gives up its own.
   function disconnect() {
     stream?.close();
     stream = null;
@@ -132,7 +132,7 @@
     }
   }
 
-  // go shows what a form asks for, without loading the page.
+  // go shows the result of a form without loading the page.
   function go(form) {
     const url = new URL(form.action, location.href);
     for (const [name, value] of new FormData(form)) {
@@ -156,7 +156,7 @@
   document.addEventListener("input", (e) => {
     const form = e.target.closest("form.tools");
     if (!form) return;
-    if (e.target.name === "sort") form.elements.order?.remove(); // it was that of another column
+    if (e.target.name === "sort") form.elements.order?.remove(); // it was for another column
     clearTimeout(typing);
     typing = setTimeout(go, e.target.type === "search" ? 200 : 0, form);
   });
@@ -172,7 +172,7 @@
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
       button.textContent = "copied";
-    } catch { // browsers allow it on this machine, and elsewhere only with TLS
+    } catch { // on other machines, browsers allow it only with TLS
       getSelection().selectAllChildren(button.previousElementSibling);
       button.textContent = "selected";
     }

@@ -1,4 +1,4 @@
-// Command bare serves one route, and is what BenchmarkBinary compares with.
+// Command bare serves one route. BenchmarkBinary compares with it.
 package main
 
 import (

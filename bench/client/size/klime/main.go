@@ -1,4 +1,4 @@
-// Command klime is the program bare, with the middleware.
+// Command klime is the same program as bare, with the middleware.
 package main
 
 import (

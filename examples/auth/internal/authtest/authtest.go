@@ -1,5 +1,4 @@
-// Package authtest visits the recipes over HTTP, and compares what Klime was
-// told.
+// Package authtest visits the recipes over HTTP, and checks what Klime was told.
 package authtest
 
 import (
@@ -106,7 +105,7 @@ func Header(name, value string) Change {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
-// Host asks for another host than the one that is connected to.
+// Host sets the Host header, which may differ from the host that is connected to.
 func Host(host string) Change { return func(r *http.Request) { r.Host = host } }
 
 // Form adds a form.
@@ -118,7 +117,7 @@ func Form(values url.Values) Change {
 	}
 }
 
-// Password is the form with which somebody signs in.
+// Password adds the form with which a user signs in.
 func Password(email, password string) Change {
 	return Form(url.Values{"email": {email}, "password": {password}})
 }
@@ -154,21 +153,21 @@ func (s *Site) SignIn(email string) {
 	s.Visit(http.MethodPost, "/login", http.StatusNoContent, Password(email, accounts.Password))
 }
 
-// SetCookie changes what the browser keeps.
+// SetCookie changes a cookie in the browser.
 func (s *Site) SetCookie(name, value string) {
-	site, _ := url.Parse(s.URL)                                 // of a listener
-	cookie := &http.Cookie{Name: name, Value: value, Path: "/"} //nolint:gosec // as a browser keeps it
+	site, _ := url.Parse(s.URL)                                 // a listener's URL is valid
+	cookie := &http.Cookie{Name: name, Value: value, Path: "/"} //nolint:gosec // a browser has no more than this
 	s.browser.Jar.SetCookies(site, []*http.Cookie{cookie})
 }
 
-// Cookies returns what the browser keeps.
+// Cookies returns the cookies in the browser.
 func (s *Site) Cookies() []*http.Cookie {
-	site, _ := url.Parse(s.URL) // of a listener
+	site, _ := url.Parse(s.URL) // a listener's URL is valid
 	return s.browser.Jar.Cookies(site)
 }
 
-// WantTold ends the recipe and compares what Klime was told: the events in
-// their order, a line each (see [line]). The log must have nothing to say.
+// WantTold ends the recipe and checks what Klime was told: the events in their order, a
+// line each (see [line]). The log must be empty.
 func (s *Site) WantTold(want ...string) {
 	s.t.Helper()
 	s.stop()
@@ -191,7 +190,7 @@ func (s *Site) WantTold(want ...string) {
 	}
 }
 
-// line tells an event in words:
+// line describes an event in words:
 //
 //	identify 1001 email=jane@acme.example name=Jane
 //	group 0199a1c2… of 1001 name="Acme Robotics"

@@ -5,12 +5,12 @@ import (
 	"iter"
 )
 
-// recent is a map that makes values on first use, and forgets the one used
-// least recently beyond its limit.
-type recent[V any] struct {
+// lru is a map that creates values on first use. Beyond its limit, it forgets the
+// value used least recently.
+type lru[V any] struct {
 	limit  int
 	create func(id string) V
-	forget func(V) // told of every value that goes
+	forget func(V) // called for every value that is forgotten
 	byID   map[string]*list.Element
 	order  *list.List // of entry[V], the last used in front
 }
@@ -20,12 +20,12 @@ type entry[V any] struct {
 	value V
 }
 
-func newRecent[V any](limit int, create func(id string) V, forget func(V)) *recent[V] {
-	return &recent[V]{limit: limit, create: create, forget: forget, byID: make(map[string]*list.Element), order: list.New()}
+func newLRU[V any](limit int, create func(id string) V, forget func(V)) *lru[V] {
+	return &lru[V]{limit: limit, create: create, forget: forget, byID: make(map[string]*list.Element), order: list.New()}
 }
 
-// use returns the value of id, made if need be, as the last used.
-func (m *recent[V]) use(id string) V {
+// use returns the value of id, creates it if needed, and marks it as used last.
+func (m *lru[V]) use(id string) V {
 	if e, ok := m.byID[id]; ok {
 		m.order.MoveToFront(e)
 		return m.entry(e).value
@@ -38,15 +38,15 @@ func (m *recent[V]) use(id string) V {
 	return v
 }
 
-func (m *recent[V]) forgetOldest() {
+func (m *lru[V]) forgetOldest() {
 	oldest := m.entry(m.order.Back())
 	m.order.Remove(m.order.Back())
 	delete(m.byID, oldest.id)
 	m.forget(oldest.value)
 }
 
-// peek returns the value of id, if there is one, and leaves the order alone.
-func (m *recent[V]) peek(id string) (V, bool) {
+// peek returns the value of id, if there is one, and does not mark it as used.
+func (m *lru[V]) peek(id string) (V, bool) {
 	e, ok := m.byID[id]
 	if !ok {
 		var zero V
@@ -55,7 +55,7 @@ func (m *recent[V]) peek(id string) (V, bool) {
 	return m.entry(e).value, true
 }
 
-func (m *recent[V]) all() iter.Seq[V] {
+func (m *lru[V]) all() iter.Seq[V] {
 	return func(yield func(V) bool) {
 		for e := m.order.Front(); e != nil; e = e.Next() {
 			if !yield(m.entry(e).value) {
@@ -65,6 +65,6 @@ func (m *recent[V]) all() iter.Seq[V] {
 	}
 }
 
-func (*recent[V]) entry(e *list.Element) entry[V] {
+func (*lru[V]) entry(e *list.Element) entry[V] {
 	return e.Value.(entry[V]) //nolint:forcetypeassert // nothing else is put into the list
 }

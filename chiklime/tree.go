@@ -1,0 +1,111 @@
+package chiklime
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/klimeapp/klime-go/internal/httpexchange"
+)
+
+// trees knows which patterns of a router have a handler of their own. That cannot be
+// told from a request: if nothing has matched in a mounted sub-router, chi has still
+// recorded the pattern of the mount, which looks like a match.
+type trees struct{ byRouter sync.Map } // chi.Routes → *tree
+
+// tree holds the routes of a router and its sub-routers, except for sub-routers that
+// are mounted inside another handler: chi does not show those.
+type tree struct {
+	endpoints map[endpoint]bool
+	routers   map[string]chi.Routes // by the pattern that leads to them: "" for the outermost, /orgs/{org}/*
+}
+
+// endpoint is a route without the slash at its end.
+type endpoint struct{ method, pattern string }
+
+// pattern is what the router and its sub-routers have matched, or would have
+// matched if no middleware had answered in their place. It is "" if nothing matches.
+func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatched bool) {
+	ctx := chi.RouteContext(r.Context())
+	matched := ctx.RoutePattern()
+	partly := matched == "" || strings.HasSuffix(matched, "/*")
+	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+	if ctx == nil || ctx.Routes == nil || !partly && (!nothing || !atMount(ctx)) {
+		return matched, false
+	}
+	known := t.of(ctx.Routes)
+	if partly {
+		router := known.routers[matched]
+		if router == nil { // an endpoint, or a router that chi does not show
+			return matched, false
+		}
+		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, httpexchange.AsItCame(r)))
+		if asked != "" { // if it is "", matched may still be an endpoint: a middleware may have changed the path
+			matched = withoutMounts(matched + asked)
+			if known.endpoints[endpoint{r.Method, matched + "/*"}] { // the mount of a handler that is no router
+				return matched, false
+			}
+		}
+	}
+	if matched == "" || !known.endpoints[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
+		return "", true
+	}
+	return matched, false
+}
+
+// atMount reports whether the path leads exactly to a mount, with or without a slash
+// at its end. The sub-router then has the path "/", and has found no match for it.
+func atMount(ctx *chi.Context) bool {
+	return ctx.RoutePath == "/" && ctx.RoutePatterns[len(ctx.RoutePatterns)-1] != "/"
+}
+
+// pathOf is the path that the innermost router reached would match.
+func pathOf(ctx *chi.Context, r *http.Request) string {
+	switch {
+	case ctx.RoutePath != "": // set by a mount, or by a middleware such as StripSlashes
+		return ctx.RoutePath
+	case r.URL.RawPath != "":
+		return r.URL.RawPath
+	default:
+		return r.URL.Path
+	}
+}
+
+// of returns the tree of a router. It is built once: by the first request, all
+// routes have been registered.
+func (t *trees) of(router chi.Routes) *tree {
+	if known, ok := t.byRouter.Load(router); ok {
+		return known.(*tree) //nolint:forcetypeassert // nothing else is stored
+	}
+	built := &tree{map[endpoint]bool{}, map[string]chi.Routes{}}
+	built.add("", router)
+	t.byRouter.Store(router, built)
+	return built
+}
+
+// add adds a router and those that are mounted in it.
+func (t *tree) add(mount string, router chi.Routes) {
+	if t.routers[mount] == nil { // a router at the root of another does not take its place
+		t.routers[mount] = router
+	}
+	for _, route := range router.Routes() {
+		pattern := withoutMounts(mount + route.Pattern)
+		if route.SubRoutes != nil {
+			t.add(pattern, route.SubRoutes)
+			continue
+		}
+		for method := range route.Handlers {
+			t.endpoints[endpoint{method, strings.TrimSuffix(pattern, "/")}] = true
+		}
+	}
+}
+
+// withoutMounts removes the /* of each mount from within a pattern.
+func withoutMounts(pattern string) string {
+	for strings.Contains(pattern, "/*/") {
+		pattern = strings.ReplaceAll(pattern, "/*/", "/")
+	}
+	return pattern
+}

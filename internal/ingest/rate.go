@@ -1,0 +1,33 @@
+package ingest
+
+import "time"
+
+// bucket is a token bucket: each token lets in one batch.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// admit takes a token, and reports whether there was one. The bucket holds the tokens
+// of one second.
+func (s *Server) admit() bool {
+	rate := float64(s.opts.BatchRate)
+	if rate <= 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	b := &s.bucket
+	if b.at.IsZero() {
+		b.tokens = rate
+	} else {
+		b.tokens = min(rate, b.tokens+rate*now.Sub(b.at).Seconds())
+	}
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}

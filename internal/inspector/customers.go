@@ -1,0 +1,134 @@
+package inspector
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Customer is a row of the customers.
+type Customer struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Email    string     `json:"email,omitempty"` // in user mode only
+	Plan     string     `json:"plan"`
+	Users    int        `json:"users"`         // linked users
+	Active1  int        `json:"activeUsers1"`  // users with events in the last day
+	Active7  int        `json:"activeUsers7"`  // in the last 7 days
+	Active30 int        `json:"activeUsers30"` // in the last 30 days
+	Events   int        `json:"events"`        // in the window
+	Parts    []int      `json:"eventsByPart"`  // of the window, in equal parts
+	Total    int        `json:"eventsTotal"`   // also those no longer remembered
+	LastSeen *time.Time `json:"lastSeen"`      // null without events
+}
+
+func (f *figures) customer(a *account, w window) Customer {
+	c := Customer{
+		ID: a.id, Name: a.name(), Plan: a.traits.Text(planKey), Users: len(a.members), Total: a.total, LastSeen: timeOrNil(a.lastSeen),
+	}
+	if f.mode == UserMode {
+		c.Email, c.Users = a.traits.Text(emailKey), 0
+		c.countActive(f.now, a.last)
+	}
+	for _, last := range a.seen() {
+		c.countActive(f.now, last)
+	}
+	all := f.count(a, w)
+	c.Events, c.Parts = all.sum, all.parts
+	return c
+}
+
+// countActive counts a user whose last event happened at that time.
+func (c *Customer) countActive(now, last time.Time) {
+	const day = 24 * time.Hour
+	switch {
+	case last.After(now.Add(-day)):
+		c.Active1++
+		fallthrough
+	case last.After(now.Add(-7 * day)):
+		c.Active7++
+		fallthrough
+	case last.After(now.Add(-30 * day)):
+		c.Active30++
+	}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// customersBy returns the customers that match, sorted by a column of
+// customerColumns, or by events.
+func (f *figures) customersBy(search, sort string, up bool, w window) []Customer {
+	all := make([]Customer, 0, len(f.customers))
+	for _, a := range f.customers {
+		if a.matches(search) {
+			all = append(all, f.customer(a, w))
+		}
+	}
+	sortRows(all, customerColumns(), sort, up, func(c *Customer) string { return c.ID })
+	return all
+}
+
+// sortRows sorts rows by a column, by events if there is no such column, and rows that
+// are equal in it by ID.
+func sortRows[R any](rows []R, columns map[string]func(a, b *R) int, column string, up bool, id func(*R) string) {
+	by, ok := columns[column]
+	if !ok {
+		by = columns[eventsKey]
+	}
+	slices.SortFunc(rows, func(a, b R) int {
+		order := by(&a, &b)
+		if !up {
+			order = -order
+		}
+		return cmp.Or(order, strings.Compare(id(&a), id(&b)))
+	})
+}
+
+// Traits that are shown and searched, and by which tables can be sorted.
+const (
+	nameKey  = "name"
+	emailKey = "email"
+	planKey  = "plan"
+)
+
+// More columns by which tables can be sorted.
+const (
+	eventsKey = "events"
+	seenKey   = "seen"
+)
+
+// customerColumns are the columns by which customers can be sorted.
+func customerColumns() map[string]func(a, b *Customer) int {
+	return map[string]func(a, b *Customer) int{
+		nameKey:    func(a, b *Customer) int { return compareNames(a.Name, a.ID, b.Name, b.ID) },
+		emailKey:   func(a, b *Customer) int { return strings.Compare(a.Email, b.Email) },
+		planKey:    func(a, b *Customer) int { return strings.Compare(a.Plan, b.Plan) },
+		"users":    func(a, b *Customer) int { return cmp.Compare(a.Users, b.Users) },
+		"active1":  func(a, b *Customer) int { return cmp.Compare(a.Active1, b.Active1) },
+		"active7":  func(a, b *Customer) int { return cmp.Compare(a.Active7, b.Active7) },
+		"active30": func(a, b *Customer) int { return cmp.Compare(a.Active30, b.Active30) },
+		eventsKey:  func(a, b *Customer) int { return cmp.Compare(a.Events, b.Events) },
+		seenKey:    func(a, b *Customer) int { return compareTimes(a.LastSeen, b.LastSeen) },
+	}
+}
+
+func compareNames(aName, aID, bName, bID string) int {
+	return strings.Compare(strings.ToLower(cmp.Or(aName, aID)), strings.ToLower(cmp.Or(bName, bID)))
+}
+
+func compareTimes(a, b *time.Time) int {
+	var x, y time.Time
+	if a != nil {
+		x = *a
+	}
+	if b != nil {
+		y = *b
+	}
+	return x.Compare(y)
+}
