@@ -91,7 +91,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 		opts.MaxBytes = defaultMaxBytes
 	}
 	if opts.MaxBytes < minMaxBytes || opts.MaxBytes > maxMaxBytes {
-		return nil, fmt.Errorf("%w: MaxBytes is %d, allowed is %d to %d", ErrInvalidOptions, opts.MaxBytes, int64(minMaxBytes), int64(maxMaxBytes))
+		return nil, fmt.Errorf("%w: MaxBytes is %d, allowed is %d to %d", ErrInvalidOptions, opts.MaxBytes, minMaxBytes, int64(maxMaxBytes))
 	}
 	if opts.WhenFull < DropOldest || opts.WhenFull > Reject {
 		return nil, fmt.Errorf("%w: WhenFull is %d, allowed is %d to %d", ErrInvalidOptions, opts.WhenFull, DropOldest, Reject)
