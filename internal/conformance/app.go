@@ -99,7 +99,8 @@ type Adapter struct {
 	// kept further in is seen further out.
 	KeepsInPlace bool
 	// OwnServer says that the framework is not built on net/http: what only
-	// that has is left out.
+	// that has is left out. Its server must take a path of 10 KB and a body of
+	// 10 MiB.
 	OwnServer bool
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.

@@ -93,7 +93,8 @@ type Middleware = conformance.Middleware
 //
 // Start serves app on loopback and returns its base URL; the suite calls it
 // from several goroutines. It reports what fails with tb. Stop returns when all
-// requests have been served.
+// requests have been served. A server of the framework's own may need higher
+// limits than its defaults: the suite sends a path of 10 KB and a body of 10 MiB.
 type Adapter = conformance.Adapter
 
 // Run runs the suite on an adapter, each case as a subtest. Those that need
