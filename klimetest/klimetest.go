@@ -26,7 +26,7 @@ const (
 	requestTimeout = 2 * time.Second
 )
 
-// Server is a fake Klime on loopback. It is safe for concurrent use.
+// Server is a fake Klime on loopback, not for testing/synctest. It is safe for concurrent use.
 type Server struct {
 	*backend
 
@@ -40,7 +40,9 @@ type Server struct {
 }
 
 // NewServer starts a Server that ends with the test. It is for this test, and not
-// for its subtests, which it cannot fail by themselves: they have one each.
+// for its subtests, which it cannot fail by themselves: they have one each. In a
+// testing/synctest bubble it fails the test: there, time stands still while anything
+// waits for the network. A [Recorder] needs none.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 	return newServer(tb, maxEvents, waitTimeout)
@@ -48,6 +50,7 @@ func NewServer(tb testing.TB) *Server {
 
 func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
 	tb.Helper()
+	refuseBubble(tb)
 	s := &Server{backend: newBackend(keep), tb: tb, keep: keep, patience: patience}
 	s.ended = make(chan struct{})
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -56,6 +59,20 @@ func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
 		s.http.Close()
 	})
 	return s
+}
+
+// started is of the real clock: no package is initialised in a bubble.
+var started = time.Now() //nolint:gochecknoglobals // a constant
+
+// refuseBubble fails a test that is in a synctest bubble, where a Server would
+// hang, or end the program: nothing outside may wake what waits inside. A bubble's
+// clock starts in 2000, which no real one goes back to while the program runs.
+func refuseBubble(tb testing.TB) {
+	tb.Helper()
+	const year = 365 * 24 * time.Hour
+	if time.Since(started).Abs() > year {
+		tb.Fatalf("klimetest: a Server cannot be used in a synctest bubble: use NewRecorder")
+	}
 }
 
 // Config returns a configuration that sends to the Server, soon, and with one
@@ -75,6 +92,7 @@ func (s *Server) Config() klime.Config {
 // if the test is about that, make a client of Config.
 func (s *Server) Client() *klime.Client {
 	s.tb.Helper()
+	refuseBubble(s.tb)
 	client, err := klime.New(s.Config())
 	if err != nil {
 		s.tb.Fatalf("klimetest: %v", err)
@@ -99,6 +117,7 @@ func (s *Server) Client() *klime.Client {
 // came, Wait fails, as the first are no longer known.
 func (s *Server) Wait(n int) []klime.Event {
 	s.tb.Helper()
+	refuseBubble(s.tb)
 	if n > s.keep {
 		s.tb.Fatalf("klimetest: Wait(%d): a Server keeps %d events", n, s.keep)
 	}
