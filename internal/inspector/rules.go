@@ -90,7 +90,7 @@ func apiRules() map[string]rules {
 }
 
 // check returns what is asked for, or says what is wrong with it. Parameters
-// without a value count as absent, of several with one name the first counts.
+// without a value count as absent.
 func (r rules) check(raw string) (query, string) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -104,6 +104,8 @@ func (r rules) check(raw string) (query, string) {
 			return query{}, "there are no parameters here"
 		case !known:
 			return query{}, fmt.Sprintf("there is no parameter %q here, but %s", name, strings.Join(slices.Sorted(maps.Keys(r)), ", "))
+		case len(values[name]) > 1:
+			return query{}, name + " is there more than once"
 		case value != "" && !is.ok(value):
 			return query{}, name + " " + is.must
 		}
