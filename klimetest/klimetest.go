@@ -37,6 +37,8 @@ type Server struct {
 
 	clientsMu sync.Mutex
 	clients   []*klime.Client
+
+	warnings warnings
 }
 
 // NewServer starts a Server that ends with the test. It is for this test, and not
@@ -78,12 +80,13 @@ func refuseBubble(tb testing.TB) {
 // Config returns a configuration that sends to the Server, soon, and with one
 // sender, so that events arrive in the order in which they were made. FlushInterval
 // and RetryDelay are 10 ms, and Timeout is 2 s, so that a test of faults is soon
-// done. Change what the test is about.
+// done. What Logger is told, a Wait in vain reports. Change what the test is about.
 func (s *Server) Config() klime.Config {
 	return klime.Config{
 		WriteKey: writeKey, Endpoint: s.http.URL,
 		FlushInterval: flushInterval, RetryDelay: retryDelay, Timeout: requestTimeout,
 		Senders: 1,
+		Logger:  s.warnings.logger(),
 	}
 }
 

@@ -124,7 +124,10 @@ func TestWaitInVain(t *testing.T) {
 					app.ServeHTTP(httptest.NewRecorder(), request)
 				}
 			},
-			[]string{"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends"},
+			[]string{
+				"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends",
+				"\n\tlogged by its clients: msg=\"klime: not recorded\" error=\"klime: missing event name\" total=1",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
