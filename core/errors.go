@@ -13,8 +13,10 @@ import (
 // [Link]) are logged, and counted in Stats as Invalid; but for the last ones, from
 // ErrQueueFull on: those events were valid, and are counted as is said beside them.
 var (
-	ErrMissingWriteKey = errors.New("klime: missing write key")     // of New
-	ErrInvalidConfig   = errors.New("klime: invalid configuration") // of New; names the field, or the variable of FromEnv
+	// ErrMissingWriteKey and ErrInvalidConfig are of New. The latter names the
+	// field, or the variable of FromEnv.
+	ErrMissingWriteKey = errors.New("klime: missing write key (Config.WriteKey, or KLIME_WRITE_KEY with FromEnv)")
+	ErrInvalidConfig   = errors.New("klime: invalid configuration")
 
 	ErrMissingUser     = errors.New("klime: missing user ID")                  // blank, of Identify, Link and ForUser
 	ErrMissingGroup    = errors.New("klime: missing group ID")                 // blank, of Group, InGroup and ForGroup
