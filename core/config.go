@@ -61,11 +61,11 @@ type Config struct {
 
 	// BeforeSend has the last word before an event is queued: it may change the
 	// event, or drop it by returning false. The event is its own; it may keep it.
-	// Values are as JSON has them: integers are int64, other numbers float64, times
-	// strings. A TrackEvent has Properties, the others have Traits; what is put into
-	// the other one is left out. It runs in the goroutine that tracks, and only that
-	// one waits. What has neither user nor group afterwards is refused; if it panics,
-	// the event is dropped. Default none.
+	// Values are as JSON has them: integers are int64, other numbers float64, what is
+	// beyond these json.Number, times strings. A TrackEvent has Properties, the others
+	// have Traits; what is put into the other one is left out. It runs in the goroutine
+	// that tracks, and only that one waits. What has neither user nor group afterwards
+	// is refused; if it panics, the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
@@ -118,11 +118,13 @@ type Config struct {
 	// a full queue, left over at shutdown), and without events when sending is
 	// halted. It runs in a goroutine of its own and may block, but while it does
 	// only so many events are kept for it: then the error says how many more there
-	// were. Default none.
+	// were. It must not call Shutdown, which waits for it until the deadline.
+	// Default none.
 	OnError func(error, []Event)
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
-	// Klime refused. It runs like OnError. Default none.
+	// Klime refused. It runs like OnError, and must not call Shutdown either.
+	// Default none.
 	OnSuccess func(BatchResult)
 
 	// Overflow says what gives way when the queue is full. Default DropOldest.
