@@ -53,11 +53,11 @@ func TestBeforeSendKeepsDigits(t *testing.T) {
 	var seen klime.Event
 	change := func(c *klime.Config) { c.BeforeSend = func(e *klime.Event) bool { seen = *e; return true } }
 	bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
-		p := klime.Properties{"u": uint64(math.MaxUint64 - 1), "i": int64(math.MinInt64), "f": 1e300, "h": 0.1}
+		p := klime.Properties{"u": uint64(math.MaxUint64 - 1), "i": int64(math.MinInt64), "f": 1e300, "h": 0.1, "n": json.Number("1e999")}
 		if err := c.Track(t.Context(), "Done", p, klime.ForUser("jane")); err != nil {
 			t.Fatal(err)
 		}
-		want := klime.Properties{"u": json.Number("18446744073709551614"), "i": int64(math.MinInt64), "f": 1e300, "h": 0.1}
+		want := klime.Properties{"u": json.Number("18446744073709551614"), "i": int64(math.MinInt64), "f": 1e300, "h": 0.1, "n": json.Number("1e999")}
 		for key, value := range want {
 			if seen.Properties[key] != value {
 				t.Errorf("%s: %#v, want %#v", key, seen.Properties[key], value)

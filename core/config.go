@@ -62,10 +62,10 @@ type Config struct {
 	// BeforeSend has the last word before an event is queued: it may change the
 	// event, or drop it by returning false. The event is a copy that it may keep.
 	// Values are as they come out of JSON: integers are int64, other numbers float64,
-	// times strings. A TrackEvent has Properties, the others have Traits; the field
-	// that an event does not have is not sent. It runs in the goroutine that tracks,
-	// and holds up no other. An event that it leaves with neither user nor group is
-	// refused; if it panics, the event is dropped. Default none.
+	// numbers beyond these json.Number, times strings. A TrackEvent has Properties, the
+	// others have Traits; the field that an event does not have is not sent. It runs in
+	// the goroutine that tracks, and holds up no other. An event that it leaves with
+	// neither user nor group is refused; if it panics, the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
@@ -118,11 +118,13 @@ type Config struct {
 	// a full queue, left over at shutdown), and without events when sending is
 	// halted. It runs in a goroutine of its own and may block. While it blocks, a
 	// limited number of events is kept for it; the error then says how many more
-	// there were. Default none.
+	// there were. It must not call Shutdown, which waits for it until the deadline.
+	// Default none.
 	OnError func(error, []Event)
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
-	// Klime refused. It runs the way OnError does. Default none.
+	// Klime refused. It runs the way OnError does, and must not call Shutdown either.
+	// Default none.
 	OnSuccess func(BatchResult)
 
 	// Overflow says what gives way when the queue is full. Default DropOldest.

@@ -13,8 +13,10 @@ import (
 // logged, and the events counted in Stats as Invalid. That does not apply to the errors
 // from ErrQueueFull on: such events were valid, and are counted as noted there.
 var (
-	ErrMissingWriteKey = errors.New("klime: missing write key")     // from New
-	ErrInvalidConfig   = errors.New("klime: invalid configuration") // from New; names the field, or the variable that FromEnv read
+	// ErrMissingWriteKey and ErrInvalidConfig are from New. The latter names the field,
+	// or the variable that FromEnv read.
+	ErrMissingWriteKey = errors.New("klime: missing write key (Config.WriteKey, or KLIME_WRITE_KEY with FromEnv)")
+	ErrInvalidConfig   = errors.New("klime: invalid configuration")
 
 	ErrMissingUser     = errors.New("klime: missing user ID")                  // or blank; from Identify, Link and ForUser
 	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank; from Group, InGroup and ForGroup

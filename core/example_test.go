@@ -72,7 +72,7 @@ func ExampleNew() {
 	}
 	fmt.Println(client.Track(context.Background(), "Report Generated", nil, klime.ForUser("user_123")))
 	// Output:
-	// no analytics: klime: missing write key
+	// no analytics: klime: missing write key (Config.WriteKey, or KLIME_WRITE_KEY with FromEnv)
 	// <nil>
 }
 

@@ -25,7 +25,7 @@ const (
 	requestTimeout = 2 * time.Second
 )
 
-// Server is a fake Klime on loopback. It is safe for concurrent use.
+// Server is a fake Klime on loopback, not for testing/synctest. It is safe for concurrent use.
 type Server struct {
 	*backend
 
@@ -36,10 +36,14 @@ type Server struct {
 
 	clientsMu sync.Mutex
 	clients   []*klime.Client
+
+	warnings warnings
 }
 
 // NewServer starts a Server that ends with the test. Each subtest needs a Server of
-// its own: this one fails the test that it was made for.
+// its own: this one fails the test that it was made for. In a testing/synctest bubble it
+// fails the test, as a bubble's time stands still while anything waits for the network: use
+// a [Recorder] there.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 	return newServer(tb, maxEvents, waitTimeout)
@@ -47,6 +51,7 @@ func NewServer(tb testing.TB) *Server {
 
 func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
 	tb.Helper()
+	refuseBubble(tb)
 	s := &Server{backend: newBackend(keep), tb: tb, keep: keep, patience: patience}
 	s.ended = make(chan struct{})
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -57,15 +62,31 @@ func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
 	return s
 }
 
+// started is by the real clock: no package is initialised in a bubble.
+var started = time.Now() //nolint:gochecknoglobals // a constant
+
+// refuseBubble fails a test that is in a synctest bubble. A Server would hang there, or
+// end the program: nothing outside may wake what waits inside. A bubble's clock starts
+// in 2000, to which no real clock goes back while the program runs.
+func refuseBubble(tb testing.TB) {
+	tb.Helper()
+	const year = 365 * 24 * time.Hour
+	if time.Since(started).Abs() > year {
+		tb.Fatalf("klimetest: a Server cannot be used in a synctest bubble: use NewRecorder")
+	}
+}
+
 // Config returns a configuration that sends to the Server. It has one sender, so that
 // events arrive in the order in which they were made. FlushInterval and RetryDelay
-// are 10 ms and Timeout is 2 s, so that events arrive soon, after faults too. A test
-// may change what it is about.
+// are 10 ms and Timeout is 2 s, so that events arrive soon, after faults too. A Wait
+// that fails prints the warnings that its Logger was given. A test may change what it is
+// about.
 func (s *Server) Config() klime.Config {
 	return klime.Config{
 		WriteKey: writeKey, Endpoint: s.http.URL,
 		FlushInterval: flushInterval, RetryDelay: retryDelay, Timeout: requestTimeout,
 		Senders: 1,
+		Logger:  s.warnings.logger(),
 	}
 }
 
@@ -74,6 +95,7 @@ func (s *Server) Config() klime.Config {
 // before or, if the test is about that, make a client from Config.
 func (s *Server) Client() *klime.Client {
 	s.tb.Helper()
+	refuseBubble(s.tb)
 	client, err := klime.New(s.Config())
 	if err != nil {
 		s.tb.Fatalf("klimetest: %v", err)
@@ -99,6 +121,7 @@ func (s *Server) Client() *klime.Client {
 // 256 MiB Wait fails, as the first events are no longer kept.
 func (s *Server) Wait(n int) []klime.Event {
 	s.tb.Helper()
+	refuseBubble(s.tb)
 	if n > s.keep {
 		s.tb.Fatalf("klimetest: Wait(%d): a Server keeps %d events", n, s.keep)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -123,7 +124,10 @@ func TestWaitInVain(t *testing.T) {
 					app.ServeHTTP(httptest.NewRecorder(), request)
 				}
 			},
-			[]string{"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends"},
+			[]string{
+				"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends",
+				"\n\tlogged by its clients: msg=\"klime: not recorded\" error=\"klime: missing event name\" total=1",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,6 +161,29 @@ func TestWaitInCleanup(t *testing.T) {
 	inner.end()
 	if inner.message != "" {
 		t.Errorf("message %q", inner.message)
+	}
+}
+
+// In a bubble a Server would hang, or end the program: it fails the test at once.
+func TestServerInABubble(t *testing.T) {
+	t.Parallel()
+	for name, use := range map[string]func(testing.TB, *klimetest.Server){
+		"NewServer": func(tb testing.TB, _ *klimetest.Server) { tb.Helper(); klimetest.NewServer(tb) },
+		"Client":    func(_ testing.TB, server *klimetest.Server) { server.Client() },
+		"Wait":      func(_ testing.TB, server *klimetest.Server) { server.Wait(1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inner := &failing{TB: t}
+			server := klimetest.NewServer(inner)
+			synctest.Test(t, func(*testing.T) {
+				inner.run(func() { use(inner, server) })
+			})
+			inner.end()
+			if inner.message != "klimetest: a Server cannot be used in a synctest bubble: use NewRecorder" {
+				t.Errorf("message %q", inner.message)
+			}
+		})
 	}
 }
 

@@ -2,8 +2,10 @@ package klimetest
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // maxListed is how many items of a kind a failure lists.
@@ -31,6 +33,7 @@ func (s *Server) report(n int) string {
 	list(&r, "faults met", texts(met))
 	list(&r, "faults left", texts(left))
 	list(&r, "counted by its clients", s.counted())
+	list(&r, "logged by its clients", s.warnings.kept())
 	return r.String()
 }
 
@@ -55,6 +58,42 @@ func (s *Server) counted() []string {
 		counted = append(counted, fmt.Sprintf("%d roll-ups, which Flush sends", rollUps))
 	}
 	return counted
+}
+
+// warnings are the first of what clients have logged: why an event is invalid,
+// which a handler that tracks is not told.
+type warnings struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// logger returns a logger that keeps what it is told, but for the time.
+func (w *warnings) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// Write implements io.Writer for lines of a log.
+func (w *warnings) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.lines) < maxListed {
+		w.lines = append(w.lines, strings.TrimSpace(string(line)))
+	}
+	return len(line), nil
+}
+
+func (w *warnings) kept() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.lines)
 }
 
 func texts(faults []Fault) []string {

@@ -163,7 +163,7 @@ func serve(ctx context.Context, opts options, stdout io.Writer) error {
 	local := isLoopback(listener.Addr())
 	if !local && opts.key == "" {
 		_ = listener.Close()
-		return fmt.Errorf("%s can be reached from other machines: set -key, which they must then show, or choose a loopback address", opts.addr)
+		return fmt.Errorf("-addr %q can be reached from other machines: set -key, which they must then show, or choose a loopback address", opts.addr)
 	}
 	page := inspector.Options{Mode: opts.mode, Hosts: opts.hosts, TraceURL: opts.trace}
 	if !local {
@@ -182,25 +182,29 @@ func serve(ctx context.Context, opts options, stdout io.Writer) error {
 	})
 	defer stop()
 
-	greet(stdout, inspector.BaseURL(listener.Addr()), opts, local)
+	greet(stdout, listener.Addr(), opts)
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-stopped
 }
 
-func greet(stdout io.Writer, url string, opts options, local bool) {
-	key := "anything"
+func greet(stdout io.Writer, addr net.Addr, opts options) {
+	url, key := inspector.BaseURL(addr), "anything"
 	if opts.key != "" {
 		key = "… (the one given with -key)"
 	}
 	fmt.Fprintf(stdout, "A local Klime is at %s. Ctrl-C stops it, and it forgets everything.\n\n", url)
 	fmt.Fprintf(stdout, "To send to it:  KLIME_ENDPOINT=%s KLIME_WRITE_KEY=%s\n", url, key)
-	if !local {
-		fmt.Fprintln(stdout, "There is no TLS, so klime-go refuses to send from another machine unless you allow it:\n"+
-			"  cfg := klime.FromEnv(); cfg.AllowInsecure = true\nOr put a TLS proxy in front.")
-		fmt.Fprintln(stdout, "The pages ask for a password, which is the key.")
+	if isLoopback(addr) {
+		return
 	}
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		fmt.Fprintf(stdout, "Elsewhere:      KLIME_ENDPOINT=http://THIS-MACHINE:%d KLIME_WRITE_KEY=%s\n", tcp.Port, key)
+	}
+	fmt.Fprintln(stdout, "There is no TLS, so klime-go refuses to send from another machine unless you allow it:\n"+
+		"  cfg := klime.FromEnv(); cfg.AllowInsecure = true\nOr put a TLS proxy in front.")
+	fmt.Fprintln(stdout, "The pages ask for a password, which is the key.")
 }
 
 func isLoopback(addr net.Addr) bool {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -126,6 +127,10 @@ func TestOtherMachines(t *testing.T) {
 	if code := run(t.Context(), []string{"-addr", "0.0.0.0:0"}, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "set -key") {
 		t.Errorf("exit code %d: %s", code, &stderr)
 	}
+	stderr.Reset()
+	if run(t.Context(), []string{"-addr", ""}, io.Discard, &stderr); !strings.Contains(stderr.String(), `-addr "" can be reached`) {
+		t.Errorf("no address: %s", &stderr)
+	}
 	url, _ := start(t, "-addr", "0.0.0.0:0", "-key", "secret")
 	for key, want := range map[string]int{"": 401, "other": 401, "secret": 200} {
 		if status, _ := get(t, url+"/customers", key); status != want {
@@ -165,11 +170,17 @@ func TestGreetingOnOtherMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = client.Shutdown(t.Context())
-	for _, local := range []bool{true, false} {
+	for addr, others := range map[string]string{
+		"127.0.0.1:8080": "",
+		"192.0.2.2:8080": "KLIME_ENDPOINT=http://192.0.2.2:8080 ",
+		"0.0.0.0:8080":   "KLIME_ENDPOINT=http://THIS-MACHINE:8080 ",
+		"[::]:8080":      "KLIME_ENDPOINT=http://THIS-MACHINE:8080 ",
+	} {
 		var greeting bytes.Buffer
-		greet(&greeting, cfg.Endpoint, options{key: "secret"}, local)
-		if strings.Contains(greeting.String(), "cfg := klime.FromEnv(); cfg.AllowInsecure = true") == local {
-			t.Errorf("on loopback %t: %s", local, &greeting)
+		greet(&greeting, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)), options{key: "secret"})
+		text := greeting.String()
+		if strings.Contains(text, "cfg := klime.FromEnv(); cfg.AllowInsecure = true") == (others == "") || !strings.Contains(text, others) {
+			t.Errorf("on %s: %s", addr, text)
 		}
 	}
 }

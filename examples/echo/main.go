@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -35,16 +36,21 @@ func run() error {
 	if cfg.WriteKey == "" {
 		cfg.Transport = printer{}
 	}
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%w; stop what listens there, or change addr in main.go", err)
+	}
 	client, err := klime.New(cfg)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: addr, Handler: newApp(client), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: newApp(client), ReadHeaderTimeout: 5 * time.Second}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	ended := make(chan error, 1)
-	go func() { ended <- server.ListenAndServe() }()
+	go func() { ended <- server.Serve(listener) }()
 	fmt.Printf("curl -H 'X-User: jane' http://%s/hello/world\n", addr)
 	select {
 	case err = <-ended:

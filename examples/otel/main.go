@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -43,15 +44,10 @@ func main() {
 }
 
 func run() int {
-	t, err := startTelemetry(defaultTracesAddr)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "otel:", err)
-		return 1
-	}
-	fmt.Printf("Traces:     %s/traces\n", t.receiver.url)
+	var t telemetry
 	// Run serves until Ctrl-C or SIGTERM. Then it calls srv.Shutdown, and after
 	// that client.Shutdown.
-	code := demo.Run(demo.Options{Name: "otel", TraceURL: t.receiver.url + "/traces/"}, t.newServer)
+	code := demo.Run(demo.Options{Name: "otel", Traces: t.start}, t.newServer)
 	if err := t.shutdown(); err != nil {
 		fmt.Fprintln(os.Stderr, "otel:", err)
 		return 1
@@ -65,24 +61,24 @@ type telemetry struct {
 	receiver *receiver
 }
 
-func startTelemetry(addr string) (*telemetry, error) {
-	receiver, err := startReceiver(addr)
+func (t *telemetry) start(listener net.Listener) error {
+	t.receiver = startReceiver(listener)
+	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(t.receiver.url+"/v1/traces"))
 	if err != nil {
-		return nil, err
+		return errors.Join(err, t.receiver.shutdown(context.Background()))
 	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(receiver.url+"/v1/traces"))
-	if err != nil {
-		return nil, errors.Join(err, receiver.shutdown(context.Background()))
-	}
-	provider := sdktrace.NewTracerProvider(
+	t.provider = sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(time.Second)),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service))))
-	return &telemetry{provider, receiver}, nil
+	return nil
 }
 
 // shutdown exports the spans that are left. It must come after the shutdown of server
 // and client, so that their last spans are exported too.
 func (t *telemetry) shutdown() error {
+	if t.provider == nil {
+		return nil // never started
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return errors.Join(t.provider.Shutdown(ctx), t.receiver.shutdown(ctx))

@@ -36,13 +36,10 @@ func start(t *testing.T, opts demo.Options) (*demo.Demo, *telemetry, func()) {
 			t.Setenv(name, "") // use the local Klime and receiver, with the defaults
 		}
 	}
-	telemetry, err := startTelemetry("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts.Name, opts.Addr, opts.KlimeAddr = "otel", "127.0.0.1:0", "127.0.0.1:0"
+	telemetry := new(telemetry)
+	opts.Name, opts.Addr, opts.KlimeAddr, opts.TracesAddr = "otel", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	opts.Stdout, opts.Stderr = io.Discard, t.Output()
-	opts.TraceURL = telemetry.receiver.url + "/traces/"
+	opts.Traces = telemetry.start
 	d, err := demo.Start(opts, telemetry.newServer)
 	if err != nil {
 		t.Fatal(err)

@@ -24,11 +24,10 @@ import (
 )
 
 const (
-	defaultTracesAddr = "127.0.0.1:8082"
-	maxTraces         = 500      // traces that are kept; the oldest makes room
-	maxSpans          = 200      // spans of a trace
-	maxExport         = 16 << 20 // bytes of one export
-	traceIDBytes      = 16
+	maxTraces    = 500      // traces that are kept; the oldest makes room
+	maxSpans     = 200      // spans of a trace
+	maxExport    = 16 << 20 // bytes of one export
+	traceIDBytes = 16
 )
 
 //go:embed traces.html
@@ -65,15 +64,8 @@ type spanView struct {
 	Duration       time.Duration
 }
 
-// startReceiver listens on addr, or, if that is in use, on any free port.
-func startReceiver(addr string) (*receiver, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(context.Background(), "tcp", addr)
-	if err != nil {
-		if listener, err = config.Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
-			return nil, err
-		}
-	}
+// startReceiver starts a receiver on listener.
+func startReceiver(listener net.Listener) *receiver {
 	r := &receiver{
 		url:    "http://" + listener.Addr().String(),
 		served: make(chan error, 1),
@@ -87,7 +79,7 @@ func startReceiver(addr string) (*receiver, error) {
 	mux.Handle("GET /{$}", http.RedirectHandler("/traces", http.StatusSeeOther))
 	r.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { r.served <- r.server.Serve(listener) }()
-	return r, nil
+	return r
 }
 
 func (r *receiver) shutdown(ctx context.Context) error {

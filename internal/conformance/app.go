@@ -98,7 +98,8 @@ type Adapter struct {
 	// by an inner handler is seen by outer ones.
 	KeepsInPlace bool
 	// OwnServer says that the framework is not built on net/http: tests of what only
-	// net/http has are left out.
+	// net/http has are left out. Its server must accept a path of 10 KB and a body of
+	// 10 MiB.
 	OwnServer bool
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.

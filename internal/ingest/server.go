@@ -33,7 +33,7 @@ const (
 const (
 	CodeTooManyRequests  = "too_many_requests"      // 429: see Options.BatchRate
 	CodeUnauthorized     = "unauthorized"           // 401: no write key, or not the right one
-	CodeUnsupportedMedia = "unsupported_media_type" // 415: a Content-Type that is not JSON
+	CodeUnsupportedMedia = "unsupported_media_type" // 415: a Content-Type that is not JSON, or a compressed body
 	CodeBatchTooLarge    = "batch_too_large"        // 413: more than MaxBatchBytes
 	CodeUnreadableBody   = "unreadable_body"        // 400: the body broke off
 	CodeInvalidJSON      = "invalid_json"           // 400: the body is not JSON
@@ -201,6 +201,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) ([]json.RawMess
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, &refusal{http.StatusUnsupportedMediaType, CodeUnsupportedMedia, "Content-Type must be application/json"}
 	}
+	if isEncoded(r.Header.Values("Content-Encoding")) {
+		return nil, &refusal{http.StatusUnsupportedMediaType, CodeUnsupportedMedia, "the body must not be compressed (no Content-Encoding)"}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBatchBytes))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -235,6 +238,16 @@ func isJSON(contentType string) bool {
 	// On a malformed parameter ParseMediaType fails, but still returns the type.
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
+}
+
+// isEncoded reports whether a body is compressed, or encoded in another way.
+func isEncoded(contentEncoding []string) bool {
+	for encoding := range strings.SplitSeq(strings.Join(contentEncoding, ","), ",") {
+		if encoding = strings.TrimSpace(encoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return true
+		}
+	}
+	return false
 }
 
 // refusal is why a request was refused as a whole.

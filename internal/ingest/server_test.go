@@ -88,6 +88,18 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// A compressed batch is refused as such, not as bad JSON.
+func TestCompressed(t *testing.T) {
+	for encoding, status := range map[string]int{
+		"": 200, "identity": 200, "Identity, identity": 200, "gzip": 415, "br": 415, "identity, gzip": 415, "X": 415,
+	} {
+		w := serve(ingest.New(ingest.Options{}), "POST", "/v1/batch", `{"batch":[]}`, "Authorization", "Bearer key", "Content-Encoding", encoding)
+		if w.Code != status || status == 415 && !strings.Contains(w.Body.String(), "must not be compressed") {
+			t.Errorf("%q: status %d, want %d: %s", encoding, w.Code, status, w.Body)
+		}
+	}
+}
+
 func TestAllow(t *testing.T) {
 	if got, want := serve(ingest.New(ingest.Options{}), "DELETE", "/v1/batch", "").Header().Get("Allow"), "POST, OPTIONS"; got != want {
 		t.Errorf("allowed: %q, want %q", got, want)

@@ -832,6 +832,8 @@ func TestWrongParameters(t *testing.T) {
 		"/api/timeline":                            "customer is missing",
 		"/api/customer":                            "id is missing",
 		"/api/customer?id=":                        "id is missing",
+		"/api/user?id=ann&id=bob":                  "id is there more than once",
+		"/api/events?type=track&type=":             "type is there more than once",
 		"/api/user?ID=ann":                         `there is no parameter "ID" here, but id, window`,
 		"/api/event":                               "seq is missing",
 		"/api/event/json?seq=first":                "seq must be a whole number from 1 to 9223372036854775807",

@@ -89,7 +89,7 @@ func apiRules() map[string]rules {
 }
 
 // check parses a query, or says what is wrong with it. A parameter without a value
-// counts as absent. If there are several with one name, the first counts.
+// counts as absent.
 func (r rules) check(raw string) (query, string) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -103,6 +103,8 @@ func (r rules) check(raw string) (query, string) {
 			return query{}, "there are no parameters here"
 		case !known:
 			return query{}, fmt.Sprintf("there is no parameter %q here, but %s", name, strings.Join(slices.Sorted(maps.Keys(r)), ", "))
+		case len(values[name]) > 1:
+			return query{}, name + " is there more than once"
 		case value != "" && !is.ok(value):
 			return query{}, name + " " + is.must
 		}

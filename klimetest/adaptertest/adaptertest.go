@@ -95,7 +95,8 @@ type Middleware = conformance.Middleware
 //
 // Start serves app on loopback and returns its base URL. The suite calls it from
 // several goroutines. It reports errors to tb. The function stop returns when all
-// requests have been served.
+// requests have been served. A server of the framework's own may need higher limits than
+// its defaults: the suite sends a path of 10 KB and a body of 10 MiB.
 type Adapter = conformance.Adapter
 
 // Run runs the suite on an adapter, each case as a subtest. Cases that need something

@@ -19,11 +19,12 @@ import (
 )
 
 const (
-	defaultAddr      = "127.0.0.1:8080"
-	defaultKlimeAddr = "127.0.0.1:8081"
-	defaultPace      = 250 * time.Millisecond
-	headerTimeout    = 5 * time.Second
-	localWriteKey    = "local-demo-write-key" // the local Klime accepts any
+	defaultAddr       = "127.0.0.1:8080"
+	defaultKlimeAddr  = "127.0.0.1:8081"
+	defaultTracesAddr = "127.0.0.1:8082"
+	defaultPace       = 250 * time.Millisecond
+	headerTimeout     = 5 * time.Second
+	localWriteKey     = "local-demo-write-key" // the local Klime accepts any
 )
 
 // The time to end, within the 10 s that orchestrators are often told to allow: see
@@ -42,14 +43,19 @@ type Options struct {
 	NoTraffic bool          // no sample users
 	NoPages   bool          // the program has only webhooks: no users, nothing to click on
 	Pace      time.Duration // between two requests of sample users; default 250ms
-	TraceURL  string        // where traces are shown, without the ID at the end; default nowhere
 	Stdout    io.Writer     // default os.Stdout
 	Stderr    io.Writer     // default os.Stderr
+
+	// Traces takes traces, and shows them under /traces/ and their IDs. It is
+	// called before newServer, and the listener is its own. Default none.
+	Traces     func(net.Listener) error
+	TracesAddr string // where it listens; default 127.0.0.1:8082
 }
 
 func (o Options) withDefaults() Options {
 	o.Addr = cmp.Or(o.Addr, defaultAddr)
 	o.KlimeAddr = cmp.Or(o.KlimeAddr, defaultKlimeAddr)
+	o.TracesAddr = cmp.Or(o.TracesAddr, defaultTracesAddr)
 	o.Pace = cmp.Or(o.Pace, defaultPace)
 	o.Stdout = cmp.Or[io.Writer](o.Stdout, os.Stdout)
 	o.Stderr = cmp.Or[io.Writer](o.Stderr, os.Stderr)
@@ -73,6 +79,8 @@ type Demo struct {
 	opts        Options
 	client      *klime.Client
 	app, local  service
+	traces      net.Listener // until Options.Traces has it
+	tracesURL   string       // "" if there are none
 	stopTraffic context.CancelFunc
 	traffic     sync.WaitGroup
 	serving     sync.WaitGroup
@@ -107,7 +115,10 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	if !elsewhere {
 		cfg.Endpoint, cfg.WriteKey = inspector.BaseURL(d.local.listener.Addr()), localWriteKey
 		d.Klime = ingest.New(ingest.Options{})
-		d.local.server = localServer(d.Klime, opts.TraceURL)
+		d.local.server = localServer(d.Klime, d.tracesURL)
+	}
+	if err := d.startTraces(); err != nil {
+		return nil, errors.Join(err, d.close())
 	}
 	app := NewApp()
 	d.app.server, d.client, err = newServer(app, cfg)
@@ -129,8 +140,8 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 }
 
 // localServer serves a local Klime and its pages, as cmd/klime-local does.
-func localServer(klime *ingest.Server, traceURL string) *http.Server {
-	pages := inspector.New(klime, inspector.Options{TraceURL: traceURL})
+func localServer(klime *ingest.Server, tracesURL string) *http.Server {
+	pages := inspector.New(klime, inspector.Options{TraceURL: tracesURL})
 	s := &http.Server{Handler: pages, ReadHeaderTimeout: headerTimeout}
 	s.RegisterOnShutdown(pages.Close)
 	return s
@@ -140,18 +151,35 @@ func localServer(klime *ingest.Server, traceURL string) *http.Server {
 func (d *Demo) listen(local bool) error {
 	var err error
 	d.app.name, d.local.name = "the app", "the local Klime"
-	d.app.listener, err = listen("-addr", d.opts.Addr)
-	if err != nil || !local {
+	if d.app.listener, err = listen("-addr", d.opts.Addr); err != nil {
 		return err
 	}
-	if d.local.listener, err = listen("-klime-addr", d.opts.KlimeAddr); err != nil {
-		return err
+	if local {
+		if d.local.listener, err = listenHere("-klime-addr", d.opts.KlimeAddr); err != nil {
+			return err
+		}
 	}
-	if addr, ok := d.local.listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
-		// Its pages show all events to anybody who asks.
-		return fmt.Errorf("%s can be reached from other machines; choose a loopback address with -klime-addr", d.opts.KlimeAddr)
+	if d.opts.Traces != nil {
+		if d.traces, err = listenHere("-traces-addr", d.opts.TracesAddr); err != nil {
+			return err
+		}
+		d.tracesURL = inspector.BaseURL(d.traces.Addr()) + "/traces/"
 	}
 	return nil
+}
+
+// listenHere listens for this machine alone: what has pages shows all that it is
+// told, to anybody who asks.
+func listenHere(option, addr string) (net.Listener, error) {
+	l, err := listen(option, addr)
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		_ = l.Close()
+		return nil, fmt.Errorf("%s can be reached from other machines; choose a loopback address with %s", addr, option)
+	}
+	return l, nil
 }
 
 func listen(option, addr string) (net.Listener, error) {
@@ -175,7 +203,19 @@ func (d *Demo) close() error {
 			errs = append(errs, s.listener.Close())
 		}
 	}
+	if d.traces != nil {
+		errs = append(errs, d.traces.Close())
+	}
 	return errors.Join(errs...)
+}
+
+func (d *Demo) startTraces() error {
+	l := d.traces
+	if l == nil {
+		return nil
+	}
+	d.traces = nil
+	return d.opts.Traces(l)
 }
 
 func (d *Demo) serve(s service) {

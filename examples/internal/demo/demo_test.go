@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -159,13 +160,17 @@ func TestBusyPort(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = busy.Close() })
 	addr := busy.Addr().String()
-	for _, option := range []string{"-addr", "-klime-addr"} {
+	for option, of := range map[string]func(*Options) *string{
+		"-addr":        func(o *Options) *string { return &o.Addr },
+		"-klime-addr":  func(o *Options) *string { return &o.KlimeAddr },
+		"-traces-addr": func(o *Options) *string { return &o.TracesAddr },
+	} {
 		opts, stdout, _ := loopback(t)
-		if option == "-addr" {
-			opts.Addr = addr
-		} else {
-			opts.KlimeAddr = addr
+		opts.TracesAddr, opts.Traces = "127.0.0.1:0", func(net.Listener) error {
+			t.Errorf("%s: traces were started", option)
+			return nil
 		}
+		*of(&opts) = addr
 		_, err := Start(opts, threeEvents)
 		if err == nil || !strings.HasPrefix(err.Error(), "cannot listen on "+addr+": ") ||
 			!strings.HasSuffix(err.Error(), "; choose another address with "+option) {
@@ -177,11 +182,40 @@ func TestBusyPort(t *testing.T) {
 	}
 }
 
-// The local Klime's pages show everything to anybody who asks.
-func TestLocalKlimeIsForThisMachine(t *testing.T) {
+// The pages show everything to anybody who asks.
+func TestPagesAreForThisMachine(t *testing.T) {
 	opts, _, _ := loopback(t)
 	opts.KlimeAddr = "0.0.0.0:0"
 	if _, err := Start(opts, threeEvents); err == nil || !strings.Contains(err.Error(), "-klime-addr") {
+		t.Errorf("got %v", err)
+	}
+	opts.KlimeAddr, opts.TracesAddr, opts.Traces = "127.0.0.1:0", "0.0.0.0:0", func(l net.Listener) error { return l.Close() }
+	if _, err := Start(opts, threeEvents); err == nil || !strings.Contains(err.Error(), "-traces-addr") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Where the traces are is said with all else, once that is so.
+func TestTracesAreNamed(t *testing.T) {
+	opts, stdout, _ := loopback(t)
+	opts.For = time.Millisecond
+	var addr string
+	opts.TracesAddr, opts.Traces = "127.0.0.1:0", func(l net.Listener) error {
+		addr = l.Addr().String()
+		return l.Close()
+	}
+	d, err := Start(opts, threeEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nTraces:     http://" + addr + "/traces\n"; !strings.Contains(stdout.String(), want) {
+		t.Errorf("no %q in:\n%s", want, stdout)
+	}
+	if err := d.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	opts.Traces = func(l net.Listener) error { return errors.Join(errors.New("no exporter"), l.Close()) }
+	if _, err := Start(opts, threeEvents); err == nil || err.Error() != "no exporter" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -229,14 +263,18 @@ func TestServerThatFailsEndsTheDemo(t *testing.T) {
 func TestFlags(t *testing.T) {
 	var stderr bytes.Buffer
 	opts, err := parseFlags(Options{Name: "demo"}, []string{"-addr", ":1", "-klime-addr=:2", "-for", "3s", "-traffic=false"}, &stderr)
-	if want := (Options{Name: "demo", Addr: ":1", KlimeAddr: ":2", For: 3 * time.Second, NoTraffic: true}); err != nil || opts != want {
+	if want := (Options{Name: "demo", Addr: ":1", KlimeAddr: ":2", For: 3 * time.Second, NoTraffic: true}); err != nil || !reflect.DeepEqual(opts, want) {
 		t.Errorf("got %+v, %v", opts, err)
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("stderr: %s", &stderr)
 	}
+	traces := Options{Name: "demo", Traces: func(net.Listener) error { return nil }}
+	if opts, err := parseFlags(traces, []string{"-traces-addr", ":3"}, &stderr); err != nil || opts.TracesAddr != ":3" {
+		t.Errorf("got %+v, %v", opts, err)
+	}
 
-	for _, args := range [][]string{{"-port", "80"}, {"start"}, {"-for", "soon"}, {"-for", "-1s"}, {"-traffic", "false"}} {
+	for _, args := range [][]string{{"-port", "80"}, {"start"}, {"-for", "soon"}, {"-for", "-1s"}, {"-traffic", "false"}, {"-traces-addr", ":3"}} {
 		stderr.Reset()
 		if _, err := parseFlags(Options{Name: "demo"}, args, &stderr); err == nil || errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%q: got %v", args, err)

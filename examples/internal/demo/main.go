@@ -48,6 +48,9 @@ func parseFlags(opts Options, args []string, stderr io.Writer) (Options, error) 
 	flags.SetOutput(stderr)
 	flags.StringVar(&opts.Addr, "addr", defaultAddr, "`address` where the app listens")
 	flags.StringVar(&opts.KlimeAddr, "klime-addr", defaultKlimeAddr, "loopback `address` where the local Klime listens")
+	if opts.Traces != nil {
+		flags.StringVar(&opts.TracesAddr, "traces-addr", defaultTracesAddr, "loopback `address` where traces are taken and shown")
+	}
 	flags.DurationVar(&opts.For, "for", 0, "end after this `duration`, such as 30s; with 0, run until Ctrl-C")
 	traffic := flags.Bool("traffic", true, "let sample users click around; -traffic=false keeps them out")
 	if err := flags.Parse(args); err != nil {

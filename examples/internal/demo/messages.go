@@ -30,6 +30,9 @@ func (d *Demo) greet(app *App, endpoint string) {
 	} else {
 		fmt.Fprintf(&b, "Klime:      %s, as KLIME_WRITE_KEY is set\n", cmp.Or(endpoint, "the real one"))
 	}
+	if d.tracesURL != "" {
+		fmt.Fprintf(&b, "Traces:     %s\n", strings.TrimSuffix(d.tracesURL, "/"))
+	}
 	if d.opts.NoTraffic {
 		fmt.Fprint(&b, "Traffic:    only yours\n\n")
 	} else {
