@@ -178,8 +178,8 @@ func DefaultNames(page, api string) Option {
 }
 
 // ClassifyWith changes what kind of request something was. It is given what was
-// found and may return that; it must not keep the Exchange. If it panics, what was
-// found counts.
+// found and may return that; it must not keep the Exchange, whose Header is always
+// set and takes any spelling of a name. If it panics, what was found counts.
 func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 	return Option{func(t *Tracker) error {
 		if classify == nil {

@@ -161,6 +161,21 @@ func tuningCases() []testCase {
 			},
 		},
 		{
+			name: "classified by a header", // which the app spells in its own way
+			app: App{
+				UserID: jane,
+				Options: []klime.Option{klime.ClassifyWith(func(x klime.Exchange, k klime.Kind) klime.Kind {
+					if x.Header("x-internal") != "" {
+						return klime.KindNoise
+					}
+					return k
+				})},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{{path: "/", header: http.Header{"X-Internal": {"1"}}}, get("/")},
+			want:     []string{called},
+		},
+		{
 			name: "the middleware twice is one event",
 			app:  App{UserID: jane, Twice: true, Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
 			want: []string{called},
