@@ -2,6 +2,7 @@ package fiberklime_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -346,6 +347,39 @@ func TestUpgrade(t *testing.T) {
 	}
 	if e.Event != "API Called" || brief(&e) != "101 /upgrade/{id}" || e.Properties["protocol"] != "other" {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// A deadline that is set outside, and that ends a handler without an answer, cuts its
+// request off.
+func TestCutOffByADeadline(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(func(c *fiber.Ctx) error {
+			late, cancel := context.WithDeadline(c.UserContext(), time.Unix(1, 0))
+			defer cancel()
+			c.SetUserContext(late)
+			err := c.Next()
+			if c.Path() == "/silent" {
+				return fiber.ErrGatewayTimeout
+			}
+			return err
+		}, ours)
+		app.Get("/silent", fiberklime.Event("Report Viewed"), func(*fiber.Ctx) error { return nil })
+		app.Get("/refused", func(c *fiber.Ctx) error { return c.UserContext().Err() })
+		app.Get("/answered", sends(http.StatusOK))
+		app.Get("/streamed", func(c *fiber.Ctx) error { return c.SendStream(strings.NewReader("text")) })
+	})
+	want := []string{"API Called <nil> /silent true", "API Called 500 /refused <nil>", "API Called 200 /answered <nil>", "API Called 200 /streamed <nil>"}
+	for _, path := range []string{"/silent", "/refused", "/answered", "/streamed"} {
+		s.do("GET " + path)
+	}
+	var got []string
+	for _, e := range s.events(len(want)) {
+		got = append(got, fmt.Sprint(e.Event, " ", brief(&e), " ", e.Properties["aborted"]))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n got %q\nwant %q", got, want)
 	}
 }
 

@@ -60,6 +60,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			x.Start = start
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
+			if scope.Err() != nil && err == nil && panicked == nil && isSilent(c) {
+				x.Aborted, x.Status = true, 0 // whoever has set the deadline answers, if anyone does
+			}
 			tracker.Observe(scope, x)
 			if outside := scope.Outside(c.UserContext()); outside != nil {
 				c.SetUserContext(outside)
@@ -82,6 +85,13 @@ func isUnmatched(err error) bool {
 	}
 	known := (*fiber.Error)(nil)
 	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
+}
+
+// isSilent reports whether c's answer is what Fiber sends where the handlers have said
+// nothing.
+func isSilent(c *fiber.Ctx) bool {
+	answer := c.Response()
+	return answer.StatusCode() == http.StatusOK && !answer.IsBodyStream() && len(answer.Body()) == 0 && !c.Context().Hijacked()
 }
 
 // exchange tells of c and its answer. Its strings live in memory that Fiber

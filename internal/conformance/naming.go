@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -24,6 +26,19 @@ func setPath(r Request, path string) {
 		own.SetPath(path)
 	} else if _, req := r.HTTP(); req != nil {
 		req.URL.Path = path
+	}
+}
+
+// expired is a middleware whose deadline has passed before the handler is through. It
+// answers in its place where the request has Late.
+func expired(r Request, next func(Request)) {
+	_, req := r.HTTP()
+	late, cancel := context.WithDeadline(req.Context(), time.Unix(1, 0))
+	defer cancel()
+	*req = *req.WithContext(late)
+	next(r)
+	if r.Header("Late") != "" {
+		r.Reply(http.StatusGatewayTimeout, textPlain, "late")
 	}
 }
 

@@ -131,7 +131,7 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	x.Start = r.start
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
-	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.bytes)
+	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.status != 0 || x.Panicked, r.bytes)
 	if r.status == 0 && panicked == nil && !x.Aborted {
 		x.Status = http.StatusOK // what net/http sends when nothing was written
 	}
@@ -142,9 +142,14 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 
 // Left reports whether the client has gone away (or the server's own context has
 // ended) before it had the whole answer, as far as that can be told: so many
-// bytes were written of what the header promises.
-func Left(r *http.Request, header http.Header, written int64) bool {
-	if !errors.Is(r.Context().Err(), context.Canceled) {
+// bytes were written of what the header promises. What is not answered at all, a
+// deadline has cut off too: whoever has set it answers, if anyone does.
+func Left(r *http.Request, header http.Header, answered bool, written int64) bool {
+	err := r.Context().Err()
+	if !answered {
+		return err != nil
+	}
+	if !errors.Is(err, context.Canceled) {
 		return false
 	}
 	promised, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
