@@ -36,9 +36,10 @@ func (w *writer) WriteString(s string) (int, error) {
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	answered := w.Written() // which newer versions of Gin refuse
 	conn, rw, err := w.ResponseWriter.Hijack()
 	if err == nil {
-		w.hijacked = true
+		w.hijacked = !answered
 		w.passed.Hijacked()
 	}
 	return conn, rw, err //nolint:wrapcheck // likewise

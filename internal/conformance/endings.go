@@ -104,3 +104,27 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/empty","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
 	})
 }
+
+// testTakenOverAfterTheAnswer: the answer that was sent counts, where a framework lets a
+// handler take over the connection after it.
+func testTakenOverAfterTheAnswer(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	forged := func(Request) any { return "acme" }
+	url, stop := a.Start(t, App{Client: client, UserID: jane, GroupID: forged, Routes: []Route{{Path: "/", Handler: func(r Request) {
+		r.Reply(http.StatusForbidden, textPlain, "no")
+		w, _ := r.HTTP()
+		controller := http.NewResponseController(w)
+		_ = controller.Flush()
+		if conn, _, err := controller.Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	}}}})
+	do(t, url, get("/"))
+	server.Wait(1) // no server waits for a connection that was taken over
+	stop()
+	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
+		`{"method":"GET","route":"/","status":403,"requestBytes":0,"responseBytes":2}}`})
+}
