@@ -383,6 +383,41 @@ func TestCutOffByADeadline(t *testing.T) {
 	}
 }
 
+// Fasthttp has answers of its own for handlers that take too long: the client gets them
+// in place of Fiber's.
+func TestTimeoutErrors(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/text", func(c *fiber.Ctx) error {
+			c.Context().TimeoutErrorWithCode("late", http.StatusGatewayTimeout)
+			return c.SendString("too late for that")
+		})
+		app.Get("/page", func(c *fiber.Ctx) error {
+			c.Set(fiber.HeaderContentType, "text/html")
+			_ = c.SendString("<p>")
+			c.Context().TimeoutErrorWithResponse(c.Response()) // of which it keeps a copy
+			c.Set(fiber.HeaderContentType, "application/json")
+			return c.Status(http.StatusTeapot).SendString("too late for that")
+		})
+	})
+	var want []string
+	for _, path := range []string{"/text", "/page"} {
+		name, got := "API Called", s.do("GET "+path)
+		if got.header.Get("Content-Type") == "text/html" {
+			name = "Page Viewed"
+		}
+		want = append(want, fmt.Sprint(name, " ", got.status, " ", path, " ", len(got.body)))
+	}
+	var got []string
+	for _, e := range s.events(len(want)) {
+		got = append(got, fmt.Sprint(e.Event, " ", brief(&e), " ", e.Properties["responseBytes"]))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n got %q\nwant %q", got, want)
+	}
+}
+
 // That a client has gone away is not told by Fiber: there is one event, as if it
 // were there, and nothing waits for it.
 func TestClientGoesAway(t *testing.T) {

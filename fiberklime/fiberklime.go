@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -60,7 +61,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			x.Start = start
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
-			if scope.Err() != nil && err == nil && panicked == nil && isSilent(c) {
+			if scope.Err() != nil && err == nil && panicked == nil && isSilent(&x) {
 				x.Aborted, x.Status = true, 0 // whoever has set the deadline answers, if anyone does
 			}
 			tracker.Observe(scope, x)
@@ -87,11 +88,10 @@ func isUnmatched(err error) bool {
 	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
 }
 
-// isSilent reports whether c's answer is what Fiber sends where the handlers have said
+// isSilent reports whether the answer is what Fiber sends where the handlers have said
 // nothing.
-func isSilent(c *fiber.Ctx) bool {
-	answer := c.Response()
-	return answer.StatusCode() == http.StatusOK && !answer.IsBodyStream() && len(answer.Body()) == 0 && !c.Context().Hijacked()
+func isSilent(x *klime.Exchange) bool {
+	return x.Status == http.StatusOK && x.ResponseBytes == 0 && !x.Unfinished
 }
 
 // exchange tells of c and its answer. Its strings live in memory that Fiber
@@ -99,13 +99,16 @@ func isSilent(c *fiber.Ctx) bool {
 // over, Fiber does not tell how it ends.
 func exchange(c *fiber.Ctx) klime.Exchange {
 	answer := c.Response()
+	if late := c.Context().LastTimeoutErrorResponse(); late != nil {
+		answer = late // which goes out in place of Fiber's
+	}
 	x := klime.Exchange{
 		Method:        c.Method(),
 		Status:        answer.StatusCode(),
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),
-		ContentType:   c.GetRespHeader(fiber.HeaderContentType),
-		Location:      c.GetRespHeader(fiber.HeaderLocation),
+		ContentType:   utils.UnsafeString(answer.Header.ContentType()),
+		Location:      utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation)),
 		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}
