@@ -250,10 +250,10 @@ func HonorOptOut() Option {
 	}}
 }
 
-// Baggage sends these members of OpenTelemetry's baggage as context.baggage, of
-// events that are made under a context with them. They are the word of whoever
-// called, and never say whose event it is. Values of more than 256 bytes are left
-// out.
+// Baggage sends these members of OpenTelemetry's baggage as context.baggage: of the
+// context that an event is made with, or else of its request. They are the word of
+// whoever called, and never say whose event it is. Values of more than 256 bytes are
+// left out.
 func Baggage(keys ...string) Option {
 	return Option{func(t *Tracker) error {
 		t.baggage = append(t.baggage, keys...)

@@ -50,12 +50,20 @@ func telemetryIn(ctx context.Context, keys []string) telemetry {
 }
 
 // telemetryOf is that of an event which is made with ctx: of the span that is
-// current there. Else (a *gin.Context finds only values of string keys) it is
-// what the request began with, has met since, or came with.
+// current there, and the baggage. Either is else (a *gin.Context finds only values
+// of string keys) what the request began with, has met since, or came with.
 func telemetryOf(ctx context.Context, s *Scope) telemetry {
-	t := telemetryIn(orBackground(ctx), s.baggageKeys())
-	if s != nil && !t.span.known() {
-		t = s.telemetry()
+	keys := s.baggageKeys()
+	t := telemetryIn(orBackground(ctx), keys)
+	if s == nil || t.span.known() && (len(keys) == 0 || t.baggage.Len() > 0) {
+		return t
+	}
+	request := s.telemetry()
+	if !t.span.known() {
+		t.span = request.span
+	}
+	if t.baggage.Len() == 0 {
+		t.baggage = request.baggage
 	}
 	return t
 }
@@ -75,10 +83,11 @@ func (s *Scope) telemetry() telemetry {
 	}
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if root.state.metInside {
-		return root.state.met
+	met := root.state.met
+	if met.baggage.Len() == 0 {
+		met.baggage = began.baggage
 	}
-	return telemetry{span: root.state.met.span, baggage: began.baggage}
+	return met
 }
 
 // baggageKeys is which members of baggage are sent.
