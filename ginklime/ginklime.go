@@ -55,7 +55,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 			x.Unmatched = x.Route == ""
 			x.Start = start
-			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.Written() || x.Panicked, w.size())
+			x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.answered() || x.Panicked, w.size())
 			x.Status = w.sent(x.Aborted)
 			x.ResponseBytes = w.size()
 			x.ContentType = w.media.Of(w.Header())

@@ -19,6 +19,12 @@ type writer struct {
 	media    httpexchange.MediaType
 	bytes    int64 // of the body, before middlewares further out compress it
 	hijacked bool
+	stated   bool // a final status was set, which Gin sends with the body or after the handlers
+}
+
+func (w *writer) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	w.stated = w.stated || !httpexchange.Informational(status)
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -69,14 +75,17 @@ func (w *writer) size() int64 {
 	return max(int64(w.Size()), 0)
 }
 
-// sent is the status that the client has got. Gin keeps the last that was set,
-// also of a 1xx, after which net/http sends 200. To a client that has gone it
-// sends nothing more: 0 if that is all.
+// answered reports whether the handlers have said anything.
+func (w *writer) answered() bool { return w.stated || w.Written() }
+
+// sent is the status that the client has got, or would have if it had not gone: 0 if
+// none was set then. Gin keeps the last that was set, also of a 1xx, after which
+// net/http sends 200.
 func (w *writer) sent(aborted bool) int {
 	switch status := w.Status(); {
 	case w.hijacked:
 		return http.StatusSwitchingProtocols
-	case aborted && !w.Written():
+	case aborted && !w.answered():
 		return 0
 	case httpexchange.Informational(status):
 		return http.StatusOK

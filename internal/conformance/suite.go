@@ -50,6 +50,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("what is left outside", func(t *testing.T) { testOutside(t, a) })
 	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })
 	t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, a) })
+	t.Run("client goes away first", func(t *testing.T) { testClientGoesAwayFirst(t, a) })
 	t.Run("over HTTP2", func(t *testing.T) {
 		t.Parallel()
 		runCases(t, a, true)
@@ -63,6 +64,7 @@ func Run(t *testing.T, a Adapter) {
 		t.Run("bodies", func(t *testing.T) { testBodies(t, over) })
 		t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, over) })
 		t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, over) })
+		t.Run("client goes away first", func(t *testing.T) { testClientGoesAwayFirst(t, over) })
 	})
 }
 
