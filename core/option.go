@@ -185,8 +185,9 @@ func DefaultNames(page, api string) Option {
 }
 
 // ClassifyWith changes the [Kind] of requests. The function is given the kind that was
-// found, and returns that or another. It must not keep the Exchange. If it panics, the
-// kind that was found counts.
+// found, and returns that or another. It must not keep the Exchange, whose Header is
+// always set and takes a name in any spelling. If it panics, the kind that was found
+// counts.
 func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 	return Option{func(t *Tracker) error {
 		if classify == nil {
@@ -261,10 +262,10 @@ func HonorOptOut() Option {
 	}}
 }
 
-// Baggage sends the members of OpenTelemetry's baggage with these keys, as
-// context.baggage of the events that are made under a context with them. Whoever called
-// the app may have set them, so they never say whose event it is. Values of more than
-// 256 bytes are left out.
+// Baggage sends the members of OpenTelemetry's baggage with these keys as
+// context.baggage of events. They come from the context that an event is made with or, if
+// that has none, from the request. Whoever called the app may have set them, so they never
+// say whose event it is. Values of more than 256 bytes are left out.
 func Baggage(keys ...string) Option {
 	return Option{func(t *Tracker) error {
 		t.baggage = append(t.baggage, keys...)

@@ -49,13 +49,21 @@ func telemetryIn(ctx context.Context, keys []string) telemetry {
 	return t
 }
 
-// telemetryOf returns the telemetry of an event that is made with ctx: that of the
-// current span, or if ctx has none, that of the request. A *gin.Context has none, as it
+// telemetryOf returns the telemetry of an event that is made with ctx: ctx's current span
+// and baggage. What ctx lacks is that of the request. A *gin.Context lacks both, as it
 // finds only values with string keys.
 func telemetryOf(ctx context.Context, s *Scope) telemetry {
-	t := telemetryIn(orBackground(ctx), s.baggageKeys())
-	if s != nil && !t.span.known() {
-		t = s.telemetry()
+	keys := s.baggageKeys()
+	t := telemetryIn(orBackground(ctx), keys)
+	if s == nil || t.span.known() && (len(keys) == 0 || t.baggage.Len() > 0) {
+		return t
+	}
+	request := s.telemetry()
+	if !t.span.known() {
+		t.span = request.span
+	}
+	if t.baggage.Len() == 0 {
+		t.baggage = request.baggage
 	}
 	return t
 }
@@ -76,10 +84,11 @@ func (s *Scope) telemetry() telemetry {
 	}
 	root.mu.Lock()
 	defer root.mu.Unlock()
-	if root.state.fallbackFromInside {
-		return root.state.fallback
+	fallback := root.state.fallback
+	if fallback.baggage.Len() == 0 {
+		fallback.baggage = began.baggage
 	}
-	return telemetry{span: root.state.fallback.span, baggage: began.baggage}
+	return fallback
 }
 
 // baggageKeys returns the keys of the baggage members to send.

@@ -183,6 +183,60 @@ func TestBaggage(t *testing.T) {
 	}
 }
 
+// An event has the baggage of the context that it is made with, or else the request's,
+// as it has a span of one or the other.
+func TestBaggageOfARequest(t *testing.T) {
+	t.Parallel()
+	with := func(ctx context.Context, tier string) context.Context {
+		member, err := baggage.NewMemberRaw("tenant.tier", tier)
+		if err != nil {
+			t.Error(err)
+		}
+		bag, err := baggage.New(member)
+		if err != nil {
+			t.Error(err)
+		}
+		return baggage.ContextWithBaggage(ctx, bag)
+	}
+	spanned := func(ctx context.Context) context.Context { return trace.ContextWithSpanContext(ctx, spanContext(2)) }
+	for _, tt := range []struct {
+		name    string
+		outside context.Context //nolint:containedctx // of a request
+		inside  func(ctx context.Context) context.Context
+		want    string // of the app's event and the request's: its trace and its baggage
+	}{
+		{"under a span outside and another", with(trace.ContextWithSpanContext(t.Context(), spanContext(1)), "gold"), spanned, "02 gold, 01 gold"},
+		{"under a span that is met", with(t.Context(), "gold"), spanned, "02 gold, 02 gold"},
+		{"under no span", with(t.Context(), "gold"), nil, "none gold, none gold"},
+		{"own, under a span", with(t.Context(), "gold"), func(ctx context.Context) context.Context { return with(spanned(ctx), "silver") }, "02 silver, 02 silver"},
+		{"own, under no span", with(t.Context(), "gold"), func(ctx context.Context) context.Context { return with(ctx, "silver") }, "none silver, none gold"},
+		{
+			"own, under the request's span", trace.ContextWithSpanContext(t.Context(), spanContext(1)),
+			func(ctx context.Context) context.Context { return with(ctx, "silver") }, "01 silver, 01 none",
+		},
+	} {
+		client, wire := newClient(t)
+		traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.Baggage("tenant.tier")), ctx: tt.outside}.serve(func(ctx context.Context) {
+			ctx = stringKeys{context.Background(), map[string]any{klime.ScopeKey: klime.ScopeFrom(ctx)}} // as Gin's
+			if tt.inside != nil {
+				ctx = tt.inside(ctx)
+			}
+			klime.Track(ctx, "Done", nil)
+		})
+		var got []string
+		for _, e := range wire.events(t, client) {
+			tier := "none"
+			if sent, ok := e["context"].(map[string]any)["baggage"].(map[string]any); ok {
+				tier = fmt.Sprint(sent["tenant.tier"])
+			}
+			got = append(got, traceOf(e)+" "+tier)
+		}
+		if text := strings.Join(got, ", "); text != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, text, tt.want)
+		}
+	}
+}
+
 // peek is a RoundTripper that looks at the contexts of requests.
 type peek func(context.Context)
 

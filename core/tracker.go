@@ -235,7 +235,10 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 			asked = kind
 		}
 	}()
-	return t.classifyWith(*x, kind)
+	own := *x // x itself is not kept: it would cost an allocation also where nobody is asked
+	shown := own
+	shown.Header = func(name string) string { return own.header(http.CanonicalHeaderKey(name)) }
+	return t.classifyWith(shown, kind)
 }
 
 // eventName is the name under which a request is recorded, "" if it is not. Given is

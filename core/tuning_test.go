@@ -32,6 +32,12 @@ func TestNamesAndNoise(t *testing.T) {
 		"GET /moved": "Link Followed",
 	})
 	skip := klime.SkipRoutes("/internal/*", "DELETE /reports")
+	asStream := klime.ClassifyWith(func(x klime.Exchange, _ klime.Kind) klime.Kind {
+		if x.Header("X-Kind") == "stream" {
+			return klime.KindStream
+		}
+		return klime.KindNoise
+	})
 	page := klime.Exchange{Method: "GET", ContentType: "text/html"}
 	with := func(x klime.Exchange, method, route string, status int) klime.Exchange {
 		x.Method, x.Route, x.Path, x.Status = method, route, route, status
@@ -82,6 +88,8 @@ func TestNamesAndNoise(t *testing.T) {
 				return k
 			})},
 		},
+		{name: "kinds by a header that is the adapter's", opts: []klime.Option{asStream}, in: klime.Exchange{Header: http.Header{"X-Kind": {"stream"}}.Get}, want: "API Called"},
+		{name: "kinds by a header that is not known", opts: []klime.Option{asStream}, in: klime.Exchange{}},
 		{name: "a classifier that panics", opts: []klime.Option{klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { panic("x") })}, want: "API Called"},
 		{name: "a kind that does not exist", opts: []klime.Option{klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return 42 })}},
 	}

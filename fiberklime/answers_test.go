@@ -2,6 +2,7 @@ package fiberklime_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -346,6 +347,74 @@ func TestUpgrade(t *testing.T) {
 	}
 	if e.Event != "API Called" || brief(&e) != "101 /upgrade/{id}" || e.Properties["protocol"] != "other" {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// A deadline that is set outside, and that ends a handler without an answer, cuts its
+// request off.
+func TestCutOffByADeadline(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(func(c *fiber.Ctx) error {
+			late, cancel := context.WithDeadline(c.UserContext(), time.Unix(1, 0))
+			defer cancel()
+			c.SetUserContext(late)
+			err := c.Next()
+			if c.Path() == "/silent" {
+				return fiber.ErrGatewayTimeout
+			}
+			return err
+		}, ours)
+		app.Get("/silent", fiberklime.Event("Report Viewed"), func(*fiber.Ctx) error { return nil })
+		app.Get("/refused", func(c *fiber.Ctx) error { return c.UserContext().Err() })
+		app.Get("/answered", sends(http.StatusOK))
+		app.Get("/streamed", func(c *fiber.Ctx) error { return c.SendStream(strings.NewReader("text")) })
+	})
+	want := []string{"API Called <nil> /silent true", "API Called 500 /refused <nil>", "API Called 200 /answered <nil>", "API Called 200 /streamed <nil>"}
+	for _, path := range []string{"/silent", "/refused", "/answered", "/streamed"} {
+		s.do("GET " + path)
+	}
+	var got []string
+	for _, e := range s.events(len(want)) {
+		got = append(got, fmt.Sprint(e.Event, " ", brief(&e), " ", e.Properties["aborted"]))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n got %q\nwant %q", got, want)
+	}
+}
+
+// Fasthttp has answers of its own for handlers that take too long: the client gets them
+// in place of Fiber's.
+func TestTimeoutErrors(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/text", func(c *fiber.Ctx) error {
+			c.Context().TimeoutErrorWithCode("late", http.StatusGatewayTimeout)
+			return c.SendString("too late for that")
+		})
+		app.Get("/page", func(c *fiber.Ctx) error {
+			c.Set(fiber.HeaderContentType, "text/html")
+			_ = c.SendString("<p>")
+			c.Context().TimeoutErrorWithResponse(c.Response()) // of which it keeps a copy
+			c.Set(fiber.HeaderContentType, "application/json")
+			return c.Status(http.StatusTeapot).SendString("too late for that")
+		})
+	})
+	var want []string
+	for _, path := range []string{"/text", "/page"} {
+		name, got := "API Called", s.do("GET "+path)
+		if got.header.Get("Content-Type") == "text/html" {
+			name = "Page Viewed"
+		}
+		want = append(want, fmt.Sprint(name, " ", got.status, " ", path, " ", len(got.body)))
+	}
+	var got []string
+	for _, e := range s.events(len(want)) {
+		got = append(got, fmt.Sprint(e.Event, " ", brief(&e), " ", e.Properties["responseBytes"]))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n got %q\nwant %q", got, want)
 	}
 }
 

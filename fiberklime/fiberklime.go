@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -60,6 +61,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			x.Start = start
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
+			if scope.Err() != nil && err == nil && panicked == nil && isSilent(&x) {
+				x.Aborted, x.Status = true, 0 // whoever has set the deadline answers, if anyone does
+			}
 			tracker.Observe(scope, x)
 			if outside := scope.Outside(c.UserContext()); outside != nil {
 				c.SetUserContext(outside)
@@ -84,18 +88,27 @@ func isUnmatched(err error) bool {
 	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
 }
 
+// isSilent reports whether the answer is the one that Fiber sends if no handler has
+// answered.
+func isSilent(x *klime.Exchange) bool {
+	return x.Status == http.StatusOK && x.ResponseBytes == 0 && !x.Unfinished
+}
+
 // exchange describes c and its answer. Its strings are in memory that Fiber reuses.
 // Fiber does not tell how a streamed answer ends, nor a connection that was taken
 // over.
 func exchange(c *fiber.Ctx) klime.Exchange {
 	answer := c.Response()
+	if late := c.Context().LastTimeoutErrorResponse(); late != nil {
+		answer = late // which goes out in place of Fiber's
+	}
 	x := klime.Exchange{
 		Method:        c.Method(),
 		Status:        answer.StatusCode(),
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),
-		ContentType:   c.GetRespHeader(fiber.HeaderContentType),
-		Location:      c.GetRespHeader(fiber.HeaderLocation),
+		ContentType:   utils.UnsafeString(answer.Header.ContentType()),
+		Location:      utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation)),
 		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
 	}

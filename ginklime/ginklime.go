@@ -75,7 +75,7 @@ func (e *exchange) finished(c *gin.Context, r *http.Request, panicked any) klime
 	x.Values = c.Request.Context()
 	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 	x.Unmatched = x.Route == ""
-	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
+	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.answered() || x.Panicked, w.size())
 	x.Status = w.sentStatus(x.Aborted)
 	x.ResponseBytes = w.size()
 	x.ContentType = w.media.Of(w.Header())

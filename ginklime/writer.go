@@ -19,6 +19,12 @@ type writer struct {
 	media    httpexchange.MediaType
 	bytes    int64 // of the body, before a middleware further out compresses it
 	hijacked bool
+	stated   bool // a final status was set, which Gin sends with the body or after the handlers
+}
+
+func (w *writer) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	w.stated = w.stated || !httpexchange.Informational(status)
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -36,9 +42,10 @@ func (w *writer) WriteString(s string) (int, error) {
 }
 
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	answered := w.Written() // which newer versions of Gin refuse
 	conn, rw, err := w.ResponseWriter.Hijack()
 	if err == nil {
-		w.hijacked = true
+		w.hijacked = !answered
 		w.passed.Hijacked()
 	}
 	return conn, rw, err //nolint:wrapcheck // as above
@@ -68,14 +75,17 @@ func (w *writer) size() int64 {
 	return max(int64(w.Size()), 0)
 }
 
-// sentStatus is the status that the client has got. Gin keeps the last one that was
-// set. If that is a 1xx, net/http has sent 200 after it. It is 0 if the client went
-// away before anything was written: then net/http sends nothing.
+// answered reports whether a handler has answered.
+func (w *writer) answered() bool { return w.stated || w.Written() }
+
+// sentStatus is the status that the client has got, or would have got if it had not gone
+// away; 0 if none was set by then. Gin keeps the last one that was set. If that is a 1xx,
+// net/http has sent 200 after it.
 func (w *writer) sentStatus(aborted bool) int {
 	switch status := w.Status(); {
 	case w.hijacked:
 		return http.StatusSwitchingProtocols
-	case aborted && !w.Written():
+	case aborted && !w.answered():
 		return 0
 	case httpexchange.Informational(status):
 		return http.StatusOK

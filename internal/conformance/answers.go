@@ -72,6 +72,30 @@ func answerCases() []testCase {
 			},
 		},
 		{
+			name: "cut off by a deadline", needs: netHTTP,
+			app: App{UserID: jane, Outside: []Middleware{expired}, Routes: []Route{
+				{Method: http.MethodPost, Path: "/reports", Event: "Report Generated", Handler: func(Request) {}},
+				{Method: http.MethodDelete, Path: "/reports", Event: "Report Deleted", Handler: reply(http.StatusNoContent, "", "")},
+				{Path: "/reports", Event: "Report Viewed", Handler: reply(http.StatusOK, appJSON, `{}`)},
+				{Method: http.MethodPut, Path: "/reports", Event: "Report Changed", Handler: func(r Request) {
+					w, _ := r.HTTP()
+					w.WriteHeader(http.StatusAccepted)
+				}},
+			}},
+			requests: []call{
+				{method: http.MethodPost, path: "/reports", header: http.Header{"Late": {"1"}}, status: http.StatusGatewayTimeout},
+				{method: http.MethodDelete, path: "/reports", status: http.StatusNoContent}, // answered all the same
+				get("/reports"),
+				{method: http.MethodPut, path: "/reports", status: http.StatusAccepted},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/reports","aborted":true,"requestBytes":0,"responseBytes":0}}`,
+				`{"type":"track","event":"Report Deleted","userId":"jane","properties":{"method":"DELETE","route":"/reports","status":204,"requestBytes":0,"responseBytes":0}}`,
+				`{"type":"track","event":"Report Viewed","userId":"jane","properties":{"method":"GET","route":"/reports","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Report Changed","userId":"jane","properties":{"method":"PUT","route":"/reports","status":202,"requestBytes":0,"responseBytes":0}}`,
+			},
+		},
+		{
 			name: "page against API",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/page", Handler: reply(http.StatusOK, textHTML, "<p>")},

@@ -104,3 +104,76 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/empty","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
 	})
 }
+
+// testClientGoesAwayFirst: of an answer that only its status tells of, nobody gets
+// anything, but it is what the handler came to.
+func testClientGoesAwayFirst(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	serving := make(chan struct{}, 1)
+	answer := func(status int) func(Request) {
+		return func(r Request) {
+			w, req := r.HTTP()
+			serving <- struct{}{}
+			<-req.Context().Done()
+			if status != 0 {
+				w.WriteHeader(status)
+			}
+		}
+	}
+	routes := []Route{
+		{Path: "/nothing", Event: "Nothing Viewed", Handler: answer(0)},
+		{Path: "/hints", Event: "Hints Viewed", Handler: answer(http.StatusEarlyHints)},
+		{Path: "/fine", Event: "Fine Viewed", Handler: answer(http.StatusOK)},
+		{Path: "/refused", Event: "Refused Viewed", Handler: answer(http.StatusBadRequest)},
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	for i, route := range routes {
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			<-serving
+			leave()
+		}()
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+route.Path, http.NoBody)
+		transport := newTransport()
+		if resp, err := transport.RoundTrip(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: answered %d", route.Path, resp.StatusCode)
+		}
+		transport.CloseIdleConnections()
+		server.Wait(i + 1) // the handler ends when it notices
+	}
+	stop()
+	compare(t, server, client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","aborted":true,"requestBytes":0,"responseBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/hints","aborted":true,"requestBytes":0,"responseBytes":0}}`,
+		`{"type":"track","event":"Fine Viewed","userId":"jane","properties":{"method":"GET","route":"/fine","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/refused","aborted":true,"status":400,"requestBytes":0,"responseBytes":0}}`,
+	})
+}
+
+// testTakenOverAfterTheAnswer: the answer that was sent counts, where a framework lets a
+// handler take over the connection after it.
+func testTakenOverAfterTheAnswer(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	forged := func(Request) any { return "acme" }
+	url, stop := a.Start(t, App{Client: client, UserID: jane, GroupID: forged, Routes: []Route{{Path: "/", Handler: func(r Request) {
+		r.Reply(http.StatusForbidden, textPlain, "no")
+		w, _ := r.HTTP()
+		controller := http.NewResponseController(w)
+		_ = controller.Flush()
+		if conn, _, err := controller.Hijack(); err == nil {
+			_ = conn.Close()
+		}
+	}}}})
+	do(t, url, get("/"))
+	server.Wait(1) // no server waits for a connection that was taken over
+	stop()
+	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
+		`{"method":"GET","route":"/","status":403,"requestBytes":0,"responseBytes":2}}`})
+}

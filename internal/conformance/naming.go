@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -25,6 +27,19 @@ func setPath(r Request, path string) {
 		own.SetPath(path)
 	} else if _, req := r.HTTP(); req != nil {
 		req.URL.Path = path
+	}
+}
+
+// expired is a middleware whose deadline has passed before the handlers are done. It
+// answers in their place if the request has the header Late.
+func expired(r Request, next func(Request)) {
+	_, req := r.HTTP()
+	late, cancel := context.WithDeadline(req.Context(), time.Unix(1, 0))
+	defer cancel()
+	*req = *req.WithContext(late)
+	next(r)
+	if r.Header("Late") != "" {
+		r.Reply(http.StatusGatewayTimeout, textPlain, "late")
 	}
 }
 
@@ -160,6 +175,21 @@ func tuningCases() []testCase {
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/api/*","path":"/api/health","status":200,"requestBytes":0,"responseBytes":2}}`,
 				`{"type":"track","event":"Orders Viewed","userId":"jane","properties":{"method":"GET","route":"/api/*","path":"/api/orders","status":200,"requestBytes":0,"responseBytes":2}}`,
 			},
+		},
+		{
+			name: "classified by a header", // which the app spells in its own way
+			app: App{
+				UserID: jane,
+				Options: []klime.Option{klime.ClassifyWith(func(x klime.Exchange, k klime.Kind) klime.Kind {
+					if x.Header("x-internal") != "" {
+						return klime.KindNoise
+					}
+					return k
+				})},
+				Routes: []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{{path: "/", header: http.Header{"X-Internal": {"1"}}}, get("/")},
+			want:     []string{called},
 		},
 		{
 			name: "the middleware twice is one event",

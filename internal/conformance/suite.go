@@ -45,10 +45,12 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("copies", func(t *testing.T) { testCopies(t, a) })
 	t.Run("slow copy", func(t *testing.T) { testSlowCopy(t, a) })
 	t.Run("panic after an upgrade", func(t *testing.T) { testPanicAfterUpgrade(t, a) })
+	t.Run("taken over after the answer", func(t *testing.T) { testTakenOverAfterTheAnswer(t, a) })
 	t.Run("requests of its own", func(t *testing.T) { testSubrequests(t, a) })
 	t.Run("what is left outside", func(t *testing.T) { testOutside(t, a) })
 	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })
 	t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, a) })
+	t.Run("client goes away first", func(t *testing.T) { testClientGoesAwayFirst(t, a) })
 	t.Run("over HTTP2", func(t *testing.T) {
 		t.Parallel()
 		runCases(t, a, true)
@@ -62,6 +64,7 @@ func Run(t *testing.T, a Adapter) {
 		t.Run("bodies", func(t *testing.T) { testBodies(t, over) })
 		t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, over) })
 		t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, over) })
+		t.Run("client goes away first", func(t *testing.T) { testClientGoesAwayFirst(t, over) })
 	})
 }
 

@@ -2,6 +2,7 @@ package echoklime
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 
@@ -50,7 +51,7 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // FlushError is Flush for http.ResponseController.
 func (w *writer) FlushError() error {
 	err := http.NewResponseController(w.ResponseWriter).Flush()
-	if err == nil {
+	if !errors.Is(err, http.ErrNotSupported) {
 		w.begin(http.StatusOK)
 		w.settle() // the header has gone
 	}
@@ -98,9 +99,13 @@ func (w *writer) settle() {
 	w.guess, w.head = false, nil
 }
 
-// report adds what was answered to x.
-func (w *writer) report(x *klime.Exchange) {
-	if !x.Panicked {
+// report adds what was answered to x. Ended is why the request's context has ended, nil
+// if it has not.
+func (w *writer) report(x *klime.Exchange, ended error) {
+	if w.status == 0 && ended != nil && !x.Panicked {
+		x.Aborted = true // by a deadline too: whoever has set it answers, if anyone does
+	}
+	if !x.Panicked && !x.Aborted {
 		w.begin(http.StatusOK) // what net/http sends when nothing was written
 	}
 	w.settle()
