@@ -163,7 +163,8 @@ func serve(ctx context.Context, opts options, stdout io.Writer) error {
 	local := isLoopback(listener.Addr())
 	if !local && opts.key == "" {
 		_ = listener.Close()
-		return fmt.Errorf("-addr %q can be reached from other machines: set -key, which they must then show, or choose a loopback address", opts.addr)
+		return fmt.Errorf("-addr %q can be reached from other machines: set -key, which they must then show, or choose a loopback address",
+			opts.addr)
 	}
 	page := inspector.Options{Mode: opts.mode, Hosts: opts.hosts, TraceURL: opts.trace}
 	if !local {
