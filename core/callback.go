@@ -9,8 +9,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// report tells the app's callbacks how events ended. Delivery calls it from one
-// goroutine.
+// report tells the app's callbacks how events ended. Delivery calls it for one report
+// at a time.
 func (c *Client) report(r delivery.Report) {
 	events := make([]Event, len(r.Items))
 	for i := range r.Items {
@@ -84,9 +84,13 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 	d.makeMaps()
 	happened := d.Timestamp
 	wanted := false
+	defer func() {
+		if !wanted { // also if BeforeSend has ended the goroutine
+			c.filtered.Add(1)
+		}
+	}()
 	c.guard("BeforeSend", &c.panicLogs.beforeSend, func() { wanted = c.cfg.BeforeSend(&d.Event) })
 	if !wanted {
-		c.filtered.Add(1)
 		return nil, nil
 	}
 	if c.cfg.Mode == UserMode {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,6 +198,56 @@ func TestBeforeSend(t *testing.T) {
 				if len(events) != 1 || events[0].Event != test.event || events[0].UserID != test.user {
 					t.Errorf("events: %+v", events)
 				}
+			})
+		})
+	}
+}
+
+// A BeforeSend that ends its goroutine costs the one event, which is counted: others of a
+// roll-up's window are sent, and a Link is sent again later.
+func TestBeforeSendThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(){"panic": func() { panic("the app's bug") }, "Goexit": runtime.Goexit} {
+		change := func(c *klime.Config) {
+			var ended atomic.Bool
+			c.BeforeSend = func(*klime.Event) bool {
+				if ended.CompareAndSwap(false, true) {
+					end()
+				}
+				return true
+			}
+		}
+		t.Run(name+" of a roll-up", func(t *testing.T) {
+			t.Parallel()
+			bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+				tracker := klime.NewTracker(c, klime.RollUp(time.Minute))
+				for range 3 {
+					for _, user := range []string{"u1", "u2", "u3", "u4", "u5"} {
+						traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, user) })
+					}
+					if err := c.Flush(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+				if s := c.Stats(); s.Sent != 14 || s.Dropped[klime.DropBeforeSend] != 1 || s.RollUpKeys != 0 {
+					t.Errorf("stats: %+v", s)
+				}
+				checkSum(t, c)
+			})
+		})
+		t.Run(name+" of a Link", func(t *testing.T) {
+			t.Parallel()
+			bubble(t, change, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+				for range 2 {
+					var link sync.WaitGroup
+					link.Go(func() { _ = c.Link(t.Context(), klime.User{ID: "jane"}, klime.Group{ID: "acme"}) })
+					link.Wait()
+					time.Sleep(2 * time.Minute)
+				}
+				if s := c.Stats(); s.Sent != 1 || s.Dropped[klime.DropBeforeSend] != 1 {
+					t.Errorf("stats: %+v", s)
+				}
+				checkSum(t, c)
 			})
 		})
 	}

@@ -65,7 +65,8 @@ type Config struct {
 	// numbers beyond these json.Number, times strings. A TrackEvent has Properties, the
 	// others have Traits; the field that an event does not have is not sent. It runs in
 	// the goroutine that tracks, and holds up no other. An event that it leaves with
-	// neither user nor group is refused; if it panics, the event is dropped. Default none.
+	// neither user nor group, or of an unknown Type, is refused. A zero Timestamp becomes
+	// the original one again. If it panics, the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.

@@ -8,35 +8,42 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// Errors of a configuration or a call. Match with [errors.Is]: returned errors may
-// wrap these and add detail. [Track] and [Link] in handlers return no error: theirs are
-// logged, and the events counted in Stats as Invalid. That does not apply to the errors
-// from ErrQueueFull on: such events were valid, and are counted as noted there.
+// The configuration is wrong: errors of [New]. Match these and all below with [errors.Is],
+// as returned errors may wrap them and add detail.
 var (
-	// ErrMissingWriteKey and ErrInvalidConfig are from New. The latter names the field,
-	// or the variable that FromEnv read.
 	ErrMissingWriteKey = errors.New("klime: missing write key (Config.WriteKey, or KLIME_WRITE_KEY with FromEnv)")
-	ErrInvalidConfig   = errors.New("klime: invalid configuration")
+	ErrInvalidConfig   = errors.New("klime: invalid configuration") // names the field, or the variable that FromEnv read
+)
 
+// The call is wrong, and nothing was sent. [Track] and [Link] in handlers return no error:
+// they log these, and count the events in Stats as Invalid.
+var (
 	ErrMissingUser     = errors.New("klime: missing user ID")                  // or blank; from Identify, Link and ForUser
 	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank; from Group, InGroup and ForGroup
 	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // from Track
 	ErrMissingEvent    = errors.New("klime: missing event name")               // or blank; from Track
 	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser in a call of Identify; also from Tracker.Err
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
-	ErrNotEncodable    = errors.New("klime: value cannot be sent as JSON")     // NaN, a channel, a MarshalJSON that fails; see Properties
 	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 
-	ErrQueueFull = errors.New("klime: queue full")          // see Config.Overflow; counted as DropQueueFull, DropSpoolBusy or DropSpoolFull
-	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; counted as Late
+	// ErrNotEncodable is of NaN, a channel, a MarshalJSON that fails or panics, more than
+	// 1,000 levels of nesting, or an EventType that BeforeSend has made up.
+	ErrNotEncodable = errors.New("klime: value cannot be sent as JSON")
+)
 
-	// ErrNotDurable is returned with a write-ahead Config.Spool. The next three are
-	// given to OnError. Together with ErrNotDurable they say why it was returned;
-	// without it they say that the event was dropped.
-	ErrNotDurable = errors.New("klime: event is kept in memory only")                       // counted as Accepted
-	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                      // DropSpoolBusy
-	ErrSpoolFull  = errors.New("klime: spool full")                                         // DropSpoolFull
-	ErrSpoolLost  = errors.New("klime: events of the spool are lost, its file was damaged") // DropSpoolLost
+// The event was valid, but it is not queued, or not durably. Beside each error stands
+// where [Stats] counts the event.
+var (
+	ErrQueueFull = errors.New("klime: queue full")          // see Config.Overflow; DropQueueFull, DropSpoolBusy or DropSpoolFull
+	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
+
+	// ErrNotDurable comes with a write-ahead Config.Spool: the event is queued, in memory
+	// only. It wraps one of the errors below that says why. Without ErrNotDurable, these
+	// are given to OnError, and the event was dropped.
+	ErrNotDurable = errors.New("klime: event is kept in memory only")              // Accepted
+	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")             // DropSpoolBusy
+	ErrSpoolFull  = errors.New("klime: spool full")                                // DropSpoolFull
+	ErrSpoolLost  = errors.New("klime: spooled events are lost: file was damaged") // DropSpoolLost
 )
 
 // DeliveryError is an answer of Klime, or the lack of one, that kept events

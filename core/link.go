@@ -113,11 +113,15 @@ func (c *Client) linkOnce(ctx context.Context, now time.Duration, user, group st
 	if group == "" {
 		d.Type = IdentifyEvent
 	}
+	sent := false
+	defer func() {
+		if !sent { // also if BeforeSend has ended the goroutine
+			c.links.forget(token)
+		}
+	}()
 	err := c.send(ctx, &d, token)
-	switch {
-	case err != nil && !errors.Is(err, ErrNotDurable):
-		c.links.forget(token)
-	case d.filtered:
+	sent = err == nil || errors.Is(err, ErrNotDurable)
+	if sent && d.filtered {
 		c.links.pause(token, now+refusedPause)
 	}
 	return err

@@ -142,7 +142,8 @@ func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (toke
 	return token, fresh
 }
 
-// wasSentLately reports whether a fact was sent at most changePeriod ago.
+// wasSentLately reports whether a fact was sent at most changePeriod ago. One that is
+// paused counts as sent long ago.
 func (l *linkCache) wasSentLately(fact sentFact, now time.Duration) bool {
 	return now-(fact.expires-l.ttl) <= changePeriod
 }

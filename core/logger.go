@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // recoveringHandler is a slog.Handler whose panics are recovered and counted.
@@ -25,8 +27,10 @@ func (h recoveringHandler) Enabled(ctx context.Context, level slog.Level) (enabl
 }
 
 func (h recoveringHandler) Handle(ctx context.Context, r slog.Record) error {
-	defer h.survive()
-	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // slog drops it
+	if !delivery.CallApp(func() { _ = h.Handler.Handle(ctx, r) }) { // slog drops the error
+		h.panics.Add(1)
+	}
+	return nil
 }
 
 func (h recoveringHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

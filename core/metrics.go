@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -29,16 +28,26 @@ type metrics struct {
 // keep a client that nobody uses any more in memory.
 type figures struct {
 	client weak.Pointer[Client] // before Shutdown its own goroutines keep it alive
-	last   atomic.Pointer[Stats]
-	closed atomic.Bool
+
+	mu     sync.Mutex
+	last   Stats
+	closed bool // by Shutdown
 }
 
-func (f *figures) read() Stats {
+func (f *figures) read() (s Stats, closed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if c := f.client.Value(); c != nil {
-		s := c.Stats()
-		f.last.Store(&s)
+		f.last = c.Stats()
 	}
-	return *f.last.Load()
+	return f.last, f.closed
+}
+
+func (f *figures) close() {
+	f.read()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
 }
 
 // The attributes of metrics.
@@ -144,10 +153,9 @@ func (m *metrics) observe(c *Client) {
 		links      = amount("klime.link.known", "{link}", "Facts of Link known as sent")
 	)
 	f := &figures{client: weak.Make(c)}
-	f.last.Store(new(Stats))
 	m.figures = f
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := f.read()
+		s, closed := f.read()
 		count := func(i metric.Int64ObservableCounter, n uint64, opts ...metric.ObserveOption) {
 			o.ObserveInt64(i, signed(n), opts...)
 		}
@@ -164,8 +172,8 @@ func (m *metrics) observe(c *Client) {
 		count(anonymous, s.Anonymous)
 		count(retries, s.Retries)
 		count(panics, s.Panics)
-		if f.closed.Load() {
-			return nil // it holds nothing any more; a new client with the same provider may
+		if closed {
+			return nil // its gauges end with it: a new client may have the same provider
 		}
 		o.ObserveInt64(queued, int64(s.Queued))
 		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))
@@ -183,8 +191,7 @@ func (m *metrics) observe(c *Client) {
 // close is called at the end of Shutdown.
 func (m *metrics) close() {
 	if m.figures != nil {
-		m.figures.read()
-		m.figures.closed.Store(true)
+		m.figures.close()
 	}
 }
 

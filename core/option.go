@@ -206,9 +206,9 @@ func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 //
 // The counts are sent at the end of each window, by Flush and by Shutdown, and as soon as
 // a window has more than 10,000 combinations; then several events for the same window
-// add up. Windows that have to wait for room in the queue, as in an outage, become one,
-// as long as it has no more than 2,000 combinations. Of more than 160,000 that wait, the
-// oldest are dropped, which [Stats] counts.
+// add up. Windows that have to wait for room in the queue, as in an outage, become one if
+// the later one brings no new combinations, or both have at most 2,000. Of more than
+// 160,000 that wait, the oldest are dropped, which [Stats] counts.
 func RollUp(window time.Duration) Option {
 	return Option{func(t *Tracker) error {
 		if window < time.Second || window > 24*time.Hour {

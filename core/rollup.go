@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // apiUsageRecorded is the event for a user's calls of one method and route in a window.
@@ -166,7 +168,11 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 		if key.route != "" {
 			d.Properties["route"] = key.route
 		}
-		item, err := c.prepare(ctx, &d, nil)
+		var item delivery.Item
+		var err error
+		if !delivery.CallApp(func() { item, err = c.prepare(ctx, &d, nil) }) { // BeforeSend has ended its goroutine
+			d.filtered = true
+		}
 		if w.handled.Add(1) < 0 {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,31 +74,40 @@ func TestTheWriteKeyIsNeverShown(t *testing.T) {
 	})
 }
 
-// explosive is a slog.Handler of an app that panics.
-type explosive struct{ slog.Handler }
+// explosive is a slog.Handler of an app that does not return.
+type explosive struct {
+	slog.Handler
 
-func (explosive) Enabled(context.Context, slog.Level) bool  { return true }
-func (explosive) Handle(context.Context, slog.Record) error { panic("the app's bug") }
+	end func()
+}
 
-func TestPanickingLogger(t *testing.T) {
+func (explosive) Enabled(context.Context, slog.Level) bool    { return true }
+func (e explosive) Handle(context.Context, slog.Record) error { e.end(); return nil }
+
+func TestLoggerThatDoesNotReturn(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, err := klime.New(klime.Config{
-			WriteKey:   "key",
-			Logger:     slog.New(explosive{slog.DiscardHandler}),
-			HTTPClient: &http.Client{Transport: quoting{http.StatusUnauthorized}},
+	for name, end := range map[string]func(){"panic": func() { panic("the app's bug") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, err := klime.New(klime.Config{
+					WriteKey:   "key",
+					Logger:     slog.New(explosive{slog.DiscardHandler, end}),
+					HTTPClient: &http.Client{Transport: quoting{http.StatusUnauthorized}},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				trackJane(t, client, 20)
+				synctest.Wait()
+				if s := client.Stats(); !s.Halted || s.Panics == 0 {
+					t.Errorf("stats: %+v", s)
+				}
+				if err := client.Shutdown(t.Context()); err == nil {
+					t.Error("Shutdown: no error")
+				}
+				checkSum(t, client)
+			})
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		trackJane(t, client, 20)
-		synctest.Wait()
-		if !client.Stats().Halted {
-			t.Error("not halted")
-		}
-		if err := client.Shutdown(t.Context()); err == nil {
-			t.Error("Shutdown: no error")
-		}
-		checkSum(t, client)
-	})
+	}
 }

@@ -18,8 +18,8 @@ func appendString(b []byte, s string) []byte {
 }
 
 // isVerbatim reports whether s needs no escapes in a JSON string; most need none. It
-// looks at eight bytes at a time. The last eight may overlap with those before, which
-// costs less than to look at the rest byte by byte.
+// looks at eight bytes at a time: byte by byte, Track takes some 5 % longer. The last
+// eight may overlap with those before.
 func isVerbatim(s string) bool {
 	switch n := len(s); {
 	case n >= 8:

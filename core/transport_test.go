@@ -63,6 +63,12 @@ func TestTransport(t *testing.T) {
 			}
 			return klime.BatchResult{}, nil
 		}, 20, 0, false},
+		{"names a bad event, and an error", func(n int) (klime.BatchResult, error) {
+			if n == 1 {
+				return klime.BatchResult{Errors: []klime.EventError{{Index: 3}}}, &klime.DeliveryError{StatusCode: 207, Err: errors.New("one refused")}
+			}
+			return klime.BatchResult{}, nil
+		}, 19, 1, false},
 		{"panics at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				panic("a broker's bug")

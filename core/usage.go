@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// maxMergedKeys is how many keys a window may grow to by absorbing others. That holds the
-// rollUp's lock, so nothing can be counted meanwhile.
+// maxMergedKeys is how many keys a window may grow to by absorbing others; windows with the
+// same keys it always absorbs. That holds the rollUp's lock, so nothing can be counted
+// meanwhile.
 const maxMergedKeys = 2000
 
 // usageWindow is what was counted in one window, or in several that became one. The
@@ -42,10 +43,10 @@ type usage struct {
 // canAbsorb reports whether w can absorb a later window without growing beyond
 // maxMergedKeys.
 func (w *usageWindow) canAbsorb(later *usageWindow) bool {
-	room := maxMergedKeys - len(w.usage)
-	if w.begun || w.early || later.early || room < 0 {
+	if w.begun || w.early || later.early {
 		return false
 	}
+	room := maxMergedKeys - len(w.usage)
 	if room >= len(later.usage) {
 		return true
 	}

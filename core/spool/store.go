@@ -92,7 +92,8 @@ func guarded(do func() error) (err error) {
 	return do()
 }
 
-// withDB calls do, which uses the db. After an error the db is closed.
+// withDB calls do, which uses the db. If that fails, the db is closed. If the file is
+// gone it stays open: move copies its records.
 func (s *store) withDB(do func() error) error {
 	if s.db == nil {
 		return fmt.Errorf("spool: %w", errClosed)

@@ -25,7 +25,7 @@ type answerError struct {
 	Message looseString `json:"message"`
 }
 
-// looseInt is an integer, or -1 for JSON of another type.
+// looseInt is an integer of 32 bits, also one written as 1.0, or -1 for anything else.
 type looseInt int
 
 // UnmarshalJSON never fails.

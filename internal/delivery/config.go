@@ -31,7 +31,7 @@ type Config struct {
 	// goroutines and must not block. It may be nil.
 	OnRequest func(items int, took time.Duration, failure *SendError)
 
-	// OnReport is told how items ended, from one goroutine. If it blocks, later
+	// OnReport is told how items ended, of one report at a time. If it blocks, later
 	// reports lose detail: see Report.Untold. It may be nil.
 	OnReport func(Report)
 
@@ -41,5 +41,5 @@ type Config struct {
 	OnClose func(ctx context.Context) (lost int)
 
 	ReportSent bool   // tell OnReport of delivered items too
-	OnPanic    func() // called when the Transport has panicked; may be nil
+	OnPanic    func() // called when the Transport has panicked, or ended its goroutine; may be nil
 }

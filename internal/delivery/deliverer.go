@@ -187,21 +187,18 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	defer cancel()
 	defer d.onOneShotsCancelled(cancel)()
 	result, failure := d.sendOnce(ctx, []Item{it})
-	if failure != nil {
-		failure.Attempts = 1 // before anybody else sees failure
-	}
-	switch {
-	case failure == nil && len(result.Rejected) == 0:
-		outcome = Sent
+	if failure == nil {
+		if len(result.Rejected) == 0 {
+			outcome = Sent
+		}
 		return result, nil
-	case judge(failure) == halting:
+	}
+	failure.Attempts = 1 // before anybody else sees failure
+	if judge(failure) == halting {
 		select {
 		case d.haltCauses <- failure:
 		default:
 		}
-	}
-	if failure == nil {
-		return result, nil
 	}
 	return Result{}, failure
 }

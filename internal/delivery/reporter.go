@@ -25,8 +25,8 @@ type Report struct {
 	Untold  int    // how many more items ended this way, but were not kept for want of room
 }
 
-// reporter tells the app how items ended, from a goroutine of its own, so that a slow
-// callback delays neither requests nor delivery. What waits to be told is bounded.
+// reporter tells the app how items ended, beside the goroutines that deliver, so that a
+// slow callback delays neither requests nor delivery. What waits to be told is bounded.
 type reporter struct {
 	tell   func(Report) // nil if nobody wants to know
 	logger *slog.Logger
@@ -135,7 +135,7 @@ func (r *reporter) run(end <-chan struct{}) {
 				r.dropped[report.Outcome] += len(report.Items) + report.Untold
 			}
 			if r.tell != nil {
-				callApp(func() { r.tell(report) })
+				CallApp(func() { r.tell(report) })
 			}
 		}
 		if r.dropped != [outcomes]int{} {

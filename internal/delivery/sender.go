@@ -76,7 +76,8 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	result, err := d.callTransport(ctx, items)
 	failure := asSendError(err)
 	if d.cfg.OnRequest != nil && len(items) > 0 {
-		d.cfg.OnRequest(len(items), time.Since(start), failure)
+		took := time.Since(start)
+		CallApp(func() { d.cfg.OnRequest(len(items), took, failure) })
 	}
 	if failure != nil && len(items) > 0 {
 		failure.Attempts = int(items[0].attempts)
@@ -84,34 +85,20 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	return result, failure
 }
 
-// errPanicked stands for the value with which a Transport panicked. That belongs to
-// the app and is not shown.
-var errPanicked = errors.New("transport panicked")
+// errPanicked stands for a Transport that has not returned. The value with which it
+// panicked belongs to the app and is not shown.
+var errPanicked = errors.New("transport panicked, or ended its goroutine")
 
-// callTransport has the Transport send a batch. A panic counts as a failure.
+// callTransport has the Transport send a batch. Not to return counts as a failure.
 func (d *Deliverer) callTransport(ctx context.Context, items []Item) (result Result, err error) {
-	err = errPanicked // until it returns
-	callApp(func() {
-		defer func() {
-			if _ = recover(); errors.Is(err, errPanicked) && d.cfg.OnPanic != nil {
-				d.cfg.OnPanic()
-			}
-		}()
-		result, err = d.cfg.Transport.Send(ctx, encodeBatch(items), len(items))
-	})
-	return result, err
-}
-
-// callApp calls code of the app, and waits until it has ended. That may be by
-// runtime.Goexit, such as by FailNow in a fake Transport of a test: it gets a goroutine of
-// its own, so that it does not end one of ours.
-func callApp(call func()) {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		call()
-	}()
-	<-ended
+	returned := CallApp(func() { result, err = d.cfg.Transport.Send(ctx, encodeBatch(items), len(items)) })
+	if returned {
+		return result, err
+	}
+	if d.cfg.OnPanic != nil {
+		d.cfg.OnPanic()
+	}
+	return Result{}, errPanicked
 }
 
 // encodeBatch makes a new body for each request: net/http may still be reading the

@@ -21,7 +21,7 @@ func judge(failure *SendError) verdict {
 		return delivered
 	}
 	switch code := failure.StatusCode; {
-	case code >= 200 && code < 300 && failure.Err == nil: // a failure all the same: the answer names this event as refused
+	case code >= 200 && code < 300 && (failure.Err == nil || len(failure.Rejected) > 0): // the answer names events as refused
 		return refused
 	case code >= 300 && code < 400: // never followed: that would send the key elsewhere
 		return halting

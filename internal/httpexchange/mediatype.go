@@ -62,8 +62,8 @@ func (m *MediaType) SniffString(header http.Header, s string) {
 	}
 }
 
-// gather keeps the bytes that net/http will guess from: it collects that many before
-// it sends the header.
+// gather keeps the bytes that net/http will guess from: it collects more than that
+// before it sends the header.
 func gather[T string | []byte](m *MediaType, piece T) {
 	if len(piece) == 0 {
 		return
