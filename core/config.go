@@ -48,16 +48,108 @@ const defaultEndpoint = "https://i.klime.com"
 // Config configures a [Client]. The zero value of each field stands for its
 // default; only WriteKey has none.
 type Config struct {
+	// WriteKey is the key that Klime gave you to send with. It is needed unless
+	// there is a Transport. It is not shown when a Config is printed, except when the
+	// Config is in an unexported field of your own struct: there fmt and slog call no
+	// methods, and print the key. Do not print such a struct.
+	WriteKey string
+
+	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
+	// It is https, or http for a loopback host. Default https://i.klime.com.
+	Endpoint string
+
 	// AllowInsecure allows an http Endpoint that is not on this machine: the write
 	// key and all events then travel in the clear. Default false.
 	AllowInsecure bool
 
+	// Mode says who the customers are. Default GroupMode.
+	Mode Mode
+
 	// App describes the app that makes the events. Default: not sent.
 	App App
+
+	// FlushInterval is the longest an event waits for others before it is sent, 1ms
+	// to 24h. Default 2s.
+	FlushInterval time.Duration
 
 	// BatchSize is how many waiting events start a send, 1 to 100. A send takes all
 	// waiting events, up to 100 and 10 MB. Default 20.
 	BatchSize int
+
+	// QueueSize limits the number of events in memory, counted like QueueBytes: 1 to
+	// 100,000,000. Default 10,000.
+	QueueSize int
+
+	// QueueBytes limits the bytes of events in memory: queued, in flight and waiting
+	// for a retry together. Overflow says what gives way beyond that. Each request
+	// holds a copy of its events on top, up to 10 MB per sender. 200 KiB to 1 TiB.
+	// Default 64 MiB.
+	QueueBytes int
+
+	// Overflow says what gives way when the queue is full. Default DropOldest.
+	Overflow Overflow
+
+	// Senders is how many requests with queued events are made at the same time at
+	// most, 1 to 100; those of TrackSync, IdentifySync and GroupSync come on top.
+	// Default 2.
+	Senders int
+
+	// MaxAttempts is how often an event is sent before it is given up, 1 to
+	// 1,000,000. It may be a few more where other events are delivered meanwhile, to
+	// find out which event of a batch is at fault. Default 0: transient failures are
+	// retried until the event is delivered, pushed out of a full queue, or left over
+	// at shutdown.
+	MaxAttempts int
+
+	// RetryDelay is the wait before the first retry, 1ms to 1h. It doubles for each
+	// further retry, up to 16s, with jitter; Klime may ask for other waits. Default
+	// 1s.
+	RetryDelay time.Duration
+
+	// Timeout bounds one request, 1ms to 1h. Default 10s.
+	Timeout time.Duration
+
+	// ShutdownTimeout bounds Flush and Shutdown when their context has no deadline.
+	// It is 24h at most. Default 10s.
+	ShutdownTimeout time.Duration
+
+	// LinkTTL is how long a [Link] is known as sent, and not sent again: 10,000h at
+	// most. Default 24h.
+	LinkTTL time.Duration
+
+	// Spool keeps on disk what memory cannot hold, what waits during an outage and
+	// what is left at Shutdown: see package core/spool, which opens one, and
+	// docs/durability.md. In memory, up to 16 MiB of events that wait to be written
+	// come on top of QueueBytes. The client closes it at Shutdown. Default none.
+	Spool Spool
+
+	// HTTPClient makes the requests. Redirects are never followed, whatever its
+	// CheckRedirect says, as they would carry the write key elsewhere. See
+	// docs/opentelemetry.md for one that traces requests. Default: a client of the
+	// library's own that uses the environment's proxy and sends no trace headers.
+	HTTPClient *http.Client
+
+	// Transport carries the batches, in place of a POST to Endpoint. WriteKey,
+	// Endpoint and HTTPClient are not used then. Default none.
+	Transport Transport
+
+	// Logger is told what goes wrong, never IDs or contents of events. If it is
+	// enabled for debug level when the client is made, it is also told how requests
+	// were classified, named and attributed, and why nothing was sent: once for each
+	// route or event and each outcome. Default: discards.
+	Logger *slog.Logger
+
+	// NoHints switches off hints in the log about likely mistakes in what the app
+	// sends: IDs that will change or stand for nothing, traits that Klime does not
+	// know, users who are never linked to a group. Default false: the Logger is told
+	// of each kind, at most once an hour.
+	NoHints bool
+
+	// MeterProvider is given the client's own metrics: the figures of [Stats], and
+	// size, duration and outcome of requests to Klime. See docs/opentelemetry.md for
+	// their names. If it panics, as a nil pointer does, only metrics are lost.
+	// Default none.
+	MeterProvider metric.MeterProvider
 
 	// BeforeSend has the last word before an event is queued: it may change the
 	// event, or drop it by returning false. The event is a copy that it may keep.
@@ -69,51 +161,10 @@ type Config struct {
 	// the original one again. If it panics, the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
-	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
-	// It is https, or http for a loopback host. Default https://i.klime.com.
-	Endpoint string
-
-	// FlushInterval is the longest an event waits for others before it is sent, 1ms
-	// to 24h. Default 2s.
-	FlushInterval time.Duration
-
-	// HTTPClient makes the requests. Redirects are never followed, whatever its
-	// CheckRedirect says, as they would carry the write key elsewhere. See
-	// docs/opentelemetry.md for one that traces requests. Default: a client of the
-	// library's own that uses the environment's proxy and sends no trace headers.
-	HTTPClient *http.Client
-
-	// LinkTTL is how long a [Link] is known as sent, and not sent again: 10,000h at
-	// most. Default 24h.
-	LinkTTL time.Duration
-
-	// Logger is told what goes wrong, never IDs or contents of events. If it is
-	// enabled for debug level when the client is made, it is also told how requests
-	// were classified, named and attributed, and why nothing was sent: once for each
-	// route or event and each outcome. Default: discards.
-	Logger *slog.Logger
-
-	// MaxAttempts is how often an event is sent before it is given up, 1 to
-	// 1,000,000. It may be a few more where other events are delivered meanwhile, to
-	// find out which event of a batch is at fault. Default 0: transient failures are
-	// retried until the event is delivered, pushed out of a full queue, or left over
-	// at shutdown.
-	MaxAttempts int
-
-	// MeterProvider is given the client's own metrics: the figures of [Stats], and
-	// size, duration and outcome of requests to Klime. See docs/opentelemetry.md for
-	// their names. If it panics, as a nil pointer does, only metrics are lost.
+	// OnSuccess is told of each batch that Klime took, with the events in it that
+	// Klime refused. It runs the way OnError does, and must not call Shutdown either.
 	// Default none.
-	MeterProvider metric.MeterProvider
-
-	// Mode says who the customers are. Default GroupMode.
-	Mode Mode
-
-	// NoHints switches off hints in the log about likely mistakes in what the app
-	// sends: IDs that will change or stand for nothing, traits that Klime does not
-	// know, users who are never linked to a group. Default false: the Logger is told
-	// of each kind, at most once an hour.
-	NoHints bool
+	OnSuccess func(BatchResult)
 
 	// OnError is told of events that were given up (refused by Klime, pushed out of
 	// a full queue, left over at shutdown), and without events when sending is
@@ -122,33 +173,6 @@ type Config struct {
 	// there were. It must not call Shutdown, which waits for it until the deadline.
 	// Default none.
 	OnError func(error, []Event)
-
-	// OnSuccess is told of each batch that Klime took, with the events in it that
-	// Klime refused. It runs the way OnError does, and must not call Shutdown either.
-	// Default none.
-	OnSuccess func(BatchResult)
-
-	// Overflow says what gives way when the queue is full. Default DropOldest.
-	Overflow Overflow
-
-	// QueueBytes limits the bytes of events in memory: queued, in flight and waiting
-	// for a retry together. Overflow says what gives way beyond that. Each request
-	// holds a copy of its events on top, up to 10 MB per sender. 200 KiB to 1 TiB.
-	// Default 64 MiB.
-	QueueBytes int
-
-	// QueueSize limits the number of events in memory, counted like QueueBytes: 1 to
-	// 100,000,000. Default 10,000.
-	QueueSize int
-
-	// RedactProperties also redacts, by SecretKeys, the properties given to Track.
-	// Default false: what the app tracks itself is sent as it is.
-	RedactProperties bool
-
-	// RetryDelay is the wait before the first retry, 1ms to 1h. It doubles for each
-	// further retry, up to 16s, with jitter; Klime may ask for other waits. Default
-	// 1s.
-	RetryDelay time.Duration
 
 	// SecretKeys says which keys hold secrets, in traits and in properties set with
 	// [SetProperty]: their values are sent as "[redacted]", at any depth. An entry is
@@ -160,33 +184,9 @@ type Config struct {
 	// no secrets. Default [SecretKeys].
 	SecretKeys []string
 
-	// Senders is how many requests with queued events are made at the same time at
-	// most, 1 to 100; those of TrackSync, IdentifySync and GroupSync come on top.
-	// Default 2.
-	Senders int
-
-	// ShutdownTimeout bounds Flush and Shutdown when their context has no deadline.
-	// It is 24h at most. Default 10s.
-	ShutdownTimeout time.Duration
-
-	// Spool keeps on disk what memory cannot hold, what waits during an outage and
-	// what is left at Shutdown: see package core/spool, which opens one, and
-	// docs/durability.md. In memory, up to 16 MiB of events that wait to be written
-	// come on top of QueueBytes. The client closes it at Shutdown. Default none.
-	Spool Spool
-
-	// Timeout bounds one request, 1ms to 1h. Default 10s.
-	Timeout time.Duration
-
-	// Transport carries the batches, in place of a POST to Endpoint. WriteKey,
-	// Endpoint and HTTPClient are not used then. Default none.
-	Transport Transport
-
-	// WriteKey is the key that Klime gave you to send with. It is needed unless
-	// there is a Transport. It is not shown when a Config is printed, except when the
-	// Config is in an unexported field of your own struct: there fmt and slog call no
-	// methods, and print the key. Do not print such a struct.
-	WriteKey string
+	// RedactProperties also redacts, by SecretKeys, the properties given to Track.
+	// Default false: what the app tracks itself is sent as it is.
+	RedactProperties bool
 
 	envErr error // what FromEnv could not read, for New to report
 }

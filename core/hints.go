@@ -33,12 +33,12 @@ func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr)
 }
 
 func (h *hints) noRoute(c *Client) {
-	h.tell(c, &h.route, "a request's route is not known, it is recorded without; "+
+	h.tell(c, &h.route, "a request's route is not known, so its event has none; "+
 		"the docs of the adapter's package say when that happens, and what to do")
 }
 
 func (h *hints) resolverPanicked(c *Client) {
-	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked; it is taken to have no answer")
+	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked; its answer is ignored")
 }
 
 func (h *hints) circularResolver(c *Client) {
@@ -50,7 +50,7 @@ func (h *hints) foreignOption(c *Client) {
 }
 
 func (h *hints) noID(c *Client, kind string) {
-	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns what can be no ID; such requests are anonymous",
+	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns a type that cannot be an ID; such requests are anonymous",
 		slog.String("type", kind))
 }
 
@@ -77,7 +77,7 @@ func (h *hints) anonymous(c *Client) {
 	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous {
 		return
 	}
-	h.tell(c, &h.nobody, "hardly a request has had a user so far, and without one nothing is recorded: use the UserID option, "+
+	h.tell(c, &h.nobody, "almost no request so far has had a user, and without one nothing is recorded: use the UserID option, "+
 		`klime.SetUser or Link, or the context value "userId"; if the user is known only behind a middleware further in, put Middleware `+
 		"once more behind that one", slog.Int64("requests", unknown))
 }

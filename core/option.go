@@ -81,7 +81,7 @@ func RequireMembership() Option {
 func ResolveRoute[N any](find func(native N) string) Option {
 	return Option{func(t *Tracker) error {
 		if find == nil {
-			return fmt.Errorf("%w: ResolveRoute without a function", ErrInvalidOption)
+			return fmt.Errorf("%w: Route (ResolveRoute, Mux) without a function", ErrInvalidOption)
 		}
 		t.route = func(native any) answer {
 			request, ok := native.(N)

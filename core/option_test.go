@@ -17,7 +17,7 @@ func TestTrackerErr(t *testing.T) {
 	if !errors.Is(err, ErrInvalidOption) {
 		t.Fatalf("error %v", err)
 	}
-	for _, name := range []string{"UserID (ResolveUser, UserFrom)", "GroupID (ResolveGroup, GroupFrom)", "ResolveRoute"} {
+	for _, name := range []string{"UserID (ResolveUser, UserFrom)", "GroupID (ResolveGroup, GroupFrom)", "Route (ResolveRoute, Mux)"} {
 		if !strings.Contains(err.Error(), name) || strings.Count(log.String(), name) != 1 {
 			t.Errorf("%s is not named, in the error or once in the log: %v; %s", name, err, log.String())
 		}

@@ -822,7 +822,7 @@ func TestHints(t *testing.T) {
 		in   klime.Exchange
 		want string // "" for no log line
 	}{
-		{"always nobody", nil, 200, klime.Exchange{}, "hardly a request has had a user"},
+		{"always nobody", nil, 200, klime.Exchange{}, "almost no request so far has had a user"},
 		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
 		{"somebody", []klime.Option{asUser("u1")}, 90, klime.Exchange{}, ""},
 		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
