@@ -38,16 +38,16 @@ func up(t *testing.T) (klime *ingest.Server, endpoint string) {
 // down is a Klime that refuses connections, or accepts them and never answers.
 func down(t *testing.T, hangs bool) (endpoint string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	addr := "127.0.0.1:1" // a port that was just closed might soon be another test's
 	if hangs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(func() { _ = l.Close() })
-	} else {
-		_ = l.Close()
+		addr = l.Addr().String()
 	}
-	return klimeVariable + "=http://" + l.Addr().String()
+	return klimeVariable + "=http://" + addr
 }
 
 // visitors send requests to an app for as long as it answers.
