@@ -129,23 +129,20 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 		return
 	}
 	ids := s.client().interner()
-	s.update(func(known *state) {
-		if known.declared.user != user {
-			known.declared.user = ids.keep(user)
+	s.update(func(r *request) {
+		if r.declared.user != user {
+			r.declared.user = ids.keep(user)
 		}
-		user, known.hasUser = known.declared.user, true
-		known.members.add(user, "")
+		r.hasUser = true
+		m := &r.members
+		m.begin(r.declared.user)
 		for i := range groups {
-			group := groups[i].ID
-			if known.members.active == group {
-				continue
+			if group := groups[i].ID; group != m.activeGroup() {
+				m.add(ids.keep(group))
 			}
-			group = ids.keep(group)
-			known.members.add(user, group)
-			known.members.active = group
 		}
 		if len(groups) > 1 {
-			known.members.active = ""
+			m.active = 0
 		}
 	})
 	s.annotateDeclared(ctx)

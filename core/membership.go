@@ -7,20 +7,39 @@ type membership struct {
 	user   string // "" if there was no Link
 	group  string // the first group
 	more   []string
-	active string // the group of the last Link that named only one; "" after a Link with several
+	active int // which of these the last Link named, counted from 1; 0 after a Link with several
 }
 
-// add notes that a user was linked to a group, or to none if the group is empty.
-func (m *membership) add(user, group string) {
+// begin notes that there was a Link of a user.
+func (m *membership) begin(user string) {
 	if m.user != user {
-		m.user, m.group, m.more, m.active = user, "", nil, ""
+		*m = membership{user: user}
 	}
-	switch {
-	case group == "" || m.group == group || slices.Contains(m.more, group):
-	case m.group == "":
-		m.group = group
-	default:
+}
+
+// add notes that the user was linked to a group, which becomes the active one.
+func (m *membership) add(group string) {
+	if m.group == "" || m.group == group {
+		m.group, m.active = group, 1
+		return
+	}
+	at := slices.Index(m.more, group)
+	if at < 0 {
+		at = len(m.more)
 		m.more = append(slices.Clip(m.more), group) // clipped, as others may be reading the old slice
+	}
+	m.active = at + 2
+}
+
+// activeGroup returns the active group, "" if there is none.
+func (m *membership) activeGroup() string {
+	switch m.active {
+	case 0:
+		return ""
+	case 1:
+		return m.group
+	default:
+		return m.more[m.active-2]
 	}
 }
 

@@ -39,7 +39,7 @@ func tracedRequests(tb testing.TB) map[string]tracedRequest {
 
 // traceOnly is what is done for traces alone, for s and an event of its handler.
 func (r *tracedRequest) traceOnly(s *Scope, to []byte) []byte {
-	s.state = state{}
+	s.own = request{}
 	s.parent = r.outside
 	s.ReadHeader(r.header.Get)
 	s.noteSpan(r.inside)

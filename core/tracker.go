@@ -137,8 +137,9 @@ func (t *Tracker) BeginIn(s *Scope, ctx context.Context, incoming *http.Request)
 	if s.joinAround(incoming) {
 		return s
 	}
-	s.innermost, s.incoming = s, incoming
-	s.state.linkRequired = t.requireMembership
+	s.root = s
+	s.own.innermost, s.own.incoming = s, incoming
+	s.own.linkRequired = t.requireMembership
 	s.inheritFrom(s.enclosing())
 	return s
 }
@@ -149,9 +150,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s == nil {
 		return
 	}
-	s.request.bind(x.Native, nil) // for adapters that have not called Bind
+	s.loan.bind(x.Native, nil) // for adapters that have not called Bind
 	rt := t.routeOf(s, &x)
-	if s.outer != nil {
+	if s != s.root {
 		x.Route = rt.text
 		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return
