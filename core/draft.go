@@ -57,7 +57,7 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 		return d, false, err
 	}
 	if d.UserID == who.user && d.GroupID == "" {
-		c.countVerdict(who.verdict)
+		c.countLeftOut(who.checked)
 	}
 	if c.cfg.Mode == UserMode {
 		if d.UserID == "" && d.GroupID != "" {

@@ -43,36 +43,37 @@ func (m *membership) activeGroup() string {
 	}
 }
 
-// verdict is what membership says about a user and a group.
-type verdict uint8
+// membershipCheck is what a membership says about a user and a group.
+type membershipCheck uint8
 
 const (
-	member    verdict = iota // or there is nothing to judge
-	notLinked                // there was no Link of the user
-	notMember                // the user was linked, but not to the group
+	member    membershipCheck = iota // or there is nothing to check
+	notLinked                        // there was no Link of the user
+	notMember                        // the user was linked, but not to the group
 )
 
-// judge leaves out id's group if membership is required and the user was not linked to
-// it. A group without a user is not judged: it is for events of the organisation itself.
-func (k *knowledge) judge(id identity) identity {
+// checkMembership leaves out id's group if membership is required and the user was not
+// linked to it. A group without a user is not checked: it is for events of the
+// organisation itself.
+func (k *knowledge) checkMembership(id identity) identity {
 	if !k.linkRequired || id.user == "" || id.group == "" {
 		return id
 	}
 	switch m := &k.members; {
 	case m.user != id.user:
-		id.group, id.verdict = "", notLinked
+		id.group, id.checked = "", notLinked
 	case m.group != id.group && !slices.Contains(m.more, id.group):
-		id.group, id.verdict = "", notMember
+		id.group, id.checked = "", notMember
 	}
 	return id
 }
 
-// countVerdict counts an event from which RequireMembership has left out the group.
-func (c *Client) countVerdict(v verdict) {
+// countLeftOut counts an event from which RequireMembership has left out the group.
+func (c *Client) countLeftOut(checked membershipCheck) {
 	if c == nil {
 		return
 	}
-	switch v {
+	switch checked {
 	case member:
 	case notLinked:
 		c.notLinked.Add(1)

@@ -127,8 +127,8 @@ func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false
 	}
-	known := s.remarks()
-	return known.silent || known.optedOut || s.root.isSilentAround()
+	remarks := s.remarks()
+	return remarks.silent || remarks.optedOut || s.root.isSilentAround()
 }
 
 func (s *Scope) client() *Client {

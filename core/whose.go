@@ -21,7 +21,7 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		r.mu.Lock()
 		declared, complete := r.declaredIdentity()
 		if complete {
-			declared = r.judge(declared)
+			declared = r.checkMembership(declared)
 			r.mu.Unlock()
 			return declared
 		}
@@ -52,7 +52,7 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		if r.hasGroup {
 			id.group, id.claim = r.declared.group, false
 		}
-		id = r.judge(id.trusted(0))
+		id = r.checkMembership(id.trusted(0))
 		r.mu.Unlock()
 		return id
 	}
