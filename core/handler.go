@@ -78,8 +78,9 @@ func Silence(ctx context.Context) {
 // Track is [Client.Track] of the client whose middleware ctx has passed. Errors are
 // counted and logged. Without a middleware it does nothing.
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
-	c := ScopeFrom(ctx).client()
-	c.complain(c.Track(ctx, event, p, opts...))
+	scope := ScopeFrom(ctx)
+	c := scope.client()
+	c.complain(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts))
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for

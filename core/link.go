@@ -63,12 +63,12 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 
 	now := c.links.now()
 	if len(u.Traits) > 0 {
-		if err := c.linkOnce(ctx, now, u.ID, "", u.Traits); err != nil {
+		if err := c.linkOnce(ctx, scope, now, u.ID, "", u.Traits); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	for _, g := range groups {
-		if err := c.linkOnce(ctx, now, u.ID, g.ID, g.Traits); err != nil {
+		if err := c.linkOnce(ctx, scope, now, u.ID, g.ID, g.Traits); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -104,16 +104,17 @@ func linkable(groups []Group) ([]Group, error) {
 
 // linkOnce sends a fact unless it is known as sent: that the user belongs to the
 // group or, if group is empty, who the user is.
-func (c *Client) linkOnce(ctx context.Context, now time.Duration, user, group string, t Traits) error {
+func (c *Client) linkOnce(ctx context.Context, scope *Scope, now time.Duration, user, group string, t Traits) error {
 	token, fresh := c.links.claim(now, user, group, t)
 	if !fresh {
 		return nil
 	}
-	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t}}
+	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t}, token: token}
 	if group == "" {
 		d.Type = IdentifyEvent
 	}
-	err := c.send(ctx, &d, token)
+	d.addTelemetry(ctx, scope)
+	err := c.send(ctx, &d, nil)
 	switch {
 	case err != nil && !errors.Is(err, ErrNotDurable):
 		c.links.forget(token)

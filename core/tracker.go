@@ -278,8 +278,10 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	if len(t.capture) > 0 {
 		request.captured = t.captureFrom(x)
 	}
-	d := draft{automatic: true, queued: now, telemetry: s.telemetry(), baggage: t.baggage}
-	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
+	d := draft{
+		Event:     Event{Type: TrackEvent, Event: o.name, UserID: id.user, GroupID: id.group, Timestamp: x.Start},
+		automatic: true, queued: now, telemetry: s.telemetry(), baggage: t.baggage,
+	}
 	if t.sampler.on && unnamed {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
@@ -287,7 +289,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		}
 		request.sampleRate = t.sampler.rate
 	}
-	err := t.client.sendRequest(s, &d, &request, 0)
+	err := t.client.send(s, &d, &request)
 	t.client.complain(err)
 	return fateOf(&d, err)
 }
