@@ -136,11 +136,16 @@ func (c *Client) reportTo() func(delivery.Report) {
 // [ErrNotDurable]. Only after ErrNotDurable is the event still sent. In a silenced
 // request nothing is sent, and Track returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
-	d, ok, err := c.track(ctx, event, p, opts)
+	scope, silent := c.scopeOf(ctx)
+	return c.trackIn(ctx, scope, silent, event, p, opts)
+}
+
+func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event string, p Properties, opts []EventOption) error {
+	d, ok, err := c.track(ctx, scope, silent, event, p, opts)
 	if !ok {
 		return err
 	}
-	return c.send(ctx, &d, 0)
+	return c.send(ctx, &d, nil)
 }
 
 // Identify tells Klime who a user is: it creates the user, or merges the traits
@@ -152,7 +157,7 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 	if !ok {
 		return err
 	}
-	return c.send(ctx, &d, 0)
+	return c.send(ctx, &d, nil)
 }
 
 // Group tells Klime what a group is, and with [ForUser] who belongs to it. Either
@@ -166,7 +171,7 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 	if !ok {
 		return err
 	}
-	return c.send(ctx, &d, 0)
+	return c.send(ctx, &d, nil)
 }
 
 // TrackSync is [Client.Track] that waits for Klime's answer. It makes one request at
@@ -176,7 +181,8 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // BeforeSend): then Accepted is 0. A failed request is a [DeliveryError], and the
 // event is not tried again.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
-	d, ok, err := c.track(ctx, event, p, opts)
+	scope, silent := c.scopeOf(ctx)
+	d, ok, err := c.track(ctx, scope, silent, event, p, opts)
 	if !ok {
 		return BatchResult{}, err
 	}

@@ -17,8 +17,15 @@ type draft struct {
 	patient   bool // waits for room in the queue rather than evict others
 	filtered  bool // dropped by BeforeSend
 	queued    time.Time
+	token     uint64 // handed back with the outcome; 0 for none
 	telemetry telemetry
 	baggage   []string // keys of the baggage that may be sent
+}
+
+// addTelemetry adds what an event that the app makes with ctx takes from OpenTelemetry.
+// Scope is the client's own.
+func (d *draft) addTelemetry(ctx context.Context, scope *Scope) {
+	d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
 }
 
 // scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
@@ -39,11 +46,12 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 // track, identify and group draft an event. Unless ok, there is nothing to send,
 // with or without an error.
 
-func (c *Client) track(ctx context.Context, event string, p Properties, opts []EventOption) (d draft, ok bool, err error) {
+func (c *Client) track(
+	ctx context.Context, scope *Scope, silent bool, event string, p Properties, opts []EventOption,
+) (d draft, ok bool, err error) {
 	if c == nil {
 		return d, false, nil
 	}
-	scope, silent := c.scopeOf(ctx)
 	scope.noteSpan(ctx)
 	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
 	if silent {
@@ -57,7 +65,7 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 		return d, false, err
 	}
 	if d.UserID == who.user && d.GroupID == "" {
-		c.countVerdict(who.verdict)
+		c.countLeftOut(who.checked)
 	}
 	if c.cfg.Mode == UserMode {
 		if d.UserID == "" && d.GroupID != "" {
@@ -65,42 +73,45 @@ func (c *Client) track(ctx context.Context, event string, p Properties, opts []E
 		}
 		d.GroupID = ""
 	}
+	d.addTelemetry(ctx, scope)
 	return d, true, nil
 }
 
 func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
-	if _, silent := c.scopeOf(ctx); silent {
+	scope, silent := c.scopeOf(ctx)
+	if silent {
 		return d, false, nil
 	}
-	d.Event = Event{Type: IdentifyEvent, UserID: userID, Traits: t}
-	return d.describe(opts)
+	return describe(ctx, scope, Event{Type: IdentifyEvent, UserID: userID, Traits: t}, opts)
 }
 
 func (c *Client) group(ctx context.Context, groupID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
-	if _, silent := c.scopeOf(ctx); silent {
+	scope, silent := c.scopeOf(ctx)
+	if silent {
 		return d, false, nil
 	}
 	if c.cfg.Mode == UserMode {
 		return d, false, ErrUserMode
 	}
-	d.Event = Event{Type: GroupEvent, GroupID: groupID, Traits: t}
-	return d.describe(opts)
+	return describe(ctx, scope, Event{Type: GroupEvent, GroupID: groupID, Traits: t}, opts)
 }
 
-// describe applies the options of an identify or group event.
-func (d draft) describe(opts []EventOption) (draft, bool, error) {
+// describe drafts an identify or group event from e.
+func describe(ctx context.Context, scope *Scope, e Event, opts []EventOption) (d draft, ok bool, err error) {
+	d.Event = e
 	if err := d.checkOptions(opts); err != nil {
 		return d, false, err
 	}
 	if err := d.apply(opts); err != nil {
 		return d, false, err
 	}
+	d.addTelemetry(ctx, scope)
 	return d, true, nil
 }
 
 // sendNow sends an event in a request of its own and waits for the answer.
 func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
-	item, err := c.prepare(ctx, d, nil)
+	item, err := c.prepare(d, nil)
 	if err != nil || d.filtered {
 		return BatchResult{}, err
 	}
@@ -115,16 +126,10 @@ func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
 	return result, nil
 }
 
-// send queues an event. A token other than 0 is handed back with the outcome.
-func (c *Client) send(ctx context.Context, d *draft, token uint64) error {
-	return c.sendRequest(ctx, d, nil, token)
-}
-
-// sendRequest is send for the automatic event of a request, whose properties are r;
-// nil for any other event.
-func (c *Client) sendRequest(ctx context.Context, d *draft, r *requestProperties, token uint64) error {
-	item, err := c.prepare(ctx, d, r)
-	item.Token = token
+// send queues an event. The properties of the automatic event of a request are r, which
+// is nil for any other event.
+func (c *Client) send(ctx context.Context, d *draft, r *requestProperties) error {
+	item, err := c.prepare(d, r)
 	return c.enqueue(ctx, d, item, err)
 }
 
@@ -141,7 +146,7 @@ func (c *Client) enqueue(ctx context.Context, d *draft, item delivery.Item, err 
 
 // prepare checks and encodes an event. If it sets d.filtered, the event must not be
 // sent.
-func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (delivery.Item, error) {
+func (c *Client) prepare(d *draft, r *requestProperties) (delivery.Item, error) {
 	if err := d.validate(); err != nil {
 		return delivery.Item{}, err
 	}
@@ -150,10 +155,6 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 	}
 	if d.Timestamp.IsZero() {
 		d.Timestamp = d.queued
-	}
-	if r == nil {
-		scope := ScopeFrom(ctx).ofClient(c)
-		d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
 	}
 	c.redact(&d.Event)
 	body, err := c.encoder.encode(d, r)
@@ -165,7 +166,7 @@ func (c *Client) prepare(ctx context.Context, d *draft, r *requestProperties) (d
 		body, err = c.filter(body)
 		d.filtered = body == nil && err == nil
 	}
-	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient}, err
+	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient, Token: d.token}, err
 }
 
 // redact replaces secrets in traits, and with Config.RedactProperties in

@@ -66,8 +66,8 @@ func (x *Exchange) Recovered(v any) {
 	}
 }
 
-// settle adjusts x to what the client has really received.
-func (x *Exchange) settle() {
+// normalize adjusts x to what the client has really received.
+func (x *Exchange) normalize() {
 	x.Method = knownMethod(x.Method)
 	x.upgraded = x.speaksAnotherProtocol()
 	switch {

@@ -92,13 +92,13 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", event),
 		slog.String("user", o.source(o.id.user, o.declared.user, member)),
-		slog.String("group", o.source(o.id.group, o.declared.group, o.id.verdict)), slog.String("outcome", string(f)))
+		slog.String("group", o.source(o.id.group, o.declared.group, o.id.checked)), slog.String("outcome", string(f)))
 }
 
 // source says where an ID comes from. Declared is what the app has said it is.
-func (o *outcome) source(id, declared string, v verdict) string {
+func (o *outcome) source(id, declared string, checked membershipCheck) string {
 	switch {
-	case id == "" && v != member:
+	case id == "" && checked != member:
 		return "left out by RequireMembership"
 	case id == "" && o.name == "":
 		return "" // there is no event to attribute
@@ -141,15 +141,15 @@ func (e *explainer) event(d *draft, f fate) {
 }
 
 // unrecorded says why a request has no event.
-func unrecorded(x *Exchange, known *remarks, rule ruling, kind Kind) fate {
+func unrecorded(x *Exchange, remarks *remarks, rule ruling, kind Kind) fate {
 	switch {
-	case known.silent:
+	case remarks.silent:
 		return silenced
-	case known.skip:
+	case remarks.skip:
 		return "not sent: skipped (Skip)"
 	case rule.skip:
 		return "not sent: skipped (SkipRoutes)"
-	case known.canonicalRedirect:
+	case remarks.canonicalRedirect:
 		return "not sent: a redirect to another form of the path"
 	case isNoiseMethod(x.Method):
 		return "not sent: the method asks about something"

@@ -12,7 +12,7 @@ import (
 func SetUser(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
-	scope.update(func(s *state) { s.declared.user, s.hasUser = id, true })
+	scope.update(func(r *request) { r.declared.user, r.hasUser = id, true })
 	scope.annotateDeclared(ctx)
 }
 
@@ -23,7 +23,7 @@ func SetUser(ctx context.Context, id string) {
 func SetGroup(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
-	scope.update(func(s *state) { s.declared.group, s.hasGroup = id, true })
+	scope.update(func(r *request) { r.declared.group, r.hasGroup = id, true })
 	scope.annotateDeclared(ctx)
 }
 
@@ -33,7 +33,7 @@ func SetEvent(ctx context.Context, name string) {
 	if name = strings.Clone(name); isBlank(name) {
 		name = ""
 	}
-	scopeWithSpan(ctx).update(func(s *state) { s.event = name })
+	scopeWithSpan(ctx).update(func(r *request) { r.event = name })
 }
 
 // SetProperty adds a property to the event of this request. It replaces an automatic
@@ -51,7 +51,7 @@ func SetProperty(ctx context.Context, key string, v any) {
 		return
 	}
 	fits := true
-	scope.update(func(s *state) { fits = s.setProperty(strings.Clone(key), value) })
+	scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 	if !fits {
 		scope.client().complain(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
 			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)))
@@ -61,15 +61,15 @@ func SetProperty(ctx context.Context, key string, v any) {
 // Skip drops the automatic event of this request. Events that the app tracks itself
 // are still sent.
 func Skip(ctx context.Context) {
-	ScopeFrom(ctx).update(func(s *state) { s.skip = true })
+	ScopeFrom(ctx).update(func(r *request) { r.skip = true })
 }
 
 // Silence stops everything that would be sent from this request from now on, for all
 // clients. It is meant for staff who act as a customer.
 func Silence(ctx context.Context) {
 	for s := ScopeFrom(ctx); s != nil; s = s.around {
-		s.update(func(known *state) { known.silent = true })
-		if s.state.subrequest {
+		s.update(func(r *request) { r.silent = true })
+		if s.subrequest {
 			break
 		}
 	}
@@ -78,8 +78,9 @@ func Silence(ctx context.Context) {
 // Track is [Client.Track] of the client whose middleware ctx has passed. Errors are
 // counted and logged. Without a middleware it does nothing.
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
-	c := ScopeFrom(ctx).client()
-	c.complain(c.Track(ctx, event, p, opts...))
+	scope := ScopeFrom(ctx)
+	c := scope.client()
+	c.complain(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts))
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for
@@ -114,11 +115,11 @@ func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 
 // annotateDeclared writes on ctx's span what the app has declared.
 func (s *Scope) annotateDeclared(ctx context.Context) {
-	if s != nil && s.root().tracker.annotateSpan {
-		root := s.root()
-		root.mu.Lock()
-		id, _ := root.state.declaredIdentity()
-		root.mu.Unlock()
+	if s != nil && s.root.tracker.annotateSpan {
+		r := s.request()
+		r.mu.Lock()
+		id, _ := r.declaredIdentity()
+		r.mu.Unlock()
 		if !s.isSilent() {
 			s.annotate(ctx, id)
 		}

@@ -16,8 +16,8 @@ const (
 // identity says whose event it is. An ID that is not known is empty.
 type identity struct {
 	user, group string
-	claim       bool    // the group comes from a resolver or context value, and the app does not vouch for it
-	verdict     verdict // why RequireMembership has left the group out, if it has
+	claim       bool            // the group comes from a resolver or context value, and the app does not vouch for it
+	checked     membershipCheck // why RequireMembership has left the group out, if it has
 }
 
 // trusted leaves out a group that is a mere claim if no user is known, or if the app

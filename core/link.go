@@ -63,12 +63,12 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 
 	now := c.links.now()
 	if len(u.Traits) > 0 {
-		if err := c.linkOnce(ctx, now, u.ID, "", u.Traits); err != nil {
+		if err := c.linkOnce(ctx, scope, now, u.ID, "", u.Traits); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	for _, g := range groups {
-		if err := c.linkOnce(ctx, now, u.ID, g.ID, g.Traits); err != nil {
+		if err := c.linkOnce(ctx, scope, now, u.ID, g.ID, g.Traits); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -104,22 +104,23 @@ func linkable(groups []Group) ([]Group, error) {
 
 // linkOnce sends a fact unless it is known as sent: that the user belongs to the
 // group or, if group is empty, who the user is.
-func (c *Client) linkOnce(ctx context.Context, now time.Duration, user, group string, t Traits) error {
+func (c *Client) linkOnce(ctx context.Context, scope *Scope, now time.Duration, user, group string, t Traits) error {
 	token, fresh := c.links.claim(now, user, group, t)
 	if !fresh {
 		return nil
 	}
-	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t}}
+	d := draft{Event: Event{Type: GroupEvent, UserID: user, GroupID: group, Traits: t}, token: token}
 	if group == "" {
 		d.Type = IdentifyEvent
 	}
+	d.addTelemetry(ctx, scope)
 	sent := false
 	defer func() {
 		if !sent { // also if BeforeSend has ended the goroutine
 			c.links.forget(token)
 		}
 	}()
-	err := c.send(ctx, &d, token)
+	err := c.send(ctx, &d, nil)
 	sent = err == nil || errors.Is(err, ErrNotDurable)
 	if sent && d.filtered {
 		c.links.pause(token, now+refusedPause)
@@ -133,23 +134,20 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 		return
 	}
 	ids := s.client().interner()
-	s.update(func(known *state) {
-		if known.declared.user != user {
-			known.declared.user = ids.keep(user)
+	s.update(func(r *request) {
+		if r.declared.user != user {
+			r.declared.user = ids.keep(user)
 		}
-		user, known.hasUser = known.declared.user, true
-		known.members.add(user, "")
+		r.hasUser = true
+		m := &r.members
+		m.begin(r.declared.user)
 		for i := range groups {
-			group := groups[i].ID
-			if known.members.active == group {
-				continue
+			if group := groups[i].ID; group != m.activeGroup() {
+				m.add(ids.keep(group))
 			}
-			group = ids.keep(group)
-			known.members.add(user, group)
-			known.members.active = group
 		}
 		if len(groups) > 1 {
-			known.members.active = ""
+			m.active = 0
 		}
 	})
 	s.annotateDeclared(ctx)

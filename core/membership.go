@@ -7,53 +7,73 @@ type membership struct {
 	user   string // "" if there was no Link
 	group  string // the first group
 	more   []string
-	active string // the group of the last Link that named only one; "" after a Link with several
+	active int // which of these the last Link named, counted from 1; 0 after a Link with several
 }
 
-// add notes that a user was linked to a group, or to none if the group is empty.
-func (m *membership) add(user, group string) {
+// begin notes that there was a Link of a user.
+func (m *membership) begin(user string) {
 	if m.user != user {
-		m.user, m.group, m.more, m.active = user, "", nil, ""
+		*m = membership{user: user}
 	}
-	switch {
-	case group == "" || m.group == group || slices.Contains(m.more, group):
-	case m.group == "":
-		m.group = group
-	default:
+}
+
+// add notes that the user was linked to a group, which becomes the active one.
+func (m *membership) add(group string) {
+	if m.group == "" || m.group == group {
+		m.group, m.active = group, 1
+		return
+	}
+	at := slices.Index(m.more, group)
+	if at < 0 {
+		at = len(m.more)
 		m.more = append(slices.Clip(m.more), group) // clipped, as others may be reading the old slice
 	}
+	m.active = at + 2
 }
 
-// verdict is what membership says about a user and a group.
-type verdict uint8
+// activeGroup returns the active group, "" if there is none.
+func (m *membership) activeGroup() string {
+	switch m.active {
+	case 0:
+		return ""
+	case 1:
+		return m.group
+	default:
+		return m.more[m.active-2]
+	}
+}
+
+// membershipCheck is what a membership says about a user and a group.
+type membershipCheck uint8
 
 const (
-	member    verdict = iota // or there is nothing to judge
-	notLinked                // there was no Link of the user
-	notMember                // the user was linked, but not to the group
+	member    membershipCheck = iota // or there is nothing to check
+	notLinked                        // there was no Link of the user
+	notMember                        // the user was linked, but not to the group
 )
 
-// judge leaves out id's group if membership is required and the user was not linked to
-// it. A group without a user is not judged: it is for events of the organisation itself.
-func (k *knowledge) judge(id identity) identity {
+// checkMembership leaves out id's group if membership is required and the user was not
+// linked to it. A group without a user is not checked: it is for events of the
+// organisation itself.
+func (k *knowledge) checkMembership(id identity) identity {
 	if !k.linkRequired || id.user == "" || id.group == "" {
 		return id
 	}
 	switch m := &k.members; {
 	case m.user != id.user:
-		id.group, id.verdict = "", notLinked
+		id.group, id.checked = "", notLinked
 	case m.group != id.group && !slices.Contains(m.more, id.group):
-		id.group, id.verdict = "", notMember
+		id.group, id.checked = "", notMember
 	}
 	return id
 }
 
-// countVerdict counts an event from which RequireMembership has left out the group.
-func (c *Client) countVerdict(v verdict) {
+// countLeftOut counts an event from which RequireMembership has left out the group.
+func (c *Client) countLeftOut(checked membershipCheck) {
 	if c == nil {
 		return
 	}
-	switch v {
+	switch checked {
 	case member:
 	case notLinked:
 		c.notLinked.Add(1)

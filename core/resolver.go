@@ -88,11 +88,11 @@ func (t *Tracker) resolve(native any) identity {
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
-	native, _, ok, _ := s.request.borrow()
+	native, _, ok, _ := s.loan.borrow()
 	if !ok {
 		return ""
 	}
-	defer s.request.giveBack()
+	defer s.loan.giveBack()
 	return t.idOf(ask(t.route, native))
 }
 

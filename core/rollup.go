@@ -160,17 +160,22 @@ func (r *rollUp) flush(last bool) []*usageWindow {
 // until ctx ends.
 func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 	for key, u := range w.usage {
-		d := draft{automatic: true, patient: true}
-		d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, apiUsageRecorded, key.user, key.group, u.last
-		d.Properties = u.properties()
-		d.Properties["windowStart"], d.Properties["windowSeconds"] = w.start, w.length.Seconds()
-		d.Properties["method"] = key.method
+		properties := u.properties()
+		properties["windowStart"], properties["windowSeconds"] = w.start, w.length.Seconds()
+		properties["method"] = key.method
 		if key.route != "" {
-			d.Properties["route"] = key.route
+			properties["route"] = key.route
+		}
+		d := draft{
+			Event: Event{
+				Type: TrackEvent, Event: apiUsageRecorded, UserID: key.user, GroupID: key.group,
+				Timestamp: u.last, Properties: properties,
+			},
+			automatic: true, patient: true,
 		}
 		var item delivery.Item
 		var err error
-		if !delivery.CallApp(func() { item, err = c.prepare(ctx, &d, nil) }) { // BeforeSend has ended its goroutine
+		if !delivery.CallApp(func() { item, err = c.prepare(&d, nil) }) { // BeforeSend has ended its goroutine
 			d.filtered = true
 		}
 		if w.handled.Add(1) < 0 {

@@ -2,8 +2,6 @@ package klime
 
 import (
 	"context"
-	"net/http"
-	"sync"
 	"time"
 )
 
@@ -17,17 +15,18 @@ type Scope struct {
 	parent  context.Context
 	tracker *Tracker
 	around  *Scope // the Scope in whose open request this one was begun, of any client; nil if none
-	outer   *Scope // the Scope that this one has joined; nil for the root, which holds the request's state
+	root    *Scope // the outermost Scope of the request: this one, unless it has joined another
 
-	request loan // lends the framework's request to resolvers
+	loan       loan         // lends the framework's request to resolvers
+	inner      *endedScopes // what ended scopes within have left to it; nil if nothing. The request's mu guards it
+	left       bool         // it has left the Scope that it had joined. The request's mu guards it
+	subrequest bool         // the app made the request within the one around it; set once
 
-	// The root's mu guards what follows, in all scopes of the request. Except where
-	// state says otherwise, only the root's fields are used.
-	mu        sync.Mutex
-	incoming  *http.Request // nil if not known, or once the request is over
-	innermost *Scope        // the innermost open scope, of siblings the last; nil once the request is over
-	state     state
+	own request // used in the root only
 }
+
+// request is what is known about the request of s: it lies in the root.
+func (s *Scope) request() *request { return &s.root.own }
 
 // scopeKey finds the Scope in a context.
 type scopeKey struct{}
@@ -78,7 +77,7 @@ func (s *Scope) context() context.Context {
 // that tracks events, so values must be safe for concurrent use.
 func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 	if s != nil {
-		s.request.bind(native, values)
+		s.loan.bind(native, values)
 	}
 }
 
@@ -90,7 +89,7 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 		return
 	}
 	if s.tracker.honorOptOut && (get("Sec-Gpc") == "1" || get("Dnt") == "1") {
-		s.update(func(known *state) { known.optedOut = true })
+		s.update(func(r *request) { r.optedOut = true })
 	}
 	if header := get("Traceparent"); header != "" {
 		s.noteTraceparent(header)
@@ -103,24 +102,23 @@ func (s *Scope) UserID() string { return s.identify(s, nil).user }
 // GroupID returns the group to which an event would belong now, "" if none is known.
 func (s *Scope) GroupID() string { return s.identify(s, nil).group }
 
-// update calls change with the request's state, under its lock. On nil it does
-// nothing.
-func (s *Scope) update(change func(*state)) {
+// update calls change with the request, under its lock. On nil it does nothing.
+func (s *Scope) update(change func(*request)) {
 	if s == nil {
 		return
 	}
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	change(&root.state)
+	r := s.request()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
 }
 
 // remarks returns a copy of the request's remarks as they are now.
 func (s *Scope) remarks() remarks {
-	root := s.root()
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	return root.state.remarks
+	r := s.request()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.remarks
 }
 
 // isSilent reports whether nothing is sent from the request: the app has called
@@ -129,13 +127,13 @@ func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false
 	}
-	known := s.remarks()
-	return known.silent || known.optedOut || s.root().isSilentAround()
+	remarks := s.remarks()
+	return remarks.silent || remarks.optedOut || s.root.isSilentAround()
 }
 
 func (s *Scope) client() *Client {
 	if s == nil {
 		return nil
 	}
-	return s.root().tracker.client
+	return s.root.tracker.client
 }

@@ -77,14 +77,14 @@ func toKlime(ctx context.Context) context.Context {
 // telemetry returns the telemetry of the request itself: of the span under which it
 // began, or else the fallback.
 func (s *Scope) telemetry() telemetry {
-	root := s.root()
-	began := telemetryIn(root.parent, root.tracker.baggage)
+	began := telemetryIn(s.root.parent, s.root.tracker.baggage)
 	if began.span.known() {
 		return began
 	}
-	root.mu.Lock()
-	defer root.mu.Unlock()
-	fallback := root.state.fallback
+	r := s.request()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fallback := r.fallback
 	if fallback.baggage.Len() == 0 {
 		fallback.baggage = began.baggage
 	}
@@ -96,7 +96,7 @@ func (s *Scope) baggageKeys() []string {
 	if s == nil {
 		return nil
 	}
-	return s.root().tracker.baggage
+	return s.root.tracker.baggage
 }
 
 // noteSpan remembers the span in ctx if it is the first one inside a request that did
@@ -106,9 +106,9 @@ func (s *Scope) noteSpan(ctx context.Context) {
 		return
 	}
 	inside := telemetryIn(ctx, s.baggageKeys())
-	s.update(func(known *state) {
-		if !known.fallbackFromInside {
-			known.fallback, known.fallbackFromInside = inside, true
+	s.update(func(r *request) {
+		if !r.fallbackFromInside {
+			r.fallback, r.fallbackFromInside = inside, true
 		}
 	})
 }
@@ -120,20 +120,20 @@ func (s *Scope) noteTraceparent(traceparent string) {
 	if !remote.known() || s.beganUnderSpan() {
 		return
 	}
-	s.update(func(known *state) {
-		if !known.fallbackFromInside {
-			known.fallback.span = remote
+	s.update(func(r *request) {
+		if !r.fallbackFromInside {
+			r.fallback.span = remote
 		}
 	})
 }
 
 func (s *Scope) beganUnderSpan() bool {
-	return trace.SpanContextFromContext(s.root().parent).IsValid()
+	return trace.SpanContextFromContext(s.root.parent).IsValid()
 }
 
 // annotate writes whose request it is on the span in ctx, for [AnnotateSpan].
 func (s *Scope) annotate(ctx context.Context, id identity) {
-	if s == nil || !s.root().tracker.annotateSpan {
+	if s == nil || !s.root.tracker.annotateSpan {
 		return
 	}
 	span := trace.SpanFromContext(ctx)

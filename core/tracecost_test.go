@@ -39,7 +39,7 @@ func tracedRequests(tb testing.TB) map[string]tracedRequest {
 
 // traceOnly is what is done for traces alone, for s and an event of its handler.
 func (r *tracedRequest) traceOnly(s *Scope, to []byte) []byte {
-	s.state = state{}
+	s.own = request{}
 	s.parent = r.outside
 	s.ReadHeader(r.header.Get)
 	s.noteSpan(r.inside)
@@ -52,11 +52,11 @@ func (r *tracedRequest) serve(tb testing.TB, t *Tracker) {
 	s := t.Begin(r.outside)
 	s.ReadHeader(r.header.Get)
 	ctx := context.WithValue(r.inside, scopeKey{}, s)
-	d, _, err := t.client.track(ctx, "Report Generated", nil, []EventOption{ForUser("u1")})
+	d, _, err := t.client.track(ctx, s, false, "Report Generated", nil, []EventOption{ForUser("u1")})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := t.client.prepare(ctx, &d, nil); err != nil {
+	if _, err := t.client.prepare(&d, nil); err != nil {
 		tb.Fatal(err)
 	}
 }

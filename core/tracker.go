@@ -137,8 +137,9 @@ func (t *Tracker) BeginIn(s *Scope, ctx context.Context, incoming *http.Request)
 	if s.joinAround(incoming) {
 		return s
 	}
-	s.innermost, s.incoming = s, incoming
-	s.state.linkRequired = t.requireMembership
+	s.root = s
+	s.own.innermost, s.own.incoming = s, incoming
+	s.own.linkRequired = t.requireMembership
 	s.inheritFrom(s.enclosing())
 	return s
 }
@@ -149,9 +150,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s == nil {
 		return
 	}
-	s.request.bind(x.Native, nil) // for adapters that have not called Bind
+	s.loan.bind(x.Native, nil) // for adapters that have not called Bind
 	rt := t.routeOf(s, &x)
-	if s.outer != nil {
+	if s != s.root {
 		x.Route = rt.text
 		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return
@@ -161,24 +162,24 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 
 // observeRoot ends the outermost scope of a request, and records the request.
 func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
-	known := s.remarks()
-	if known.route != nil && known.path == x.Path {
-		rt = t.routes.lookup(known.route.text) // the innermost middleware is nearest to the handler
+	remarks := s.remarks()
+	if remarks.route != nil && remarks.path == x.Path {
+		rt = t.routes.lookup(remarks.route.text) // the innermost middleware is nearest to the handler
 	}
 	x.Route = rt.text
-	x.Unmatched = x.Unmatched || known.unmatched
-	x.settle()
+	x.Unmatched = x.Unmatched || remarks.unmatched
+	x.normalize()
 	rule := t.rules.rulingFor(x.Method, rt, x.Path)
-	rule.matched = known.matched
-	known.canonicalRedirect = known.canonicalRedirect || isCanonicalRedirect(x)
-	known.silent = known.silent || known.optedOut || s.isSilentAround()
-	o := t.decide(x, &known, rule)
+	rule.matched = remarks.matched
+	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
+	remarks.silent = remarks.silent || remarks.optedOut || s.isSilentAround()
+	o := t.decide(x, &remarks, rule)
 
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
 	unrouted := x.Route == "" && isUnmatched(x, rule)
-	o.id, o.declared, o.extra = s.finish(x, o.name != "" || !known.silent && !unrouted)
-	if !known.silent {
+	o.id, o.declared, o.extra = s.finish(x, o.name != "" || !remarks.silent && !unrouted)
+	if !remarks.silent {
 		s.annotate(s.parent, o.id)
 	}
 	if t.client == nil {
@@ -188,7 +189,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	if o.name != "" {
 		f = t.record(s, x, rt, &o)
 	} else if t.client.explains != nil {
-		f = unrecorded(x, &known, rule, o.kind)
+		f = unrecorded(x, &remarks, rule, o.kind)
 	}
 	t.client.explains.request(x, &o, f)
 }
@@ -204,12 +205,12 @@ type outcome struct {
 }
 
 // decide sets the part of a request's outcome that does not depend on whose it is.
-func (t *Tracker) decide(x *Exchange, known *remarks, rule ruling) (o outcome) {
-	if known.skip || known.silent || known.canonicalRedirect || rule.skip {
+func (t *Tracker) decide(x *Exchange, remarks *remarks, rule ruling) (o outcome) {
+	if remarks.skip || remarks.silent || remarks.canonicalRedirect || rule.skip {
 		return o
 	}
-	if known.event != "" {
-		rule.name = known.event
+	if remarks.event != "" {
+		rule.name = remarks.event
 	}
 	o.kind = t.classify(x, rule)
 	o.name, o.named = t.eventName(o.kind, rule.name, x)
@@ -267,7 +268,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		t.hints.anonymous(t.client)
 		return nobody
 	}
-	t.noteAttributed(x, id.verdict)
+	t.noteAttributed(x, id.checked)
 	now, took := x.ended()
 	unnamed := !o.named && o.kind == KindAPI
 	if unnamed && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
@@ -277,8 +278,10 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	if len(t.capture) > 0 {
 		request.captured = t.captureFrom(x)
 	}
-	d := draft{automatic: true, queued: now, telemetry: s.telemetry(), baggage: t.baggage}
-	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
+	d := draft{
+		Event:     Event{Type: TrackEvent, Event: o.name, UserID: id.user, GroupID: id.group, Timestamp: x.Start},
+		automatic: true, queued: now, telemetry: s.telemetry(), baggage: t.baggage,
+	}
 	if t.sampler.on && unnamed {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
@@ -286,20 +289,20 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		}
 		request.sampleRate = t.sampler.rate
 	}
-	err := t.client.sendRequest(s, &d, &request, 0)
+	err := t.client.send(s, &d, &request)
 	t.client.complain(err)
 	return fateOf(&d, err)
 }
 
 // noteAttributed counts a request with a known user or group, and hints at what is most
 // likely wrong with the middleware's setup.
-func (t *Tracker) noteAttributed(x *Exchange, v verdict) {
+func (t *Tracker) noteAttributed(x *Exchange, checked membershipCheck) {
 	t.hints.attributed()
 	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
 		t.hints.noRoute(t.client)
 	}
-	t.client.countVerdict(v)
-	if v == notLinked {
+	t.client.countLeftOut(checked)
+	if checked == notLinked {
 		t.hints.withoutLink(t.client)
 	}
 }

@@ -16,18 +16,17 @@ func (s *Scope) identify(ctx, end valuer) identity {
 	if s == nil {
 		return identity{}
 	}
-	root := s.root()
-	known := &root.state.knowledge
+	r := s.request()
 	for {
-		root.mu.Lock()
-		declared, complete := known.declaredIdentity()
+		r.mu.Lock()
+		declared, complete := r.declaredIdentity()
 		if complete {
-			declared = known.judge(declared)
-			root.mu.Unlock()
+			declared = r.checkMembership(declared)
+			r.mu.Unlock()
 			return declared
 		}
-		innermost, ended, hasUser := root.innermost, known.ended, known.hasUser
-		root.mu.Unlock()
+		innermost, ended, hasUser := r.innermost, r.ended, r.hasUser
+		r.mu.Unlock()
 
 		if !innermost.isWithin(s) { // the request is over, or the innermost scope is in another branch
 			innermost = s
@@ -40,21 +39,21 @@ func (s *Scope) identify(ctx, end valuer) identity {
 			fillAround(&id, hasUser, enclosing.identify(enclosing, nil))
 		}
 
-		root.mu.Lock()
-		if known.ended != ended {
+		r.mu.Lock()
+		if r.ended != ended {
 			// A scope has ended meanwhile, and may have been asked too late. Ask again:
 			// what it knew is kept by now.
-			root.mu.Unlock()
+			r.mu.Unlock()
 			continue
 		}
-		if known.hasUser {
-			id.user = known.declared.user
+		if r.hasUser {
+			id.user = r.declared.user
 		}
-		if known.hasGroup {
-			id.group, id.claim = known.declared.group, false
+		if r.hasGroup {
+			id.group, id.claim = r.declared.group, false
 		}
-		id = known.judge(id.trusted(0))
-		root.mu.Unlock()
+		id = r.checkMembership(id.trusted(0))
+		r.mu.Unlock()
 		return id
 	}
 }
@@ -62,7 +61,7 @@ func (s *Scope) identify(ctx, end valuer) identity {
 // find asks the sources 2 to 6 of identify. S is the innermost scope; ended says whether
 // any scope of the request has ended.
 func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
-	for open := s; open != nil && !id.complete(); open = open.outer {
+	for open := s; open != nil && !id.complete(); open = open.outer() {
 		if ended {
 			fill(&id, open.endedWithin().resolved)
 		}
@@ -73,13 +72,13 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	}
 	ids := s.client().interner()
 	fill(&id, identityIn(ctx, ids))
-	for open := s; ended && open != nil && !id.complete(); open = open.outer {
+	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
 		fill(&id, open.endedWithin().stored)
 	}
 	if !id.complete() && end != ctx {
 		fill(&id, identityIn(end, ids))
 	}
-	for open := s; open != nil && !id.complete(); open = open.outer {
+	for open := s; open != nil && !id.complete(); open = open.outer() {
 		fill(&id, open.stored())
 	}
 	return id
@@ -101,31 +100,31 @@ func fillAround(id *identity, hasUser bool, around identity) {
 func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 	id := k.declared
 	if !k.hasGroup && k.hasUser && id.user == k.members.user {
-		id.group = k.members.active
+		id.group = k.members.activeGroup()
 	}
 	return id, k.hasUser && (k.hasGroup || id.group != "")
 }
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
-	native, _, ok, foundCircular := s.request.borrow()
+	native, _, ok, foundCircular := s.loan.borrow()
 	if foundCircular {
 		s.tracker.hints.circularResolver(s.client())
 	}
 	if !ok {
 		return identity{}
 	}
-	defer s.request.giveBack()
+	defer s.loan.giveBack()
 	return s.tracker.resolve(native)
 }
 
 // stored reads the plain values of this scope's own request.
 func (s *Scope) stored() identity {
-	_, values, ok, _ := s.request.borrow()
+	_, values, ok, _ := s.loan.borrow()
 	if !ok {
 		return identity{}
 	}
-	defer s.request.giveBack()
+	defer s.loan.giveBack()
 	return identityIn(values, s.client().interner())
 }
 
@@ -136,16 +135,17 @@ func (s *Scope) finish(x *Exchange, wanted bool) (id, declared identity, extra [
 	if wanted {
 		id = s.identify(s, x.Values).trusted(x.Status)
 	}
-	s.mu.Lock()
-	s.state.ended++
-	declared, _ = s.state.declaredIdentity()
+	r := s.request()
+	r.mu.Lock()
+	r.ended++
+	declared, _ = r.declaredIdentity()
 	if wanted {
-		s.state.declared, s.state.hasUser, s.state.hasGroup = id, true, true
+		r.declared, r.hasUser, r.hasGroup = id, true, true
 	}
-	extra = s.state.properties
-	s.state.properties = nil
-	s.innermost, s.incoming = nil, nil
-	s.mu.Unlock()
-	s.request.end()
+	extra = r.properties
+	r.properties = nil
+	r.innermost, r.incoming = nil, nil
+	r.mu.Unlock()
+	s.loan.end()
 	return id, declared, extra
 }
