@@ -113,13 +113,13 @@ func (c *Client) linkOnce(ctx context.Context, scope *Scope, now time.Duration, 
 	if group == "" {
 		d.Type = IdentifyEvent
 	}
-	d.addTelemetry(ctx, scope)
 	sent := false
 	defer func() {
-		if !sent { // also if BeforeSend has ended the goroutine
+		if !sent { // also if BeforeSend or the span of ctx has panicked, or ended the goroutine
 			c.links.forget(token)
 		}
 	}()
+	d.addTelemetry(ctx, scope)
 	err := c.send(ctx, &d, nil)
 	sent = err == nil || errors.Is(err, ErrNotDurable)
 	if sent && d.filtered {

@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	klime "github.com/klimeapp/klime-go/core"
 )
 
@@ -505,4 +508,41 @@ func BenchmarkLinkRepeated(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// brokenSpan panics once, in the app's own code.
+type brokenSpan struct {
+	noop.Span
+
+	broken bool
+}
+
+func (s *brokenSpan) SpanContext() trace.SpanContext { return spanContext(1) }
+
+func (s *brokenSpan) Parent() trace.SpanContext {
+	if s.broken {
+		s.broken = false
+		panic("the app's bug")
+	}
+	return trace.SpanContext{}
+}
+
+// A Link under a span that panics is not known as sent.
+func TestLinkUnderABrokenSpan(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	ctx := trace.ContextWithSpan(t.Context(), &brokenSpan{broken: true})
+	link := func() error { return client.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic: this shows nothing")
+			}
+		}()
+		_ = link()
+	}()
+	if err := link(); err != nil {
+		t.Fatal(err)
+	}
+	wire.one(t, client)
 }

@@ -7,7 +7,7 @@ type membership struct {
 	user   string // "" if there was no Link
 	group  string // the first group
 	more   []string
-	active int // which of these the last Link named, counted from 1; 0 after a Link with several
+	active int // the group that a Link named last and alone, counted from 1; 0 if none, or after a Link with several
 }
 
 // begin notes that there was a Link of a user.

@@ -52,7 +52,8 @@ func (r *tracedRequest) serve(tb testing.TB, t *Tracker) {
 	s := t.Begin(r.outside)
 	s.ReadHeader(r.header.Get)
 	ctx := context.WithValue(r.inside, scopeKey{}, s)
-	d, _, err := t.client.track(ctx, s, false, "Report Generated", nil, []EventOption{ForUser("u1")})
+	scope, silent := t.client.scopeOf(ctx)
+	d, _, err := t.client.track(ctx, scope, silent, "Report Generated", nil, []EventOption{ForUser("u1")})
 	if err != nil {
 		tb.Fatal(err)
 	}
