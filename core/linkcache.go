@@ -95,51 +95,49 @@ func (l *linkCache) now() time.Duration { return time.Since(l.began) }
 // claim reports whether the fact must be sent. If so, it is known as sent from now
 // on: of concurrent callers only one sends it. The token stands for the pair.
 func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
-	ofGroup := l.text(group)
-	token = mix(l.text(user), ofGroup) | 1 // never 0
-	traits := l.traits(t)
-	var hint func()
-	defer func() {
-		if hint != nil {
-			hint()
-		}
-	}()
+	call := linkCall{group: l.text(group), traits: l.traits(t), hasTraits: len(t) > 0, hasGroup: group != ""}
+	call.token = mix(l.text(user), call.group) | 1 // never 0
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	last, known, isRecent := l.pairs.find(token)
-	valid := known && now < last.expires
-	changed := len(t) > 0 && traits != last.traits // without traits, only the link counts
-	hasGroupTraits := group != "" && len(t) > 0
+	fresh, hint := l.decide(now, &call)
+	l.mu.Unlock()
+	if hint != nil {
+		hint()
+	}
+	return call.token, fresh
+}
+
+// linkCall is a call of Link for one pair, in hashes.
+type linkCall struct {
+	token, group, traits uint64
+	hasGroup, hasTraits  bool
+}
+
+// decide is claim, under the lock. The hint, if not nil, is to be called without it.
+func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint func()) {
+	last, known, isRecent := l.pairs.find(call.token)
+	next := sentFact{traits: call.traits, expires: now + l.ttl}
 	switch {
-	case valid && !changed && hasGroupTraits && !last.paused && l.isOutdated(now, ofGroup, traits):
-		last = sentFact{traits: traits, expires: now + l.ttl}
-		fresh = true
-	case valid && !changed && isRecent:
-		if last.changes > 0 && len(t) > 0 {
-			last.changes = 0
-			l.pairs.recent[token] = last
+	case !known || now >= last.expires:
+	case call.hasTraits && call.traits != last.traits: // without traits, only the link counts
+		if l.wasSentLately(last, now) {
+			next.changes = last.changes
 		}
-		return token, false
-	case valid && !changed:
-		last.changes = 0
-	case valid:
-		if !l.wasSentLately(last, now) {
-			last.changes = 0
-		}
-		last = sentFact{traits: traits, expires: now + l.ttl, changes: last.changes + 1}
-		if last.changes == manyChanges {
+		if next.changes++; next.changes == manyChanges {
 			hint = l.onUnstable
 		}
-		fresh = true
+	case call.hasGroup && call.hasTraits && !last.paused && l.isOutdated(now, call.group, call.traits):
+	case isRecent && (last.changes == 0 || !call.hasTraits):
+		return false, nil // nearly always
 	default:
-		last = sentFact{traits: traits, expires: now + l.ttl}
-		fresh = true
+		last.changes = 0
+		l.pairs.put(call.token, last, isRecent)
+		return false, nil
 	}
-	l.pairs.put(token, last, isRecent)
-	if fresh && hasGroupTraits && l.changeGroup(now, ofGroup, traits) {
+	l.pairs.put(call.token, next, isRecent)
+	if call.hasGroup && call.hasTraits && l.changeGroup(now, call.group, call.traits) {
 		hint = l.onDisputed
 	}
-	return token, fresh
+	return true, hint
 }
 
 // wasSentLately reports whether a fact was sent at most changePeriod ago. One that is
