@@ -801,3 +801,22 @@ func TestScopeIsSafeForConcurrentUse(t *testing.T) {
 }
 
 var _ http.RoundTripper = (*wire)(nil)
+
+// An adapter that gives a Scope out twice mixes up nobody.
+func TestScopeUsedTwice(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client)
+	used := new(klime.Scope)
+	first := tracker.BeginIn(used, t.Context(), nil)
+	klime.SetUser(first, "u1")
+	second := tracker.BeginIn(used, t.Context(), nil)
+	klime.SetUser(second, "u2")
+	for _, s := range []*klime.Scope{first, second} {
+		tracker.Observe(s, klime.Exchange{Method: http.MethodPost, Path: "/", Route: "/", Status: http.StatusOK})
+	}
+	events := wire.events(t, client)
+	if len(events) != 2 || events[0]["userId"] != "u1" || events[1]["userId"] != "u2" {
+		t.Errorf("events: %v", events)
+	}
+}

@@ -124,8 +124,8 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 }
 
 // BeginIn is Begin with a zero Scope that the adapter has allocated, for example as a
-// field of what it allocates for each request anyway. It must not be used for a second
-// request.
+// field of what it allocates for each request anyway. If it was used for a request
+// before, what that request has started may still use it: BeginIn returns a new one then.
 //
 // Incoming is the request as the middleware received it, or nil if the framework is not
 // built on net/http. It serves to recognise a request that the app makes to itself with
@@ -133,6 +133,9 @@ func (t *Tracker) Begin(ctx context.Context) *Scope {
 // different or empty, and its header is another map. Such a request has an event of its
 // own. If its user or group is not known, it has those of the other request.
 func (t *Tracker) BeginIn(s *Scope, ctx context.Context, incoming *http.Request) *Scope { //nolint:revive // s is where the result goes
+	if s.tracker != nil {
+		s = new(Scope)
+	}
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
 		return s
