@@ -1,17 +1,16 @@
 package delivery
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
 )
 
 // parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds
-// or a date. It returns 0 for a value that is negative, past or neither.
+// or a date. It returns 0 for a value that is negative, past or neither, and for a number
+// beyond 64 bits: that is most likely a server's negative one, which overflowed.
 func parseRetryAfter(value string, now time.Time) time.Duration {
-	// Of a number beyond all bounds ParseInt returns the bound.
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
 		if seconds <= 0 {
 			return 0
 		}

@@ -137,7 +137,7 @@ func TestRetryAfter(t *testing.T) {
 		{time.Now().AddDate(-1, 0, 0).UTC().Format(http.TimeFormat), 0, 0},
 		{"-5", 0, 0},
 		{"0", 0, 0},
-		{"99999999999999999999", 5 * time.Minute, 5 * time.Minute},
+		{"99999999999999999999", 0, 0},
 		{"-99999999999999999999", 0, 0},
 		{"soon", 0, 0},
 		{"", 0, 0},
