@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/jsondepth"
 )
 
 // appendKey appends the key of an object's next member, with a comma before it
@@ -87,7 +89,8 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 	}
 	start := len(b)
 	b, err := appendAny(b, value)
-	if err == nil && isNestedBeyond(maxNesting-depth, b[start:]) {
+	deepest := (len(b) - start) / 2 // as each level takes two brackets
+	if err == nil && depth+deepest > maxNesting && depth+jsondepth.Of(b[start:]) > maxNesting {
 		err = &valueError{fmt.Sprintf("%T", value), errDeeplyNested}
 	}
 	return b, err
@@ -113,30 +116,6 @@ func appendAny(b []byte, value any) (_ []byte, err error) {
 const maxNesting = 1000
 
 var errDeeplyNested = fmt.Errorf("nested more than %d levels deep", maxNesting)
-
-// isNestedBeyond reports whether valid JSON is nested more than so many levels deep.
-func isNestedBeyond(levels int, encoded []byte) bool {
-	if len(encoded) <= 2*levels { // each level takes two brackets
-		return false
-	}
-	depth, inString := 0, false
-	for i := 0; i < len(encoded); i++ {
-		switch c := encoded[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '[', c == '{':
-			if depth++; depth > levels {
-				return true
-			}
-		case c == ']', c == '}':
-			depth--
-		}
-	}
-	return false
-}
 
 // valueError says why encoding/json could not encode a value. Its text is for the
 // caller only, not for the log: it may quote what the value holds.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/klimeapp/klime-go/internal/jsondepth"
 )
 
 // show returns the first n characters of s. Characters that cannot be seen, or would
@@ -126,7 +128,7 @@ const (
 
 // indented returns indented JSON, or raw itself if it is too large or too deep.
 func indented(raw json.RawMessage) string {
-	if len(raw) > maxIndented || depth(raw) > maxDepth {
+	if len(raw) > maxIndented || jsondepth.Of(raw) > maxDepth {
 		return string(raw)
 	}
 	var b bytes.Buffer
@@ -134,27 +136,6 @@ func indented(raw json.RawMessage) string {
 		return string(raw)
 	}
 	return b.String()
-}
-
-// depth is how deep valid JSON is nested.
-func depth(raw []byte) int {
-	deepest, now := 0, 0
-	inString := false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return deepest
 }
 
 // Charts are drawn in units of one hundredth of their width.
