@@ -2,6 +2,7 @@ package jsondepth_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/klimeapp/klime-go/internal/jsondepth"
@@ -57,11 +58,7 @@ func hasObject(v any) bool {
 	case map[string]any:
 		return true
 	case []any:
-		for _, e := range v {
-			if hasObject(e) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, hasObject)
 	}
 	return false
 }
