@@ -287,6 +287,8 @@ func walkCustomer(t *testing.T, b *browser) {
 	p.choose("select[name=event]", "User Invited")
 	p.until(`[...document.querySelectorAll("#timeline a.row")].every((e) => e.innerText.includes("User Invited"))`)
 	before := p.text("#timeline .pager span")
+	p.call("Animation.enable", nil)
+	p.call("Animation.setPlaybackRate", map[string]any{"playbackRate": 0}) // a new row stays marked
 	cl, ok := newClient(t, k), must(t)
 	ok(cl.Track(t.Context(), "User Invited", klime.Properties{"role": "admin"}, klime.ForUser("usr_2002"), klime.InGroup("org_1001")))
 	ok(cl.Track(t.Context(), "Report Generated", nil, klime.ForUser("usr_2002"), klime.InGroup("org_1001")))
@@ -294,6 +296,7 @@ func walkCustomer(t *testing.T, b *browser) {
 	p.until(`document.querySelector("#timeline .pager span").innerText !== ` + quote(before))
 	p.has("#timeline tbody tr", `{"role":"admin"}`)
 	p.until(`document.querySelector("#timeline tbody tr").matches("[data-fresh]")`)
+	p.call("Animation.setPlaybackRate", map[string]any{"playbackRate": 1})
 	p.until(`!document.querySelector("[data-fresh]")`)
 	p.until(`document.querySelector('#figures [data-figure="events"]').innerText === ` + quote(strconv.Itoa(c.Events+2)))
 	// A new event name can be chosen as soon as an event has it.
@@ -357,10 +360,16 @@ func walkEvents(t *testing.T, b *browser) {
 		t.Errorf("the exact bytes are %s", got)
 	}
 	p.live()
+	p.eval(`void (window.setTimeout = (f, _, ...args) => { window.timeIsOver = () => f(...args); })`, nil)
 	p.eval(`void (navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); })`, nil)
 	p.eval(`[...document.querySelectorAll("#event .copy")].at(-1).click()`, nil)
 	p.until(`window.copied === "4bf92f3577b34da6a3ce929d0e0e4736"`)
 	p.has("#event", "copied")
+	sendRaw(t, k, exact) // an update leaves the word until its time is over
+	p.has("#timeline tbody", "repeated × 2")
+	p.has("#event", "copied")
+	p.eval(`window.timeIsOver()`, nil)
+	p.until(`!document.querySelector("#event").innerText.includes("copied")`)
 	p.eval(`void (navigator.clipboard.writeText = () => Promise.reject(new Error("no TLS")))`, nil)
 	p.eval(`[...document.querySelectorAll("#event .copy")].at(-1).click()`, nil)
 	p.until(`String(getSelection()) === "4bf92f3577b34da6a3ce929d0e0e4736"`)

@@ -55,6 +55,7 @@
   // selected text, scrolling and a click in progress are kept.
   function morph(now, next) {
     if (now.isEqualNode(next)) return;
+    if (now.hasAttribute("data-says") && now.dataset.copy === next.dataset.copy) return; // it says "copied" for a while
     for (const { name, value } of next.attributes) {
       if (now.getAttribute(name) !== value) now.setAttribute(name, value);
     }
@@ -169,14 +170,18 @@
   document.addEventListener("click", async (e) => {
     const button = e.target.closest(".copy");
     if (!button) return;
+    const say = (word) => {
+      button.textContent = word;
+      button.toggleAttribute("data-says", word !== "copy");
+    };
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "copied";
+      say("copied");
     } catch { // on other machines, browsers allow it only with TLS
       getSelection().selectAllChildren(button.previousElementSibling);
-      button.textContent = "selected";
+      say("selected");
     }
-    setTimeout(() => { button.textContent = "copy"; }, 1500);
+    setTimeout(say, 1500, "copy");
   });
   document.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented) return;
