@@ -284,7 +284,7 @@ func (p *tab) str(expression string) (s string) {
 // until waits until a JavaScript expression is true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(programTimeout)
 	for {
 		var ok bool
 		result, err := p.b.send(p.session, "Runtime.evaluate", map[string]any{"expression": "!!(" + expression + ")", "returnByValue": true})
