@@ -27,6 +27,11 @@ type Exchange struct {
 	Panicked bool // the handler panicked: unless Aborted, the status is 500, whatever Status says. See Recovered
 	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away; ignored after an answer 204 or 304 without a panic
 
+	// Unanswered says that no handler has answered: Status is what the framework then
+	// sends, or 0 for 200. If the request's context has ended, whoever ended it may
+	// answer instead, so that the request counts as aborted.
+	Unanswered bool
+
 	// Unmatched says that the router is known to have found no route. An answer of
 	// 400 or above is then no event. If Route is set, Unmatched is ignored.
 	Unmatched bool
@@ -66,6 +71,18 @@ func (x *Exchange) Recovered(v any) {
 	}
 }
 
+// settle says what becomes of a request that no handler has answered. Ended is why its
+// context has ended, nil if it has not.
+func (x *Exchange) settle(ended error) {
+	switch {
+	case !x.Unanswered || x.Panicked:
+	case ended != nil:
+		x.Aborted, x.Status = true, 0
+	case x.Status == 0:
+		x.Status = http.StatusOK
+	}
+}
+
 // normalize adjusts x to what the client has really received.
 func (x *Exchange) normalize() {
 	x.Method = knownMethod(x.Method)
@@ -94,8 +111,8 @@ func (x *Exchange) ended() (now time.Time, took time.Duration) {
 	return x.Start.Add(took), took
 }
 
-// unanswered reports whether the client got no answer from the handler.
-func (x *Exchange) unanswered() bool { return x.Panicked || x.Aborted && x.Status == 0 }
+// failed reports whether the client got no answer from the handler.
+func (x *Exchange) failed() bool { return x.Panicked || x.Aborted && x.Status == 0 }
 
 // speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.
 func (x *Exchange) speaksAnotherProtocol() bool {

@@ -154,6 +154,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		return
 	}
 	s.loan.bind(x.Native, nil) // for adapters that have not called Bind
+	x.settle(s.Err())
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text
@@ -249,7 +250,7 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 // the name that the app has chosen for the request or its route.
 func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
 	switch {
-	case given != "" && x.Status < http.StatusBadRequest && !x.unanswered() && !isNoiseMethod(x.Method):
+	case given != "" && x.Status < http.StatusBadRequest && !x.failed() && !isNoiseMethod(x.Method):
 		return given, true
 	case kind == KindPage:
 		return t.pageName, false

@@ -184,6 +184,45 @@ func TestObserveWithoutStart(t *testing.T) {
 	}
 }
 
+// A request that nobody answered is aborted if its context has ended: whoever ended it
+// may answer. Otherwise it is answered by the framework.
+func TestObserveUnanswered(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		in     klime.Exchange
+		late   bool // the deadline has passed
+		status any
+		want   any // whether it is aborted; nil for no
+	}{
+		{"in time", klime.Exchange{Unanswered: true}, false, 200.0, nil},
+		{"in time, with a status", klime.Exchange{Unanswered: true, Status: 404}, false, 404.0, nil},
+		{"too late", klime.Exchange{Unanswered: true}, true, nil, true},
+		{"too late, with the framework's status", klime.Exchange{Unanswered: true, Status: 200}, true, nil, true},
+		{"too late, and it panicked", klime.Exchange{Unanswered: true, Panicked: true}, true, 500.0, nil},
+		{"answered too late", klime.Exchange{Status: 200}, true, 200.0, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := t.Context()
+			if tt.late {
+				over, cancel := context.WithDeadline(ctx, time.Unix(0, 0))
+				t.Cleanup(cancel)
+				ctx = over
+			}
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, asUser("u1"))
+			tt.in.Method, tt.in.Route, tt.in.Native = http.MethodPost, "/reports", struct{}{}
+			tracker.Observe(tracker.Begin(ctx), tt.in)
+			properties := wire.one(t, client)["properties"].(map[string]any)
+			if properties["status"] != tt.status || properties["aborted"] != tt.want {
+				t.Errorf("status %v, aborted %v", properties["status"], properties["aborted"])
+			}
+		})
+	}
+}
+
 // An adapter need not call Bind, give a context, or have a Scope at all.
 func TestObserveOfSparseAdapters(t *testing.T) {
 	t.Parallel()

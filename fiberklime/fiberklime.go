@@ -58,12 +58,10 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			x.Path = path
 			x.Recovered(panicked)
 			x.Unmatched = isUnmatched(err)
+			x.Unanswered = err == nil && isSilent(&x)
 			x.Start = start
 			x.Route = known.pattern(c)
 			x.Values = c.UserContext()
-			if scope.Err() != nil && err == nil && panicked == nil && isSilent(&x) {
-				x.Aborted, x.Status = true, 0 // whoever has set the deadline answers, if anyone does
-			}
 			tracker.Observe(scope, x)
 			if outside := scope.Outside(c.UserContext()); outside != nil {
 				c.SetUserContext(outside)

@@ -75,8 +75,9 @@ func (e *exchange) finished(c *gin.Context, r *http.Request, panicked any) klime
 	x.Values = c.Request.Context()
 	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 	x.Unmatched = x.Route == ""
-	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.answered() || x.Panicked, w.size())
-	x.Status = w.sentStatus(x.Aborted)
+	x.Unanswered = !w.answered()
+	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
+	x.Status = w.sentStatus()
 	x.ResponseBytes = w.size()
 	x.ContentType = w.media.Of(w.Header())
 	x.Location = w.Header().Get("Location")

@@ -79,14 +79,12 @@ func (w *writer) size() int64 {
 func (w *writer) answered() bool { return w.stated || w.Written() }
 
 // sentStatus is the status that the client has got, or would have got if it had not gone
-// away; 0 if none was set by then. Gin keeps the last one that was set. If that is a 1xx,
-// net/http has sent 200 after it.
-func (w *writer) sentStatus(aborted bool) int {
+// away. Gin keeps the last one that was set. If that is a 1xx, net/http has sent 200
+// after it.
+func (w *writer) sentStatus() int {
 	switch status := w.Status(); {
 	case w.hijacked:
 		return http.StatusSwitchingProtocols
-	case aborted && !w.answered():
-		return 0
 	case httpexchange.Informational(status):
 		return http.StatusOK
 	default:

@@ -132,25 +132,18 @@ func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
 	x.Start = r.start
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
-	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.status != 0 || x.Panicked, r.bytes)
-	if r.status == 0 && panicked == nil && !x.Aborted {
-		x.Status = http.StatusOK // what net/http sends if nothing was written
-	}
+	x.Unanswered = r.status == 0
+	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.bytes)
 	x.ContentType = r.media.Of(r.next.Header())
 	x.Location = firstValue(r.next.Header(), "Location")
 	return x
 }
 
-// Left reports whether the client went away, or the server's own context ended, before
-// the whole answer was written. Of an answer that was begun, that is known only if the
-// header promises a length; otherwise an ended context counts as left. If nothing was
-// answered, a deadline has cut the request off, too: whoever set it answers, if anybody.
-func Left(r *http.Request, header http.Header, answered bool, written int64) bool {
-	err := r.Context().Err()
-	if !answered {
-		return err != nil
-	}
-	if !errors.Is(err, context.Canceled) {
+// Left reports whether the client went away, or the server's own context was cancelled,
+// before the whole answer was written. Whether it was the whole is known only if the
+// header promises a length; otherwise a cancelled context counts as left.
+func Left(r *http.Request, header http.Header, written int64) bool {
+	if !errors.Is(r.Context().Err(), context.Canceled) {
 		return false
 	}
 	promised, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)

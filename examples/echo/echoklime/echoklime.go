@@ -54,7 +54,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Route = known.pattern(c)
 				x.Caller = caller{c}
 				x.Values = c.Request().Context()
-				w.report(&x, r.Context().Err())
+				w.report(&x)
 				tracker.Observe(scope, x)
 				if outside := scope.Outside(c.Request().Context()); outside != nil {
 					c.SetRequest(c.Request().WithContext(outside))

@@ -99,14 +99,11 @@ func (w *writer) settle() {
 	w.guess, w.head = false, nil
 }
 
-// report adds what was answered to x. Ended is why the request's context has ended, nil
-// if it has not.
-func (w *writer) report(x *klime.Exchange, ended error) {
-	if w.status == 0 && ended != nil && !x.Panicked {
-		x.Aborted = true // by a deadline too: whoever has set it answers, if anyone does
-	}
-	if !x.Panicked && !x.Aborted {
-		w.begin(http.StatusOK) // what net/http sends when nothing was written
+// report adds what was answered to x.
+func (w *writer) report(x *klime.Exchange) {
+	if w.status == 0 && !x.Panicked {
+		x.Unanswered = true
+		w.begin(http.StatusOK) // which net/http sends then
 	}
 	w.settle()
 	x.Status = w.status
