@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -50,12 +51,14 @@ const panicLogInterval = 10 * time.Second
 func (c *Client) guard(what string, log *throttle.Throttle, call func()) {
 	returned := false
 	defer func() {
-		if _ = recover(); returned {
+		v := recover()
+		if returned {
 			return
 		}
 		total := c.panics.Add(1)
 		if log.Allows(panicLogInterval, time.Now()) {
-			c.cfg.Logger.Error("klime: a callback panicked", slog.String("callback", what), slog.Uint64("total", total))
+			c.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "klime: a callback panicked",
+				append([]slog.Attr{slog.String("callback", what), slog.Uint64("total", total)}, panicAttrs(v)...)...)
 		}
 	}()
 	call()

@@ -145,7 +145,7 @@ func claimedID(claim any) string {
 		}
 		return ""
 	default:
-		return ask(answerOfAny, claim).known()
+		return ask(answerOfAny, claim, nil).known()
 	}
 }
 
@@ -176,5 +176,5 @@ func subjectOf(claims any) string {
 			return answer{}
 		}
 		return answerOf(subject)
-	}, claims).known()
+	}, claims, nil).known()
 }

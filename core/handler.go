@@ -94,15 +94,15 @@ func Link(ctx context.Context, u User, groups ...Group) {
 
 // LinkFunc is [Link] for middlewares. If find returns nothing (no ID and no traits, for
 // the user and for every group), nobody is signed in and nothing is linked. The same
-// holds if find panics, which is logged once.
+// holds if find panics, which is counted, and logged once.
 func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 	s := ScopeFrom(ctx)
 	if s == nil {
 		return
 	}
 	defer func() {
-		if recover() != nil {
-			s.tracker.hints.resolverPanicked(s.client())
+		if v := recover(); v != nil {
+			s.tracker.funcs.link.panicked(v)
 		}
 	}()
 	u, groups := find()

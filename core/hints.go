@@ -10,7 +10,7 @@ import (
 // hints logs what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type hints struct {
-	route, panicked, circular, nobody, wrongType, foreign, linkless sync.Once
+	route, circular, nobody, wrongType, foreign, linkless sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
 	unknown atomic.Int64 // requests without
@@ -35,10 +35,6 @@ func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr)
 func (h *hints) noRoute(c *Client) {
 	h.tell(c, &h.route, "a request's route is not known, so its event has none; "+
 		"the docs of the adapter's package say when that happens, and what to do")
-}
-
-func (h *hints) resolverPanicked(c *Client) {
-	h.tell(c, &h.panicked, "a function given to UserID, GroupID, Route, ClassifyWith or Link panicked; its answer is ignored")
 }
 
 func (h *hints) circularResolver(c *Client) {

@@ -57,8 +57,8 @@ func identityIn(v valuer, ids *interner) identity {
 	if v == nil {
 		return identity{}
 	}
-	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v)
-	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v)
+	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil)
+	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)
 	return identity{user: ids.keep(user.known()), group: ids.keep(group.known()), claim: true}
 }
 

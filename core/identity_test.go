@@ -155,7 +155,7 @@ func TestAsk(t *testing.T) {
 		{"a struct that is no ID", func(any) any { return struct{ ID string }{} }, 1, answer{"struct { ID string }", wrongType}},
 	}
 	for _, tt := range tests {
-		if got := ask(resolverOf(tt.resolve), tt.native); got != tt.want {
+		if got := ask(resolverOf(tt.resolve), tt.native, nil); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}

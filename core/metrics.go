@@ -142,7 +142,7 @@ func (m *metrics) observe(c *Client) {
 		notMember  = counter("klime.event.not_member", "{event}", "Events without their group: it is not among the linked")
 		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
 		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed one")
-		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's callbacks, transport, logger and meter provider")
+		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's code that klime calls")
 		queued     = amount("klime.queue.length", "{event}", "Events held in memory alone: queued, in flight or waiting for a retry")
 		queueBytes = amount("klime.queue.size", "By", "Bytes of these")
 		spooled    = amount("klime.spool.length", "{event}", "Events on disk")

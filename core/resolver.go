@@ -67,15 +67,16 @@ func answerOfAny(v any) answer {
 	return answer{id: id}
 }
 
-// ask calls a resolver. It recovers from a panic: a missing session must not break the
-// request.
-func ask(find resolver, native any) (a answer) {
+// ask calls a resolver. It recovers from a panic, and tells f: a missing session must not
+// break the request.
+func ask(find resolver, native any, f *appFunc) (a answer) {
 	if find == nil || native == nil {
 		return a
 	}
 	defer func() {
-		if recover() != nil {
+		if v := recover(); v != nil {
 			a = answer{problem: panicked}
+			f.panicked(v)
 		}
 	}()
 	return find(native)
@@ -84,7 +85,8 @@ func ask(find resolver, native any) (a answer) {
 // resolve asks the tracker's resolvers.
 func (t *Tracker) resolve(native any) identity {
 	ids := t.client.interner()
-	return identity{user: ids.keep(t.idOf(ask(t.user, native))), group: ids.keep(t.idOf(ask(t.group, native))), claim: true}
+	user, group := ask(t.user, native, &t.funcs.user), ask(t.group, native, &t.funcs.group)
+	return identity{user: ids.keep(t.idOf(user)), group: ids.keep(t.idOf(group)), claim: true}
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
@@ -93,14 +95,13 @@ func (t *Tracker) askRoute(s *Scope) string {
 		return ""
 	}
 	defer s.loan.giveBack()
-	return t.idOf(ask(t.route, native))
+	return t.idOf(ask(t.route, native, &t.funcs.route))
 }
 
 // idOf returns the ID of an answer, and logs what is wrong with it.
 func (t *Tracker) idOf(a answer) string {
 	switch a.problem {
-	case panicked:
-		t.hints.resolverPanicked(t.client)
+	case panicked: // ask has told
 	case foreign:
 		t.hints.foreignOption(t.client)
 	case wrongType:

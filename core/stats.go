@@ -38,7 +38,7 @@ type Stats struct {
 	Recovered    uint64                // the part of Accepted that an earlier process left in the Spool
 	Retries      uint64                // requests that repeated events of a failed request
 	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
-	Panics       uint64                // panics in the app's part of Config: callbacks, BeforeSend, Transport, Logger, MeterProvider
+	Panics       uint64                // panics in the app's part of Config, and in functions given to options and Link
 	RollUpKeys   int                   // combinations of user, group, method and route that RollUp is counting now
 	Links        int                   // facts of Link that are known as sent
 	Anonymous    uint64                // requests not recorded because neither user nor group was known

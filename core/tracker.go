@@ -57,6 +57,7 @@ type Tracker struct {
 
 	routes *routeTable
 	hints  hints
+	funcs  struct{ user, group, route, kind, link appFunc } // whose panics are counted and logged
 }
 
 // NewTracker returns a Tracker. With a nil client it records nothing. An invalid option
@@ -64,6 +65,11 @@ type Tracker struct {
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
 	t.rules.health, _ = parsePatterns(defaultHealthRoutes())
+	for name, f := range map[string]*appFunc{
+		"UserID": &t.funcs.user, "GroupID": &t.funcs.group, "Route": &t.funcs.route, "ClassifyWith": &t.funcs.kind, "Link": &t.funcs.link,
+	} {
+		f.client, f.name = c, name
+	}
 	var errs []error
 	for _, o := range opts {
 		if o.apply == nil {
@@ -235,8 +241,8 @@ func (t *Tracker) classify(x *Exchange, rule ruling) Kind {
 
 func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 	defer func() {
-		if recover() != nil {
-			t.hints.resolverPanicked(t.client)
+		if v := recover(); v != nil {
+			t.funcs.kind.panicked(v)
 			asked = kind
 		}
 	}()

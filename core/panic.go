@@ -1,0 +1,80 @@
+package klime
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// appFunc is a function of the app that klime calls in requests. All its panics are
+// counted, but only the first is logged: an app may leave it to klime that a session
+// is missing.
+type appFunc struct {
+	client *Client
+	name   string
+	told   sync.Once
+}
+
+// panicked notes that the function panicked with v. The caller must be deferred. A nil
+// f notes nothing.
+func (f *appFunc) panicked(v any) {
+	if f == nil || f.client == nil {
+		return
+	}
+	f.client.panics.Add(1)
+	f.told.Do(func() {
+		f.client.cfg.Logger.LogAttrs(context.Background(), slog.LevelError,
+			"klime: a function given to klime panicked; its answer is ignored, and its next panics are only counted",
+			append([]slog.Attr{slog.String("function", f.name)}, panicAttrs(v)...)...)
+	})
+}
+
+// panicAttrs describes a panic for the log, without the app's data. The caller must be
+// deferred, so that the stack is still that of the panic. Without a value, the
+// goroutine was ended instead.
+func panicAttrs(v any) []slog.Attr {
+	if v == nil {
+		return []slog.Attr{slog.String("panic", "none: it ended its goroutine (runtime.Goexit)")}
+	}
+	attrs := []slog.Attr{slog.String("panic", panicText(v))}
+	if at := panickedAt(); at != "" {
+		attrs = append(attrs, slog.String("at", at))
+	}
+	return attrs
+}
+
+// panicText is what may be shown of a panic: the runtime's own errors tell of types and
+// indexes, anything else may hold data.
+func panicText(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+// panickedAt is the line in the app's function from which the panic came, perhaps
+// through libraries that it called: the last one before klime's.
+func panickedAt() (at string) {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	own, more := frames.Next()
+	module := path.Dir(path.Dir(own.File))
+	thrown := false
+	for more {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		switch {
+		case strings.HasPrefix(frame.Function, "runtime."):
+			thrown = thrown || frame.Function == "runtime.gopanic"
+		case thrown && at != "" && strings.HasPrefix(frame.File, module+"/") && !strings.HasSuffix(frame.File, "_test.go"):
+			return at
+		case thrown:
+			at = fmt.Sprintf("%s:%d", frame.File, frame.Line)
+		}
+	}
+	return at
+}
