@@ -110,7 +110,7 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	k := q.disk
 	k.stalled = false
 	if q.abandoned {
-		w.reply(nil)
+		w.reply(func(uint64) error { return nil })
 		return a
 	}
 	var explicit []Item
@@ -136,11 +136,7 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 			a.dropped = append(a.dropped, it)
 		}
 	}
-	for _, write := range w.items {
-		if write.done != nil {
-			write.done <- refused[write.seq]
-		}
-	}
+	w.reply(func(seq uint64) error { return refused[seq] })
 	q.announceRoom()
 	return a
 }
@@ -180,7 +176,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 		k.removing[key] = struct{}{}
 	}
 	if q.abandoned {
-		w.reply(cause)
+		w.reply(func(uint64) error { return notDurable(cause) })
 		return a
 	}
 	var back []Item
@@ -200,15 +196,12 @@ func (q *queue) failed(w work, cause error) aftermath {
 	for i := range a.evicted {
 		gone[a.evicted[i].seq] = true
 	}
-	for _, write := range w.items {
-		switch {
-		case write.done == nil:
-		case gone[write.seq]:
-			write.done <- ErrFull
-		default:
-			write.done <- notDurable(cause)
+	w.reply(func(seq uint64) error {
+		if gone[seq] {
+			return ErrFull
 		}
-	}
+		return notDurable(cause)
+	})
 	q.announceRoom()
 	return a
 }
@@ -253,19 +246,15 @@ func (q *queue) recall() []Item {
 		k.unwritten.remove(&items[i])
 		q.enterMemory(&items[i])
 	}
-	rest.reply(ErrClosed)
+	rest.reply(func(uint64) error { return notDurable(ErrClosed) })
 	return items
 }
 
-// reply tells the callers who wait for this work how it ended; nil is success.
-func (w work) reply(cause error) {
+// reply tells the callers who wait for this work how it ended for their items.
+func (w work) reply(result func(seq uint64) error) {
 	for _, write := range w.items {
-		switch {
-		case write.done == nil:
-		case cause == nil:
-			write.done <- nil
-		default:
-			write.done <- notDurable(cause)
+		if write.done != nil {
+			write.done <- result(write.seq)
 		}
 	}
 }

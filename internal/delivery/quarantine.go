@@ -56,12 +56,7 @@ func (q *queue) takeQuarantined(from source, shrink int) []Item {
 		lane = &l.automatic
 	}
 	q.quarantine.automaticNext = lane == &l.explicit
-	return q.takeFrom(shrink, lane.len(), func() *deque {
-		if lane.len() == 0 {
-			return nil
-		}
-		return lane
-	})
+	return q.takeFrom(shrink, lane.len(), func() *deque { return lane })
 }
 
 // dissolve puts all quarantined items back to where they stood in the queue.

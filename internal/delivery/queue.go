@@ -192,23 +192,18 @@ func (q *queue) admit(it *Item) {
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.takeFrom(shrink, q.len(), func() *deque {
-		if q.len() == 0 {
-			return nil
-		}
-		return q.oldest()
-	})
+	return q.takeFrom(shrink, q.len(), q.oldest)
 }
 
-// takeFrom removes items for one request from the front of the lanes that next
-// returns, until next returns nil. waiting is how many items those lanes hold.
+// takeFrom removes items for one request, each from the front of the lane that next
+// returns, until that is empty. waiting is how many items there are.
 func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	most := max(1, q.takeItems>>shrink)
 	items := make([]Item, 0, min(waiting, most))
 	size := 0
 	for len(items) < most {
 		lane := next()
-		if lane == nil {
+		if lane.len() == 0 {
 			break
 		}
 		size += len(lane.front().Body) + 1 // its comma
@@ -239,16 +234,12 @@ func (q *queue) takeOne(newest bool) []Item {
 	}
 }
 
-// oldest returns the lane whose front was accepted first. There must be an item.
+// oldest returns the lane whose front was accepted first, an empty one if no item waits.
 func (q *queue) oldest() *deque {
-	switch {
-	case q.automatic.len() == 0:
-		return &q.explicit
-	case q.explicit.len() == 0 || q.automatic.front().seq < q.explicit.front().seq:
+	if q.automatic.len() > 0 && (q.explicit.len() == 0 || q.automatic.front().seq < q.explicit.front().seq) {
 		return &q.automatic
-	default:
-		return &q.explicit
 	}
+	return &q.explicit
 }
 
 // putBack returns items that were taken and not settled to where they stood. They

@@ -92,12 +92,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.refillReplay()
-	return q.takeFrom(shrink, q.disk.replay.len(), func() *deque {
-		if q.disk.replay.len() == 0 {
-			return nil
-		}
-		return &q.disk.replay
-	})
+	return q.takeFrom(shrink, q.disk.replay.len(), func() *deque { return &q.disk.replay })
 }
 
 // replayLen returns how many items that were read from disk wait for a sender.
