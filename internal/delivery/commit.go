@@ -232,9 +232,6 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 // not begun to write.
 func (q *queue) recall() []Item {
 	k := q.disk
-	if k == nil {
-		return nil
-	}
 	var items []Item
 	rest := work{items: k.urgent}
 	for _, write := range rest.items {

@@ -6,6 +6,7 @@ import "time"
 // loaded: its item is in memory too, waiting or in flight. The queue's lock guards it.
 type disk struct {
 	fits     func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
+	isThere  bool                                         // there is a spool
 	up       bool                                         // the spool takes records
 	readable bool                                         // records can at least be read and removed
 	stalled  bool                                         // the commit under way takes too long
@@ -28,11 +29,15 @@ type disk struct {
 // newDisk returns the account of a spool and enters what is in it into the queue's
 // counts.
 func newDisk(s *Storage, q *queue) *disk {
+	if s.Spool == nil {
+		return &disk{} // takes nothing and has nothing
+	}
 	records, size, last := s.Spool.Kept()
 	q.counts.Accepted = uint64(records) //nolint:gosec // an amount
 	q.counts.Recovered = q.counts.Accepted
 	q.lastSeq = last
 	return &disk{
+		isThere:  true,
 		fits:     s.Fits,
 		up:       true,
 		readable: true,
@@ -53,7 +58,7 @@ func (k *disk) nudge() {
 }
 
 // writable reports whether there is a disk that takes records.
-func (k *disk) writable() bool { return k != nil && k.up && !k.stalled }
+func (k *disk) writable() bool { return k.up && !k.stalled }
 
 // takes reports whether the disk can take an item now.
 func (k *disk) takes(it *Item) bool {
@@ -77,9 +82,6 @@ func (k *disk) declineReason(it *Item) Outcome {
 
 // hasLoaded reports whether an item in memory is on disk too.
 func (k *disk) hasLoaded(seq uint64) bool {
-	if k == nil {
-		return false
-	}
 	_, is := k.loaded[seq]
 	return is
 }
@@ -87,9 +89,6 @@ func (k *disk) hasLoaded(seq uint64) bool {
 // notHeld returns how many accepted items the queue does not hold: those on their
 // way to the disk or on disk alone.
 func (k *disk) notHeld() int {
-	if k == nil {
-		return 0
-	}
 	return k.unwritten.items + k.kept.items - k.inMemory.items
 }
 

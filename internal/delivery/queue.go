@@ -42,8 +42,8 @@ type queue struct {
 	lines        [2]line // of callers who wait for room: with explicit items, with automatic ones
 	waiters      waiters
 	counts       Counts
-	disk         *disk // nil without a spool
-	alarm        int   // push wakes the dispatcher when this many items wait
+	disk         *disk
+	alarm        int // push wakes the dispatcher when this many items wait
 }
 
 // noAlarm leaves it to the dispatcher when to look.
@@ -66,9 +66,7 @@ func newQueue(cfg *Config) *queue {
 		waiters:      waiters{atGate: map[*waiter]struct{}{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
-	if cfg.Spool != nil {
-		q.disk = newDisk(&cfg.Storage, q)
-	}
+	q.disk = newDisk(&cfg.Storage, q)
 	return q
 }
 
@@ -123,7 +121,7 @@ func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 	if q.refuses(it) {
 		return a, ErrClosed
 	}
-	if q.disk != nil && q.spillFor(it) {
+	if q.spillFor(it) {
 		return a, nil
 	}
 	if !q.fits(it) {
@@ -220,7 +218,7 @@ func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch replay := q.disk.replayLen(); {
+	switch replay := q.disk.replay.len(); {
 	case replay > 0 && (!newest || q.len() == 0):
 		return []Item{q.disk.replay.popFront()}
 	case q.len() == 0:
@@ -298,9 +296,7 @@ func (q *queue) count(outcome Outcome, n uint64) {
 // release forgets an item that has ended, and ends the waits for it.
 func (q *queue) release(it *Item) {
 	q.leaveMemory(it)
-	if q.disk != nil {
-		q.disk.settled(it)
-	}
+	q.disk.settled(it)
 	q.waiters.itemEnded(it.seq)
 }
 
@@ -360,12 +356,10 @@ func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.counts.Accepted += uint64(lost) //nolint:gosec // an amount
-	n := lost + q.held.items
-	if k := q.disk; k != nil { // items that are on disk are not lost
-		n += k.unwritten.items - k.inMemory.items
-		k.unwritten, k.inMemory = usage{}, usage{}
-		clear(k.loaded)
-	}
+	k := q.disk
+	n := lost + q.held.items + k.unwritten.items - k.inMemory.items // items that are on disk are not lost
+	k.unwritten, k.inMemory = usage{}, usage{}
+	clear(k.loaded)
 	q.count(Undone, uint64(n)) //nolint:gosec // an amount
 	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
 	q.waiters.endAll(ErrClosed)
@@ -405,7 +399,7 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replayLen(), last: q.lastSeq}
+	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replay.len(), last: q.lastSeq}
 	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
 	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
 	if p.items > 0 {
@@ -420,13 +414,10 @@ func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := q.counts
-	c.Held, c.HeldBytes = q.held.items+q.oneShotUsage.items, q.held.bytes+q.oneShotUsage.bytes
-	if k := q.disk; k != nil {
-		c.Held += k.unwritten.items - k.inMemory.items
-		c.HeldBytes += k.unwritten.bytes - k.inMemory.bytes
-		c.Spooled, c.SpooledBytes = k.kept.items, k.kept.bytes
-		c.SpoolDown = !k.writable()
-	}
+	c, k := q.counts, q.disk
+	c.Held = q.held.items + q.oneShotUsage.items + k.unwritten.items - k.inMemory.items
+	c.HeldBytes = q.held.bytes + q.oneShotUsage.bytes + k.unwritten.bytes - k.inMemory.bytes
+	c.Spooled, c.SpooledBytes = k.kept.items, k.kept.bytes
+	c.SpoolDown = k.isThere && !k.writable()
 	return c
 }

@@ -95,17 +95,9 @@ func (q *queue) takeReplay(shrink int) []Item {
 	return q.takeFrom(shrink, q.disk.replay.len(), func() *deque { return &q.disk.replay })
 }
 
-// replayLen returns how many items that were read from disk wait for a sender.
-func (k *disk) replayLen() int {
-	if k == nil {
-		return 0
-	}
-	return k.replay.len()
-}
-
 // refillReplay has the keeper read more from disk if few items are left to send.
 func (q *queue) refillReplay() {
-	if k := q.disk; k != nil && k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
+	if k := q.disk; k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
 		k.nudge()
 	}
 }
