@@ -94,7 +94,7 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	}
 	written, err := d.queue.writeAhead(it)
 	if errors.Is(err, ErrSpoolFull) {
-		d.refuse(it, SpoolFull, err)
+		d.tellEnded([]Item{it}, SpoolFull, err)
 	}
 	if err != nil {
 		return d.noteLate(err)
@@ -118,10 +118,12 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	}
 }
 
-// refuse reports an item that was accepted only to be dropped at once.
-func (d *Deliverer) refuse(it Item, outcome Outcome, err error) {
-	d.tellAll([]Item{it}, outcome)
-	d.reporter.add(Report{Items: []Item{it}, Outcome: outcome, Err: err})
+// tellEnded tells everybody of items that have ended and that the queue has counted.
+func (d *Deliverer) tellEnded(items []Item, outcome Outcome, err error) {
+	if len(items) > 0 {
+		d.tellAll(items, outcome)
+		d.reporter.add(Report{Items: items, Outcome: outcome, Err: err})
+	}
 }
 
 // enqueue pushes an item to the queue until it no longer waits for room.
@@ -136,12 +138,9 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		if a.dropped > 0 {
 			d.reporter.count(a.outcome, a.dropped, it.Queued)
 		}
-		if len(a.evicted) > 0 {
-			d.tellAll(a.evicted, a.outcome)
-			d.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.dropError()})
-		}
+		d.tellEnded(a.evicted, a.outcome, a.outcome.dropError())
 		if errors.Is(err, ErrFull) {
-			d.refuse(*it, a.outcome, err)
+			d.tellEnded([]Item{*it}, a.outcome, err)
 		}
 		_ = d.noteLate(err)
 		if !a.waits {

@@ -83,17 +83,9 @@ func (k *keeper) commit(w work) {
 		return
 	}
 	a := k.queue.written(w, dropped)
-	k.end(a.dropped, SpoolFull, ErrSpoolFull)
+	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
 	k.tellAll(a.forgotten, Evicted)
 	k.nudge()
-}
-
-// end reports items that have ended and that the queue has counted.
-func (k *keeper) end(items []Item, outcome Outcome, err error) {
-	if len(items) > 0 {
-		k.tellAll(items, outcome)
-		k.reporter.add(Report{Items: items, Outcome: outcome, Err: err})
-	}
 }
 
 // fail handles the failure of a commit or a read.
@@ -104,7 +96,7 @@ func (k *keeper) fail(w work, err error) {
 	k.faulty, k.down = true, true
 	k.reopenAt = time.Now().Add(reopenInterval)
 	a := k.queue.failed(w, err)
-	k.end(a.evicted, Evicted, ErrFull)
+	k.tellEnded(a.evicted, Evicted, ErrFull)
 	k.nudge()
 }
 

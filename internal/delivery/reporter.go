@@ -35,18 +35,21 @@ type reporter struct {
 	waiting []Report
 	kept    usage             // items in waiting
 	excess  [outcomes]*Report // reports for which there was no place in waiting, merged by outcome
-	counted [outcomes]int     // drops of which only the number is told, by outcome
+	drops   [outcomes]int     // how many items were dropped since the goroutine last looked, by outcome
 	halt    *Report           // the latest halt
 	wake    chan struct{}     // wakes the goroutine
 	woken   time.Time         // when it was last woken
 
-	dropped [outcomes]int // drops that are not yet logged, by outcome; belongs to the goroutine
-	logged  time.Time     // when drops were last logged; belongs to the goroutine
+	unlogged [outcomes]int // drops that are not yet logged, by outcome; belongs to the goroutine
+	logged   time.Time     // when drops were last logged; belongs to the goroutine
 }
 
 // add takes a report. Drops of the same kind are merged.
 func (r *reporter) add(report Report) {
-	if r.tell == nil && !report.Outcome.isDrop() {
+	if report.Outcome.isDrop() {
+		r.count(report.Outcome, len(report.Items)+report.Untold, time.Now())
+	}
+	if r.tell == nil {
 		return
 	}
 	r.mu.Lock()
@@ -68,12 +71,11 @@ func (r *reporter) add(report Report) {
 	r.wakeUp(time.Now())
 }
 
-// count takes drops of which only the number is to be told: in an outage each new
-// event may be dropped, or cause a drop.
+// count counts drops for the log.
 func (r *reporter) count(outcome Outcome, items int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counted[outcome] += items
+	r.drops[outcome] += items
 	r.wakeUp(now)
 }
 
@@ -92,7 +94,7 @@ func (r *reporter) wakeUp(now time.Time) {
 // trim reduces the items of a report to their number if there is no room for them.
 func (r *reporter) trim(report *Report) {
 	full := r.kept.items >= maxReportItems || r.kept.bytes >= maxReportBytes
-	if r.tell == nil || full && report.Outcome != Undone {
+	if full && report.Outcome != Undone {
 		report.Untold += len(report.Items)
 		report.Items = nil
 	}
@@ -131,14 +133,9 @@ func (r *reporter) run(end <-chan struct{}) {
 			ended = true
 		}
 		for _, report := range r.take() {
-			if report.Outcome.isDrop() {
-				r.dropped[report.Outcome] += len(report.Items) + report.Untold
-			}
-			if r.tell != nil {
-				CallApp(func() { r.tell(report) })
-			}
+			CallApp(func() { r.tell(report) })
 		}
-		if r.dropped != [outcomes]int{} {
+		if r.unlogged != [outcomes]int{} {
 			again.Reset(r.logDropped(time.Now(), ended))
 		}
 	}
@@ -150,16 +147,17 @@ func (r *reporter) logDropped(now time.Time, ended bool) time.Duration {
 	if wait := logInterval - now.Sub(r.logged); wait > 0 && !ended {
 		return wait
 	}
-	for outcome, n := range r.dropped {
+	for outcome, n := range r.unlogged {
 		if n > 0 {
 			r.logger.Warn("klime: "+Outcome(outcome).dropText()+", events dropped", slog.Int("events", n))
 		}
 	}
-	r.dropped, r.logged = [outcomes]int{}, now
+	r.unlogged, r.logged = [outcomes]int{}, now
 	return logInterval
 }
 
-// take empties the reporter and returns what there is to tell.
+// take empties the reporter. It returns what there is to tell, and leaves the drops in
+// unlogged.
 func (r *reporter) take() []Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -169,15 +167,13 @@ func (r *reporter) take() []Report {
 			reports = append(reports, *excess)
 		}
 	}
-	for outcome, items := range r.counted {
-		if items > 0 {
-			reports = append(reports, Report{Outcome: Outcome(outcome), Untold: items})
-		}
+	for outcome, items := range r.drops {
+		r.unlogged[outcome] += items
 	}
 	if r.halt != nil {
 		reports = append(reports, *r.halt)
 	}
 	r.waiting, r.kept, r.excess, r.halt = nil, usage{}, [outcomes]*Report{}, nil
-	r.counted = [outcomes]int{}
+	r.drops = [outcomes]int{}
 	return reports
 }
