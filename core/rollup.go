@@ -52,31 +52,27 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Dura
 	if r.current != nil && !now.Before(r.current.end) {
 		r.finish()
 	}
-	u := r.entry(now, key)
-	if u == nil {
+	if r.current != nil && r.current.isFull(key) {
 		r.current.early = true
 		r.finish()
-		u = r.entry(now, key)
 	}
-	u.add(now, x, duration)
-	return true
-}
-
-// entry returns the usage of a key in the current window, and adds it if need be. It
-// returns nil if the window is full.
-func (r *rollUp) entry(now time.Time, key usageKey) *usage {
 	if r.current == nil {
 		r.begin(now)
 	}
-	w := r.current
-	u, ok := w.usage[key]
-	if !ok && len(w.usage) < maxRollUpKeys {
+	r.entry(key).add(now, x, duration)
+	return true
+}
+
+// entry returns the usage of a key in the current window, and adds it if need be.
+func (r *rollUp) entry(key usageKey) *usage {
+	u, ok := r.current.usage[key]
+	if !ok {
+		u = new(usage)
+		r.current.usage[key] = u
 		r.keys++
 		if r.keys > maxRollUpKeys*maxRollUpWindows {
 			r.backlog[0].stopWaiting()
 		}
-		u = new(usage)
-		w.usage[key] = u
 	}
 	return u
 }

@@ -40,6 +40,11 @@ type usage struct {
 	last                              time.Time // when the last one ended
 }
 
+// isFull reports whether there is no room for a key that w does not have yet.
+func (w *usageWindow) isFull(key usageKey) bool {
+	return len(w.usage) >= maxRollUpKeys && w.usage[key] == nil
+}
+
 // canAbsorb reports whether w can absorb a later window without growing beyond
 // maxMergedKeys.
 func (w *usageWindow) canAbsorb(later *usageWindow) bool {
