@@ -32,8 +32,8 @@ type Deliverer struct {
 	stop       context.CancelFunc // ends the dispatcher, the senders and their requests
 	running    sync.WaitGroup     // the dispatcher and the senders
 
-	cancelOneShots      context.CancelFunc                // cancels the one-shot sends
-	onOneShotsCancelled func(func()) (forget func() bool) // has a function called when they are cancelled
+	cancelOneShots context.CancelFunc // cancels the one-shot sends
+	oneShots       context.Context    //nolint:containedctx // of the one-shot sends
 
 	endKeeper  chan struct{} // closed to end the keeper
 	keeperDone chan struct{} // closed when the keeper has ended; nil without a spool
@@ -50,19 +50,19 @@ func New(cfg Config) *Deliverer {
 	ctx, stop := context.WithCancel(context.Background())
 	oneShots, cancelOneShots := context.WithCancel(context.Background())
 	d := &Deliverer{
-		cfg:                 cfg,
-		queue:               newQueue(&cfg),
-		reporter:            &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
-		wake:                make(chan struct{}, 1),
-		haltCauses:          make(chan *SendError, 1),
-		jobs:                make(chan job, cfg.Senders),
-		results:             make(chan jobResult, cfg.Senders),
-		stop:                stop,
-		cancelOneShots:      cancelOneShots,
-		onOneShotsCancelled: func(do func()) func() bool { return context.AfterFunc(oneShots, do) },
-		endReports:          make(chan struct{}),
-		reportsDone:         make(chan struct{}),
-		ended:               make(chan struct{}),
+		cfg:            cfg,
+		queue:          newQueue(&cfg),
+		reporter:       &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
+		wake:           make(chan struct{}, 1),
+		haltCauses:     make(chan *SendError, 1),
+		jobs:           make(chan job, cfg.Senders),
+		results:        make(chan jobResult, cfg.Senders),
+		stop:           stop,
+		cancelOneShots: cancelOneShots,
+		oneShots:       oneShots,
+		endReports:     make(chan struct{}),
+		reportsDone:    make(chan struct{}),
+		ended:          make(chan struct{}),
 	}
 	for range cfg.Senders {
 		d.running.Go(func() { d.sendJobs(ctx) })
@@ -180,11 +180,12 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if err := d.queue.acceptOneShot(&it); err != nil {
 		return Result{}, d.noteLate(err)
 	}
+	it.attempts = 1
 	outcome := Failed
 	defer func() { d.queue.settleOneShot(&it, outcome) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer d.onOneShotsCancelled(cancel)()
+	defer context.AfterFunc(d.oneShots, cancel)()
 	result, failure := d.sendOnce(ctx, []Item{it})
 	if failure == nil {
 		if len(result.Rejected) == 0 {
@@ -192,7 +193,6 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		}
 		return result, nil
 	}
-	failure.Attempts = 1 // before anybody else sees failure
 	if judge(failure) == halting {
 		select {
 		case d.haltCauses <- failure:
@@ -225,7 +225,6 @@ func (d *Deliverer) Halted() bool { return d.halted.Load() }
 // Ping sends an empty batch, past queue and gate.
 func (d *Deliverer) Ping(ctx context.Context) error {
 	if _, failure := d.sendOnce(ctx, nil); failure != nil {
-		failure.Attempts = 1
 		return failure
 	}
 	return nil

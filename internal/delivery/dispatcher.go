@@ -16,9 +16,9 @@ type dispatcher struct {
 	inFlight   int // jobs that the senders have
 	probes     int // probes of queued items so far
 
-	replayJobs      int  // jobs in flight with items from disk
-	lastReplay      bool // of the jobs not from quarantine, the last was one of these
-	lastQuarantined bool // the last job was from quarantine, or one of the others is to be next
+	replayJobs int  // jobs in flight with items from disk
+	freshNext  bool // new items go before those from disk, if both are due
+	othersNext bool // either goes before those from quarantine
 
 	newest   uint64    // seq of the newest item that was seen
 	napUntil time.Time // when to look at an empty queue again: nothing can be due earlier
@@ -101,12 +101,12 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 			return at, p
 		}
 		switch {
-		case quarantined && (!fresh && !replay || !s.lastQuarantined):
+		case quarantined && !(s.othersNext && (fresh || replay)):
 			s.startQuarantined(from, max(s.quarantine.shrink, s.gate.shrink))
-		case replay && (!fresh || !s.lastReplay):
+		case replay && !(s.freshNext && fresh):
 			s.startReplay()
 		default:
-			s.lastReplay = false
+			s.freshNext = false
 			s.start(job{items: s.queue.take(s.gate.shrink)})
 		}
 	}
@@ -114,7 +114,7 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 
 // startQuarantined sends items from quarantine: suspects in a batch, culprits alone.
 func (s *dispatcher) startQuarantined(from source, shrink int) {
-	s.lastQuarantined = true
+	s.othersNext = true
 	if from == fromCulprits {
 		shrink = maxShrink
 	}
@@ -126,7 +126,7 @@ func (s *dispatcher) startQuarantined(from source, shrink int) {
 // startReplay sends items that were read from disk. Until Shutdown, they take turns
 // with new items and leave them one sender, if there are several.
 func (s *dispatcher) startReplay() {
-	s.lastReplay = true
+	s.freshNext = true
 	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // they may have made room for others meanwhile
 		s.replayJobs++
 		s.start(job{items: items, from: fromDisk})
@@ -200,8 +200,8 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 // start gives a job to the senders.
 func (s *dispatcher) start(j job) {
 	s.inFlight++
-	s.lastQuarantined = j.from.isQuarantine()
-	s.quarantine.inFlight = s.quarantine.inFlight || s.lastQuarantined
+	s.othersNext = j.from.isQuarantine()
+	s.quarantine.inFlight = s.quarantine.inFlight || s.othersNext
 	j.epoch = s.gate.epoch
 	s.jobs <- j // does not block: it has room for one job per sender
 }
@@ -215,12 +215,13 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	case r.job.from.isQuarantine():
 		s.quarantine.inFlight = false
 	}
+	atFault := s.isAtFault(r)
 	switch {
 	case r.job.probe:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
 		s.markHealthy(r.job.from)
-	case s.isAtFault(r):
+	case atFault:
 		s.backOffQuarantine(now, r)
 		if len(r.unsettled) == 1 { // of several, some may be good
 			r.unsettled = s.giveUp(r.unsettled, r.failure)
@@ -239,15 +240,15 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
 	s.lastFailure.Store(r.failure)
-	s.putBack(r)
+	s.putBack(r, atFault)
 }
 
 // putBack returns unsettled items to the queue, or puts them into quarantine.
-func (s *dispatcher) putBack(r jobResult) {
+func (s *dispatcher) putBack(r jobResult, atFault bool) {
 	suspect := r.failure.mayBlameEvents() && !r.job.probe
 	switch {
 	case len(r.unsettled) == 0:
-	case s.isAtFault(r) && len(r.unsettled) == 1:
+	case atFault && len(r.unsettled) == 1:
 		s.queue.isolate(r.unsettled, fromCulprits, true)
 	case r.job.from.isQuarantine():
 		if suspect && (s.quarantine.healthy || s.gate.failures >= lastingFailures) {
@@ -256,7 +257,7 @@ func (s *dispatcher) putBack(r jobResult) {
 		s.queue.isolate(r.unsettled, r.job.from, true)
 	case suspect:
 		s.quarantine.healthy = false
-		s.lastQuarantined = true
+		s.othersNext = true
 		s.queue.isolate(r.unsettled, fromSuspects, false)
 	default:
 		s.queue.putBack(r.unsettled)

@@ -75,12 +75,15 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	start := time.Now()
 	result, err := d.callTransport(ctx, items)
 	failure := asSendError(err)
+	if failure != nil {
+		failure.Attempts = 1 // of a ping
+		if len(items) > 0 {
+			failure.Attempts = int(items[0].attempts)
+		}
+	}
 	if d.cfg.OnRequest != nil && len(items) > 0 {
 		took := time.Since(start)
 		CallApp(func() { d.cfg.OnRequest(len(items), took, failure) })
-	}
-	if failure != nil && len(items) > 0 {
-		failure.Attempts = int(items[0].attempts)
 	}
 	return result, failure
 }
