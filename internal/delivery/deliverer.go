@@ -35,11 +35,8 @@ type Deliverer struct {
 	cancelOneShots context.CancelFunc // cancels the one-shot sends
 	oneShots       context.Context    //nolint:containedctx // of the one-shot sends
 
-	endKeeper  chan struct{} // closed to end the keeper
-	keeperDone chan struct{} // closed when the keeper has ended; nil without a spool
-
-	endReports  chan struct{} // closed to end the reporter
-	reportsDone chan struct{} // closed when it has ended
+	keeping   *worker // nil without a spool
+	reporting *worker
 
 	ended  chan struct{} // closed when Shutdown is over
 	endErr error         // the error of Shutdown; read after ended
@@ -60,8 +57,6 @@ func New(cfg Config) *Deliverer {
 		stop:           stop,
 		cancelOneShots: cancelOneShots,
 		oneShots:       oneShots,
-		endReports:     make(chan struct{}),
-		reportsDone:    make(chan struct{}),
 		ended:          make(chan struct{}),
 	}
 	for range cfg.Senders {
@@ -70,17 +65,22 @@ func New(cfg Config) *Deliverer {
 	s := &dispatcher{Deliverer: d, gate: gate{delay: cfg.RetryDelay}}
 	d.running.Go(func() { s.run(ctx) })
 	if cfg.Spool != nil {
-		d.endKeeper, d.keeperDone = make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(d.keeperDone)
-			(&keeper{Deliverer: d}).run(d.endKeeper)
-		}()
+		d.keeping = startWorker((&keeper{Deliverer: d}).run)
 	}
-	go func() {
-		defer close(d.reportsDone)
-		d.reporter.run(d.endReports)
-	}()
+	d.reporting = startWorker(d.reporter.run)
 	return d
+}
+
+// worker is a goroutine that runs until end is closed, and then closes done.
+type worker struct{ end, done chan struct{} }
+
+func startWorker(run func(end <-chan struct{})) *worker {
+	w := &worker{make(chan struct{}), make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		run(w.end)
+	}()
+	return w
 }
 
 // Enqueue accepts an item for delivery. It returns ErrFull if there is no room for

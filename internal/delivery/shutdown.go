@@ -38,9 +38,9 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	lost, cause := d.finalFlush(ctx)
 	d.stop()
 	waitFor(allDone(&d.running), nil, stopGrace)
-	if d.keeperDone != nil {
-		close(d.endKeeper)
-		waitFor(d.keeperDone, ctx.Done(), keeperGrace)
+	if d.keeping != nil {
+		close(d.keeping.end)
+		waitFor(d.keeping.done, ctx.Done(), keeperGrace)
 	}
 	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
@@ -54,8 +54,8 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if n := d.queue.snapshot().Spooled; n > 0 {
 		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
 	}
-	close(d.endReports)
-	waitFor(d.reportsDone, ctx.Done(), stopGrace)
+	close(d.reporting.end)
+	waitFor(d.reporting.done, ctx.Done(), stopGrace)
 	return d.endErr
 }
 
@@ -70,7 +70,7 @@ func notDelivered(events int, cause error) error {
 // returns how many items OnClose lost. With a spool it ends early enough to write
 // what could not be delivered.
 func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
-	if deadline, has := ctx.Deadline(); has && d.keeperDone != nil {
+	if deadline, has := ctx.Deadline(); has && d.keeping != nil {
 		reserve := min(time.Second, time.Until(deadline)/5)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
