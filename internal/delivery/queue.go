@@ -89,7 +89,7 @@ func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	defer q.mu.Unlock()
 	line := q.lineOf(it)
 	patient = patient && q.mayWait(it)
-	if patient && line.first != at {
+	if patient && at == nil && line.first != nil {
 		return admission{wake: true, waits: true, place: line.join()}, nil
 	}
 	a, err := q.accept(it, patient)
