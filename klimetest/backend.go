@@ -32,8 +32,8 @@ const (
 	maxBytes  = 256 << 20
 )
 
-func newBackend(keep int) *backend {
-	return &backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep, MaxBytes: maxBytes})}
+func newBackend(keep int) backend {
+	return backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep, MaxBytes: maxBytes})}
 }
 
 // Fail makes the next requests meet these faults, one each, in order. Probes

@@ -27,7 +27,7 @@ const (
 
 // Server is a fake Klime on loopback, not for testing/synctest. It is safe for concurrent use.
 type Server struct {
-	*backend
+	backend
 
 	tb       testing.TB
 	http     *httptest.Server

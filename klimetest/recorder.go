@@ -11,7 +11,7 @@ import (
 // Recorder is a fake Klime without a network. It checks and takes events as a
 // [Server] does, and works in a testing/synctest bubble, so that a test of
 // retries and outages takes no time. It is safe for concurrent use.
-type Recorder struct{ *backend }
+type Recorder struct{ backend }
 
 // NewRecorder returns an empty Recorder.
 func NewRecorder() *Recorder { return &Recorder{newBackend(maxEvents)} }
