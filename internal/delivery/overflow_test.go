@@ -59,6 +59,7 @@ func TestDropNewestEvictsAutomaticItems(t *testing.T) {
 		for id := range 8 {
 			_ = d.Enqueue(t.Context(), item(id, true, 0))
 		}
+		synctest.Wait() // what is in flight cannot be evicted: now all are back
 		for id := range 10 {
 			if err := d.Enqueue(t.Context(), item(id, false, 0)); err != nil {
 				t.Errorf("explicit item %d: %v", id, err)
