@@ -120,6 +120,18 @@ func config(t delivery.Transport) delivery.Config {
 	}
 }
 
+// start returns a Deliverer that is shut down when the test ends. Every item that it
+// accepted must be accounted for then.
+func start(tb testing.TB, cfg delivery.Config) *delivery.Deliverer {
+	tb.Helper()
+	d := delivery.New(cfg)
+	tb.Cleanup(func() {
+		_ = shutdown(tb, d)
+		checkSum(tb, d)
+	})
+	return d
+}
+
 // enqueue enqueues explicit items with IDs from first to last.
 func enqueue(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	tb.Helper()

@@ -29,7 +29,7 @@ func TestNobodyWaitsForLong(t *testing.T) {
 			if seed%2 == 1 {
 				cfg.Spool = newMemory()
 			}
-			d := delivery.New(cfg)
+			d := start(t, cfg)
 			var queued []time.Time
 			for id := range 1000 {
 				queued = append(queued, time.Now())

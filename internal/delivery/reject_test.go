@@ -24,7 +24,7 @@ func TestWriteAheadIsRejected(t *testing.T) {
 		cfg := spoolConfig(e, m)
 		cfg.WriteAhead, cfg.Fits, cfg.OnReport = true, atMost(100), told.add
 		cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) { outcomes = append(outcomes, outcome) }
-		d := delivery.New(cfg)
+		d := start(t, cfg)
 		enqueue(t, d, 1, 100)
 		it := item(101, false, 0)
 		it.Token = 1
@@ -70,7 +70,7 @@ func TestSpoolRejects(t *testing.T) {
 			cfg := spoolConfig(e, m)
 			cfg.QueueSize, cfg.Overflow, cfg.Fits, cfg.OnReport = 100, overflow, atMost(1000), told.add
 			cfg.Timeout, cfg.RetryDelay = time.Hour, time.Hour
-			d := delivery.New(cfg)
+			d := start(t, cfg)
 			onDisk := upTo(1000) // memory has the newest, or under DropNewest the oldest
 			if overflow == delivery.DropNewest {
 				onDisk = upTo(1100)[100:]
@@ -109,7 +109,7 @@ func TestRejectedItemsStayInMemory(t *testing.T) {
 		m, e := newMemory(), newOutage(503)
 		cfg := spoolConfig(e, m)
 		cfg.Fits = atMost(100)
-		d := delivery.New(cfg)
+		d := start(t, cfg)
 		for id := 1; id <= 500; id++ {
 			_ = d.Enqueue(t.Context(), item(id, id%2 == 0, 0))
 		}
@@ -136,7 +136,7 @@ func TestShutdownBesideAFullSpool(t *testing.T) {
 			m, e := newMemory(), newOutage(503)
 			cfg := spoolConfig(e, m)
 			cfg.Fits, cfg.OnReport = atMost(100), told.add
-			d := delivery.New(cfg)
+			d := start(t, cfg)
 			for id := 1; id <= 200; id++ {
 				_ = d.Enqueue(t.Context(), item(id, id <= 200-explicit, 0))
 			}
@@ -165,7 +165,7 @@ func TestExplicitItemsHaveDiskToThemselves(t *testing.T) {
 		m, e := newMemory(), newOutage(503)
 		cfg := spoolConfig(e, m)
 		cfg.QueueSize, cfg.Fits, cfg.RetryDelay = 100, atMost(100), time.Hour
-		d := delivery.New(cfg)
+		d := start(t, cfg)
 		for id := 1; id <= 160; id++ { // fills both shares
 			_ = d.Enqueue(t.Context(), item(id, true, 0))
 			synctest.Wait()
@@ -211,7 +211,7 @@ func writeAheadOfMoreThanFits(t *testing.T) (inMemory, lost int) {
 		m.max, m.latency = 100, 5*time.Millisecond
 		cfg := spoolConfig(e, m)
 		cfg.WriteAhead, cfg.QueueSize = true, 50
-		d := delivery.New(cfg)
+		d := start(t, cfg)
 		var mu sync.Mutex
 		kept, gone := map[int]bool{}, map[int]bool{}
 		var callers sync.WaitGroup
