@@ -26,7 +26,6 @@ type ability int
 
 const (
 	flushes ability = 1 << iota
-	flushesWithError
 	hijacks
 	readsFrom
 	pushes
@@ -37,9 +36,6 @@ func abilitiesOf(w http.ResponseWriter) ability {
 	var can ability
 	if _, ok := w.(http.Flusher); ok {
 		can |= flushes
-	}
-	if _, ok := w.(errorFlusher); ok {
-		can = can&^flushes | flushesWithError
 	}
 	if _, ok := w.(http.Hijacker); ok {
 		can |= hijacks
@@ -64,8 +60,12 @@ func (r *Response) flush() {
 }
 
 func (r *Response) flushError() error {
-	r.beforeFlush()
-	return r.next.(errorFlusher).FlushError() //nolint:forcetypeassert // abilitiesOf has seen it
+	if f, ok := r.next.(errorFlusher); ok {
+		r.beforeFlush()
+		return f.FlushError()
+	}
+	r.flush()
+	return nil
 }
 
 func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -120,7 +120,7 @@ func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // http1 is the shape of net/http's writer for HTTP/1.
 type http1 Response
 
-const http1Abilities = flushesWithError | hijacks | readsFrom | notifies
+const http1Abilities = flushes | hijacks | readsFrom | notifies
 
 func (w *http1) Header() http.Header                          { return (*Response)(w).Header() }
 func (w *http1) Write(p []byte) (int, error)                  { return (*Response)(w).Write(p) }
@@ -136,7 +136,7 @@ func (w *http1) CloseNotify() <-chan bool                     { return (*Respons
 // http2 is the shape of net/http's writer for HTTP/2.
 type http2 Response
 
-const http2Abilities = flushesWithError | pushes | notifies
+const http2Abilities = flushes | pushes | notifies
 
 func (w *http2) Header() http.Header               { return (*Response)(w).Header() }
 func (w *http2) Write(p []byte) (int, error)       { return (*Response)(w).Write(p) }
@@ -152,17 +152,15 @@ func (w *http2) CloseNotify() <-chan bool { return (*Response)(w).closeNotify() 
 
 // The parts of other shapes.
 type (
-	flushing      struct{ r *Response }
-	errorFlushing struct{ r *Response }
-	hijacking     struct{ r *Response }
-	reading       struct{ r *Response }
-	pushing       struct{ r *Response }
-	notifying     struct{ r *Response }
+	flushing  struct{ r *Response }
+	hijacking struct{ r *Response }
+	reading   struct{ r *Response }
+	pushing   struct{ r *Response }
+	notifying struct{ r *Response }
 )
 
 func (w flushing) Flush()                                          { w.r.flush() }
-func (w errorFlushing) Flush()                                     { w.r.flush() }
-func (w errorFlushing) FlushError() error                          { return w.r.flushError() }
+func (w flushing) FlushError() error                               { return w.r.flushError() }
 func (w hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error)   { return w.r.hijack() }
 func (w reading) ReadFrom(src io.Reader) (int64, error)            { return w.r.readFrom(src) }
 func (w pushing) Push(target string, opts *http.PushOptions) error { return w.r.push(target, opts) }
@@ -182,11 +180,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			*Response
 			flushing
 		}{r, flushing{r}}
-	case flushesWithError:
-		return struct {
-			*Response
-			errorFlushing
-		}{r, errorFlushing{r}}
 	case hijacks:
 		return struct {
 			*Response
@@ -198,12 +191,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			flushing
 			hijacking
 		}{r, flushing{r}, hijacking{r}}
-	case flushesWithError | hijacks:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-		}{r, errorFlushing{r}, hijacking{r}}
 	case readsFrom:
 		return struct {
 			*Response
@@ -215,12 +202,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			flushing
 			reading
 		}{r, flushing{r}, reading{r}}
-	case flushesWithError | readsFrom:
-		return struct {
-			*Response
-			errorFlushing
-			reading
-		}{r, errorFlushing{r}, reading{r}}
 	case hijacks | readsFrom:
 		return struct {
 			*Response
@@ -234,13 +215,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			hijacking
 			reading
 		}{r, flushing{r}, hijacking{r}, reading{r}}
-	case flushesWithError | hijacks | readsFrom:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-			reading
-		}{r, errorFlushing{r}, hijacking{r}, reading{r}}
 	case pushes:
 		return struct {
 			*Response
@@ -252,12 +226,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			flushing
 			pushing
 		}{r, flushing{r}, pushing{r}}
-	case flushesWithError | pushes:
-		return struct {
-			*Response
-			errorFlushing
-			pushing
-		}{r, errorFlushing{r}, pushing{r}}
 	case hijacks | pushes:
 		return struct {
 			*Response
@@ -271,13 +239,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			hijacking
 			pushing
 		}{r, flushing{r}, hijacking{r}, pushing{r}}
-	case flushesWithError | hijacks | pushes:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-			pushing
-		}{r, errorFlushing{r}, hijacking{r}, pushing{r}}
 	case readsFrom | pushes:
 		return struct {
 			*Response
@@ -291,13 +252,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			reading
 			pushing
 		}{r, flushing{r}, reading{r}, pushing{r}}
-	case flushesWithError | readsFrom | pushes:
-		return struct {
-			*Response
-			errorFlushing
-			reading
-			pushing
-		}{r, errorFlushing{r}, reading{r}, pushing{r}}
 	case hijacks | readsFrom | pushes:
 		return struct {
 			*Response
@@ -313,14 +267,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			reading
 			pushing
 		}{r, flushing{r}, hijacking{r}, reading{r}, pushing{r}}
-	case flushesWithError | hijacks | readsFrom | pushes:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-			reading
-			pushing
-		}{r, errorFlushing{r}, hijacking{r}, reading{r}, pushing{r}}
 	case notifies:
 		return struct {
 			*Response
@@ -332,12 +278,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			flushing
 			notifying
 		}{r, flushing{r}, notifying{r}}
-	case flushesWithError | notifies:
-		return struct {
-			*Response
-			errorFlushing
-			notifying
-		}{r, errorFlushing{r}, notifying{r}}
 	case hijacks | notifies:
 		return struct {
 			*Response
@@ -351,13 +291,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			hijacking
 			notifying
 		}{r, flushing{r}, hijacking{r}, notifying{r}}
-	case flushesWithError | hijacks | notifies:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-			notifying
-		}{r, errorFlushing{r}, hijacking{r}, notifying{r}}
 	case readsFrom | notifies:
 		return struct {
 			*Response
@@ -371,13 +304,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			reading
 			notifying
 		}{r, flushing{r}, reading{r}, notifying{r}}
-	case flushesWithError | readsFrom | notifies:
-		return struct {
-			*Response
-			errorFlushing
-			reading
-			notifying
-		}{r, errorFlushing{r}, reading{r}, notifying{r}}
 	case hijacks | readsFrom | notifies:
 		return struct {
 			*Response
@@ -385,27 +311,12 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			reading
 			notifying
 		}{r, hijacking{r}, reading{r}, notifying{r}}
-	case flushes | hijacks | readsFrom | notifies:
-		return struct {
-			*Response
-			flushing
-			hijacking
-			reading
-			notifying
-		}{r, flushing{r}, hijacking{r}, reading{r}, notifying{r}}
 	case pushes | notifies:
 		return struct {
 			*Response
 			pushing
 			notifying
 		}{r, pushing{r}, notifying{r}}
-	case flushes | pushes | notifies:
-		return struct {
-			*Response
-			flushing
-			pushing
-			notifying
-		}{r, flushing{r}, pushing{r}, notifying{r}}
 	case hijacks | pushes | notifies:
 		return struct {
 			*Response
@@ -421,14 +332,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			pushing
 			notifying
 		}{r, flushing{r}, hijacking{r}, pushing{r}, notifying{r}}
-	case flushesWithError | hijacks | pushes | notifies:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-			pushing
-			notifying
-		}{r, errorFlushing{r}, hijacking{r}, pushing{r}, notifying{r}}
 	case readsFrom | pushes | notifies:
 		return struct {
 			*Response
@@ -444,14 +347,6 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			pushing
 			notifying
 		}{r, flushing{r}, reading{r}, pushing{r}, notifying{r}}
-	case flushesWithError | readsFrom | pushes | notifies:
-		return struct {
-			*Response
-			errorFlushing
-			reading
-			pushing
-			notifying
-		}{r, errorFlushing{r}, reading{r}, pushing{r}, notifying{r}}
 	case hijacks | readsFrom | pushes | notifies:
 		return struct {
 			*Response
@@ -469,16 +364,7 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			pushing
 			notifying
 		}{r, flushing{r}, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
-	case flushesWithError | hijacks | readsFrom | pushes | notifies:
-		return struct {
-			*Response
-			errorFlushing
-			hijacking
-			reading
-			pushing
-			notifying
-		}{r, errorFlushing{r}, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
-	default: // flushes and flushesWithError are never both set
+	default: // flushes and flushes are never both set
 		return r
 	}
 }

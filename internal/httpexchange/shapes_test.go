@@ -52,9 +52,6 @@ func (w *able) CloseNotify() <-chan bool {
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	for can := range notifies << 1 {
-		if can&flushes != 0 && can&flushesWithError != 0 {
-			continue // abilitiesOf never sets both
-		}
 		next := &able{ResponseRecorder: httptest.NewRecorder()}
 		r := &Response{next: next}
 		w := r.shape(can)
