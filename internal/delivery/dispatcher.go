@@ -101,9 +101,9 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 			return at, p
 		}
 		switch {
-		case quarantined && !(s.othersNext && (fresh || replay)):
+		case quarantined && (!s.othersNext || !fresh && !replay):
 			s.startQuarantined(from, max(s.quarantine.shrink, s.gate.shrink))
-		case replay && !(s.freshNext && fresh):
+		case replay && (!s.freshNext || !fresh):
 			s.startReplay()
 		default:
 			s.freshNext = false

@@ -364,7 +364,7 @@ func (r *Response) shape(can ability) http.ResponseWriter {
 			pushing
 			notifying
 		}{r, flushing{r}, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
-	default: // flushes and flushes are never both set
+	default: // can has no other bits
 		return r
 	}
 }
