@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // answer is Klime's answer to a batch, as far as it can be read: a field of the wrong
@@ -64,7 +63,7 @@ func (t *HTTP) parseAnswer(raw []byte) answer {
 	var a answer
 	_ = json.Unmarshal(raw, &a) // an error is most likely a proxy's page, whose status says enough
 	clean := func(s looseString) looseString {
-		s = looseString(t.withoutKey(string(s)))
+		s = looseString(t.key.hideIn(string(s)))
 		if runes := []rune(string(s)); len(runes) > maxMessage {
 			s = looseString(runes[:maxMessage]) + "…"
 		}
@@ -73,7 +72,7 @@ func (t *HTTP) parseAnswer(raw []byte) answer {
 	a.Message = clean(cmp.Or(a.Message, a.Error))
 	for i := range a.Errors {
 		a.Errors[i].Message = clean(a.Errors[i].Message)
-		if code := string(a.Errors[i].Code); strings.Contains(code, t.key) || !isCode(code) {
+		if code := string(a.Errors[i].Code); t.key.hideIn(code) != code || !isCode(code) {
 			a.Errors[i].Code = ""
 		}
 	}

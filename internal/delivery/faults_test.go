@@ -47,7 +47,7 @@ func TestAnswersAreCleaned(t *testing.T) {
 	long := strings.Repeat("x", 295)
 	transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"message":"`+long+`key`+long+`","errors":[{"index":0,"code":"key","message":"key `+
+		_, _ = io.WriteString(w, `{"message":"`+long+` key `+long+`","errors":[{"index":0,"code":"key","message":"key `+
 			strings.Repeat("x", 100_000)+`"},{"index":1,"code":"jane@acme.test"},{"index":2,"code":"invalid_event"}]}`)
 	})
 	_, err := transport.Send(t.Context(), nil, 5)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,8 +28,6 @@ const (
 
 // errRepeats is the error of a request that the server kept turning away unread.
 var errRepeats = errors.New("turned away too often")
-
-const hiddenKey = "[write key]" // stands for the write key in what is kept of an answer
 
 // Transport sends one request. Its body is `{"batch":[…]}` with this many events. Send
 // must return soon after ctx ends, and be safe for concurrent use.
@@ -58,7 +54,7 @@ type HTTP struct {
 
 	client    *http.Client
 	url       string
-	key       string
+	key       secret
 	header    http.Header
 	renewals  throttle.Throttle // of connections that may be the cause of a failure
 	closeNext atomic.Bool       // close the connection of the next request after its answer
@@ -69,7 +65,7 @@ type HTTP struct {
 func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &HTTP{client: &own, url: url, key: key, header: http.Header{
+	return &HTTP{client: &own, url: url, key: secret(key), header: http.Header{
 		"Authorization": {"Bearer " + key},
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {userAgent},
@@ -176,19 +172,9 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 	return Result{}, failure
 }
 
-// noAnswer is the failure of a request without a usable answer. If the answer is not
-// HTTP, the error of net/http quotes it, and it may contain anything, even the key.
+// noAnswer is the failure of a request without a usable answer.
 func (t *HTTP) noAnswer(err error) *SendError {
-	if shown := t.withoutKey(err.Error()); shown != err.Error() {
-		err = errors.New(shown)
-	}
-	return &SendError{Err: err}
-}
-
-// withoutKey hides the key, also in its quoted form.
-func (t *HTTP) withoutKey(s string) string {
-	quoted := strconv.Quote(t.key)
-	return strings.NewReplacer(t.key, hiddenKey, quoted[1:len(quoted)-1], hiddenKey).Replace(s)
+	return &SendError{Err: t.key.hideInError(err)}
 }
 
 // drain reads the rest of an answer, within bounds: a connection can be reused only
