@@ -238,7 +238,11 @@ func TestPing(t *testing.T) {
 		if delivery.StatusCode != status || delivery.Temporary() != temporary || delivery.Attempts != 1 || delivery.Message != "what Klime says" {
 			t.Errorf("%d: %+v, temporary %v", status, delivery, delivery.Temporary())
 		}
-		if want := fmt.Sprintf("klime: status %d: what Klime says", status); err.Error() != want || delivery.Error() != want {
+		want := fmt.Sprintf("klime: status %d: what Klime says", status)
+		if status == http.StatusFound {
+			want = "klime: status 302: no Klime at https://i.klime.com/v1/batch: what Klime says"
+		}
+		if err.Error() != want || delivery.Error() != want {
 			t.Errorf("%d: error %q, want %q", status, err, want)
 		}
 	}

@@ -321,9 +321,9 @@ func (c Config) batchURL() (string, error) {
 	u, err := url.Parse(c.Endpoint)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: Endpoint is not a URL", ErrInvalidConfig) // err would quote it, key and all
+		return "", fmt.Errorf("%w: Endpoint is not a URL such as https://klime.example.com", ErrInvalidConfig) // err would quote it, key and all
 	case u.Scheme != "https" && u.Scheme != "http":
-		return "", fmt.Errorf("%w: Endpoint must be https, or http on this machine", ErrInvalidConfig)
+		return "", fmt.Errorf("%w: Endpoint must begin with https://, or with http:// on this machine", ErrInvalidConfig)
 	case u.Host == "" || u.Hostname() == "":
 		return "", fmt.Errorf("%w: Endpoint has no host", ErrInvalidConfig)
 	case !isPort(u.Port()):
@@ -332,6 +332,8 @@ func (c Config) batchURL() (string, error) {
 		return "", fmt.Errorf("%w: Endpoint has user info", ErrInvalidConfig)
 	case u.RawQuery != "" || u.Fragment != "":
 		return "", fmt.Errorf("%w: Endpoint has a query or fragment", ErrInvalidConfig)
+	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/v1/batch"):
+		return "", fmt.Errorf("%w: Endpoint must be without /v1/batch, which is added to it", ErrInvalidConfig)
 	case u.Scheme == "http" && !c.AllowInsecure && !isLoopback(u.Hostname()):
 		return "", fmt.Errorf("%w: Endpoint %s would carry the write key in the clear (see AllowInsecure)", ErrInvalidConfig, u)
 	}

@@ -150,6 +150,10 @@ func TestEndpoint(t *testing.T) {
 		{"http://127.0.0.1.example.com", false, ""},
 		{"http://example.com", true, "http://example.com/v1/batch"},
 
+		{"https://klime.example.com/v1/batch", false, ""},
+		{"https://klime.example.com/proxy/v1/batch/", false, ""},
+		{"https://klime.example.com/v1", false, "https://klime.example.com/v1/v1/batch"},
+
 		{"ftp://localhost", true, ""},
 		{"i.klime.com", true, ""},
 		{"//i.klime.com", true, ""},

@@ -29,6 +29,8 @@ func (e *SendError) Error() string {
 		return cmp.Or(e.Message, "no answer")
 	case e.StatusCode == 0:
 		return fmt.Sprintf("no answer: %v", e.Err)
+	case e.Err != nil && e.Message != "":
+		return fmt.Sprintf("status %d: %v: %s", e.StatusCode, e.Err, e.Message)
 	case e.Err != nil:
 		return fmt.Sprintf("status %d: %v", e.StatusCode, e.Err)
 	case e.Message != "":

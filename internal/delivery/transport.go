@@ -169,6 +169,9 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		Message:    string(answered.Message),
 		Rejected:   validRejections(answered.rejections(), events),
 	}
+	if failure.isMisdirected() {
+		failure.Err = fmt.Errorf("no Klime at %s", t.url)
+	}
 	return Result{}, failure
 }
 

@@ -124,6 +124,29 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// What is most likely not Klime is named, also in the log, without what it says there.
+func TestMisdirected(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{301, 307, 404, 405} {
+		var url string
+		transport := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			url = "http://" + r.Host + r.URL.Path
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, `{"message":"not here"}`)
+		})
+		_, err := transport.Send(t.Context(), nil, 1)
+		want := fmt.Sprintf("status %d: no Klime at %s", code, url)
+		if err == nil || err.Error() != want+": not here" {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.LogValue().String() != want {
+			t.Errorf("logged as %v, want %s", failure.LogValue(), want)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -23,10 +23,7 @@ func judge(failure *SendError) verdict {
 	switch code := failure.StatusCode; {
 	case code >= 200 && code < 300 && (failure.Err == nil || len(failure.Rejected) > 0): // the answer names events as refused
 		return refused
-	case code >= 300 && code < 400: // never followed: that would send the key elsewhere
-		return halting
-	case code == http.StatusUnauthorized, code == http.StatusForbidden,
-		code == http.StatusNotFound, code == http.StatusMethodNotAllowed:
+	case failure.isMisdirected(), code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return halting
 	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge,
 		code == http.StatusUnprocessableEntity:
@@ -36,6 +33,13 @@ func judge(failure *SendError) verdict {
 		// foresaw: to keep an event is the lesser mistake.
 		return transient
 	}
+}
+
+// isMisdirected reports whether the request went to something else than Klime. A redirect
+// is not followed: that would send the key elsewhere.
+func (e *SendError) isMisdirected() bool {
+	code := e.StatusCode
+	return code >= 300 && code < 400 || code == http.StatusNotFound || code == http.StatusMethodNotAllowed
 }
 
 // mayBlameEvents reports whether a request may have failed because of what its
