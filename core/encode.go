@@ -154,7 +154,7 @@ func (enc *encoder) appendEvent(b []byte, d *draft, r *requestProperties) ([]byt
 	}
 	b = append(b, '}')
 	if len(b) > maxEventBytes {
-		return b, fmt.Errorf("%w: %d bytes", ErrEventTooLarge, len(b))
+		return b, ErrEventTooLarge // how large is not known: long values are cut
 	}
 	return b, nil
 }

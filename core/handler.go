@@ -47,14 +47,14 @@ func SetProperty(ctx context.Context, key string, v any) {
 	}
 	value, err := appendValue(nil, scope.client().redactProperty(key, v), 0) // encoded now, as v may change later
 	if err != nil {
-		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err))
+		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
 		return
 	}
 	fits := true
 	scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 	if !fits {
 		scope.client().complain(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
-			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)))
+			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)), "")
 	}
 }
 
@@ -80,7 +80,7 @@ func Silence(ctx context.Context) {
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
-	c.complain(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts))
+	c.complain(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts), event)
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for
@@ -89,7 +89,7 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 func Link(ctx context.Context, u User, groups ...Group) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
-	c.complain(c.link(ctx, scope, scope.isSilent(), u, groups))
+	c.complain(c.link(ctx, scope, scope.isSilent(), u, groups), "")
 }
 
 // LinkFunc is [Link] for middlewares. If find returns nothing (no ID and no traits, for

@@ -177,7 +177,7 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 		if w.handled.Add(1) < 0 {
 			return
 		}
-		c.complain(c.enqueue(ctx, &d, item, err))
+		c.complain(c.enqueue(ctx, &d, item, err), d.Event.Event)
 	}
 }
 

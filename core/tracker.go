@@ -300,7 +300,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		request.sampleRate = t.sampler.rate
 	}
 	err := t.client.send(s, &d, &request)
-	t.client.complain(err)
+	t.client.complain(err, o.name)
 	return fateOf(&d, err)
 }
 

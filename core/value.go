@@ -34,12 +34,14 @@ func appendMap[M ~map[string]any](b []byte, m M, depth int) ([]byte, error) {
 
 // quoted returns a key as it stands in an error: quoted and, if it is long,
 // shortened.
-func quoted(key string) string {
+func quoted(key string) string { return strconv.Quote(shortened(key)) }
+
+func shortened(name string) string {
 	const enough = 64
-	if len(key) > enough {
-		key = strings.ToValidUTF8(key[:enough], "") + "…"
+	if len(name) > enough {
+		return strings.ToValidUTF8(name[:enough], "") + "…"
 	}
-	return strconv.Quote(key)
+	return name
 }
 
 // appendValue appends one value as encoding/json would encode it, except for times:
