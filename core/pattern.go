@@ -48,7 +48,7 @@ func parsePattern(text string) (*pattern, error) {
 func mistakeIn(method, path string) string {
 	switch {
 	case method != "" && method != knownMethod(method):
-		return "a method and a space may stand before the path, nothing else"
+		return "before the path may stand a method in capitals, such as POST, and a space"
 	case !strings.HasPrefix(path, "/"):
 		return "the path must begin with a slash"
 	case strings.Count(path, "{") != strings.Count(path, "}"):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -87,7 +88,9 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		c.rules.watch(&t.rules)
 	}
 	if t.err != nil && c != nil {
-		c.cfg.Logger.Error("klime: a middleware option is wrong and left out", slog.Any("error", t.err))
+		for line := range strings.Lines(t.err.Error()) { // one for each mistake
+			c.cfg.Logger.Error("klime: a middleware option is wrong and left out", slog.String("error", strings.TrimSpace(line)))
+		}
 	}
 	return t
 }
