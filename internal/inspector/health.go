@@ -330,7 +330,7 @@ func (f *figures) clocks() Finding {
 	}
 	for _, r := range f.snap.Records {
 		if ahead := r.Timestamp.Sub(r.ReceivedAt); ahead > maxSkew {
-			x.example(nameOf(r.Type, r.Event.Event), "by "+ahead.Round(time.Minute).String(), fmt.Sprintf("/events?seq=%d", r.Seq))
+			x.example(nameOf(r.Type, r.Event.Event), "by "+roughly(ahead.Round(time.Minute)), fmt.Sprintf("/events?seq=%d", r.Seq))
 		}
 	}
 	return x

@@ -50,19 +50,27 @@ const maxMarks = 3
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
 func ago(now, t time.Time) string {
-	d := now.Sub(t)
+	switch d := now.Sub(t); {
+	case d >= time.Second:
+		return roughly(d) + " ago"
+	case d < -time.Minute:
+		return "in the future"
+	default:
+		return "just now"
+	}
+}
+
+// roughly writes a duration in its largest unit, rounded down.
+func roughly(d time.Duration) string {
 	for _, unit := range []struct {
 		length time.Duration
 		name   string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}} {
 		if d >= unit.length {
-			return fmt.Sprintf("%d %s ago", d/unit.length, unit.name)
+			return fmt.Sprintf("%d %s", d/unit.length, unit.name)
 		}
 	}
-	if d < -time.Minute {
-		return "in the future"
-	}
-	return "just now"
+	return fmt.Sprintf("%d s", d/time.Second)
 }
 
 // number writes an integer with commas.
