@@ -144,7 +144,7 @@ func GroupID[T any](find func(*fiber.Ctx) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. Nothing is linked if find returns a zero User,
+// It goes after Middleware and your authentication. Nothing is linked if find returns a zero User,
 // and no groups or only zero ones.
 func Link(find func(*fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
 	return func(c *fiber.Ctx) error {

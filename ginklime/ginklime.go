@@ -150,7 +150,7 @@ func GroupID[T any](find func(*gin.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after your authentication. Nothing is linked if find returns a zero User,
+// It goes after Middleware and your authentication. Nothing is linked if find returns a zero User,
 // and no groups or only zero ones.
 func Link(find func(*gin.Context) (klime.User, []klime.Group)) gin.HandlerFunc {
 	return func(c *gin.Context) {

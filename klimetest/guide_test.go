@@ -23,10 +23,12 @@ func newRouter(client *klime.Client) http.Handler {
 		klime.Track(r.Context(), "Report Generated", klime.Properties{"reportType": "revenue"})
 		w.WriteHeader(http.StatusCreated)
 	})
-	return nethttp.Middleware(client,
-		nethttp.UserID(func(r *http.Request) string { user, _, _ := r.BasicAuth(); return user }),
-		nethttp.GroupID(func(r *http.Request) string { _, org, _ := r.BasicAuth(); return org }),
-	)(mux)
+	return nethttp.Middleware(client)(nethttp.Link(whoIs)(mux))
+}
+
+func whoIs(r *http.Request) (klime.User, []klime.Group) {
+	user, org, _ := r.BasicAuth()
+	return klime.User{ID: user, Traits: klime.Traits{"name": "Jane Doe"}}, []klime.Group{{ID: org, Traits: klime.Traits{"name": "Acme Inc"}}}
 }
 
 func signIn(r *http.Request) { r.SetBasicAuth("user_123", "org_abc") }
@@ -39,11 +41,11 @@ func TestReportIsTracked(t *testing.T) {
 	signIn(request) // as your tests do: there are no anonymous events
 	app.ServeHTTP(httptest.NewRecorder(), request)
 
-	events := server.Wait(2) // the app's own event, and that of the request
-	if e := events[0]; e.Event != "Report Generated" || e.UserID != "user_123" || e.GroupID != "org_abc" {
+	events := server.Wait(4) // identify and group (from Link), the app's own event, and that of the request
+	if e := events[2]; e.Event != "Report Generated" || e.UserID != "user_123" || e.GroupID != "org_abc" {
 		t.Errorf("got %+v", e)
 	}
-	if e := events[1]; e.Event != "API Called" || e.Properties["route"] != "/reports" {
+	if e := events[3]; e.Event != "API Called" || e.Properties["route"] != "/reports" {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -84,6 +86,7 @@ func TestOutage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = client.Shutdown(context.Background()) }) // a bubble must end without goroutines
 		recorder.Fail(klimetest.Status(503), klimetest.RetryAfter(429, time.Minute), klimetest.Cut())
 
 		if err := client.Track(t.Context(), "Report Generated", nil, klime.ForUser("user_123")); err != nil {

@@ -65,8 +65,8 @@ func Route(find func(*http.Request) string) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes inside your authentication. Nothing is linked if find returns a zero
-// User, and no groups or only zero ones.
+// It goes inside Middleware and your authentication. Nothing is linked if find returns
+// a zero User, and no groups or only zero ones.
 func Link(find func(*http.Request) (klime.User, []klime.Group)) func(http.Handler) http.Handler {
 	return httpexchange.Before(func(r *http.Request) {
 		klime.LinkFunc(r.Context(), func() (klime.User, []klime.Group) { return find(r) })
