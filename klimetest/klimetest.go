@@ -105,7 +105,7 @@ func (s *Server) Client() *klime.Client {
 	s.clientsMu.Unlock()
 	s.tb.Cleanup(func() {
 		if err := client.Shutdown(context.Background()); err != nil {
-			s.tb.Errorf("klimetest: %v", err)
+			s.tb.Errorf("klimetest: %v (if the faults are meant, call Heal before the test ends, or make a client from Config)", err)
 		}
 	})
 	return client

@@ -23,15 +23,16 @@ type both struct {
 // can be compared event by event.
 func (b both) track(ctx context.Context, userID, groupID, event string, properties map[string]any) error {
 	id, now := rand.Text(), time.Now()
-	return errors.Join(
-		b.segment.Enqueue(analytics.Track{
-			MessageId: id, Timestamp: now, UserId: userID, Event: event,
-			Properties: maps.Clone(properties), // Segment reads it later
-			Context:    &analytics.Context{Extra: map[string]any{"groupId": groupID}},
-		}),
-		b.klime.Track(ctx, event, properties,
-			klime.ForUser(userID), klime.InGroup(groupID), klime.At(now), klime.WithMessageID(id)),
-	)
+	toSegment := analytics.Track{
+		MessageId: id, Timestamp: now, UserId: userID, Event: event,
+		Properties: maps.Clone(properties), // Segment reads it later
+	}
+	opts := []klime.EventOption{klime.ForUser(userID), klime.At(now), klime.WithMessageID(id)}
+	if groupID != "" { // InGroup("") is an error: most likely somebody forgot the group
+		toSegment.Context = &analytics.Context{Extra: map[string]any{"groupId": groupID}}
+		opts = append(opts, klime.InGroup(groupID))
+	}
+	return errors.Join(b.segment.Enqueue(toSegment), b.klime.Track(ctx, event, properties, opts...))
 }
 
 // link tells both who the user is, and of which company.

@@ -56,27 +56,30 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// While both run, their events can be compared by message ID.
+// While both run, their events can be compared by message ID, with a group and without.
 func TestBoth(t *testing.T) {
-	segment, recorder := &wire{}, klimetest.NewRecorder()
-	b, err := newBoth(segment, recorder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	properties := map[string]any{"pages": 7}
-	if err := b.track(t.Context(), "user_123", "org_abc", "Report Generated", properties); err != nil {
-		t.Error(err)
-	}
-	properties["pages"] = 8 // too late for either
-	if err := b.shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	old, events := segment.heard(), recorder.Events()
-	if len(old) != 1 || len(events) != 1 {
-		t.Fatalf("Segment has %d, Klime %d", len(old), len(events))
-	}
-	if got, want := ofKlime(events[0]), old[0]; got.MessageID != want.MessageID || got.String() != want.String() || got.Facts["pages"] != 7.0 {
-		t.Errorf("Klime was told %+v, and Segment %+v", got, want)
+	for _, group := range []string{"org_abc", ""} {
+		segment, recorder := &wire{}, klimetest.NewRecorder()
+		b, err := newBoth(segment, recorder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		properties := map[string]any{"pages": 7}
+		if err := b.track(t.Context(), "user_123", group, "Report Generated", properties); err != nil {
+			t.Error(err)
+		}
+		properties["pages"] = 8 // too late for either
+		if err := b.shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		old, events := segment.heard(), recorder.Events()
+		if len(old) != 1 || len(events) != 1 {
+			t.Fatalf("Segment has %d, Klime %d", len(old), len(events))
+		}
+		got, want := ofKlime(events[0]), old[0]
+		if got.MessageID != want.MessageID || got.String() != want.String() || got.Facts["pages"] != 7.0 || events[0].GroupID != group {
+			t.Errorf("Klime was told %+v, and Segment %+v", got, want)
+		}
 	}
 }
 
