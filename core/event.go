@@ -9,8 +9,9 @@ import (
 
 // Properties describe an event. Values are strings, numbers, booleans, times
 // (sent in UTC with milliseconds), and slices and maps of these; anything else
-// is sent as encoding/json encodes it. They may be nested 1,000 levels deep. By Klime's
-// convention, keys are camelCase.
+// is sent as encoding/json encodes it: a time.Duration as nanoseconds, and most errors as
+// {}, so give Milliseconds and err.Error(). They may be nested 1,000 levels deep. By
+// Klime's convention, keys are camelCase.
 type Properties map[string]any
 
 // Traits describe a user or a group. Klime merges them into what it has: send what
