@@ -42,8 +42,8 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
-			x := e.finished(c, r, panicked)
-			x.Path, x.Start = path, start
+			x := klime.Exchange{Path: path, Start: start}
+			e.describe(&x, c, r, panicked)
 			httpexchange.GiveBack(came, c.Request)
 			tracker.Observe(scope, x)
 			if outside := scope.Outside(c.Request.Context()); outside != nil {
@@ -65,13 +65,12 @@ type exchange struct {
 	writer writer
 }
 
-// finished is what can be told once the handlers of r, the request that was passed
-// on, are done. Panicked is what they panicked with, nil if they did not.
-func (e *exchange) finished(c *gin.Context, r *http.Request, panicked any) klime.Exchange {
+// describe adds to x what can be told once the handlers of r, the request that was
+// passed on, are done. Panicked is what they panicked with, nil if they did not.
+func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, panicked any) {
 	w := e.innermostWriter(c)
-	x := httpexchange.Request(r)
+	x.Method, x.RequestBytes, x.Caller = r.Method, r.ContentLength, caller{c}
 	x.Recovered(panicked)
-	x.Caller = caller{c}
 	x.Values = c.Request.Context()
 	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 	x.Unmatched = x.Route == ""
@@ -81,7 +80,6 @@ func (e *exchange) finished(c *gin.Context, r *http.Request, panicked any) klime
 	x.ResponseBytes = w.size()
 	x.ContentType = w.media.Of(w.Header())
 	x.Location = w.Header().Get("Location")
-	return x
 }
 
 // innermostWriter is the writer of the last Middleware that the request has passed, e's

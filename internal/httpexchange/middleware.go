@@ -50,11 +50,14 @@ func Middleware(
 			writer := response.observe(w)
 			defer func() {
 				panicked := recover()
-				x := response.Exchange(r, panicked)
+				var x klime.Exchange
+				response.describe(&x, r, panicked)
 				x.Route, x.Unmatched = route(came, r, x.Status)
 				GiveBack(came, r)
 				x.Path = whole
-				x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))
+				if x.Location != "" {
+					x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))
+				}
 				tracker.Observe(scope, x)
 				if panicked != nil {
 					panic(panicked)

@@ -3,8 +3,6 @@ package httpexchange
 import (
 	"net"
 	"net/http"
-
-	klime "github.com/klimeapp/klime-go/core"
 )
 
 // caller tells who sent a request.
@@ -20,14 +18,4 @@ func (c caller) ClientIP() string {
 		return c.r.RemoteAddr // a middleware that replaces it may leave out the port
 	}
 	return host
-}
-
-// Request returns what a request says of its exchange. It leaves out the path, which
-// a handler may have changed.
-func Request(r *http.Request) klime.Exchange {
-	return klime.Exchange{
-		Method:       r.Method,
-		RequestBytes: r.ContentLength,
-		Caller:       caller{r},
-	}
 }

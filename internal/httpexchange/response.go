@@ -124,19 +124,19 @@ func (r *Response) copyFrom(src io.Reader) (int64, error) {
 	return n, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
-// Exchange describes req and its answer. panicked is what the handler panicked with,
-// nil if it did not.
-func (r *Response) Exchange(req *http.Request, panicked any) klime.Exchange {
-	x := Request(req)
+// describe sets x to what is known of req and its answer. panicked is what the handler
+// panicked with, nil if it did not. (An Exchange is large, so it is not returned.)
+func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) {
+	header := r.next.Header()
+	x.Method, x.RequestBytes, x.Caller = req.Method, req.ContentLength, caller{req}
 	x.Recovered(panicked)
 	x.Start = r.start
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
 	x.Unanswered = r.status == 0
-	x.Aborted = x.Aborted || Left(req, r.next.Header(), r.bytes)
-	x.ContentType = r.media.Of(r.next.Header())
-	x.Location = firstValue(r.next.Header(), "Location")
-	return x
+	x.Aborted = x.Aborted || Left(req, header, r.bytes)
+	x.ContentType = r.media.Of(header)
+	x.Location = firstValue(header, "Location")
 }
 
 // Left reports whether the client went away, or the server's own context was cancelled,

@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
 )
 
 // able has all optional interfaces, and notes which methods are called.
@@ -234,7 +236,9 @@ func TestWriteStringToAWriterWithout(t *testing.T) {
 	if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	if x := r.Exchange(httptest.NewRequest(http.MethodGet, "/", http.NoBody), nil); x.ContentType != "text/html; charset=utf-8" || x.ResponseBytes != 15 {
+	var x klime.Exchange
+	r.describe(&x, httptest.NewRequest(http.MethodGet, "/", http.NoBody), nil)
+	if x.ContentType != "text/html; charset=utf-8" || x.ResponseBytes != 15 {
 		t.Errorf("%+v", x)
 	}
 }
