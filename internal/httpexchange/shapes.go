@@ -32,7 +32,13 @@ const (
 	notifies
 )
 
+// abilitiesOf tells what w can do. Of net/http's own writer for HTTP/1, the usual one, it
+// finds out with two questions in place of six.
 func abilitiesOf(w http.ResponseWriter) ability {
+	_, pushing := w.(http.Pusher)
+	if _, usual := w.(http1Writer); usual && !pushing {
+		return http1Abilities
+	}
 	var can ability
 	if _, ok := w.(http.Flusher); ok {
 		can |= flushes
@@ -43,7 +49,7 @@ func abilitiesOf(w http.ResponseWriter) ability {
 	if _, ok := w.(io.ReaderFrom); ok {
 		can |= readsFrom
 	}
-	if _, ok := w.(http.Pusher); ok {
+	if pushing {
 		can |= pushes
 	}
 	if _, ok := w.(http.CloseNotifier); ok { //nolint:staticcheck // deprecated, and still asked for
@@ -121,6 +127,14 @@ func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 type http1 Response
 
 const http1Abilities = flushes | hijacks | readsFrom | notifies
+
+// http1Writer is a writer with at least these abilities.
+type http1Writer interface {
+	errorFlusher
+	http.Hijacker
+	io.ReaderFrom
+	http.CloseNotifier //nolint:staticcheck // deprecated, and still asked for
+}
 
 func (w *http1) Header() http.Header                          { return (*Response)(w).Header() }
 func (w *http1) Write(p []byte) (int, error)                  { return (*Response)(w).Write(p) }
