@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"path"
@@ -163,23 +164,18 @@ func isCanonicalRedirect(x *Exchange) bool {
 // browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, and Turbo in
 // X-Sec-Purpose.
 func isPrefetch(x *Exchange) bool {
-	for _, name := range [...]string{"Sec-Purpose", "X-Sec-Purpose", "Purpose", "X-Moz"} {
-		if purpose := x.header(name); purpose != "" {
-			purpose = strings.ToLower(purpose)
-			return strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "preview")
-		}
+	purpose := cmp.Or(x.header("Sec-Purpose"), x.header("X-Sec-Purpose"), x.header("Purpose"), x.header("X-Moz"))
+	if purpose == "" {
+		return false
 	}
-	return false
+	purpose = strings.ToLower(purpose)
+	return strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "preview")
 }
 
 // isProbe reports whether a client is known to check whether the app is alive.
 func isProbe(userAgent string) bool {
-	for _, prefix := range [...]string{"kube-probe/", "GoogleHC/", "ELB-HealthChecker/"} {
-		if strings.HasPrefix(userAgent, prefix) {
-			return true
-		}
-	}
-	return false
+	return strings.HasPrefix(userAgent, "kube-probe/") || strings.HasPrefix(userAgent, "GoogleHC/") ||
+		strings.HasPrefix(userAgent, "ELB-HealthChecker/")
 }
 
 // classifyNotModified decides by the request, as the answer 304 has no content.
@@ -255,12 +251,8 @@ func isAsset(mediaType string) bool {
 		"application/manifest+json", "application/font-woff", "application/font-woff2", "application/vnd.ms-fontobject":
 		return true
 	}
-	for _, prefix := range [...]string{"image/", "font/", "video/", "audio/"} {
-		if strings.HasPrefix(mediaType, prefix) {
-			return true
-		}
-	}
-	return false
+	return strings.HasPrefix(mediaType, "image/") || strings.HasPrefix(mediaType, "font/") ||
+		strings.HasPrefix(mediaType, "video/") || strings.HasPrefix(mediaType, "audio/")
 }
 
 // mediaTypeOf returns the media type of a Content-Type in lower case, without
