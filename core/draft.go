@@ -58,7 +58,7 @@ func (c *Client) track(
 		c.explains.event(&d, silenced)
 		return d, false, nil
 	}
-	who := scope.identify(ctx, nil)
+	who := scope.identify(ctx)
 	scope.annotate(ctx, who)
 	d.UserID, d.GroupID = who.user, who.group
 	if err := d.apply(opts); err != nil {

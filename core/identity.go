@@ -20,16 +20,12 @@ type identity struct {
 	checked     membershipCheck // why RequireMembership has left the group out, if it has
 }
 
-// trusted leaves out a group that is a mere claim if no user is known, or if the app
+// distrust leaves out a group that is a mere claim if no user is known, or if the app
 // has turned the request away.
-func (id identity) trusted(status int) identity {
-	if !id.claim {
-		return id
-	}
-	if id.user == "" || turnsAway(status) {
+func (id *identity) distrust(status int) {
+	if id.claim && (id.user == "" || turnsAway(status)) {
 		id.group = ""
 	}
-	return id
 }
 
 // turnsAway reports whether a status refuses the caller, so that the group it claims
@@ -37,7 +33,7 @@ func (id identity) trusted(status int) identity {
 func turnsAway(status int) bool { return status == 401 || status == 403 || status == 404 }
 
 // complete reports whether both user and group are known.
-func (id identity) complete() bool { return id.user != "" && id.group != "" }
+func (id *identity) complete() bool { return id.user != "" && id.group != "" }
 
 // fill fills in what id lacks from other.
 func fill(id *identity, other identity) {

@@ -214,7 +214,8 @@ func TestTrusted(t *testing.T) {
 		{identity{user: "", group: "g", claim: false}, 404, "/g"},
 	}
 	for _, tt := range tests {
-		got := tt.in.trusted(tt.status)
+		got := tt.in
+		got.distrust(tt.status)
 		if got.user+"/"+got.group != tt.want {
 			t.Errorf("%+v at %d: %s/%s, want %s", tt.in, tt.status, got.user, got.group, tt.want)
 		}

@@ -55,9 +55,9 @@ const (
 // checkMembership leaves out id's group if membership is required and the user was not
 // linked to it. A group without a user is not checked: it is for events of the
 // organisation itself.
-func (k *knowledge) checkMembership(id identity) identity {
-	if !k.linkRequired || id.user == "" || id.group == "" {
-		return id
+func (k *knowledge) checkMembership(id *identity) {
+	if !k.linkRequired || !id.complete() {
+		return
 	}
 	switch m := &k.members; {
 	case m.user != id.user:
@@ -65,7 +65,6 @@ func (k *knowledge) checkMembership(id identity) identity {
 	case m.group != id.group && !slices.Contains(m.more, id.group):
 		id.group, id.checked = "", notMember
 	}
-	return id
 }
 
 // countLeftOut counts an event from which RequireMembership has left out the group.

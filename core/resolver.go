@@ -100,14 +100,18 @@ func (t *Tracker) askRoute(s *Scope) string {
 
 // idOf returns the ID of an answer, and logs what is wrong with it.
 func (t *Tracker) idOf(a answer) string {
+	if a.problem != noProblem {
+		t.tellProblem(a)
+	}
+	return a.known()
+}
+
+func (t *Tracker) tellProblem(a answer) {
 	switch a.problem {
-	case panicked: // ask has told
+	case noProblem, panicked: // ask has told of the panic
 	case foreign:
 		t.hints.foreignOption(t.client)
 	case wrongType:
 		t.hints.noID(t.client, a.id)
-	case noProblem:
-		return a.id
 	}
-	return ""
 }

@@ -97,10 +97,10 @@ func (s *Scope) ReadHeader(get func(name string) string) {
 }
 
 // UserID returns the user to whom an event would belong now, "" if none is known.
-func (s *Scope) UserID() string { return s.identify(s, nil).user }
+func (s *Scope) UserID() string { return s.identify(s).user }
 
 // GroupID returns the group to which an event would belong now, "" if none is known.
-func (s *Scope) GroupID() string { return s.identify(s, nil).group }
+func (s *Scope) GroupID() string { return s.identify(s).group }
 
 // update calls change with the request, under its lock. On nil it does nothing.
 func (s *Scope) update(change func(*request)) {
@@ -117,8 +117,9 @@ func (s *Scope) update(change func(*request)) {
 func (s *Scope) remarks() remarks {
 	r := s.request()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.remarks
+	remarks := r.remarks
+	r.mu.Unlock()
+	return remarks
 }
 
 // isSilent reports whether nothing is sent from the request: the app has called

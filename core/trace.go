@@ -27,26 +27,34 @@ type spanRef struct {
 	continues       bool // it continues a caller's trace: its parent is remote, as far as the span tells
 }
 
-// refTo returns the spanRef of a span, the zero value if its context is not valid.
-func refTo(span trace.Span) spanRef {
+// refer sets r to the span in ctx, and reports whether there is one with a valid context.
+func (r *spanRef) refer(ctx context.Context) bool {
+	span := trace.SpanFromContext(ctx)
 	c := span.SpanContext()
 	if !c.IsValid() {
-		return spanRef{}
+		return false
 	}
 	child, tells := span.(interface{ Parent() trace.SpanContext }) // spans of OpenTelemetry's SDK do
-	return spanRef{c.TraceID(), c.SpanID(), c.IsSampled(), c.IsRemote(), tells && child.Parent().IsRemote()}
+	*r = spanRef{c.TraceID(), c.SpanID(), c.IsSampled(), c.IsRemote(), tells && child.Parent().IsRemote()}
+	return true
 }
 
 // known reports whether there is a span.
 func (r *spanRef) known() bool { return r.trace.IsValid() }
 
-// telemetryIn reads the telemetry in ctx. It reads baggage only if there are keys to send.
-func telemetryIn(ctx context.Context, keys []string) telemetry {
-	t := telemetry{span: refTo(trace.SpanFromContext(ctx))}
-	if len(keys) > 0 {
-		t.baggage = baggage.FromContext(ctx)
-	}
+// telemetryIn reads the telemetry in ctx.
+func telemetryIn(ctx context.Context, keys []string) (t telemetry) {
+	t.span.refer(ctx)
+	t.baggage = baggageIn(ctx, keys)
 	return t
+}
+
+// baggageIn reads the baggage in ctx, if there are keys to send.
+func baggageIn(ctx context.Context, keys []string) (b baggage.Baggage) {
+	if len(keys) > 0 {
+		b = baggage.FromContext(ctx)
+	}
+	return b
 }
 
 // telemetryOf returns the telemetry of an event that is made with ctx: ctx's current span
@@ -77,18 +85,20 @@ func toKlime(ctx context.Context) context.Context {
 // telemetry returns the telemetry of the request itself: of the span under which it
 // began, or else the fallback.
 func (s *Scope) telemetry() telemetry {
-	began := telemetryIn(s.root.parent, s.root.tracker.baggage)
-	if began.span.known() {
-		return began
-	}
 	r := s.request()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	fallback := r.fallback
-	if fallback.baggage.Len() == 0 {
-		fallback.baggage = began.baggage
+	t := r.fallback
+	r.mu.Unlock()
+	s.completeTelemetry(&t)
+	return t
+}
+
+// completeTelemetry turns the request's fallback into its telemetry.
+func (s *Scope) completeTelemetry(t *telemetry) {
+	underSpan := t.span.refer(s.root.parent)
+	if underSpan || t.baggage.Len() == 0 {
+		t.baggage = baggageIn(s.root.parent, s.baggageKeys())
 	}
-	return fallback
 }
 
 // baggageKeys returns the keys of the baggage members to send.

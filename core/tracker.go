@@ -186,12 +186,13 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	rule.matched = remarks.matched
 	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
 	remarks.silent = remarks.silent || remarks.optedOut || s.isSilentAround()
-	o := t.decide(x, &remarks, rule)
+	var o outcome
+	t.decide(&o, x, &remarks, rule)
 
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
 	unrouted := x.Route == "" && isUnmatched(x, rule)
-	o.id, o.declared, o.extra = s.finish(x, o.name != "" || !remarks.silent && !unrouted)
+	s.finish(&o, x, o.name != "" || !remarks.silent && !unrouted)
 	if !remarks.silent {
 		s.annotate(s.parent, o.id)
 	}
@@ -215,19 +216,19 @@ type outcome struct {
 	id       identity
 	declared identity // what the app has said, for the explainer
 	extra    []property
+	fallback telemetry
 }
 
 // decide sets the part of a request's outcome that does not depend on whose it is.
-func (t *Tracker) decide(x *Exchange, remarks *remarks, rule ruling) (o outcome) {
+func (t *Tracker) decide(o *outcome, x *Exchange, remarks *remarks, rule ruling) {
 	if remarks.skip || remarks.silent || remarks.canonicalRedirect || rule.skip {
-		return o
+		return
 	}
 	if remarks.event != "" {
 		rule.name = remarks.event
 	}
 	o.kind = t.classify(x, rule)
 	o.name, o.named = t.eventName(o.kind, rule.name, x)
-	return o
 }
 
 // classify returns the kind of a request. [ClassifyWith] has the last word.
@@ -287,14 +288,15 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	if unnamed && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
 		return counted
 	}
-	request := requestProperties{exchange: x, route: rt, kind: o.kind, duration: took, extra: o.extra}
+	var request requestProperties // field by field: a literal of this size is made elsewhere and copied
+	request.exchange, request.route, request.kind, request.duration, request.extra = x, rt, o.kind, took, o.extra
 	if len(t.capture) > 0 {
 		request.captured = t.captureFrom(x)
 	}
-	d := draft{
-		Event:     Event{Type: TrackEvent, Event: o.name, UserID: id.user, GroupID: id.group, Timestamp: x.Start},
-		automatic: true, queued: now, telemetry: s.telemetry(), baggage: t.baggage,
-	}
+	var d draft
+	d.automatic, d.queued, d.telemetry, d.baggage = true, now, o.fallback, t.baggage
+	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
+	s.completeTelemetry(&d.telemetry)
 	if t.sampler.on && unnamed {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {

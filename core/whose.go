@@ -8,22 +8,28 @@ package klime
 //     ended, what they found
 //  3. the plain values in ctx
 //  4. the plain values that ended scopes have left
-//  5. the plain values in end, given when the request ends
+//  5. the plain values in end, given when the request ends: see identifyAndLock
 //  6. the plain values in the framework's requests (see Bind), from the innermost scope
 //     to the outermost
 //  7. the request within which this one was made
-func (s *Scope) identify(ctx, end valuer) identity {
-	if s == nil {
-		return identity{}
+func (s *Scope) identify(ctx valuer) (id identity) {
+	if s != nil {
+		s.identifyAndLock(&id, ctx, nil)
+		s.request().mu.Unlock()
 	}
+	return id
+}
+
+// identifyAndLock is identify, and leaves the request locked: what it has found stays
+// true until the caller unlocks it.
+func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 	r := s.request()
 	for {
 		r.mu.Lock()
 		declared, complete := r.declaredIdentity()
 		if complete {
-			declared = r.checkMembership(declared)
-			r.mu.Unlock()
-			return declared
+			*id = declared
+			break
 		}
 		innermost, ended, hasUser := r.innermost, r.ended, r.hasUser
 		r.mu.Unlock()
@@ -31,31 +37,30 @@ func (s *Scope) identify(ctx, end valuer) identity {
 		if !innermost.isWithin(s) { // the request is over, or the innermost scope is in another branch
 			innermost = s
 		}
-		id := innermost.find(ctx, end, ended > 0)
+		*id = innermost.find(ctx, end, ended > 0)
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
 			if hasUser {
 				id.user = declared.user
 			}
-			fillAround(&id, hasUser, enclosing.identify(enclosing, nil))
+			fillAround(id, hasUser, enclosing.identify(enclosing))
 		}
 
 		r.mu.Lock()
-		if r.ended != ended {
-			// A scope has ended meanwhile, and may have been asked too late. Ask again:
-			// what it knew is kept by now.
-			r.mu.Unlock()
-			continue
+		if r.ended == ended {
+			if r.hasUser {
+				id.user = r.declared.user
+			}
+			if r.hasGroup {
+				id.group, id.claim = r.declared.group, false
+			}
+			id.distrust(0)
+			break
 		}
-		if r.hasUser {
-			id.user = r.declared.user
-		}
-		if r.hasGroup {
-			id.group, id.claim = r.declared.group, false
-		}
-		id = r.checkMembership(id.trusted(0))
+		// A scope has ended meanwhile, and may have been asked too late. Ask again: what it
+		// knew is kept by now.
 		r.mu.Unlock()
-		return id
 	}
+	r.checkMembership(id)
 }
 
 // find asks the sources 2 to 6 of identify. S is the innermost scope; ended says whether
@@ -128,24 +133,25 @@ func (s *Scope) stored() identity {
 	return identityIn(values, s.client().interner())
 }
 
-// finish ends the outermost scope. If wanted, it settles whose request it was, also for
-// events that are tracked later; otherwise no source is asked. It also returns what the
-// app has declared, and the properties that the app has added to the event.
-func (s *Scope) finish(x *Exchange, wanted bool) (id, declared identity, extra []property) {
-	if wanted {
-		id = s.identify(s, x.Values).trusted(x.Status)
-	}
+// finish ends the outermost scope, and sets what only the scope knows of the outcome. If
+// wanted, it settles whose request it was, also for events that are tracked later;
+// otherwise no source is asked.
+func (s *Scope) finish(o *outcome, x *Exchange, wanted bool) {
 	r := s.request()
-	r.mu.Lock()
-	r.ended++
-	declared, _ = r.declaredIdentity()
 	if wanted {
-		r.declared, r.hasUser, r.hasGroup = id, true, true
+		s.identifyAndLock(&o.id, s, x.Values)
+		o.id.distrust(x.Status)
+	} else {
+		r.mu.Lock()
 	}
-	extra = r.properties
+	r.ended++
+	o.declared, _ = r.declaredIdentity()
+	if wanted {
+		r.declared, r.hasUser, r.hasGroup = o.id, true, true
+	}
+	o.fallback, o.extra = r.fallback, r.properties
 	r.properties = nil
 	r.innermost, r.incoming = nil, nil
 	r.mu.Unlock()
 	s.loan.end()
-	return id, declared, extra
 }
