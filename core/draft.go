@@ -111,15 +111,15 @@ func describe(ctx context.Context, scope *Scope, e Event, opts []EventOption) (d
 
 // sendNow sends an event in a request of its own and waits for the answer.
 func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
-	item, err := c.prepare(d, nil)
+	body, err := c.prepare(d, nil)
 	if err != nil || d.filtered {
 		return BatchResult{}, err
 	}
-	answer, err := c.delivery.SendNow(toKlime(ctx), item)
+	answer, err := c.delivery.SendNow(toKlime(ctx), d.item(body))
 	if err != nil {
 		return BatchResult{}, publicError(err)
 	}
-	result := batchResult(answer, []Event{decodeEvent(item.Body)})
+	result := batchResult(answer, []Event{decodeEvent(body)})
 	if len(result.Errors) > 0 {
 		return result, &DeliveryError{StatusCode: http.StatusOK, Attempts: 1, Message: result.Errors[0].Message}
 	}
@@ -129,14 +129,14 @@ func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
 // send queues an event. The properties of the automatic event of a request are r, which
 // is nil for any other event.
 func (c *Client) send(ctx context.Context, d *draft, r *requestProperties) error {
-	item, err := c.prepare(d, r)
-	return c.enqueue(ctx, d, item, err)
+	body, err := c.prepare(d, r)
+	return c.enqueue(ctx, d, body, err)
 }
 
 // enqueue queues what prepare returned.
-func (c *Client) enqueue(ctx context.Context, d *draft, item delivery.Item, err error) error {
+func (c *Client) enqueue(ctx context.Context, d *draft, body []byte, err error) error {
 	if err == nil && !d.filtered {
-		err = publicError(c.delivery.Enqueue(orBackground(ctx), item))
+		err = publicError(c.delivery.Enqueue(orBackground(ctx), d.item(body)))
 	}
 	if c.explains != nil {
 		c.explains.event(d, fateOf(d, err))
@@ -144,11 +144,16 @@ func (c *Client) enqueue(ctx context.Context, d *draft, item delivery.Item, err 
 	return err
 }
 
+// item is the event with its encoded body, for delivery.
+func (d *draft) item(body []byte) delivery.Item {
+	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient, Token: d.token}
+}
+
 // prepare checks and encodes an event. If it sets d.filtered, the event must not be
 // sent.
-func (c *Client) prepare(d *draft, r *requestProperties) (delivery.Item, error) {
+func (c *Client) prepare(d *draft, r *requestProperties) ([]byte, error) {
 	if err := d.validate(); err != nil {
-		return delivery.Item{}, err
+		return nil, err
 	}
 	if d.queued.IsZero() {
 		d.queued = time.Now()
@@ -166,7 +171,7 @@ func (c *Client) prepare(d *draft, r *requestProperties) (delivery.Item, error) 
 		body, err = c.filter(body)
 		d.filtered = body == nil && err == nil
 	}
-	return delivery.Item{Body: body, Queued: d.queued, Automatic: d.automatic, Patient: d.patient, Token: d.token}, err
+	return body, err
 }
 
 // redact replaces secrets in traits, and with Config.RedactProperties in

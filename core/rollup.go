@@ -169,15 +169,15 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 			},
 			automatic: true, patient: true,
 		}
-		var item delivery.Item
+		var body []byte
 		var err error
-		if !delivery.CallApp(func() { item, err = c.prepare(&d, nil) }) { // BeforeSend has ended its goroutine
+		if !delivery.CallApp(func() { body, err = c.prepare(&d, nil) }) { // BeforeSend has ended its goroutine
 			d.filtered = true
 		}
 		if w.handled.Add(1) < 0 {
 			return
 		}
-		c.complain(c.enqueue(ctx, &d, item, err), d.Event.Event)
+		c.complain(c.enqueue(ctx, &d, body, err), d.Event.Event)
 	}
 }
 

@@ -131,23 +131,21 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	var at *place
 	for {
 		// Once ctx has ended, this attempt is the last.
-		a, err := d.queue.push(it, ctx.Err() == nil, at)
+		a, err := d.queue.push(it, d.queue.isPatient(it) && ctx.Err() == nil, at)
 		if a.wake {
 			d.nudge()
 		}
 		if a.dropped > 0 {
 			d.reporter.count(a.outcome, a.dropped, it.Queued)
 		}
-		d.tellEnded(a.evicted, a.outcome, a.outcome.dropError())
-		if errors.Is(err, ErrFull) {
-			d.tellEnded([]Item{*it}, a.outcome, err)
+		if len(a.evicted) > 0 {
+			d.tellEnded(a.evicted, a.outcome, a.outcome.dropError())
 		}
-		_ = d.noteLate(err)
+		if err != nil {
+			return d.refused(ctx, it, a.outcome, err)
+		}
 		if !a.waits {
-			if errors.Is(err, ErrFull) && ctx.Err() != nil && d.cfg.Overflow == Block {
-				return fmt.Errorf("%w: %w", err, ctx.Err())
-			}
-			return err
+			return nil
 		}
 		at = a.place
 		select {
@@ -155,6 +153,18 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// refused reports an item that the queue has refused with err, and returns the error of
+// enqueue.
+func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err error) error {
+	if errors.Is(err, ErrFull) {
+		d.tellEnded([]Item{*it}, outcome, err)
+		if ctx.Err() != nil && d.cfg.Overflow == Block {
+			err = fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
+	return d.noteLate(err)
 }
 
 // noteLate counts and logs an item that was refused because of Shutdown, and

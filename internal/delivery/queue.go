@@ -80,11 +80,11 @@ type admission struct {
 	place   *place  // where it waits; to be passed to the next push
 }
 
-// push accepts an item, if need be at the cost of older ones. If patient is set, an
-// item that may wait joins a line instead if others wait there or makeRoom says so.
+// push accepts an item, if need be at the cost of older ones. If patient is set and
+// waiting may help, the item joins a line instead, where others wait or makeRoom says so.
 // Its caller pushes it again with the place that it was given, when woken or when out
 // of patience. An item that no longer waits gives up its place.
-func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
+func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	line := q.lineOf(it)
@@ -92,7 +92,7 @@ func (q *queue) push(it *Item, patient bool, at *place) (admission, error) {
 	if patient && at == nil && line.first != nil {
 		return admission{wake: true, waits: true, place: line.join()}, nil
 	}
-	a, err := q.accept(it, patient)
+	err = q.accept(&a, it, patient)
 	switch {
 	case a.waits && at == nil:
 		a.place = line.join()
@@ -117,16 +117,16 @@ func (q *queue) lineOf(it *Item) *line {
 func (q *queue) refuses(it *Item) bool { return q.sealed || q.closed && !it.Patient }
 
 // accept is push without the line.
-func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
+func (q *queue) accept(a *admission, it *Item, patient bool) error {
 	if q.refuses(it) {
-		return a, ErrClosed
+		return ErrClosed
 	}
 	if q.spillFor(it) {
-		return a, nil
+		return nil
 	}
 	if !q.fits(it) {
-		if a, err = q.makeRoom(it, patient); err != nil || a.waits {
-			return a, err
+		if err := q.makeRoom(a, it, patient); err != nil || a.waits {
+			return err
 		}
 	}
 	q.admit(it)
@@ -134,7 +134,7 @@ func (q *queue) accept(it *Item, patient bool) (a admission, err error) {
 	if q.alarm != noAlarm && (q.len() >= q.alarm || q.bytes() >= q.takeBytes) {
 		q.alarm, a.wake = noAlarm, true
 	}
-	return a, nil
+	return nil
 }
 
 // setAlarm has push wake the dispatcher when this many items wait. It reports false

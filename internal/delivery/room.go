@@ -30,20 +30,20 @@ func (u *usage) subtract(lane *deque) { u.items -= lane.len(); u.bytes -= lane.b
 // makeRoom evicts what must go for an item. If patient is set, the item waits
 // instead: a Patient one rather than evict any other, all others if evicting is not
 // enough. An item that neither fits nor waits is refused with an error.
-func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
-	a := admission{outcome: Evicted}
+func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
+	a.outcome = Evicted
 	if q.disk.writable() && len(it.Body) <= q.maxBytes {
 		a.outcome = q.disk.declineReason(it)
 	}
 	canFit := q.canFit(it)
 	if patient && (it.Patient || !canFit) {
 		a.waits, a.wake = true, true
-		return a, nil
+		return nil
 	}
 	if !canFit {
 		q.counts.Accepted++
 		q.count(a.outcome, 1)
-		return a, q.refusal(a.outcome)
+		return q.refusal(a.outcome)
 	}
 	for !q.fits(it) {
 		if victim := q.evict(a.outcome); q.wantsReports || victim.Token != 0 {
@@ -52,7 +52,7 @@ func (q *queue) makeRoom(it *Item, patient bool) (admission, error) {
 			a.dropped++
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // refusal is the error for an item for which there is no room.
@@ -67,11 +67,12 @@ func (q *queue) refusal(outcome Outcome) error {
 	}
 }
 
-// mayWait reports whether an item waits if it does not fit: it is one that waits, and
-// waiting may help.
+// isPatient reports whether an item is one that waits if it does not fit.
+func (q *queue) isPatient(it *Item) bool { return it.Patient || q.overflow == Block && !it.Automatic }
+
+// mayWait reports whether waiting may help a patient item.
 func (q *queue) mayWait(it *Item) bool {
-	return (it.Patient || q.overflow == Block && !it.Automatic) &&
-		!q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
+	return !q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
 }
 
 func (q *queue) fits(it *Item) bool {
