@@ -16,8 +16,9 @@ type Passed struct {
 	Scope klime.Scope
 
 	came          *http.Request
-	path, rawPath string      // as they came: handlers may change them in the URL, which both requests share
-	takenOver     atomic.Bool // the connection was taken over for HTTP/2
+	request       http.Request // the copy that was passed on
+	path, rawPath string       // as they came: handlers may change them in the URL, which both requests share
+	takenOver     atomic.Bool  // the connection was taken over for HTTP/2
 }
 
 // passedKey finds the innermost Passed in a context.
@@ -31,7 +32,8 @@ func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
 		came.Trailer = http.Header{} // net/http fills it at the end of the body, for both
 	}
 	p.came, p.path, p.rawPath = came, came.URL.Path, came.URL.RawPath
-	return came.WithContext(ctx)
+	p.request = *came.WithContext(ctx) // inlined, so that this makes no allocation
+	return &p.request
 }
 
 // Hijacked notes that the connection was taken over. If it is taken over for HTTP/2
