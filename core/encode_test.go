@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -542,6 +543,15 @@ func TestEncodeAllocations(t *testing.T) {
 	automatic := draft{Event: Event{Event: apiCalled, UserID: "u1", GroupID: "g1", Timestamp: morning()}}
 	if got := testing.AllocsPerRun(200, func() { _, _ = enc.encode(&automatic, &request) }); got > 2 {
 		t.Errorf("request: %v allocations, want at most 2", got)
+	}
+}
+
+func TestAppendStatus(t *testing.T) {
+	t.Parallel()
+	for status := -1; status <= 1100; status++ {
+		if got := string(appendStatus(nil, status)); got != strconv.Itoa(status) {
+			t.Errorf("%s, want %d", got, status)
+		}
 	}
 }
 

@@ -91,10 +91,7 @@ func (e *Event) validate() error {
 
 // isBlank reports whether s is empty or only white space.
 func isBlank(s string) bool {
-	if s != "" && s[0] > ' ' && s[0] < utf8.RuneSelf {
-		return false
-	}
-	return strings.TrimSpace(s) == ""
+	return (s == "" || s[0] <= ' ' || s[0] >= utf8.RuneSelf) && strings.TrimSpace(s) == ""
 }
 
 // EventOption changes one event. The zero value changes nothing.
