@@ -106,9 +106,11 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),
 		ContentType:   utils.UnsafeString(answer.Header.ContentType()),
-		Location:      utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation)),
 		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
+	}
+	if x.Status/100 == 3 { // the Location of a 201 is what was created
+		x.Location = utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation))
 	}
 	if x.RequestBytes == noBody {
 		x.RequestBytes = 0

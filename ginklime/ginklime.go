@@ -79,7 +79,7 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Status = w.sentStatus()
 	x.ResponseBytes = w.size()
 	x.ContentType = w.media.Of(w.Header())
-	x.Location = w.Header().Get("Location")
+	x.Location = httpexchange.Location(w.Header(), x.Status)
 }
 
 // innermostWriter is the writer of the last Middleware that the request has passed, e's

@@ -136,7 +136,16 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Unanswered = r.status == 0
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
 	x.ContentType = r.media.Of(header)
-	x.Location = firstValue(header, "Location")
+	x.Location = Location(header, x.Status)
+}
+
+// Location returns where an answer redirects to, "" if it does not: the Location of a 201
+// is what was created.
+func Location(header http.Header, status int) string {
+	if status/100 == 3 {
+		return firstValue(header, "Location")
+	}
+	return ""
 }
 
 // Left reports whether the client went away, or the server's own context was cancelled,
