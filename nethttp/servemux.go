@@ -11,7 +11,7 @@ import (
 // matchedPattern is the pattern that a ServeMux has set in r, the request that was
 // passed on. A pattern in came is that of an outer mux.
 func matchedPattern(came, r *http.Request, _ int) (pattern string, unmatched bool) {
-	if r.Pattern != "" && r.Pattern == came.Pattern { // no mux inside has matched
+	if came.Pattern == "" || r.Pattern == came.Pattern { // no mux outside, or none inside that has matched
 		return withRest(r.Pattern), false
 	}
 	return withPrefix(r, r.Pattern, came.Pattern), false
