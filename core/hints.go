@@ -74,6 +74,6 @@ func (h *hints) anonymous(c *Client) {
 		return
 	}
 	h.tell(c, &h.nobody, "almost no request so far has had a user, and without one nothing is recorded: use the UserID option, "+
-		`klime.SetUser or Link (after Middleware), or the context value "userId"; if the user is known only behind a middleware further in, put Middleware `+
-		"once more behind that one", slog.Int64("requests", unknown))
+		`klime.SetUser or Link (after Middleware), or the context value "userId"; if the user is known only behind a middleware `+
+		"further in, put Middleware once more behind that one", slog.Int64("requests", unknown))
 }
