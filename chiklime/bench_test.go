@@ -43,7 +43,7 @@ func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handle
 }
 
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 1, serving(t), serving(t, tracked(t)))
-	conformance.Allocations(t, 1, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t)))
+	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
 	conformance.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }

@@ -41,7 +41,7 @@ func tracked(tb testing.TB, opts ...klime.Option) gin.HandlerFunc {
 
 // Beyond what net/http needs, Gin makes a map for c.Set.
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 3, serving(t), serving(t, tracked(t)))
-	conformance.Allocations(t, 3, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t)))
+	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
 	conformance.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }

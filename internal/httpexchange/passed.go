@@ -16,9 +16,8 @@ type Passed struct {
 	Scope klime.Scope
 
 	came          *http.Request
-	request       http.Request // the copy that was passed on
-	path, rawPath string       // as they came: handlers may change them in the URL, which both requests share
-	takenOver     atomic.Bool  // the connection was taken over for HTTP/2
+	path, rawPath string      // as they came: handlers may change them in the URL, which both requests share
+	takenOver     atomic.Bool // the connection was taken over for HTTP/2
 }
 
 // passedKey finds the innermost Passed in a context.
@@ -32,8 +31,7 @@ func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
 		came.Trailer = http.Header{} // net/http fills it at the end of the body, for both
 	}
 	p.came, p.path, p.rawPath = came, came.URL.Path, came.URL.RawPath
-	p.request = *came.WithContext(ctx) // inlined, so that this makes no allocation
-	return &p.request
+	return came.WithContext(ctx)
 }
 
 // Hijacked notes that the connection was taken over. If it is taken over for HTTP/2
