@@ -33,8 +33,9 @@ type Group struct {
 //
 // Give a user the same traits wherever you call Link: two places that disagree
 // change them back and forth. So do two users who are linked with different traits
-// of one group. After 10 such changes the log says so, and the group's traits are not
-// sent again until they have stayed the same for 10 minutes.
+// of one group. After 10 such changes the log says so. Until the group's traits have
+// stayed the same for 10 minutes, they are then sent only by a Link that is new, or whose
+// own traits have changed.
 //
 // Link is about the user who is signed in. For others, use [Client.Identify] and
 // [Client.Group].

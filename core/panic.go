@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -50,17 +51,24 @@ func panicAttrs(v any) []slog.Attr {
 // panicText is what may be shown of a panic: the runtime's own errors tell of types and
 // indexes, anything else may hold data.
 func panicText(v any) string {
-	if err, ok := v.(runtime.Error); ok {
+	if err, ok := v.(runtime.Error); ok && isOfRuntime(reflect.TypeOf(v)) {
 		return err.Error()
 	}
 	return fmt.Sprintf("%T", v)
 }
 
+// isOfRuntime reports whether t is declared in package runtime, or points to such a type.
+func isOfRuntime(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() == "runtime"
+}
+
 // panickedAt is the line in the app's function from which the panic came, perhaps
 // through libraries that it called: the last one before klime's.
 func panickedAt() (at string) {
-	pcs := make([]uintptr, 64)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	frames := runtime.CallersFrames(callers())
 	own, more := frames.Next()
 	module := path.Dir(path.Dir(own.File))
 	thrown := false
@@ -77,4 +85,14 @@ func panickedAt() (at string) {
 		}
 	}
 	return at
+}
+
+// callers returns the stack from panickedAt on, however deep it is.
+func callers() []uintptr {
+	for size := 64; ; size *= 4 {
+		pcs := make([]uintptr, size)
+		if n := runtime.Callers(2, pcs); n < size {
+			return pcs[:n]
+		}
+	}
 }

@@ -61,3 +61,28 @@ func TestPanicsInRequests(t *testing.T) {
 		})
 	}
 }
+
+// posing is an error of the app that poses as one of the runtime.
+type posing struct{}
+
+func (posing) RuntimeError() {}
+func (posing) Error() string { panic("no session of jane@acme.com") }
+
+// Only the runtime's own errors are asked for their text, and however deep in a library
+// the panic is, the app's line is told.
+func TestPanicsOfLibraries(t *testing.T) {
+	t.Parallel()
+	var depths func(int) string
+	depths = func(n int) string {
+		if n == 0 {
+			panic(posing{})
+		}
+		return strings.TrimFunc("x", func(rune) bool { return depths(n-1) == "" })
+	}
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	traffic{tracker: klime.NewTracker(client, klime.ResolveUser(func(any) any { return depths(1000) }))}.serve(nil)
+	if line := log.String(); !strings.Contains(line, "panic=klime_test.posing at=") || !strings.Contains(line, "panic_test.go:") {
+		t.Errorf("log %s", line)
+	}
+}

@@ -108,6 +108,8 @@ func (w *writer) report(x *klime.Exchange) {
 	w.settle()
 	x.Status = w.status
 	x.ResponseBytes = w.bytes
-	x.Location = w.Header().Get(echo.HeaderLocation)
+	if w.status/100 == 3 { // the Location of a 201 is what was created
+		x.Location = w.Header().Get(echo.HeaderLocation)
+	}
 	x.ContentType = w.contentType
 }
