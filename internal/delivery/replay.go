@@ -115,6 +115,15 @@ func (q *queue) reopened(lost, writable bool) int {
 	return q.diskLost()
 }
 
+// closedLost handles a spool that lost everything when it was closed. It returns how
+// many items ended by that.
+func (q *queue) closedLost() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.disk.up = false
+	return q.diskLost()
+}
+
 // diskLost ends all items that were on disk alone. Those in memory too stay there.
 func (q *queue) diskLost() int {
 	k := q.disk

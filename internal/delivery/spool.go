@@ -55,6 +55,7 @@ type Spool interface {
 	// read and perhaps removed, but not added.
 	Reopen() (lost, writable bool, err error)
 
+	// Close fails with ErrSpoolLost if nothing is left of what was kept.
 	Close() error
 }
 

@@ -32,6 +32,7 @@ type memory struct {
 	closed   bool
 	using    bool // a method is running
 	applyBad bool // a commit that fails is applied nevertheless
+	closeBad bool // Close loses everything
 }
 
 func newMemory(records ...delivery.Record) *memory {
@@ -138,7 +139,13 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 
 func (m *memory) Close() error {
 	defer m.enter()()
-	m.set(func(m *memory) { m.closed = true })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	if m.closeBad {
+		clear(m.records)
+		return fmt.Errorf("%w: %w", delivery.ErrSpoolLost, errDisk)
+	}
 	return nil
 }
 
@@ -719,6 +726,34 @@ func TestSpoolIsLost(t *testing.T) {
 		}
 		if c := d.Counts(); c.Sent+c.SpoolLost != 3001 || c.Spooled != 0 {
 			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// What is lost with the spool during Shutdown is in its error, with what was in memory
+// too.
+func TestSpoolIsLostAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m, e := newMemory(), newOutage(503)
+		m.closeBad = true
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.QueueSize, cfg.OnReport = true, 100, told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 500)
+		err := shutdown(t, d)
+		if !errors.Is(err, delivery.ErrSpoolLost) || !strings.Contains(err.Error(), "500 events") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		c := d.Counts()
+		if c.SpoolLost < 400 || c.SpoolLost+c.Undone != 500 || c.Spooled != 0 || c.Held != 0 {
+			t.Errorf("counts %+v", c)
+		}
+		for outcome, n := range map[delivery.Outcome]uint64{delivery.SpoolLost: c.SpoolLost, delivery.Undone: c.Undone} {
+			if items, untold, _ := told.count(outcome); uint64(items+untold) != n {
+				t.Errorf("told of %d and %d, counts %+v", items, untold, c)
+			}
 		}
 	})
 }
