@@ -93,7 +93,10 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, log := opened(t, dir, Options{})
-	n, size, last := s.Kept()
+	n, size, last, err := s.Kept()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := keys(t, s); !same(got, []uint64{1, 2, 7, 9}) || n != 4 || last != 9 || size != 4*len(record(1, false, 10).Body) {
 		t.Errorf("keys %v, kept %d, %d bytes, last %d", got, n, size, last)
 	}
@@ -156,7 +159,7 @@ func TestMaxBytes(t *testing.T) {
 	if got := keys(t, s); !same(got, before) {
 		t.Error("it made room all the same")
 	}
-	if n, bytes, _ := s.Kept(); n != len(before) || bytes > 1<<20 {
+	if n, bytes, _, _ := s.Kept(); n != len(before) || bytes > 1<<20 {
 		t.Errorf("kept %d, %d bytes", n, bytes)
 	}
 	for range 100 { // the file stays within about twice MaxBytes
@@ -390,8 +393,12 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 		t.Fatal(err)
 	}
 	s, log := opened(t, dir, Options{})
-	s.Kept()
+	n, _, _, err := s.Kept()
 	use := func() bool {
+		if err != nil {
+			err = nil
+			return false
+		}
 		var from uint64
 		for {
 			read, err := s.Read(from, 100, 1<<20, none)
@@ -403,7 +410,7 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 			}
 			for _, r := range read {
 				if r.Key < from {
-					t.Fatalf("run %d: %d is read after %d", run, r.Key, from-1)
+					t.Fatalf("run %d: of %d records, %d is read after %d", run, n, r.Key, from-1)
 				}
 				if want := record(r.Key, r.Automatic, 200); !r.Damaged && !bytes.Equal(r.Body, want.Body) {
 					t.Errorf("run %d: record %d is %q", run, r.Key, r.Body)
@@ -430,6 +437,39 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 		t.Errorf("run %d: %v", run, err)
 	}
 	return len(set) > 0
+}
+
+// A page is damaged that is read at the start, but not to open the file: the file is set
+// aside, and what was in it is lost.
+func TestDamagedAtTheStart(t *testing.T) {
+	t.Parallel()
+	const page = 4096
+	good := filled(t)
+	tries := 0
+	for at := len(good)/page - 1; at >= 0; at-- {
+		dir := t.TempDir()
+		content := bytes.Clone(good)
+		clear(content[at*page : (at+1)*page])
+		if err := os.WriteFile(filepath.Join(dir, fileName), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, log := opened(t, dir, Options{})
+		n, size, _, err := s.Kept()
+		if err == nil || log.Len() > 0 {
+			continue
+		}
+		tries++
+		if n == 0 || size == 0 {
+			t.Errorf("page %d: kept %d, %d bytes", at, n, size)
+		}
+		if lost, writable, err := s.Reopen(); !lost || !writable || err != nil || !strings.Contains(log.String(), "set aside") {
+			t.Errorf("page %d: reopen: lost %v, writable %v, %v; log %s", at, lost, writable, err, log)
+		}
+		commit(t, s, records(1, 1, false, 10))
+	}
+	if tries == 0 {
+		t.Error("no page is read at the start")
+	}
 }
 
 // Keys out of order could be read forever: the file is given up.
@@ -543,7 +583,7 @@ func TestDamagedRecord(t *testing.T) {
 		}
 	}
 	commit(t, s, nil, 4)
-	if n, _, _ := s.Kept(); n != 9 {
+	if n, _, _, _ := s.Kept(); n != 9 {
 		t.Errorf("%d kept", n)
 	}
 }

@@ -65,7 +65,12 @@ func New(cfg Config) *Deliverer {
 	s := &dispatcher{Deliverer: d, gate: gate{delay: cfg.RetryDelay}}
 	d.running.Go(func() { s.run(ctx) })
 	if cfg.Spool != nil {
-		d.keeping = startWorker((&keeper{Deliverer: d}).run)
+		k := &keeper{Deliverer: d}
+		if err := d.queue.disk.fault; err != nil {
+			k.fail(work{}, err)
+			k.reopen()
+		}
+		d.keeping = startWorker(k.run)
 	}
 	d.reporting = startWorker(d.reporter.run)
 	return d

@@ -33,6 +33,7 @@ type memory struct {
 	using    bool // a method is running
 	applyBad bool // a commit that fails is applied nevertheless
 	closeBad bool // Close loses everything
+	startBad bool // Kept fails
 }
 
 func newMemory(records ...delivery.Record) *memory {
@@ -63,12 +64,15 @@ func (m *memory) set(change func(*memory)) {
 	change(m)
 }
 
-func (m *memory) Kept() (records, size int, last uint64) {
+func (m *memory) Kept() (records, size int, last uint64, err error) {
 	for key, r := range m.records {
 		last = max(last, key)
 		size += len(r.Body)
 	}
-	return len(m.records), size, last
+	if m.startBad {
+		return len(m.records), size, 0, errDisk
+	}
+	return len(m.records), size, last, nil
 }
 
 func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
@@ -726,6 +730,58 @@ func TestSpoolIsLost(t *testing.T) {
 		}
 		if c := d.Counts(); c.Sent+c.SpoolLost != 3001 || c.Spooled != 0 {
 			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// A spool that turns out to be damaged at the start is made anew at once. What was in it
+// is counted and told.
+func TestSpoolIsLostAtTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m := newMemory(recordsUpTo(300)...)
+		m.startBad, m.lost = true, true
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.WriteAhead, cfg.OnReport = true, told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 50)
+		if c := d.Counts(); c.Recovered != 300 || c.SpoolLost != 300 || c.Spooled != 50 || c.SpoolDown {
+			t.Errorf("counts %+v", c)
+		}
+		if err := shutdown(t, d); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if _, untold, err := told.count(delivery.SpoolLost); untold != 300 || !errors.Is(err, delivery.ErrSpoolLost) {
+			t.Errorf("told of %d, %v", untold, err)
+		}
+	})
+}
+
+// A spool that does not work at the start is tried again.
+func TestSpoolFailsAtTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := newMemory()
+		m.startBad, m.broken = true, true
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		if c := d.Counts(); !c.SpoolDown {
+			t.Errorf("counts %+v", c)
+		}
+		m.set(func(m *memory) { m.broken = false })
+		time.Sleep(6 * time.Second)
+		if c := d.Counts(); c.SpoolDown {
+			t.Errorf("when it works: %+v", c)
+		}
+		enqueue(t, d, 1, 50)
+		if err := shutdown(t, d); err != nil || m.len() != 50 {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if n, m := strings.Count(log.String(), "spool fails"), strings.Count(log.String(), "spool works again"); n != 1 || m != 1 {
+			t.Errorf("log: %s", log.String())
 		}
 	})
 }
