@@ -153,20 +153,31 @@ func (k *keeper) load() bool {
 	return l.progress
 }
 
-// finish writes what is left in memory.
+// finish writes what is left in memory. If the disk was not used for long, a fault may
+// show only now: then it tries once more.
 func (k *keeper) finish() {
-	if k.down {
-		k.reopen()
+	for range 2 {
+		if k.down {
+			k.reopen()
+		}
+		if k.down {
+			return
+		}
+		k.queue.spillAll()
+		if k.writeRest() {
+			return
+		}
 	}
-	if k.down {
-		return
-	}
-	k.queue.spillAll()
+}
+
+// writeRest writes all that waits to be written, and reports whether it could.
+func (k *keeper) writeRest() bool {
 	for !k.down {
 		w := k.queue.takeWork(true)
 		if len(w.items) == 0 && len(w.remove) == 0 {
-			return
+			return true
 		}
 		k.commit(w)
 	}
+	return false
 }

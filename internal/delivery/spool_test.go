@@ -32,6 +32,7 @@ type memory struct {
 	closed   bool
 	using    bool // a method is running
 	applyBad bool // a commit that fails is applied nevertheless
+	failing  bool // Commit fails until Reopen
 	closeBad bool // Close loses everything
 	startBad bool // Kept fails
 }
@@ -83,7 +84,7 @@ func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []deliv
 	time.Sleep(latency)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.broken && !m.applyBad || m.full && len(add) > 0 {
+	if m.failing || m.broken && !m.applyBad || m.full && len(add) > 0 {
 		return nil, errDisk
 	}
 	m.commits++
@@ -134,7 +135,7 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 	if m.broken {
 		return false, false, errDisk
 	}
-	lost = m.lost
+	lost, m.failing = m.lost, false
 	if m.lost = false; lost {
 		clear(m.records)
 	}
@@ -658,6 +659,26 @@ func TestSpoolFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A fault that shows only when Shutdown writes what is left costs nothing if the disk is
+// good again.
+func TestSpoolFailsAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.failing = true
+		d := start(t, spoolConfig(newOutage(503), m))
+		enqueue(t, d, 1, 50)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if c := d.Counts(); c.Spooled != 50 || c.SpoolDown {
+			t.Errorf("counts %+v", c)
+		}
+	})
 }
 
 // A full disk takes nothing, but what is on it is delivered and removed.
