@@ -236,9 +236,20 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 }
 
 // Flush returns when all items that were accepted before it have been settled,
-// one-shot sends included, when ctx ends, or when sending is halted.
+// one-shot sends included, when ctx ends, or when sending is halted. If the spool is
+// lost meanwhile, it returns ErrSpoolLost when all others have been settled.
 func (d *Deliverer) Flush(ctx context.Context) error {
-	return d.await(ctx, d.queue.wait())
+	var lost error
+	for {
+		err := d.await(ctx, d.queue.wait())
+		switch {
+		case err == nil:
+			return lost
+		case ctx.Err() != nil || !errors.Is(err, ErrSpoolLost):
+			return err
+		}
+		lost = err
+	}
 }
 
 // await wakes the dispatcher and waits until w or ctx ends.

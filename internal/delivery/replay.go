@@ -142,7 +142,8 @@ func (q *queue) diskLost() int {
 }
 
 // lose ends n items that were on disk alone and are not there any more. All waiters
-// end with an error, since each may have waited for one of these.
+// end with an error, since each may have waited for one of these, and wait anew for
+// the others.
 func (q *queue) lose(n int) int {
 	k := q.disk
 	q.count(SpoolLost, uint64(n)) //nolint:gosec // an amount

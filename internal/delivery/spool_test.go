@@ -714,8 +714,8 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	})
 }
 
-// A spool that comes back empty costs what was on disk alone, and no more. Callers who
-// wait for that get an error.
+// A spool that comes back empty costs what was on disk alone, and no more. A caller who
+// waits for that gets an error, when the rest is delivered.
 func TestSpoolIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -733,15 +733,16 @@ func TestSpoolIsLost(t *testing.T) {
 		go func() { flushed <- d.Flush(context.Background()) }()
 		synctest.Wait()
 		m.set(func(m *memory) { m.broken = false })
-		if err := <-flushed; !errors.Is(err, delivery.ErrSpoolLost) {
-			t.Errorf("Flush: %v", err)
-		}
+		time.Sleep(10 * time.Second)
 		checkSum(t, d)
 		c := d.Counts()
-		if c.SpoolLost == 0 || c.SpoolLost > 3000 {
-			t.Errorf("counts %+v", c)
+		if c.SpoolLost == 0 || c.SpoolLost > 3000 || len(flushed) > 0 {
+			t.Errorf("counts %+v, %d Flushes over", c, len(flushed))
 		}
 		e.setStatus(200)
+		if err := <-flushed; !errors.Is(err, delivery.ErrSpoolLost) || d.Counts().Sent+c.SpoolLost != 3001 {
+			t.Errorf("Flush: %v, counts %+v", err, d.Counts())
+		}
 		if err := shutdown(t, d); err != nil || m.len() != 0 {
 			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 		}
@@ -803,6 +804,28 @@ func TestSpoolFailsAtTheStart(t *testing.T) {
 		}
 		if n, m := strings.Count(log.String(), "spool fails"), strings.Count(log.String(), "spool works again"); n != 1 || m != 1 {
 			t.Errorf("log: %s", log.String())
+		}
+	})
+}
+
+// Shutdown goes on delivering what is in memory when the spool is lost meanwhile.
+func TestShutdownOutlastsTheSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(3000)...), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize = 1000
+		d := start(t, cfg)
+		m.set(func(m *memory) { m.failing, m.lost = true, true })
+		enqueue(t, d, 3001, 3050)
+		time.AfterFunc(20*time.Second, func() { e.setStatus(200) })
+		err := shutdown(t, d)
+		c := d.Counts()
+		if c.Sent < 50 || c.SpoolLost == 0 || c.Sent+c.SpoolLost != 3050 {
+			t.Errorf("counts %+v", c)
+		}
+		if !errors.Is(err, delivery.ErrSpoolLost) || !strings.Contains(err.Error(), fmt.Sprint(c.SpoolLost, " events")) {
+			t.Errorf("Shutdown: %v, counts %+v", err, c)
 		}
 	})
 }
