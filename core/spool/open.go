@@ -24,7 +24,7 @@ const (
 )
 
 // open takes the lock of the folder and opens its file, or makes one. A damaged file
-// is set aside. It does not ask whose events are in the file.
+// is set aside, and so is a link. It does not ask whose events are in the file.
 func (s *store) open() (err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("spool: %w", err)
@@ -37,8 +37,8 @@ func (s *store) open() (err error) {
 		if err != nil {
 			s.totals = before
 		}
-		if !errors.Is(err, ErrInUse) { // the file only tells other processes who has the folder
-			_ = os.WriteFile(filepath.Join(s.dir, holderName), []byte(ownPID()), 0o600)
+		if !errors.Is(err, ErrInUse) {
+			noteHolder(s.dir)
 		}
 	}()
 	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
@@ -82,6 +82,9 @@ func (s *store) openFile() error {
 
 // openDB opens the db and reads its totals, or initializes an empty one.
 func (s *store) openDB() error {
+	if there, err := os.Lstat(s.path()); err == nil && !there.Mode().IsRegular() {
+		return errors.New("not a regular file") // a link leads to what is not ours
+	}
 	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{
 		Timeout:      time.Nanosecond, // a single attempt to lock the file
 		FreelistType: bolt.FreelistMapType,

@@ -79,7 +79,7 @@ func (s *store) setLogger(logger *slog.Logger) {
 }
 
 func (s *store) logAside(name string) {
-	s.logger.Warn("klime: the spool's file was damaged and is set aside", slog.String("file", name))
+	s.logger.Warn("klime: the spool's file was damaged or no regular file, and is set aside", slog.String("file", name))
 }
 
 // guarded calls do, and turns a panic or memory fault in it into an error: bbolt
