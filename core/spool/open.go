@@ -82,9 +82,11 @@ func (s *store) openFile() error {
 
 // openDB opens the db and reads its totals, or initializes an empty one.
 func (s *store) openDB() error {
-	if there, err := os.Lstat(s.path()); err == nil && !there.Mode().IsRegular() {
+	there, err := os.Lstat(s.path())
+	if err == nil && !there.Mode().IsRegular() {
 		return errors.New("not a regular file") // a link leads to what is not ours
 	}
+	fresh := err != nil || there.Size() == 0
 	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{
 		Timeout:      time.Nanosecond, // a single attempt to lock the file
 		FreelistType: bolt.FreelistMapType,
@@ -95,6 +97,9 @@ func (s *store) openDB() error {
 		},
 	})
 	if err != nil {
+		if fresh && isDiskFull(err) {
+			_ = os.Remove(s.path()) // a part of a new file would pass for a damaged one
+		}
 		return err
 	}
 	s.db = db
@@ -126,6 +131,8 @@ func (s *store) openDB() error {
 // initialize makes the buckets of a new file.
 func (s *store) initialize() error {
 	t := totals{id: newID()}
+	s.db.NoGrowSync = true // growing the file beforehand hides the system's error
+	defer func() { s.db.NoGrowSync = false }()
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{explicitBucket, automaticBucket, headBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
