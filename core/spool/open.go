@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -189,12 +191,21 @@ func (s *store) setAside() error {
 	} else {
 		s.logAside(name)
 	}
-	old, _ := filepath.Glob(s.path() + asideInfix + "*") // sorted by name, which is by age
-	for len(old) > maxAside {
-		_ = os.Remove(old[0])
-		old = old[1:]
-	}
+	s.prune(name)
 	return nil
+}
+
+// prune deletes the oldest files that were set aside, but not the newest, whatever the
+// clock says.
+func (s *store) prune(newest string) {
+	entries, _ := os.ReadDir(s.dir) // sorted by name, which is by age
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), fileName+asideInfix) || e.Name() == filepath.Base(newest)
+	})
+	for len(entries) >= maxAside {
+		_ = os.Remove(filepath.Join(s.dir, entries[0].Name()))
+		entries = entries[1:]
+	}
 }
 
 // closeDB closes the db and its file, if they are open.

@@ -501,7 +501,10 @@ func TestKeysOutOfOrder(t *testing.T) {
 // Files that are set aside do not fill the disk.
 func TestFewFilesAreKeptAside(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "a[b") // no pattern
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(dir, fileName)
 	for range 6 {
 		if err := os.WriteFile(path, bytes.Repeat([]byte("no spool "), 10_000), 0o600); err != nil {
@@ -513,8 +516,35 @@ func TestFewFilesAreKeptAside(t *testing.T) {
 		}
 		_ = s.Close()
 	}
-	if aside, _ := filepath.Glob(path + asideInfix + "*"); len(aside) != maxAside {
-		t.Errorf("%d files aside", len(aside))
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if aside := len(all) - 2; aside != maxAside { // besides the file and the lock
+		t.Errorf("%d files aside: %v", aside, all)
+	}
+}
+
+// The newest file aside is kept, even if the clock was set back.
+func TestFilesAsideFromTheFuture(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	for day := 1; day <= maxAside; day++ {
+		if err := os.WriteFile(fmt.Sprintf("%s%s29990101T00000%d.000000000Z", path, asideInfix, day), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("no spool"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened(t, dir, Options{})
+	aside, _ := filepath.Glob(path + asideInfix + "*")
+	if len(aside) != maxAside {
+		t.Fatalf("%d files aside", len(aside))
+	}
+	if content, err := os.ReadFile(aside[0]); err != nil || string(content) != "no spool" {
+		t.Errorf("%s: %q, %v", aside[0], content, err)
 	}
 }
 
