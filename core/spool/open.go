@@ -186,6 +186,9 @@ func (s *store) setAside() error {
 		return fmt.Errorf("spool: damaged file: %w", err)
 	}
 	s.broken = nil
+	if aside, err := os.Lstat(name); err == nil && aside.Mode().IsRegular() {
+		_ = os.Chmod(name, 0o600) // it may hold events
+	}
 	if s.logger == nil {
 		s.aside = append(s.aside, name)
 	} else {

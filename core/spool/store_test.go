@@ -116,6 +116,12 @@ func TestModes(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
+	_ = s.Close()
+	err := errors.Join(os.WriteFile(s.path(), []byte("is set aside"), 0o600), os.Chmod(s.path(), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ = opened(t, dir, Options{})
 	commit(t, s, records(1, 10, false, 10))
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
