@@ -179,15 +179,16 @@ func (d *Deliverer) noteLate(err error) error {
 // backoff. While sending is halted it returns the reason, after at most one probe.
 // Its request ends with the context of Shutdown at the latest.
 func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
-	if err := d.awaitGate(ctx); err != nil {
-		return Result{}, err
-	}
+	halt := d.awaitGate(ctx)
 	if err := d.queue.acceptOneShot(&it); err != nil {
 		return Result{}, d.noteLate(err)
 	}
-	it.attempts = 1
 	outcome := Failed
 	defer func() { d.queue.settleOneShot(&it, outcome) }()
+	if halt != nil {
+		return Result{}, halt
+	}
+	it.attempts = 1
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.oneShots, cancel)()
