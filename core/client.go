@@ -221,7 +221,8 @@ func (c *Client) Ping(ctx context.Context) error {
 // accepted before the call is sent, refused or dropped, including those in the Spool
 // and those that a [Client.TrackSync] is sending. It returns early when ctx (or, if
 // that has no deadline, Config.ShutdownTimeout) ends, or with the [DeliveryError]
-// that has halted sending.
+// that has halted sending. It returns [ErrSpoolLost] if the Spool lost events
+// meanwhile.
 func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return nil

@@ -40,10 +40,10 @@ var (
 	// ErrNotDurable comes with a write-ahead Config.Spool: the event is queued, in memory
 	// only. It wraps one of the errors below that says why. Without ErrNotDurable, these
 	// are given to OnError, and the event was dropped.
-	ErrNotDurable = errors.New("klime: event is kept in memory only")              // Accepted
-	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")             // DropSpoolBusy
-	ErrSpoolFull  = errors.New("klime: spool full")                                // DropSpoolFull
-	ErrSpoolLost  = errors.New("klime: spooled events are lost: file was damaged") // DropSpoolLost
+	ErrNotDurable = errors.New("klime: event is kept in memory only")                         // Accepted
+	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                        // DropSpoolBusy
+	ErrSpoolFull  = errors.New("klime: spool full")                                           // DropSpoolFull
+	ErrSpoolLost  = errors.New("klime: spooled events are lost: file was damaged or deleted") // DropSpoolLost
 )
 
 // DeliveryError is an answer of Klime, or the lack of one, that kept events

@@ -142,6 +142,53 @@ func diskChild() {
 	fmt.Println("all is well")
 }
 
+// A limit on the size of files is like a full disk, wherever it strikes. It holds for a
+// whole process, so a child sets it.
+func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("KLIME_FILE_LIMIT") == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFileSizeLimit$")
+		cmd.Env = append(os.Environ(), "KLIME_FILE_LIMIT=on")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(size uint64) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for size := uint64(0); size <= 64<<10; size += 4 << 10 {
+		dir := t.TempDir()
+		limit(size)
+		s, err := spool.Open(dir, spool.Options{})
+		if err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+			continue
+		}
+		storage, err := s.Attach(slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, writable, _ := storage.Spool.Reopen(); writable {
+			t.Errorf("%d bytes: writable", size)
+		}
+		limit(before.Cur)
+		if lost, writable, err := storage.Spool.Reopen(); lost || !writable || err != nil {
+			t.Errorf("%d bytes, then unlimited: lost %v, writable %v, %v", size, lost, writable, err)
+		}
+		_ = storage.Spool.Close()
+		if aside, _ := filepath.Glob(filepath.Join(dir, "*damaged*")); len(aside) > 0 {
+			t.Errorf("%d bytes: set aside %v", size, aside)
+		}
+	}
+}
+
 // Without permission for the folder the app starts. If it loses permission it goes on in
 // memory, and uses the folder again when it is allowed to. Root may do anything, so the
 // child runs as another user.

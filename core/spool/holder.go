@@ -16,10 +16,28 @@ const (
 	holderPause = 10 * time.Millisecond
 )
 
+// noteHolder writes the ID of this process. What is there is removed, not opened: it
+// may be a link to somebody else's file, or a pipe.
+func noteHolder(dir string) {
+	path := filepath.Join(dir, holderName)
+	_ = os.Remove(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a file of our own
+	if err != nil {
+		return // it only tells other processes who has the folder
+	}
+	_, _ = f.WriteString(ownPID())
+	_ = f.Close()
+}
+
 // holder returns the ID of the process that has the folder, "" if it is not known.
 func holder(dir string) string {
-	pid, err := os.ReadFile(filepath.Join(dir, holderName)) //nolint:gosec // a file of our own
-	if err != nil || len(pid) > 20 {
+	path := filepath.Join(dir, holderName)
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > 20 {
+		return ""
+	}
+	pid, err := os.ReadFile(path) //nolint:gosec // a file of our own
+	if err != nil {
 		return ""
 	}
 	return string(pid)

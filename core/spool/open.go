@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,7 +26,7 @@ const (
 )
 
 // open takes the lock of the folder and opens its file, or makes one. A damaged file
-// is set aside. It does not ask whose events are in the file.
+// is set aside, and so is a link. It does not ask whose events are in the file.
 func (s *store) open() (err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("spool: %w", err)
@@ -37,8 +39,8 @@ func (s *store) open() (err error) {
 		if err != nil {
 			s.totals = before
 		}
-		if !errors.Is(err, ErrInUse) { // the file only tells other processes who has the folder
-			_ = os.WriteFile(filepath.Join(s.dir, holderName), []byte(ownPID()), 0o600)
+		if !errors.Is(err, ErrInUse) {
+			noteHolder(s.dir)
 		}
 	}()
 	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
@@ -82,6 +84,11 @@ func (s *store) openFile() error {
 
 // openDB opens the db and reads its totals, or initializes an empty one.
 func (s *store) openDB() error {
+	there, err := os.Lstat(s.path())
+	if err == nil && !there.Mode().IsRegular() {
+		return errors.New("not a regular file") // a link leads to what is not ours
+	}
+	fresh := err != nil || there.Size() == 0
 	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{
 		Timeout:      time.Nanosecond, // a single attempt to lock the file
 		FreelistType: bolt.FreelistMapType,
@@ -92,6 +99,9 @@ func (s *store) openDB() error {
 		},
 	})
 	if err != nil {
+		if fresh && isDiskFull(err) {
+			_ = os.Remove(s.path()) // a part of a new file would pass for a damaged one
+		}
 		return err
 	}
 	s.db = db
@@ -123,6 +133,8 @@ func (s *store) openDB() error {
 // initialize makes the buckets of a new file.
 func (s *store) initialize() error {
 	t := totals{id: newID()}
+	s.db.NoGrowSync = true // growing the file beforehand hides the system's error
+	defer func() { s.db.NoGrowSync = false }()
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{explicitBucket, automaticBucket, headBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -174,17 +186,29 @@ func (s *store) setAside() error {
 		return fmt.Errorf("spool: damaged file: %w", err)
 	}
 	s.broken = nil
+	if aside, err := os.Lstat(name); err == nil && aside.Mode().IsRegular() {
+		_ = os.Chmod(name, 0o600) // it may hold events
+	}
 	if s.logger == nil {
 		s.aside = append(s.aside, name)
 	} else {
 		s.logAside(name)
 	}
-	old, _ := filepath.Glob(s.path() + asideInfix + "*") // sorted by name, which is by age
-	for len(old) > maxAside {
-		_ = os.Remove(old[0])
-		old = old[1:]
-	}
+	s.prune(name)
 	return nil
+}
+
+// prune deletes the oldest files that were set aside, but not the newest, whatever the
+// clock says.
+func (s *store) prune(newest string) {
+	entries, _ := os.ReadDir(s.dir) // sorted by name, which is by age
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasPrefix(e.Name(), fileName+asideInfix) || e.Name() == filepath.Base(newest)
+	})
+	for len(entries) >= maxAside {
+		_ = os.Remove(filepath.Join(s.dir, entries[0].Name()))
+		entries = entries[1:]
+	}
 }
 
 // closeDB closes the db and its file, if they are open.

@@ -10,11 +10,13 @@ import (
 )
 
 // Kept implements delivery.Spool.
-func (s *store) Kept() (records, size int, last uint64) {
-	if s.db == nil {
-		return 0, 0, 0
+func (s *store) Kept() (records, size int, last uint64, err error) {
+	if s.db == nil { // the disk was full
+		if err := s.open(); err != nil {
+			return 0, 0, 0, err
+		}
 	}
-	err := guarded(func() error {
+	err = guarded(func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
 			for _, name := range [][]byte{explicitBucket, automaticBucket} {
 				if k, _ := tx.Bucket(name).Cursor().Last(); k != nil {
@@ -31,9 +33,9 @@ func (s *store) Kept() (records, size int, last uint64) {
 	if err != nil {
 		s.broken = s.info
 		s.abandonDB()
-		return 0, 0, 0
+		err = fmt.Errorf("spool: %w", err)
 	}
-	return s.totals.records, int(s.totals.size), last
+	return s.totals.records, int(s.totals.size), last, err
 }
 
 // Read implements delivery.Spool.

@@ -94,6 +94,56 @@ func TestFolderIsDeletedAtRunTime(t *testing.T) {
 	}
 }
 
+// The folder, or the file alone, is deleted, and nothing uses the disk before Shutdown:
+// what was on disk is moved to a new file. If that cannot be, Shutdown says so.
+func TestFolderIsDeletedBeforeShutdown(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		remove func(dir string) error
+		taken  bool // another process has the folder by then
+	}{
+		"the file":                   {remove: func(dir string) error { return os.Remove(filepath.Join(dir, "klime-spool.db")) }},
+		"the folder":                 {remove: os.RemoveAll},
+		"the folder, which is taken": {remove: os.RemoveAll, taken: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, dir := newServer(t, http.StatusServiceUnavailable), filepath.Join(t.TempDir(), "spool")
+			cfg, _ := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
+			cfg.QueueSize = 10 // the others are on disk alone
+			client, err := klime.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			track(t, client, ids("event", 50)...)
+			if err := test.remove(dir); err != nil {
+				t.Fatal(err)
+			}
+			if test.taken {
+				config(t, srv.URL, dir, spool.Options{})
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			err = client.Shutdown(ctx)
+			checkSum(t, client)
+			if test.taken {
+				if s := client.Stats(); !errors.Is(err, klime.ErrSpoolLost) || !strings.Contains(err.Error(), "50 events") ||
+					s.Dropped[klime.DropSpoolLost] < 40 || s.Spooled != 0 {
+					t.Errorf("Shutdown: %v, stats %+v", err, s)
+				}
+				return
+			}
+			if s := client.Stats(); err != nil || s.Spooled != 50 {
+				t.Errorf("Shutdown: %v, stats %+v", err, s)
+			}
+			cfg, _ = config(t, srv.URL, dir, spool.Options{})
+			if s := newClient(t, cfg).Stats(); s.Recovered != 50 {
+				t.Errorf("the next process finds %d", s.Recovered)
+			}
+		})
+	}
+}
+
 // MaxBytes holds, OnError is told of the events that make room, and the Stats add up.
 func TestSpoolFullIsTold(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 const (
@@ -77,7 +79,7 @@ func (s *store) setLogger(logger *slog.Logger) {
 }
 
 func (s *store) logAside(name string) {
-	s.logger.Warn("klime: the spool's file was damaged and is set aside", slog.String("file", name))
+	s.logger.Warn("klime: the spool's file was damaged or no regular file, and is set aside", slog.String("file", name))
 }
 
 // guarded calls do, and turns a panic or memory fault in it into an error: bbolt
@@ -117,21 +119,25 @@ func (s *store) withDB(do func() error) error {
 // checkInPlace returns an error if the file was deleted or replaced.
 func (s *store) checkInPlace() error { return checkIsAt(s.file, s.path()) }
 
-// Close implements delivery.Spool.
-func (s *store) Close() error {
+// Close implements delivery.Spool. That the file was deleted may show only here.
+func (s *store) Close() (err error) {
+	if s.db != nil && s.totals.records > 0 && s.checkInPlace() != nil {
+		if cause := s.move(); cause != nil {
+			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, cause)
+		}
+	}
 	s.closed = true
 	defer s.lock.release()
 	if s.lock.file != nil && holder(s.dir) == ownPID() {
 		_ = os.Remove(filepath.Join(s.dir, holderName))
 	}
 	if s.db == nil {
-		return nil
+		return err
 	}
-	err := guarded(s.db.Close)
-	if err != nil {
+	if cause := guarded(s.db.Close); cause != nil {
 		s.abandonDB()
-		return fmt.Errorf("spool: %w", err)
+		return errors.Join(err, fmt.Errorf("spool: %w", cause))
 	}
 	s.db, s.file = nil, nil
-	return nil
+	return err
 }

@@ -93,7 +93,10 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, log := opened(t, dir, Options{})
-	n, size, last := s.Kept()
+	n, size, last, err := s.Kept()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := keys(t, s); !same(got, []uint64{1, 2, 7, 9}) || n != 4 || last != 9 || size != 4*len(record(1, false, 10).Body) {
 		t.Errorf("keys %v, kept %d, %d bytes, last %d", got, n, size, last)
 	}
@@ -113,6 +116,12 @@ func TestModes(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
+	_ = s.Close()
+	err := errors.Join(os.WriteFile(s.path(), []byte("is set aside"), 0o600), os.Chmod(s.path(), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ = opened(t, dir, Options{})
 	commit(t, s, records(1, 10, false, 10))
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
@@ -156,7 +165,7 @@ func TestMaxBytes(t *testing.T) {
 	if got := keys(t, s); !same(got, before) {
 		t.Error("it made room all the same")
 	}
-	if n, bytes, _ := s.Kept(); n != len(before) || bytes > 1<<20 {
+	if n, bytes, _, _ := s.Kept(); n != len(before) || bytes > 1<<20 {
 		t.Errorf("kept %d, %d bytes", n, bytes)
 	}
 	for range 100 { // the file stays within about twice MaxBytes
@@ -390,8 +399,12 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 		t.Fatal(err)
 	}
 	s, log := opened(t, dir, Options{})
-	s.Kept()
+	n, _, _, err := s.Kept()
 	use := func() bool {
+		if err != nil {
+			err = nil
+			return false
+		}
 		var from uint64
 		for {
 			read, err := s.Read(from, 100, 1<<20, none)
@@ -403,7 +416,7 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 			}
 			for _, r := range read {
 				if r.Key < from {
-					t.Fatalf("run %d: %d is read after %d", run, r.Key, from-1)
+					t.Fatalf("run %d: of %d records, %d is read after %d", run, n, r.Key, from-1)
 				}
 				if want := record(r.Key, r.Automatic, 200); !r.Damaged && !bytes.Equal(r.Body, want.Body) {
 					t.Errorf("run %d: record %d is %q", run, r.Key, r.Body)
@@ -430,6 +443,39 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 		t.Errorf("run %d: %v", run, err)
 	}
 	return len(set) > 0
+}
+
+// A page is damaged that is read at the start, but not to open the file: the file is set
+// aside, and what was in it is lost.
+func TestDamagedAtTheStart(t *testing.T) {
+	t.Parallel()
+	const page = 4096
+	good := filled(t)
+	tries := 0
+	for at := len(good)/page - 1; at >= 0; at-- {
+		dir := t.TempDir()
+		content := bytes.Clone(good)
+		clear(content[at*page : (at+1)*page])
+		if err := os.WriteFile(filepath.Join(dir, fileName), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, log := opened(t, dir, Options{})
+		n, size, _, err := s.Kept()
+		if err == nil || log.Len() > 0 {
+			continue
+		}
+		tries++
+		if n == 0 || size == 0 {
+			t.Errorf("page %d: kept %d, %d bytes", at, n, size)
+		}
+		if lost, writable, err := s.Reopen(); !lost || !writable || err != nil || !strings.Contains(log.String(), "set aside") {
+			t.Errorf("page %d: reopen: lost %v, writable %v, %v; log %s", at, lost, writable, err, log)
+		}
+		commit(t, s, records(1, 1, false, 10))
+	}
+	if tries == 0 {
+		t.Error("no page is read at the start")
+	}
 }
 
 // Keys out of order could be read forever: the file is given up.
@@ -461,7 +507,10 @@ func TestKeysOutOfOrder(t *testing.T) {
 // Files that are set aside do not fill the disk.
 func TestFewFilesAreKeptAside(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "a[b") // no pattern
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(dir, fileName)
 	for range 6 {
 		if err := os.WriteFile(path, bytes.Repeat([]byte("no spool "), 10_000), 0o600); err != nil {
@@ -473,8 +522,35 @@ func TestFewFilesAreKeptAside(t *testing.T) {
 		}
 		_ = s.Close()
 	}
-	if aside, _ := filepath.Glob(path + asideInfix + "*"); len(aside) != maxAside {
-		t.Errorf("%d files aside", len(aside))
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if aside := len(all) - 2; aside != maxAside { // besides the file and the lock
+		t.Errorf("%d files aside: %v", aside, all)
+	}
+}
+
+// The newest file aside is kept, even if the clock was set back.
+func TestFilesAsideFromTheFuture(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	for day := 1; day <= maxAside; day++ {
+		if err := os.WriteFile(fmt.Sprintf("%s%s29990101T00000%d.000000000Z", path, asideInfix, day), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("no spool"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened(t, dir, Options{})
+	aside, _ := filepath.Glob(path + asideInfix + "*")
+	if len(aside) != maxAside {
+		t.Fatalf("%d files aside", len(aside))
+	}
+	if content, err := os.ReadFile(aside[0]); err != nil || string(content) != "no spool" {
+		t.Errorf("%s: %q, %v", aside[0], content, err)
 	}
 }
 
@@ -543,7 +619,7 @@ func TestDamagedRecord(t *testing.T) {
 		}
 	}
 	commit(t, s, nil, 4)
-	if n, _, _ := s.Kept(); n != 9 {
+	if n, _, _, _ := s.Kept(); n != 9 {
 		t.Errorf("%d kept", n)
 	}
 }

@@ -122,7 +122,7 @@ func (d hungDisk) Attach(*slog.Logger) (delivery.Storage, error) {
 	return delivery.Storage{Spool: d}, nil
 }
 
-func (hungDisk) Kept() (records, size int, last uint64) { return 0, 0, 0 }
+func (hungDisk) Kept() (records, size int, last uint64, err error) { return 0, 0, 0, nil }
 
 func (hungDisk) Commit([]delivery.Record, []uint64) ([]delivery.Record, error) { select {} }
 

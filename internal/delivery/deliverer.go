@@ -65,7 +65,12 @@ func New(cfg Config) *Deliverer {
 	s := &dispatcher{Deliverer: d, gate: gate{delay: cfg.RetryDelay}}
 	d.running.Go(func() { s.run(ctx) })
 	if cfg.Spool != nil {
-		d.keeping = startWorker((&keeper{Deliverer: d}).run)
+		k := &keeper{Deliverer: d}
+		if err := d.queue.disk.fault; err != nil {
+			k.fail(work{}, err)
+			k.reopen()
+		}
+		d.keeping = startWorker(k.run)
 	}
 	d.reporting = startWorker(d.reporter.run)
 	return d
@@ -184,15 +189,16 @@ func (d *Deliverer) noteLate(err error) error {
 // backoff. While sending is halted it returns the reason, after at most one probe.
 // Its request ends with the context of Shutdown at the latest.
 func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
-	if err := d.awaitGate(ctx); err != nil {
-		return Result{}, err
-	}
+	halt := d.awaitGate(ctx)
 	if err := d.queue.acceptOneShot(&it); err != nil {
 		return Result{}, d.noteLate(err)
 	}
-	it.attempts = 1
 	outcome := Failed
 	defer func() { d.queue.settleOneShot(&it, outcome) }()
+	if halt != nil {
+		return Result{}, halt
+	}
+	it.attempts = 1
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.oneShots, cancel)()
@@ -241,9 +247,20 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 }
 
 // Flush returns when all items that were accepted before it have been settled,
-// one-shot sends included, when ctx ends, or when sending is halted.
+// one-shot sends included, when ctx ends, or when sending is halted. If the spool is
+// lost meanwhile, it returns ErrSpoolLost when all others have been settled.
 func (d *Deliverer) Flush(ctx context.Context) error {
-	return d.await(ctx, d.queue.wait())
+	var lost error
+	for {
+		err := d.await(ctx, d.queue.wait())
+		switch {
+		case err == nil:
+			return lost
+		case ctx.Err() != nil || !errors.Is(err, ErrSpoolLost):
+			return err
+		}
+		lost = err
+	}
 }
 
 // await wakes the dispatcher and waits until w or ctx ends.

@@ -7,6 +7,7 @@ import "time"
 type disk struct {
 	fits     func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
 	isThere  bool                                         // there is a spool
+	fault    error                                        // of the spool at the start; or nil
 	up       bool                                         // the spool takes records
 	readable bool                                         // records can at least be read and removed
 	stalled  bool                                         // the commit under way takes too long
@@ -32,12 +33,13 @@ func newDisk(s *Storage, q *queue) *disk {
 	if s.Spool == nil {
 		return &disk{} // takes nothing and has nothing
 	}
-	records, size, last := s.Spool.Kept()
+	records, size, last, err := s.Spool.Kept()
 	q.counts.Accepted = uint64(records) //nolint:gosec // an amount
 	q.counts.Recovered = q.counts.Accepted
 	q.lastSeq = last
 	return &disk{
 		isThere:  true,
+		fault:    err,
 		fits:     s.Fits,
 		up:       true,
 		readable: true,

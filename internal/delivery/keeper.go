@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,11 +20,7 @@ type keeper struct {
 
 // run works until end is closed. Then it writes what is left in memory.
 func (k *keeper) run(end <-chan struct{}) {
-	defer func() {
-		if err := k.cfg.Spool.Close(); err != nil {
-			k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
-		}
-	}()
+	defer k.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -39,6 +36,18 @@ func (k *keeper) run(end <-chan struct{}) {
 			k.finish()
 			return
 		}
+	}
+}
+
+// close closes the spool.
+func (k *keeper) close() {
+	err := k.cfg.Spool.Close()
+	if err == nil {
+		return
+	}
+	k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
+	if errors.Is(err, ErrSpoolLost) {
+		k.lose(nil, k.queue.closedLost())
 	}
 }
 
@@ -144,20 +153,31 @@ func (k *keeper) load() bool {
 	return l.progress
 }
 
-// finish writes what is left in memory.
+// finish writes what is left in memory. If the disk was not used for long, a fault may
+// show only now: then it tries once more.
 func (k *keeper) finish() {
-	if k.down {
-		k.reopen()
+	for range 2 {
+		if k.down {
+			k.reopen()
+		}
+		if k.down {
+			return
+		}
+		k.queue.spillAll()
+		if k.writeRest() {
+			return
+		}
 	}
-	if k.down {
-		return
-	}
-	k.queue.spillAll()
+}
+
+// writeRest writes all that waits to be written, and reports whether it could.
+func (k *keeper) writeRest() bool {
 	for !k.down {
 		w := k.queue.takeWork(true)
 		if len(w.items) == 0 && len(w.remove) == 0 {
-			return
+			return true
 		}
 		k.commit(w)
 	}
+	return false
 }

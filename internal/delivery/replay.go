@@ -115,6 +115,15 @@ func (q *queue) reopened(lost, writable bool) int {
 	return q.diskLost()
 }
 
+// closedLost handles a spool that lost everything when it was closed. It returns how
+// many items ended by that.
+func (q *queue) closedLost() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.disk.up = false
+	return q.diskLost()
+}
+
 // diskLost ends all items that were on disk alone. Those in memory too stay there.
 func (q *queue) diskLost() int {
 	k := q.disk
@@ -133,7 +142,8 @@ func (q *queue) diskLost() int {
 }
 
 // lose ends n items that were on disk alone and are not there any more. All waiters
-// end with an error, since each may have waited for one of these.
+// end with an error, since each may have waited for one of these, and wait anew for
+// the others.
 func (q *queue) lose(n int) int {
 	k := q.disk
 	q.count(SpoolLost, uint64(n)) //nolint:gosec // an amount

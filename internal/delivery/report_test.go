@@ -314,6 +314,13 @@ func TestSendNowWhileHalted(t *testing.T) {
 		if n := len(e.seen()); n != requests {
 			t.Errorf("%d requests within the minute", n-requests)
 		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _ = d.SendNow(gone, item(21, false, 0))
+		if c := d.Counts(); c.Accepted != 22 || c.Failed != 2 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
 		code.Store(200)
 		time.Sleep(2 * time.Minute)
 		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -14,9 +15,10 @@ const stopGrace = 250 * time.Millisecond
 
 // Shutdown refuses further items, except those of Config.OnClose, and delivers what
 // is held until ctx ends or sending is halted. What is left then is given up unless
-// it is on disk; the error says how many items that is. One-shot sends may go on
-// until ctx ends; only their callers learn how they end. A further call waits for the
-// first and returns the same error, unless its own ctx ends earlier.
+// it is on disk; the error says how many items that is, with those that are lost on
+// disk meanwhile. One-shot sends may go on until ctx ends; only their callers learn how
+// they end. A further call waits for the first and returns the same error, unless its
+// own ctx ends earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
 		select {
@@ -35,6 +37,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	defer d.cancelOneShots()
 	defer context.AfterFunc(ctx, d.cancelOneShots)()
 	d.nudge()
+	lostBefore := d.queue.snapshot().SpoolLost
 	lost, cause := d.finalFlush(ctx)
 	d.stop()
 	waitFor(allDone(&d.running), nil, stopGrace)
@@ -46,9 +49,12 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
 	stuck := d.queue.abandon(lost)
-	if n := len(rest) + stuck; n > 0 {
-		d.endErr = notDelivered(n, cause)
+	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
+	if n := len(rest) + stuck + onDisk; n > 0 {
+		d.endErr = notDelivered(n, onDisk, cause)
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
+	}
+	if len(rest)+stuck > 0 {
 		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
 	}
 	if n := d.queue.snapshot().Spooled; n > 0 {
@@ -59,8 +65,14 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	return d.endErr
 }
 
-func notDelivered(events int, cause error) error {
-	if cause == nil {
+// notDelivered is the error for so many events, some of which were lost on disk.
+func notDelivered(events, onDisk int, cause error) error {
+	switch {
+	case onDisk > 0 && cause != nil && !errors.Is(cause, ErrSpoolLost):
+		cause = fmt.Errorf("%w: %w", errDamaged(onDisk), cause)
+	case onDisk > 0:
+		cause = errDamaged(onDisk)
+	case cause == nil:
 		return fmt.Errorf("%d events not delivered", events)
 	}
 	return fmt.Errorf("%d events not delivered: %w", events, cause)

@@ -34,12 +34,12 @@ type Storage struct {
 	Fits func(records, size int, automatic bool) bool
 }
 
-// Spool keeps records on disk. One goroutine uses it. After Commit or Read has
-// failed, it is not used again until Reopen has succeeded.
+// Spool keeps records on disk. One goroutine uses it. After Kept, Commit or Read
+// has failed, it is not used again until Reopen has succeeded.
 type Spool interface {
 	// Kept describes what is there at the start: how many records, the size of
-	// their bodies, and the highest key.
-	Kept() (records, size int, last uint64)
+	// their bodies, and the highest key. With an error, this is what is known.
+	Kept() (records, size int, last uint64, err error)
 
 	// Commit removes records, if they exist, and then adds others. It is all or
 	// nothing, and durable when it returns. Records that had to go for want of room,
@@ -55,6 +55,7 @@ type Spool interface {
 	// read and perhaps removed, but not added.
 	Reopen() (lost, writable bool, err error)
 
+	// Close fails with ErrSpoolLost if nothing is left of what was kept.
 	Close() error
 }
 

@@ -32,6 +32,9 @@ type memory struct {
 	closed   bool
 	using    bool // a method is running
 	applyBad bool // a commit that fails is applied nevertheless
+	failing  bool // Commit fails until Reopen
+	closeBad bool // Close loses everything
+	startBad bool // Kept fails
 }
 
 func newMemory(records ...delivery.Record) *memory {
@@ -62,12 +65,15 @@ func (m *memory) set(change func(*memory)) {
 	change(m)
 }
 
-func (m *memory) Kept() (records, size int, last uint64) {
+func (m *memory) Kept() (records, size int, last uint64, err error) {
 	for key, r := range m.records {
 		last = max(last, key)
 		size += len(r.Body)
 	}
-	return len(m.records), size, last
+	if m.startBad {
+		return len(m.records), size, 0, errDisk
+	}
+	return len(m.records), size, last, nil
 }
 
 func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
@@ -78,7 +84,7 @@ func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []deliv
 	time.Sleep(latency)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.broken && !m.applyBad || m.full && len(add) > 0 {
+	if m.failing || m.broken && !m.applyBad || m.full && len(add) > 0 {
 		return nil, errDisk
 	}
 	m.commits++
@@ -129,7 +135,7 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 	if m.broken {
 		return false, false, errDisk
 	}
-	lost = m.lost
+	lost, m.failing = m.lost, false
 	if m.lost = false; lost {
 		clear(m.records)
 	}
@@ -138,7 +144,13 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 
 func (m *memory) Close() error {
 	defer m.enter()()
-	m.set(func(m *memory) { m.closed = true })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	if m.closeBad {
+		clear(m.records)
+		return fmt.Errorf("%w: %w", delivery.ErrSpoolLost, errDisk)
+	}
 	return nil
 }
 
@@ -649,6 +661,26 @@ func TestSpoolFails(t *testing.T) {
 	}
 }
 
+// A fault that shows only when Shutdown writes what is left costs nothing if the disk is
+// good again.
+func TestSpoolFailsAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.failing = true
+		d := start(t, spoolConfig(newOutage(503), m))
+		enqueue(t, d, 1, 50)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if c := d.Counts(); c.Spooled != 50 || c.SpoolDown {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
 // A full disk takes nothing, but what is on it is delivered and removed.
 func TestSpoolOnAFullDisk(t *testing.T) {
 	t.Parallel()
@@ -682,8 +714,8 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 	})
 }
 
-// A spool that comes back empty costs what was on disk alone, and no more. Callers who
-// wait for that get an error.
+// A spool that comes back empty costs what was on disk alone, and no more. A caller who
+// waits for that gets an error, when the rest is delivered.
 func TestSpoolIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -701,15 +733,16 @@ func TestSpoolIsLost(t *testing.T) {
 		go func() { flushed <- d.Flush(context.Background()) }()
 		synctest.Wait()
 		m.set(func(m *memory) { m.broken = false })
-		if err := <-flushed; !errors.Is(err, delivery.ErrSpoolLost) {
-			t.Errorf("Flush: %v", err)
-		}
+		time.Sleep(10 * time.Second)
 		checkSum(t, d)
 		c := d.Counts()
-		if c.SpoolLost == 0 || c.SpoolLost > 3000 {
-			t.Errorf("counts %+v", c)
+		if c.SpoolLost == 0 || c.SpoolLost > 3000 || len(flushed) > 0 {
+			t.Errorf("counts %+v, %d Flushes over", c, len(flushed))
 		}
 		e.setStatus(200)
+		if err := <-flushed; !errors.Is(err, delivery.ErrSpoolLost) || d.Counts().Sent+c.SpoolLost != 3001 {
+			t.Errorf("Flush: %v, counts %+v", err, d.Counts())
+		}
 		if err := shutdown(t, d); err != nil || m.len() != 0 {
 			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 		}
@@ -719,6 +752,108 @@ func TestSpoolIsLost(t *testing.T) {
 		}
 		if c := d.Counts(); c.Sent+c.SpoolLost != 3001 || c.Spooled != 0 {
 			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// A spool that turns out to be damaged at the start is made anew at once. What was in it
+// is counted and told.
+func TestSpoolIsLostAtTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m := newMemory(recordsUpTo(300)...)
+		m.startBad, m.lost = true, true
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.WriteAhead, cfg.OnReport = true, told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 50)
+		if c := d.Counts(); c.Recovered != 300 || c.SpoolLost != 300 || c.Spooled != 50 || c.SpoolDown {
+			t.Errorf("counts %+v", c)
+		}
+		if err := shutdown(t, d); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if _, untold, err := told.count(delivery.SpoolLost); untold != 300 || !errors.Is(err, delivery.ErrSpoolLost) {
+			t.Errorf("told of %d, %v", untold, err)
+		}
+	})
+}
+
+// A spool that does not work at the start is tried again.
+func TestSpoolFailsAtTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := newMemory()
+		m.startBad, m.broken = true, true
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		if c := d.Counts(); !c.SpoolDown {
+			t.Errorf("counts %+v", c)
+		}
+		m.set(func(m *memory) { m.broken = false })
+		time.Sleep(6 * time.Second)
+		if c := d.Counts(); c.SpoolDown {
+			t.Errorf("when it works: %+v", c)
+		}
+		enqueue(t, d, 1, 50)
+		if err := shutdown(t, d); err != nil || m.len() != 50 {
+			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
+		}
+		if n, m := strings.Count(log.String(), "spool fails"), strings.Count(log.String(), "spool works again"); n != 1 || m != 1 {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+}
+
+// Shutdown goes on delivering what is in memory when the spool is lost meanwhile.
+func TestShutdownOutlastsTheSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(3000)...), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize = 1000
+		d := start(t, cfg)
+		m.set(func(m *memory) { m.failing, m.lost = true, true })
+		enqueue(t, d, 3001, 3050)
+		time.AfterFunc(20*time.Second, func() { e.setStatus(200) })
+		err := shutdown(t, d)
+		c := d.Counts()
+		if c.Sent < 50 || c.SpoolLost == 0 || c.Sent+c.SpoolLost != 3050 {
+			t.Errorf("counts %+v", c)
+		}
+		if !errors.Is(err, delivery.ErrSpoolLost) || !strings.Contains(err.Error(), fmt.Sprint(c.SpoolLost, " events")) {
+			t.Errorf("Shutdown: %v, counts %+v", err, c)
+		}
+	})
+}
+
+// What is lost with the spool during Shutdown is in its error, with what was in memory
+// too.
+func TestSpoolIsLostAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m, e := newMemory(), newOutage(503)
+		m.closeBad = true
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.QueueSize, cfg.OnReport = true, 100, told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 500)
+		err := shutdown(t, d)
+		if !errors.Is(err, delivery.ErrSpoolLost) || !strings.Contains(err.Error(), "500 events") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		c := d.Counts()
+		if c.SpoolLost < 400 || c.SpoolLost+c.Undone != 500 || c.Spooled != 0 || c.Held != 0 {
+			t.Errorf("counts %+v", c)
+		}
+		for outcome, n := range map[delivery.Outcome]uint64{delivery.SpoolLost: c.SpoolLost, delivery.Undone: c.Undone} {
+			if items, untold, _ := told.count(outcome); uint64(items+untold) != n {
+				t.Errorf("told of %d and %d, counts %+v", items, untold, c)
+			}
 		}
 	})
 }

@@ -1,0 +1,76 @@
+package spool
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A link to somebody else's file, or a pipe, in place of one of the spool's files is
+// neither followed nor waited for.
+func TestSpecialFiles(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		file   string
+		theirs string // content of the file to which a link leads; "-" for a pipe
+	}{
+		"ID is a link":                {file: holderName, theirs: "precious"},
+		"ID is a pipe":                {file: holderName, theirs: "-"},
+		"events are a link":           {file: fileName, theirs: "precious"},
+		"events are an empty link":    {file: fileName},
+		"events are a pipe":           {file: fileName, theirs: "-"},
+		"events are a link to events": {file: fileName, theirs: string(filled(t))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+			path := filepath.Join(dir, test.file)
+			err := os.WriteFile(other, []byte(test.theirs), 0o644)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.theirs == "-" {
+				err = syscall.Mkfifo(path, 0o600)
+			} else {
+				err = os.Symlink(other, path)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, log := opened(t, dir, Options{})
+			commit(t, s, records(1, 10, false, 10))
+			if aside := strings.Contains(log.String(), "set aside"); aside != (test.file == fileName) {
+				t.Errorf("log: %s", log)
+			}
+			if pid := holder(dir); pid != ownPID() {
+				t.Errorf("the process is %q", pid)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			content, err := os.ReadFile(other)
+			info, _ := os.Stat(other)
+			if err != nil || string(content) != test.theirs || info.Mode().Perm() != 0o644 {
+				t.Errorf("their file: %d bytes, mode %v, %v", len(content), info.Mode(), err)
+			}
+		})
+	}
+}
+
+// The folder itself may be a link.
+func TestLinkedFolder(t *testing.T) {
+	t.Parallel()
+	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := opened(t, link, Options{})
+	commit(t, s, records(1, 10, false, 10))
+	_ = s.Close()
+	s, log := opened(t, dir, Options{})
+	if n := len(keys(t, s)); n != 10 || log.Len() > 0 {
+		t.Errorf("%d records, log %s", n, log)
+	}
+}
