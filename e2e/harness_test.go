@@ -25,7 +25,7 @@ import (
 const (
 	writeKey = "wk_e2e_0123456789"
 
-	// programTimeout bounds a client program that hangs.
+	// programTimeout bounds a client program, or a page, that hangs.
 	programTimeout = time.Minute
 )
 

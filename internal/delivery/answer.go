@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // answer is Klime's answer to a batch, as far as it can be read: a field of the wrong
@@ -72,7 +73,7 @@ func (t *HTTP) parseAnswer(raw []byte) answer {
 	a.Message = clean(cmp.Or(a.Message, a.Error))
 	for i := range a.Errors {
 		a.Errors[i].Message = clean(a.Errors[i].Message)
-		if code := string(a.Errors[i].Code); t.key.hideIn(code) != code || !isCode(code) {
+		if code := string(a.Errors[i].Code); strings.Contains(code, string(t.key)) || !isCode(code) {
 			a.Errors[i].Code = ""
 		}
 	}

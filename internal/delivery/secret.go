@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -64,16 +65,26 @@ func isWithinWord(before, text, after string) bool {
 
 func isOfWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// hideInError hides the key in the text of err. Errors of net/http quote an answer that
-// is not HTTP, which may contain anything.
+// hideInError hides the key in the text of err, the error of a request. Errors of net/http
+// quote an answer that is not HTTP, which may contain anything.
 func (k secret) hideInError(err error) error {
-	if request := (*url.Error)(nil); errors.As(err, &request) {
+	if request, is := err.(*url.Error); is { //nolint:errorlint // net/http's own, whose URL is ours; not one further in
 		hidden := *request
-		hidden.Err = k.hideInError(request.Err)
-		return &hidden // whose URL is our own
+		hidden.Err = k.hideInCause(request.Err)
+		return &hidden
 	}
-	if shown := k.hideIn(err.Error()); shown != err.Error() {
+	return k.hideInCause(err)
+}
+
+func (k secret) hideInCause(err error) error {
+	shown := k.hideIn(err.Error())
+	line := textproto.ProtocolError("")
+	switch {
+	case shown == err.Error():
+		return err
+	case errors.As(err, &line):
+		return textproto.ProtocolError(k.hideIn(line.Error())) //nolint:wrapcheck // LogValue must know it, to leave out the rest
+	default:
 		return errors.New(shown)
 	}
-	return err
 }

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/textproto"
 	"net/url"
 	"testing"
 )
@@ -29,15 +31,50 @@ func TestHideKey(t *testing.T) {
 	}
 }
 
-// The error of net/http keeps its cause and its URL, which is the client's own.
+// The error of net/http keeps its URL, which is the client's own, and a cause without the
+// key. What an answer said is not logged.
 func TestHideKeyInError(t *testing.T) {
 	t.Parallel()
-	err := secret("local").hideInError(&url.Error{Op: "Post", URL: "http://local/v1/batch", Err: context.DeadlineExceeded})
-	if err.Error() != `Post "http://local/v1/batch": context deadline exceeded` || !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
+	const key = "wk_1234567890"
+	request := func(cause error) error {
+		return &url.Error{Op: "Post", URL: "http://local/v1/batch", Err: cause}
 	}
-	err = secret("key").hideInError(&url.Error{Op: "Post", URL: "http://local/v1/batch", Err: errors.New(`malformed HTTP response "key"`)})
-	if want := `Post "http://local/v1/batch": malformed HTTP response "[write key]"`; err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
+	gateway := errors.New("gateway token expired")
+	tests := []struct {
+		name         string
+		key          secret
+		err          error
+		text, logged string
+		is           error
+	}{
+		{
+			"a URL like the key", "local", request(context.DeadlineExceeded),
+			`Post "http://local/v1/batch": context deadline exceeded`, "context deadline exceeded", context.DeadlineExceeded,
+		},
+		{
+			"an answer that quotes it", key, request(errors.New(`malformed HTTP response "` + key + `"`)),
+			`Post "http://local/v1/batch": malformed HTTP response "[write key]"`, "malformed HTTP response …", nil,
+		},
+		{
+			"a header that quotes it", key, request(fmt.Errorf("broken: %w", textproto.ProtocolError("malformed MIME header: "+key+" of jane"))),
+			`Post "http://local/v1/batch": malformed MIME header: [write key] of jane`, "malformed MIME header", nil,
+		},
+		{
+			"a request further in", key, request(fmt.Errorf("%w: %w", gateway, &url.Error{Op: "Get", URL: "https://auth.test", Err: context.Canceled})),
+			`Post "http://local/v1/batch": gateway token expired: Get "https://auth.test": context canceled`, "gateway token expired: Get …", gateway,
+		},
+		{
+			"a request further in, with the key", key, request(&url.Error{Op: "Get", URL: "https://auth.test?key=" + key, Err: context.Canceled}),
+			`Post "http://local/v1/batch": Get "https://auth.test?key=[write key]": context canceled`, "Get …", nil,
+		},
+	}
+	for _, tt := range tests {
+		err := tt.key.hideInError(tt.err)
+		if err.Error() != tt.text || tt.is != nil && !errors.Is(err, tt.is) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if got := (&SendError{Err: err}).LogValue().String(); got != "no answer: "+tt.logged {
+			t.Errorf("%s: logged as %q", tt.name, got)
+		}
 	}
 }

@@ -330,10 +330,20 @@ func (f *figures) clocks() Finding {
 	}
 	for _, r := range f.snap.Records {
 		if ahead := r.Timestamp.Sub(r.ReceivedAt); ahead > maxSkew {
-			x.example(nameOf(r.Type, r.Event.Event), "by "+roughly(ahead.Round(time.Minute)), fmt.Sprintf("/events?seq=%d", r.Seq))
+			x.example(nameOf(r.Type, r.Event.Event), "by "+skew(ahead), fmt.Sprintf("/events?seq=%d", r.Seq))
 		}
 	}
 	return x
+}
+
+// skew writes how wrong a clock is. The minutes beside the hours tell a time zone from
+// a wrong clock.
+func skew(d time.Duration) string {
+	d = d.Round(time.Minute)
+	if minutes := d % time.Hour / time.Minute; d >= time.Hour && d < 24*time.Hour && minutes > 0 {
+		return fmt.Sprintf("%d h %d min", d/time.Hour, minutes)
+	}
+	return roughly(d)
 }
 
 func (f *figures) libraries() []Library {

@@ -129,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !h.known(r.Host):
 		// DNS rebinding: a web site whose name resolves to this machine would have the
 		// same origin as these pages, and could read them.
-		http.Error(w, "This host name is not known here. Use localhost or an IP address, or name it with -hosts.", http.StatusMisdirectedRequest)
+		http.Error(w, "This host name is not known here. Use localhost or an IP address, or klime-local's -hosts.", http.StatusMisdirectedRequest)
 	case !h.admitted(r):
 		header.Set("WWW-Authenticate", `Basic realm="klime-local: any name, and the write key as password", charset="UTF-8"`)
 		http.Error(w, "The key that was set with -key is needed: as the password, or as Authorization: Bearer KEY.", http.StatusUnauthorized)
