@@ -206,10 +206,10 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 }
 
 // flush queues what has been counted so far, and waits until that is done. If ctx ends
-// first, it returns the error of ctx, and the queuing goes on.
+// first, it returns the cause, and the queuing goes on.
 func (r *rollUps) flush(ctx context.Context) error {
 	if !awaitQueued(ctx, r.flushAll(false)) {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	return nil
 }

@@ -207,81 +207,97 @@ func TestRollUpWithManyKeys(t *testing.T) {
 	})
 }
 
+// downs are answers of Klime in an outage: with one it is tried again before long, with
+// the other sending is halted.
+func downs() map[string]int {
+	return map[string]int{"backoff": http.StatusServiceUnavailable, "halted": http.StatusUnauthorized}
+}
+
 // During an outage what is counted waits for room; it does not push out what the
 // app tracks, and memory stays bounded.
 func TestRollUpDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
-		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 200 {
-			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
-		}
-		time.Sleep(90 * time.Second) // the window has ended: 80 are queued, the others wait
-		if s := client.Stats(); s.Queued != 81 || s.Dropped[klime.DropQueueFull] != 0 {
-			t.Errorf("Stats %+v", s)
-		}
-		wire.answers(nil)
-		time.Sleep(time.Minute)
-		if got := countOf(wire.events(t, client)); got != 200 {
-			t.Errorf("%d requests counted", got)
-		}
-	})
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+				if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 200 {
+					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+				}
+				time.Sleep(90 * time.Second) // the window has ended: 80 are queued, the others wait
+				if s := client.Stats(); s.Queued != 81 || s.Dropped[klime.DropQueueFull] != 0 {
+					t.Errorf("Stats %+v", s)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				if got := countOf(wire.events(t, client)); got != 200 {
+					t.Errorf("%d requests counted", got)
+				}
+			})
+		})
+	}
 }
 
 // However long an outage lasts, who calls in each window takes no more memory, and
 // every request is counted.
 func TestRollUpDuringALongOutage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
-		start := time.Now()
-		const users, minutes = 150, 300
-		for range minutes {
-			for i := range users {
-				traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: 10}}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
-			}
-			time.Sleep(time.Minute)
-		}
-		if s := client.Stats(); s.RollUpKeys > 3*users || s.Dropped[klime.DropQueueFull] != 0 {
-			t.Errorf("Stats %+v", s)
-		}
-		wire.answers(nil)
-		time.Sleep(time.Minute)
-		events := wire.events(t, client)
-		if got := countOf(events); got != users*minutes {
-			t.Errorf("%d requests counted, want %d", got, users*minutes)
-		}
-		var bytes float64
-		for _, e := range events {
-			p := e["properties"].(map[string]any)
-			bytes += p["requestBytes"].(float64)
-			from, err := time.Parse(time.RFC3339, p["windowStart"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			to := from.Add(time.Duration(p["windowSeconds"].(float64) * float64(time.Second)))
-			at, err := time.Parse(time.RFC3339, e["timestamp"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if from.Before(start) || at.Before(from) || at.After(to) {
-				t.Fatalf("at %v, of the window from %v to %v", at, from, to)
-			}
-			if p["count"].(float64) > to.Sub(from).Minutes() {
-				t.Fatalf("%v requests from %v to %v", p["count"], from, to)
-			}
-		}
-		if bytes != 10*users*minutes {
-			t.Errorf("%v bytes", bytes)
-		}
-	})
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+				start := time.Now()
+				const users, minutes = 150, 300
+				for range minutes {
+					for i := range users {
+						traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: 10}}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+					}
+					time.Sleep(time.Minute)
+				}
+				if s := client.Stats(); s.RollUpKeys > 3*users || s.Dropped[klime.DropQueueFull] != 0 {
+					t.Errorf("Stats %+v", s)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				events := wire.events(t, client)
+				if got := countOf(events); got != users*minutes {
+					t.Errorf("%d requests counted, want %d", got, users*minutes)
+				}
+				var bytes float64
+				for _, e := range events {
+					p := e["properties"].(map[string]any)
+					bytes += p["requestBytes"].(float64)
+					from, err := time.Parse(time.RFC3339, p["windowStart"].(string))
+					if err != nil {
+						t.Fatal(err)
+					}
+					to := from.Add(time.Duration(p["windowSeconds"].(float64) * float64(time.Second)))
+					at, err := time.Parse(time.RFC3339, e["timestamp"].(string))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if from.Before(start) || at.Before(from) || at.After(to) {
+						t.Fatalf("at %v, of the window from %v to %v", at, from, to)
+					}
+					if p["count"].(float64) > to.Sub(from).Minutes() {
+						t.Fatalf("%v requests from %v to %v", p["count"], from, to)
+					}
+				}
+				if bytes != 10*users*minutes {
+					t.Errorf("%v bytes", bytes)
+				}
+			})
+		})
+	}
 }
 
 // Windows that become one hold no more keys than one may, so that no more is at
@@ -334,7 +350,7 @@ func TestRollUpOfABurst(t *testing.T) {
 // its attempt at once all the same. What the app tracks meanwhile is refused.
 func TestRollUpAtShutdownWithAFullQueue(t *testing.T) {
 	t.Parallel()
-	for name, status := range map[string]int{"backoff": http.StatusServiceUnavailable, "halted": http.StatusUnauthorized} {
+	for name, status := range downs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -429,27 +445,38 @@ func TestRollUpWithASlowBeforeSend(t *testing.T) {
 	}
 }
 
-// A Flush that ends early costs nothing: what was counted goes on waiting.
+// A Flush that ends early costs nothing: what was counted goes on waiting. During a halt
+// it ends at once.
 func TestRollUpAfterAFlushThatEnds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
-		for i := range 200 {
-			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := client.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Flush: %v", err)
-		}
-		wire.answers(nil)
-		time.Sleep(time.Minute)
-		if got := countOf(wire.events(t, client)); got != 200 {
-			t.Errorf("%d requests counted: %+v", got, client.Stats())
-		}
-	})
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+				for i := range 200 {
+					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				begin, failure := time.Now(), (*klime.DeliveryError)(nil)
+				err, took := client.Flush(ctx), time.Since(begin)
+				if !errors.As(err, &failure) || failure.StatusCode != status || errors.Is(err, context.DeadlineExceeded) == (took == 0) {
+					t.Errorf("Flush: %v, after %v", err, took)
+				}
+				if halted := client.Stats().Halted; halted != (took == 0) {
+					t.Errorf("halted %v, but Flush took %v", halted, took)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				if got := countOf(wire.events(t, client)); got != 200 {
+					t.Errorf("%d requests counted: %+v", got, client.Stats())
+				}
+			})
+		})
+	}
 }
 
 // A BeforeSend that flushes waits for itself, but not for ever.

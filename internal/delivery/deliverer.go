@@ -263,6 +263,14 @@ func (d *Deliverer) Flush(ctx context.Context) error {
 	}
 }
 
+// Patience returns a context for a caller who waits until patient items have been
+// accepted. It ends with ctx, or when sending is halted and they wait for room, which
+// may take long; that is its cause then.
+func (d *Deliverer) Patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	defer d.nudge()
+	return d.queue.patience(ctx)
+}
+
 // await wakes the dispatcher and waits until w or ctx ends.
 func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	d.nudge()

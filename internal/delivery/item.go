@@ -14,7 +14,7 @@ type Item struct {
 	Token     uint64    // opaque to delivery, handed back with the outcome
 	Queued    time.Time // when the event was handed over
 	Automatic bool      // evicted before any item that is not automatic
-	Patient   bool      // waits for room, as under Block, rather than evict others; accepted until OnClose has returned
+	Patient   bool      // waits for room, as under Block, rather than evict others, and during a halt too; accepted until OnClose has returned
 
 	replayed bool // read from the spool
 	attempts int32

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"math"
 	"sync"
@@ -63,7 +64,7 @@ func newQueue(cfg *Config) *queue {
 		takeBytes:    min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
 		overflow:     cfg.Overflow,
 		wantsReports: cfg.OnReport != nil,
-		waiters:      waiters{atGate: map[*waiter]struct{}{}},
+		waiters:      waiters{atGate: map[*waiter]struct{}{}, forRoom: map[context.Context]context.CancelCauseFunc{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	q.disk = newDisk(&cfg.Storage, q)

@@ -70,9 +70,10 @@ func (q *queue) refusal(outcome Outcome) error {
 // isPatient reports whether an item is one that waits if it does not fit.
 func (q *queue) isPatient(it *Item) bool { return it.Patient || q.overflow == Block && !it.Automatic }
 
-// mayWait reports whether waiting may help a patient item.
+// mayWait reports whether waiting may help a patient item. A halt may last, so that under
+// Block nobody waits for its end.
 func (q *queue) mayWait(it *Item) bool {
-	return !q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
+	return !q.refuses(it) && (it.Patient || q.halt == nil) && len(it.Body) <= q.maxBytes
 }
 
 func (q *queue) fits(it *Item) bool {

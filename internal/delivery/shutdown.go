@@ -89,7 +89,9 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 		defer cancel()
 	}
 	if d.cfg.OnClose != nil {
-		lost = d.cfg.OnClose(ctx)
+		patience, done := d.Patience(ctx)
+		defer done()
+		lost = d.cfg.OnClose(patience)
 	}
 	d.queue.seal()
 	err = d.Flush(ctx)
