@@ -219,7 +219,7 @@ func (r *rollUps) flush(ctx context.Context) error {
 const closeGrace = 250 * time.Millisecond
 
 // close ends the counting and queues all that has been counted. When ctx ends, it no
-// longer waits for room in the queue. It returns how many events were given up.
+// longer waits for room in the queue. It returns how many events it could not hand over.
 func (r *rollUps) close(ctx context.Context) (lost int) {
 	windows := r.flushAll(true)
 	if awaitQueued(ctx, windows) {

@@ -387,6 +387,52 @@ func TestRollUpAtShutdownWithAFullQueue(t *testing.T) {
 	}
 }
 
+// What Shutdown gives up because there was never room for it is in its error, its counter
+// and its report, as is what was in the queue.
+func TestRollUpGivenUpAtShutdown(t *testing.T) {
+	t.Parallel()
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, users := range []int{50, 500, 5000} {
+				synctest.Test(t, func(t *testing.T) {
+					told, calls := 0, 0
+					client, wire := newClient(t, func(cfg *klime.Config) {
+						cfg.QueueSize = 100
+						cfg.OnError = func(err error, events []klime.Event) {
+							if len(events) == 0 { // a halt
+								return
+							}
+							told, calls = len(events), calls+1
+							if want := fmt.Sprint(users, " events not delivered"); !strings.Contains(err.Error(), want) {
+								t.Errorf("OnError: %v", err)
+							}
+						}
+					})
+					wire.answers(always(status, "down"))
+					tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+					for i := range users {
+						traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					err := client.Shutdown(ctx)
+					if want := fmt.Sprint(users, " events not delivered"); !strings.Contains(fmt.Sprint(err), want) {
+						t.Errorf("Shutdown: %v, want %s", err, want)
+					}
+					s := client.Stats()
+					if s.Dropped[klime.DropShutdown] != uint64(users) || s.Accepted != uint64(users) || s.Dropped[klime.DropQueueFull] != 0 {
+						t.Errorf("Stats of %d users: %+v", users, s)
+					}
+					if want := min(users, 80+1000); calls != 1 || told != want {
+						t.Errorf("%d events in %d reports, want %d in one", told, calls, want)
+					}
+				})
+			}
+		})
+	}
+}
+
 // A BeforeSend that is slow, or hangs, holds up neither Flush nor Shutdown beyond
 // their time. What was not queued then is counted.
 func TestRollUpWithASlowBeforeSend(t *testing.T) {

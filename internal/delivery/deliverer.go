@@ -164,7 +164,11 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 // enqueue.
 func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err error) error {
 	if errors.Is(err, ErrFull) {
-		d.tellEnded([]Item{*it}, outcome, err)
+		if outcome == Undone { // Shutdown reports it with the others
+			d.tellAll([]Item{*it}, Undone)
+		} else {
+			d.tellEnded([]Item{*it}, outcome, err)
+		}
 		if ctx.Err() != nil && d.cfg.Overflow == Block {
 			err = fmt.Errorf("%w: %w", err, ctx.Err())
 		}

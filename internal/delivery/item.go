@@ -29,7 +29,7 @@ const (
 	Sent      Outcome = iota // Klime has it
 	Failed                   // refused by Klime, or given up after Config.MaxAttempts
 	Evicted                  // pushed out of a full queue, or refused by it
-	Undone                   // still held when Shutdown's context ended
+	Undone                   // still held when Shutdown's context ended, or waiting for room
 	SpoolBusy                // the queue was full and the spool too slow
 	SpoolFull                // removed from a full disk to make room, or refused by it
 	SpoolLost                // its record was damaged, or is gone
