@@ -235,8 +235,10 @@ func isFragment(x *Exchange) bool {
 		return false
 	case x.header("Hx-Request") == "true", x.header("Turbo-Frame") != "":
 		return true
+	case dest == "": // an older browser, or a site without TLS: many libraries name themselves, and Android's WebView its app
+		return x.header("X-Requested-With") == "XMLHttpRequest"
 	default:
-		return dest != "" && !isDocument(dest) && !isEmbedded(dest)
+		return !isDocument(dest) && !isEmbedded(dest)
 	}
 }
 

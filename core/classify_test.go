@@ -71,6 +71,10 @@ func TestClassify(t *testing.T) {
 		{"Turbo frame by Turbo", asks(get(200, html), headers{"X-Turbo-Request-Id": "1", "Turbo-Frame": "menu"}), KindAPI},
 		{"htmx goes back", asks(get(200, html), headers{"HX-Request": "true", "HX-History-Restore-Request": "true"}), KindPage},
 		{"HTML without content", get(204, html), KindAPI},
+		{"HTML by XMLHttpRequest", asks(get(200, html), headers{"X-Requested-With": "XMLHttpRequest"}), KindAPI},
+		{"page that says more than its library", asks(get(200, html), headers{"X-Requested-With": "XMLHttpRequest", "Sec-Fetch-Dest": "document"}), KindPage},
+		{"page in an Android app", asks(get(200, html), headers{"X-Requested-With": "com.example.app"}), KindPage},
+		{"Turbo Drive by XMLHttpRequest", asks(get(200, html), headers{"X-Requested-With": "XMLHttpRequest", "X-Turbo-Request-Id": "1"}), KindPage},
 		{"fetched HTML", asks(get(200, html), headers{"Sec-Fetch-Dest": "empty"}), KindAPI},
 
 		// 304 has no content type: what was asked for decides.
@@ -87,6 +91,7 @@ func TestClassify(t *testing.T) {
 		{"304 of a fetch", asks(get(304, ""), headers{"Sec-Fetch-Dest": "empty", "Accept": "text/html"}), KindAPI},
 		{"304, Accept of a page", asks(get(304, ""), headers{"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}), KindPage},
 		{"304, Accept of a page, htmx", asks(get(304, ""), headers{"Accept": "text/html", "HX-Request": "true"}), KindAPI},
+		{"304, Accept of a page, XMLHttpRequest", asks(get(304, ""), headers{"Accept": "text/html", "X-Requested-With": "XMLHttpRequest"}), KindAPI},
 		{"304, Accept of an image", asks(get(304, ""), headers{"Accept": "image/avif,image/webp,*/*"}), KindAsset},
 		{"304, Accept of a style sheet", asks(get(304, ""), headers{"Accept": "text/css,*/*;q=0.1"}), KindAsset},
 		{"304, Accept of JSON", asks(get(304, ""), headers{"Accept": "application/json"}), KindAPI},
