@@ -188,13 +188,35 @@ func classifyNotModified(x *Exchange) Kind {
 		return KindAsset
 	case dest != "": // a script has fetched it, or it is embedded, and then hardly ever a page
 		return KindAPI
-	case strings.Contains(accept, "text/html") && !isFragment(x):
+	case acceptsHTML(accept) && !isFragment(x):
 		return KindPage
 	case strings.HasPrefix(accept, "image/"), strings.HasPrefix(accept, "text/css"):
 		return KindAsset
 	default:
 		return KindAPI
 	}
+}
+
+// acceptsHTML reports whether a header Accept names HTML, unless to refuse it (q=0).
+func acceptsHTML(accept string) bool {
+	for mediaRange := range strings.SplitSeq(accept, ",") {
+		mediaType, parameters, _ := strings.Cut(mediaRange, ";")
+		if strings.EqualFold(strings.TrimSpace(mediaType), "text/html") {
+			return !refuses(parameters)
+		}
+	}
+	return false
+}
+
+// refuses reports whether the weight among the parameters of a media range is zero.
+func refuses(parameters string) bool {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if strings.EqualFold(name, "q") {
+			return strings.HasPrefix(value, "0") && strings.Trim(value, "0.") == ""
+		}
+	}
+	return false
 }
 
 // isDocument, isEmbedded and isPartOfPage sort the values of Sec-Fetch-Dest, by which a
