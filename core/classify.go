@@ -271,7 +271,8 @@ func isHTML(mediaType string) bool {
 // isAsset reports whether a media type is usually that of a part of a page.
 func isAsset(mediaType string) bool {
 	switch mediaType {
-	case "text/css", "text/javascript", "application/javascript", "application/x-javascript", "application/wasm",
+	case "text/css", "text/javascript", "application/javascript", "application/x-javascript", "text/ecmascript",
+		"application/ecmascript", "application/wasm",
 		"application/manifest+json", "application/font-woff", "application/font-woff2", "application/vnd.ms-fontobject":
 		return true
 	}

@@ -105,6 +105,7 @@ func TestClassify(t *testing.T) {
 		{"style sheet", get(200, "text/css"), KindAsset},
 		{"script", get(200, "text/javascript; charset=utf-8"), KindAsset},
 		{"script of old", get(200, "application/javascript"), KindAsset},
+		{"script by the name of its standard", get(200, "application/ecmascript"), KindAsset},
 		{"script of older", get(200, "application/x-javascript"), KindAsset},
 		{"font of old", get(200, "application/font-woff"), KindAsset},
 		{"video", get(206, "video/mp4"), KindAsset},
