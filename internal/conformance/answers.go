@@ -237,6 +237,10 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 		w.Header().Set("Content-Encoding", "x-none")
 		send(w, longPage)
 	}))
+	add("/transfer/identity", writer(func(w http.ResponseWriter) { // nor for this one
+		w.Header().Set("Transfer-Encoding", "identity")
+		_, _ = io.WriteString(w, aPage)
+	}))
 	add("/type/withheld", writer(func(w http.ResponseWriter) {
 		w.Header()["Content-Type"] = nil
 		_, _ = io.WriteString(w, aPage)

@@ -95,7 +95,7 @@ func (w *writer) begin(status int) {
 	_, declared := w.Header()[echo.HeaderContentType]
 	w.status = status
 	w.contentType = w.Header().Get(echo.HeaderContentType)
-	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == ""
+	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == "" && w.Header().Get("Transfer-Encoding") == ""
 }
 
 // settle guesses the type from the bytes that have been written.
