@@ -62,6 +62,27 @@ func TestRollUpOfHugeLengths(t *testing.T) {
 	}
 }
 
+// A size that no request had is left out, as in the event of a single request.
+func TestRollUpOfUnknownLengths(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		lengths []int64
+		want    any
+	}{{[]int64{-1, -1}, nil}, {[]int64{-1, 0}, 0.0}, {[]int64{-1, 3, -1}, 3.0}} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))
+		for _, length := range test.lengths {
+			traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: length, ResponseBytes: length}}.serve(nil)
+		}
+		p := wire.one(t, client)["properties"].(map[string]any)
+		for _, key := range []string{"requestBytes", "responseBytes"} {
+			if p[key] != test.want {
+				t.Errorf("%v: %s %v, want %v", test.lengths, key, p[key], test.want)
+			}
+		}
+	}
+}
+
 // One event for each user, group, method and route in a window.
 func TestRollUp(t *testing.T) {
 	t.Parallel()
