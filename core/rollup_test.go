@@ -138,7 +138,7 @@ func TestRollUp(t *testing.T) {
 				continue
 			}
 			for key, want := range map[string]any{
-				"requestBytes": 100.0, "responseBytes": 45.0, "durationMsAvg": 10.0, "durationMsMax": 10.0,
+				"aborted": 1.0, "requestBytes": 100.0, "responseBytes": 45.0, "durationMsAvg": 10.0, "durationMsMax": 10.0,
 				"windowStart": start.UTC().Format("2006-01-02T15:04:05.000Z"), "windowSeconds": 60.0,
 			} {
 				if p[key] != want {

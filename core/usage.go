@@ -35,6 +35,7 @@ type usageKey struct{ user, group, method, route string }
 // usage adds up requests.
 type usage struct {
 	count, clientErrors, serverErrors uint64
+	aborted                           uint64 // some of them may be errors, too
 	requestBytes, responseBytes       total
 	durations                         sketch
 	last                              time.Time // when the last one ended
@@ -95,6 +96,9 @@ func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	case x.Status >= http.StatusBadRequest:
 		u.clientErrors++
 	}
+	if x.Aborted {
+		u.aborted++
+	}
 	u.requestBytes.add(x.RequestBytes)
 	u.responseBytes.add(x.ResponseBytes)
 	if !x.Start.IsZero() && !x.Unfinished {
@@ -108,6 +112,7 @@ func (u *usage) merge(later *usage) {
 	u.count += later.count
 	u.clientErrors += later.clientErrors
 	u.serverErrors += later.serverErrors
+	u.aborted += later.aborted
 	u.requestBytes.merge(later.requestBytes)
 	u.responseBytes.merge(later.responseBytes)
 	u.durations.merge(&later.durations)
@@ -132,7 +137,7 @@ func (t *total) merge(other total) {
 }
 
 func (u *usage) properties() Properties {
-	p := Properties{"count": u.count, "clientErrors": u.clientErrors, "serverErrors": u.serverErrors}
+	p := Properties{"count": u.count, "clientErrors": u.clientErrors, "serverErrors": u.serverErrors, "aborted": u.aborted}
 	if u.requestBytes.known {
 		p["requestBytes"] = u.requestBytes.bytes
 	}
