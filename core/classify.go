@@ -188,13 +188,35 @@ func classifyNotModified(x *Exchange) Kind {
 		return KindAsset
 	case dest != "": // a script has fetched it, or it is embedded, and then hardly ever a page
 		return KindAPI
-	case strings.Contains(accept, "text/html") && !isFragment(x):
+	case acceptsHTML(accept) && !isFragment(x):
 		return KindPage
 	case strings.HasPrefix(accept, "image/"), strings.HasPrefix(accept, "text/css"):
 		return KindAsset
 	default:
 		return KindAPI
 	}
+}
+
+// acceptsHTML reports whether a header Accept names HTML, unless to refuse it (q=0).
+func acceptsHTML(accept string) bool {
+	for mediaRange := range strings.SplitSeq(accept, ",") {
+		mediaType, parameters, _ := strings.Cut(mediaRange, ";")
+		if strings.EqualFold(strings.TrimSpace(mediaType), "text/html") {
+			return !refuses(parameters)
+		}
+	}
+	return false
+}
+
+// refuses reports whether the weight among the parameters of a media range is zero.
+func refuses(parameters string) bool {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if strings.EqualFold(name, "q") {
+			return strings.HasPrefix(value, "0") && strings.Trim(value, "0.") == ""
+		}
+	}
+	return false
 }
 
 // isDocument, isEmbedded and isPartOfPage sort the values of Sec-Fetch-Dest, by which a
@@ -235,8 +257,10 @@ func isFragment(x *Exchange) bool {
 		return false
 	case x.header("Hx-Request") == "true", x.header("Turbo-Frame") != "":
 		return true
+	case dest == "": // an older browser, or a site without TLS: many libraries name themselves, and Android's WebView its app
+		return x.header("X-Requested-With") == "XMLHttpRequest"
 	default:
-		return dest != "" && !isDocument(dest) && !isEmbedded(dest)
+		return !isDocument(dest) && !isEmbedded(dest)
 	}
 }
 
@@ -247,7 +271,8 @@ func isHTML(mediaType string) bool {
 // isAsset reports whether a media type is usually that of a part of a page.
 func isAsset(mediaType string) bool {
 	switch mediaType {
-	case "text/css", "text/javascript", "application/javascript", "application/x-javascript", "application/wasm",
+	case "text/css", "text/javascript", "application/javascript", "application/x-javascript", "text/ecmascript",
+		"application/ecmascript", "application/wasm",
 		"application/manifest+json", "application/font-woff", "application/font-woff2", "application/vnd.ms-fontobject":
 		return true
 	}

@@ -229,7 +229,9 @@ func (c *Client) Flush(ctx context.Context) error {
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	unfinished := c.rollUps.flush(ctx)
+	patience, done := c.delivery.Patience(ctx)
+	defer done()
+	unfinished := c.rollUps.flush(patience)
 	return publicError(cmp.Or(c.delivery.Flush(ctx), unfinished))
 }
 

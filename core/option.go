@@ -277,8 +277,8 @@ func Baggage(keys ...string) Option {
 // found by customer. The attributes are user.id, from OpenTelemetry's semantic
 // conventions, and klime.group.id. [Silence] prevents it, but Config.BeforeSend has no
 // influence on it. The middleware of the instrumentation should stand in front of this
-// one. If it stands further in, only [SetUser], [SetGroup], [Link] and [Track] annotate
-// the span.
+// one. If it stands further in, the span is annotated only by [SetUser], [SetGroup] and
+// [Link], with what the app has declared by then, and by [Track], with all that is known.
 func AnnotateSpan() Option {
 	return Option{func(t *Tracker) error {
 		t.annotateSpan = true

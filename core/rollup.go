@@ -206,10 +206,10 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 }
 
 // flush queues what has been counted so far, and waits until that is done. If ctx ends
-// first, it returns the error of ctx, and the queuing goes on.
+// first, it returns the cause, and the queuing goes on.
 func (r *rollUps) flush(ctx context.Context) error {
 	if !awaitQueued(ctx, r.flushAll(false)) {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (r *rollUps) flush(ctx context.Context) error {
 const closeGrace = 250 * time.Millisecond
 
 // close ends the counting and queues all that has been counted. When ctx ends, it no
-// longer waits for room in the queue. It returns how many events were given up.
+// longer waits for room in the queue. It returns how many events it could not hand over.
 func (r *rollUps) close(ctx context.Context) (lost int) {
 	windows := r.flushAll(true)
 	if awaitQueued(ctx, windows) {

@@ -62,6 +62,27 @@ func TestRollUpOfHugeLengths(t *testing.T) {
 	}
 }
 
+// A size that no request had is left out, as in the event of a single request.
+func TestRollUpOfUnknownLengths(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		lengths []int64
+		want    any
+	}{{[]int64{-1, -1}, nil}, {[]int64{-1, 0}, 0.0}, {[]int64{-1, 3, -1}, 3.0}} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))
+		for _, length := range test.lengths {
+			traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: length, ResponseBytes: length}}.serve(nil)
+		}
+		p := wire.one(t, client)["properties"].(map[string]any)
+		for _, key := range []string{"requestBytes", "responseBytes"} {
+			if p[key] != test.want {
+				t.Errorf("%v: %s %v, want %v", test.lengths, key, p[key], test.want)
+			}
+		}
+	}
+}
+
 // One event for each user, group, method and route in a window.
 func TestRollUp(t *testing.T) {
 	t.Parallel()
@@ -117,7 +138,7 @@ func TestRollUp(t *testing.T) {
 				continue
 			}
 			for key, want := range map[string]any{
-				"requestBytes": 100.0, "responseBytes": 45.0, "durationMsAvg": 10.0, "durationMsMax": 10.0,
+				"aborted": 1.0, "requestBytes": 100.0, "responseBytes": 45.0, "durationMsAvg": 10.0, "durationMsMax": 10.0,
 				"windowStart": start.UTC().Format("2006-01-02T15:04:05.000Z"), "windowSeconds": 60.0,
 			} {
 				if p[key] != want {
@@ -207,81 +228,97 @@ func TestRollUpWithManyKeys(t *testing.T) {
 	})
 }
 
+// downs are answers of Klime in an outage: with one it is tried again before long, with
+// the other sending is halted.
+func downs() map[string]int {
+	return map[string]int{"backoff": http.StatusServiceUnavailable, "halted": http.StatusUnauthorized}
+}
+
 // During an outage what is counted waits for room; it does not push out what the
 // app tracks, and memory stays bounded.
 func TestRollUpDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
-		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 200 {
-			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
-		}
-		time.Sleep(90 * time.Second) // the window has ended: 80 are queued, the others wait
-		if s := client.Stats(); s.Queued != 81 || s.Dropped[klime.DropQueueFull] != 0 {
-			t.Errorf("Stats %+v", s)
-		}
-		wire.answers(nil)
-		time.Sleep(time.Minute)
-		if got := countOf(wire.events(t, client)); got != 200 {
-			t.Errorf("%d requests counted", got)
-		}
-	})
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+				if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 200 {
+					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+				}
+				time.Sleep(90 * time.Second) // the window has ended: 80 are queued, the others wait
+				if s := client.Stats(); s.Queued != 81 || s.Dropped[klime.DropQueueFull] != 0 {
+					t.Errorf("Stats %+v", s)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				if got := countOf(wire.events(t, client)); got != 200 {
+					t.Errorf("%d requests counted", got)
+				}
+			})
+		})
+	}
 }
 
 // However long an outage lasts, who calls in each window takes no more memory, and
 // every request is counted.
 func TestRollUpDuringALongOutage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
-		start := time.Now()
-		const users, minutes = 150, 300
-		for range minutes {
-			for i := range users {
-				traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: 10}}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
-			}
-			time.Sleep(time.Minute)
-		}
-		if s := client.Stats(); s.RollUpKeys > 3*users || s.Dropped[klime.DropQueueFull] != 0 {
-			t.Errorf("Stats %+v", s)
-		}
-		wire.answers(nil)
-		time.Sleep(time.Minute)
-		events := wire.events(t, client)
-		if got := countOf(events); got != users*minutes {
-			t.Errorf("%d requests counted, want %d", got, users*minutes)
-		}
-		var bytes float64
-		for _, e := range events {
-			p := e["properties"].(map[string]any)
-			bytes += p["requestBytes"].(float64)
-			from, err := time.Parse(time.RFC3339, p["windowStart"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			to := from.Add(time.Duration(p["windowSeconds"].(float64) * float64(time.Second)))
-			at, err := time.Parse(time.RFC3339, e["timestamp"].(string))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if from.Before(start) || at.Before(from) || at.After(to) {
-				t.Fatalf("at %v, of the window from %v to %v", at, from, to)
-			}
-			if p["count"].(float64) > to.Sub(from).Minutes() {
-				t.Fatalf("%v requests from %v to %v", p["count"], from, to)
-			}
-		}
-		if bytes != 10*users*minutes {
-			t.Errorf("%v bytes", bytes)
-		}
-	})
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+				start := time.Now()
+				const users, minutes = 150, 300
+				for range minutes {
+					for i := range users {
+						traffic{tracker: tracker, exchange: klime.Exchange{RequestBytes: 10}}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+					}
+					time.Sleep(time.Minute)
+				}
+				if s := client.Stats(); s.RollUpKeys > 3*users || s.Dropped[klime.DropQueueFull] != 0 {
+					t.Errorf("Stats %+v", s)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				events := wire.events(t, client)
+				if got := countOf(events); got != users*minutes {
+					t.Errorf("%d requests counted, want %d", got, users*minutes)
+				}
+				var bytes float64
+				for _, e := range events {
+					p := e["properties"].(map[string]any)
+					bytes += p["requestBytes"].(float64)
+					from, err := time.Parse(time.RFC3339, p["windowStart"].(string))
+					if err != nil {
+						t.Fatal(err)
+					}
+					to := from.Add(time.Duration(p["windowSeconds"].(float64) * float64(time.Second)))
+					at, err := time.Parse(time.RFC3339, e["timestamp"].(string))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if from.Before(start) || at.Before(from) || at.After(to) {
+						t.Fatalf("at %v, of the window from %v to %v", at, from, to)
+					}
+					if p["count"].(float64) > to.Sub(from).Minutes() {
+						t.Fatalf("%v requests from %v to %v", p["count"], from, to)
+					}
+				}
+				if bytes != 10*users*minutes {
+					t.Errorf("%v bytes", bytes)
+				}
+			})
+		})
+	}
 }
 
 // Windows that become one hold no more keys than one may, so that no more is at
@@ -334,7 +371,7 @@ func TestRollUpOfABurst(t *testing.T) {
 // its attempt at once all the same. What the app tracks meanwhile is refused.
 func TestRollUpAtShutdownWithAFullQueue(t *testing.T) {
 	t.Parallel()
-	for name, status := range map[string]int{"backoff": http.StatusServiceUnavailable, "halted": http.StatusUnauthorized} {
+	for name, status := range downs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -367,6 +404,52 @@ func TestRollUpAtShutdownWithAFullQueue(t *testing.T) {
 					t.Errorf("Track during Shutdown: %v; %d late", late, client.Stats().Late)
 				}
 			})
+		})
+	}
+}
+
+// What Shutdown gives up because there was never room for it is in its error, its counter
+// and its report, as is what was in the queue.
+func TestRollUpGivenUpAtShutdown(t *testing.T) {
+	t.Parallel()
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, users := range []int{50, 500, 5000} {
+				synctest.Test(t, func(t *testing.T) {
+					told, calls := 0, 0
+					client, wire := newClient(t, func(cfg *klime.Config) {
+						cfg.QueueSize = 100
+						cfg.OnError = func(err error, events []klime.Event) {
+							if len(events) == 0 { // a halt
+								return
+							}
+							told, calls = len(events), calls+1
+							if want := fmt.Sprint(users, " events not delivered"); !strings.Contains(err.Error(), want) {
+								t.Errorf("OnError: %v", err)
+							}
+						}
+					})
+					wire.answers(always(status, "down"))
+					tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+					for i := range users {
+						traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					err := client.Shutdown(ctx)
+					if want := fmt.Sprint(users, " events not delivered"); !strings.Contains(fmt.Sprint(err), want) {
+						t.Errorf("Shutdown: %v, want %s", err, want)
+					}
+					s := client.Stats()
+					if s.Dropped[klime.DropShutdown] != uint64(users) || s.Accepted != uint64(users) || s.Dropped[klime.DropQueueFull] != 0 {
+						t.Errorf("Stats of %d users: %+v", users, s)
+					}
+					if want := min(users, 80+1000); calls != 1 || told != want {
+						t.Errorf("%d events in %d reports, want %d in one", told, calls, want)
+					}
+				})
+			}
 		})
 	}
 }
@@ -429,27 +512,38 @@ func TestRollUpWithASlowBeforeSend(t *testing.T) {
 	}
 }
 
-// A Flush that ends early costs nothing: what was counted goes on waiting.
+// A Flush that ends early costs nothing: what was counted goes on waiting. During a halt
+// it ends at once.
 func TestRollUpAfterAFlushThatEnds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
-		for i := range 200 {
-			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := client.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Flush: %v", err)
-		}
-		wire.answers(nil)
-		time.Sleep(time.Minute)
-		if got := countOf(wire.events(t, client)); got != 200 {
-			t.Errorf("%d requests counted: %+v", got, client.Stats())
-		}
-	})
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+				for i := range 200 {
+					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				begin, failure := time.Now(), (*klime.DeliveryError)(nil)
+				err, took := client.Flush(ctx), time.Since(begin)
+				if !errors.As(err, &failure) || failure.StatusCode != status || errors.Is(err, context.DeadlineExceeded) == (took == 0) {
+					t.Errorf("Flush: %v, after %v", err, took)
+				}
+				if halted := client.Stats().Halted; halted != (took == 0) {
+					t.Errorf("halted %v, but Flush took %v", halted, took)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				if got := countOf(wire.events(t, client)); got != 200 {
+					t.Errorf("%d requests counted: %+v", got, client.Stats())
+				}
+			})
+		})
+	}
 }
 
 // A BeforeSend that flushes waits for itself, but not for ever.

@@ -316,6 +316,10 @@ func TestAnnotateSpan(t *testing.T) {
 		"further in":         {opts: []klime.Option{klime.AnnotateSpan(), asUser("u1")}, inside: true, want: "map[]"},
 		"further in, said":   {opts: []klime.Option{klime.AnnotateSpan()}, inside: true, do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]"},
 		"further in, linked": {opts: []klime.Option{klime.AnnotateSpan()}, inside: true, do: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, want: "map[klime.group.id:g1 user.id:u1]"},
+		"further in, said in part": { // the rest is resolved at the end, when there is no span
+			opts: []klime.Option{klime.AnnotateSpan(), klime.ResolveGroup(answerWith("g1"))}, inside: true,
+			do: func(ctx context.Context) { klime.SetUser(ctx, "u1") }, want: "map[user.id:u1]",
+		},
 		"further in, an event": {
 			opts: []klime.Option{klime.AnnotateSpan(), asUser("u1")}, inside: true,
 			do: func(ctx context.Context) { klime.Track(ctx, "Done", nil, klime.ForUser("u2")) }, want: "map[user.id:u1]",

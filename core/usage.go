@@ -35,7 +35,8 @@ type usageKey struct{ user, group, method, route string }
 // usage adds up requests.
 type usage struct {
 	count, clientErrors, serverErrors uint64
-	requestBytes, responseBytes       int64
+	aborted                           uint64 // some of them may be errors, too
+	requestBytes, responseBytes       total
 	durations                         sketch
 	last                              time.Time // when the last one ended
 }
@@ -95,8 +96,11 @@ func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	case x.Status >= http.StatusBadRequest:
 		u.clientErrors++
 	}
-	u.requestBytes = plus(u.requestBytes, max(x.RequestBytes, 0))
-	u.responseBytes = plus(u.responseBytes, max(x.ResponseBytes, 0))
+	if x.Aborted {
+		u.aborted++
+	}
+	u.requestBytes.add(x.RequestBytes)
+	u.responseBytes.add(x.ResponseBytes)
 	if !x.Start.IsZero() && !x.Unfinished {
 		u.durations.add(duration)
 	}
@@ -108,25 +112,37 @@ func (u *usage) merge(later *usage) {
 	u.count += later.count
 	u.clientErrors += later.clientErrors
 	u.serverErrors += later.serverErrors
-	u.requestBytes = plus(u.requestBytes, later.requestBytes)
-	u.responseBytes = plus(u.responseBytes, later.responseBytes)
+	u.aborted += later.aborted
+	u.requestBytes.merge(later.requestBytes)
+	u.responseBytes.merge(later.responseBytes)
 	u.durations.merge(&later.durations)
 	u.last = later.last
 }
 
-// plus adds lengths. The sum stops at the largest value, as a client may claim any
-// length.
-func plus(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
+// total adds up lengths, as far as they are known.
+type total struct {
+	bytes int64
+	known bool // at least one of them
+}
+
+// add adds a length; a negative one is not known.
+func (t *total) add(length int64) { t.merge(total{length, length >= 0}) }
+
+// merge adds another total. The sum stops at the largest value, as a client may claim
+// any length.
+func (t *total) merge(other total) {
+	if other.known {
+		t.bytes, t.known = t.bytes+min(other.bytes, math.MaxInt64-t.bytes), true
 	}
-	return a + b
 }
 
 func (u *usage) properties() Properties {
-	p := Properties{
-		"count": u.count, "clientErrors": u.clientErrors, "serverErrors": u.serverErrors,
-		"requestBytes": u.requestBytes, "responseBytes": u.responseBytes,
+	p := Properties{"count": u.count, "clientErrors": u.clientErrors, "serverErrors": u.serverErrors, "aborted": u.aborted}
+	if u.requestBytes.known {
+		p["requestBytes"] = u.requestBytes.bytes
+	}
+	if u.responseBytes.known {
+		p["responseBytes"] = u.responseBytes.bytes
 	}
 	if d := &u.durations; d.count > 0 {
 		p["durationMsAvg"], p["durationMsMax"] = millis(d.mean()), millis(d.longest)

@@ -65,9 +65,9 @@ func TestWindowsStayBounded(t *testing.T) {
 // What both have counted does not become negative.
 func TestUsagesThatBecomeOne(t *testing.T) {
 	t.Parallel()
-	u := &usage{requestBytes: math.MaxInt64 - 1, responseBytes: 1}
-	u.merge(&usage{requestBytes: 2, responseBytes: 2})
-	if u.requestBytes != math.MaxInt64 || u.responseBytes != 3 {
-		t.Errorf("%d bytes requested, %d answered", u.requestBytes, u.responseBytes)
+	u := &usage{requestBytes: total{math.MaxInt64 - 1, true}, responseBytes: total{1, true}}
+	u.merge(&usage{requestBytes: total{2, true}, responseBytes: total{2, true}})
+	if u.requestBytes.bytes != math.MaxInt64 || u.responseBytes.bytes != 3 {
+		t.Errorf("%d bytes requested, %d answered", u.requestBytes.bytes, u.responseBytes.bytes)
 	}
 }

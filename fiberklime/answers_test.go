@@ -350,6 +350,38 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// The status with which Fiber answers before it hands over the connection is known only if
+// the handler has set one: 200 may not have been sent.
+func TestTakenOver(t *testing.T) {
+	t.Parallel()
+	const refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/past", func(c *fiber.Ctx) error {
+			c.Context().HijackSetNoResponse(true)
+			c.Context().Hijack(func(conn net.Conn) { _, _ = io.WriteString(conn, refusal) })
+			return nil
+		})
+		app.Get("/refused", func(c *fiber.Ctx) error {
+			c.Context().Hijack(func(net.Conn) {})
+			return c.SendStatus(http.StatusForbidden)
+		})
+	})
+	want := []string{"403 /refused 9", "<nil> /past <nil>"}
+	for path, status := range map[string]int{"/past": http.StatusServiceUnavailable, "/refused": http.StatusForbidden} {
+		if got := s.do("GET " + path); got.status != status {
+			t.Errorf("%s: status %d, want %d", path, got.status, status)
+		}
+	}
+	var got []string
+	for _, e := range s.events(len(want)) {
+		got = append(got, fmt.Sprint(brief(&e), " ", e.Properties["responseBytes"]))
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
 // A deadline that is set outside, and that ends a handler without an answer, cuts its
 // request off.
 func TestCutOffByADeadline(t *testing.T) {

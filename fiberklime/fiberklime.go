@@ -118,6 +118,9 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	if !answer.IsBodyStream() {
 		x.ResponseBytes = int64(len(answer.Body()))
 	}
+	if x.Status == http.StatusOK && c.Context().Hijacked() { // the handler may answer itself: see HijackSetNoResponse
+		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
+	}
 	return x
 }
 

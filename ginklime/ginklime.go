@@ -78,7 +78,9 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
 	x.Status = w.sentStatus()
 	x.ResponseBytes = w.size()
-	x.ContentType = w.media.Of(w.Header())
+	if !w.isPast() {
+		x.ContentType = w.media.Of(w.Header())
+	}
 	x.Location = httpexchange.Location(w.Header(), x.Status)
 }
 

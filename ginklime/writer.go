@@ -18,8 +18,10 @@ type writer struct {
 	passed   *httpexchange.Passed
 	media    httpexchange.MediaType
 	bytes    int64 // of the body, before a middleware further out compresses it
-	hijacked bool
-	stated   bool // a final status was set, which Gin sends with the body or after the handlers
+	stated   bool  // a final status was set, which Gin sends with the body or after the handlers
+	hijacked bool  // the connection was taken over before an answer
+
+	hijackStatus int // what was most likely written there then, 0 if that is not known
 }
 
 func (w *writer) WriteHeader(status int) {
@@ -45,8 +47,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	answered := w.Written() // which newer versions of Gin refuse
 	conn, rw, err := w.ResponseWriter.Hijack()
 	if err == nil {
-		w.hijacked = !answered
-		w.passed.Hijacked()
+		w.hijacked, w.hijackStatus = !answered, w.passed.Hijacked()
 	}
 	return conn, rw, err //nolint:wrapcheck // as above
 }
@@ -66,14 +67,21 @@ func (w *writer) WriteHeaderNow() {
 	w.ResponseWriter.WriteHeaderNow()
 }
 
-// size is that of the body. If HandleContext has led past Middleware, only Gin has
-// counted it.
+// size is that of the body, negative if it is not known. If HandleContext has led past
+// Middleware, only Gin has counted it.
 func (w *writer) size() int64 {
-	if w.bytes > 0 {
+	switch {
+	case w.isPast():
+		return -1
+	case w.bytes > 0:
 		return w.bytes
 	}
 	return max(int64(w.Size()), 0)
 }
+
+// isPast reports whether a handler has taken over the connection to write an answer
+// that w does not see.
+func (w *writer) isPast() bool { return w.hijacked && w.hijackStatus == 0 }
 
 // answered reports whether a handler has answered.
 func (w *writer) answered() bool { return w.stated || w.Written() }
@@ -84,7 +92,7 @@ func (w *writer) answered() bool { return w.stated || w.Written() }
 func (w *writer) sentStatus() int {
 	switch status := w.Status(); {
 	case w.hijacked:
-		return http.StatusSwitchingProtocols
+		return w.hijackStatus
 	case httpexchange.Informational(status):
 		return http.StatusOK
 	default:

@@ -107,6 +107,7 @@ func answerCases() []testCase {
 			requests: []call{
 				get("/page"),
 				{path: "/page", header: http.Header{"Hx-Request": {"true"}}},
+				{path: "/page", header: http.Header{"X-Requested-With": {"XMLHttpRequest"}}},
 				{path: "/page", header: http.Header{"Sec-Purpose": {"prefetch"}}},
 				get("/text"),
 				get("/style.css"),
@@ -115,6 +116,7 @@ func answerCases() []testCase {
 			},
 			want: []string{
 				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/text","status":200,"requestBytes":0,"responseBytes":2}}`,
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
@@ -234,6 +236,10 @@ func addHTTPAnswers(tb testing.TB, add func(path string, handler func(Request)))
 	add("/encoded/file", writer(func(w http.ResponseWriter) {
 		w.Header().Set("Content-Encoding", "x-none")
 		send(w, longPage)
+	}))
+	add("/transfer/identity", writer(func(w http.ResponseWriter) { // nor for this one
+		w.Header().Set("Transfer-Encoding", "identity")
+		_, _ = io.WriteString(w, aPage)
 	}))
 	add("/type/withheld", writer(func(w http.ResponseWriter) {
 		w.Header()["Content-Type"] = nil

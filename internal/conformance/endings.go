@@ -177,3 +177,42 @@ func testTakenOverAfterTheAnswer(t *testing.T, a Adapter) {
 	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
 		`{"method":"GET","route":"/","status":403,"requestBytes":0,"responseBytes":2}}`})
 }
+
+// testTakenOverWithoutUpgrade: what a handler writes to a connection that it has taken
+// over is not known, unless the client has asked for another protocol. So nothing is said
+// about the answer.
+func testTakenOverWithoutUpgrade(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	answer := func(text string) func(Request) {
+		return func(r Request) {
+			w, _ := r.HTTP()
+			w.Header().Set("Content-Type", textHTML) // which is not sent
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Errorf("hijack: %v", err)
+				return
+			}
+			_, _ = io.WriteString(conn, text)
+			_ = conn.Close()
+		}
+	}
+	routes := []Route{
+		{Path: "/refused", Handler: answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")},
+		{Path: "/nothing", Handler: answer("")},
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	for i, want := range []int{http.StatusUnauthorized, 0} {
+		if status, _ := do(t, url, get(routes[i].Path)); status != want {
+			t.Errorf("%s: status %d, want %d", routes[i].Path, status, want)
+		}
+		server.Wait(i + 1) // no server waits for a connection that was taken over
+	}
+	stop()
+	compare(t, server, client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/refused","requestBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","requestBytes":0}}`,
+	})
+}

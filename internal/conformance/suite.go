@@ -46,6 +46,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("slow copy", func(t *testing.T) { testSlowCopy(t, a) })
 	t.Run("panic after an upgrade", func(t *testing.T) { testPanicAfterUpgrade(t, a) })
 	t.Run("taken over after the answer", func(t *testing.T) { testTakenOverAfterTheAnswer(t, a) })
+	t.Run("taken over without an upgrade", func(t *testing.T) { testTakenOverWithoutUpgrade(t, a) })
 	t.Run("requests of its own", func(t *testing.T) { testSubrequests(t, a) })
 	t.Run("what is left outside", func(t *testing.T) { testOutside(t, a) })
 	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })

@@ -164,7 +164,11 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 // enqueue.
 func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err error) error {
 	if errors.Is(err, ErrFull) {
-		d.tellEnded([]Item{*it}, outcome, err)
+		if outcome == Undone { // Shutdown reports it with the others
+			d.tellAll([]Item{*it}, Undone)
+		} else {
+			d.tellEnded([]Item{*it}, outcome, err)
+		}
 		if ctx.Err() != nil && d.cfg.Overflow == Block {
 			err = fmt.Errorf("%w: %w", err, ctx.Err())
 		}
@@ -261,6 +265,14 @@ func (d *Deliverer) Flush(ctx context.Context) error {
 		}
 		lost = err
 	}
+}
+
+// Patience returns a context for a caller who waits until patient items have been
+// accepted. It ends with ctx, or when sending is halted and they wait for room, which
+// may take long; that is its cause then.
+func (d *Deliverer) Patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	defer d.nudge()
+	return d.queue.patience(ctx)
 }
 
 // await wakes the dispatcher and waits until w or ctx ends.

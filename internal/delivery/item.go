@@ -14,7 +14,7 @@ type Item struct {
 	Token     uint64    // opaque to delivery, handed back with the outcome
 	Queued    time.Time // when the event was handed over
 	Automatic bool      // evicted before any item that is not automatic
-	Patient   bool      // waits for room, as under Block, rather than evict others; accepted until OnClose has returned
+	Patient   bool      // waits for room, as under Block, rather than evict others, and during a halt too; accepted until OnClose has returned
 
 	replayed bool // read from the spool
 	attempts int32
@@ -29,7 +29,7 @@ const (
 	Sent      Outcome = iota // Klime has it
 	Failed                   // refused by Klime, or given up after Config.MaxAttempts
 	Evicted                  // pushed out of a full queue, or refused by it
-	Undone                   // still held when Shutdown's context ended
+	Undone                   // still held when Shutdown's context ended, or waiting for room
 	SpoolBusy                // the queue was full and the spool too slow
 	SpoolFull                // removed from a full disk to make room, or refused by it
 	SpoolLost                // its record was damaged, or is gone

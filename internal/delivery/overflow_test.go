@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -272,6 +273,64 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 		end()
 		_ = d.Shutdown(ended)
 		checkSum(t, d)
+	})
+}
+
+// A halt ends the waits under Block, but patient items go on waiting for room, and take
+// no other's. Who waits for them learns of it, once they have to wait.
+func TestPatientItemsWaitDuringAHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Bool
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if good.Load() {
+				return ok(len(ids))
+			}
+			return status(401)
+		}}
+		cfg := config(e)
+		cfg.QueueSize = 10
+		d := start(t, cfg)
+		for id := 1; id <= 7; id++ {
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
+		}
+		var failure *delivery.SendError
+		if err := d.Flush(t.Context()); !errors.As(err, &failure) || failure.StatusCode != 401 {
+			t.Fatalf("Flush: %v", err)
+		}
+		synctest.Wait() // until the other sender is done, too
+		tries := len(e.seen())
+		patience, done := d.Patience(t.Context())
+		defer done()
+		queued := make(chan error)
+		go func() {
+			for id := 8; id <= 9; id++ {
+				time.Sleep(time.Second)
+				patient := item(id, true, 0)
+				patient.Patient = true
+				queued <- d.Enqueue(t.Context(), patient)
+			}
+		}()
+		if err := <-queued; err != nil { // the last that fits
+			t.Error(err)
+		}
+		if _ = d.Flush(t.Context()); patience.Err() != nil {
+			t.Errorf("though there was room: %v", context.Cause(patience))
+		}
+		<-patience.Done()
+		if cause := context.Cause(patience); !errors.As(cause, &failure) || failure.StatusCode != 401 {
+			t.Errorf("ended: %v", cause)
+		}
+		if n := len(e.seen()); n != tries {
+			t.Errorf("%d requests more", n-tries)
+		}
+		good.Store(true)
+		if err := <-queued; err != nil {
+			t.Error(err)
+		}
+		if err := shutdown(t, d); err != nil || d.Counts().Sent != 9 {
+			t.Errorf("Shutdown: %v; %+v", err, d.Counts())
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"math"
 	"sync"
@@ -40,6 +41,8 @@ type queue struct {
 	halt         error   // why sending is halted; nil if it is not
 	abandoned    bool    // the account is closed: nothing is settled any more
 	lines        [2]line // of callers who wait for room: with explicit items, with automatic ones
+	leftOut      deque   // patient items for which there was no room until Shutdown's time was over
+	untold       int     // more of them
 	waiters      waiters
 	counts       Counts
 	disk         *disk
@@ -63,7 +66,7 @@ func newQueue(cfg *Config) *queue {
 		takeBytes:    min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
 		overflow:     cfg.Overflow,
 		wantsReports: cfg.OnReport != nil,
-		waiters:      waiters{atGate: map[*waiter]struct{}{}},
+		waiters:      waiters{atGate: map[*waiter]struct{}{}, forRoom: map[context.Context]context.CancelCauseFunc{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	q.disk = newDisk(&cfg.Storage, q)
@@ -351,7 +354,7 @@ func (q *queue) seal() {
 
 // abandon closes the account: items that are still held end as Undone, except those
 // of one-shot sends. So do the lost ones, which never came here. It returns how many
-// items these are.
+// items these are, with those that were left out and not kept.
 func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -364,7 +367,7 @@ func (q *queue) abandon(lost int) int {
 	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
 	q.waiters.endAll(ErrClosed)
 	q.waiters.openGate(ErrClosed)
-	return n
+	return n + q.untold
 }
 
 // drain takes out all waiting items that are in memory alone.
@@ -381,6 +384,13 @@ func (q *queue) drain() []Item {
 		items = append(items, it)
 	}
 	return items
+}
+
+// drainLeftOut adds the items that were left out to others.
+func (q *queue) drainLeftOut(items []Item) []Item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.leftOut.drainTo(items)
 }
 
 // pending describes what waits for a sender.

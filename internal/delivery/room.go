@@ -29,7 +29,8 @@ func (u *usage) subtract(lane *deque) { u.items -= lane.len(); u.bytes -= lane.b
 
 // makeRoom evicts what must go for an item. If patient is set, the item waits
 // instead: a Patient one rather than evict any other, all others if evicting is not
-// enough. An item that neither fits nor waits is refused with an error.
+// enough. A Patient one whose wait Shutdown has ended is given up. An item that neither
+// fits nor waits is refused with an error.
 func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 	a.outcome = Evicted
 	if q.disk.writable() && len(it.Body) <= q.maxBytes {
@@ -39,6 +40,10 @@ func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 	if patient && (it.Patient || !canFit) {
 		a.waits, a.wake = true, true
 		return nil
+	}
+	if q.closed && it.Patient { // Shutdown's time is over: what it would evict is not delivered either
+		a.outcome, canFit = Undone, false
+		q.leaveOut(it)
 	}
 	if !canFit {
 		q.counts.Accepted++
@@ -53,6 +58,15 @@ func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 		}
 	}
 	return nil
+}
+
+// leaveOut keeps a patient item for Shutdown's report, if there is one and room in it.
+func (q *queue) leaveOut(it *Item) {
+	if q.wantsReports && q.leftOut.len() < maxReportItems && q.leftOut.bytes < maxReportBytes {
+		q.leftOut.pushBack(it)
+	} else {
+		q.untold++
+	}
 }
 
 // refusal is the error for an item for which there is no room.
@@ -70,9 +84,10 @@ func (q *queue) refusal(outcome Outcome) error {
 // isPatient reports whether an item is one that waits if it does not fit.
 func (q *queue) isPatient(it *Item) bool { return it.Patient || q.overflow == Block && !it.Automatic }
 
-// mayWait reports whether waiting may help a patient item.
+// mayWait reports whether waiting may help a patient item. A halt may last, so that under
+// Block nobody waits for its end.
 func (q *queue) mayWait(it *Item) bool {
-	return !q.refuses(it) && q.halt == nil && len(it.Body) <= q.maxBytes
+	return !q.refuses(it) && (it.Patient || q.halt == nil) && len(it.Body) <= q.maxBytes
 }
 
 func (q *queue) fits(it *Item) bool {

@@ -48,6 +48,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
 	d.settle(rest, Undone)
+	rest = d.queue.drainLeftOut(rest)
 	stuck := d.queue.abandon(lost)
 	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
 	if n := len(rest) + stuck + onDisk; n > 0 {
@@ -89,7 +90,9 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 		defer cancel()
 	}
 	if d.cfg.OnClose != nil {
-		lost = d.cfg.OnClose(ctx)
+		patience, done := d.Patience(ctx)
+		defer done()
+		lost = d.cfg.OnClose(patience)
 	}
 	d.queue.seal()
 	err = d.Flush(ctx)

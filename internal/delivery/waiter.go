@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"cmp"
+	"context"
 	"slices"
 )
 
@@ -17,9 +18,10 @@ type waiter struct {
 // counted for one waiter alone, however many wait for it, so that ending an item
 // costs next to nothing.
 type waiters struct {
-	inOrder []*waiter            // by upTo
-	awaited int                  // the sum of their left
-	atGate  map[*waiter]struct{} // those who wait for the end of a halt instead
+	inOrder []*waiter                                   // by upTo
+	awaited int                                         // the sum of their left
+	atGate  map[*waiter]struct{}                        // those who wait for the end of a halt instead
+	forRoom map[context.Context]context.CancelCauseFunc // the contexts of those who wait until patient items are accepted
 }
 
 // wait registers a waiter for all that is held now.
@@ -48,6 +50,21 @@ func (q *queue) waitForGate() *waiter {
 	}
 	q.waiters.atGate[w] = struct{}{}
 	return w
+}
+
+// patience returns the context of a caller who waits until patient items have been
+// accepted. It ends with ctx, or when the items wait for room during a halt.
+func (q *queue) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiters.forRoom[ctx] = cancel
+	return ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.waiters.forRoom, ctx)
+		cancel(nil)
+	}
 }
 
 func (w *waiter) end(err error) {
@@ -118,17 +135,24 @@ func (q *queue) leave(w *waiter, err error) {
 
 // turnAway ends all waiters with err, the reason for a halt: while it lasts, what
 // they wait for will not happen. If the queue has been closed, it does so only if
-// evenClosed is set: closing asks for a probe first.
+// evenClosed is set: closing asks for a probe first. Patient items alone stay in line.
 func (q *queue) turnAway(err error, evenClosed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed && !evenClosed {
 		return
 	}
+	if q.halt == nil { // else those who do not wait during a halt know of it
+		q.announceRoom()
+	}
 	q.halt = err
-	q.announceRoom()
 	q.waiters.endAll(err)
 	q.waiters.openGate(err)
+	if q.lines[1].first != nil {
+		for _, cancel := range q.waiters.forRoom {
+			cancel(err)
+		}
+	}
 }
 
 // resume ends the halt that turnAway began, and the waits for its end.

@@ -23,7 +23,7 @@ func (m *MediaType) Fix(header http.Header) {
 	if len(values) > 0 {
 		m.value = values[0]
 	}
-	m.guess = !declared && firstValue(header, "Content-Encoding") == ""
+	m.guess = !declared && firstValue(header, "Content-Encoding") == "" && firstValue(header, "Transfer-Encoding") == ""
 	m.fixed = true
 }
 

@@ -17,10 +17,13 @@ type Response struct {
 	next   http.ResponseWriter
 	passed *Passed
 	start  time.Time
-	status int // of the final header; 0 until that is written
+	status int // of the final header; 0 until that is written, or notKnown
 	bytes  int64
 	media  MediaType
 }
+
+// notKnown is the status of an answer that a handler has written past us.
+const notKnown = -1
 
 // observe starts to observe the answer that is written to w. It returns the writer to
 // use in place of w, with the same optional interfaces and with Unwrap for
@@ -85,8 +88,11 @@ func (r *Response) begin(status int) {
 
 // hijacked notes that the connection was taken over.
 func (r *Response) hijacked() {
-	r.begin(http.StatusSwitchingProtocols)
-	r.passed.Hijacked()
+	if status := r.passed.Hijacked(); status != 0 {
+		r.begin(status)
+	} else if r.status == 0 {
+		r.status, r.media = notKnown, MediaType{fixed: true}
+	}
 }
 
 // Informational reports whether status is a 1xx after which the answer is still to
@@ -134,6 +140,9 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
 	x.Unanswered = r.status == 0
+	if r.status == notKnown {
+		x.Status, x.ResponseBytes = 0, -1
+	}
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
 	x.ContentType = r.media.Of(header)
 	x.Location = Location(header, x.Status)

@@ -154,8 +154,10 @@ func TestThroughUnwrap(t *testing.T) {
 		"no hijack":            {httptest.NewRecorder(), hijack, http.ErrNotSupported, 0, "text/late"},
 		"no hijack, no Unwrap": {onlyWrites{httptest.NewRecorder()}, hijack, http.ErrNotSupported, 0, "text/late"},
 	}
+	upgrade := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	upgrade.Header.Set("Upgrade", "websocket")
 	for name, tt := range tests {
-		r := new(Response)
+		r := &Response{passed: &Passed{came: upgrade}}
 		w := r.observe(onlyUnwraps{tt.original})
 		if can := abilitiesOf(w); can != 0 {
 			t.Errorf("%s: the writer has %06b by itself", name, can)

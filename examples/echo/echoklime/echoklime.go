@@ -43,7 +43,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			scope.ReadHeader(came.Header.Get)
 			r := passOn(scope, came)
 			c.SetRequest(r)
-			w := &writer{ResponseWriter: c.Response().Writer}
+			w := &writer{ResponseWriter: c.Response().Writer, upgrades: came.Header.Get(echo.HeaderUpgrade) != ""}
 			c.Response().Writer = w
 			defer func() {
 				panicked := recover()

@@ -17,6 +17,9 @@ import (
 type writer struct {
 	http.ResponseWriter
 
+	upgrades bool // the client has asked for another protocol
+	past     bool // the handler has taken over the connection, and writes an answer that we do not see
+
 	status      int // of the final answer, 0 until it has begun
 	bytes       int64
 	contentType string // what the header says when it is sent, or what net/http guesses
@@ -61,8 +64,12 @@ func (w *writer) FlushError() error {
 // Hijack implements http.Hijacker.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil {
+	switch {
+	case err != nil:
+	case w.upgrades:
 		w.begin(http.StatusSwitchingProtocols)
+	default:
+		w.past = w.status == 0
 	}
 	return conn, rw, err
 }
@@ -82,13 +89,13 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // final, except 101.
 func (w *writer) begin(status int) {
 	informational := status < http.StatusOK && status != http.StatusSwitchingProtocols
-	if w.status != 0 || informational {
+	if w.status != 0 || w.past || informational {
 		return
 	}
 	_, declared := w.Header()[echo.HeaderContentType]
 	w.status = status
 	w.contentType = w.Header().Get(echo.HeaderContentType)
-	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == ""
+	w.guess = !declared && w.Header().Get(echo.HeaderContentEncoding) == "" && w.Header().Get("Transfer-Encoding") == ""
 }
 
 // settle guesses the type from the bytes that have been written.
@@ -101,6 +108,10 @@ func (w *writer) settle() {
 
 // report adds what was answered to x.
 func (w *writer) report(x *klime.Exchange) {
+	if w.past {
+		x.ResponseBytes = -1 // not known, as the status is not
+		return
+	}
 	if w.status == 0 && !x.Panicked {
 		x.Unanswered = true
 		w.begin(http.StatusOK) // which net/http sends then
