@@ -41,7 +41,7 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 		if router == nil { // an endpoint, or a router that chi does not show
 			return matched, false
 		}
-		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, httpexchange.AsItCame(r)))
+		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, httpexchange.Original(r)))
 		if asked != "" { // if it is "", matched may still be an endpoint: a middleware may have changed the path
 			matched = withoutMounts(matched + asked)
 			if known.endpoints[endpoint{r.Method, matched + "/*"}] { // the mount of a handler that is no router

@@ -184,11 +184,11 @@ func (r traffic) serve(handler func(ctx context.Context)) {
 	if x.ContentType == "" {
 		x.ContentType = "application/json"
 	}
-	var came *http.Request
+	var incoming *http.Request
 	if r.target != "" {
-		came = &http.Request{RequestURI: r.target}
+		incoming = &http.Request{RequestURI: r.target}
 	}
-	scope := r.tracker.BeginIn(new(klime.Scope), ctx, came)
+	scope := r.tracker.BeginIn(new(klime.Scope), ctx, incoming)
 	scope.Bind(native, nil)
 	if handler != nil {
 		handler(scope)

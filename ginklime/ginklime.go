@@ -25,17 +25,17 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 	}
 	tracker := klime.NewTracker(client, opts...)
 	return func(c *gin.Context) {
-		came := c.Request
-		path := came.URL.Path // a handler may change it in place
-		if tracker.Ignores(came.Method, path, c.GetHeader) {
+		incoming := c.Request
+		path := incoming.URL.Path // a handler may change it in place
+		if tracker.Ignores(incoming.Method, path, c.GetHeader) {
 			return
 		}
 		start := time.Now()
 		e := new(exchange)
-		scope := tracker.BeginIn(&e.Scope, came.Context(), came)
+		scope := tracker.BeginIn(&e.Scope, incoming.Context(), incoming)
 		scope.Bind(c, keys{c})
 		scope.ReadHeader(c.GetHeader)
-		r := e.PassOn(e, came)
+		r := e.PassOn(e, incoming)
 		c.Request = r
 		c.Set(klime.ScopeKey, scope)
 		w := &e.writer
@@ -44,7 +44,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			panicked := recover()
 			x := klime.Exchange{Path: path, Start: start}
 			e.describe(&x, c, r, panicked)
-			httpexchange.GiveBack(came, c.Request)
+			httpexchange.GiveBack(incoming, c.Request)
 			tracker.Observe(scope, x)
 			if outside := scope.Outside(c.Request.Context()); outside != nil {
 				c.Request = c.Request.WithContext(outside)

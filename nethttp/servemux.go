@@ -9,23 +9,23 @@ import (
 )
 
 // matchedPattern is the pattern that a ServeMux has set in r, the request that was
-// passed on. A pattern in came is that of an outer mux.
-func matchedPattern(came, r *http.Request, _ int) (pattern string, unmatched bool) {
-	if came.Pattern == "" || r.Pattern == came.Pattern { // no mux outside, or none inside that has matched
+// passed on. A pattern in incoming is that of an outer mux.
+func matchedPattern(incoming, r *http.Request, _ int) (pattern string, unmatched bool) {
+	if incoming.Pattern == "" || r.Pattern == incoming.Pattern { // no mux outside, or none inside that has matched
 		return withRest(r.Pattern), false
 	}
-	return withPrefix(r, r.Pattern, came.Pattern), false
+	return withPrefix(r, r.Pattern, incoming.Pattern), false
 }
 
 // askMux is the pattern that mux, or a mux nested in it, matches for r as it came.
 // It is "" if r.Pattern already holds the right one.
 func askMux(mux *http.ServeMux, r *http.Request) string {
-	came := httpexchange.AsItCame(r)
-	pattern := patternOf(mux, came)
+	incoming := httpexchange.Original(r)
+	pattern := patternOf(mux, incoming)
 	if pattern == r.Pattern {
 		return ""
 	}
-	if came != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // r was changed before mux served it
+	if incoming != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // r was changed before mux served it
 		return ""
 	}
 	return withPrefix(r, pattern, r.Pattern)
@@ -48,7 +48,7 @@ func withPrefix(r *http.Request, pattern, outer string) string {
 	if pattern == "" || outer == "" {
 		return pattern
 	}
-	prefix, known := strippedPrefix(httpexchange.AsItCame(r), outer)
+	prefix, known := strippedPrefix(httpexchange.Original(r), outer)
 	if !known {
 		return ""
 	}
@@ -61,7 +61,7 @@ func wholeRoute(r *http.Request, pattern string) string {
 	if pattern == "" || r.Pattern == "" {
 		return pattern
 	}
-	if _, taken := unstripped(httpexchange.AsItCame(r)); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
+	if _, taken := unstripped(httpexchange.Original(r)); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
 		return pattern
 	}
 	return withPrefix(r, pattern, r.Pattern)
@@ -109,14 +109,14 @@ func covers(pattern, path []string) bool {
 
 // wholePath is the path that the client asked for. Inside [http.StripPrefix] it
 // includes the prefix if the route does too: if an outer mux has set its pattern.
-func wholePath(came *http.Request) string {
-	if came.Pattern == "" {
-		return came.URL.Path
+func wholePath(incoming *http.Request) string {
+	if incoming.Pattern == "" {
+		return incoming.URL.Path
 	}
-	if _, known := strippedPrefix(came, came.Pattern); !known {
-		return came.URL.Path // the mux itself stands inside StripPrefix
+	if _, known := strippedPrefix(incoming, incoming.Pattern); !known {
+		return incoming.URL.Path // the mux itself stands inside StripPrefix
 	}
-	path, _ := unstripped(came)
+	path, _ := unstripped(incoming)
 	return path
 }
 

@@ -13,10 +13,10 @@ import (
 // Route tells, after the handler, which pattern a request has matched. It gets the
 // request as it came and as it was passed on, and the status of the answer.
 // unmatched says that the router is known to have found no route.
-type Route func(came, passed *http.Request, status int) (pattern string, unmatched bool)
+type Route func(incoming, passed *http.Request, status int) (pattern string, unmatched bool)
 
 // Path is the path of a request for a router that sees the whole of it.
-func Path(came *http.Request) string { return came.URL.Path }
+func Path(incoming *http.Request) string { return incoming.URL.Path }
 
 // exchange holds what is kept of one exchange, in one allocation.
 type exchange struct {
@@ -28,22 +28,22 @@ type exchange struct {
 // Middleware records requests with client; if that is nil, it leaves handlers as they
 // are. path returns the whole path of a request, which the pattern of its route matches.
 func Middleware(
-	client *klime.Client, path func(came *http.Request) string, route Route, opts []klime.Option,
+	client *klime.Client, path func(incoming *http.Request) string, route Route, opts []klime.Option,
 ) func(http.Handler) http.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	return func(next http.Handler) http.Handler {
 		if client == nil {
 			return next
 		}
-		return http.HandlerFunc(func(w http.ResponseWriter, came *http.Request) {
-			whole, seen := path(came), came.URL.Path // some routers change it in place
-			if tracker.Ignores(came.Method, whole, caller{came}.Header) {
-				next.ServeHTTP(w, came)
+		return http.HandlerFunc(func(w http.ResponseWriter, incoming *http.Request) {
+			whole, seen := path(incoming), incoming.URL.Path // some routers change it in place
+			if tracker.Ignores(incoming.Method, whole, caller{incoming}.Header) {
+				next.ServeHTTP(w, incoming)
 				return
 			}
 			e := new(exchange)
-			scope, response := tracker.BeginIn(&e.Scope, came.Context(), came), &e.response
-			r := e.PassOn(e, came)
+			scope, response := tracker.BeginIn(&e.Scope, incoming.Context(), incoming), &e.response
+			r := e.PassOn(e, incoming)
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)
 			response.passed = &e.Passed
@@ -52,8 +52,8 @@ func Middleware(
 				panicked := recover()
 				var x klime.Exchange
 				response.describe(&x, r, panicked)
-				x.Route, x.Unmatched = route(came, r, x.Status)
-				GiveBack(came, r)
+				x.Route, x.Unmatched = route(incoming, r, x.Status)
+				GiveBack(incoming, r)
 				x.Path = whole
 				if x.Location != "" {
 					x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))

@@ -15,7 +15,7 @@ import (
 type Passed struct {
 	Scope klime.Scope
 
-	came          *http.Request
+	incoming      *http.Request
 	path, rawPath string      // as they came: handlers may change them in the URL, which both requests share
 	takenOver     atomic.Bool // the connection was taken over for HTTP/2
 }
@@ -26,12 +26,12 @@ type passedKey struct{}
 // PassOn returns the request to hand to the handlers in place of the one that came,
 // after its Scope has begun. It is a copy with ctx, which is p or contains it. The
 // server and outer middlewares keep the original: see GiveBack.
-func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
-	if came.Trailer == nil && came.ContentLength < 0 {
-		came.Trailer = http.Header{} // net/http fills it at the end of the body, for both
+func (p *Passed) PassOn(ctx context.Context, incoming *http.Request) *http.Request {
+	if incoming.Trailer == nil && incoming.ContentLength < 0 {
+		incoming.Trailer = http.Header{} // net/http fills it at the end of the body, for both
 	}
-	p.came, p.path, p.rawPath = came, came.URL.Path, came.URL.RawPath
-	return came.WithContext(ctx)
+	p.incoming, p.path, p.rawPath = incoming, incoming.URL.Path, incoming.URL.RawPath
+	return incoming.WithContext(ctx)
 }
 
 // Hijacked notes that the connection was taken over. It returns the status that the
@@ -42,10 +42,10 @@ func (p *Passed) PassOn(ctx context.Context, came *http.Request) *http.Request {
 // of other users, are served with contexts made from this one. So it no longer has a
 // Scope.
 func (p *Passed) Hijacked() (status int) {
-	if firstValue(p.came.Header, "Upgrade") == "" {
+	if firstValue(p.incoming.Header, "Upgrade") == "" {
 		return 0
 	}
-	if upgradesToHTTP2(p.came.Header) {
+	if upgradesToHTTP2(p.incoming.Header) {
 		klime.Skip(&p.Scope)
 		p.takenOver.Store(true)
 	}
@@ -82,35 +82,35 @@ func (p *Passed) Value(key any) any {
 		return p
 	}
 	if p.takenOver.Load() {
-		return p.came.Context().Value(key)
+		return p.incoming.Context().Value(key)
 	}
 	return p.Scope.Value(key)
 }
 
-// AsItCame returns a request with the host and path with which it came. Handlers such
+// Original returns a request with the host and path with which it came. Handlers such
 // as proxies may have changed these, for a server behind them.
-func AsItCame(r *http.Request) *http.Request {
+func Original(r *http.Request) *http.Request {
 	p, ok := r.Context().Value(passedKey{}).(*Passed)
-	if !ok || r.Host == p.came.Host && r.URL == p.came.URL && r.URL.Path == p.path && r.URL.RawPath == p.rawPath {
+	if !ok || r.Host == p.incoming.Host && r.URL == p.incoming.URL && r.URL.Path == p.path && r.URL.RawPath == p.rawPath {
 		return r
 	}
-	asked, location := *r, *p.came.URL
+	asked, location := *r, *p.incoming.URL
 	location.Path, location.RawPath = p.path, p.rawPath
-	asked.Host, asked.URL = p.came.Host, &location
+	asked.Host, asked.URL = p.incoming.Host, &location
 	return &asked
 }
 
 // GiveBack copies to the original request what handlers have left in the copy: the
 // pattern that a ServeMux matched, which metrics and traces use, and parsed forms,
 // whose files net/http removes.
-func GiveBack(came, passed *http.Request) {
+func GiveBack(incoming, passed *http.Request) {
 	if passed.Pattern != "" {
-		came.Pattern = passed.Pattern
+		incoming.Pattern = passed.Pattern
 	}
-	if came.MultipartForm == nil {
-		came.MultipartForm = passed.MultipartForm
+	if incoming.MultipartForm == nil {
+		incoming.MultipartForm = passed.MultipartForm
 	}
-	if came.Form == nil {
-		came.Form, came.PostForm = passed.Form, passed.PostForm
+	if incoming.Form == nil {
+		incoming.Form, incoming.PostForm = passed.Form, passed.PostForm
 	}
 }

@@ -157,7 +157,7 @@ func TestThroughUnwrap(t *testing.T) {
 	upgrade := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	upgrade.Header.Set("Upgrade", "websocket")
 	for name, tt := range tests {
-		r := &Response{passed: &Passed{came: upgrade}}
+		r := &Response{passed: &Passed{incoming: upgrade}}
 		w := r.observe(onlyUnwraps{tt.original})
 		if can := abilitiesOf(w); can != 0 {
 			t.Errorf("%s: the writer has %06b by itself", name, can)

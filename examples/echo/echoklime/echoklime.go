@@ -32,22 +32,22 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	var known routes
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			came := c.Request()
-			path := came.URL.Path // read now: a handler may change it in place
-			if tracker.Ignores(came.Method, path, came.Header.Get) {
+			incoming := c.Request()
+			path := incoming.URL.Path // read now: a handler may change it in place
+			if tracker.Ignores(incoming.Method, path, incoming.Header.Get) {
 				return next(c)
 			}
 			start := time.Now()
-			scope := tracker.BeginIn(new(klime.Scope), came.Context(), came)
+			scope := tracker.BeginIn(new(klime.Scope), incoming.Context(), incoming)
 			scope.Bind(c, keys{c})
-			scope.ReadHeader(came.Header.Get)
-			r := passOn(scope, came)
+			scope.ReadHeader(incoming.Header.Get)
+			r := passOn(scope, incoming)
 			c.SetRequest(r)
-			w := &writer{ResponseWriter: c.Response().Writer, upgrades: came.Header.Get(echo.HeaderUpgrade) != ""}
+			w := &writer{ResponseWriter: c.Response().Writer, upgrades: incoming.Header.Get(echo.HeaderUpgrade) != ""}
 			c.Response().Writer = w
 			defer func() {
 				panicked := recover()
-				giveBack(came, c.Request())
+				giveBack(incoming, c.Request())
 				x := exchange(r, path)
 				x.Recovered(panicked)
 				x.Start = start
@@ -72,22 +72,22 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 }
 
 // passOn returns the request that goes to the handlers: a copy with another context.
-func passOn(ctx context.Context, came *http.Request) *http.Request {
-	if came.Trailer == nil && came.ContentLength < 0 {
-		came.Trailer = http.Header{} // which net/http fills at the end of the body
+func passOn(ctx context.Context, incoming *http.Request) *http.Request {
+	if incoming.Trailer == nil && incoming.ContentLength < 0 {
+		incoming.Trailer = http.Header{} // which net/http fills at the end of the body
 	}
-	return came.WithContext(ctx)
+	return incoming.WithContext(ctx)
 }
 
 // giveBack copies what the handlers have left in their copy of the request to the
 // original, where net/http looks for files of a form that it must remove.
-func giveBack(came, passed *http.Request) {
-	came.Pattern = passed.Pattern
-	if came.MultipartForm == nil {
-		came.MultipartForm = passed.MultipartForm
+func giveBack(incoming, passed *http.Request) {
+	incoming.Pattern = passed.Pattern
+	if incoming.MultipartForm == nil {
+		incoming.MultipartForm = passed.MultipartForm
 	}
-	if came.Form == nil {
-		came.Form, came.PostForm = passed.Form, passed.PostForm
+	if incoming.Form == nil {
+		incoming.Form, incoming.PostForm = passed.Form, passed.PostForm
 	}
 }
 
