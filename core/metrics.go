@@ -103,7 +103,7 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 		defer m.survive(c)
 		ctx := context.Background()
 		size.Record(ctx, int64(items))
-		duration.Record(ctx, took.Seconds(), metric.WithAttributes(outcomeKey.String(failure.Outcome())))
+		duration.Record(ctx, took.Seconds(), metric.WithAttributes(outcomeKey.String(failure.Verdict())))
 	}
 }
 

@@ -112,8 +112,8 @@ func (s *Scope) handUp(resolved, stored identity) {
 	for open.left {
 		open = open.outer()
 	}
-	if s.inner != nil {
-		open.addEnded(s.inner.resolved, s.inner.stored)
+	if s.fromEnded != nil {
+		open.addEnded(s.fromEnded.resolved, s.fromEnded.stored)
 	}
 	open.addEnded(resolved, stored)
 }
@@ -122,12 +122,12 @@ func (s *Scope) handUp(resolved, stored identity) {
 // the old value.
 func (s *Scope) addEnded(resolved, stored identity) {
 	sum := new(endedScopes)
-	if s.inner != nil {
-		*sum = *s.inner
+	if s.fromEnded != nil {
+		*sum = *s.fromEnded
 	}
 	fill(&sum.resolved, resolved)
 	fill(&sum.stored, stored)
-	s.inner = sum
+	s.fromEnded = sum
 }
 
 // endedWithin is what ended scopes have left to s.
@@ -135,10 +135,10 @@ func (s *Scope) endedWithin() endedScopes {
 	r := s.request()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.inner == nil {
+	if s.fromEnded == nil {
 		return endedScopes{}
 	}
-	return *s.inner
+	return *s.fromEnded
 }
 
 // ofClient returns the nearest Scope, from s outward, that belongs to c or has no

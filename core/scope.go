@@ -18,7 +18,7 @@ type Scope struct {
 	root    *Scope // the outermost Scope of the request: this one, unless it has joined another
 
 	loan       loan         // lends the framework's request to resolvers
-	inner      *endedScopes // what ended scopes within have left to it; nil if nothing. The request's mu guards it
+	fromEnded  *endedScopes // what ended scopes within have left to it; nil if nothing. The request's mu guards it
 	left       bool         // it has left the Scope that it had joined. The request's mu guards it
 	subrequest bool         // the app made the request within the one around it; set once
 

@@ -60,9 +60,9 @@ func (e *SendError) mayBlameEvents() bool {
 	}
 }
 
-// Outcome says in one word how a request ended: delivered (also for a nil e),
+// Verdict says in one word how a request ended: delivered (also for a nil e),
 // refused, retried or halted.
-func (e *SendError) Outcome() string {
+func (e *SendError) Verdict() string {
 	switch judge(e) {
 	case delivered:
 		return "delivered"
