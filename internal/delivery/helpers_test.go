@@ -168,3 +168,41 @@ func upTo(n int) []int {
 	}
 	return ids
 }
+
+// outage is an endpoint that can be down.
+type outage struct {
+	endpoint
+
+	state sync.Mutex
+	code  int // of its answers; 200 if it is up
+	took  []int
+}
+
+func (o *outage) setStatus(code int) {
+	o.state.Lock()
+	defer o.state.Unlock()
+	o.code = code
+}
+
+// delivered returns the events that were accepted, repeats included, sorted.
+func (o *outage) delivered() []int {
+	o.state.Lock()
+	defer o.state.Unlock()
+	ids := slices.Clone(o.took)
+	slices.Sort(ids)
+	return ids
+}
+
+func newOutage(code int) *outage {
+	o := &outage{code: code}
+	o.answer = func(_ int, ids []int) (delivery.Result, error) {
+		o.state.Lock()
+		defer o.state.Unlock()
+		if o.code != 200 {
+			return status(o.code)
+		}
+		o.took = append(o.took, ids...)
+		return ok(len(ids))
+	}
+	return o
+}

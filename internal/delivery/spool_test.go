@@ -185,44 +185,6 @@ func recordsUpTo(n int) []delivery.Record {
 	return records
 }
 
-// outage is an endpoint that can be down.
-type outage struct {
-	endpoint
-
-	state sync.Mutex
-	code  int // of its answers; 200 if it is up
-	took  []int
-}
-
-func newOutage(code int) *outage {
-	o := &outage{code: code}
-	o.answer = func(_ int, ids []int) (delivery.Result, error) {
-		o.state.Lock()
-		defer o.state.Unlock()
-		if o.code != 200 {
-			return status(o.code)
-		}
-		o.took = append(o.took, ids...)
-		return ok(len(ids))
-	}
-	return o
-}
-
-func (o *outage) setStatus(code int) {
-	o.state.Lock()
-	defer o.state.Unlock()
-	o.code = code
-}
-
-// delivered returns the events that were accepted, repeats included, sorted.
-func (o *outage) delivered() []int {
-	o.state.Lock()
-	defer o.state.Unlock()
-	ids := slices.Clone(o.took)
-	slices.Sort(ids)
-	return ids
-}
-
 func spoolConfig(t delivery.Transport, m *memory) delivery.Config {
 	cfg := config(t)
 	cfg.Spool = m
@@ -917,39 +879,6 @@ func TestWriteAhead(t *testing.T) {
 		checkSum(t, d)
 		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(1000)) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
-		}
-		checkSum(t, d)
-	})
-}
-
-// A one-shot send does not use the disk, so it may take all of Shutdown's time.
-func TestSendNowDuringShutdownWithSpool(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const answer = time.Minute - 100*time.Millisecond // after Shutdown has begun to write
-		m := newMemory()
-		cfg := spoolConfig(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-			if ids[0] != 0 {
-				return status(503)
-			}
-			time.Sleep(answer)
-			return ok(len(ids))
-		}}, m)
-		cfg.Timeout = time.Hour
-		d := start(t, cfg)
-		sent := make(chan error, 1)
-		go func() {
-			_, err := d.SendNow(t.Context(), item(0, false, 0))
-			sent <- err
-		}()
-		synctest.Wait()
-		enqueue(t, d, 1, 20)
-		begin := time.Now()
-		if err := shutdown(t, d); err != nil || time.Since(begin) != answer {
-			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
-		}
-		if err := <-sent; err != nil || m.len() != 20 {
-			t.Errorf("SendNow: %v; %d on disk", err, m.len())
 		}
 		checkSum(t, d)
 	})

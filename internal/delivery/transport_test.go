@@ -569,3 +569,139 @@ func TestClosedConnectionsAreNoticedLate(t *testing.T) {
 		})
 	}
 }
+
+// An entry of errors that names no event rejects none.
+func TestNamelessErrors(t *testing.T) {
+	t.Parallel()
+	for _, entry := range []string{`{"message":"m"}`, `{"index":"0"}`, `{"index":null}`, `{"index":1.5}`, `{"index":-1}`, `7`} {
+		for _, code := range []int{200, 400} {
+			transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(code)
+				_, _ = io.WriteString(w, `{"accepted":0,"failed":1,"errors":[`+entry+`,{"index":2,"code":123,"message":["?"]}]}`)
+			})
+			result, err := transport.Send(t.Context(), nil, 5)
+			rejected := result.Rejected
+			var failure *delivery.SendError
+			if errors.As(err, &failure) {
+				rejected = failure.Rejected
+			}
+			if len(rejected) != 1 || rejected[0] != (delivery.Rejection{Index: 2}) {
+				t.Errorf("%d, %s: rejected %+v", code, entry, rejected)
+			}
+		}
+	}
+}
+
+// A server may quote the key anywhere, and its messages may have any length.
+func TestAnswersAreCleaned(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 295)
+	transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"message":"`+long+` key `+long+`","errors":[{"index":0,"code":"key","message":"key `+
+			strings.Repeat("x", 100_000)+`"},{"index":1,"code":"jane@acme.test"},{"index":2,"code":"invalid_event"}]}`)
+	})
+	_, err := transport.Send(t.Context(), nil, 5)
+	var failure *delivery.SendError
+	if !errors.As(err, &failure) {
+		t.Fatal(err)
+	}
+	for _, text := range []string{failure.Message, failure.Rejected[0].Message, failure.Rejected[0].Code} {
+		if strings.Contains(text, "key") && !strings.Contains(text, "[write key]") && !strings.HasSuffix(text, "[write…") || len(text) > 400 {
+			t.Errorf("kept %q", text)
+		}
+	}
+	if codes := []string{failure.Rejected[1].Code, failure.Rejected[2].Code}; codes[0] != "" || codes[1] != "invalid_event" {
+		t.Errorf("codes %q", codes)
+	}
+}
+
+func TestAFailureOfA2xxIsNotTemporary(t *testing.T) {
+	t.Parallel()
+	if (&delivery.SendError{StatusCode: http.StatusOK}).Temporary() {
+		t.Error("an event that Klime has refused would be sent again for ever")
+	}
+	if text := (&delivery.SendError{Message: "broker full"}).Error(); text != "broker full" {
+		t.Errorf("text %q", text)
+	}
+}
+
+// The app's own HTTP client may decompress answers. How much of them is read is bounded
+// all the same.
+func TestGzipBombInTheAppsClient(t *testing.T) {
+	t.Parallel()
+	const unpacked = 64 << 20
+	var bomb bytes.Buffer
+	packer := gzip.NewWriter(&bomb)
+	_, _ = io.CopyN(packer, spaces{}, unpacked)
+	_ = packer.Close()
+	var read atomic.Int64
+	client := &http.Client{Transport: answering(func(*http.Request) *http.Response {
+		unpacker, err := gzip.NewReader(&bomb)
+		if err != nil {
+			t.Error(err)
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(counting{unpacker, &read})}
+	})}
+	if _, err := delivery.NewHTTP(client, "http://localhost", "key", "test").Send(t.Context(), nil, 1); err != nil {
+		t.Error(err)
+	}
+	if n := read.Load(); n > 2<<20 {
+		t.Errorf("%d bytes read", n)
+	}
+}
+
+// However many batches are sent, there are no more connections than senders of the
+// client, and one more.
+func TestConnectionsOfManyBatches(t *testing.T) {
+	t.Parallel()
+	var busy, most atomic.Int64
+	transport := serve(t, func(http.ResponseWriter, *http.Request) {
+		n := busy.Add(1)
+		for {
+			m := most.Load()
+			if n <= m || most.CompareAndSwap(m, n) {
+				break
+			}
+		}
+		busy.Add(-1)
+	})
+	cfg := config(transport)
+	cfg.BatchSize, cfg.Senders, cfg.QueueSize = 1, 8, 100 // more senders than connections
+	d := start(t, cfg)
+	for id := range 2000 {
+		_ = d.Enqueue(t.Context(), item(id, false, 0))
+	}
+	if err := shutdown(t, d); err != nil {
+		t.Error(err)
+	}
+	if n := most.Load(); n > 3 { // serve has two senders
+		t.Errorf("%d requests at the same time", n)
+	}
+}
+
+type answering func(*http.Request) *http.Response
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// counting counts the bytes that are read.
+type counting struct {
+	io.Reader
+
+	n *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

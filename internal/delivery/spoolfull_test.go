@@ -13,52 +13,6 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-// A spool that is full and may drop nothing refuses items that are to be written ahead:
-// the caller gets an error, it is counted and reported, and what is on disk stays.
-func TestWriteAheadIsRejected(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var told reports
-		var outcomes []delivery.Outcome
-		m, e := newMemory(), newOutage(503)
-		cfg := spoolConfig(e, m)
-		cfg.WriteAhead, cfg.Fits, cfg.OnReport = true, atMost(100), told.add
-		cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) { outcomes = append(outcomes, outcome) }
-		d := start(t, cfg)
-		enqueue(t, d, 1, 100)
-		it := item(101, false, 0)
-		it.Token = 1
-		if err := d.Enqueue(t.Context(), it); !errors.Is(err, delivery.ErrSpoolFull) || errors.Is(err, delivery.ErrNotDurable) {
-			t.Errorf("a full spool: %v", err)
-		}
-		synctest.Wait()
-		if items, _, err := told.count(delivery.SpoolFull); items != 1 || !errors.Is(err, delivery.ErrSpoolFull) {
-			t.Errorf("told of %d, %v", items, err)
-		}
-		if c := d.Counts(); c.SpoolFull != 1 || c.Held != 0 || !slices.Equal(m.kept(t), upTo(100)) {
-			t.Errorf("counts %+v, on disk %v", c, m.kept(t))
-		}
-		if !slices.Equal(outcomes, []delivery.Outcome{delivery.SpoolFull}) {
-			t.Errorf("outcomes %v", outcomes)
-		}
-		checkSum(t, d)
-		e.setStatus(200)
-		if err := d.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
-		enqueue(t, d, 101, 200) // there is room again, though nothing is removed from disk yet
-		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(200)) {
-			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
-		}
-		checkSum(t, d)
-	})
-}
-
-// atMost is the Fits of a spool for n records, of which four fifths may be automatic.
-func atMost(n int) func(records, _ int, automatic bool) bool {
-	return func(records, _ int, automatic bool) bool { return records <= n && (!automatic || records <= n*4/5) }
-}
-
 // When a spool is full and may drop nothing, memory is used, and then its overflow
 // policy.
 func TestSpoolRejects(t *testing.T) {
@@ -102,6 +56,47 @@ func TestSpoolRejects(t *testing.T) {
 	}
 }
 
+// A spool that is full and may drop nothing refuses items that are to be written ahead:
+// the caller gets an error, it is counted and reported, and what is on disk stays.
+func TestWriteAheadIsRejected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		var outcomes []delivery.Outcome
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.Fits, cfg.OnReport = true, atMost(100), told.add
+		cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) { outcomes = append(outcomes, outcome) }
+		d := start(t, cfg)
+		enqueue(t, d, 1, 100)
+		it := item(101, false, 0)
+		it.Token = 1
+		if err := d.Enqueue(t.Context(), it); !errors.Is(err, delivery.ErrSpoolFull) || errors.Is(err, delivery.ErrNotDurable) {
+			t.Errorf("a full spool: %v", err)
+		}
+		synctest.Wait()
+		if items, _, err := told.count(delivery.SpoolFull); items != 1 || !errors.Is(err, delivery.ErrSpoolFull) {
+			t.Errorf("told of %d, %v", items, err)
+		}
+		if c := d.Counts(); c.SpoolFull != 1 || c.Held != 0 || !slices.Equal(m.kept(t), upTo(100)) {
+			t.Errorf("counts %+v, on disk %v", c, m.kept(t))
+		}
+		if !slices.Equal(outcomes, []delivery.Outcome{delivery.SpoolFull}) {
+			t.Errorf("outcomes %v", outcomes)
+		}
+		checkSum(t, d)
+		e.setStatus(200)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		enqueue(t, d, 101, 200) // there is room again, though nothing is removed from disk yet
+		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(200)) {
+			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
+		}
+		checkSum(t, d)
+	})
+}
+
 // Items for which memory has room are kept if the disk has none.
 func TestRejectedItemsStayInMemory(t *testing.T) {
 	t.Parallel()
@@ -123,6 +118,36 @@ func TestRejectedItemsStayInMemory(t *testing.T) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 		}
 		checkSum(t, d)
+	})
+}
+
+// While the disk takes no more automatic items, explicit ones still go there.
+func TestExplicitItemsHaveDiskToThemselves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(503)
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.Fits, cfg.RetryDelay = 100, atMost(100), time.Hour
+		d := start(t, cfg)
+		for id := 1; id <= 160; id++ { // fills both shares
+			_ = d.Enqueue(t.Context(), item(id, true, 0))
+			synctest.Wait()
+		}
+		if c := d.Counts(); c.Spooled != 80 || c.SpoolFull != 0 {
+			t.Fatalf("the test fills too little, or too much: %+v", c)
+		}
+		for id := 161; id <= 200; id++ {
+			_ = d.Enqueue(t.Context(), item(id, false, 0))
+			synctest.Wait()
+		}
+		if c := d.Counts(); c.Spooled != 100 || c.Held != 100 || c.SpoolFull != 0 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
+		e.setStatus(200)
+		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(200)) {
+			t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
+		}
 	})
 }
 
@@ -158,36 +183,6 @@ func TestShutdownBesideAFullSpool(t *testing.T) {
 	}
 }
 
-// While the disk takes no more automatic items, explicit ones still go there.
-func TestExplicitItemsHaveDiskToThemselves(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, e := newMemory(), newOutage(503)
-		cfg := spoolConfig(e, m)
-		cfg.QueueSize, cfg.Fits, cfg.RetryDelay = 100, atMost(100), time.Hour
-		d := start(t, cfg)
-		for id := 1; id <= 160; id++ { // fills both shares
-			_ = d.Enqueue(t.Context(), item(id, true, 0))
-			synctest.Wait()
-		}
-		if c := d.Counts(); c.Spooled != 80 || c.SpoolFull != 0 {
-			t.Fatalf("the test fills too little, or too much: %+v", c)
-		}
-		for id := 161; id <= 200; id++ {
-			_ = d.Enqueue(t.Context(), item(id, false, 0))
-			synctest.Wait()
-		}
-		if c := d.Counts(); c.Spooled != 100 || c.Held != 100 || c.SpoolFull != 0 {
-			t.Errorf("counts %+v", c)
-		}
-		checkSum(t, d)
-		e.setStatus(200)
-		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(200)) {
-			t.Errorf("Shutdown: %v; %d delivered", err, len(e.delivered()))
-		}
-	})
-}
-
 // An item that was reported as being in memory is delivered. One that was dropped in its
 // own commit may be lost, and then its caller knows.
 func TestWriteAheadOfMoreThanFits(t *testing.T) {
@@ -200,6 +195,11 @@ func TestWriteAheadOfMoreThanFits(t *testing.T) {
 		m, g := writeAheadOfMoreThanFits(t)
 		inMemory, gone = inMemory+m, gone+g
 	}
+}
+
+// atMost is the Fits of a spool for n records, of which four fifths may be automatic.
+func atMost(n int) func(records, _ int, automatic bool) bool {
+	return func(records, _ int, automatic bool) bool { return records <= n && (!automatic || records <= n*4/5) }
 }
 
 // writeAheadOfMoreThanFits returns how many items were in memory alone, and how many

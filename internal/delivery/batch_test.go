@@ -1,0 +1,276 @@
+package delivery_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+func TestBatchesByCount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		d := start(t, config(e))
+		begin := time.Now()
+		enqueue(t, d, 1, 20)
+		synctest.Wait()
+		seen := e.seen()
+		if len(seen) != 1 || len(seen[0].ids) != 20 || !seen[0].at.Equal(begin) {
+			t.Fatalf("requests: %+v", seen)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBatchesByTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		d := start(t, config(e))
+		begin := time.Now()
+		enqueue(t, d, 1, 3)
+		time.Sleep(time.Second)
+		enqueue(t, d, 4, 5)
+		time.Sleep(time.Hour)
+
+		seen := e.seen()
+		if len(seen) != 1 || !slices.Equal(seen[0].ids, upTo(5)) {
+			t.Fatalf("requests: %+v", seen)
+		}
+		if waited := seen[0].at.Sub(begin); waited != 2*time.Second {
+			t.Errorf("the first event waited %v", waited)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBatchesHoldAtMostAHundred(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			time.Sleep(time.Second)
+			return ok(len(ids))
+		}}
+		cfg := config(e)
+		cfg.Senders = 1
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1000)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		for _, r := range e.seen() {
+			if len(r.ids) > 100 {
+				t.Errorf("a batch of %d", len(r.ids))
+			}
+		}
+		if !slices.Equal(e.ids(), upTo(1000)) {
+			t.Error("not each event once, in order")
+		}
+	})
+}
+
+// 100 events of 200 KB exceed what a batch may hold.
+func TestBatchesHoldAtMostTenMegabytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		cfg := config(e)
+		cfg.BatchSize = 100
+		d := start(t, cfg)
+		for id := 1; id <= 100; id++ {
+			if err := d.Enqueue(t.Context(), item(id, false, 200*1024)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		for _, r := range e.seen() {
+			if r.bytes > delivery.MaxBatchBytes {
+				t.Errorf("a batch of %d bytes", r.bytes)
+			}
+		}
+		if ids := e.ids(); len(ids) != 100 {
+			t.Errorf("%d events delivered", len(ids))
+		}
+	})
+}
+
+// A queue that is smaller than a batch, or full of large events, is sent before it
+// holds a whole batch.
+func TestSmallQueuesAreSent(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*delivery.Config){
+		"items":     func(c *delivery.Config) { c.QueueSize = 10 },
+		"one item":  func(c *delivery.Config) { c.QueueSize = 1 },
+		"bytes":     func(c *delivery.Config) { c.QueueBytes = 1 << 20 },
+		"automatic": func(c *delivery.Config) { c.QueueSize = 24 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config(&endpoint{})
+				change(&cfg)
+				d := start(t, cfg)
+				for id := range 100 {
+					if err := d.Enqueue(t.Context(), item(id, name == "automatic", 100_000)); err != nil {
+						t.Errorf("item %d: %v", id, err)
+					}
+					synctest.Wait()
+				}
+				if err := shutdown(t, d); err != nil {
+					t.Error(err)
+				}
+				if c := d.Counts(); c.Sent != 100 {
+					t.Errorf("counts: %+v", c)
+				}
+			})
+		})
+	}
+}
+
+// Requests on which the server hangs up get smaller: a proxy may find them too large.
+func TestLargeRequestsAreCutDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if len(ids) > 10 {
+				return delivery.Result{}, errors.New("connection reset by peer")
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 500)
+		time.Sleep(time.Hour)
+		if c := d.Counts(); c.Sent != 500 {
+			t.Errorf("counts: %+v", c)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPartialFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		outcomes := map[uint64]delivery.Outcome{}
+		var mu sync.Mutex
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) {
+			return delivery.Result{Accepted: 19, Failed: 1, Rejected: []delivery.Rejection{{Index: 4, Code: "x"}}}, nil
+		}}
+		cfg := config(e)
+		cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) {
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[token] = outcome
+		}
+		d := start(t, cfg)
+		for id := 1; id <= 20; id++ {
+			it := item(id, false, 0)
+			it.Token = uint64(id)
+			if err := d.Enqueue(t.Context(), it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 19 || c.Failed != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		for token, outcome := range outcomes {
+			if want := token == 5; (outcome == delivery.Failed) != want {
+				t.Errorf("item %d: outcome %v", token, outcome)
+			}
+		}
+		if len(outcomes) != 20 {
+			t.Errorf("%d outcomes", len(outcomes))
+		}
+	})
+}
+
+func TestBadEventsAreSingledOut(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name        string
+		bad         []int
+		code        int
+		named       bool // the answer says which
+		maxRequests int
+	}{
+		{"one of a hundred, by halves", []int{37}, 400, false, 16},
+		{"one of a hundred, named", []int{37}, 400, true, 2},
+		{"first and last, by halves", []int{1, 100}, 413, false, 32},
+		{"three, named", []int{1, 50, 100}, 422, true, 2},
+		{"all, named", upTo(100), 400, true, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					failure := &delivery.SendError{StatusCode: test.code}
+					bad := 0
+					for i, id := range ids {
+						if slices.Contains(test.bad, id) {
+							bad++
+							if test.named {
+								failure.Rejected = append(failure.Rejected, delivery.Rejection{Index: i})
+							}
+						}
+					}
+					if bad > 0 {
+						return delivery.Result{}, failure
+					}
+					return ok(len(ids))
+				}}
+				cfg := config(e)
+				cfg.BatchSize = 100
+				d := start(t, cfg)
+				enqueue(t, d, 1, 100)
+				synctest.Wait()
+				if n := len(e.seen()); n > test.maxRequests {
+					t.Errorf("%d requests", n)
+				}
+				if c := d.Counts(); c.Sent != uint64(100-len(test.bad)) || c.Failed != uint64(len(test.bad)) {
+					t.Errorf("counts: %+v", c)
+				}
+				checkSum(t, d)
+				if err := shutdown(t, d); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestMaxAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(500) }}
+		cfg := config(e)
+		cfg.MaxAttempts = 3
+		d := start(t, cfg)
+		enqueue(t, d, 1, 20)
+		time.Sleep(time.Hour)
+		if n := len(e.seen()); n != 3 {
+			t.Errorf("%d requests", n)
+		}
+		if c := d.Counts(); c.Failed != 20 || c.Held != 0 || c.Retries != 2 {
+			t.Errorf("counts: %+v", c)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}

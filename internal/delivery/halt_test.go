@@ -1,0 +1,191 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+func TestHalt(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{301, 401, 403, 404, 405} {
+		synctest.Test(t, func(t *testing.T) {
+			var good atomic.Bool
+			e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				if !good.Load() {
+					return status(code)
+				}
+				return ok(len(ids))
+			}}
+			d := start(t, config(e))
+			enqueue(t, d, 1, 500)
+			synctest.Wait()
+			before := len(e.seen())
+			if before > 2 || !d.Halted() {
+				t.Fatalf("%d: %d requests, halted %v", code, before, d.Halted())
+			}
+			begin := time.Now()
+			err := d.Flush(context.Background())
+			var failure *delivery.SendError
+			if !errors.As(err, &failure) || failure.StatusCode != code || time.Since(begin) != 0 {
+				t.Errorf("%d: Flush: %v after %v", code, err, time.Since(begin))
+			}
+			time.Sleep(10*time.Minute + time.Second)
+			if probes := e.seen()[before:]; len(probes) != 10 || len(probes[0].ids) != 1 {
+				t.Errorf("%d: %d probes in 10 minutes: %v", code, len(probes), probes)
+			}
+			if c := d.Counts(); c.Held != 500 {
+				t.Errorf("%d: counts: %+v", code, c)
+			}
+			good.Store(true)
+			time.Sleep(2 * time.Minute)
+			if c := d.Counts(); c.Sent != 500 || d.Halted() {
+				t.Errorf("%d: when good again: %+v, halted %v", code, c, d.Halted())
+			}
+			if err := shutdown(t, d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Everything is answered with 400, and 10,000 events are queued.
+func TestRefusalOfEverythingHalts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(400) }}
+		cfg := config(e)
+		cfg.Senders = 1
+		d := start(t, cfg)
+		enqueue(t, d, 1, 10_000)
+		synctest.Wait()
+		if n := len(e.seen()); n != 3*32 {
+			t.Errorf("%d requests, want 32 for each of 3 batches", n)
+		}
+		c := d.Counts()
+		if !d.Halted() || c.Failed > 300 || c.Failed+uint64(c.Held) != 10_000 {
+			t.Errorf("halted %v, counts: %+v", d.Halted(), c)
+		}
+		if err := shutdown(t, d); err == nil {
+			t.Error("Shutdown: no error")
+		}
+		checkSum(t, d)
+	})
+}
+
+// If an endpoint refuses all events but accepts empty batches, the events are kept and
+// it is probed once a minute.
+func TestRefusalOfEverythingKeepsTheRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Bool
+		var told reports
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if len(ids) == 0 || good.Load() {
+				return ok(len(ids))
+			}
+			return status(400)
+		}}
+		cfg := config(e)
+		cfg.OnReport = told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 10_000)
+		synctest.Wait()
+		requests, failed := len(e.seen()), d.Counts().Failed
+		time.Sleep(time.Hour)
+		if n := len(e.seen()) - requests; n > 60 {
+			t.Errorf("%d requests in an hour", n)
+		}
+		if c := d.Counts(); c.Failed != failed || !d.Halted() {
+			t.Errorf("halted %v, counts: %+v", d.Halted(), c)
+		}
+		halts := 0
+		for _, report := range told.list() {
+			if len(report.Items) == 0 {
+				halts++
+			}
+		}
+		if halts != 1 {
+			t.Errorf("told of %d halts", halts)
+		}
+		good.Store(true)
+		time.Sleep(2 * time.Minute)
+		if c := d.Counts(); c.Held != 0 || c.Sent != 10_000-failed {
+			t.Errorf("when good again: %+v", c)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A halt makes one report and one log line, however many requests meet it.
+func TestHaltIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		var log bytes.Buffer
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg.OnReport = told.add
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		enqueue(t, d, 1, 500)
+		time.Sleep(time.Hour)
+		if all := told.list(); len(all) != 1 || len(all[0].Items) != 0 || all[0].Err == nil {
+			t.Errorf("reports: %+v", all)
+		}
+		_ = shutdown(t, d)
+		if n := strings.Count(log.String(), "halted"); n != 1 {
+			t.Errorf("%d lines: %s", n, log.String())
+		}
+	})
+}
+
+// Behind a stuck callback reports are merged, and a halt is still reported.
+func TestHaltIsToldAfterABacklog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Bool
+		good.Store(true)
+		hang := make(chan struct{})
+		var told reports
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if !good.Load() {
+				return status(401)
+			}
+			return ok(len(ids))
+		}})
+		cfg.BatchSize, cfg.ReportSent = 1, true
+		cfg.OnReport = func(r delivery.Report) { <-hang; told.add(r) }
+		d := start(t, cfg)
+		for id := range 3000 {
+			enqueue(t, d, id, id)
+			synctest.Wait()
+		}
+		good.Store(false)
+		enqueue(t, d, 1, 1)
+		synctest.Wait()
+		close(hang)
+		synctest.Wait()
+		accepted := 0
+		for _, report := range told.list() {
+			accepted += report.Result.Accepted
+		}
+		if accepted != 3000 {
+			t.Errorf("told of %d", accepted)
+		}
+		if !slices.ContainsFunc(told.list(), func(r delivery.Report) bool { return r.Outcome == delivery.Failed }) {
+			t.Error("not told of the halt")
+		}
+		_ = shutdown(t, d)
+	})
+}

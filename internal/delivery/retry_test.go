@@ -1,0 +1,115 @@
+package delivery_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+func TestOutageIsProbedByOneRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		e := &endpoint{}
+		e.answer = func(_ int, ids []int) (delivery.Result, error) {
+			time.Sleep(10 * time.Millisecond)
+			if time.Since(begin) < 30*time.Second {
+				return delivery.Result{}, errors.New("connection refused")
+			}
+			return ok(len(ids))
+		}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 1000)
+		time.Sleep(29 * time.Second)
+		// Two at the start, when nothing was known; then 1, 2, 4, 8, 16 s.
+		if seen := e.seen(); len(seen) > 8 {
+			t.Errorf("%d requests in an outage of 30 s", len(seen))
+		}
+		for i, r := range e.seen() {
+			if i > 2 && r.at.Equal(e.seen()[i-1].at) {
+				t.Errorf("requests %d and %d at the same time", i, i+1)
+			}
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 1000 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		e.answer = func(n int, ids []int) (delivery.Result, error) {
+			if n == 1 {
+				return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: 42 * time.Second}
+			}
+			return ok(len(ids))
+		}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 20)
+		time.Sleep(time.Minute)
+		seen := e.seen()
+		if len(seen) != 2 || seen[1].at.Sub(seen[0].at) != 42*time.Second {
+			t.Errorf("requests: %+v", seen)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// How long an answer asks to wait counts even if another failure came before it.
+func TestRetryAfterOfTheSecondSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			time.Sleep(time.Duration(n) * 100 * time.Millisecond) // both requests are in flight when the first answer comes
+			switch n {
+			case 1:
+				return status(503)
+			case 2:
+				return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: 2 * time.Minute}
+			default:
+				return ok(len(ids))
+			}
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 200)
+		time.Sleep(time.Hour)
+		if seen := e.seen(); seen[2].at.Sub(seen[1].at) < 2*time.Minute {
+			t.Errorf("asked to wait 2 minutes, waited %v", seen[2].at.Sub(seen[1].at))
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Shutdown does not sit out waits that answers ask for.
+func TestRetryAfterDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n <= 3 {
+				return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: time.Hour}
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 10)
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 3*time.Second || len(e.seen()) != 4 {
+			t.Errorf("%d requests, %v", len(e.seen()), took)
+		}
+	})
+}

@@ -1,0 +1,345 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+func TestSendNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var code atomic.Int64
+		code.Store(503)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if code := int(code.Load()); code != 200 {
+				return status(code)
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 20) // refused: the queue backs off
+		synctest.Wait()
+		begin := time.Now()
+		var failure *delivery.SendError
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 503 {
+			t.Errorf("while down: %v", err)
+		}
+		code.Store(200)
+		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
+			t.Errorf("when good: %+v, %v", r, err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("waited %v for a backoff that is not its own", took)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != 21 || c.Failed != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+		if _, err := d.SendNow(t.Context(), item(23, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("after Shutdown: %v", err)
+		}
+	})
+}
+
+// A one-shot send that meets a wrong key halts sending like any other.
+func TestSendNowHalts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}
+		d := start(t, config(e))
+		for id := range 100 {
+			_, _ = d.SendNow(t.Context(), item(id, false, 0))
+			synctest.Wait()
+		}
+		if n := len(e.seen()); n != 1 || !d.Halted() {
+			t.Errorf("%d requests, halted %v", n, d.Halted())
+		}
+	})
+}
+
+func TestSendNowWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var code atomic.Int64
+		code.Store(401)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if code := int(code.Load()); code != 200 {
+				return status(code)
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 20)
+		synctest.Wait()
+		requests := len(e.seen())
+		var failure *delivery.SendError
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 401 {
+			t.Errorf("while halted: %v", err)
+		}
+		if n := len(e.seen()); n != requests {
+			t.Errorf("%d requests within the minute", n-requests)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _ = d.SendNow(gone, item(21, false, 0))
+		if c := d.Counts(); c.Accepted != 22 || c.Failed != 2 {
+			t.Errorf("counts %+v", c)
+		}
+		checkSum(t, d)
+		code.Store(200)
+		time.Sleep(2 * time.Minute)
+		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
+			t.Errorf("when good: %+v, %v", r, err)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// After Shutdown nothing can end a halt.
+func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}))
+		enqueue(t, d, 1, 20)
+		synctest.Wait()
+		_ = shutdown(t, d)
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("error: %v", err)
+		}
+	})
+}
+
+// A one-shot send may take as long as Shutdown may, whatever becomes of the queue. Only
+// its caller is told how it ended.
+func TestSendNowDuringShutdown(t *testing.T) {
+	t.Parallel()
+	const minute = time.Minute // of Shutdown
+	for _, tt := range []struct {
+		name   string
+		answer time.Duration // of the one-shot send, 0 for never
+		halted bool          // by what was queued
+		queued int           // and not delivered
+		wait   time.Duration // of Shutdown
+	}{
+		{name: "in time", answer: 300 * time.Millisecond, wait: 200 * time.Millisecond},
+		{name: "in time, while halted", answer: 300 * time.Millisecond, halted: true, queued: 20, wait: 200 * time.Millisecond},
+		{name: "never", wait: minute},
+		{name: "never, while halted", halted: true, queued: 20, wait: minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var told reports
+				cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					switch {
+					case ids[0] != 0:
+						return status(401)
+					case tt.answer == 0:
+						return delivery.Result{}, errHang
+					default:
+						time.Sleep(tt.answer)
+						return ok(len(ids))
+					}
+				}})
+				cfg.Timeout = time.Hour
+				cfg.OnReport = func(r delivery.Report) {
+					if len(r.Items)+r.Untold > 0 || r.Outcome != delivery.Failed { // not the halt
+						told.add(r)
+					}
+				}
+				d := start(t, cfg)
+				sent := make(chan error, 1)
+				go func() {
+					_, err := d.SendNow(t.Context(), item(0, false, 0))
+					sent <- err
+				}()
+				synctest.Wait()
+				enqueue(t, d, 1, tt.queued)
+				time.Sleep(100 * time.Millisecond)
+				begin := time.Now()
+				err := shutdown(t, d)
+				if took := time.Since(begin); took != tt.wait {
+					t.Errorf("Shutdown took %v", took)
+				}
+				if text := fmt.Sprint(err); (err != nil) != tt.halted || strings.Contains(text, "%!") ||
+					tt.halted && !strings.HasPrefix(text, "20 events not delivered: status 401") {
+					t.Errorf("Shutdown: %v", err)
+				}
+				if err := <-sent; (err != nil) != (tt.answer == 0) || errors.Is(err, delivery.ErrClosed) {
+					t.Errorf("SendNow: %v", err)
+				}
+				items, untold, _ := told.count(delivery.Undone)
+				if items != tt.queued || untold != 0 || len(told.list()) != min(tt.queued, 1) {
+					t.Errorf("reported: %d undone, and %d more, in %d reports", items, untold, len(told.list()))
+				}
+				c := d.Counts()
+				if c.Sent+c.Failed != 1 || (c.Failed == 1) != (tt.answer == 0) || c.Undone != uint64(tt.queued) || c.Held != 0 {
+					t.Errorf("counts: %+v", c)
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+// A caller of SendNow that waits for the end of a halt need not wait for the end of
+// Shutdown.
+func TestSendNowHaltedDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, config(&endpoint{answer: func(n int, _ []int) (delivery.Result, error) {
+			if n == 1 {
+				return status(401)
+			}
+			return delivery.Result{}, errHang // the probe
+		}}))
+		enqueue(t, d, 1, 20)
+		time.Sleep(61 * time.Second)
+		begin := time.Now()
+		sent := make(chan error, 1)
+		go func() {
+			_, err := d.SendNow(t.Context(), item(21, false, 0))
+			sent <- err
+		}()
+		synctest.Wait()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = shutdown(t, d)
+		}()
+		if err := <-sent; !errors.Is(err, delivery.ErrClosed) || time.Since(begin) != 0 {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		<-ended
+		if c := d.Counts(); c.Late != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// A Transport that does not return when it should does not hold up Shutdown, and its
+// item stays in the counts as held until it does.
+func TestSendNowOutlivesShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		d := start(t, config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			<-hang
+			return ok(len(ids))
+		}}))
+		go func() { _, _ = d.SendNow(t.Context(), item(1, false, 0)) }()
+		synctest.Wait()
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err != nil || time.Since(begin) > 2*time.Second {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+		}
+		if c := d.Counts(); c.Held != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+		close(hang)
+		synctest.Wait()
+		if c := d.Counts(); c.Sent != 1 || c.Held != 0 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// A one-shot send does not use the disk, so it may take all of Shutdown's time.
+func TestSendNowDuringShutdownWithSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const answer = time.Minute - 100*time.Millisecond // after Shutdown has begun to write
+		m := newMemory()
+		cfg := spoolConfig(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if ids[0] != 0 {
+				return status(503)
+			}
+			time.Sleep(answer)
+			return ok(len(ids))
+		}}, m)
+		cfg.Timeout = time.Hour
+		d := start(t, cfg)
+		sent := make(chan error, 1)
+		go func() {
+			_, err := d.SendNow(t.Context(), item(0, false, 0))
+			sent <- err
+		}()
+		synctest.Wait()
+		enqueue(t, d, 1, 20)
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil || time.Since(begin) != answer {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+		}
+		if err := <-sent; err != nil || m.len() != 20 {
+			t.Errorf("SendNow: %v; %d on disk", err, m.len())
+		}
+		checkSum(t, d)
+	})
+}
+
+// Flush waits for one-shot sends that began before it, and for no others.
+func TestFlushWaitsForSendNow(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		answer  time.Duration
+		code    int // of the answer
+		patient time.Duration
+		wait    time.Duration
+		want    error
+	}{
+		{"accepted", 300 * time.Millisecond, 200, time.Minute, 200 * time.Millisecond, nil},
+		{"failed", 300 * time.Millisecond, 503, time.Minute, 200 * time.Millisecond, nil},
+		{"too late", 300 * time.Millisecond, 200, 50 * time.Millisecond, 50 * time.Millisecond, context.DeadlineExceeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := start(t, config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					if ids[0] > 2 {
+						return ok(len(ids))
+					}
+					time.Sleep(tt.answer)
+					if tt.code != 200 {
+						return status(tt.code)
+					}
+					return ok(len(ids))
+				}}))
+				go func() { _, _ = d.SendNow(t.Context(), item(1, false, 0)) }()
+				time.Sleep(100 * time.Millisecond)
+				enqueue(t, d, 3, 4)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patient)
+				defer cancel()
+				begin := time.Now()
+				go func() {
+					time.Sleep(10 * time.Millisecond)
+					_, _ = d.SendNow(t.Context(), item(2, false, 0))
+				}()
+				if err := d.Flush(ctx); !errors.Is(err, tt.want) || time.Since(begin) != tt.wait {
+					t.Errorf("Flush: %v after %v", err, time.Since(begin))
+				}
+				if err := shutdown(t, d); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,352 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+func TestAfterShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, config(&endpoint{}))
+		enqueue(t, d, 1, 3)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if err := d.Enqueue(t.Context(), item(4, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("Enqueue: %v", err)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Errorf("second Shutdown: %v", err)
+		}
+		if err := d.Flush(context.Background()); err != nil {
+			t.Errorf("Flush: %v", err)
+		}
+		if c := d.Counts(); c.Accepted != 3 || c.Sent != 3 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// Shutdown does not sit out waits that are asked for in answers to requests that were
+// in flight when it began.
+func TestShutdownDuringRequests(t *testing.T) {
+	t.Parallel()
+	for out := range 3 { // requests in flight, of two at most
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				time.Sleep(100 * time.Millisecond)
+				if n <= out {
+					return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: time.Hour}
+				}
+				return ok(len(ids))
+			}}
+			d := start(t, config(e))
+			for n := range out {
+				enqueue(t, d, 20*n+1, 20*n+20)
+				synctest.Wait()
+			}
+			enqueue(t, d, 41, 50)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := d.Shutdown(ctx); err != nil {
+				t.Errorf("with %d out: %v", out, err)
+			}
+			checkSum(t, d)
+		})
+	}
+}
+
+// If Klime is back and the client does not know yet, Shutdown does not sit out the
+// backoff, nor a wait that an answer asked for.
+func TestShutdownDuringBackoff(t *testing.T) {
+	t.Parallel()
+	for name, retryAfter := range map[string]time.Duration{"own": 0, "asked for": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					if time.Since(begin) < time.Minute {
+						return delivery.Result{}, &delivery.SendError{StatusCode: 503, RetryAfter: retryAfter}
+					}
+					return ok(len(ids))
+				}}
+				d := start(t, config(e))
+				enqueue(t, d, 1, 20)
+				time.Sleep(time.Minute + time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := d.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// While sending is halted, Shutdown makes one probe, however recent the last one is.
+func TestShutdownProbes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n == 1 {
+				return status(401)
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 30)
+		synctest.Wait()
+		begin := time.Now()
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 0 || d.Counts().Sent != 30 {
+			t.Errorf("%v, counts %+v", took, d.Counts())
+		}
+	})
+}
+
+// A request that hung before Shutdown began does not keep the others from going out.
+func TestShutdownWithAHungRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			switch n {
+			case 1:
+				return status(503)
+			case 2:
+				return delivery.Result{}, errHang
+			default:
+				return ok(len(ids))
+			}
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 20)
+		time.Sleep(3 * time.Second)
+		enqueue(t, d, 21, 60)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		if c := d.Counts(); c.Sent != 40 || c.Undone != 20 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// The first three requests get a 503 while 300 events are queued and Shutdown begins.
+func TestShutdownOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var delivered []int
+		var mu sync.Mutex
+		e := &endpoint{}
+		e.answer = func(n int, ids []int) (delivery.Result, error) {
+			if n <= 3 {
+				return status(503)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			delivered = append(delivered, ids...)
+			return ok(len(ids))
+		}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 300)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		slices.Sort(delivered)
+		if !slices.Equal(delivered, upTo(300)) {
+			t.Errorf("delivered %d events, not each once", len(delivered))
+		}
+		checkSum(t, d)
+		if c := d.Counts(); c.Sent != 300 || c.Held != 0 || c.Retries == 0 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+func TestShutdownWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 30)
+		synctest.Wait()
+		begin := time.Now()
+		err := shutdown(t, d)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || !strings.Contains(err.Error(), "30 events not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("Shutdown took %v", took)
+		}
+		if c := d.Counts(); c.Undone != 30 || c.Held != 0 || len(e.seen()) != 2 {
+			t.Errorf("%d requests, counts: %+v", len(e.seen()), c)
+		}
+	})
+}
+
+// While OnClose hands over its items, these are accepted and no others. Items that it
+// lost are counted, and are in the error.
+func TestOnClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{})
+		var d *delivery.Deliverer
+		patient := item(9, true, 0)
+		patient.Patient = true
+		cfg.OnClose = func(ctx context.Context) int {
+			if err := d.Enqueue(ctx, patient); err != nil {
+				t.Errorf("a patient item: %v", err)
+			}
+			if err := d.Enqueue(ctx, item(10, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+				t.Errorf("another item: %v", err)
+			}
+			if _, err := d.SendNow(ctx, item(11, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+				t.Errorf("SendNow: %v", err)
+			}
+			<-ctx.Done()
+			return 5
+		}
+		d = start(t, cfg)
+		enqueue(t, d, 1, 3)
+		err := shutdown(t, d)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "5 events not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := d.Enqueue(t.Context(), patient); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("a patient item afterwards: %v", err)
+		}
+		if c := d.Counts(); c.Accepted != 9 || c.Sent != 4 || c.Undone != 5 || c.Late != 3 {
+			t.Errorf("counts: %+v", c)
+		}
+		checkSum(t, d)
+	})
+}
+
+// An item that waits for room during Shutdown does not wait for a halt to end.
+func TestOnCloseWhileHalted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg.QueueSize = 5
+		var d *delivery.Deliverer
+		cfg.OnClose = func(ctx context.Context) int {
+			it := item(9, true, 0)
+			it.Patient = true
+			if err := d.Enqueue(ctx, it); !errors.Is(err, delivery.ErrFull) {
+				t.Errorf("a patient item: %v", err)
+			}
+			return 0
+		}
+		d = start(t, cfg)
+		enqueue(t, d, 1, 5)
+		time.Sleep(5 * time.Second)
+		begin := time.Now()
+		if err, failure := shutdown(t, d), (*delivery.SendError)(nil); !errors.As(err, &failure) || time.Since(begin) > time.Second {
+			t.Errorf("Shutdown: %v, after %v", err, time.Since(begin))
+		}
+		checkSum(t, d)
+	})
+}
+
+// Callbacks may take as long as Shutdown may.
+func TestShutdownWaitsForCallbacks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{})
+		cfg.ReportSent = true
+		cfg.OnReport = func(r delivery.Report) { time.Sleep(time.Second); told.add(r) }
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1000)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		accepted := 0
+		for _, report := range told.list() {
+			accepted += report.Result.Accepted
+		}
+		if accepted != 1000 {
+			t.Errorf("told of %d", accepted)
+		}
+	})
+}
+
+func TestShutdownDoesNotWaitForADeafTransport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		transport := deaf{make(chan struct{})}
+		cfg := config(transport)
+		cfg.OnReport = told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 500)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "500 events not delivered") {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		if items, untold, _ := told.count(delivery.Undone); items+untold != 500 {
+			t.Errorf("reported %d, untold %d", items, untold)
+		}
+		close(transport.hang) // what it delivers now is not counted twice
+		synctest.Wait()
+		checkSum(t, d)
+		if c := d.Counts(); c.Undone != 500 || c.Held != 0 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// Shutdown returns by its deadline, says how many events were not delivered, and
+// reports all of them.
+func TestShutdownReportsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg.OnReport = told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 5000)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := d.Shutdown(ctx)
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("Shutdown took %v", took)
+		}
+		var failure *delivery.SendError
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "5000 events not delivered") ||
+			!errors.As(err, &failure) || failure.StatusCode != 503 {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if items, untold, reported := told.count(delivery.Undone); items != 5000 || untold != 0 || !errors.Is(reported, err) {
+			t.Errorf("reported %d items and %d untold, %v", items, untold, reported)
+		}
+		checkSum(t, d)
+	})
+}
+
+// deaf is a Transport that ignores its context.
+type deaf struct{ hang chan struct{} }
+
+func (d deaf) Send(context.Context, []byte, int) (delivery.Result, error) {
+	<-d.hang
+	return delivery.Result{}, nil
+}
