@@ -19,13 +19,7 @@ func TestHalt(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{301, 401, 403, 404, 405} {
 		synctest.Test(t, func(t *testing.T) {
-			var good atomic.Bool
-			e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-				if !good.Load() {
-					return status(code)
-				}
-				return ok(len(ids))
-			}}
+			e := newOutage(code)
 			d := start(t, config(e))
 			enqueue(t, d, 1, 500)
 			synctest.Wait()
@@ -46,7 +40,7 @@ func TestHalt(t *testing.T) {
 			if c := d.Counts(); c.Held != 500 {
 				t.Errorf("%d: counts: %+v", code, c)
 			}
-			good.Store(true)
+			e.setStatus(200)
 			time.Sleep(2 * time.Minute)
 			if c := d.Counts(); c.Sent != 500 || d.Halted() {
 				t.Errorf("%d: when good again: %+v, halted %v", code, c, d.Halted())
@@ -154,16 +148,10 @@ func TestHaltIsReportedOnce(t *testing.T) {
 func TestHaltIsToldAfterABacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var good atomic.Bool
-		good.Store(true)
+		e := newOutage(200)
 		hang := make(chan struct{})
 		var told reports
-		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-			if !good.Load() {
-				return status(401)
-			}
-			return ok(len(ids))
-		}})
+		cfg := config(e)
 		cfg.BatchSize, cfg.ReportSent = 1, true
 		cfg.OnReport = func(r delivery.Report) { <-hang; told.add(r) }
 		d := start(t, cfg)
@@ -171,7 +159,7 @@ func TestHaltIsToldAfterABacklog(t *testing.T) {
 			enqueue(t, d, id, id)
 			synctest.Wait()
 		}
-		good.Store(false)
+		e.setStatus(401)
 		enqueue(t, d, 1, 1)
 		synctest.Wait()
 		close(hang)
