@@ -17,15 +17,15 @@ type diskWrite struct {
 func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
+	if q.phase >= closing {
 		return nil, ErrClosed
 	}
 	if !q.disk.writable() || len(it.Body) > q.maxBytes {
 		return nil, nil //nolint:nilnil // the caller queues it in memory
 	}
 	if !q.disk.hasRoom(&it) {
-		q.counts.Accepted++
-		q.count(SpoolFull, 1)
+		q.accepted++
+		q.ended[SpoolFull]++
 		return nil, ErrSpoolFull
 	}
 	q.register(&it)
@@ -109,7 +109,7 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	var a aftermath
 	k := q.disk
 	k.stalled = false
-	if q.abandoned {
+	if q.phase == abandoned {
 		w.reply(func(uint64) error { return nil })
 		return a
 	}
@@ -156,7 +156,7 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 		return it, false
 	}
 	delete(k.tokens, r.Key)
-	q.count(outcome, 1)
+	q.ended[outcome]++
 	q.waiters.itemEnded(r.Key)
 	if r.Damaged {
 		it.Body = nil
@@ -175,7 +175,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 	for _, key := range w.remove {
 		k.removing[key] = struct{}{}
 	}
-	if q.abandoned {
+	if q.phase == abandoned {
 		w.reply(func(uint64) error { return notDurable(cause) })
 		return a
 	}
@@ -215,7 +215,7 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 		q.disk.unwritten.remove(&it)
 		q.unloadFor(&it)
 		if !q.fits(&it) {
-			q.counts.Evicted++
+			q.ended[Evicted]++
 			q.waiters.itemEnded(it.seq)
 			evicted = append(evicted, it)
 			continue

@@ -34,8 +34,8 @@ func newDisk(s *Storage, q *queue) *disk {
 		return &disk{} // takes nothing and has nothing
 	}
 	records, size, last, err := s.Spool.Kept()
-	q.counts.Accepted = uint64(records) //nolint:gosec // an amount
-	q.counts.Recovered = q.counts.Accepted
+	q.accepted = uint64(records) //nolint:gosec // an amount
+	q.recovered = q.accepted
 	q.lastSeq = last
 	return &disk{
 		isThere:  true,
@@ -225,7 +225,7 @@ func (q *queue) moveToDisk(it Item) {
 func (q *queue) spillAll() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.abandoned { // we no longer know which items are on disk too
+	if q.phase == abandoned { // we no longer know which items are on disk too
 		return
 	}
 	for _, lane := range []*deque{&q.explicit, &q.automatic} { // explicit items first

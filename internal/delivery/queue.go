@@ -36,18 +36,28 @@ type queue struct {
 	oneShotUsage usage          // one-shot sends, which held does not count
 	oneShots     sync.WaitGroup // one-shot sends in flight
 	lastSeq      uint64
-	closed       bool    // only patient items are accepted
-	sealed       bool    // nor are patient items
+	phase        phase
 	halt         error   // why sending is halted; nil if it is not
-	abandoned    bool    // the account is closed: nothing is settled any more
 	lines        [2]line // of callers who wait for room: with explicit items, with automatic ones
 	leftOut      deque   // patient items for which there was no room until Shutdown's time was over
 	untold       int     // more of them
 	waiters      waiters
-	counts       Counts
+	accepted     uint64           // items so far
+	recovered    uint64           // those of them that were on disk at the start
+	ended        [outcomes]uint64 // items, by how they ended
 	disk         *disk
 	alarm        int // push wakes the dispatcher when this many items wait
 }
+
+// phase is how far Shutdown has come.
+type phase int
+
+const (
+	open      phase = iota
+	closing         // only patient items are accepted
+	sealed          // nor are patient items
+	abandoned       // the account is closed: nothing is settled any more
+)
 
 // noAlarm leaves it to the dispatcher when to look.
 const noAlarm = math.MaxInt
@@ -117,7 +127,7 @@ func (q *queue) lineOf(it *Item) *line {
 }
 
 // refuses reports whether an item comes too late.
-func (q *queue) refuses(it *Item) bool { return q.sealed || q.closed && !it.Patient }
+func (q *queue) refuses(it *Item) bool { return q.phase >= sealed || q.phase == closing && !it.Patient }
 
 // accept is push without the line.
 func (q *queue) accept(a *admission, it *Item, patient bool) error {
@@ -156,7 +166,7 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 func (q *queue) acceptOneShot(it *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
+	if q.phase >= closing {
 		return ErrClosed
 	}
 	q.register(it)
@@ -171,14 +181,14 @@ func (q *queue) settleOneShot(it *Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.oneShotUsage.remove(it)
-	q.count(outcome, 1)
+	q.ended[outcome]++
 	q.waiters.itemEnded(it.seq)
 	q.oneShots.Done()
 }
 
 // register counts an item as accepted and gives it its place in the order of all.
 func (q *queue) register(it *Item) {
-	q.counts.Accepted++
+	q.accepted++
 	q.lastSeq++
 	it.seq = q.lastSeq
 }
@@ -267,32 +277,12 @@ func (q *queue) putBack(items []Item) {
 func (q *queue) settle(items []Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.abandoned {
+	if q.phase == abandoned {
 		return
 	}
-	q.count(outcome, uint64(len(items)))
+	q.ended[outcome] += uint64(len(items))
 	for i := range items {
 		q.release(&items[i])
-	}
-}
-
-// count adds to the counter of an outcome.
-func (q *queue) count(outcome Outcome, n uint64) {
-	switch outcome {
-	case Sent:
-		q.counts.Sent += n
-	case Failed:
-		q.counts.Failed += n
-	case Evicted:
-		q.counts.Evicted += n
-	case Undone:
-		q.counts.Undone += n
-	case SpoolBusy:
-		q.counts.SpoolBusy += n
-	case SpoolFull:
-		q.counts.SpoolFull += n
-	case SpoolLost:
-		q.counts.SpoolLost += n
 	}
 }
 
@@ -335,10 +325,10 @@ func (q *queue) announceRoom() {
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
+	if q.phase >= closing {
 		return false
 	}
-	q.closed, q.halt = true, nil
+	q.phase, q.halt = closing, nil
 	q.announceRoom()
 	q.waiters.openGate(nil)
 	return true
@@ -348,7 +338,7 @@ func (q *queue) close() bool {
 func (q *queue) seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.sealed = true
+	q.phase = sealed
 	q.announceRoom()
 }
 
@@ -358,13 +348,13 @@ func (q *queue) seal() {
 func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.counts.Accepted += uint64(lost) //nolint:gosec // an amount
+	q.accepted += uint64(lost) //nolint:gosec // an amount
 	k := q.disk
 	n := lost + q.held.items + k.unwritten.items - k.inMemory.items // items that are on disk are not lost
 	k.unwritten, k.inMemory = usage{}, usage{}
 	clear(k.loaded)
-	q.count(Undone, uint64(n)) //nolint:gosec // an amount
-	q.held, q.heldAuto, q.abandoned = usage{}, usage{}, true
+	q.ended[Undone] += uint64(n) //nolint:gosec // an amount
+	q.held, q.heldAuto, q.phase = usage{}, usage{}, abandoned
 	q.waiters.endAll(ErrClosed)
 	q.waiters.openGate(ErrClosed)
 	return n + q.untold
@@ -409,7 +399,7 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.closed, replay: q.disk.replay.len(), last: q.lastSeq}
+	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.phase >= closing, replay: q.disk.replay.len(), last: q.lastSeq}
 	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
 	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
 	if p.items > 0 {
@@ -424,10 +414,14 @@ func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c, k := q.counts, q.disk
-	c.Held = q.held.items + q.oneShotUsage.items + k.unwritten.items - k.inMemory.items
-	c.HeldBytes = q.held.bytes + q.oneShotUsage.bytes + k.unwritten.bytes - k.inMemory.bytes
-	c.Spooled, c.SpooledBytes = k.kept.items, k.kept.bytes
-	c.SpoolDown = k.isThere && !k.writable()
-	return c
+	k := q.disk
+	return Counts{
+		Accepted: q.accepted, Recovered: q.recovered,
+		Sent: q.ended[Sent], Failed: q.ended[Failed], Evicted: q.ended[Evicted], Undone: q.ended[Undone],
+		SpoolBusy: q.ended[SpoolBusy], SpoolFull: q.ended[SpoolFull], SpoolLost: q.ended[SpoolLost],
+		Held:      q.held.items + q.oneShotUsage.items + k.unwritten.items - k.inMemory.items,
+		HeldBytes: q.held.bytes + q.oneShotUsage.bytes + k.unwritten.bytes - k.inMemory.bytes,
+		Spooled:   k.kept.items, SpooledBytes: k.kept.bytes,
+		SpoolDown: k.isThere && !k.writable(),
+	}
 }

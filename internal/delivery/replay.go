@@ -146,7 +146,7 @@ func (q *queue) diskLost() int {
 // the others.
 func (q *queue) lose(n int) int {
 	k := q.disk
-	q.count(SpoolLost, uint64(n)) //nolint:gosec // an amount
+	q.ended[SpoolLost] += uint64(n) //nolint:gosec // an amount
 	if k.kept.items -= n; k.kept.items == k.inMemory.items {
 		k.kept = k.inMemory
 	}

@@ -41,13 +41,13 @@ func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 		a.waits, a.wake = true, true
 		return nil
 	}
-	if q.closed && it.Patient { // Shutdown's time is over: what it would evict is not delivered either
+	if q.phase >= closing && it.Patient { // Shutdown's time is over: what it would evict is not delivered either
 		a.outcome, canFit = Undone, false
 		q.leaveOut(it)
 	}
 	if !canFit {
-		q.counts.Accepted++
-		q.count(a.outcome, 1)
+		q.accepted++
+		q.ended[a.outcome]++
 		return q.refusal(a.outcome)
 	}
 	for !q.fits(it) {
@@ -132,7 +132,7 @@ func (q *queue) canFit(it *Item) bool {
 // evict takes out the item that goes first. canFit has seen that there is one.
 func (q *queue) evict(outcome Outcome) Item {
 	victim := q.evictable().popFront()
-	q.count(outcome, 1)
+	q.ended[outcome]++
 	q.release(&victim)
 	return victim
 }

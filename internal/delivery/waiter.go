@@ -44,7 +44,7 @@ func (q *queue) waitForGate() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := &waiter{done: make(chan struct{})}
-	if q.halt == nil || q.closed {
+	if q.halt == nil || q.phase >= closing {
 		close(w.done)
 		return w
 	}
@@ -139,7 +139,7 @@ func (q *queue) leave(w *waiter, err error) {
 func (q *queue) turnAway(err error, evenClosed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed && !evenClosed {
+	if q.phase >= closing && !evenClosed {
 		return
 	}
 	if q.halt == nil { // else those who do not wait during a halt know of it
