@@ -562,8 +562,8 @@ func TestAppendMillis(t *testing.T) {
 		-time.Second:                        "0",
 		999 * time.Nanosecond:               "0",
 		time.Microsecond:                    "0.001",
-		10 * time.Microsecond:               "0.010",
-		1500 * time.Microsecond:             "1.500",
+		10 * time.Microsecond:               "0.01",
+		1500 * time.Microsecond:             "1.5",
 		time.Millisecond:                    "1",
 		time.Hour:                           "3600000",
 		2*time.Second + 34*time.Microsecond: "2000.034",
@@ -571,6 +571,33 @@ func TestAppendMillis(t *testing.T) {
 		if got := string(appendMillis(nil, d)); got != want {
 			t.Errorf("appendMillis(%v) = %s, want %s", d, got, want)
 		}
+	}
+}
+
+// TestAppendFloat holds that no float is written differently from encoding/json, whichever
+// way it takes.
+func TestAppendFloat(t *testing.T) {
+	t.Parallel()
+	check := func(f float64) {
+		got, err := appendFloat(nil, f)
+		want, err2 := json.Marshal(f)
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		if got := bytes.ReplaceAll(got, []byte("e-0"), []byte("e-")); !bytes.Equal(got, want) {
+			t.Errorf("%v is written as %s, want %s", f, got, want)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		scale := math.Pow10(random.IntN(9))
+		f := float64(random.Int64N(1+random.Int64N(1e16))) / scale
+		for _, near := range []float64{f, -f, math.Nextafter(f, 0), math.Nextafter(f, math.Inf(1))} {
+			check(near)
+		}
+	}
+	for _, f := range []float64{0, 0.001, 0.0005, 0.0015, 1e12, 999_999_999_999.999, 999_999_999_999.9995, math.MaxFloat64} {
+		check(f)
 	}
 }
 

@@ -157,8 +157,12 @@ func appendStrings(b []byte, values []string) ([]byte, error) {
 	return append(b, ']'), nil
 }
 
-// appendFloat appends the shortest number that reads back as f.
+// appendFloat appends the shortest number that reads back as f. A number of up to three
+// decimals and fifteen digits is its own shortest form, and is cheap to find.
 func appendFloat(b []byte, f float64) ([]byte, error) {
+	if n := int64(f*1000 + 0.5); f > 0 && f < 1e12 && float64(n)/1000 == f {
+		return appendThousandths(b, n), nil
+	}
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return b, fmt.Errorf("%v is not a JSON number", f)
 	}
@@ -193,12 +197,21 @@ func appendTwoDigits(b []byte, n int) []byte { return append(b, digit(n/10), dig
 
 func digit(n int) byte { return byte('0' + n) } //nolint:gosec // 0 to 9
 
-// appendMillis appends d in milliseconds with three decimals.
+// appendMillis appends d in milliseconds with up to three decimals.
 func appendMillis(b []byte, d time.Duration) []byte {
-	micros := max(d, 0).Microseconds()
-	b = strconv.AppendInt(b, micros/1000, 10)
-	if rest := micros % 1000; rest != 0 {
-		b = append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	return appendThousandths(b, max(d, 0).Microseconds())
+}
+
+// appendThousandths appends n/1000, which is not negative, without zeros at the end.
+func appendThousandths(b []byte, n int64) []byte {
+	b = strconv.AppendInt(b, n/1000, 10)
+	rest := n % 1000
+	if rest == 0 {
+		return b
+	}
+	b = append(b, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
 	}
 	return b
 }
