@@ -141,7 +141,8 @@ func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...
 }
 
 func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event string, p Properties, opts []EventOption) error {
-	d, ok, err := c.track(ctx, scope, silent, event, p, opts)
+	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
+	ok, err := c.track(ctx, scope, silent, &d, opts)
 	if !ok {
 		return err
 	}
@@ -153,7 +154,8 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 // to. Errors are those of Track, and [ErrInvalidOption] for an option that names
 // another user or a group.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
-	d, ok, err := c.identify(ctx, userID, t, opts)
+	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
+	ok, err := c.identify(ctx, &d, opts)
 	if !ok {
 		return err
 	}
@@ -167,7 +169,8 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // those of Track, [ErrInvalidOption] for an option that names another group, and in
 // user mode [ErrUserMode].
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
-	d, ok, err := c.group(ctx, groupID, t, opts)
+	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
+	ok, err := c.group(ctx, &d, opts)
 	if !ok {
 		return err
 	}
@@ -182,7 +185,8 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // event is not tried again.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	scope, silent := c.scopeOf(ctx)
-	d, ok, err := c.track(ctx, scope, silent, event, p, opts)
+	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
+	ok, err := c.track(ctx, scope, silent, &d, opts)
 	if !ok {
 		return BatchResult{}, err
 	}
@@ -191,7 +195,8 @@ func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts
 
 // IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track.
 func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
-	d, ok, err := c.identify(ctx, userID, t, opts)
+	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
+	ok, err := c.identify(ctx, &d, opts)
 	if !ok {
 		return BatchResult{}, err
 	}
@@ -200,7 +205,8 @@ func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts
 
 // GroupSync is to [Client.Group] what [Client.TrackSync] is to Track.
 func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
-	d, ok, err := c.group(ctx, groupID, t, opts)
+	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
+	ok, err := c.group(ctx, &d, opts)
 	if !ok {
 		return BatchResult{}, err
 	}

@@ -43,70 +43,66 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	return own, silent
 }
 
-// track, identify and group draft an event. Unless ok, there is nothing to send,
-// with or without an error.
+// track, identify and group complete the draft of a call. Unless ok, there is nothing to
+// send, with or without an error. (It is not returned: to copy it takes longer.)
 
-func (c *Client) track(
-	ctx context.Context, scope *Scope, silent bool, event string, p Properties, opts []EventOption,
-) (d draft, ok bool, err error) {
+func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft, opts []EventOption) (ok bool, err error) {
 	if c == nil {
-		return d, false, nil
+		return false, nil
 	}
 	scope.noteSpan(ctx)
-	d.Event = Event{Type: TrackEvent, Event: event, Properties: p}
 	if silent {
-		c.explains.event(&d, silenced)
-		return d, false, nil
+		c.explains.event(d, silenced)
+		return false, nil
 	}
 	who := scope.identify(ctx)
 	scope.annotate(ctx, who)
 	d.UserID, d.GroupID = who.user, who.group
 	if err := d.apply(opts); err != nil {
-		return d, false, err
+		return false, err
 	}
 	if d.UserID == who.user && d.GroupID == "" {
 		c.countLeftOut(who.checked)
 	}
 	if c.cfg.Mode == UserMode {
 		if d.UserID == "" && d.GroupID != "" {
-			return d, false, ErrUserMode
+			return false, ErrUserMode
 		}
 		d.GroupID = ""
 	}
 	d.addTelemetry(ctx, scope)
-	return d, true, nil
+	return true, nil
 }
 
-func (c *Client) identify(ctx context.Context, userID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
+func (c *Client) identify(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
 	scope, silent := c.scopeOf(ctx)
 	if silent {
-		return d, false, nil
+		return false, nil
 	}
-	return describe(ctx, scope, Event{Type: IdentifyEvent, UserID: userID, Traits: t}, opts)
+	return d.describe(ctx, scope, opts)
 }
 
-func (c *Client) group(ctx context.Context, groupID string, t Traits, opts []EventOption) (d draft, ok bool, err error) {
+func (c *Client) group(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
 	scope, silent := c.scopeOf(ctx)
 	if silent {
-		return d, false, nil
+		return false, nil
 	}
 	if c.cfg.Mode == UserMode {
-		return d, false, ErrUserMode
+		return false, ErrUserMode
 	}
-	return describe(ctx, scope, Event{Type: GroupEvent, GroupID: groupID, Traits: t}, opts)
+	return d.describe(ctx, scope, opts)
 }
 
-// describe drafts an identify or group event from e.
-func describe(ctx context.Context, scope *Scope, e Event, opts []EventOption) (d draft, ok bool, err error) {
-	d.Event = e
+// describe completes the draft of an identify or group event.
+func (d *draft) describe(ctx context.Context, scope *Scope, opts []EventOption) (ok bool, err error) {
 	if err := d.checkOptions(opts); err != nil {
-		return d, false, err
+		return false, err
 	}
 	if err := d.apply(opts); err != nil {
-		return d, false, err
+		return false, err
 	}
 	d.addTelemetry(ctx, scope)
-	return d, true, nil
+	return true, nil
 }
 
 // sendNow sends an event in a request of its own and waits for the answer.

@@ -53,8 +53,8 @@ func (r *tracedRequest) serve(tb testing.TB, t *Tracker) {
 	s.ReadHeader(r.header.Get)
 	ctx := context.WithValue(r.inside, scopeKey{}, s)
 	scope, silent := t.client.scopeOf(ctx)
-	d, _, err := t.client.track(ctx, scope, silent, "Report Generated", nil, []EventOption{ForUser("u1")})
-	if err != nil {
+	d := draft{Event: Event{Event: "Report Generated"}}
+	if _, err := t.client.track(ctx, scope, silent, &d, []EventOption{ForUser("u1")}); err != nil {
 		tb.Fatal(err)
 	}
 	if _, err := t.client.prepare(&d, nil); err != nil {
