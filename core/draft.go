@@ -22,12 +22,6 @@ type draft struct {
 	baggage   []string // keys of the baggage that may be sent
 }
 
-// addTelemetry adds what an event that the app makes with ctx takes from OpenTelemetry.
-// Scope is the client's own.
-func (d *draft) addTelemetry(ctx context.Context, scope *Scope) {
-	d.telemetry, d.baggage = telemetryOf(ctx, scope), scope.baggageKeys()
-}
-
 // scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
 // none, and whether the request is silent. If c has no Scope there, the innermost
 // one decides about silence. To a nil Client every request is silent.

@@ -42,11 +42,10 @@ func (r *spanRef) refer(ctx context.Context) bool {
 // known reports whether there is a span.
 func (r *spanRef) known() bool { return r.trace.IsValid() }
 
-// telemetryIn reads the telemetry in ctx.
-func telemetryIn(ctx context.Context, keys []string) (t telemetry) {
+// read reads the telemetry in ctx.
+func (t *telemetry) read(ctx context.Context, keys []string) {
 	t.span.refer(ctx)
 	t.baggage = baggageIn(ctx, keys)
-	return t
 }
 
 // baggageIn reads the baggage in ctx, if there are keys to send.
@@ -57,14 +56,15 @@ func baggageIn(ctx context.Context, keys []string) (b baggage.Baggage) {
 	return b
 }
 
-// telemetryOf returns the telemetry of an event that is made with ctx: ctx's current span
-// and baggage. What ctx lacks is that of the request. A *gin.Context lacks both, as it
-// finds only values with string keys.
-func telemetryOf(ctx context.Context, s *Scope) telemetry {
-	keys := s.baggageKeys()
-	t := telemetryIn(orBackground(ctx), keys)
+// addTelemetry adds what an event that the app makes with ctx takes from OpenTelemetry:
+// ctx's current span and baggage. What ctx lacks is that of the request. A *gin.Context
+// lacks both, as it finds only values with string keys. The scope is the client's own.
+func (d *draft) addTelemetry(ctx context.Context, s *Scope) {
+	t, keys := &d.telemetry, s.baggageKeys()
+	d.baggage = keys
+	t.read(orBackground(ctx), keys)
 	if s == nil || t.span.known() && (len(keys) == 0 || t.baggage.Len() > 0) {
-		return t
+		return
 	}
 	request := s.telemetry()
 	if !t.span.known() {
@@ -73,7 +73,6 @@ func telemetryOf(ctx context.Context, s *Scope) telemetry {
 	if t.baggage.Len() == 0 {
 		t.baggage = request.baggage
 	}
-	return t
 }
 
 // toKlime returns ctx for a request to Klime. It removes the baggage, all of which an
@@ -115,7 +114,8 @@ func (s *Scope) noteSpan(ctx context.Context) {
 	if s == nil || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
 		return
 	}
-	inside := telemetryIn(ctx, s.baggageKeys())
+	var inside telemetry
+	inside.read(ctx, s.baggageKeys())
 	s.update(func(r *request) {
 		if !r.fallbackFromInside {
 			r.fallback, r.fallbackFromInside = inside, true

@@ -43,8 +43,10 @@ func (r *tracedRequest) traceOnly(s *Scope, to []byte) []byte {
 	s.parent = r.outside
 	s.ReadHeader(r.header.Get)
 	s.noteSpan(r.inside)
-	explicit, automatic, keys := telemetryOf(r.inside, s), s.telemetry(), s.baggageKeys()
-	return automatic.append(explicit.append(to, keys, nil), keys, nil)
+	var explicit draft
+	explicit.addTelemetry(r.inside, s)
+	automatic := s.telemetry()
+	return automatic.append(explicit.telemetry.append(to, explicit.baggage, nil), explicit.baggage, nil)
 }
 
 // serve is all that a request and an event of its handler cost, but for the queue.
