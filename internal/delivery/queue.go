@@ -134,10 +134,10 @@ func (q *queue) accept(a *admission, it *Item, patient bool) error {
 	if q.refuses(it) {
 		return ErrClosed
 	}
-	if q.spillFor(it) {
-		return nil
-	}
 	if !q.fits(it) {
+		if q.spillFor(it) {
+			return nil
+		}
 		if err := q.makeRoom(a, it, patient); err != nil || a.waits {
 			return err
 		}
