@@ -96,18 +96,23 @@ func (d *deque) restore(items []Item) {
 func bySeq(a, b Item) int { return cmp.Compare(a.seq, b.seq) }
 
 func (d *deque) popFront() Item {
-	it := d.first.items[d.head]
-	d.first.items[d.head] = Item{} // lets the body be collected
+	it := *d.front()
+	d.dropFront()
+	return it
+}
+
+func (d *deque) dropFront() {
+	it := d.front()
 	d.head++
 	d.n--
 	d.bytes -= len(it.Body)
+	*it = Item{} // lets the body be collected
 	if d.head == blockItems && d.first != d.last {
 		done := d.first
 		d.first, d.head = done.next, 0
 		d.first.prev = nil
 		d.free(done)
 	}
-	return it
 }
 
 func (d *deque) popBack() Item {

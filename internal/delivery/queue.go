@@ -217,11 +217,13 @@ func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 		if lane.len() == 0 {
 			break
 		}
-		size += len(lane.front().Body) + 1 // its comma
+		it := lane.front()
+		size += len(it.Body) + 1 // its comma
 		if size > q.takeBytes>>shrink && len(items) > 0 {
 			break
 		}
-		items = append(items, lane.popFront())
+		items = append(items, *it)
+		lane.dropFront()
 	}
 	return items
 }
