@@ -169,8 +169,10 @@ func appendField(b []byte, prefix, value string) []byte {
 
 func (enc *encoder) appendContext(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = append(b, `,"context":{`+libraryContext...)
-	if _, own := d.Context["app"]; !own && enc.app != "" {
-		b = append(b, enc.app...)
+	if enc.app != "" {
+		if _, own := d.Context["app"]; !own {
+			b = append(b, enc.app...)
+		}
 	}
 	b = d.telemetry.append(b, d.baggage, d.Context)
 	if r != nil {
