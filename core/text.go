@@ -8,13 +8,10 @@ func appendString(b []byte, s string) []byte {
 	if len(s) > maxEventBytes {
 		return append(b, s[:maxEventBytes+1]...) // too large: the event will be refused
 	}
-	b = append(b, '"')
-	if isVerbatim(s) {
-		b = append(b, s...)
-	} else {
-		b = appendEscapes(b, s)
+	if !isVerbatim(s) {
+		return append(appendEscapes(append(b, '"'), s), '"')
 	}
-	return append(b, '"')
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // isVerbatim reports whether s needs no escapes in a JSON string; most need none. It
@@ -23,7 +20,7 @@ func appendString(b []byte, s string) []byte {
 func isVerbatim(s string) bool {
 	switch n := len(s); {
 	case n >= 8:
-		for rest := s; len(rest) >= 8; rest = rest[8:] {
+		for rest := s; len(rest) > 8; rest = rest[8:] {
 			if !areVerbatim(word(rest)) {
 				return false
 			}
