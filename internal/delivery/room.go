@@ -27,10 +27,10 @@ func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 // subtract takes off the items of a lane.
 func (u *usage) subtract(lane *deque) { u.items -= lane.len(); u.bytes -= lane.bytes }
 
-// makeRoom evicts what must go for an item, if it does not fit. If patient is set, the item waits
-// instead: a Patient one rather than evict any other, all others if evicting is not
-// enough. A Patient one whose wait Shutdown has ended is given up. An item that neither
-// fits nor waits is refused with an error.
+// makeRoom evicts what must go for an item, if it does not fit. If patient is set, the
+// item waits instead: a Patient one rather than evict any other, all others if evicting
+// is not enough. A Patient one whose wait Shutdown has ended is given up. An item that
+// neither fits nor waits is refused with an error.
 func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 	if q.fits(it) {
 		return nil
