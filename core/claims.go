@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 )
 
 // ClaimNames says which claims of a token hold the user and the customer. The zero value
@@ -74,12 +75,7 @@ func (n ClaimNames) Read(claims any) (User, []Group) {
 type claimSet map[string]any
 
 func claimsOf(claims any) claimSet {
-	if fields, ok := claims.(map[string]any); ok {
-		return fields
-	}
-	asMap := reflect.TypeFor[claimSet]()
-	if v := reflect.ValueOf(claims); v.IsValid() && v.CanConvert(asMap) {
-		fields, _ := reflect.TypeAssert[claimSet](v.Convert(asMap))
+	if fields, ok := asClaimSet(claims); ok {
 		return fields
 	}
 	encoded, err := appendAny(nil, claims)
@@ -93,6 +89,18 @@ func claimsOf(claims any) claimSet {
 	return fields
 }
 
+// asClaimSet returns claims that are a map, whatever its type is called.
+func asClaimSet(claims any) (fields claimSet, ok bool) {
+	if m, is := claims.(map[string]any); is {
+		return m, true
+	}
+	asMap := reflect.TypeFor[claimSet]()
+	if v := reflect.ValueOf(claims); v.IsValid() && v.CanConvert(asMap) {
+		return reflect.TypeAssert[claimSet](v.Convert(asMap))
+	}
+	return nil, false
+}
+
 // find returns the claim with that name or at that path, nil if there is none. Names of
 // claims may contain dots too, so the path goes through the first prefix, up to a dot,
 // that names an object.
@@ -104,8 +112,8 @@ func (c claimSet) find(name string) any {
 		if char != '.' {
 			continue
 		}
-		if inner, ok := c[name[:dot]].(map[string]any); ok {
-			return claimSet(inner).find(name[dot+1:])
+		if inner, ok := asClaimSet(c[name[:dot]]); ok {
+			return inner.find(name[dot+1:])
 		}
 	}
 	return nil
@@ -115,13 +123,15 @@ func (c claimSet) find(name string) any {
 func (c claimSet) traits(names map[string]string) Traits {
 	t := make(Traits, len(names))
 	for trait, name := range names {
-		switch v := c.find(name).(type) {
-		case string:
-			if !isBlank(v) {
-				t[trait] = v
+		claim := c.find(name)
+		switch v := reflect.ValueOf(claim); v.Kind() { //nolint:exhaustive // other kinds are no traits
+		case reflect.String:
+			if !isBlank(v.String()) {
+				t[trait] = claim
 			}
-		case bool, float64, json.Number, int, int64:
-			t[trait] = v
+		case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64,
+			reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+			t[trait] = claim
 		}
 	}
 	if len(t) == 0 {
@@ -143,25 +153,27 @@ func claimedID(claim any) string {
 		if n, err := v.Int64(); err == nil {
 			return nonZero(n)
 		}
-		return ""
+		n, _ := strconv.ParseUint(v.String(), 10, 64) // beyond an int64; 0 if it is no integer
+		return claimedID(n)
 	default:
 		return ask(answerOfAny, claim, nil).known()
 	}
 }
 
+// listOf returns the values of a claim that may be a list.
 func listOf(claim any) []any {
-	switch v := claim.(type) {
-	case []any:
-		return v
-	case []string:
-		list := make([]any, len(v))
-		for i := range v {
-			list[i] = v[i]
-		}
+	if list, ok := claim.([]any); ok {
 		return list
-	default:
+	}
+	v := reflect.ValueOf(claim)
+	if v.Kind() != reflect.Slice || v.Type().Elem().Kind() == reflect.Uint8 { // bytes are no list
 		return []any{claim}
 	}
+	list := make([]any, v.Len())
+	for i := range list {
+		list[i] = v.Index(i).Interface()
+	}
+	return list
 }
 
 // subjectOf calls GetSubject, which the claims of the common JWT libraries have.

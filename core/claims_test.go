@@ -41,6 +41,8 @@ type structClaims struct {
 	Admin bool   `json:"admin"`
 }
 
+type plan string
+
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	type traits = klime.Traits
@@ -102,7 +104,18 @@ func TestClaims(t *testing.T) {
 			claims: mapClaims{"sub": "u1", "a": "text", "a.b": map[string]any{"id": "g1"}},
 			names:  klime.ClaimNames{GroupID: "a.b.id"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}},
 		},
-		"several groups":     {claims: mapClaims{"sub": "u1", "org_id": []any{"g1", "", nil, "g2"}, "org_name": "Acme"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
+		"several groups":           {claims: mapClaims{"sub": "u1", "org_id": []any{"g1", "", nil, "g2"}, "org_name": "Acme"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
+		"a number beyond an int64": {claims: mapClaims{"sub": json.Number("18446744073709551615")}, user: klime.User{ID: "18446744073709551615"}},
+		"several as integers":      {claims: mapClaims{"sub": "u1", "org_id": []int64{1, 2}}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "1"}, {ID: "2"}}},
+		"bytes are no list":        {claims: mapClaims{"sub": "u1", "org_id": []byte("g1")}, user: klime.User{ID: "u1"}},
+		"a path through named maps": {
+			claims: mapClaims{"sub": "u1", "o": mapClaims{"id": "g1"}}, names: klime.ClaimNames{GroupID: "o.id"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}},
+		},
+		"traits of any scalar type": {
+			claims: mapClaims{"sub": "u1", "a": uint32(4), "b": float32(1.5), "c": plan("pro"), "d": plan(" "), "e": []int{1}, "f": struct{}{}, "g": int8(-1)},
+			names:  klime.ClaimNames{UserTraits: map[string]string{"a": "a", "b": "b", "c": "c", "d": "d", "e": "e", "f": "f", "g": "g", "h": "h"}},
+			user:   klime.User{ID: "u1", Traits: traits{"a": uint32(4), "b": float32(1.5), "c": plan("pro"), "g": int8(-1)}},
+		},
 		"several as strings": {claims: mapClaims{"sub": "u1", "org_id": []string{"g1", "g2"}}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
 	}
 	for name, tt := range tests {

@@ -24,8 +24,9 @@ type Group struct {
 // Link says who the user is and which groups the user belongs to. It may be called
 // in every request: each fact is sent once per Config.LinkTTL, and again by the next
 // call after its traits have changed or it could not be delivered. A fact that Klime
-// has refused, or Config.BeforeSend has dropped, waits a minute unless its traits
-// change. A zero Group is ignored, and in user mode all groups are.
+// has refused, that was given up after Config.MaxAttempts, or that Config.BeforeSend has
+// dropped, waits a minute unless its traits change. A zero Group is ignored, and in user
+// mode all groups are.
 //
 // Link also says whose request ctx belongs to: the user's and, if there is just one
 // group, that group's. With several groups, name the active one with [SetGroup] or a

@@ -170,8 +170,7 @@ func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, chan
 	return copied, true
 }
 
-// cleanMember cleans the value of a key. Booleans and times are never secret:
-// hasPassword and passwordChangedAt tell nothing of the password.
+// cleanMember cleans the value of a key.
 func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed bool) {
 	switch value.(type) {
 	case nil, bool, time.Time:
@@ -179,6 +178,9 @@ func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed
 	}
 	switch r.secrecyOf(key) {
 	case secret:
+		if tellsNothing(value) {
+			return value, false
+		}
 		return redacted, true
 	case secretUnlessNumber:
 		if !isNumber(value) {
@@ -187,6 +189,20 @@ func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed
 	case notSecret:
 	}
 	return r.cleanValue(value, depth)
+}
+
+// tellsNothing reports whether a value is a boolean or a time, whatever its Go type:
+// hasPassword and passwordChangedAt tell nothing of the password.
+func tellsNothing(value any) bool {
+	switch v := value.(type) {
+	case string: // the usual case
+		return false
+	case *time.Time:
+		return true
+	default:
+		encoded, err := appendAny(nil, v)
+		return err == nil && slices.Contains([]string{"true", "false", "null"}, string(encoded))
+	}
 }
 
 // isNumber reports whether the JSON of a value is a number, whatever its Go type.

@@ -190,6 +190,30 @@ func TestAnswersAreNotLogged(t *testing.T) {
 	}
 }
 
+// The code of a refusal is logged, unless it is a word of the event.
+func TestCodesThatRepeatEventsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{"bad": `"code":"bad"`, "usr_7": `"code":""`} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				return delivery.Result{Failed: len(ids), Rejected: []delivery.Rejection{{Code: code}}}, nil
+			}})
+			cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+			d := start(t, cfg)
+			if err := d.Enqueue(t.Context(), delivery.Item{Body: []byte(`{"id":7,"userId":"usr_7"}`)}); err != nil {
+				t.Error(err)
+			}
+			if err := d.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s: log %s", code, log.String())
+			}
+		})
+	}
+}
+
 // Items that a full queue refuses are reported and logged like those that it evicts.
 func TestRefusedItemsAreReported(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,12 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -165,14 +167,23 @@ func (d *Deliverer) settleRejected(items []Item, failure *SendError) {
 	}
 	d.settle(items, Failed)
 	d.reporter.add(Report{Items: items, Outcome: Failed, Err: failure})
-	code := "" // never the message: it could repeat what the event says
-	if len(failure.Rejected) > 0 {
-		code = failure.Rejected[0].Code
-	}
 	if d.refusedLog.Allows(logInterval, time.Now()) {
 		d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
-			slog.Int("status", failure.StatusCode), slog.String("code", code))
+			slog.Int("status", failure.StatusCode), slog.String("code", loggedCode(items, failure)))
 	}
+}
+
+// loggedCode is the first code of a failure, unless it repeats what an event says. (The
+// message is not logged at all.)
+func loggedCode(items []Item, failure *SendError) string {
+	if len(failure.Rejected) == 0 {
+		return ""
+	}
+	code := failure.Rejected[0].Code
+	if slices.ContainsFunc(items, func(it Item) bool { return bytes.Contains(it.Body, []byte(code)) }) {
+		return ""
+	}
+	return code
 }
 
 // separate splits items into those that were not rejected and those that were.
