@@ -355,6 +355,7 @@ func TestUpgrade(t *testing.T) {
 func TestTakenOver(t *testing.T) {
 	t.Parallel()
 	const refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	const upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
 		app.Use(ours)
 		app.Get("/past", func(c *fiber.Ctx) error {
@@ -366,10 +367,21 @@ func TestTakenOver(t *testing.T) {
 			c.Context().Hijack(func(net.Conn) {})
 			return c.SendStatus(http.StatusForbidden)
 		})
+		app.Get("/ws", func(c *fiber.Ctx) error {
+			c.Context().HijackSetNoResponse(true)
+			c.Context().Hijack(func(conn net.Conn) { _, _ = io.WriteString(conn, upgrade) })
+			return nil
+		})
 	})
-	want := []string{"403 /refused 9", "<nil> /past <nil>"}
-	for path, status := range map[string]int{"/past": http.StatusServiceUnavailable, "/refused": http.StatusForbidden} {
-		if got := s.do("GET " + path); got.status != status {
+	want := []string{"101 /ws <nil>", "403 /refused 9", "<nil> /past <nil>"}
+	for path, status := range map[string]int{
+		"/past": http.StatusServiceUnavailable, "/refused": http.StatusForbidden, "/ws": http.StatusSwitchingProtocols,
+	} {
+		var header []string
+		if path == "/ws" {
+			header = []string{"Upgrade", "websocket", "Connection", "Upgrade"}
+		}
+		if got := s.do("GET "+path, header...); got.status != status {
 			t.Errorf("%s: status %d, want %d", path, got.status, status)
 		}
 	}

@@ -118,8 +118,11 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	if !answer.IsBodyStream() {
 		x.ResponseBytes = int64(len(answer.Body()))
 	}
-	if x.Status == http.StatusOK && c.Context().Hijacked() { // the handler may answer itself: see HijackSetNoResponse
+	if x.Status == http.StatusOK && c.Context().Hijacked() { // the handler answers itself: see HijackSetNoResponse
 		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
+		if c.Get(fiber.HeaderUpgrade) != "" {
+			x.Status = http.StatusSwitchingProtocols
+		}
 	}
 	return x
 }

@@ -260,7 +260,10 @@ func (d *Deliverer) Flush(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return lost
-		case ctx.Err() != nil || !errors.Is(err, ErrSpoolLost):
+		case errors.Is(err, ErrSpoolLost) && ctx.Err() == nil:
+		case lost != nil && !errors.Is(err, ErrSpoolLost):
+			return fmt.Errorf("%w: %w", lost, err)
+		default:
 			return err
 		}
 		lost = err

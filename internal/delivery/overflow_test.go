@@ -276,6 +276,42 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 	})
 }
 
+// asking is a context of the app's that asks how things are when it is asked for a value.
+type asking struct {
+	context.Context
+
+	d *delivery.Deliverer
+}
+
+func (c asking) Value(key any) any {
+	_ = c.d.Counts()
+	return c.Context.Value(key)
+}
+
+// The app's context is never called under the queue's lock: this test would hang.
+func TestPatienceCallsTheAppsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(401)
+		cfg := config(e)
+		cfg.QueueSize = 5
+		d := start(t, cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, done := d.Patience(asking{ctx, d})
+		done()
+		patience, done := d.Patience(asking{ctx, d})
+		defer done()
+		for id := range 10 {
+			it := item(id, true, 0)
+			it.Patient = true
+			go func() { _ = d.Enqueue(t.Context(), it) }()
+		}
+		<-patience.Done()
+		e.setStatus(200)
+	})
+}
+
 // A halt ends the waits under Block, but patient items go on waiting for room, and take
 // no other's. Who waits for them learns of it, once they have to wait.
 func TestPatientItemsWaitDuringAHalt(t *testing.T) {

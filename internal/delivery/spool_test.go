@@ -718,6 +718,30 @@ func TestSpoolIsLost(t *testing.T) {
 	})
 }
 
+// A Flush that ends early after that tells of both.
+func TestFlushTellsOfALossAndMore(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{503, 401} {
+		synctest.Test(t, func(t *testing.T) {
+			m, e := newMemory(recordsUpTo(3000)...), newOutage(503)
+			cfg := spoolConfig(e, m)
+			cfg.QueueSize = 1000
+			d := start(t, cfg)
+			m.set(func(m *memory) { m.failing, m.lost = true, true })
+			enqueue(t, d, 3001, 3050)
+			time.AfterFunc(15*time.Second, func() { e.setStatus(code) })
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			var failure *delivery.SendError
+			if err := d.Flush(ctx); !errors.Is(err, delivery.ErrSpoolLost) || !errors.As(err, &failure) || failure.StatusCode != code {
+				t.Errorf("%d: %v", code, err)
+			}
+			m.set(func(m *memory) { m.failing = false })
+			e.setStatus(200)
+		})
+	}
+}
+
 // A spool that turns out to be damaged at the start is made anew at once. What was in it
 // is counted and told.
 func TestSpoolIsLostAtTheStart(t *testing.T) {

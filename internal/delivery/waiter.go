@@ -3,6 +3,7 @@ package delivery
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 )
 
@@ -53,7 +54,8 @@ func (q *queue) waitForGate() *waiter {
 }
 
 // patience returns the context of a caller who waits until patient items have been
-// accepted. It ends with ctx, or when the items wait for room during a halt.
+// accepted. It ends with ctx, or when the items wait for room during a halt. To end it
+// may call methods of the app's ctx, which must not happen under the lock.
 func (q *queue) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	q.mu.Lock()
@@ -61,8 +63,8 @@ func (q *queue) patience(ctx context.Context) (context.Context, context.CancelFu
 	q.waiters.forRoom[ctx] = cancel
 	return ctx, func() {
 		q.mu.Lock()
-		defer q.mu.Unlock()
 		delete(q.waiters.forRoom, ctx)
+		q.mu.Unlock()
 		cancel(nil)
 	}
 }
@@ -137,10 +139,17 @@ func (q *queue) leave(w *waiter, err error) {
 // they wait for will not happen. If the queue has been closed, it does so only if
 // evenClosed is set: closing asks for a probe first. Patient items alone stay in line.
 func (q *queue) turnAway(err error, evenClosed bool) {
+	for _, cancel := range q.turnAwayAll(err, evenClosed) {
+		cancel(err)
+	}
+}
+
+// turnAwayAll is turnAway, but for the contexts of patience: it returns those to end.
+func (q *queue) turnAwayAll(err error, evenClosed bool) (patiences []context.CancelCauseFunc) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.phase >= closing && !evenClosed {
-		return
+		return nil
 	}
 	if q.halt == nil { // else those who do not wait during a halt know of it
 		q.announceRoom()
@@ -149,10 +158,9 @@ func (q *queue) turnAway(err error, evenClosed bool) {
 	q.waiters.endAll(err)
 	q.waiters.openGate(err)
 	if q.lines[1].first != nil {
-		for _, cancel := range q.waiters.forRoom {
-			cancel(err)
-		}
+		patiences = slices.Collect(maps.Values(q.waiters.forRoom))
 	}
+	return patiences
 }
 
 // resume ends the halt that turnAway began, and the waits for its end.
