@@ -278,7 +278,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 
 // asking is a context of the app's that asks how things are when it is asked for a value.
 type asking struct {
-	context.Context
+	context.Context //nolint:containedctx // it is one
 
 	d *delivery.Deliverer
 }
