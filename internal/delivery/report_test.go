@@ -204,7 +204,7 @@ func TestCodesThatRepeatEventsAreNotLogged(t *testing.T) {
 			if err := d.Enqueue(t.Context(), delivery.Item{Body: []byte(`{"id":7,"userId":"usr_7"}`)}); err != nil {
 				t.Error(err)
 			}
-			if err := d.Flush(t.Context()); err != nil {
+			if err := shutdown(t, d); err != nil {
 				t.Error(err)
 			}
 			if !strings.Contains(log.String(), want) {
