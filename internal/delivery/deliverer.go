@@ -308,9 +308,13 @@ func (d *Deliverer) settle(items []Item, outcome Outcome) {
 // tellAll tells OnOutcome how items with a Token ended.
 func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 	for i := range items {
-		if items[i].Token != 0 && d.cfg.OnOutcome != nil {
-			d.cfg.OnOutcome(items[i].Token, outcome)
-		}
+		d.tell(items[i].Token, outcome)
+	}
+}
+
+func (d *Deliverer) tell(token uint64, outcome Outcome) {
+	if token != 0 && d.cfg.OnOutcome != nil {
+		d.cfg.OnOutcome(token, outcome)
 	}
 }
 

@@ -116,22 +116,25 @@ func (k *keeper) reopen() {
 		return // that the spool fails has been logged
 	}
 	k.faulty, k.down = !writable, false
-	n := k.queue.reopened(lost, writable)
+	ended := k.queue.reopened(lost, writable)
 	if writable {
-		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", n))
+		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
-	k.lose(nil, n)
+	k.lose(nil, ended)
 	k.nudge()
 }
 
 // lose reports items that were on disk and are lost: these, and more of them that
-// are known only by number.
-func (k *keeper) lose(items []Item, more int) {
-	n := len(items) + more
+// are known only by number and token.
+func (k *keeper) lose(items []Item, more loss) {
+	n := len(items) + more.items
 	if n == 0 {
 		return
 	}
 	k.tellAll(items, SpoolLost)
+	for _, token := range more.tokens {
+		k.tell(token, SpoolLost)
+	}
 	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
 }
 

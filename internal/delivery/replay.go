@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -38,8 +40,14 @@ func (q *queue) isKnown(key uint64) bool {
 // loadResult is what came of a read.
 type loadResult struct {
 	damaged  []Item // items that ended because their records were damaged
-	missing  int    // how many ended because their records are not there
+	missing  loss   // those that ended because their records are not there
 	progress bool   // there may be more to read now
+}
+
+// loss is items that ended because the spool was lost, or a part of it.
+type loss struct {
+	items  int
+	tokens []uint64 // of those that had one
 }
 
 // load handles the records that were read, from the given key on.
@@ -103,21 +111,21 @@ func (q *queue) refillReplay() {
 }
 
 // reopened handles the recovery of the spool, which at least can be read again. If
-// everything on disk was lost, it returns how many items ended by that.
-func (q *queue) reopened(lost, writable bool) int {
+// everything on disk was lost, it returns the items that ended by that.
+func (q *queue) reopened(lost, writable bool) loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.up, q.disk.readable = writable, true
 	q.announceRoom()
 	if !lost {
-		return 0
+		return loss{}
 	}
 	return q.diskLost()
 }
 
-// closedLost handles a spool that lost everything when it was closed. It returns how
-// many items ended by that.
-func (q *queue) closedLost() int {
+// closedLost handles a spool that lost everything when it was closed. It returns the
+// items that ended by that.
+func (q *queue) closedLost() loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.up = false
@@ -125,26 +133,26 @@ func (q *queue) closedLost() int {
 }
 
 // diskLost ends all items that were on disk alone. Those in memory too stay there.
-func (q *queue) diskLost() int {
+func (q *queue) diskLost() loss {
 	k := q.disk
-	n := q.lose(k.kept.items - k.inMemory.items)
+	lost := q.lose(k.kept.items - k.inMemory.items)
 	k.kept, k.inMemory = usage{}, usage{}
 	clear(k.loaded)
 	clear(k.removing)
-	clear(k.tokens)
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
 		q.quarantine.unspilledSince = time.Now()
 	}
 	for k.replay.len() > 0 { // they are like all others now
 		q.restore([]Item{k.replay.popFront()})
 	}
-	return n
+	return lost
 }
 
 // lose ends n items that were on disk alone and are not there any more. All waiters
 // end with an error, since each may have waited for one of these, and wait anew for
-// the others.
-func (q *queue) lose(n int) int {
+// the others. Nor is it known whose tokens end, so that all do: one whose item is there
+// after all, as it left memory during the read, ends too early.
+func (q *queue) lose(n int) loss {
 	k := q.disk
 	q.ended[SpoolLost] += uint64(n) //nolint:gosec // an amount
 	if k.kept.items -= n; k.kept.items == k.inMemory.items {
@@ -153,7 +161,9 @@ func (q *queue) lose(n int) int {
 	if n > 0 {
 		q.waiters.endAll(ErrSpoolLost)
 	}
-	return n
+	tokens := slices.Collect(maps.Values(k.tokens))
+	clear(k.tokens)
+	return loss{n, tokens}
 }
 
 // errDamaged is the error for so many records that are damaged or gone.

@@ -1043,6 +1043,52 @@ func TestTokensOutlastTheDisk(t *testing.T) {
 	})
 }
 
+// The owner of a token learns that its item was lost with the spool, however that shows.
+func TestTokensEndWithTheSpool(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*memory){
+		"it comes back empty": func(m *memory) { m.failing, m.lost = true, true },
+		"records are gone":    func(m *memory) { clear(m.records) },
+		"lost when closed":    func(m *memory) { m.closeBad = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				told := map[delivery.Outcome]int{}
+				m, e := newMemory(), newOutage(503)
+				cfg := spoolConfig(e, m)
+				cfg.QueueSize = 100
+				cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) {
+					mu.Lock()
+					defer mu.Unlock()
+					told[outcome]++
+				}
+				d := start(t, cfg)
+				for id := 1; id <= 501; id++ {
+					if id == 501 {
+						time.Sleep(20 * time.Second) // all others are on disk
+						m.set(spoil)
+					}
+					it := item(id, false, 0)
+					it.Token = uint64(id)
+					_ = d.Enqueue(t.Context(), it)
+				}
+				time.Sleep(20 * time.Second)
+				if !m.closeBad {
+					e.setStatus(200)
+				}
+				_ = shutdown(t, d)
+				c := d.Counts()
+				lost, sent := told[delivery.SpoolLost], told[delivery.Sent]
+				if lost == 0 || lost != int(c.SpoolLost) || sent != int(c.Sent) || lost+sent != 501 {
+					t.Errorf("told %v, counts %+v", told, c)
+				}
+			})
+		})
+	}
+}
+
 // After random faults of the disk and of Klime, concurrent callers and a recovery, the
 // counts add up, and all items that were acknowledged as durable have arrived.
 func TestSpoolAccountBalances(t *testing.T) {
