@@ -177,15 +177,20 @@ func (s *store) explain(err error) error {
 	}
 }
 
-// setAside renames the file, and keeps only the newest maxAside of such files.
+// setAside renames the file, unless it is gone, and keeps only the newest maxAside of
+// such files.
 func (s *store) setAside() error {
 	s.closeDB()
 	name := s.path() + asideInfix + time.Now().UTC().Format("20060102T150405.000000000Z")
 	err := os.Rename(s.path(), name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	gone := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !gone {
 		return fmt.Errorf("spool: damaged file: %w", err)
 	}
 	s.broken = nil
+	if gone {
+		return nil
+	}
 	if aside, err := os.Lstat(name); err == nil && aside.Mode().IsRegular() {
 		_ = os.Chmod(name, 0o600) // it may hold events
 	}

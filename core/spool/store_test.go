@@ -554,6 +554,30 @@ func TestFilesAsideFromTheFuture(t *testing.T) {
 	}
 }
 
+// If a damaged file is gone before it is set aside, those aside stay, and no line names it.
+func TestNothingToSetAside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, log := opened(t, dir, Options{})
+	for day := 1; day <= maxAside; day++ {
+		if err := os.WriteFile(fmt.Sprintf("%s%s20200101T00000%d.000000000Z", s.path(), asideInfix, day), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.broken = s.info
+	s.closeDB()
+	if err := os.Remove(s.path()); err != nil {
+		t.Fatal(err)
+	}
+	if lost, writable, err := s.Reopen(); !lost || !writable || err != nil {
+		t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+	aside, _ := filepath.Glob(s.path() + asideInfix + "*")
+	if len(aside) != maxAside || log.Len() > 0 {
+		t.Errorf("%d files aside, log %s", len(aside), log)
+	}
+}
+
 // A file of another version, or of another program, is set aside and not changed.
 func TestForeignFiles(t *testing.T) {
 	t.Parallel()
