@@ -28,6 +28,9 @@ func (l *lock) take() error {
 		return nil
 	}
 	for range lockTries {
+		if err := removeSpecial(l.path); err != nil {
+			return err
+		}
 		f, err := os.OpenFile(l.path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return err //nolint:wrapcheck // explain does
@@ -44,6 +47,18 @@ func (l *lock) take() error {
 		_ = f.Close() // it was deleted before it was locked
 	}
 	return fmt.Errorf("%s: %w", l.path, errGone)
+}
+
+// removeSpecial removes what is no regular file: opening a link would lock, or make,
+// somebody else's file.
+func removeSpecial(path string) error {
+	if there, err := os.Lstat(path); err != nil || there.Mode().IsRegular() {
+		return nil //nolint:nilerr // what is wrong shows when the file is opened
+	}
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err //nolint:wrapcheck // explain does
+	}
+	return nil
 }
 
 // release ends the lock, if it is held.

@@ -16,6 +16,8 @@ func TestSpecialFiles(t *testing.T) {
 		file   string
 		theirs string // content of the file to which a link leads; "-" for a pipe
 	}{
+		"lock is a link":              {file: lockName, theirs: "precious"},
+		"lock is a pipe":              {file: lockName, theirs: "-"},
 		"ID is a link":                {file: holderName, theirs: "precious"},
 		"ID is a pipe":                {file: holderName, theirs: "-"},
 		"events are a link":           {file: fileName, theirs: "precious"},
@@ -46,6 +48,9 @@ func TestSpecialFiles(t *testing.T) {
 			}
 			if pid := holder(dir); pid != ownPID() {
 				t.Errorf("the process is %q", pid)
+			}
+			if own, err := os.Lstat(path); err != nil || !own.Mode().IsRegular() {
+				t.Errorf("in its place: %v, %v", own, err)
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)
