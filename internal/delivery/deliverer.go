@@ -35,7 +35,8 @@ type Deliverer struct {
 	cancelOneShots context.CancelFunc // cancels the one-shot sends
 	oneShots       context.Context    //nolint:containedctx // of the one-shot sends
 
-	keeping   *worker // nil without a spool
+	keeping   *worker     // nil without a spool
+	moving    atomic.Bool // the keeper reopens or closes the spool, which may have to move its records
 	reporting *worker
 
 	ended  chan struct{} // closed when Shutdown is over

@@ -41,6 +41,8 @@ func (k *keeper) run(end <-chan struct{}) {
 
 // close closes the spool.
 func (k *keeper) close() {
+	k.moving.Store(true)
+	defer k.moving.Store(false)
 	err := k.cfg.Spool.Close()
 	if err == nil {
 		return
@@ -111,6 +113,8 @@ func (k *keeper) fail(w work, err error) {
 
 // reopen tries to get the spool to work again.
 func (k *keeper) reopen() {
+	k.moving.Store(true)
+	defer k.moving.Store(false)
 	lost, writable, err := k.cfg.Spool.Reopen()
 	if err != nil {
 		return // that the spool fails has been logged

@@ -16,9 +16,9 @@ const stopGrace = 250 * time.Millisecond
 // Shutdown refuses further items, except those of Config.OnClose, and delivers what
 // is held until ctx ends or sending is halted. What is left then is given up unless
 // it is on disk; the error says how many items that is, with those that are lost on
-// disk meanwhile. One-shot sends may go on until ctx ends; only their callers learn how
-// they end. A further call waits for the first and returns the same error, unless its
-// own ctx ends earlier.
+// disk meanwhile, and how many on disk are not safe yet. One-shot sends may go on until
+// ctx ends; only their callers learn how they end. A further call waits for the first
+// and returns the same error, unless its own ctx ends earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
 		select {
@@ -58,12 +58,28 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if len(rest)+stuck > 0 {
 		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
 	}
-	if n := d.queue.snapshot().Spooled; n > 0 {
-		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
-	}
+	d.noteSpooled()
 	close(d.reporting.end)
 	waitFor(d.reporting.done, ctx.Done(), stopGrace)
 	return d.endErr
+}
+
+// noteSpooled logs how many items are on disk. If the process ends while the keeper is
+// moving them, they are lost: then it is also in the error of Shutdown.
+func (d *Deliverer) noteSpooled() {
+	moving, n := d.moving.Load(), d.queue.snapshot().Spooled
+	switch {
+	case n == 0:
+	case !moving:
+		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
+	default:
+		d.cfg.Logger.Warn("klime: shut down before the spool was ready, events on disk may be lost", slog.Int("events", n))
+		atRisk := fmt.Errorf("the spool was not ready in time, %d events on disk may be lost", n)
+		if d.endErr != nil {
+			atRisk = fmt.Errorf("%w; %w", d.endErr, atRisk)
+		}
+		d.endErr = atRisk
+	}
 }
 
 // notDelivered is the error for so many events, some of which were lost on disk.

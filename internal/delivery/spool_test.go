@@ -25,6 +25,7 @@ type memory struct {
 	records  map[uint64]delivery.Record
 	max      int           // the most records; 0 for any number
 	latency  time.Duration // of a commit
+	move     time.Duration // that Reopen and Close take
 	broken   bool          // everything fails, Reopen too
 	full     bool          // records can be removed, but not added
 	lost     bool          // the next Reopen finds nothing left
@@ -130,6 +131,7 @@ func (m *memory) Read(from uint64, records, size int, skip func(uint64) bool) ([
 
 func (m *memory) Reopen() (lost, writable bool, err error) {
 	defer m.enter()()
+	time.Sleep(m.move)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken {
@@ -144,6 +146,7 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 
 func (m *memory) Close() error {
 	defer m.enter()()
+	time.Sleep(m.move)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
@@ -842,6 +845,54 @@ func TestSpoolIsLostAtShutdown(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Items whose records are still being moved when Shutdown must return are lost if the
+// process ends then. Its error says so, but they are not counted.
+func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		spoil  func(*memory)
+		undone int
+		atRisk bool
+	}{
+		"closed in time": {func(m *memory) { m.move = time.Second }, 0, false},
+		"closed late":    {func(m *memory) { m.move = time.Minute }, 0, true},
+		"reopened late":  {func(m *memory) { m.move, m.failing = time.Minute, true }, 1, true},
+		"written late":   {func(m *memory) { m.latency = time.Minute }, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				m := newMemory(recordsUpTo(300)...)
+				test.spoil(m)
+				cfg := spoolConfig(newOutage(503), m)
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				d := start(t, cfg)
+				enqueue(t, d, 301, 301)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				begin := time.Now()
+				err := d.Shutdown(ctx)
+				if took := time.Since(begin); took > 13*time.Second {
+					t.Errorf("Shutdown took %v", took)
+				}
+				text, onDisk := fmt.Sprint(err), 301-test.undone
+				if (err != nil) != (test.undone > 0 || test.atRisk) || strings.HasPrefix(text, "1 events not delivered") != (test.undone > 0) ||
+					strings.HasSuffix(text, fmt.Sprint(onDisk, " events on disk may be lost")) != test.atRisk {
+					t.Errorf("Shutdown: %v", err)
+				}
+				if waits := strings.Contains(log.String(), "events wait in the spool"); waits == test.atRisk {
+					t.Errorf("log: %s", log.String())
+				}
+				if c := d.Counts(); c.Spooled != onDisk || c.SpoolLost != 0 || c.Undone != uint64(test.undone) {
+					t.Errorf("counts %+v", c)
+				}
+				time.Sleep(5 * time.Minute) // the keeper ends
+			})
+		})
+	}
 }
 
 // Damaged and missing records are counted, and hold up no others.
