@@ -7,6 +7,7 @@ type line struct{ first, last *place }
 // place is the place of one caller in a line.
 type place struct {
 	turn       chan struct{} // tells the caller to look for room; holds one signal
+	awaitsDisk bool          // a disk that has room, but is busy, will take the item
 	prev, next *place
 }
 

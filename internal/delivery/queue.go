@@ -103,14 +103,16 @@ func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error)
 	line := q.lineOf(it)
 	patient = patient && q.mayWait(it)
 	if patient && at == nil && line.first != nil {
-		return admission{wake: true, waits: true, place: line.join()}, nil
+		a.waits, a.wake = true, true
+	} else {
+		err = q.accept(&a, it, patient)
 	}
-	err = q.accept(&a, it, patient)
 	switch {
-	case a.waits && at == nil:
-		a.place = line.join()
 	case a.waits:
-		a.place = at
+		if a.place = at; at == nil {
+			a.place = line.join()
+		}
+		a.place.awaitsDisk = q.disk.up && q.disk.hasRoom(it)
 	case at != nil:
 		line.leave(at)
 	}

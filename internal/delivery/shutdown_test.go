@@ -261,6 +261,56 @@ func TestOnCloseWhileHalted(t *testing.T) {
 	})
 }
 
+// An item that waits for a busy disk does so also in a halt, but not for one that is
+// full, or does not work.
+func TestOnCloseBesideABusyDisk(t *testing.T) {
+	t.Parallel()
+	const items, size = 300, 100_000 // more than memory and what may wait for the disk
+	for name, test := range map[string]struct {
+		code  int
+		spoil func(m *memory, cfg *delivery.Config)
+		kept  bool
+	}{
+		"down":   {503, func(*memory, *delivery.Config) {}, true},
+		"halted": {401, func(*memory, *delivery.Config) {}, true},
+		"halted, full": {401, func(_ *memory, cfg *delivery.Config) {
+			cfg.Fits = func(_, most int, _ bool) bool { return most < size*100+size/2 }
+		}, false},
+		"halted, failing": {401, func(m *memory, _ *delivery.Config) { m.broken = true }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				m.latency = 500 * time.Millisecond
+				cfg := spoolConfig(newOutage(test.code), m)
+				cfg.QueueSize = 20
+				test.spoil(m, &cfg)
+				var d *delivery.Deliverer
+				cfg.OnClose = func(ctx context.Context) int {
+					for id := 1; id <= items; id++ {
+						it := item(id, true, size)
+						it.Patient = true
+						_ = d.Enqueue(ctx, it)
+					}
+					return 0
+				}
+				d = start(t, cfg)
+				enqueue(t, d, items+1, items+1)
+				time.Sleep(3 * time.Second) // a halt is known
+				begin := time.Now()
+				err := shutdown(t, d)
+				if c := d.Counts(); (err == nil) != test.kept || test.kept && c.Spooled != items+1 {
+					t.Errorf("Shutdown: %v, counts %+v", err, c)
+				}
+				if took := time.Since(begin); test.code == 401 && took > 20*time.Second {
+					t.Errorf("Shutdown took %v", took)
+				}
+			})
+		})
+	}
+}
+
 // Callbacks may take as long as Shutdown may.
 func TestShutdownWaitsForCallbacks(t *testing.T) {
 	t.Parallel()

@@ -137,7 +137,8 @@ func (q *queue) leave(w *waiter, err error) {
 
 // turnAway ends all waiters with err, the reason for a halt: while it lasts, what
 // they wait for will not happen. If the queue has been closed, it does so only if
-// evenClosed is set: closing asks for a probe first. Patient items alone stay in line.
+// evenClosed is set: closing asks for a probe first. Patient items alone stay in line,
+// and Shutdown goes on waiting for them while the disk is about to take them.
 func (q *queue) turnAway(err error, evenClosed bool) {
 	for _, cancel := range q.turnAwayAll(err, evenClosed) {
 		cancel(err)
@@ -157,7 +158,7 @@ func (q *queue) turnAwayAll(err error, evenClosed bool) (patiences []context.Can
 	q.halt = err
 	q.waiters.endAll(err)
 	q.waiters.openGate(err)
-	if q.lines[1].first != nil {
+	if first := q.lines[1].first; first != nil && (q.phase == open || !first.awaitsDisk) {
 		patiences = slices.Collect(maps.Values(q.waiters.forRoom))
 	}
 	return patiences
