@@ -496,6 +496,39 @@ func TestLinkInUserMode(t *testing.T) {
 	}
 }
 
+// A Link of many groups takes no longer than in proportion: it does not copy the list for
+// each of them, nor again if the request has it already.
+func TestLinkOfManyGroups(t *testing.T) {
+	client, _ := newClient(t)
+	tracker := klime.NewTracker(client, klime.RequireMembership())
+	groups := make([]klime.Group, 100)
+	for i := range groups {
+		groups[i].ID = fmt.Sprint("g", (i*37)%len(groups)) // in no order
+	}
+	link := func(ctx context.Context) {
+		if err := client.Link(ctx, klime.User{ID: "u1"}, groups...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(t.Context()) // from now on the facts are known as sent
+	var scope *klime.Scope
+	first := testing.AllocsPerRun(100, func() { scope = tracker.Begin(t.Context()); link(scope) })
+	again := testing.AllocsPerRun(100, func() { link(scope) })
+	if most := 20.0; first > most || again > 0 { // IDs that share a slot of the interner are copied each time
+		t.Errorf("%v allocations, want at most %v; again %v, want none", first, most, again)
+	}
+	for i := range groups {
+		klime.SetGroup(scope, groups[i].ID)
+		if got := scope.GroupID(); got != groups[i].ID {
+			t.Errorf("not a member of %s", groups[i].ID)
+		}
+	}
+	klime.SetGroup(scope, "g100")
+	if got := scope.GroupID(); got != "" {
+		t.Errorf("a member of %s", got)
+	}
+}
+
 // A Link that stands in front of every request.
 func BenchmarkLinkRepeated(b *testing.B) {
 	client, _ := newClient(b)

@@ -105,7 +105,7 @@ func fillAround(id *identity, hasUser bool, around identity) {
 func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 	id := k.declared
 	if !k.hasGroup && k.hasUser && id.user == k.members.user {
-		id.group = k.members.activeGroup()
+		id.group = k.members.active
 	}
 	return id, k.hasUser && (k.hasGroup || id.group != "")
 }
