@@ -146,17 +146,17 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 		switch {
 		case list != nil:
 			m.addSeveral(list)
-		case len(groups) == 1 && groups[0].ID != m.active:
+		case len(groups) > 0 && groups[0].ID != m.active:
 			m.addActive(ids.keep(groups[0].ID))
 		}
 	})
 	s.annotateDeclared(ctx)
 }
 
-// listOf returns the IDs of several groups for [membership.addSeveral], nil if there are
-// not several. If they are all known, that is the request's own list.
+// listOf returns the IDs of several groups for [membership.addSeveral], nil if groups
+// name only one. If they are all known, that is the request's own list.
 func (s *Scope) listOf(user string, groups []Group) []string {
-	if len(groups) < 2 {
+	if !slices.ContainsFunc(groups, func(g Group) bool { return g.ID != groups[0].ID }) {
 		return nil
 	}
 	var m membership

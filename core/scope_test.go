@@ -95,6 +95,19 @@ func TestWhoseRequest(t *testing.T) {
 			}, want: "u1/",
 		},
 		{
+			name: "Link of one group, named twice",
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g1"})
+			}, want: "u1/g1",
+		},
+		{
+			name: "Link of one group, named twice, of several before",
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g1"})
+			}, want: "u1/g1",
+		},
+		{
 			name: "Link of several groups, a resolver says which", opts: resolvers("u2", "g2"),
 			handle: func(ctx context.Context) {
 				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
