@@ -137,10 +137,9 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	ids := s.client().interner()
 	list := s.listOf(user, groups) // before the request is locked: there may be thousands
 	s.update(func(r *request) {
-		if r.declared.user != user {
-			r.declared.user = ids.keep(user)
+		if !r.hasUser || r.declared.user != user {
+			r.declareUser(ids.keep(user))
 		}
-		r.hasUser = true
 		m := &r.members
 		m.begin(r.declared.user)
 		switch {

@@ -449,15 +449,6 @@ func TestLinkNeedsIDs(t *testing.T) {
 // A Link's group is that of its user: it does not go over to another.
 func TestLinkedGroupStaysWithItsUser(t *testing.T) {
 	t.Parallel()
-	link := func(user string, groups ...string) func(context.Context) {
-		return func(ctx context.Context) {
-			var list []klime.Group
-			for _, id := range groups {
-				list = append(list, klime.Group{ID: id})
-			}
-			klime.Link(ctx, klime.User{ID: user}, list...)
-		}
-	}
 	for want, calls := range map[string][]func(context.Context){
 		"jane/acme":    {link("jane", "acme"), link("jane")},
 		"mei/":         {link("jane", "acme"), link("mei")},

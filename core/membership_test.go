@@ -15,15 +15,6 @@ func TestRequireMembership(t *testing.T) {
 	claims := func(user, group string) []klime.Option {
 		return []klime.Option{asUser(user), klime.ResolveGroup(answerWith(group))}
 	}
-	link := func(user string, groups ...string) func(context.Context) {
-		return func(ctx context.Context) {
-			var list []klime.Group
-			for _, id := range groups {
-				list = append(list, klime.Group{ID: id})
-			}
-			klime.Link(ctx, klime.User{ID: user}, list...)
-		}
-	}
 	tests := []struct {
 		name                 string
 		opts                 []klime.Option
@@ -98,4 +89,14 @@ func setUser(id string) func(context.Context) {
 }
 func setGroup(id string) func(context.Context) {
 	return func(ctx context.Context) { klime.SetGroup(ctx, id) }
+}
+
+func link(user string, groups ...string) func(context.Context) {
+	return func(ctx context.Context) {
+		var list []klime.Group
+		for _, id := range groups {
+			list = append(list, klime.Group{ID: id})
+		}
+		klime.Link(ctx, klime.User{ID: user}, list...)
+	}
 }

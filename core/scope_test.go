@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -340,6 +341,91 @@ func TestKeptContextOfRefusedRequest(t *testing.T) {
 	}
 	if got := who(wire.one(t, client)); got != "u1/" {
 		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
+// What the app says after the request counts as it would have before: a user who signs
+// in over a WebSocket, by the first message, is no member of another one's company.
+func TestKeptContextSpeaksLater(t *testing.T) {
+	t.Parallel()
+	then := func(calls ...func(context.Context)) func(context.Context) {
+		return func(ctx context.Context) {
+			for _, call := range calls {
+				call(ctx)
+			}
+		}
+	}
+	claims := []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith("g1"))}
+	strict := slices.Concat(claims, []klime.Option{klime.RequireMembership()})
+	tests := []struct {
+		name        string
+		opts        []klime.Option
+		early, late func(context.Context)
+		want        string // "/" for nobody
+	}{
+		{"nothing", claims, then(), then(), "u1/g1"},
+		{"nothing, of a user without a group", claims[:1], then(), then(), "u1/"},
+		{"a user, after a link", nil, link("u1", "g1"), setUser("u2"), "u2/"},
+		{"a user, and back", nil, link("u1", "g1"), then(setUser("u2"), setUser("u1")), "u1/g1"},
+		{"the same user", claims, then(), setUser("u1"), "u1/g1"},
+		{"a user, where there was none", nil, then(), setUser("u2"), "u2/"},
+		{"a user, in the app's group", nil, setGroup("g1"), setUser("u2"), "u2/g1"},
+		{"nobody, after a claim", claims, then(), setUser(""), "/"},
+		{"nobody, after a link", nil, link("u1", "g1"), setUser(""), "/"},
+		{"a group", claims, then(), setGroup("g2"), "u1/g2"},
+		{"no group", claims, then(), setGroup(""), "u1/"},
+		{"a link, where there was nobody", nil, then(), link("u1", "g1"), "u1/g1"},
+		{"a link of another user", nil, link("u1", "g1"), link("u2", "g2"), "u2/g2"},
+		{"a link of another user without a group", nil, link("u1", "g1"), link("u2"), "u2/"},
+		{"a link of another group", nil, link("u1", "g1"), link("u1", "g2"), "u1/g2"},
+		{"a link over a claim", claims, then(), link("u1", "g2"), "u1/g2"},
+		{"a link of several groups", nil, link("u1", "g1"), link("u1", "g2", "g3"), "u1/"},
+		{"a link of several groups, and a claim", claims, then(), link("u1", "g2", "g3"), "u1/g1"},
+		{"a claim that is not linked", strict, then(), then(), "u1/"},
+		{"a claim that is linked", strict, then(), link("u1", "g1", "g2"), "u1/g1"},
+		{"a claim that is linked, then another user", strict, link("u1", "g1"), setUser("u2"), "u2/"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, _ := newClient(t)
+			tracker := klime.NewTracker(client, tt.opts...)
+			check := func(when string, ctx context.Context) {
+				t.Helper()
+				if s := klime.ScopeFrom(ctx); s.UserID()+"/"+s.GroupID() != tt.want {
+					t.Errorf("%s the request: %s/%s, want %s", when, s.UserID(), s.GroupID(), tt.want)
+				}
+			}
+			traffic{tracker: tracker}.serve(func(ctx context.Context) {
+				tt.early(ctx)
+				tt.late(ctx)
+				check("in", ctx)
+			})
+			var kept context.Context
+			traffic{tracker: tracker}.serve(func(ctx context.Context) {
+				tt.early(ctx)
+				kept = ctx //nolint:fatcontext // kept past the request on purpose
+			})
+			tt.late(kept)
+			check("after", kept)
+		})
+	}
+}
+
+// A claim of the request's user is not one of a user who is named after the request.
+func TestKeptContextOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(answerWith("g1")))
+	var kept context.Context
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		kept = ctx //nolint:fatcontext // kept past the request on purpose
+	})
+	klime.SetUser(kept, "u2")
+	klime.Track(kept, "Done", nil)
+	if got := who(wire.one(t, client)); got != "u2/" {
+		t.Errorf("event of %s, want u2/", got)
 	}
 }
 
