@@ -682,28 +682,41 @@ func TestSilenceOfAllClients(t *testing.T) {
 	}
 }
 
-// HonorOptOut is an option of one middleware: others go by their own. A client that
-// has none goes by that of the innermost.
+// HonorOptOut is an option of one client's middleware: others go by their own. A client
+// that has none goes by all around the request.
 func TestOptOutOfOneClient(t *testing.T) {
 	t.Parallel()
-	outer, outerWire := newClient(t)
-	inner, innerWire := newClient(t)
-	third, thirdWire := newClient(t)
-	traffic{tracker: klime.NewTracker(outer, asUser("u1"))}.serve(func(ctx context.Context) {
-		traffic{tracker: klime.NewTracker(inner, asUser("u2"), klime.HonorOptOut()), ctx: ctx}.serve(func(ctx context.Context) {
-			klime.ScopeFrom(ctx).ReadHeader(http.Header{"Sec-Gpc": {"1"}}.Get)
-			for _, c := range []*klime.Client{outer, inner, third} {
-				if err := c.Track(ctx, "Done", nil, klime.ForUser("u3")); err != nil {
-					t.Error(err)
-				}
+	for name, tt := range map[string]struct {
+		outer, inner klime.Option
+		want         [3]int // events of the outer client, the inner one and one without a middleware
+	}{
+		"the inner":     {klime.Option{}, klime.HonorOptOut(), [3]int{2, 0, 0}},
+		"the outer":     {klime.HonorOptOut(), klime.Option{}, [3]int{0, 2, 0}},
+		"both":          {klime.HonorOptOut(), klime.HonorOptOut(), [3]int{0, 0, 0}},
+		"none of these": {klime.Option{}, klime.Option{}, [3]int{2, 2, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outer, outerWire := newClient(t)
+			inner, innerWire := newClient(t)
+			third, thirdWire := newClient(t)
+			header := http.Header{"Sec-Gpc": {"1"}}.Get
+			traffic{tracker: klime.NewTracker(outer, asUser("u1"), tt.outer)}.serve(func(ctx context.Context) {
+				klime.ScopeFrom(ctx).ReadHeader(header)
+				traffic{tracker: klime.NewTracker(inner, asUser("u2"), tt.inner), ctx: ctx}.serve(func(ctx context.Context) {
+					klime.ScopeFrom(ctx).ReadHeader(header)
+					for _, c := range []*klime.Client{outer, inner, third} {
+						if err := c.Track(ctx, "Done", nil, klime.ForUser("u3")); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			})
+			got := [3]int{len(outerWire.events(t, outer)), len(innerWire.events(t, inner)), len(thirdWire.events(t, third))}
+			if got != tt.want {
+				t.Errorf("%d events, want %d", got, tt.want)
 			}
 		})
-	})
-	if got := len(outerWire.events(t, outer)); got != 2 {
-		t.Errorf("%d events without the option, want 2", got)
-	}
-	if got := len(innerWire.events(t, inner)) + len(thirdWire.events(t, third)); got != 0 {
-		t.Errorf("%d events of who has opted out", got)
 	}
 }
 

@@ -26,6 +26,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("nothing leaks", func(t *testing.T) { testNothingLeaks(t, a) })
 	t.Run("capture", func(t *testing.T) { testCapture(t, a) })
 	t.Run("opt-out", func(t *testing.T) { testOptOut(t, a) })
+	t.Run("opt-out of two clients", func(t *testing.T) { testOptOutOfTwoClients(t, a) })
 	t.Run("traceparent", func(t *testing.T) { testTraceparent(t, a) })
 	t.Run("two clients", func(t *testing.T) { testTwoClients(t, a) })
 	t.Run("nobody known", func(t *testing.T) { testNobodyHint(t, a) })
