@@ -84,6 +84,26 @@ func TestRequireMembershipFurtherIn(t *testing.T) {
 	}
 }
 
+// In user mode there is no group to leave out.
+func TestRequireMembershipInUserMode(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
+	tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(answerWith("g1")), klime.RequireMembership())
+	for _, do := range []func(context.Context){link("u1", "g1"), func(context.Context) {}} {
+		traffic{tracker: tracker}.serve(func(ctx context.Context) {
+			do(ctx)
+			klime.Track(ctx, "Done", nil)
+		})
+	}
+	if n := len(wire.events(t, client)); n != 4 {
+		t.Errorf("%d events, want 4", n)
+	}
+	if s := client.Stats(); s.NotLinked != 0 || s.NotMember != 0 || log.String() != "" {
+		t.Errorf("NotLinked %d, NotMember %d, log %s", s.NotLinked, s.NotMember, log)
+	}
+}
+
 func setUser(id string) func(context.Context) {
 	return func(ctx context.Context) { klime.SetUser(ctx, id) }
 }
