@@ -7,7 +7,8 @@ package klime
 //     end, and nothing else
 //  2. the resolvers, from the innermost scope to the outermost; for those that have
 //     ended, what they found
-//  3. the plain values in ctx
+//  3. the plain values in ctx, then those that lay in the request's context outside the
+//     middleware, if ctx hides that
 //  4. the plain values that ended scopes have left
 //  5. the plain values in end, given when the request ends: see identifyAndLock
 //  6. the plain values in the framework's requests (see Bind), from the innermost scope
@@ -79,6 +80,11 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	}
 	ids := s.client().interner()
 	fill(&id, identityIn(ctx, ids))
+	if !id.complete() && ctx.Value(scopeKey{}) == nil { // a *gin.Context hides the request's own
+		for open := s; open != nil; open = open.outer() {
+			fill(&id, identityIn(open.parent, ids))
+		}
+	}
 	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
 		fill(&id, open.endedWithin().stored)
 	}
