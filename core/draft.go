@@ -23,18 +23,22 @@ type draft struct {
 }
 
 // scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
-// none, and whether the request is silent. If c has no Scope there, the innermost
-// one decides about silence. To a nil Client every request is silent.
+// none, and whether the request is silent. If c has no Scope there, it is silent if it is
+// so for any other client. To a nil Client every request is silent.
 func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	if c == nil {
 		return nil, true
 	}
-	asked := ScopeFrom(ctx)
-	if own = asked.ofClient(c); own != nil {
-		asked = own
+	innermost := ScopeFrom(ctx)
+	own = innermost.ofClient(c)
+	if own != nil {
+		silent = own.isSilent()
+		return own, silent
 	}
-	silent = asked.isSilent()
-	return own, silent
+	for s := innermost; s != nil && !silent; s = s.around {
+		silent = s.isSilent()
+	}
+	return nil, silent
 }
 
 // track, identify and group complete the draft of a call. Unless ok, there is nothing to

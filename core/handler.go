@@ -12,7 +12,7 @@ import (
 func SetUser(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
-	scope.update(func(r *request) { r.declared.user, r.hasUser = id, true })
+	scope.update(func(r *request) { r.declareUser(id) })
 	scope.annotateDeclared(ctx)
 }
 
@@ -23,7 +23,7 @@ func SetUser(ctx context.Context, id string) {
 func SetGroup(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
 	id = scope.keep(id)
-	scope.update(func(r *request) { r.declared.group, r.hasGroup = id, true })
+	scope.update(func(r *request) { r.declareGroup(id) })
 	scope.annotateDeclared(ctx)
 }
 

@@ -136,21 +136,38 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 		return
 	}
 	ids := s.client().interner()
+	list := s.listOf(user, groups) // before the request is locked: there may be thousands
 	s.update(func(r *request) {
-		if r.declared.user != user {
-			r.declared.user = ids.keep(user)
+		if !r.hasUser || r.declared.user != user {
+			r.declareUser(ids.keep(user))
 		}
-		r.hasUser = true
 		m := &r.members
 		m.begin(r.declared.user)
-		for i := range groups {
-			if group := groups[i].ID; group != m.activeGroup() {
-				m.add(ids.keep(group))
-			}
-		}
-		if len(groups) > 1 {
-			m.active = 0
+		switch {
+		case list != nil:
+			m.addSeveral(list)
+		case len(groups) > 0 && groups[0].ID != m.active:
+			m.addActive(ids.keep(groups[0].ID))
 		}
 	})
 	s.annotateDeclared(ctx)
+}
+
+// listOf returns the IDs of several groups for [membership.addSeveral], nil if groups
+// name only one. If they are all known, that is the request's own list.
+func (s *Scope) listOf(user string, groups []Group) []string {
+	if !slices.ContainsFunc(groups, func(g Group) bool { return g.ID != groups[0].ID }) {
+		return nil
+	}
+	var m membership
+	s.update(func(r *request) { m = r.members })
+	if m.knows(user, groups) {
+		return m.groups
+	}
+	ids, list := s.client().interner(), make([]string, len(groups))
+	for i := range groups {
+		list[i] = ids.keep(groups[i].ID)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }

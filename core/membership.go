@@ -2,12 +2,12 @@ package klime
 
 import "slices"
 
-// membership holds the groups to which a user was linked in one request.
+// membership holds the groups to which a user was linked in one request: the active one,
+// and those of the list.
 type membership struct {
-	user   string // "" if there was no Link
-	group  string // the first group
-	more   []string
-	active int // the group that a Link named last and alone, counted from 1; 0 if none, or after a Link with several
+	user   string   // "" if there was no Link
+	active string   // the group that a Link named last and alone; "" if none, or after a Link with several
+	groups []string // sorted, and never changed, as others may be reading it
 }
 
 // begin notes that there was a Link of a user.
@@ -17,30 +17,46 @@ func (m *membership) begin(user string) {
 	}
 }
 
-// add notes that the user was linked to a group, which becomes the active one.
-func (m *membership) add(group string) {
-	if m.group == "" || m.group == group {
-		m.group, m.active = group, 1
-		return
+// addActive notes that the user was linked to a group alone, which becomes the active one.
+func (m *membership) addActive(group string) {
+	if at, known := slices.BinarySearch(m.groups, m.active); m.active != "" && !known {
+		m.groups = slices.Concat(m.groups[:at], []string{m.active}, m.groups[at:])
 	}
-	at := slices.Index(m.more, group)
-	if at < 0 {
-		at = len(m.more)
-		m.more = append(slices.Clip(m.more), group) // clipped, as others may be reading the old slice
-	}
-	m.active = at + 2
+	m.active = group
 }
 
-// activeGroup returns the active group, "" if there is none.
-func (m *membership) activeGroup() string {
-	switch m.active {
-	case 0:
-		return ""
-	case 1:
-		return m.group
-	default:
-		return m.more[m.active-2]
+// addSeveral notes that the user was linked to groups, none of which is the active one.
+// They must be sorted, and stay as they are.
+func (m *membership) addSeveral(groups []string) {
+	switch {
+	case len(m.groups) == 0:
+		m.groups = groups
+	case !slices.Equal(m.groups, groups):
+		all := slices.Concat(m.groups, groups)
+		slices.Sort(all)
+		m.groups = slices.Compact(all)
 	}
+	m.addActive("")
+}
+
+// has reports whether the user was linked to a group.
+func (m *membership) has(group string) bool {
+	if m.active == group {
+		return true
+	}
+	_, found := slices.BinarySearch(m.groups, group)
+	return found
+}
+
+// knows reports whether groups add nothing to the list of this user.
+func (m *membership) knows(user string, groups []Group) bool {
+	if m.user != user || len(m.groups) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(groups, func(g Group) bool {
+		_, found := slices.BinarySearch(m.groups, g.ID)
+		return !found
+	})
 }
 
 // membershipCheck is what a membership says about a user and a group.
@@ -62,7 +78,7 @@ func (k *knowledge) checkMembership(id *identity) {
 	switch m := &k.members; {
 	case m.user != id.user:
 		id.group, id.checked = "", notLinked
-	case m.group != id.group && !slices.Contains(m.more, id.group):
+	case !m.has(id.group):
 		id.group, id.checked = "", notMember
 	}
 }

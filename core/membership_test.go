@@ -15,15 +15,6 @@ func TestRequireMembership(t *testing.T) {
 	claims := func(user, group string) []klime.Option {
 		return []klime.Option{asUser(user), klime.ResolveGroup(answerWith(group))}
 	}
-	link := func(user string, groups ...string) func(context.Context) {
-		return func(ctx context.Context) {
-			var list []klime.Group
-			for _, id := range groups {
-				list = append(list, klime.Group{ID: id})
-			}
-			klime.Link(ctx, klime.User{ID: user}, list...)
-		}
-	}
 	tests := []struct {
 		name                 string
 		opts                 []klime.Option
@@ -34,6 +25,9 @@ func TestRequireMembership(t *testing.T) {
 		{"linked to the claimed group", claims("u1", "g1"), []func(context.Context){link("u1", "g1")}, "u1/g1", 0, 0},
 		{"one of several", claims("u1", "g3"), []func(context.Context){link("u1", "g1", "g2", "g3")}, "u1/g3", 0, 0},
 		{"linked one after the other", claims("u1", "g1"), []func(context.Context){link("u1", "g1"), link("u1", "g2"), setGroup("g1")}, "u1/g1", 0, 0},
+		{"several, then others", claims("u1", "g3"), []func(context.Context){link("u1", "g4", "g3"), link("u1", "g1", "g4", "g2")}, "u1/g3", 0, 0},
+		{"one, then several others", claims("u1", "g2"), []func(context.Context){link("u1", "g2"), link("u1", "g3", "g1")}, "u1/g2", 0, 0},
+		{"several, then one of them, then another", claims("u1", ""), []func(context.Context){link("u1", "g2", "g1"), link("u1", "g2"), link("u1", "g3"), setGroup("g1")}, "u1/g1", 0, 0},
 		{"none of several", claims("u1", "g4"), []func(context.Context){link("u1", "g1", "g2", "g3")}, "u1/", 0, 1},
 		{"no Link", claims("u1", "g1"), nil, "u1/", 1, 0},
 		{"a Link without groups", claims("u1", "g1"), []func(context.Context){link("u1")}, "u1/", 0, 1},
@@ -90,9 +84,39 @@ func TestRequireMembershipFurtherIn(t *testing.T) {
 	}
 }
 
+// In user mode there is no group to leave out.
+func TestRequireMembershipInUserMode(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, wire := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
+	tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(answerWith("g1")), klime.RequireMembership())
+	for _, do := range []func(context.Context){link("u1", "g1"), func(context.Context) {}} {
+		traffic{tracker: tracker}.serve(func(ctx context.Context) {
+			do(ctx)
+			klime.Track(ctx, "Done", nil)
+		})
+	}
+	if n := len(wire.events(t, client)); n != 4 {
+		t.Errorf("%d events, want 4", n)
+	}
+	if s := client.Stats(); s.NotLinked != 0 || s.NotMember != 0 || log.String() != "" {
+		t.Errorf("NotLinked %d, NotMember %d, log %s", s.NotLinked, s.NotMember, log)
+	}
+}
+
 func setUser(id string) func(context.Context) {
 	return func(ctx context.Context) { klime.SetUser(ctx, id) }
 }
 func setGroup(id string) func(context.Context) {
 	return func(ctx context.Context) { klime.SetGroup(ctx, id) }
+}
+
+func link(user string, groups ...string) func(context.Context) {
+	return func(ctx context.Context) {
+		var list []klime.Group
+		for _, id := range groups {
+			list = append(list, klime.Group{ID: id})
+		}
+		klime.Link(ctx, klime.User{ID: user}, list...)
+	}
 }

@@ -66,7 +66,7 @@ func GroupFrom[N, T any](find func(N) T) Option {
 //
 // Otherwise the event belongs to the user alone, and Stats counts it as NotLinked or
 // NotMember. Groups given by [InGroup] and [ForGroup] are not checked: the app vouches
-// for them.
+// for them. In user mode there is nothing to check.
 func RequireMembership() Option {
 	return Option{func(t *Tracker) error {
 		t.requireMembership = true

@@ -38,10 +38,11 @@ type remarks struct {
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link
+	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once settled, all that is known
 	members      membership
 	hasUser      bool  // declared.user counts even if it is empty
 	hasGroup     bool  // declared.group counts even if it is empty
+	settled      bool  // the request is over, and what was found at its end is in declared
 	linkRequired bool  // by the option RequireMembership
 	ended        int32 // how many of the request's scopes have ended
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,6 +94,19 @@ func TestWhoseRequest(t *testing.T) {
 			handle: func(ctx context.Context) {
 				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
 			}, want: "u1/",
+		},
+		{
+			name: "Link of one group, named twice",
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g1"})
+			}, want: "u1/g1",
+		},
+		{
+			name: "Link of one group, named twice, of several before",
+			handle: func(ctx context.Context) {
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}, klime.Group{ID: "g1"})
+			}, want: "u1/g1",
 		},
 		{
 			name: "Link of several groups, a resolver says which", opts: resolvers("u2", "g2"),
@@ -327,6 +341,91 @@ func TestKeptContextOfRefusedRequest(t *testing.T) {
 	}
 	if got := who(wire.one(t, client)); got != "u1/" {
 		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
+// What the app says after the request counts as it would have before: a user who signs
+// in over a WebSocket, by the first message, is no member of another one's company.
+func TestKeptContextSpeaksLater(t *testing.T) {
+	t.Parallel()
+	then := func(calls ...func(context.Context)) func(context.Context) {
+		return func(ctx context.Context) {
+			for _, call := range calls {
+				call(ctx)
+			}
+		}
+	}
+	claims := []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith("g1"))}
+	strict := slices.Concat(claims, []klime.Option{klime.RequireMembership()})
+	tests := []struct {
+		name        string
+		opts        []klime.Option
+		early, late func(context.Context)
+		want        string // "/" for nobody
+	}{
+		{"nothing", claims, then(), then(), "u1/g1"},
+		{"nothing, of a user without a group", claims[:1], then(), then(), "u1/"},
+		{"a user, after a link", nil, link("u1", "g1"), setUser("u2"), "u2/"},
+		{"a user, and back", nil, link("u1", "g1"), then(setUser("u2"), setUser("u1")), "u1/g1"},
+		{"the same user", claims, then(), setUser("u1"), "u1/g1"},
+		{"a user, where there was none", nil, then(), setUser("u2"), "u2/"},
+		{"a user, in the app's group", nil, setGroup("g1"), setUser("u2"), "u2/g1"},
+		{"nobody, after a claim", claims, then(), setUser(""), "/"},
+		{"nobody, after a link", nil, link("u1", "g1"), setUser(""), "/"},
+		{"a group", claims, then(), setGroup("g2"), "u1/g2"},
+		{"no group", claims, then(), setGroup(""), "u1/"},
+		{"a link, where there was nobody", nil, then(), link("u1", "g1"), "u1/g1"},
+		{"a link of another user", nil, link("u1", "g1"), link("u2", "g2"), "u2/g2"},
+		{"a link of another user without a group", nil, link("u1", "g1"), link("u2"), "u2/"},
+		{"a link of another group", nil, link("u1", "g1"), link("u1", "g2"), "u1/g2"},
+		{"a link over a claim", claims, then(), link("u1", "g2"), "u1/g2"},
+		{"a link of several groups", nil, link("u1", "g1"), link("u1", "g2", "g3"), "u1/"},
+		{"a link of several groups, and a claim", claims, then(), link("u1", "g2", "g3"), "u1/g1"},
+		{"a claim that is not linked", strict, then(), then(), "u1/"},
+		{"a claim that is linked", strict, then(), link("u1", "g1", "g2"), "u1/g1"},
+		{"a claim that is linked, then another user", strict, link("u1", "g1"), setUser("u2"), "u2/"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, _ := newClient(t)
+			tracker := klime.NewTracker(client, tt.opts...)
+			check := func(when string, ctx context.Context) {
+				t.Helper()
+				if s := klime.ScopeFrom(ctx); s.UserID()+"/"+s.GroupID() != tt.want {
+					t.Errorf("%s the request: %s/%s, want %s", when, s.UserID(), s.GroupID(), tt.want)
+				}
+			}
+			traffic{tracker: tracker}.serve(func(ctx context.Context) {
+				tt.early(ctx)
+				tt.late(ctx)
+				check("in", ctx)
+			})
+			var kept context.Context
+			traffic{tracker: tracker}.serve(func(ctx context.Context) {
+				tt.early(ctx)
+				kept = ctx //nolint:fatcontext // kept past the request on purpose
+			})
+			tt.late(kept)
+			check("after", kept)
+		})
+	}
+}
+
+// A claim of the request's user is not one of a user who is named after the request.
+func TestKeptContextOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(answerWith("g1")))
+	var kept context.Context
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		kept = ctx //nolint:fatcontext // kept past the request on purpose
+	})
+	klime.SetUser(kept, "u2")
+	klime.Track(kept, "Done", nil)
+	if got := who(wire.one(t, client)); got != "u2/" {
+		t.Errorf("event of %s, want u2/", got)
 	}
 }
 
@@ -583,28 +682,41 @@ func TestSilenceOfAllClients(t *testing.T) {
 	}
 }
 
-// HonorOptOut is an option of one middleware: others go by their own. A client that
-// has none goes by that of the innermost.
+// HonorOptOut is an option of one client's middleware: others go by their own. A client
+// that has none goes by all around the request.
 func TestOptOutOfOneClient(t *testing.T) {
 	t.Parallel()
-	outer, outerWire := newClient(t)
-	inner, innerWire := newClient(t)
-	third, thirdWire := newClient(t)
-	traffic{tracker: klime.NewTracker(outer, asUser("u1"))}.serve(func(ctx context.Context) {
-		traffic{tracker: klime.NewTracker(inner, asUser("u2"), klime.HonorOptOut()), ctx: ctx}.serve(func(ctx context.Context) {
-			klime.ScopeFrom(ctx).ReadHeader(http.Header{"Sec-Gpc": {"1"}}.Get)
-			for _, c := range []*klime.Client{outer, inner, third} {
-				if err := c.Track(ctx, "Done", nil, klime.ForUser("u3")); err != nil {
-					t.Error(err)
-				}
+	for name, tt := range map[string]struct {
+		outer, inner klime.Option
+		want         [3]int // events of the outer client, the inner one and one without a middleware
+	}{
+		"the inner":     {klime.Option{}, klime.HonorOptOut(), [3]int{2, 0, 0}},
+		"the outer":     {klime.HonorOptOut(), klime.Option{}, [3]int{0, 2, 0}},
+		"both":          {klime.HonorOptOut(), klime.HonorOptOut(), [3]int{0, 0, 0}},
+		"none of these": {klime.Option{}, klime.Option{}, [3]int{2, 2, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outer, outerWire := newClient(t)
+			inner, innerWire := newClient(t)
+			third, thirdWire := newClient(t)
+			header := http.Header{"Sec-Gpc": {"1"}}.Get
+			traffic{tracker: klime.NewTracker(outer, asUser("u1"), tt.outer)}.serve(func(ctx context.Context) {
+				klime.ScopeFrom(ctx).ReadHeader(header)
+				traffic{tracker: klime.NewTracker(inner, asUser("u2"), tt.inner), ctx: ctx}.serve(func(ctx context.Context) {
+					klime.ScopeFrom(ctx).ReadHeader(header)
+					for _, c := range []*klime.Client{outer, inner, third} {
+						if err := c.Track(ctx, "Done", nil, klime.ForUser("u3")); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			})
+			got := [3]int{len(outerWire.events(t, outer)), len(innerWire.events(t, inner)), len(thirdWire.events(t, third))}
+			if got != tt.want {
+				t.Errorf("%d events, want %d", got, tt.want)
 			}
 		})
-	})
-	if got := len(outerWire.events(t, outer)); got != 2 {
-		t.Errorf("%d events without the option, want 2", got)
-	}
-	if got := len(innerWire.events(t, inner)) + len(thirdWire.events(t, third)); got != 0 {
-		t.Errorf("%d events of who has opted out", got)
 	}
 }
 

@@ -86,6 +86,7 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 	}
 	if c != nil {
 		c.rules.watch(&t.rules)
+		t.requireMembership = t.requireMembership && c.cfg.Mode != UserMode // whose events have no group
 	}
 	if t.err != nil && c != nil {
 		for line := range strings.Lines(t.err.Error()) { // one for each mistake

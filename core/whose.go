@@ -3,10 +3,12 @@ package klime
 // identify finds out to whom an event belongs. For the user and for the group, the
 // first source that has an answer counts:
 //
-//  1. what the app has declared
+//  1. what the app has declared; once the request has ended, then what was found at its
+//     end, and nothing else
 //  2. the resolvers, from the innermost scope to the outermost; for those that have
 //     ended, what they found
-//  3. the plain values in ctx
+//  3. the plain values in ctx, then those that lay in the request's context outside the
+//     middleware, if ctx hides that
 //  4. the plain values that ended scopes have left
 //  5. the plain values in end, given when the request ends: see identifyAndLock
 //  6. the plain values in the framework's requests (see Bind), from the innermost scope
@@ -15,13 +17,15 @@ package klime
 func (s *Scope) identify(ctx valuer) (id identity) {
 	if s != nil {
 		s.identifyAndLock(&id, ctx, nil)
-		s.request().mu.Unlock()
+		r := s.request()
+		r.checkMembership(&id)
+		r.mu.Unlock()
 	}
 	return id
 }
 
-// identifyAndLock is identify, and leaves the request locked: what it has found stays
-// true until the caller unlocks it.
+// identifyAndLock is identify without the check of the membership, and leaves the request
+// locked: what it has found stays true until the caller unlocks it.
 func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 	r := s.request()
 	for {
@@ -60,7 +64,6 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 		// knew is kept by now.
 		r.mu.Unlock()
 	}
-	r.checkMembership(id)
 }
 
 // find asks the sources 2 to 6 of identify. S is the innermost scope; ended says whether
@@ -77,6 +80,11 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	}
 	ids := s.client().interner()
 	fill(&id, identityIn(ctx, ids))
+	if !id.complete() && ctx.Value(scopeKey{}) == nil { // a *gin.Context hides the request's own
+		for open := s; open != nil; open = open.outer() {
+			fill(&id, identityIn(open.parent, ids))
+		}
+	}
 	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
 		fill(&id, open.endedWithin().stored)
 	}
@@ -104,10 +112,37 @@ func fillAround(id *identity, hasUser bool, around identity) {
 // the user of that Link, and not for one named later.
 func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 	id := k.declared
-	if !k.hasGroup && k.hasUser && id.user == k.members.user {
-		id.group = k.members.activeGroup()
+	if m := &k.members; !k.hasGroup && k.hasUser && id.user == m.user && m.active != "" {
+		id.group, id.claim = m.active, false
 	}
-	return id, k.hasUser && (k.hasGroup || id.group != "")
+	return id, k.settled || k.hasUser && (k.hasGroup || id.group != "")
+}
+
+// settle keeps what was found at the end of the request, where the app has declared
+// nothing: it may still do so.
+func (k *knowledge) settle(found identity) {
+	declared, _ := k.declaredIdentity()
+	if !k.hasUser {
+		k.declared.user = found.user
+	}
+	if !k.hasGroup && declared.group == "" {
+		k.declared.group, k.declared.claim = found.group, found.claim
+	}
+	k.settled = true
+}
+
+// declareUser takes the app's word for the user. The group that was found for another one
+// is dropped.
+func (k *knowledge) declareUser(id string) {
+	if d := &k.declared; k.settled && !k.hasGroup && d.user != "" && d.user != id {
+		d.group, d.claim = "", false
+	}
+	k.declared.user, k.hasUser = id, true
+}
+
+// declareGroup takes the app's word for the group.
+func (k *knowledge) declareGroup(id string) {
+	k.declared.group, k.declared.claim, k.hasGroup = id, false, true
 }
 
 // resolve asks this scope's resolvers with its own request.
@@ -140,14 +175,17 @@ func (s *Scope) finish(o *outcome, x *Exchange, wanted bool) {
 	r := s.request()
 	if wanted {
 		s.identifyAndLock(&o.id, s, x.Values)
-		o.id.distrust(x.Status)
 	} else {
 		r.mu.Lock()
 	}
 	r.ended++
 	o.declared, _ = r.declaredIdentity()
 	if wanted {
-		r.declared, r.hasUser, r.hasGroup = o.id, true, true
+		found := o.id
+		found.distrust(x.Status)
+		r.settle(found)
+		r.checkMembership(&o.id)
+		o.id.distrust(x.Status)
 	}
 	o.fallback, o.extra = r.fallback, r.properties
 	r.properties = nil

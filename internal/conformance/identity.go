@@ -145,6 +145,17 @@ func identityCases() []testCase {
 			requests: []call{get("/")}, want: []string{maryAtAcme},
 		},
 		{
+			name: "plain values in the context of the request, put there outside",
+			app: App{
+				Outside: []Middleware{replaceBy("userId", "mary"), replaceBy("groupId", "acme")},
+				Routes: []Route{{Path: "/", Handler: func(r Request) {
+					klime.Track(r.Context(), "Done", nil)
+					jsonOK(r)
+				}}},
+			},
+			requests: []call{get("/")}, want: []string{`{"type":"track","event":"Done","userId":"mary","groupId":"acme"}`, maryAtAcme},
+		},
+		{
 			name: "found by resolvers in what an auth middleware kept",
 			app: App{
 				UserID:  func(r Request) any { return r.Value("account") },

@@ -170,6 +170,32 @@ func testOptOut(t *testing.T, a Adapter) {
 	compare(t, server, client, nil)
 }
 
+// testOptOutOfTwoClients: the option holds for its own client, and for one that has no
+// middleware, but not for another one's middleware further in.
+func testOptOutOfTwoClients(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	outer, inner, none := klimetest.NewServer(t), klimetest.NewServer(t), klimetest.NewServer(t)
+	outerClient, innerClient, client := outer.Client(), inner.Client(), none.Client()
+	url, stop := a.Start(t, App{
+		Client: outerClient, UserID: jane, Options: []klime.Option{klime.HonorOptOut()},
+		ClientInside: innerClient, UserIDInside: jane,
+		Routes: []Route{{Path: "/", Handler: func(r Request) {
+			for _, c := range []*klime.Client{outerClient, innerClient, client} {
+				if err := c.Track(r.Context(), "Done", nil, klime.ForUser("jane")); err != nil {
+					t.Error(err)
+				}
+			}
+			r.Reply(http.StatusOK, "image/png", "")
+		}}},
+	})
+	do(t, url, call{path: "/", header: http.Header{"Sec-Gpc": {"1"}}})
+	stop()
+	compare(t, outer, outerClient, nil)
+	compare(t, inner, innerClient, []string{`{"type":"track","event":"Done","userId":"jane"}`})
+	compare(t, none, client, nil)
+}
+
 // testTraceparent: events name the trace that the request came with, if there is no
 // better one.
 func testTraceparent(t *testing.T, a Adapter) {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -72,6 +73,42 @@ func testKeptContext(t *testing.T, a Adapter) {
 			t.Errorf("event of %v in %v went to %q in %q", e.Properties["user"], e.Properties["org"], e.UserID, e.GroupID)
 		}
 	}
+}
+
+// testLateSignIn: who signs in with a context that was kept, such as by the first message
+// over a WebSocket, has nothing of who made the request.
+func testLateSignIn(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	var kept []context.Context
+	keeps := func(r Request) {
+		kept = append(kept, r.Detached())
+		r.Reply(http.StatusOK, "image/png", "")
+	}
+	url, stop := a.Start(t, App{
+		Client:  client,
+		UserID:  func(r Request) any { return r.Header("X-User") },
+		GroupID: func(r Request) any { return r.Header("X-Org") },
+		Routes:  []Route{{Path: "/0", Handler: keeps}, {Path: "/01", Handler: keeps}}, // see the adapters' Detached
+	})
+	for _, path := range []string{"/0", "/01"} {
+		do(t, url, get(path))
+		do(t, url, call{path: path, header: http.Header{"X-User": {"jane"}, "X-Org": {"acme"}}})
+	}
+	stop()
+	for _, ctx := range kept {
+		klime.Link(ctx, klime.User{ID: "mary"}, klime.Group{ID: "globex"})
+		klime.Track(ctx, "Joined", nil)
+		klime.SetUser(ctx, "john")
+		klime.Track(ctx, "Left", nil)
+	}
+	want := []string{`{"type":"group","userId":"mary","groupId":"globex"}`}
+	for range kept {
+		want = append(want, `{"type":"track","event":"Joined","userId":"mary","groupId":"globex"}`, `{"type":"track","event":"Left","userId":"john"}`)
+	}
+	compare(t, server, client, want)
 }
 
 // testConcurrentRequests: every event carries the strings of its own request, also an
