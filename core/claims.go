@@ -153,7 +153,10 @@ func claimedID(claim any) string {
 		if n, err := v.Int64(); err == nil {
 			return nonZero(n)
 		}
-		n, _ := strconv.ParseUint(v.String(), 10, 64) // beyond an int64; 0 if it is no integer
+		n, err := strconv.ParseUint(v.String(), 10, 64) // beyond an int64
+		if err != nil {
+			return ""
+		}
 		return claimedID(n)
 	default:
 		return ask(answerOfAny, claim, nil).known()

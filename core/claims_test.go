@@ -106,6 +106,7 @@ func TestClaims(t *testing.T) {
 		},
 		"several groups":           {claims: mapClaims{"sub": "u1", "org_id": []any{"g1", "", nil, "g2"}, "org_name": "Acme"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
 		"a number beyond an int64": {claims: mapClaims{"sub": json.Number("18446744073709551615")}, user: klime.User{ID: "18446744073709551615"}},
+		"a number beyond any":      {claims: mapClaims{"sub": json.Number("18446744073709551616")}},
 		"several as integers":      {claims: mapClaims{"sub": "u1", "org_id": []int64{1, 2}}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "1"}, {ID: "2"}}},
 		"bytes are no list":        {claims: mapClaims{"sub": "u1", "org_id": []byte("g1")}, user: klime.User{ID: "u1"}},
 		"a path through named maps": {

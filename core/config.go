@@ -179,9 +179,9 @@ type Config struct {
 	// one or more words, and matches a key that has these words in a row, in any
 	// case, singular or plural: "api key" matches userApiKey, api-key and APIKEY, but
 	// not capikeys. An entry with a = at its end matches only at the end of a key.
-	// Booleans and times are never secrets, nor are numbers under a plural that only
-	// "token=" matches: promptTokens is a count. An empty list that is not nil means
-	// no secrets. Default [SecretKeys].
+	// Booleans and times (as a time.Time, not as text or within a struct) are never
+	// secrets, nor are numbers under a plural that only "token=" matches: promptTokens is
+	// a count. An empty list that is not nil means no secrets. Default [SecretKeys].
 	SecretKeys []string
 
 	// RedactProperties also redacts, by SecretKeys, the properties given to Track.

@@ -119,6 +119,9 @@ func (s *Scope) annotateDeclared(ctx context.Context) {
 		r := s.request()
 		r.mu.Lock()
 		id, _ := r.declaredIdentity()
+		if r.settled && id.claim {
+			r.checkMembership(&id)
+		}
 		r.mu.Unlock()
 		if !s.isSilent() {
 			s.annotate(ctx, id)

@@ -183,7 +183,7 @@ func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed
 		}
 		return redacted, true
 	case secretUnlessNumber:
-		if !isNumber(value) {
+		if !isNumber(value) && !tellsNothing(value) {
 			return redacted, true
 		}
 	case notSecret:
@@ -191,8 +191,8 @@ func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed
 	return r.cleanValue(value, depth)
 }
 
-// tellsNothing reports whether a value is a boolean or a time, whatever its Go type:
-// hasPassword and passwordChangedAt tell nothing of the password.
+// tellsNothing reports whether a value is a boolean or null, whatever its Go type, or a
+// *time.Time: hasPassword and passwordChangedAt tell nothing of the password.
 func tellsNothing(value any) bool {
 	switch v := value.(type) {
 	case string: // the usual case

@@ -87,7 +87,7 @@ func TestClean(t *testing.T) {
 		"a number":                      {m{"cvv": 123}, `{"cvv":"[redacted]"}`},
 		"other numbers":                 {m{"pin": 1234, "cardNumber": 4242.0, "accessTokens": 1234, "apiToken": 5, "plan": 6}, `{"accessTokens":"[redacted]","apiToken":"[redacted]","cardNumber":"[redacted]","pin":"[redacted]","plan":"[redacted]"}`},
 		"counts of tokens":              {in: m{"completion_tokens": 1, "maxTokens": int64(2), "promptTokens": 3.5, "totalTokens": json.Number("4"), "tokens": uint8(5), "cachedTokens": &number, "tokensUsed": 6, "hasToken": true}},
-		"no counts":                     {m{"tokens": "hidden", "userTokens": []int{1}, "promptTokens": pointerMarshaler(1), "maxTokens": (*int)(nil)}, `{"maxTokens":"[redacted]","promptTokens":1,"tokens":"[redacted]","userTokens":"[redacted]"}`},
+		"no counts":                     {m{"tokens": "hidden", "userTokens": []int{1}, "promptTokens": pointerMarshaler(1), "maxTokens": []int(nil), "hasTokens": new(bool)}, `{"hasTokens":false,"maxTokens":null,"promptTokens":1,"tokens":"[redacted]","userTokens":"[redacted]"}`},
 		"a counting struct":             {m{"usage": struct{ TotalTokens, Token any }{7, "hidden"}}, `{"usage":{"Token":"[redacted]","TotalTokens":7}}`},
 		"one that is digits":            {m{"token": 123456}, `{"token":"[redacted]"}`},
 		"a text of digits":              {m{"token": "123456", "idToken": textNumber(1)}, `{"idToken":"[redacted]","token":"[redacted]"}`},

@@ -38,7 +38,7 @@ type remarks struct {
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once settled, all that is known
+	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once settled, what was found beneath it
 	members      membership
 	hasUser      bool  // declared.user counts even if it is empty
 	hasGroup     bool  // declared.group counts even if it is empty

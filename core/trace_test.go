@@ -296,6 +296,23 @@ func (r *recorder) SetAttributes(attributes ...attribute.KeyValue) {
 	}
 }
 
+// A span that begins after the request gets no group that RequireMembership has left out.
+func TestAnnotateSpanAfterTheRequest(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	tracker := klime.NewTracker(client, klime.AnnotateSpan(), asUser("u1"), klime.ResolveGroup(answerWith("evil")), klime.RequireMembership())
+	span := &recorder{attributes: map[attribute.Key]string{}}
+	var later func()
+	traffic{tracker: tracker}.serve(func(ctx context.Context) {
+		link("u1", "g1", "g2")(ctx)
+		later = func() { klime.SetUser(trace.ContextWithSpan(ctx, span), "u1") }
+	})
+	later()
+	if len(span.attributes) != 1 || span.attributes["user.id"] != "u1" {
+		t.Errorf("attributes %v", span.attributes)
+	}
+}
+
 // A trace can be found by its customer, where the app wants that.
 func TestAnnotateSpan(t *testing.T) {
 	t.Parallel()

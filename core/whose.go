@@ -3,8 +3,8 @@ package klime
 // identify finds out to whom an event belongs. For the user and for the group, the
 // first source that has an answer counts:
 //
-//  1. what the app has declared; once the request has ended, then what was found at its
-//     end, and nothing else
+//  1. what the app has declared; once the request is settled, then what was found at its
+//     end, and nothing else. Silenced and unmatched requests are not settled
 //  2. the resolvers, from the innermost scope to the outermost; for those that have
 //     ended, what they found
 //  3. the plain values in ctx, then those that lay in the request's context outside the

@@ -118,10 +118,11 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	if !answer.IsBodyStream() {
 		x.ResponseBytes = int64(len(answer.Body()))
 	}
-	if x.Status == http.StatusOK && c.Context().Hijacked() { // the handler answers itself: see HijackSetNoResponse
+	if x.Status == http.StatusOK && c.Context().Hijacked() { // the handler may answer itself: see HijackSetNoResponse
+		bodyless := len(answer.Body()) == 0
 		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
-		if c.Get(fiber.HeaderUpgrade) != "" {
-			x.Status = http.StatusSwitchingProtocols
+		if bodyless && c.Get(fiber.HeaderUpgrade) != "" {
+			x.Status = http.StatusSwitchingProtocols // most likely
 		}
 	}
 	return x

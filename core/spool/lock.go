@@ -9,8 +9,13 @@ import (
 
 const lockTries = 3
 
-// errLocked says that another process has the lock.
-var errLocked = errors.New("locked")
+var (
+	// errLocked says that another process has the lock.
+	errLocked = errors.New("locked")
+	// errSpecial is of a link or pipe in place of the lock's file: to open it would lock,
+	// or make, somebody else's, and to remove it could remove another process's lock.
+	errSpecial = errors.New("not a regular file")
+)
 
 // lock reserves a folder for one process for as long as it uses the folder. bbolt's
 // own lock is not enough, as it ends whenever the file of events is closed, such as
@@ -28,8 +33,8 @@ func (l *lock) take() error {
 		return nil
 	}
 	for range lockTries {
-		if err := removeSpecial(l.path); err != nil {
-			return err
+		if there, err := os.Lstat(l.path); err == nil && !there.Mode().IsRegular() {
+			return &fs.PathError{Op: "lock", Path: l.path, Err: errSpecial}
 		}
 		f, err := os.OpenFile(l.path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
@@ -47,18 +52,6 @@ func (l *lock) take() error {
 		_ = f.Close() // it was deleted before it was locked
 	}
 	return fmt.Errorf("%s: %w", l.path, errGone)
-}
-
-// removeSpecial removes what is no regular file: opening a link would lock, or make,
-// somebody else's file.
-func removeSpecial(path string) error {
-	if there, err := os.Lstat(path); err != nil || there.Mode().IsRegular() {
-		return nil //nolint:nilerr // what is wrong shows when the file is opened
-	}
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err //nolint:wrapcheck // explain does
-	}
-	return nil
 }
 
 // release ends the lock, if it is held.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +17,6 @@ func TestSpecialFiles(t *testing.T) {
 		file   string
 		theirs string // content of the file to which a link leads; "-" for a pipe
 	}{
-		"lock is a link":              {file: lockName, theirs: "precious"},
-		"lock is a pipe":              {file: lockName, theirs: "-"},
 		"ID is a link":                {file: holderName, theirs: "precious"},
 		"ID is a pipe":                {file: holderName, theirs: "-"},
 		"events are a link":           {file: fileName, theirs: "precious"},
@@ -61,6 +60,31 @@ func TestSpecialFiles(t *testing.T) {
 				t.Errorf("their file: %d bytes, mode %v, %v", len(content), info.Mode(), err)
 			}
 		})
+	}
+}
+
+// In place of the lock's file, they keep the folder from being used.
+func TestSpecialLock(t *testing.T) {
+	t.Parallel()
+	for name, put := range map[string]func(path, other string) error{
+		"link":          func(path, other string) error { return os.Symlink(other, path) },
+		"dangling link": func(path, other string) error { return os.Symlink(other+"-gone", path) },
+		"pipe":          func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
+	} {
+		dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+		if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(filepath.Join(dir, lockName), other); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(dir, Options{})
+		if s != nil || !errors.Is(err, errSpecial) || !strings.Contains(err.Error(), lockName) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(other + "-gone"); err == nil {
+			t.Errorf("%s: a file was made elsewhere", name)
+		}
 	}
 }
 

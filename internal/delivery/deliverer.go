@@ -255,19 +255,27 @@ func (d *Deliverer) Ping(ctx context.Context) error {
 // one-shot sends included, when ctx ends, or when sending is halted. If the spool is
 // lost meanwhile, it returns ErrSpoolLost when all others have been settled.
 func (d *Deliverer) Flush(ctx context.Context) error {
-	var lost error
+	lost, err := d.flush(ctx)
+	switch {
+	case lost == nil:
+		return err
+	case err == nil:
+		return lost
+	default:
+		return fmt.Errorf("%w: %w", lost, err)
+	}
+}
+
+// flush is Flush with two errors: that the spool was lost, and why it ended early.
+func (d *Deliverer) flush(ctx context.Context) (lost, err error) {
 	for {
-		err := d.await(ctx, d.queue.wait())
-		switch {
-		case err == nil:
-			return lost
-		case errors.Is(err, ErrSpoolLost) && ctx.Err() == nil:
-		case lost != nil && !errors.Is(err, ErrSpoolLost):
-			return fmt.Errorf("%w: %w", lost, err)
-		default:
-			return err
+		err = d.await(ctx, d.queue.wait())
+		if !errors.Is(err, ErrSpoolLost) {
+			return lost, err
 		}
-		lost = err
+		if lost = err; ctx.Err() != nil {
+			return lost, ctx.Err()
+		}
 	}
 }
 

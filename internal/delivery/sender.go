@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -173,13 +174,16 @@ func (d *Deliverer) settleRejected(items []Item, failure *SendError) {
 	}
 }
 
-// loggedCode is the first code of a failure, unless it repeats what an event says. (The
-// message is not logged at all.)
+// loggedCode is the first code of a failure, unless it may hold what an event says, such
+// as an ID. (The message is not logged at all.)
 func loggedCode(items []Item, failure *SendError) string {
 	if len(failure.Rejected) == 0 {
 		return ""
 	}
 	code := failure.Rejected[0].Code
+	if strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return ""
+	}
 	if slices.ContainsFunc(items, func(it Item) bool { return bytes.Contains(it.Body, []byte(code)) }) {
 		return ""
 	}

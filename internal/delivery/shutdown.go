@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -85,7 +84,7 @@ func (d *Deliverer) noteSpooled() {
 // notDelivered is the error for so many events, some of which were lost on disk.
 func notDelivered(events, onDisk int, cause error) error {
 	switch {
-	case onDisk > 0 && cause != nil && !errors.Is(cause, ErrSpoolLost):
+	case onDisk > 0 && cause != nil:
 		cause = fmt.Errorf("%w: %w", errDamaged(onDisk), cause)
 	case onDisk > 0:
 		cause = errDamaged(onDisk)
@@ -111,7 +110,7 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 		lost = d.cfg.OnClose(patience)
 	}
 	d.queue.seal()
-	err = d.Flush(ctx)
+	_, err = d.flush(ctx) // Shutdown tells of a lost spool itself
 	if err == nil && lost > 0 {
 		err = ctx.Err()
 	}

@@ -721,10 +721,12 @@ func TestSpoolIsLost(t *testing.T) {
 	})
 }
 
-// A Flush that ends early after that tells of both.
+// A Flush that ends early after that tells of both, and so does Shutdown.
 func TestFlushTellsOfALossAndMore(t *testing.T) {
 	t.Parallel()
-	for _, code := range []int{503, 401} {
+	type call = func(*delivery.Deliverer, context.Context) error
+	for i, call := range []call{(*delivery.Deliverer).Flush, (*delivery.Deliverer).Flush, (*delivery.Deliverer).Shutdown, (*delivery.Deliverer).Shutdown} {
+		code := []int{503, 401}[i%2]
 		synctest.Test(t, func(t *testing.T) {
 			m, e := newMemory(recordsUpTo(3000)...), newOutage(503)
 			cfg := spoolConfig(e, m)
@@ -736,8 +738,9 @@ func TestFlushTellsOfALossAndMore(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			var failure *delivery.SendError
-			if err := d.Flush(ctx); !errors.Is(err, delivery.ErrSpoolLost) || !errors.As(err, &failure) || failure.StatusCode != code {
-				t.Errorf("%d: %v", code, err)
+			err := call(d, ctx)
+			if !errors.Is(err, delivery.ErrSpoolLost) || !errors.As(err, &failure) || failure.StatusCode != code {
+				t.Errorf("%d: %v", i, err)
 			}
 			m.set(func(m *memory) { m.failing = false })
 			e.setStatus(200)
