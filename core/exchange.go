@@ -75,7 +75,7 @@ func (x *Exchange) Recovered(v any) {
 // context has ended, nil if it has not.
 func (x *Exchange) settle(ended error) {
 	switch {
-	case !x.Unanswered || x.Panicked:
+	case x.Panicked:
 	case ended != nil:
 		x.Aborted, x.Status = true, 0
 	case x.Status == 0:

@@ -164,7 +164,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		return
 	}
 	s.loan.bind(x.Native, nil) // for adapters that have not called Bind
-	x.settle(s.Err())
+	if x.Unanswered {
+		x.settle(s.Err())
+	}
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text

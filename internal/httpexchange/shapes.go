@@ -33,7 +33,7 @@ const (
 )
 
 // abilitiesOf tells what w can do. Of net/http's own writer for HTTP/1, the usual one, it
-// finds out with two questions in place of six.
+// finds out with two questions in place of five.
 func abilitiesOf(w http.ResponseWriter) ability {
 	_, pushing := w.(http.Pusher)
 	if _, usual := w.(http1Writer); usual && !pushing {
