@@ -17,7 +17,7 @@ type Exchange struct {
 	ResponseBytes int64                    // of the body; negative if not known
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
-	Location      string                   // where the answer redirects to, "" if it does not
+	Location      string                   // the header of the answer; it counts only if the status is 3xx
 	Header        func(name string) string // returns a request header by its canonical name; may be nil
 
 	// Caller returns what is known about the client. If set, it is used instead of
@@ -31,6 +31,12 @@ type Exchange struct {
 	// sends, or 0 for 200. If the request's context has ended, whoever ended it may
 	// answer instead, so that the request counts as aborted.
 	Unanswered bool
+
+	// Hijacked says that a handler has taken over the connection without an answer, to
+	// write there itself what nobody sees. The status is then 101 if the client has asked
+	// for another protocol, and not known otherwise. Status, ResponseBytes, ContentType,
+	// Location and Unanswered are ignored.
+	Hijacked bool
 
 	// Unmatched says that the router is known to have found no route. An answer of
 	// 400 or above is then no event. If Route is set, Unmatched is ignored.
@@ -75,7 +81,7 @@ func (x *Exchange) Recovered(v any) {
 // context has ended, nil if it has not.
 func (x *Exchange) settle(ended error) {
 	switch {
-	case x.Panicked:
+	case x.Panicked, x.Hijacked:
 	case ended != nil:
 		x.Aborted, x.Status = true, 0
 	case x.Status == 0:
@@ -86,6 +92,12 @@ func (x *Exchange) settle(ended error) {
 // normalize adjusts x to what the client has really received.
 func (x *Exchange) normalize() {
 	x.Method = knownMethod(x.Method)
+	if x.Hijacked {
+		x.Status, x.ResponseBytes, x.ContentType = x.hijackStatus(), -1, ""
+	}
+	if x.Status/100 != 3 {
+		x.Location = "" // that of a 201 is what was created
+	}
 	x.upgraded = x.speaksAnotherProtocol()
 	switch {
 	case x.Panicked && x.Aborted:
@@ -94,12 +106,21 @@ func (x *Exchange) normalize() {
 		x.Status = http.StatusInternalServerError
 	}
 	bodyless := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
-	if bodyless || x.Method == http.MethodHead {
+	if bodyless || x.upgraded || x.Method == http.MethodHead {
 		x.ResponseBytes = 0 // a body that the framework has counted is not sent
 	}
 	if bodyless && !x.Panicked {
 		x.Aborted = false // a client that goes away has already had the whole answer
 	}
+}
+
+// hijackStatus is what a handler most likely writes to a connection that it has taken
+// over, 0 if it may be anything.
+func (x *Exchange) hijackStatus() int {
+	if x.header("Upgrade") == "" {
+		return 0
+	}
+	return http.StatusSwitchingProtocols
 }
 
 // ended returns the current time, at which the request has ended, and how long it took.

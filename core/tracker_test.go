@@ -223,6 +223,40 @@ func TestObserveUnanswered(t *testing.T) {
 	}
 }
 
+// What a handler writes to a connection that it has taken over is told by what the client
+// has asked for. What an adapter says of the answer is ignored then.
+func TestObserveHijacked(t *testing.T) {
+	t.Parallel()
+	const upgraded, unknown = "status 101, responseBytes 0", "status <nil>, responseBytes <nil>"
+	tests := map[string]struct {
+		upgrade string
+		in      klime.Exchange
+		want    string
+	}{
+		"for a protocol":           {"websocket", klime.Exchange{}, upgraded},
+		"for itself":               {"", klime.Exchange{}, unknown},
+		"nothing else is said":     {"", klime.Exchange{Status: 200, ResponseBytes: 7, ContentType: "text/event-stream"}, unknown},
+		"not as if nobody answers": {"", klime.Exchange{Unanswered: true}, unknown},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			tracker := klime.NewTracker(client, asUser("u1"))
+			tt.in.Method, tt.in.Route, tt.in.Native, tt.in.Hijacked = http.MethodGet, "/live", struct{}{}, true
+			tt.in.Header = http.Header{"Upgrade": {tt.upgrade}}.Get
+			tracker.Observe(tracker.Begin(t.Context()), tt.in)
+			properties := wire.one(t, client)["properties"].(map[string]any)
+			if got := fmt.Sprintf("status %v, responseBytes %v", properties["status"], properties["responseBytes"]); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if properties["aborted"] != nil || (properties["protocol"] != nil) != (tt.want == upgraded) {
+				t.Errorf("properties %v", properties)
+			}
+		})
+	}
+}
+
 // An adapter need not call Bind, give a context, or have a Scope at all.
 func TestObserveOfSparseAdapters(t *testing.T) {
 	t.Parallel()

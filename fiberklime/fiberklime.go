@@ -106,11 +106,9 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		RequestBytes:  int64(c.Request().Header.ContentLength()),
 		ResponseBytes: int64(answer.Header.ContentLength()),
 		ContentType:   utils.UnsafeString(answer.Header.ContentType()),
+		Location:      utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation)),
 		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
-	}
-	if x.Status/100 == 3 { // the Location of a 201 is what was created
-		x.Location = utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation))
 	}
 	if x.RequestBytes == noBody {
 		x.RequestBytes = 0
@@ -118,13 +116,7 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	if !answer.IsBodyStream() {
 		x.ResponseBytes = int64(len(answer.Body()))
 	}
-	if x.Status == http.StatusOK && c.Context().Hijacked() { // the handler may answer itself: see HijackSetNoResponse
-		bodyless := len(answer.Body()) == 0
-		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
-		if bodyless && c.Get(fiber.HeaderUpgrade) != "" {
-			x.Status = http.StatusSwitchingProtocols // most likely
-		}
-	}
+	x.Hijacked = c.Context().Hijacked() && x.Status == http.StatusOK && x.ResponseBytes == 0 // which HijackSetNoResponse may hold back
 	return x
 }
 

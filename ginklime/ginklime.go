@@ -74,13 +74,12 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Values = c.Request.Context()
 	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 	x.Unmatched = x.Route == ""
+	x.Hijacked = w.hijacked
 	x.Unanswered = !w.answered()
 	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
 	x.Status = w.sentStatus()
 	x.ResponseBytes = w.size()
-	if !w.isPast() {
-		x.ContentType = w.media.Of(w.Header())
-	}
+	x.ContentType = w.media.Of(w.Header())
 	x.Location = httpexchange.Location(w.Header(), x.Status)
 }
 

@@ -20,8 +20,6 @@ type writer struct {
 	bytes    int64 // of the body, before a middleware further out compresses it
 	stated   bool  // a final status was set, which Gin sends with the body or after the handlers
 	hijacked bool  // the connection was taken over before an answer
-
-	hijackStatus int // what was most likely written there then, 0 if that is not known
 }
 
 func (w *writer) WriteHeader(status int) {
@@ -47,7 +45,8 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	answered := w.Written() // which newer versions of Gin refuse
 	conn, rw, err := w.ResponseWriter.Hijack()
 	if err == nil {
-		w.hijacked, w.hijackStatus = !answered, w.passed.Hijacked()
+		w.hijacked = !answered
+		w.passed.Hijacked()
 	}
 	return conn, rw, err //nolint:wrapcheck // as above
 }
@@ -67,21 +66,14 @@ func (w *writer) WriteHeaderNow() {
 	w.ResponseWriter.WriteHeaderNow()
 }
 
-// size is that of the body, negative if it is not known. If HandleContext has led past
+// size is that of the body. If HandleContext has led past
 // Middleware, only Gin has counted it.
 func (w *writer) size() int64 {
-	switch {
-	case w.isPast():
-		return -1
-	case w.bytes > 0:
+	if w.bytes > 0 {
 		return w.bytes
 	}
 	return max(int64(w.Size()), 0)
 }
-
-// isPast reports whether a handler has taken over the connection to write an answer
-// that w does not see.
-func (w *writer) isPast() bool { return w.hijacked && w.hijackStatus == 0 }
 
 // answered reports whether a handler has answered.
 func (w *writer) answered() bool { return w.stated || w.Written() }
@@ -90,14 +82,10 @@ func (w *writer) answered() bool { return w.stated || w.Written() }
 // away. Gin keeps the last one that was set. If that is a 1xx, net/http has sent 200
 // after it.
 func (w *writer) sentStatus() int {
-	switch status := w.Status(); {
-	case w.hijacked:
-		return w.hijackStatus
-	case httpexchange.Informational(status):
-		return http.StatusOK
-	default:
+	if status := w.Status(); !httpexchange.Informational(status) {
 		return status
 	}
+	return http.StatusOK
 }
 
 // Unwrap is for http.ResponseController.

@@ -34,22 +34,14 @@ func (p *Passed) PassOn(ctx context.Context, incoming *http.Request) *http.Reque
 	return incoming.WithContext(ctx)
 }
 
-// Hijacked notes that the connection was taken over. It returns the status that the
-// handler then most likely writes there itself: 101 if the client has asked for another
-// protocol, or else 0, as it may be any.
-//
-// If the connection is taken over for HTTP/2 (h2c), this request and later ones, perhaps
-// of other users, are served with contexts made from this one. So it no longer has a
-// Scope.
-func (p *Passed) Hijacked() (status int) {
-	if firstValue(p.incoming.Header, "Upgrade") == "" {
-		return 0
-	}
+// Hijacked notes that the connection was taken over. If that was for HTTP/2 (h2c), this
+// request and later ones, perhaps of other users, are served with contexts made from
+// this one. So it no longer has a Scope.
+func (p *Passed) Hijacked() {
 	if upgradesToHTTP2(p.incoming.Header) {
 		klime.Skip(&p.Scope)
 		p.takenOver.Store(true)
 	}
-	return http.StatusSwitchingProtocols
 }
 
 // upgradesToHTTP2 goes by what RFC 7540, section 3.2, requires of such a request.

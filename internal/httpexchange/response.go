@@ -17,13 +17,12 @@ type Response struct {
 	next   http.ResponseWriter
 	passed *Passed
 	start  time.Time
-	status int // of the final header; 0 until that is written, or notKnown
+	status int // of the final header, 0 until that is written
 	bytes  int64
 	media  MediaType
-}
 
-// notKnown is the status of an answer that a handler has written past us.
-const notKnown = -1
+	hijacked bool // the connection was taken over before an answer
+}
 
 // observe starts to observe the answer that is written to w. It returns the writer to
 // use in place of w, with the same optional interfaces and with Unwrap for
@@ -80,19 +79,16 @@ func (r *Response) beforeFlush() {
 
 // begin notes the status of the final header. Later ones do not count.
 func (r *Response) begin(status int) {
-	if r.status == 0 && !Informational(status) {
+	if r.status == 0 && !r.hijacked && !Informational(status) {
 		r.status = status
 		r.media.Fix(r.next.Header())
 	}
 }
 
-// hijacked notes that the connection was taken over.
-func (r *Response) hijacked() {
-	if status := r.passed.Hijacked(); status != 0 {
-		r.begin(status)
-	} else if r.status == 0 {
-		r.status, r.media = notKnown, MediaType{fixed: true}
-	}
+// afterHijack notes that the connection was taken over.
+func (r *Response) afterHijack() {
+	r.hijacked = r.status == 0
+	r.passed.Hijacked()
 }
 
 // Informational reports whether status is a 1xx after which the answer is still to
@@ -139,10 +135,8 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Start = r.start
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
+	x.Hijacked = r.hijacked
 	x.Unanswered = r.status == 0
-	if r.status == notKnown {
-		x.Status, x.ResponseBytes = 0, -1
-	}
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
 	x.ContentType = r.media.Of(header)
 	x.Location = Location(header, x.Status)

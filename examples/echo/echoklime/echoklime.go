@@ -43,7 +43,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			scope.ReadHeader(incoming.Header.Get)
 			r := passOn(scope, incoming)
 			c.SetRequest(r)
-			w := &writer{ResponseWriter: c.Response().Writer, upgrades: incoming.Header.Get(echo.HeaderUpgrade) != ""}
+			w := &writer{ResponseWriter: c.Response().Writer}
 			c.Response().Writer = w
 			defer func() {
 				panicked := recover()

@@ -17,8 +17,7 @@ import (
 type writer struct {
 	http.ResponseWriter
 
-	upgrades bool // the client has asked for another protocol
-	past     bool // the handler has taken over the connection, and writes an answer that we do not see
+	hijacked bool // the connection was taken over before an answer
 
 	status      int // of the final answer, 0 until it has begun
 	bytes       int64
@@ -64,12 +63,8 @@ func (w *writer) FlushError() error {
 // Hijack implements http.Hijacker.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	switch {
-	case err != nil:
-	case w.upgrades:
-		w.begin(http.StatusSwitchingProtocols)
-	default:
-		w.past = w.status == 0
+	if err == nil {
+		w.hijacked = w.status == 0
 	}
 	return conn, rw, err
 }
@@ -89,7 +84,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // final, except 101.
 func (w *writer) begin(status int) {
 	informational := status < http.StatusOK && status != http.StatusSwitchingProtocols
-	if w.status != 0 || w.past || informational {
+	if w.status != 0 || w.hijacked || informational {
 		return
 	}
 	_, declared := w.Header()[echo.HeaderContentType]
@@ -108,10 +103,7 @@ func (w *writer) settle() {
 
 // report adds what was answered to x.
 func (w *writer) report(x *klime.Exchange) {
-	if w.past {
-		x.ResponseBytes = -1 // not known, as the status is not
-		return
-	}
+	x.Hijacked = w.hijacked
 	if w.status == 0 && !x.Panicked {
 		x.Unanswered = true
 		w.begin(http.StatusOK) // which net/http sends then
@@ -119,8 +111,6 @@ func (w *writer) report(x *klime.Exchange) {
 	w.settle()
 	x.Status = w.status
 	x.ResponseBytes = w.bytes
-	if w.status/100 == 3 { // the Location of a 201 is what was created
-		x.Location = w.Header().Get(echo.HeaderLocation)
-	}
+	x.Location = w.Header().Get(echo.HeaderLocation)
 	x.ContentType = w.contentType
 }
