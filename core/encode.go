@@ -15,7 +15,7 @@ const Version = "0.1.0"
 
 const (
 	maxEventBytes  = 200 * 1024 // Klime's limit for one event
-	maxPooledBytes = 64 * 1024  // a buffer that grew larger is not pooled
+	maxPooledBytes = 256 * 1024 // a buffer that grew larger is not pooled
 	maxDepth       = 32         // of nested maps and slices; deeper values are left to encoding/json
 
 	libraryContext = `"library":{"name":"go-sdk","version":"` + Version + `"}`
@@ -23,10 +23,9 @@ const (
 
 // encoder turns events into wire JSON. It is safe for concurrent use.
 type encoder struct {
-	app     string                 // context.app as a JSON member after a comma; "" for none
-	buffers sync.Pool              // of *[]byte, to encode into
-	arenas  sync.Pool              // of *arena: see encodeInArena
-	second  atomic.Pointer[second] // the second that was encoded last
+	app    string                 // context.app as a JSON member after a comma; "" for none
+	desks  sync.Pool              // of *desk
+	second atomic.Pointer[second] // the second that was encoded last
 }
 
 // second is a timestamp's JSON up to the decimal point.
@@ -35,10 +34,18 @@ type second struct {
 	text string
 }
 
-// arena is memory that several events share, one after the other. Its first block is
-// empty, and blocks grow as more is encoded. The garbage collector empties the pool
-// of arenas, and then an event that is alone in a block must not hold much more
-// memory than it needs.
+// desk is where one event after the other is encoded. Those of requests and those of the
+// app are kept apart: the former are evicted first.
+type desk struct {
+	scratch             []byte // reused
+	explicit, automatic arena
+}
+
+// arena is memory that several small events share. A block of it is freed when the last
+// of them is done, which is soon, as they are sent more or less in the order in which
+// they were made. The first block is empty, and blocks grow as more is encoded: the
+// garbage collector empties the pool of desks, and then an event that is alone in a
+// block must not hold much more memory than it needs.
 type arena struct {
 	block    []byte // its length is what is taken
 	nextSize int    // bytes of the next block
@@ -47,42 +54,60 @@ type arena struct {
 const (
 	firstBlockBytes = 2 * 1024
 	maxBlockBytes   = 16 * 1024
-	usualEventBytes = 1024 // the event of a request is rarely larger
+	maxSharedBytes  = 1024 // an event is rarely larger
 )
 
 // room returns the free part of a block, as an empty slice. A new block is made when
-// a usual event would not fit.
+// an event that shares one might not fit.
 func (a *arena) room() []byte {
-	if cap(a.block)-len(a.block) < usualEventBytes {
+	if cap(a.block)-len(a.block) < maxSharedBytes {
 		a.block = make([]byte, 0, a.nextSize)
 		a.nextSize = min(max(2*a.nextSize, firstBlockBytes), maxBlockBytes)
 	}
 	return a.block[len(a.block):]
 }
 
+// keep takes what was appended to room out of it. If that did not fit, it returns a
+// copy that is just as large.
+func (a *arena) keep(b []byte) []byte {
+	if free := cap(a.block) - len(a.block); cap(b) != free {
+		return bytes.Clone(b)
+	}
+	a.block = a.block[:len(a.block)+len(b)]
+	return slices.Clip(b)
+}
+
+// keepCopy returns a copy of b that stays.
+func (a *arena) keepCopy(b []byte) []byte {
+	if len(b) > maxSharedBytes {
+		return bytes.Clone(b)
+	}
+	return a.keep(append(a.room(), b...))
+}
+
 // encode returns the event's JSON. A missing message ID is made up. If r is not nil,
 // it replaces the event's properties. (As a field of draft, r would be moved to the
 // heap.)
-func (enc *encoder) encode(d *draft, r *requestProperties) ([]byte, error) {
-	if d.automatic {
-		return enc.encodeInArena(d, r)
-	}
-	buf, ok := enc.buffers.Get().(*[]byte)
+func (enc *encoder) encode(d *draft, r *requestProperties) (body []byte, err error) {
+	at, ok := enc.desks.Get().(*desk)
 	if !ok {
-		buf = new([]byte)
+		at = new(desk)
 	}
-	b, err := enc.appendEvent((*buf)[:0], d, r)
-	err = unencodable(err)
-	var body []byte
-	if err == nil {
-		body = make([]byte, len(b)) // just as large as the event; bytes.Clone takes longer
-		copy(body, b)
+	var b []byte
+	if d.automatic { // and thus hardly ever large
+		if b, err = enc.appendEvent(at.automatic.room(), d, r); err == nil {
+			body = at.automatic.keep(b)
+		}
+	} else {
+		if b, err = enc.appendEvent(at.scratch[:0], d, r); err == nil {
+			body = at.explicit.keepCopy(b)
+		}
+		if cap(b) <= maxPooledBytes {
+			at.scratch = b
+		}
 	}
-	if cap(b) <= maxPooledBytes {
-		*buf = b
-		enc.buffers.Put(buf)
-	}
-	return body, err
+	enc.desks.Put(at)
+	return body, unencodable(err)
 }
 
 // unencodable wraps an error in ErrNotEncodable, unless only the event's size is
@@ -92,29 +117,6 @@ func unencodable(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrNotEncodable, err)
-}
-
-// encodeInArena is encode for automatic events: several of them share one allocation.
-// That memory is freed when the last of them is done, which is soon, as they are sent
-// more or less in the order in which they were made. Other events may stay for long.
-func (enc *encoder) encodeInArena(d *draft, r *requestProperties) ([]byte, error) {
-	a, ok := enc.arenas.Get().(*arena)
-	if !ok {
-		a = new(arena)
-	}
-	free := a.room()
-	b, err := enc.appendEvent(free, d, r)
-	switch {
-	case err != nil:
-		b, err = nil, unencodable(err)
-	case cap(b) == cap(free): // it fitted into the block
-		a.block = a.block[:len(a.block)+len(b)]
-		b = slices.Clip(b)
-	default:
-		b = bytes.Clone(b) // just as large as the event
-	}
-	enc.arenas.Put(a)
-	return b, err
 }
 
 // appendEvent appends the event as JSON, without its empty fields.

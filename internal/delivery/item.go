@@ -10,7 +10,7 @@ const (
 
 // Item is one encoded event.
 type Item struct {
-	Body      []byte    // one JSON object; not changed after Enqueue
+	Body      []byte    // one JSON object; not changed after Enqueue; may share memory with its neighbours
 	Token     uint64    // opaque to delivery, handed back with the outcome
 	Queued    time.Time // when the event was handed over
 	Automatic bool      // evicted before any item that is not automatic

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"slices"
 	"time"
 )
@@ -33,6 +34,9 @@ func (q *queue) isolate(items []Item, as source, again bool) {
 		return
 	}
 	for i := range items {
+		if as == fromCulprits { // it may stay for long, and must not hold what it shares memory with
+			items[i].Body = bytes.Clone(items[i].Body)
+		}
 		to.laneFor(&items[i]).pushBack(&items[i])
 	}
 }

@@ -1,0 +1,20 @@
+package delivery
+
+import "testing"
+
+// A culprit may stay for long. It must not hold the memory of those that were made
+// before and after it.
+func TestCulpritSharesNoMemory(t *testing.T) {
+	t.Parallel()
+	q := newQueue(&Config{QueueSize: 10, QueueBytes: 1 << 20, BatchSize: 2, Senders: 1})
+	shared := []byte(`{"n":1}{"n":2}`)
+	it := Item{Body: shared[:7:7]}
+	if _, err := q.push(&it, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	q.isolate(q.take(0), fromCulprits, true)
+	shared[5] = '9'
+	if got := q.takeQuarantined(fromCulprits, maxShrink); len(got) != 1 || string(got[0].Body) != `{"n":1}` {
+		t.Errorf("%v", got)
+	}
+}
