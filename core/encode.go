@@ -57,10 +57,10 @@ const (
 	maxSharedBytes  = 1024 // an event is rarely larger
 )
 
-// room returns the free part of a block, as an empty slice. A new block is made when
-// an event that shares one might not fit.
-func (a *arena) room() []byte {
-	if cap(a.block)-len(a.block) < maxSharedBytes {
+// room returns the free part of a block, as an empty slice. A new block is made if
+// that has fewer than size bytes.
+func (a *arena) room(size int) []byte {
+	if cap(a.block)-len(a.block) < size {
 		a.block = make([]byte, 0, a.nextSize)
 		a.nextSize = min(max(2*a.nextSize, firstBlockBytes), maxBlockBytes)
 	}
@@ -82,7 +82,7 @@ func (a *arena) keepCopy(b []byte) []byte {
 	if len(b) > maxSharedBytes {
 		return bytes.Clone(b)
 	}
-	return a.keep(append(a.room(), b...))
+	return a.keep(append(a.room(len(b)), b...))
 }
 
 // encode returns the event's JSON. A missing message ID is made up. If r is not nil,
@@ -95,7 +95,7 @@ func (enc *encoder) encode(d *draft, r *requestProperties) (body []byte, err err
 	}
 	var b []byte
 	if d.automatic { // and thus hardly ever large
-		if b, err = enc.appendEvent(at.automatic.room(), d, r); err == nil {
+		if b, err = enc.appendEvent(at.automatic.room(maxSharedBytes), d, r); err == nil {
 			body = at.automatic.keep(b)
 		}
 	} else {
