@@ -205,10 +205,10 @@ func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 // add to a request that is counted is not kept.
 //
 // The counts are sent at the end of each window, by Flush and by Shutdown, and as soon as
-// a window has more than 10,000 combinations; then several events for the same window
-// add up. Windows that have to wait for room in the queue, as in an outage, become one if
-// the later one brings no new combinations, or both have at most 2,000. Of more than
-// 160,000 that wait, the oldest are dropped, which [Stats] counts.
+// a window has more than 10,000 combinations, or 4 MiB of them; then several events for the
+// same window add up. Windows that have to wait for room in the queue, as in an outage,
+// become one if the later one brings no new combinations, or both have at most 2,000. Of
+// more than 160,000 that wait, or 64 MiB, the oldest are dropped, which [Stats] counts.
 func RollUp(window time.Duration) Option {
 	return Option{func(t *Tracker) error {
 		if window < time.Second || window > 24*time.Hour {

@@ -18,6 +18,10 @@ const (
 	// early, and another one begins.
 	maxRollUpKeys = 10_000
 
+	// maxRollUpBytes is how many bytes these keys may have together: whoever makes up IDs
+	// may make long ones.
+	maxRollUpBytes = 4 << 20
+
 	// maxRollUpWindows is how many full windows' worth of keys a rollUp may hold. Beyond
 	// that, the oldest window no longer waits for room in the queue.
 	maxRollUpWindows = 16
@@ -33,6 +37,7 @@ type rollUp struct {
 	current *usageWindow   // nil while there is nothing to send
 	backlog []*usageWindow // windows that are being queued, one after the other
 	keys    int            // of all these windows together
+	bytes   int            // of these keys
 	closed  bool
 }
 
@@ -40,14 +45,17 @@ func newRollUp(c *Client, length time.Duration) *rollUp {
 	return &rollUp{client: c, length: length}
 }
 
-// add counts a request. It returns false if the client is shutting down and the request
-// was not counted.
-func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Duration) bool {
+// add counts a request, unless the client is shutting down, which is ErrClosed, or the
+// key does not fit into an event, which is ErrEventTooLarge.
+func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Duration) error {
 	key := usageKey{id.user, id.group, x.Method, x.Route} // none of them lies in memory that the framework reuses
+	if key.size() > maxEventBytes {
+		return ErrEventTooLarge
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return false
+		return ErrClosed
 	}
 	if r.current != nil && !now.Before(r.current.end) {
 		r.finish()
@@ -60,7 +68,7 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Dura
 		r.begin(now)
 	}
 	r.entry(key).add(now, x, duration)
-	return true
+	return nil
 }
 
 // entry returns the usage of a key in the current window, and adds it if need be.
@@ -69,8 +77,9 @@ func (r *rollUp) entry(key usageKey) *usage {
 	if !ok {
 		u = new(usage)
 		r.current.usage[key] = u
-		r.keys++
-		if r.keys > maxRollUpKeys*maxRollUpWindows {
+		size := key.size()
+		r.keys, r.bytes, r.current.bytes = r.keys+1, r.bytes+size, r.current.bytes+size
+		if r.keys > maxRollUpKeys*maxRollUpWindows || r.bytes > maxRollUpBytes*maxRollUpWindows {
 			r.backlog[0].stopWaiting()
 		}
 	}
@@ -109,7 +118,8 @@ func (r *rollUp) finish() {
 	w.expiry.Stop()
 	r.current = nil
 	if n := len(r.backlog); n > 0 && r.backlog[n-1].canAbsorb(w) {
-		r.keys -= r.backlog[n-1].absorb(w)
+		keys, bytes := r.backlog[n-1].absorb(w)
+		r.keys, r.bytes = r.keys-keys, r.bytes-bytes
 		return
 	}
 	ctx, stopWaiting := context.WithCancel(context.Background())
@@ -137,7 +147,7 @@ func (r *rollUp) queue(ctx context.Context, w *usageWindow, before <-chan struct
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.backlog = slices.Delete(r.backlog, 0, 1)
-	r.keys -= len(w.usage)
+	r.keys, r.bytes = r.keys-len(w.usage), r.bytes-w.bytes
 }
 
 // flush ends the current window, and returns the windows that are not yet queued. If

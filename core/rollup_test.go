@@ -228,6 +228,91 @@ func TestRollUpWithManyKeys(t *testing.T) {
 	})
 }
 
+// Who could never fit an event is refused at once, as in the event of a single request.
+func TestRollUpOfAnEndlessID(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]klime.Option{"single": nil, "rolled up": {klime.RollUp(time.Hour)}} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, append(opts, asUser("u1"), klime.ResolveGroup(answerWith(strings.Repeat("g", 300_000))))...)
+		for range 2 {
+			traffic{tracker: tracker}.serve(nil)
+		}
+		if s := client.Stats(); s.Invalid != 2 || s.RollUpKeys != 0 {
+			t.Errorf("%s: Stats %+v", name, s)
+		}
+		if events := wire.events(t, client); len(events) != 0 {
+			t.Errorf("%s: %q", name, summary(events))
+		}
+	}
+}
+
+// A window whose keys are long is sent early, too.
+func TestRollUpWithLongKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+		long := strings.Repeat("u", 100_000)
+		request := func(i int) {
+			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint(long, i)) })
+		}
+		for range 2 {
+			for i := range 41 { // 4 MiB
+				request(i)
+			}
+		}
+		if s := client.Stats(); s.RollUpKeys != 41 {
+			t.Errorf("Stats %+v", s)
+		}
+		request(41)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := client.Stats(); s.RollUpKeys != 1 || s.Sent != 41 {
+			t.Errorf("Stats %+v", s)
+		}
+		if got := countOf(wire.events(t, client)); got != 83 {
+			t.Errorf("%d requests counted", got)
+		}
+	})
+}
+
+// Long keys that wait in an outage take no more memory than 16 full windows do. Those of
+// users who call in each window take no more however long it lasts.
+func TestRollUpWithLongKeysDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("u", 100_000)
+	for name, tt := range map[string]struct{ users, minutes, most int }{
+		"others":   {30, 60, 17 * 41},
+		"the same": {0, 60, 3 * 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueBytes = 1 << 20 })
+				wire.answers(always(http.StatusServiceUnavailable, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+				for minute := range tt.minutes {
+					for i := range 30 {
+						id := fmt.Sprint(long, minute*tt.users+i)
+						traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, id) })
+					}
+					time.Sleep(time.Minute)
+				}
+				s := client.Stats()
+				if s.RollUpKeys > tt.most {
+					t.Errorf("Stats %+v", s)
+				}
+				wire.answers(nil)
+				time.Sleep(time.Minute)
+				got, lost := countOf(wire.events(t, client)), client.Stats().Dropped[klime.DropQueueFull]
+				if lost == 0 != (tt.users == 0) || uint64(got)+lost != uint64(30*tt.minutes) {
+					t.Errorf("%d requests counted, %d lost", got, lost)
+				}
+			})
+		})
+	}
+}
+
 // downs are answers of Klime in an outage: with one it is tried again before long, with
 // the other sending is halted.
 func downs() map[string]int {

@@ -288,8 +288,14 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	t.noteAttributed(x, id.checked)
 	now, took := x.ended()
 	unnamed := !o.named && o.kind == KindAPI
-	if unnamed && t.rollUp != nil && t.rollUp.add(now, id, x, took) {
-		return counted
+	if unnamed && t.rollUp != nil {
+		switch err := t.rollUp.add(now, id, x, took); {
+		case err == nil:
+			return counted
+		case errors.Is(err, ErrEventTooLarge):
+			t.client.complain(err, o.name)
+			return fateOf(&draft{}, err)
+		}
 	}
 	var request requestProperties // field by field: a literal of this size is made elsewhere and copied
 	request.exchange, request.route, request.kind, request.duration, request.extra = x, rt, o.kind, took, o.extra

@@ -19,6 +19,7 @@ type usageWindow struct {
 	start, end time.Time     // end is by the monotonic clock
 	length     time.Duration // by the wall clock, from start
 	usage      map[usageKey]*usage
+	bytes      int // of its keys
 	expiry     *time.Timer
 
 	handled atomic.Int64 // how many of the events were prepared; negative once Shutdown has given up the rest
@@ -32,6 +33,9 @@ type usageWindow struct {
 // usageKey is what each event is about.
 type usageKey struct{ user, group, method, route string }
 
+// size is how many bytes the key has.
+func (k *usageKey) size() int { return len(k.user) + len(k.group) + len(k.method) + len(k.route) }
+
 // usage adds up requests.
 type usage struct {
 	count, clientErrors, serverErrors uint64
@@ -43,22 +47,23 @@ type usage struct {
 
 // isFull reports whether there is no room for a key that w does not have yet.
 func (w *usageWindow) isFull(key usageKey) bool {
-	return len(w.usage) >= maxRollUpKeys && w.usage[key] == nil
+	return (len(w.usage) >= maxRollUpKeys || w.bytes+key.size() > maxRollUpBytes) && w.usage[key] == nil
 }
 
 // canAbsorb reports whether w can absorb a later window without growing beyond
-// maxMergedKeys.
+// maxMergedKeys or maxRollUpBytes.
 func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 	if w.begun || w.early || later.early {
 		return false
 	}
-	room := maxMergedKeys - len(w.usage)
-	if room >= len(later.usage) {
+	room, bytes := maxMergedKeys-len(w.usage), maxRollUpBytes-w.bytes
+	if room >= len(later.usage) && bytes >= later.bytes {
 		return true
 	}
 	for key := range later.usage { // stops early, as nothing can be counted meanwhile
 		if _, known := w.usage[key]; !known {
-			if room--; room < 0 {
+			room, bytes = room-1, bytes-key.size()
+			if room < 0 || bytes < 0 {
 				return false
 			}
 		}
@@ -66,16 +71,17 @@ func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 	return true
 }
 
-// absorb adds a later window to w. It returns how many keys both had.
-func (w *usageWindow) absorb(later *usageWindow) (both int) {
+// absorb adds a later window to w. It returns how many keys both had, and their bytes.
+func (w *usageWindow) absorb(later *usageWindow) (keys, bytes int) {
 	for key, u := range later.usage {
 		if known, ok := w.usage[key]; ok {
 			known.merge(u)
-			both++
+			keys, bytes = keys+1, bytes+key.size()
 		} else {
 			w.usage[key] = u
 		}
 	}
+	w.bytes += later.bytes - bytes
 	end := w.start.Add(w.length)
 	if laterEnd := later.start.Add(later.length); laterEnd.After(end) {
 		end = laterEnd
@@ -84,7 +90,7 @@ func (w *usageWindow) absorb(later *usageWindow) (both int) {
 		w.start = later.start
 	}
 	w.length = end.Sub(w.start)
-	return both
+	return keys, bytes
 }
 
 // add counts a request.
