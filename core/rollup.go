@@ -23,7 +23,8 @@ const (
 	maxRollUpBytes = 4 << 20
 
 	// maxRollUpWindows is how many full windows' worth of keys a rollUp may hold. Beyond
-	// that, the oldest window no longer waits for room in the queue.
+	// that, the oldest window no longer waits for room in the queue; beyond one more,
+	// requests have events of their own.
 	maxRollUpWindows = 16
 )
 
@@ -45,8 +46,8 @@ func newRollUp(c *Client, length time.Duration) *rollUp {
 	return &rollUp{client: c, length: length}
 }
 
-// add counts a request, unless the client is shutting down, which is ErrClosed, or the
-// key does not fit into an event, which is ErrEventTooLarge.
+// add counts a request, unless the client is shutting down (ErrClosed), the key does not
+// fit into an event (ErrEventTooLarge), or there is no room for it (ErrQueueFull).
 func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Duration) error {
 	key := usageKey{id.user, id.group, x.Method, x.Route} // none of them lies in memory that the framework reuses
 	if key.size() > maxEventBytes {
@@ -67,23 +68,38 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange, duration time.Dura
 	if r.current == nil {
 		r.begin(now)
 	}
-	r.entry(key).add(now, x, duration)
+	u := r.entry(key)
+	if u == nil {
+		return ErrQueueFull
+	}
+	u.add(now, x, duration)
 	return nil
 }
 
-// entry returns the usage of a key in the current window, and adds it if need be.
+// entry returns the usage of a key in the current window, and adds it if need be. It
+// returns nil if there is no room: the oldest window no longer waits, but even so keys
+// come faster than its events can be made.
 func (r *rollUp) entry(key usageKey) *usage {
 	u, ok := r.current.usage[key]
-	if !ok {
-		u = new(usage)
-		r.current.usage[key] = u
-		size := key.size()
-		r.keys, r.bytes, r.current.bytes = r.keys+1, r.bytes+size, r.current.bytes+size
-		if r.keys > maxRollUpKeys*maxRollUpWindows || r.bytes > maxRollUpBytes*maxRollUpWindows {
-			r.backlog[0].stopWaiting()
+	if ok {
+		return u
+	}
+	if r.exceeds(maxRollUpWindows) {
+		r.backlog[0].stopWaiting()
+		if r.exceeds(maxRollUpWindows + 1) {
+			return nil
 		}
 	}
+	u = new(usage)
+	r.current.usage[key] = u
+	size := key.size()
+	r.keys, r.bytes, r.current.bytes = r.keys+1, r.bytes+size, r.current.bytes+size
 	return u
+}
+
+// exceeds reports whether there is more than that many full windows hold.
+func (r *rollUp) exceeds(windows int) bool {
+	return r.keys > maxRollUpKeys*windows || r.bytes > maxRollUpBytes*windows
 }
 
 // begin opens a window, and a timer that ends it.
