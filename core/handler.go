@@ -45,13 +45,15 @@ func SetProperty(ctx context.Context, key string, v any) {
 	if scope == nil {
 		return
 	}
-	value, err := appendValue(nil, scope.client().redactProperty(key, v), 0) // encoded now, as v may change later
-	if err != nil {
-		scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
-		return
+	fits := len(key) <= maxPropertyBytes
+	if fits {
+		value, err := appendValue(nil, scope.client().redactProperty(key, v), 0) // encoded now, as v may change later
+		if err != nil {
+			scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
+			return
+		}
+		scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 	}
-	fits := true
-	scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 	if !fits {
 		scope.client().complain(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
 			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)), "")

@@ -53,8 +53,12 @@ const countable = " token "
 // secretWords are the words that make a key a secret's, in spaces: " api key ".
 type secretWords struct{ anywhere, atEnd []string }
 
-// maxKnownKeys bounds how many keys a redactor remembers.
-const maxKnownKeys = 1000
+// A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
+// pass on keys that its clients choose.
+const (
+	maxKnownKeys     = 1000
+	maxKnownKeyBytes = 128
+)
 
 func newRedactor(keys []string) *redactor {
 	keys = slices.Clone(keys) // the app may change its slice
@@ -75,19 +79,27 @@ func newSecretWords(keys []string) (s secretWords) {
 	return s
 }
 
-// secrecyOf returns the secrecy of a key, computed once for each.
+// secrecyOf returns the secrecy of a key, computed once for each that is not very long.
 func (r *redactor) secrecyOf(key string) secrecy {
+	if len(key) > maxKnownKeyBytes {
+		return r.findSecrecy(key)
+	}
 	if known, ok := r.known.Load(key); ok {
 		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
 	}
-	found := r.secrets().secrecyOf(wordsOf(key))
-	if found == secretUnlessNumber && !strings.HasSuffix(strings.ToLower(key), "tokens") {
-		found = secret // in the singular, a number may be the token itself
-	}
+	found := r.findSecrecy(key)
 	if r.size.Load() < maxKnownKeys {
 		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
 			r.size.Add(1)
 		}
+	}
+	return found
+}
+
+func (r *redactor) findSecrecy(key string) secrecy {
+	found := r.secrets().secrecyOf(wordsOf(key))
+	if found == secretUnlessNumber && !strings.HasSuffix(strings.ToLower(key), "tokens") {
+		found = secret // in the singular, a number may be the token itself
 	}
 	return found
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,31 @@ func TestSecretKeys(t *testing.T) {
 		if (own.secrecyOf(key) == secret) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
+	}
+}
+
+// What is remembered of keys is bounded, as clients may choose them. One that is too long
+// to be remembered may still be secret.
+func TestKnownKeys(t *testing.T) {
+	t.Parallel()
+	r := newRedactor(SecretKeys())
+	for i := range 2 * maxKnownKeys {
+		for _, length := range []int{1, maxKnownKeyBytes, 10_000} {
+			key := strings.Repeat("k", length) + strconv.Itoa(i) + " password"
+			if r.secrecyOf(key) != secret {
+				t.Errorf("%.20q is not secret", key)
+			}
+		}
+	}
+	n := 0
+	r.known.Range(func(key, _ any) bool {
+		if n++; len(key.(string)) > maxKnownKeyBytes {
+			t.Errorf("remembers a key of %d bytes", len(key.(string)))
+		}
+		return true
+	})
+	if n != maxKnownKeys {
+		t.Errorf("remembers %d keys, want %d", n, maxKnownKeys)
 	}
 }
 

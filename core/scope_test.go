@@ -551,6 +551,27 @@ func TestSetPropertyRefused(t *testing.T) {
 	}
 }
 
+// A key that alone is too long costs nothing more: its value is not even encoded.
+func TestSetPropertyWithAnEndlessKey(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		klime.SetProperty(ctx, strings.Repeat("k", 200*1024), marshalsNever{t})
+	})
+	wire.one(t, client)
+	if got := client.Stats().Invalid; got != 1 {
+		t.Errorf("%d invalid, want 1", got)
+	}
+}
+
+type marshalsNever struct{ t *testing.T }
+
+func (m marshalsNever) MarshalJSON() ([]byte, error) {
+	m.t.Error("encoded")
+	return []byte("{}"), nil
+}
+
 type panicsWith struct{ text string }
 
 func (p panicsWith) MarshalJSON() ([]byte, error) { panic(p.text) }
