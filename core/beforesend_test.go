@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
@@ -45,6 +46,28 @@ func TestBeforeSendAdds(t *testing.T) {
 			t.Errorf("%d events", n)
 		}
 	})
+}
+
+// BeforeSend may keep the event, and read it while that is sent.
+func TestBeforeSendKeepsTheEvent(t *testing.T) {
+	t.Parallel()
+	var kept *klime.Event
+	client, wire := newClient(t, userMode, func(cfg *klime.Config) {
+		cfg.BeforeSend = func(e *klime.Event) bool {
+			e.Timestamp, e.GroupID = time.Time{}, "g1"
+			kept = e
+			return true
+		}
+	})
+	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+		t.Fatal(err)
+	}
+	if e := wire.one(t, client); who(e) != "u1/" || e["timestamp"] == nil {
+		t.Errorf("sent %v", e)
+	}
+	if !kept.Timestamp.IsZero() || kept.GroupID != "g1" {
+		t.Errorf("kept %+v", kept)
+	}
 }
 
 // Every digit of a number survives BeforeSend.

@@ -80,22 +80,23 @@ func batchResult(r delivery.Result, named []Event) BatchResult {
 }
 
 // filter lets Config.BeforeSend change the event that body encodes, and encodes it
-// again. The body it returns is nil if the event must not be sent. The app gets a
-// copy of the event, which it may keep.
+// again. The body it returns is nil if the event must not be sent. The app may keep the
+// event that it gets, and read it, so nothing is written to that afterwards.
 func (c *Client) filter(body []byte) ([]byte, error) {
-	d := draft{Event: decodeEvent(body)}
-	d.makeMaps()
-	happened := d.Timestamp
+	event := decodeEvent(body)
+	event.makeMaps()
+	happened := event.Timestamp
 	wanted := false
 	defer func() {
 		if !wanted { // also if BeforeSend has ended the goroutine
 			c.filtered.Add(1)
 		}
 	}()
-	c.guard("BeforeSend", &c.panicLogs.beforeSend, func() { wanted = c.cfg.BeforeSend(&d.Event) })
+	c.guard("BeforeSend", &c.panicLogs.beforeSend, func() { wanted = c.cfg.BeforeSend(&event) })
 	if !wanted {
 		return nil, nil
 	}
+	d := draft{Event: event}
 	if c.cfg.Mode == UserMode {
 		d.GroupID = ""
 	}

@@ -152,13 +152,14 @@ type Config struct {
 	MeterProvider metric.MeterProvider
 
 	// BeforeSend has the last word before an event is queued: it may change the
-	// event, or drop it by returning false. The event is a copy that it may keep.
-	// Values are as they come out of JSON: integers are int64, other numbers float64,
-	// numbers beyond these json.Number, times strings. A TrackEvent has Properties, the
-	// others have Traits; the field that an event does not have is not sent. It runs in
-	// the goroutine that tracks, and holds up no other. An event that it leaves with
-	// neither user nor group, or of an unknown Type, is refused. A zero Timestamp becomes
-	// the original one again. If it panics, the event is dropped. Default none.
+	// event, or drop it by returning false. The event is a copy that it may keep,
+	// but not change once it has returned. Values are as they come out of JSON:
+	// integers are int64, other numbers float64, numbers beyond these json.Number, times
+	// strings. A TrackEvent has Properties, the others have Traits; the field that an
+	// event does not have is not sent. It runs in the goroutine that tracks, and holds up
+	// no other. An event that it leaves with neither user nor group, or of an unknown
+	// Type, is refused. A zero Timestamp becomes the original one again. If it panics,
+	// the event is dropped. Default none.
 	BeforeSend func(*Event) bool
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
