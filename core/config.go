@@ -177,9 +177,10 @@ type Config struct {
 
 	// SecretKeys says which keys hold secrets, in traits and in properties set with
 	// [SetProperty]: their values are sent as "[redacted]", at any depth. An entry is
-	// one or more words, and matches a key that has these words in a row, in any
-	// case, singular or plural: "api key" matches userApiKey, api-key and APIKEY, but
-	// not capikeys. An entry with a = at its end matches only at the end of a key.
+	// one or more words, and matches a key that has these words in a row, in any case
+	// and however divided, singular or plural: "api key" matches userApiKey, api-key,
+	// APIKEY and ApIkeys, but not capikeys. An entry with a = at its end matches only at
+	// the end of a key, and one without a word nowhere.
 	// Booleans and times (as a time.Time, not as text or within a struct) are never
 	// secrets, nor are numbers under a plural that only "token=" matches: promptTokens is
 	// a count. An empty list that is not nil means no secrets. Default [SecretKeys].

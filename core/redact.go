@@ -48,10 +48,13 @@ const (
 
 // countable ends keys that hold a token, but whose plural may be a count: the
 // promptTokens of a language model.
-const countable = " token "
+const countable = "token"
 
-// secretWords are the words that make a key a secret's, in spaces: " api key ".
-type secretWords struct{ anywhere, atEnd []string }
+// secretWords are what makes a key a secret's.
+type secretWords struct{ anywhere, atEnd []secretWord }
+
+// secretWord is one entry of Config.SecretKeys.
+type secretWord struct{ spaced, joined string } // " api key " and "apikey"
 
 // A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
 // pass on keys that its clients choose.
@@ -67,13 +70,14 @@ func newRedactor(keys []string) *redactor {
 
 func newSecretWords(keys []string) (s secretWords) {
 	for _, key := range keys {
-		words := wordsOf(key)
-		if strings.HasSuffix(key, "=") {
-			s.atEnd = append(s.atEnd, words)
-			continue
-		}
-		if joined := strings.ReplaceAll(words, " ", ""); joined != "" {
-			s.anywhere = append(s.anywhere, words, " "+joined+" ") // "api key" and "apikey"
+		words := spaced(singular(wordsOf(key)))
+		word := secretWord{words, strings.ReplaceAll(words, " ", "")}
+		switch {
+		case word.joined == "":
+		case strings.HasSuffix(key, "="):
+			s.atEnd = append(s.atEnd, word)
+		default:
+			s.anywhere = append(s.anywhere, word)
 		}
 	}
 	return s
@@ -105,33 +109,78 @@ func (r *redactor) findSecrecy(key string) secrecy {
 }
 
 // secrecyOf returns the secrecy of a key with these words.
-func (s secretWords) secrecyOf(words string) secrecy {
+func (s secretWords) secrecyOf(words []string) secrecy {
+	key := newWordedKey(words)
 	found := notSecret
 	for _, end := range s.atEnd {
 		switch {
-		case !strings.HasSuffix(words, end):
-		case end == countable:
+		case !key.endsWith(end):
+		case end.joined == countable:
 			found = secretUnlessNumber
 		default:
 			return secret
 		}
 	}
-	if slices.ContainsFunc(s.anywhere, func(s string) bool { return strings.Contains(words, s) }) {
+	if slices.ContainsFunc(s.anywhere, key.contains) {
 		return secret
 	}
 	return found
 }
 
-// wordsOf splits a key in camel, snake, kebab or any such case into lower-case
-// words in the singular, with spaces around each: "userAPIKeys_2" becomes
-// " user api key 2 ".
-func wordsOf(key string) string {
-	b := []rune{' '}
-	space := func() {
-		if b[len(b)-1] != ' ' {
-			b = append(b, ' ')
+// wordedKey is a key whose words are known.
+type wordedKey struct {
+	spaced string // in the singular: " user api key "
+	joined string // as they are: "userapikeys"
+	starts []bool // where in joined a word begins, and its end
+}
+
+func newWordedKey(words []string) wordedKey {
+	k := wordedKey{joined: strings.Join(words, "")}
+	k.starts = make([]bool, len(k.joined)+1)
+	at := 0
+	for _, word := range words {
+		k.starts[at] = true
+		at += len(word)
+	}
+	k.starts[at] = true
+	k.spaced = spaced(singular(words))
+	return k
+}
+
+func (k wordedKey) contains(w secretWord) bool {
+	return strings.Contains(k.spaced, w.spaced) || k.hasRun(w.joined, false)
+}
+
+func (k wordedKey) endsWith(w secretWord) bool {
+	return strings.HasSuffix(k.spaced, w.spaced) || k.hasRun(w.joined, true)
+}
+
+// hasRun reports whether words in a row, written as one, are that word or its plural. So
+// it does not matter how a key divides a word: pass_word, pASSWORD, APIkey.
+func (k wordedKey) hasRun(word string, atEnd bool) bool {
+	for from := 0; ; from++ {
+		i := strings.Index(k.joined[from:], word)
+		if i < 0 {
+			return false
+		}
+		from += i
+		end := from + len(word)
+		if k.starts[from] && (k.isEnd(end, atEnd) || strings.HasPrefix(k.joined[end:], "s") && k.isEnd(end+1, atEnd)) {
+			return true
 		}
 	}
+}
+
+// isEnd reports whether a word ends there: if last, the last one.
+func (k wordedKey) isEnd(at int, last bool) bool {
+	return k.starts[at] && (!last || at == len(k.joined))
+}
+
+// wordsOf splits a key in camel, snake, kebab or any such case into lower-case words:
+// "userAPIKeys_2" becomes user, api, keys and 2.
+func wordsOf(key string) []string {
+	var b []rune
+	space := func() { b = append(b, ' ') }
 	runes := []rune(key)
 	for i, c := range runes {
 		if !unicode.IsLetter(c) && !unicode.IsDigit(c) {
@@ -147,15 +196,22 @@ func wordsOf(key string) string {
 		}
 		b = append(b, unicode.ToLower(c))
 	}
-	space()
-	words := strings.Split(string(b), " ")
+	return strings.Fields(string(b))
+}
+
+// singular returns words without the s of a plural.
+func singular(words []string) []string {
+	words = slices.Clone(words)
 	for i, word := range words {
 		if len(word) > 3 && !strings.HasSuffix(word, "ss") {
 			words[i] = strings.TrimSuffix(word, "s")
 		}
 	}
-	return strings.Join(words, " ")
+	return words
 }
+
+// spaced returns words with spaces around each.
+func spaced(words []string) string { return " " + strings.Join(words, " ") + " " }
 
 // clean replaces the values of secret keys in m, at any depth. It returns a copy if
 // there are any, and m itself if not.

@@ -21,11 +21,15 @@ func TestSecretKeys(t *testing.T) {
 		"passwords", "accessTokens", "cardNumbers", "apiKeys", "oauthToken", "userToken", "xsrf-token", "verificationToken", "idTokens", "mfaCode",
 		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
+		"passWord", "pass_word", "userPassWord", "PassWords", "pASSWORD", "APIkey", "apiKeY", "apiKEYs", "sessionIDs", "sESSION_iD", "ApIkEy2", "iBAN", "toKen",
+		"acceSSkey", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
 	}
 	public := []string{
 		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "passwordless", "pass", "passed", "secretary", "key", "keyId",
 		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
 		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
+		"passport", "compass", "api keyboard", "apiKeyboard", "compassWord", "bypass_word", "pass wordy", "toKenType", "map_inner", "spin", "topIn",
+		"capikeys", "accessKeynote",
 	}
 	r := newRedactor(SecretKeys())
 	for range 2 { // the second time from memory
@@ -43,8 +47,8 @@ func TestSecretKeys(t *testing.T) {
 	if none := newRedactor([]string{}); none.secrecyOf("password") != notSecret {
 		t.Error("an empty list names something")
 	}
-	own := newRedactor(append(SecretKeys(), "employee number", "plan=", " "))
-	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "password": true, "other": false} {
+	own := newRedactor(append(SecretKeys(), "employee number", "plan=", "sub plan=", " ", "=", " -="))
+	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "subplan": true, "subplanName": false, "password": true, "other": false} {
 		if (own.secrecyOf(key) == secret) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
