@@ -663,8 +663,33 @@ func TestEncodeTimes(t *testing.T) {
 			t.Errorf("%v: %s, %v", at, got, err)
 		}
 	}
-	if _, err := appendValue(nil, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), 0); err == nil {
-		t.Error("year 10000: no error")
+	at := time.Date(2026, 11, 23, 11, 0, 0, 123456789, berlin)
+	const want = `"2026-11-23T10:00:00.123Z"`
+	for _, tt := range []struct {
+		value any
+		want  string
+	}{
+		{&at, want},
+		{(*time.Time)(nil), "null"},
+		{[]time.Time{at, at}, "[" + want + "," + want + "]"},
+		{[]time.Time{}, "[]"},
+		{[]time.Time(nil), "null"},
+		{map[string]time.Time{"a": at}, `{"a":` + want + "}"},
+		{map[string]time.Time(nil), "null"},
+		{Properties{"a": at}, `{"a":` + want + "}"},
+		{Properties(nil), "null"},
+		{Traits{"a": []any{&at}}, `{"a":[` + want + "]}"},
+		{[]map[string]any{{"a": at}, nil}, `[{"a":` + want + "},null]"},
+	} {
+		if got, err := appendValue(nil, tt.value, 0); err != nil || string(got) != tt.want {
+			t.Errorf("%#v: %s, %v", tt.value, got, err)
+		}
+	}
+	late := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, value := range []any{late, &late, []time.Time{late}} {
+		if _, err := appendValue(nil, value, 0); err == nil {
+			t.Errorf("%v: no error", value)
+		}
 	}
 }
 

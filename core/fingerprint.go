@@ -86,6 +86,9 @@ func (f fingerprint) value(value any, depth int) uint64 {
 		}
 		return mix(isObject, f.object(v, depth+1))
 	}
+	if plain, ok := plainOf(value); ok {
+		return f.value(plain, depth)
+	}
 	return f.any(value)
 }
 

@@ -315,6 +315,12 @@ func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 			return r.cleanSlice(v, depth+1)
 		}
 	}
+	if plain, ok := plainOf(value); ok {
+		if cleaned, changed := r.cleanValue(plain, depth); changed {
+			return cleaned, true
+		}
+		return value, false
+	}
 	if !mayHoldKeys(reflect.TypeOf(value)) {
 		return value, false
 	}

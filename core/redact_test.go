@@ -100,6 +100,7 @@ func TestClean(t *testing.T) {
 		Password string `json:"password,omitempty"`
 	}
 	type m = map[string]any
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	deep := m{}
 	for range 100 {
 		deep = m{"inner": deep, "password": "hidden"}
@@ -140,6 +141,8 @@ func TestClean(t *testing.T) {
 		"a cycle":                       {in: m{"a": cycle}},
 		"of a pointer":                  {m{"a": []pointerMarshaler{1}}, `{"a":[{"password":"[redacted]"}]}`},
 		"in lists of lists":             {m{"a": [][]pointerMarshaler{{1}}}, `{"a":[[{"password":"[redacted]"}]]}`},
+		"times by name":                 {in: m{"a": map[string]time.Time{"password": at}, "b": []time.Time{at}, "c": &at}},
+		"a time and a secret":           {m{"a": Traits{"password": "hidden", "at": at.UTC()}}, `{"a":{"at":"2026-01-02T03:04:05Z","password":"[redacted]"}}`},
 		"Traits by a type":              {m{"a": Traits{"password": "hidden"}}, `{"a":{"password":"[redacted]"}}`},
 	}
 	r := newRedactor(append(SecretKeys(), "plan="))

@@ -89,6 +89,9 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 		}
 		return appendSlice(b, v, depth+1)
 	}
+	if plain, ok := plainOf(value); ok {
+		return appendValue(b, plain, depth)
+	}
 	start := len(b)
 	b, err := appendAny(b, value)
 	deepest := (len(b) - start) / 2 // as each level takes two brackets
@@ -96,6 +99,52 @@ func appendValue(b []byte, value any, depth int) ([]byte, error) {
 		err = &valueError{fmt.Sprintf("%T", value), errDeeplyNested}
 	}
 	return b, err
+}
+
+// plainOf returns a value of another usual type as one that appendValue knows, so that
+// times in it are encoded as all others are.
+func plainOf(value any) (plain any, ok bool) {
+	switch v := value.(type) {
+	case *time.Time:
+		if v == nil {
+			return nil, true
+		}
+		return *v, true
+	case []time.Time:
+		return anyList(v), true
+	case map[string]time.Time:
+		return anyMap(v), true
+	case []map[string]any:
+		return anyList(v), true
+	case Properties:
+		return map[string]any(v), true
+	case Traits:
+		return map[string]any(v), true
+	default:
+		return nil, false
+	}
+}
+
+func anyList[T any](values []T) []any {
+	if values == nil {
+		return nil
+	}
+	list := make([]any, len(values))
+	for i, value := range values {
+		list[i] = value
+	}
+	return list
+}
+
+func anyMap[T any](values map[string]T) map[string]any {
+	if values == nil {
+		return nil
+	}
+	m := make(map[string]any, len(values))
+	for key, value := range values {
+		m[key] = value
+	}
+	return m
 }
 
 // appendAny leaves a value to encoding/json, which also detects cycles. A panic in the
