@@ -64,6 +64,10 @@ func (s *Scope) Value(key any) any {
 	return s.context().Value(key)
 }
 
+// String returns a name, so that printing the context of a request, as a log line may,
+// neither tells whose it is nor reads what other goroutines write.
+func (s *Scope) String() string { return "klime.Scope" }
+
 func (s *Scope) context() context.Context {
 	if s == nil {
 		return context.Background()

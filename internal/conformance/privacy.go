@@ -3,10 +3,12 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +35,31 @@ func (w *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Unlock()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return w.next.RoundTrip(r)
+}
+
+// testPrintedContext: as those of the standard library, a request's context is printed by
+// its name, without what is known of the request.
+func testPrintedContext(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	client := klimetest.NewServer(t).Client()
+	var printed []string
+	url, stop := a.Start(t, App{Client: client, Routes: []Route{{Path: "/reports", Handler: func(r Request) {
+		klime.SetUser(r.Context(), "jane")
+		ctx := r.Context()
+		if _, request := r.HTTP(); request != nil {
+			ctx = request.Context() // not a whole *gin.Context
+		}
+		derived, cancel := context.WithCancel(ctx)
+		defer cancel()
+		printed = []string{fmt.Sprintf("%v", ctx), fmt.Sprintf("%+v", ctx), fmt.Sprint(derived)}
+		r.Reply(http.StatusOK, appJSON, "{}")
+	}}}})
+	do(t, url, call{path: "/reports"})
+	stop()
+	if want := []string{"klime.Scope", "klime.Scope", "klime.Scope.WithCancel"}; !slices.Equal(printed, want) {
+		t.Errorf("printed as %.300s", printed)
+	}
 }
 
 // testNothingLeaks: a request has a secret in every place that has room for one, and

@@ -24,6 +24,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("customers", func(t *testing.T) { testCustomers(t, a) })
 	t.Run("forged groups", func(t *testing.T) { testForgery(t, a) })
 	t.Run("nothing leaks", func(t *testing.T) { testNothingLeaks(t, a) })
+	t.Run("printed context", func(t *testing.T) { testPrintedContext(t, a) })
 	t.Run("capture", func(t *testing.T) { testCapture(t, a) })
 	t.Run("opt-out", func(t *testing.T) { testOptOut(t, a) })
 	t.Run("opt-out of two clients", func(t *testing.T) { testOptOutOfTwoClients(t, a) })

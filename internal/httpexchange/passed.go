@@ -79,6 +79,9 @@ func (p *Passed) Value(key any) any {
 	return p.Scope.Value(key)
 }
 
+// String names it as the Scope: see [klime.Scope.String].
+func (p *Passed) String() string { return p.Scope.String() }
+
 // Original returns a request with the host and path with which it came. Handlers such
 // as proxies may have changed these, for a server behind them.
 func Original(r *http.Request) *http.Request {
