@@ -188,9 +188,10 @@ func (enc *encoder) appendContext(b []byte, d *draft, r *requestProperties) ([]b
 		if key == "library" {
 			continue
 		}
+		start := len(b)
 		var err error
-		if b, err = appendValue(appendKey(b, key), value, 0); err != nil {
-			return b, fmt.Errorf("context %s: %w", quoted(key), err)
+		if b, err = appendValue(appendKey(b, key), value, 0); err != nil || len(b)-start > maxEventBytes {
+			return b, misfit("context "+quoted(key), len(b)-start, err)
 		}
 	}
 	return append(b, '}'), nil

@@ -505,6 +505,30 @@ func TestEncodeSizeLimit(t *testing.T) {
 	}
 }
 
+// Of an event that is too large, the error names the value that is so by itself, and none
+// if there is no such value.
+func TestEncodeNamesWhatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	huge, half := strings.Repeat("x", maxEventBytes), strings.Repeat("x", maxEventBytes/2)
+	halves := func() map[string]any { return map[string]any{"a": half, "b": half, "c": 1} }
+	for want, d := range map[string]Event{
+		`"p": klime`:         {Properties: Properties{"p": huge, "a": 1, "b": 1, "c": 1}},
+		`"p": "q": klime`:    {Properties: Properties{"p": map[string]any{"q": huge}, "a": 1}},
+		`"p": [1]: klime`:    {Properties: Properties{"p": []any{half, huge, 1}, "a": 1}},
+		`"l": klime`:         {Properties: Properties{"l": []string{half, half, "x"}, "a": 1}},
+		`context "p": klime`: {Context: map[string]any{"p": huge, "a": 1, "b": 1}},
+		"klime":              {Properties: halves()},
+		`"o": klime`:         {Properties: Properties{"o": halves()}},
+		`"xxxxxxxxxxxxxxxx`:  {Properties: Properties{huge: 1, "a": 1}},
+	} {
+		d.Event, d.UserID = "E", "u"
+		_, err := encodeDraft(&draft{Event: d})
+		if !errors.Is(err, ErrEventTooLarge) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%.200v, want %s…", err, want)
+		}
+	}
+}
+
 // Refusing what is too large costs no more than about what is allowed.
 func TestEncodeHugeIsCheap(t *testing.T) {
 	if raceEnabled {

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -24,12 +25,25 @@ func appendKey(b []byte, key string) []byte {
 func appendMap[M ~map[string]any](b []byte, m M, depth int) ([]byte, error) {
 	b = append(b, '{')
 	for key, value := range m {
+		start := len(b)
 		var err error
-		if b, err = appendValue(appendKey(b, key), value, depth); err != nil {
-			return b, fmt.Errorf("%s: %w", quoted(key), err)
+		if b, err = appendValue(appendKey(b, key), value, depth); err != nil || len(b)-start > maxEventBytes {
+			return b, misfit(quoted(key), len(b)-start, err)
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// misfit returns the error for a value that could not be encoded, or has too many bytes.
+// It says which one, unless it may just be the last of many that are too large together.
+func misfit(which string, size int, err error) error {
+	if err == nil {
+		err = ErrEventTooLarge
+	}
+	if size <= maxEventBytes && errors.Is(err, ErrEventTooLarge) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", which, err)
 }
 
 // quoted returns a key as it stands in an error: quoted and, if it is long,
@@ -184,9 +198,10 @@ func appendSlice(b []byte, values []any, depth int) ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
+		start := len(b)
 		var err error
-		if b, err = appendValue(b, value, depth); err != nil {
-			return b, fmt.Errorf("[%d]: %w", i, err)
+		if b, err = appendValue(b, value, depth); err != nil || len(b)-start > maxEventBytes {
+			return b, misfit("["+strconv.Itoa(i)+"]", len(b)-start, err)
 		}
 	}
 	return append(b, ']'), nil
