@@ -3,10 +3,10 @@ package klime
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -15,8 +15,9 @@ import (
 type explainer struct {
 	logger *slog.Logger
 
+	seed maphash.Seed
 	mu   sync.Mutex
-	told map[string]struct{}
+	told map[uint64]struct{} // hashes: lines may be long
 }
 
 // maxExplained is how many lines an explainer logs and remembers. After that it is
@@ -28,18 +29,19 @@ func newExplainer(cfg *Config) *explainer {
 	if !cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		return nil
 	}
-	return &explainer{logger: cfg.Logger, told: map[string]struct{}{}}
+	return &explainer{logger: cfg.Logger, seed: maphash.MakeSeed(), told: map[uint64]struct{}{}}
 }
 
 // once logs a line, unless it has logged the same before.
 func (e *explainer) once(what string, attrs ...slog.Attr) {
-	var b strings.Builder
-	b.WriteString(what)
+	var h maphash.Hash
+	h.SetSeed(e.seed)
+	_, _ = h.WriteString(what)
 	for _, a := range attrs {
-		b.WriteByte(0)
-		b.WriteString(a.Value.String())
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(a.Value.String())
 	}
-	key := b.String()
+	key := h.Sum64()
 	e.mu.Lock()
 	_, known := e.told[key]
 	known = known || len(e.told) >= maxExplained
@@ -90,7 +92,7 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 		kind = o.kind.String()
 	}
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
-		slog.String("kind", kind), slog.String("event", event),
+		slog.String("kind", kind), slog.String("event", shortened(event)),
 		slog.String("user", o.source(o.id.user, o.declared.user, member)),
 		slog.String("group", o.source(o.id.group, o.declared.group, o.id.checked)), slog.String("outcome", string(f)))
 }
@@ -136,7 +138,7 @@ func (e *explainer) event(d *draft, f fate) {
 	if e == nil || d.automatic {
 		return
 	}
-	e.once("an event", slog.String("type", d.Type.String()), slog.String("event", d.Event.Event),
+	e.once("an event", slog.String("type", d.Type.String()), slog.String("event", shortened(d.Event.Event)),
 		slog.Bool("user", d.UserID != ""), slog.Bool("group", d.GroupID != ""), slog.String("outcome", string(f)))
 }
 

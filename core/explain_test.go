@@ -7,11 +7,41 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
+
+// However long names are, lines and what is remembered of them stay short.
+func TestExplainLongNames(t *testing.T) {
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+	tracker := klime.NewTracker(client)
+	long := strings.Repeat("n", 100_000)
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range 200 {
+		name := fmt.Sprint(i, long)
+		traffic{tracker: tracker}.serve(func(ctx context.Context) {
+			klime.SetEvent(ctx, name)
+			klime.Track(ctx, name, nil)
+		})
+	}
+	if grown := heap() - before; grown > 10<<20 {
+		t.Errorf("%d bytes kept", grown)
+	}
+	if n, lines := len(log.String()), strings.Count(log.String(), "\n"); n > 500*lines || lines < 200 {
+		t.Errorf("%d bytes of log in %d lines", n, lines)
+	}
+	runtime.KeepAlive(client)
+}
 
 // At debug level the log says of each request what it was, whose, under which name,
 // and why nothing was sent.
