@@ -152,7 +152,7 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 // Identify tells Klime who a user is: it creates the user, or merges the traits
 // into an existing one. It takes no user or group from the request that ctx belongs
 // to. Errors are those of Track, and [ErrInvalidOption] for an option that names
-// another user or a group.
+// a user or a group, even the same.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
 	ok, err := c.identify(ctx, &d, opts)
@@ -166,8 +166,8 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // may be left out: without traits it only links the user, without a user it only
 // sets traits. It takes no user or group from the request that ctx belongs to, so
 // that an admin who edits another company does not become its member. Errors are
-// those of Track, [ErrInvalidOption] for an option that names another group, and in
-// user mode [ErrUserMode].
+// those of Track, [ErrInvalidOption] for an option that names a group, even the same,
+// and in user mode [ErrUserMode].
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
 	ok, err := c.group(ctx, &d, opts)

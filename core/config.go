@@ -50,8 +50,9 @@ const defaultEndpoint = "https://i.klime.com"
 type Config struct {
 	// WriteKey is the key that Klime gave you to send with. It is needed unless
 	// there is a Transport. It is not shown when a Config is printed, except when the
-	// Config is in an unexported field of your own struct: there fmt and slog call no
-	// methods, and print the key. Do not print such a struct.
+	// Config is in an unexported field of your own struct, or is printed with the verb %w
+	// or %p: there fmt and slog call no methods, and print the key. Do not print such a
+	// struct.
 	WriteKey string
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.

@@ -8,8 +8,8 @@ import (
 )
 
 // The write key must not get into logs, however a Config is printed. It cannot be
-// hidden in an unexported field of another struct: there fmt calls no methods, and
-// prints WriteKey as the string it is.
+// hidden in an unexported field of another struct, or from the verbs %w and %p: there fmt
+// calls no methods, and prints WriteKey as the string it is.
 
 // hidden is printed in place of a secret.
 const hidden = "[hidden]"
@@ -22,7 +22,8 @@ func (c Config) String() string {
 // GoString is [Config.String].
 func (c Config) GoString() string { return c.String() }
 
-// Format makes every verb print [Config.String].
+// Format makes every verb print [Config.String], except those for which fmt calls no
+// methods: %T, and %w and %p, which are mistakes here.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
 // LogValue implements [slog.LogValuer].
