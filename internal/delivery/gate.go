@@ -43,7 +43,7 @@ func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
 // the batch went out before the gate last closed: that failure says nothing new.
 // How long the answer asks to wait counts all the same, except during Shutdown.
 func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
-	asked := min(failure.RetryAfter, maxRetryAfter)
+	asked := failure.RetryAfter
 	if g.hurried {
 		asked = 0
 	}
