@@ -287,6 +287,7 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 // finishProbe ends the halt if the endpoint accepts events again. It also does if
 // the endpoint used to turn away every request and now refuses just this event.
 func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
+	s.gate.nextProbe = now.Add(probeInterval)
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.markHealthy(r.job.from)
@@ -340,7 +341,7 @@ func (s *dispatcher) halt(now time.Time, err *SendError) {
 	}
 	s.gate.stop(now, err)
 	s.halted.Store(true)
-	s.queue.turnAway(err, true)
+	s.queue.turnAway(err, false) // stepHalted turns Shutdown away
 }
 
 // collect returns all items to the queue: from quarantine, and from jobs that are

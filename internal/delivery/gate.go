@@ -102,11 +102,14 @@ func (g *gate) refusedWhole() bool {
 	return g.refusals >= maxRefusals
 }
 
-// stop halts sending because of err until a probe succeeds.
+// stop halts sending because of err until a probe succeeds. During Shutdown the first
+// probe is due at once.
 func (g *gate) stop(now time.Time, err *SendError) {
+	if g.halt == nil && !g.hurried {
+		g.nextProbe = now.Add(probeInterval)
+	}
 	g.halt = err
 	g.refusals = 0
-	g.nextProbe = now.Add(probeInterval)
 }
 
 // backoff is the delay before the n-th retry in a row.
