@@ -214,7 +214,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		}
 		return result, nil
 	}
-	if judge(failure) == halting {
+	if judge(failure) == halting && !failure.mayBlameEvents() { // a 403 may be about this event alone
 		select {
 		case d.haltCauses <- failure:
 		default:
