@@ -91,6 +91,27 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	return result, failure
 }
 
+// sendFor is sendOnce for a caller who waits. It returns soon after ctx ends, even if the
+// Transport does not.
+func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendError) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	var result Result
+	var failure *SendError
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		result, failure = d.sendOnce(ctx, items)
+	}()
+	waitFor(answered, ctx.Done(), stopGrace)
+	select {
+	case <-answered:
+		return result, failure
+	default:
+		return Result{}, &SendError{Attempts: 1, Err: ctx.Err()}
+	}
+}
+
 // errPanicked stands for a Transport that has not returned. The value with which it
 // panicked belongs to the app and is not shown.
 var errPanicked = errors.New("transport panicked, or ended its goroutine")

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// stopGrace is how long Shutdown waits for a Transport or a callback that does not
-// return when it should.
+// stopGrace is how long Shutdown, SendNow and Ping wait for a Transport, and Shutdown for
+// a callback, that does not return when it should.
 const stopGrace = 250 * time.Millisecond
 
 // Shutdown refuses further items, except those of Config.OnClose, and delivers what
