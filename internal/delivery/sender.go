@@ -146,23 +146,21 @@ func encodeBatch(items []Item) []byte {
 }
 
 // split returns what to send in place of a refused part, the last element first: the
-// events that the answer does not name, or else two halves. It settles the events
-// that are refused for good.
+// events that the answer names apart from the others, or else two halves. It settles a
+// part that is refused for good: an event alone, or all of those that an answer names,
+// which may be the wrong ones as long as others are among them.
 func (d *Deliverer) split(part []Item, failure *SendError) [][]Item {
-	if len(failure.Rejected) > 0 {
-		good, bad := separate(part, failure.Rejected)
-		d.settleRejected(bad, failure)
-		if len(good) == 0 {
-			return nil
-		}
-		return [][]Item{good}
-	}
-	if len(part) <= 1 {
+	good, bad := separate(part, failure.Rejected)
+	switch {
+	case len(part) <= 1, len(good) == 0:
 		d.settleRejected(part, failure)
 		return nil
+	case len(bad) > 0:
+		return [][]Item{good, bad}
+	default:
+		half := len(part) / 2
+		return [][]Item{part[half:], part[:half]}
 	}
-	half := len(part) / 2
-	return [][]Item{part[half:], part[:half]}
 }
 
 // settleAccepted settles the events of a successful request: as sent, except those
