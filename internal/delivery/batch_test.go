@@ -240,10 +240,11 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 				d := start(t, cfg)
 				enqueue(t, d, 1, 100)
 				synctest.Wait()
-				if n := len(e.seen()); n > test.maxRequests {
+				n := len(e.seen())
+				if n > test.maxRequests {
 					t.Errorf("%d requests", n)
 				}
-				if c := d.Counts(); c.Sent != uint64(100-len(test.bad)) || c.Failed != uint64(len(test.bad)) {
+				if c := d.Counts(); c.Sent != uint64(100-len(test.bad)) || c.Failed != uint64(len(test.bad)) || c.Retries != uint64(n-1) {
 					t.Errorf("counts: %+v", c)
 				}
 				checkSum(t, d)

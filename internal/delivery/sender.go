@@ -37,14 +37,15 @@ func (d *Deliverer) sendJobs(ctx context.Context) {
 // event, it is split until the bad events stand alone.
 func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 	r := jobResult{job: j, verdict: delivered}
-	if len(j.items) > 0 && j.items[0].attempts > 0 {
-		d.retries.Add(1)
-	}
+	again := len(j.items) > 0 && j.items[0].attempts > 0
 	for i := range j.items {
 		j.items[i].attempts++
 	}
 	parts := stack{j.items}
 	for requests := 0; len(parts) > 0 && requests < maxRequests; requests++ {
+		if again || requests > 0 {
+			d.retries.Add(1)
+		}
 		part := parts.pop()
 		result, failure := d.sendOnce(ctx, part)
 		switch v := judge(failure); v {
