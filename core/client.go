@@ -182,7 +182,8 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // context of a Shutdown called meanwhile. Its error is nil only if Klime has
 // accepted the event, or if there was nothing to send (a nil client, Silence,
 // BeforeSend): then Accepted is 0. A failed request is a [DeliveryError], and the
-// event is not tried again.
+// event is not tried again. Only where a kept connection turns out to be closed does
+// net/http repeat the request at once, over another one and with the same message ID.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	scope, silent := c.scopeOf(ctx)
 	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}

@@ -64,8 +64,9 @@ func TestTransport(t *testing.T) {
 			return klime.BatchResult{}, nil
 		}, 20, 0, false},
 		{"names a bad event, and an error", func(n int) (klime.BatchResult, error) {
-			if n == 1 {
-				return klime.BatchResult{Errors: []klime.EventError{{Index: 3}}}, &klime.DeliveryError{StatusCode: 207, Err: errors.New("one refused")}
+			if n < 3 { // the batch, and the event alone
+				named := []klime.EventError{{Index: []int{3, 0}[n-1]}}
+				return klime.BatchResult{Errors: named}, &klime.DeliveryError{StatusCode: 207, Err: errors.New("one refused")}
 			}
 			return klime.BatchResult{}, nil
 		}, 19, 1, false},

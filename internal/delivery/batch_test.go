@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -209,9 +210,9 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 		maxRequests int
 	}{
 		{"one of a hundred, by halves", []int{37}, 400, false, 16},
-		{"one of a hundred, named", []int{37}, 400, true, 2},
+		{"one of a hundred, named", []int{37}, 400, true, 3},
 		{"first and last, by halves", []int{1, 100}, 413, false, 32},
-		{"three, named", []int{1, 50, 100}, 422, true, 2},
+		{"three, named", []int{1, 50, 100}, 422, true, 3},
 		{"all, named", upTo(100), 400, true, 1},
 	}
 	for _, test := range tests {
@@ -239,10 +240,11 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 				d := start(t, cfg)
 				enqueue(t, d, 1, 100)
 				synctest.Wait()
-				if n := len(e.seen()); n > test.maxRequests {
+				n := len(e.seen())
+				if n > test.maxRequests {
 					t.Errorf("%d requests", n)
 				}
-				if c := d.Counts(); c.Sent != uint64(100-len(test.bad)) || c.Failed != uint64(len(test.bad)) {
+				if c := d.Counts(); c.Sent != uint64(100-len(test.bad)) || c.Failed != uint64(len(test.bad)) || c.Retries != uint64(n-1) {
 					t.Errorf("counts: %+v", c)
 				}
 				checkSum(t, d)
@@ -251,6 +253,52 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An answer may name the wrong events, such as by counting from 1. No good event is given
+// up for that.
+func TestWronglyNamedEventsAreDelivered(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]func(i, n int) int{
+		"the next one":             func(i, _ int) int { return i + 1 },
+		"the one before":           func(i, _ int) int { return i - 1 },
+		"the next one, or a first": func(i, n int) int { return (i + 1) % n },
+		"none":                     func(int, int) int { return 1000 },
+	} {
+		for _, bad := range []int{1, 43, 100} {
+			t.Run(fmt.Sprint(name, " of ", bad), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+						i := slices.Index(ids, bad)
+						if i < 0 {
+							return ok(len(ids))
+						}
+						return delivery.Result{}, &delivery.SendError{
+							StatusCode: 400, Rejected: []delivery.Rejection{{Index: wrong(i, len(ids))}},
+						}
+					}}
+					cfg := config(e)
+					cfg.BatchSize = 100
+					outcomes := map[uint64]delivery.Outcome{}
+					cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) { outcomes[token] = outcome }
+					cfg.Senders = 1
+					d := start(t, cfg)
+					for id := 1; id <= 100; id++ {
+						it := item(id, false, 0)
+						it.Token = uint64(id)
+						_ = d.Enqueue(t.Context(), it)
+					}
+					if err := shutdown(t, d); err != nil {
+						t.Error(err)
+					}
+					if c := d.Counts(); c.Sent != 99 || c.Failed != 1 || outcomes[uint64(bad)] != delivery.Failed {
+						t.Errorf("%d requests, counts: %+v", len(e.seen()), c)
+					}
+				})
+			})
+		}
 	}
 }
 

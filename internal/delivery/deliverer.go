@@ -192,7 +192,8 @@ func (d *Deliverer) noteLate(err error) error {
 
 // SendNow is a one-shot send: it delivers an item with one request, past queue and
 // backoff. While sending is halted it returns the reason, after at most one probe.
-// Its request ends with the context of Shutdown at the latest.
+// Its request ends with the context of Shutdown at the latest. An item whose Transport
+// does not return counts as failed.
 func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	halt := d.awaitGate(ctx)
 	if err := d.queue.acceptOneShot(&it); err != nil {
@@ -207,14 +208,14 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.oneShots, cancel)()
-	result, failure := d.sendOnce(ctx, []Item{it})
+	result, failure := d.sendFor(ctx, []Item{it})
 	if failure == nil {
 		if len(result.Rejected) == 0 {
 			outcome = Sent
 		}
 		return result, nil
 	}
-	if judge(failure) == halting {
+	if judge(failure) == halting && !failure.mayBlameEvents() { // a 403 may be about this event alone
 		select {
 		case d.haltCauses <- failure:
 		default:
@@ -245,7 +246,7 @@ func (d *Deliverer) Halted() bool { return d.halted.Load() }
 
 // Ping sends an empty batch, past queue and gate.
 func (d *Deliverer) Ping(ctx context.Context) error {
-	if _, failure := d.sendOnce(ctx, nil); failure != nil {
+	if _, failure := d.sendFor(ctx, nil); failure != nil {
 		return failure
 	}
 	return nil

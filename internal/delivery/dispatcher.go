@@ -226,6 +226,8 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		if len(r.unsettled) == 1 { // of several, some may be good
 			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
+	case r.verdict == halting && s.gate.pardon(r.job.epoch, r.failure):
+		s.backOff(now, r) // and no event is given up, as it may be the key after all
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	case r.verdict == refused:
@@ -233,14 +235,19 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 			s.halt(now, r.failure)
 		}
 	case r.verdict == transient:
-		if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
-			s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
-				slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.unsettled)))
-		}
+		s.backOff(now, r)
 		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
 	s.lastFailure.Store(r.failure)
 	s.putBack(r, atFault)
+}
+
+// backOff delays the next batch.
+func (s *dispatcher) backOff(now time.Time, r jobResult) {
+	if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
+		s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
+			slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.unsettled)))
+	}
 }
 
 // putBack returns unsettled items to the queue, or puts them into quarantine.
@@ -287,6 +294,7 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 // finishProbe ends the halt if the endpoint accepts events again. It also does if
 // the endpoint used to turn away every request and now refuses just this event.
 func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
+	s.gate.nextProbe = now.Add(probeInterval)
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.markHealthy(r.job.from)
@@ -340,7 +348,7 @@ func (s *dispatcher) halt(now time.Time, err *SendError) {
 	}
 	s.gate.stop(now, err)
 	s.halted.Store(true)
-	s.queue.turnAway(err, true)
+	s.queue.turnAway(err, false) // stepHalted turns Shutdown away
 }
 
 // collect returns all items to the queue: from quarantine, and from jobs that are

@@ -11,7 +11,7 @@ const (
 	probeInterval = time.Minute      // between two probes of a halted endpoint
 	maxShrink     = 7                // 2^-7 of a hundred: one event
 	growAfter     = 8                // successes in a row before batches grow again
-	maxRefusals   = 3                // batches refused whole, in a row, that halt sending
+	maxRefusals   = 3                // batches refused whole, or forbidden, in a row, that halt sending
 )
 
 // gate tracks the health of the endpoint. All senders share it, so that an outage
@@ -21,6 +21,7 @@ type gate struct {
 
 	failures  int        // transient answers in a row
 	refusals  int        // batches refused whole in a row
+	pardons   int        // further batches that may be forbidden before sending halts; none until events are accepted
 	opensAt   time.Time  // no batch goes out before this
 	halt      *SendError // why sending is halted; nil if it is not
 	nextProbe time.Time  // no probe of a halted endpoint goes out before this
@@ -43,7 +44,7 @@ func (g *gate) allows(now time.Time, inFlight int) (ok bool, at time.Time) {
 // the batch went out before the gate last closed: that failure says nothing new.
 // How long the answer asks to wait counts all the same, except during Shutdown.
 func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
-	asked := min(failure.RetryAfter, maxRetryAfter)
+	asked := failure.RetryAfter
 	if g.hurried {
 		asked = 0
 	}
@@ -89,6 +90,7 @@ func (g *gate) hurry() {
 // succeeded opens the gate and ends a halt.
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
+	g.pardons = maxRefusals - 1
 	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
 		g.shrink--
 		g.successes = 0
@@ -102,11 +104,27 @@ func (g *gate) refusedWhole() bool {
 	return g.refusals >= maxRefusals
 }
 
-// stop halts sending because of err until a probe succeeds.
+// pardon reports whether sending may go on after a failure that would halt it: a firewall
+// forbids some events for what they say, but a wrong key all of them. Batches that went out
+// before the gate last closed say nothing new.
+func (g *gate) pardon(epoch int, failure *SendError) bool {
+	if g.pardons == 0 || !failure.mayBlameEvents() {
+		return false
+	}
+	if epoch == g.epoch {
+		g.pardons--
+	}
+	return true
+}
+
+// stop halts sending because of err until a probe succeeds. During Shutdown the first
+// probe is due at once.
 func (g *gate) stop(now time.Time, err *SendError) {
+	if g.halt == nil && !g.hurried {
+		g.nextProbe = now.Add(probeInterval)
+	}
 	g.halt = err
-	g.refusals = 0
-	g.nextProbe = now.Add(probeInterval)
+	g.refusals, g.pardons = 0, 0
 }
 
 // backoff is the delay before the n-th retry in a row.

@@ -108,28 +108,75 @@ func TestOneBadEventHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// A firewall that blocks an event for what it says halts sending once, for a minute.
-func TestOneForbiddenEventHaltsOnce(t *testing.T) {
+// A firewall that blocks some events for what they say does not halt sending.
+func TestForbiddenEventsDoNotHalt(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const n, bad = 2000, 50
-		e := newPoisoned(only(bad), failsWith(403))
-		var told reports
-		cfg := config(e)
-		cfg.OnReport = told.add
-		d := start(t, cfg)
-		for id := 1; id <= n; id++ {
-			enqueue(t, d, id, id)
-			time.Sleep(100 * time.Millisecond)
-		}
-		time.Sleep(20 * time.Second)
-		if got := e.delivered(); !slices.Equal(got, upToExcept(n, only(bad))) {
-			t.Errorf("%d of %d delivered, or some twice", len(got), n-1)
-		}
-		if halts := len(told.list()); halts != 1 || d.Halted() {
-			t.Errorf("%d halts, halted %v", halts, d.Halted())
-		}
-	})
+	for _, senders := range []int{1, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			const n = 6000
+			isBad := func(id int) bool { return id%300 == 50 }
+			e := newPoisoned(isBad, failsWith(403))
+			var told reports
+			cfg := config(e)
+			cfg.OnReport, cfg.Senders = told.add, senders
+			d := start(t, cfg)
+			enqueue(t, d, 1, 1) // accepted first
+			for id := 2; id <= n; id++ {
+				time.Sleep(100 * time.Millisecond)
+				enqueue(t, d, id, id)
+				if id%100 == 50 {
+					_, _ = d.SendNow(t.Context(), item(50, false, 0))
+				}
+				if c := d.Counts(); d.Halted() || c.Held > 20+150 {
+					t.Fatalf("%d senders: after %d: halted %v, %+v", senders, id, d.Halted(), c)
+				}
+			}
+			time.Sleep(20 * time.Second)
+			if got := e.delivered(); !slices.Equal(got, upToExcept(n, isBad)) || len(told.list()) != 0 {
+				t.Errorf("%d senders: %d of %d delivered, or some twice; told %+v", senders, len(got), n-n/300, told.list())
+			}
+		})
+	}
+}
+
+// A 403 halts sending at once if Klime has accepted nothing yet, and soon if it then
+// forbids everything. The events are kept, whatever MaxAttempts says.
+func TestForbiddenKeyHalts(t *testing.T) {
+	t.Parallel()
+	for _, senders := range []int{1, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newPoisoned(func(int) bool { return true }, failsWith(403))
+			cfg := config(e)
+			cfg.MaxAttempts, cfg.Senders = 1, senders
+			d := start(t, cfg)
+			enqueue(t, d, 1, 20)
+			synctest.Wait()
+			if n := len(e.seen()); n != 1 || !d.Halted() {
+				t.Errorf("%d senders: never accepted: %d requests, halted %v", senders, n, d.Halted())
+			}
+			e.mended.Store(true)
+			time.Sleep(2 * time.Minute)
+			e.mended.Store(false) // revoked
+			before := len(e.seen())
+			enqueue(t, d, 21, 3000)
+			time.Sleep(5 * time.Second)
+			if n := len(e.seen()) - before; n > 2+senders || !d.Halted() {
+				t.Errorf("%d senders: revoked: %d requests, halted %v", senders, n, d.Halted())
+			}
+			time.Sleep(10 * time.Minute)
+			if n := len(e.seen()) - before; n > 2+senders+10 {
+				t.Errorf("%d senders: halted: %d requests", senders, n)
+			}
+			if c := d.Counts(); c.Sent != 20 || c.Held != 2980 {
+				t.Errorf("%d senders: %+v", senders, c)
+			}
+			e.mended.Store(true)
+			time.Sleep(2 * time.Minute)
+			if c := d.Counts(); c.Sent != 3000 {
+				t.Errorf("%d senders: good again: %+v", senders, c)
+			}
+		})
+	}
 }
 
 // Many bad events slow down the rest, but do not stop it.

@@ -65,6 +65,36 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
+// A Transport that computes a wait from a clock may come to a negative one. It counts as
+// none, and one that is too long for five minutes.
+func TestRetryAfterOfATransport(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ asked, told, most time.Duration }{
+		{-time.Nanosecond, 0, 16 * time.Second},
+		{-time.Hour, 0, 16 * time.Second},
+		{time.Hour, 5 * time.Minute, 5 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				if n > 1000 { // or time would stand still
+					return ok(len(ids))
+				}
+				return delivery.Result{}, &delivery.SendError{StatusCode: 429, RetryAfter: tt.asked}
+			}}
+			d := start(t, config(e))
+			var failure *delivery.SendError
+			if _, err := d.SendNow(t.Context(), item(0, false, 0)); !errors.As(err, &failure) || failure.RetryAfter != tt.told {
+				t.Errorf("%v: SendNow: %+v", tt.asked, failure)
+			}
+			enqueue(t, d, 1, 20)
+			time.Sleep(time.Hour)
+			if n, most := len(e.seen()), int(time.Hour/tt.most)*2+10; n < int(time.Hour/tt.most) || n > most {
+				t.Errorf("%v: %d requests in an hour", tt.asked, n)
+			}
+		})
+	}
+}
+
 // How long an answer asks to wait counts even if another failure came before it.
 func TestRetryAfterOfTheSecondSender(t *testing.T) {
 	t.Parallel()

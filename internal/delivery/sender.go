@@ -37,14 +37,15 @@ func (d *Deliverer) sendJobs(ctx context.Context) {
 // event, it is split until the bad events stand alone.
 func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 	r := jobResult{job: j, verdict: delivered}
-	if len(j.items) > 0 && j.items[0].attempts > 0 {
-		d.retries.Add(1)
-	}
+	again := len(j.items) > 0 && j.items[0].attempts > 0
 	for i := range j.items {
 		j.items[i].attempts++
 	}
 	parts := stack{j.items}
 	for requests := 0; len(parts) > 0 && requests < maxRequests; requests++ {
+		if again || requests > 0 {
+			d.retries.Add(1)
+		}
 		part := parts.pop()
 		result, failure := d.sendOnce(ctx, part)
 		switch v := judge(failure); v {
@@ -91,6 +92,27 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	return result, failure
 }
 
+// sendFor is sendOnce for a caller who waits. It returns soon after ctx ends, even if the
+// Transport does not.
+func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendError) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	var result Result
+	var failure *SendError
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		result, failure = d.sendOnce(ctx, items)
+	}()
+	waitFor(answered, ctx.Done(), stopGrace)
+	select {
+	case <-answered:
+		return result, failure
+	default:
+		return Result{}, &SendError{Attempts: 1, Err: ctx.Err()}
+	}
+}
+
 // errPanicked stands for a Transport that has not returned. The value with which it
 // panicked belongs to the app and is not shown.
 var errPanicked = errors.New("transport panicked, or ended its goroutine")
@@ -125,23 +147,21 @@ func encodeBatch(items []Item) []byte {
 }
 
 // split returns what to send in place of a refused part, the last element first: the
-// events that the answer does not name, or else two halves. It settles the events
-// that are refused for good.
+// events that the answer names apart from the others, or else two halves. It settles a
+// part that is refused for good: an event alone, or all of those that an answer names,
+// which may be the wrong ones as long as others are among them.
 func (d *Deliverer) split(part []Item, failure *SendError) [][]Item {
-	if len(failure.Rejected) > 0 {
-		good, bad := separate(part, failure.Rejected)
-		d.settleRejected(bad, failure)
-		if len(good) == 0 {
-			return nil
-		}
-		return [][]Item{good}
-	}
-	if len(part) <= 1 {
+	good, bad := separate(part, failure.Rejected)
+	switch {
+	case len(part) <= 1, len(good) == 0:
 		d.settleRejected(part, failure)
 		return nil
+	case len(bad) > 0:
+		return [][]Item{good, bad}
+	default:
+		half := len(part) / 2
+		return [][]Item{part[half:], part[:half]}
 	}
-	half := len(part) / 2
-	return [][]Item{part[half:], part[:half]}
 }
 
 // settleAccepted settles the events of a successful request: as sent, except those

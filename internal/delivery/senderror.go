@@ -17,7 +17,7 @@ import (
 type SendError struct {
 	StatusCode int           // of the answer; 0 if there was none
 	Attempts   int           // requests so far that carried the first event
-	RetryAfter time.Duration // what the answer asked for, or 0
+	RetryAfter time.Duration // what the answer asked for, or 0; asSendError bounds it
 	Message    string        // what the answer said
 	Rejected   []Rejection   // the events that it named
 	Err        error         // why there was no usable answer, or that it was hardly Klime's (3xx, 404, 405)
@@ -76,6 +76,7 @@ func asSendError(err error) *SendError {
 		return nil
 	case errors.As(err, &failure):
 		own := *failure // a copy: the Transport may return the same one again
+		own.RetryAfter = min(max(own.RetryAfter, 0), maxRetryAfter)
 		return &own
 	default:
 		return &SendError{Err: err}

@@ -231,34 +231,70 @@ func TestSendNowHaltedDuringShutdown(t *testing.T) {
 	})
 }
 
-// A Transport that does not return when it should does not hold up Shutdown, and its
-// item stays in the counts as held until it does.
-func TestSendNowOutlivesShutdown(t *testing.T) {
+// A Transport that does not return when it should holds up neither its caller nor
+// Shutdown. The caller is told that the send failed, and so it counts, whatever comes of it.
+func TestSendNowByADeafTransport(t *testing.T) {
+	t.Parallel()
+	const grace = 250 * time.Millisecond
+	for _, tt := range []struct {
+		name                        string
+		patience, timeout, shutdown time.Duration
+		took                        time.Duration
+		want                        error
+	}{
+		{"ctx", time.Second, time.Minute, time.Hour, time.Second, context.DeadlineExceeded},
+		{"timeout", time.Hour, time.Second, time.Hour, time.Second, context.DeadlineExceeded},
+		{"shutdown", time.Hour, time.Minute, time.Second, time.Second, context.Canceled},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				transport := deaf{make(chan struct{})}
+				cfg := config(transport)
+				cfg.Timeout = tt.timeout
+				d := start(t, cfg)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+				defer cancel()
+				begin := time.Now()
+				ended := make(chan error, 1)
+				go func() {
+					_, err := d.SendNow(ctx, item(1, false, 0))
+					ended <- err
+				}()
+				synctest.Wait()
+				within, cancel := context.WithTimeout(t.Context(), tt.shutdown)
+				defer cancel()
+				if err := d.Shutdown(within); err != nil || time.Since(begin) > tt.took+grace {
+					t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+				}
+				var failure *delivery.SendError
+				if err := <-ended; !errors.Is(err, tt.want) || !errors.As(err, &failure) || failure.Attempts != 1 || time.Since(begin) > tt.took+grace {
+					t.Errorf("SendNow: %v after %v", err, time.Since(begin))
+				}
+				before := d.Counts()
+				close(transport.hang)
+				synctest.Wait()
+				if after := d.Counts(); after != before || after.Failed != 1 || after.Held != 0 {
+					t.Errorf("counts: %+v, and after the answer %+v", before, after)
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
+func TestPingByADeafTransport(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hang := make(chan struct{})
-		d := start(t, config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-			<-hang
-			return ok(len(ids))
-		}}))
-		go func() { _, _ = d.SendNow(t.Context(), item(1, false, 0)) }()
-		synctest.Wait()
-		begin := time.Now()
+		transport := deaf{make(chan struct{})}
+		d := start(t, config(transport))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := d.Shutdown(ctx); err != nil || time.Since(begin) > 2*time.Second {
-			t.Errorf("Shutdown: %v after %v", err, time.Since(begin))
+		begin := time.Now()
+		if err := d.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 2*time.Second {
+			t.Errorf("Ping: %v after %v", err, time.Since(begin))
 		}
-		if c := d.Counts(); c.Held != 1 {
-			t.Errorf("counts: %+v", c)
-		}
-		checkSum(t, d)
-		close(hang)
-		synctest.Wait()
-		if c := d.Counts(); c.Sent != 1 || c.Held != 0 {
-			t.Errorf("counts: %+v", c)
-		}
-		checkSum(t, d)
+		close(transport.hang)
 	})
 }
 

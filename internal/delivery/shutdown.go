@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// stopGrace is how long Shutdown waits for a Transport or a callback that does not
-// return when it should.
+// stopGrace is how long Shutdown, SendNow and Ping wait for a Transport, and Shutdown for
+// a callback, that does not return when it should.
 const stopGrace = 250 * time.Millisecond
 
 // Shutdown refuses further items, except those of Config.OnClose, and delivers what
-// is held until ctx ends or sending is halted. What is left then is given up unless
-// it is on disk; the error says how many items that is, with those that are lost on
+// is held until ctx ends, or a probe finds sending halted. What is left then is given up
+// unless it is on disk; the error says how many items that is, with those that are lost on
 // disk meanwhile, and how many on disk are not safe yet. One-shot sends may go on until
 // ctx ends; only their callers learn how they end. A further call waits for the first
 // and returns the same error, unless its own ctx ends earlier.

@@ -116,6 +116,55 @@ func TestShutdownProbes(t *testing.T) {
 	})
 }
 
+// A halt that begins during Shutdown is probed at once too, and what is in flight then may
+// still be delivered.
+func TestShutdownMeetsAHalt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		statuses []int // of the first requests
+		sent     uint64
+		requests int
+		took     time.Duration
+	}{
+		{"for a moment", []int{401, 401}, 300, 6, 500 * time.Millisecond},
+		{"for good", []int{401, 401, 401}, 0, 3, 300 * time.Millisecond},
+		{"while another is accepted", []int{200, 404, 404, 404, 404}, 100, 5, 400 * time.Millisecond},
+		{"again", []int{401, 401, 200, 401, 401}, 1, 5, 400 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var told reports
+				e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+					time.Sleep(100 * time.Millisecond)
+					if n == 1 {
+						time.Sleep(100 * time.Millisecond)
+					}
+					if n > len(tt.statuses) || tt.statuses[n-1] == 200 {
+						return ok(len(ids))
+					}
+					return status(tt.statuses[n-1])
+				}}
+				cfg := config(e)
+				cfg.OnReport = told.add
+				cfg.BatchSize, cfg.FlushInterval = 100, time.Hour
+				d := start(t, cfg)
+				enqueue(t, d, 1, 300)
+				begin := time.Now()
+				err := shutdown(t, d)
+				if took := time.Since(begin); (err == nil) != (tt.sent == 300) || took != tt.took || len(e.seen()) != tt.requests {
+					t.Errorf("Shutdown: %v after %v and %d requests", err, took, len(e.seen()))
+				}
+				if items, untold, _ := told.count(delivery.Undone); d.Counts().Sent != tt.sent || uint64(items+untold) != 300-tt.sent {
+					t.Errorf("told of %d+%d, %+v", items, untold, d.Counts())
+				}
+				checkSum(t, d)
+			})
+		})
+	}
+}
+
 // A request that hung before Shutdown began does not keep the others from going out.
 func TestShutdownWithAHungRequest(t *testing.T) {
 	t.Parallel()
