@@ -1,12 +1,10 @@
 package conformance
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -43,7 +41,8 @@ func testBodies(t *testing.T, a Adapter) {
 		{"/some", false, "1000"},
 		{"/none", false, "0"},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
+		ctx, cancel := limited(t)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,12 +52,17 @@ func testBodies(t *testing.T, a Adapter) {
 		transport := newTransport()
 		resp, err := transport.RoundTrip(req)
 		if err != nil {
+			cancel()
+			if overdue(err) {
+				t.Fatalf("%s: no answer", test.path)
+			}
 			if test.path == "/all" { // an answer to a body that is not read may be cut off
 				t.Errorf("%s: %v", test.path, err)
 			}
 			continue
 		}
 		got, _ := io.ReadAll(resp.Body)
+		cancel()
 		resp.Body.Close()
 		transport.CloseIdleConnections()
 		if string(got) != test.want {
@@ -102,6 +106,8 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 		}},
 	}})
 	body, sender := io.Pipe()
+	ctx, cancel := limited(t)
+	defer cancel()
 	go func() {
 		for range parts {
 			if _, err := io.CopyN(sender, zeros{}, part); err != nil {
@@ -109,19 +115,23 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 			}
 			select {
 			case <-read:
-			case <-time.After(10 * time.Second):
-				_ = sender.CloseWithError(errors.New("the handler does not read"))
+			case <-ctx.Done():
+				_ = sender.CloseWithError(ctx.Err())
+				return
 			}
 		}
 		_ = sender.Close()
 	}()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
+	if overdue(err) {
+		t.Fatal("the handler does not get the body as it is sent")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
