@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -82,6 +83,38 @@ func testBodies(t *testing.T, a Adapter) {
 			t.Errorf("%v: requestBytes %v", e.Properties["route"], bytes)
 		}
 	}
+}
+
+// testFormBodies: a handler gets the body of a form as it was sent. If anything parsed
+// the form first, nothing would be left of it.
+func testFormBodies(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+		{Method: http.MethodPost, Path: "/", Handler: func(r Request) {
+			body, err := io.ReadAll(r.Body())
+			if err != nil {
+				t.Errorf("body: %v", err)
+			}
+			r.Reply(http.StatusOK, textPlain, string(body))
+		}},
+	}})
+	var want []string
+	for _, form := range []struct{ contentType, body string }{
+		{"application/x-www-form-urlencoded", "a=1&b=%20"},
+		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n"},
+	} {
+		status, body := do(t, url, call{method: http.MethodPost, path: "/", body: form.body, header: http.Header{"Content-Type": {form.contentType}}})
+		if status != http.StatusOK || body != form.body {
+			t.Errorf("%s: status %d, the handler read %q, want %q", form.contentType, status, body, form.body)
+		}
+		want = append(want, fmt.Sprintf(`{"type":"track","event":"API Called","userId":"jane","properties":`+
+			`{"method":"POST","route":"/","status":200,"requestBytes":%[1]d,"responseBytes":%[1]d}}`, len(form.body)))
+	}
+	stop()
+	compare(t, server, client, want)
 }
 
 // testBodyInLockStep: a handler can read a body while the client is still sending it.
