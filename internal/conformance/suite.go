@@ -21,6 +21,7 @@ func Run(t *testing.T, a Adapter) {
 	runCases(t, a, false)
 	t.Run("what the router answers", func(t *testing.T) { testRouterAnswers(t, a) })
 	t.Run("what the client sees", func(t *testing.T) { testAnswers(t, a) })
+	t.Run("response time", func(t *testing.T) { testResponseTime(t, a) })
 	t.Run("panic", func(t *testing.T) { testPanics(t, a) })
 	t.Run("without a client", func(t *testing.T) { testTransparency(t, a) })
 	t.Run("customers", func(t *testing.T) { testCustomers(t, a) })
