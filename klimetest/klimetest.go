@@ -37,7 +37,7 @@ type Server struct {
 	clientsMu sync.Mutex
 	clients   []*klime.Client
 
-	warnings warnings
+	log clientLog
 }
 
 // NewServer starts a Server that ends with the test. Each subtest needs a Server of
@@ -79,14 +79,14 @@ func refuseBubble(tb testing.TB) {
 // Config returns a configuration that sends to the Server. It has one sender, so that
 // events arrive in the order in which they were made. FlushInterval and RetryDelay
 // are 10 ms and Timeout is 2 s, so that events arrive soon, after faults too. A Wait
-// that fails prints the warnings that its Logger was given. A test may change what it is
-// about.
+// that fails prints what its Logger was given: warnings, and why requests and events
+// were not sent. A test may change what it is about.
 func (s *Server) Config() klime.Config {
 	return klime.Config{
 		WriteKey: writeKey, Endpoint: s.http.URL,
 		FlushInterval: flushInterval, RetryDelay: retryDelay, Timeout: requestTimeout,
 		Senders: 1,
-		Logger:  s.warnings.logger(),
+		Logger:  s.log.logger(),
 	}
 }
 

@@ -126,8 +126,49 @@ func TestWaitInVain(t *testing.T) {
 			},
 			[]string{
 				"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends",
-				"\n\tlogged by its clients: msg=\"klime: not recorded\" error=\"klime: missing event name\" total=1",
+				"\n\tlogged by its clients: msg=\"klime: not recorded\" error=\"klime: missing event name\" total=1\n" +
+					"\tnot sent: POST /reports: neither user nor group is known (UserID option, SetUser, Link, or the context value userId)",
 			},
+		},
+		"what the app does not want to be sent": {
+			func(t *testing.T, server *klimetest.Server) {
+				t.Helper()
+				config := server.Config()
+				config.BeforeSend = func(*klime.Event) bool { return false }
+				config.Logger = config.Logger.With("app", "a").WithGroup("b")
+				client, err := klime.New(config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = client.Shutdown(context.Background()) })
+				for _, name := range []string{"Report Generated", "Report Generated", ""} {
+					if err := client.Track(t.Context(), name, nil, klime.ForUser("user_1")); (err == nil) != (name != "") {
+						t.Errorf("%q: %v", name, err)
+					}
+				}
+				app := nethttp.Middleware(client, klime.SkipRoutes("/staff"), klime.IgnoreRoutes("/ignored"))(
+					http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						klime.SetUser(r.Context(), "user_1")
+						switch r.URL.Path {
+						case "/skipped":
+							klime.Skip(r.Context())
+						case "/silenced":
+							klime.Silence(r.Context())
+						}
+					}))
+				for _, path := range []string{"/skipped", "/silenced", "/staff", "/ignored"} {
+					request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+					request.Pattern = path
+					app.ServeHTTP(httptest.NewRecorder(), request)
+				}
+			},
+			[]string{"0 batches refused\n" +
+				"\tnot sent: track \"Report Generated\": BeforeSend dropped it\n" +
+				"\tnot sent: track: missing event name\n" +
+				"\tnot sent: GET /skipped: skipped (Skip)\n" +
+				"\tnot sent: GET /silenced: the request is silenced (Silence, or HonorOptOut)\n" +
+				"\tnot sent: GET /staff: skipped (SkipRoutes)\n" +
+				"\tnot sent: requests are passed on untouched: "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -20,6 +21,14 @@ const (
 
 func reply(status int, contentType, body string) func(Request) {
 	return func(r Request) { r.Reply(status, contentType, body) }
+}
+
+func redirect(location string) func(Request) {
+	return func(r Request) {
+		w, _ := r.HTTP()
+		w.Header().Set("Location", location)
+		r.Reply(http.StatusPermanentRedirect, "", "")
+	}
 }
 
 // jane is a resolver to which every user is jane.
@@ -96,6 +105,20 @@ func answerCases() []testCase {
 			},
 		},
 		{
+			name: "redirected to another form of the path", needs: netHTTP, // Request has no way to set a header
+			app: App{UserID: jane, Routes: []Route{
+				{Method: http.MethodPost, Path: "/reports", Handler: redirect("/reports/")},
+				{Method: http.MethodPost, Path: "/old", Handler: redirect("/new")},
+			}},
+			requests: []call{
+				{method: http.MethodPost, path: "/reports", status: http.StatusPermanentRedirect}, // the client asks again
+				{method: http.MethodPost, path: "/old", status: http.StatusPermanentRedirect},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/old","status":308,"requestBytes":0,"responseBytes":0}}`,
+			},
+		},
+		{
 			name: "page against API",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/page", Handler: reply(http.StatusOK, textHTML, "<p>")},
@@ -122,6 +145,25 @@ func answerCases() []testCase {
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
 			},
 		},
+	}
+}
+
+// testResponseTime: the time that a handler takes counts.
+func testResponseTime(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const takes = 20 * time.Millisecond
+	server := klimetest.NewServer(t)
+	url, stop := a.Start(t, App{Client: server.Client(), UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
+		<-time.After(takes)
+		r.Reply(http.StatusOK, appJSON, `{}`)
+	}}}})
+	do(t, url, get("/"))
+	stop()
+	for _, e := range server.Wait(1) {
+		if ms, ok := e.Properties["durationMs"].(float64); !ok || ms < float64(takes.Milliseconds()) {
+			t.Errorf("durationMs %v, want %v or more", e.Properties["durationMs"], takes.Milliseconds())
+		}
 	}
 }
 

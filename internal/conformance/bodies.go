@@ -1,12 +1,11 @@
 package conformance
 
 import (
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -43,7 +42,8 @@ func testBodies(t *testing.T, a Adapter) {
 		{"/some", false, "1000"},
 		{"/none", false, "0"},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
+		ctx, cancel := limited(t)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,12 +53,17 @@ func testBodies(t *testing.T, a Adapter) {
 		transport := newTransport()
 		resp, err := transport.RoundTrip(req)
 		if err != nil {
+			cancel()
+			if overdue(err) {
+				t.Fatalf("%s: no answer", test.path)
+			}
 			if test.path == "/all" { // an answer to a body that is not read may be cut off
 				t.Errorf("%s: %v", test.path, err)
 			}
 			continue
 		}
 		got, _ := io.ReadAll(resp.Body)
+		cancel()
 		resp.Body.Close()
 		transport.CloseIdleConnections()
 		if string(got) != test.want {
@@ -78,6 +83,38 @@ func testBodies(t *testing.T, a Adapter) {
 			t.Errorf("%v: requestBytes %v", e.Properties["route"], bytes)
 		}
 	}
+}
+
+// testFormBodies: a handler gets the body of a form as it was sent. If anything parsed
+// the form first, nothing would be left of it.
+func testFormBodies(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+		{Method: http.MethodPost, Path: "/", Handler: func(r Request) {
+			body, err := io.ReadAll(r.Body())
+			if err != nil {
+				t.Errorf("body: %v", err)
+			}
+			r.Reply(http.StatusOK, textPlain, string(body))
+		}},
+	}})
+	var want []string
+	for _, form := range []struct{ contentType, body string }{
+		{"application/x-www-form-urlencoded", "a=1&b=%20"},
+		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n"},
+	} {
+		status, body := do(t, url, call{method: http.MethodPost, path: "/", body: form.body, header: http.Header{"Content-Type": {form.contentType}}})
+		if status != http.StatusOK || body != form.body {
+			t.Errorf("%s: status %d, the handler read %q, want %q", form.contentType, status, body, form.body)
+		}
+		want = append(want, fmt.Sprintf(`{"type":"track","event":"API Called","userId":"jane","properties":`+
+			`{"method":"POST","route":"/","status":200,"requestBytes":%[1]d,"responseBytes":%[1]d}}`, len(form.body)))
+	}
+	stop()
+	compare(t, server, client, want)
 }
 
 // testBodyInLockStep: a handler can read a body while the client is still sending it.
@@ -102,6 +139,8 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 		}},
 	}})
 	body, sender := io.Pipe()
+	ctx, cancel := limited(t)
+	defer cancel()
 	go func() {
 		for range parts {
 			if _, err := io.CopyN(sender, zeros{}, part); err != nil {
@@ -109,19 +148,23 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 			}
 			select {
 			case <-read:
-			case <-time.After(10 * time.Second):
-				_ = sender.CloseWithError(errors.New("the handler does not read"))
+			case <-ctx.Done():
+				_ = sender.CloseWithError(ctx.Err())
+				return
 			}
 		}
 		_ = sender.Close()
 	}()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
+	if overdue(err) {
+		t.Fatal("the handler does not get the body as it is sent")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

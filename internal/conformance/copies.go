@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -91,6 +90,9 @@ func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
 				conn := dial(t, url)
 				_, _ = fmt.Fprintf(conn, "GET %s\r\nHost: app\r\nConnection: close\r\n\r\n", request)
 				answer, err := io.ReadAll(conn)
+				if overdue(err) {
+					t.Fatalf("%s: the answer does not end: %v", request, err)
+				}
 				if err != nil {
 					t.Errorf("%s: %v", request, err)
 				}
@@ -123,11 +125,7 @@ func testSlowCopy(t *testing.T, a Adapter) {
 			source, sender := io.Pipe()
 			go func() {
 				_, _ = io.CopyN(sender, zeros{}, atOnce+more)
-				select {
-				case <-received:
-				case <-time.After(10 * time.Second):
-					t.Error("nothing came through")
-				}
+				hold(t, received)
 				_ = sender.Close()
 			}()
 			_, _ = io.Copy(w, source)
@@ -140,16 +138,17 @@ func testSlowCopy(t *testing.T, a Adapter) {
 		{Path: "/type", Handler: copySlowly(func(h http.Header) { h.Set("Content-Type", textPlain) })},
 	}
 	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
-	defer stop()
 	for _, route := range routes {
 		conn := dial(t, url)
 		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n", route.Path)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
-			t.Fatal(err)
+			overdue(err)
+			t.Fatalf("%s: nothing came through: %v", route.Path, err)
 		}
-		if _, err := io.ReadFull(resp.Body, make([]byte, atOnce)); err != nil {
-			t.Errorf("%s: %v", route.Path, err)
+		if n, err := io.ReadFull(resp.Body, make([]byte, atOnce)); err != nil {
+			overdue(err)
+			t.Fatalf("%s: only %d bytes came through: %v", route.Path, n, err)
 		}
 		received <- struct{}{}
 		if n, err := io.Copy(io.Discard, resp.Body); n != more || err != nil {
@@ -158,4 +157,5 @@ func testSlowCopy(t *testing.T, a Adapter) {
 		resp.Body.Close()
 		conn.Close()
 	}
+	stop()
 }

@@ -22,29 +22,39 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 	serving, finish, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
 		close(serving)
-		<-finish
+		hold(t, finish)
 		r.Reply(http.StatusOK, textPlain, "done")
 	}}}})
 	answered := make(chan string, 1)
 	go func() {
-		_, body := do(t, url, get("/"))
-		answered <- body
+		transport := newTransport()
+		defer transport.CloseIdleConnections()
+		got, err := attempt(t, transport, url, get("/"))
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- got.body
 	}()
-	<-serving
+	await(t, serving, "the handler was not called")
 	go func() {
 		defer close(stopped)
 		stop()
 	}()
+	ctx, cancel := limited(t)
+	defer cancel()
 	for { // until the server accepts no new connections
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			break
 		}
 		conn.Close()
 	}
+	if overdue(ctx.Err()) {
+		t.Fatal("a server that stops still accepts connections")
+	}
 	close(finish)
-	<-stopped
-	if body := <-answered; body != "done" {
+	await(t, stopped, "the server does not stop after its last answer")
+	if body := await(t, answered, "the request that was being served has no answer"); body != "done" {
 		t.Errorf("answer %q", body)
 	}
 	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
@@ -58,13 +68,18 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
 	client := server.Client()
+	ended := make(chan struct{}, 1)
+	untilEnd := func(ctx context.Context) {
+		hold(t, ctx.Done())
+		ended <- struct{}{}
+	}
 	wait := func(contentType string) func(Request) {
 		return func(r Request) {
 			w, req := r.HTTP()
 			w.Header().Set("Content-Type", contentType)
 			_, _ = io.WriteString(w, "data: 1\n\n")
 			_ = http.NewResponseController(w).Flush()
-			<-req.Context().Done()
+			untilEnd(req.Context())
 		}
 	}
 	answerAndWork := func(status int) func(Request) {
@@ -72,7 +87,7 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 			w, req := r.HTTP()
 			w.WriteHeader(status)
 			_ = http.NewResponseController(w).Flush()
-			<-req.Context().Done()
+			untilEnd(req.Context())
 		}
 	}
 	routes := []Route{
@@ -83,17 +98,21 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 	}
 	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
 	for i, route := range routes {
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, leave := limited(t)
 		req, _ := http.NewRequestWithContext(ctx, cmp.Or(route.Method, http.MethodGet), url+route.Path, http.NoBody)
 		transport := newTransport()
 		resp, err := transport.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
 		leave()
+		if overdue(err) {
+			t.Fatalf("%s: what was flushed did not come through", route.Path)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", route.Path, err)
+		}
 		resp.Body.Close()
 		transport.CloseIdleConnections() // needed if the answer was complete
-		server.Wait(i + 1)               // the handler ends when it notices that the client has gone
+		await(t, ended, route.Path+": the context of the handler's request did not end when the client went away")
+		server.Wait(i + 1)
 	}
 	stop()
 	compare(t, server, client, []string{
@@ -112,15 +131,16 @@ func testClientGoesAwayFirst(t *testing.T, a Adapter) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
 	client := server.Client()
-	serving := make(chan struct{}, 1)
+	serving, ended := make(chan struct{}, 1), make(chan struct{}, 1)
 	answer := func(status int) func(Request) {
 		return func(r Request) {
 			w, req := r.HTTP()
 			serving <- struct{}{}
-			<-req.Context().Done()
+			hold(t, req.Context().Done())
 			if status != 0 {
 				w.WriteHeader(status)
 			}
+			ended <- struct{}{}
 		}
 	}
 	routes := []Route{
@@ -131,19 +151,25 @@ func testClientGoesAwayFirst(t *testing.T, a Adapter) {
 	}
 	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
 	for i, route := range routes {
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, leave := limited(t)
 		go func() {
-			<-serving
-			leave()
+			defer leave()
+			select {
+			case <-serving:
+			case <-ctx.Done():
+			}
 		}()
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+route.Path, http.NoBody)
 		transport := newTransport()
 		if resp, err := transport.RoundTrip(req); err == nil {
 			resp.Body.Close()
 			t.Errorf("%s: answered %d", route.Path, resp.StatusCode)
+		} else if overdue(err) {
+			t.Fatalf("%s: the handler was not called", route.Path)
 		}
 		transport.CloseIdleConnections()
-		server.Wait(i + 1) // the handler ends when it notices
+		await(t, ended, route.Path+": the context of the handler's request did not end when the client went away")
+		server.Wait(i + 1)
 	}
 	stop()
 	compare(t, server, client, []string{

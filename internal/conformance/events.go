@@ -53,7 +53,8 @@ func compare(tb testing.TB, server *klimetest.Server, client *klime.Client, want
 }
 
 // simplify returns an event as plain JSON without what varies from run to run:
-// messageId, timestamp, durationMs, openMs and the library's name.
+// messageId, timestamp, durationMs, openMs and the library's name. An event of a request
+// that has neither durationMs nor openMs is marked as untimed.
 func simplify(tb testing.TB, e klime.Event) any {
 	tb.Helper()
 	if e.MessageID == "" || time.Since(e.Timestamp) > time.Hour {
@@ -65,13 +66,20 @@ func simplify(tb testing.TB, e klime.Event) any {
 			out[key] = value
 		}
 	}
+	times := 0
 	for _, key := range []string{"durationMs", "openMs"} {
 		if ms, ok := e.Properties[key]; ok {
+			times++
 			if ms, ok := ms.(float64); !ok || ms < 0 || ms > 60_000 {
 				tb.Errorf("%s: %v", key, ms)
 			}
 			delete(e.Properties, key)
 		}
+	}
+	if _, ofRequest := e.Properties["method"]; ofRequest && times == 0 {
+		out["untimed"] = true
+	} else if times > 1 {
+		tb.Errorf("%s: both durationMs and openMs", e.Event)
 	}
 	if len(e.Properties) > 0 {
 		out["properties"] = map[string]any(e.Properties)

@@ -48,6 +48,8 @@ func testHostileRequests(t *testing.T, a Adapter) {
 				t.Errorf("%.40q: status %d", request, resp.StatusCode)
 			}
 			resp.Body.Close()
+		} else if overdue(err) {
+			t.Fatalf("%.40q: no answer", request)
 		}
 		conn.Close()
 	}

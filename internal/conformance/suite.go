@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -16,9 +17,11 @@ import (
 // Run runs the suite on an adapter.
 func Run(t *testing.T, a Adapter) {
 	t.Helper()
+	a = a.endsInTime()
 	runCases(t, a, false)
 	t.Run("what the router answers", func(t *testing.T) { testRouterAnswers(t, a) })
 	t.Run("what the client sees", func(t *testing.T) { testAnswers(t, a) })
+	t.Run("response time", func(t *testing.T) { testResponseTime(t, a) })
 	t.Run("panic", func(t *testing.T) { testPanics(t, a) })
 	t.Run("without a client", func(t *testing.T) { testTransparency(t, a) })
 	t.Run("customers", func(t *testing.T) { testCustomers(t, a) })
@@ -36,6 +39,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, a) })
 	t.Run("stream", func(t *testing.T) { testStream(t, a) })
 	t.Run("bodies", func(t *testing.T) { testBodies(t, a) })
+	t.Run("bodies of forms", func(t *testing.T) { testFormBodies(t, a) })
 	t.Run("hostile requests", func(t *testing.T) { testHostileRequests(t, a) })
 	t.Run("huge IDs", func(t *testing.T) { testHugeIDs(t, a) })
 	t.Run("graceful shutdown", func(t *testing.T) { testGracefulShutdown(t, a) })
@@ -66,6 +70,7 @@ func Run(t *testing.T, a Adapter) {
 		t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, over) })
 		t.Run("stream", func(t *testing.T) { testStream(t, over) })
 		t.Run("bodies", func(t *testing.T) { testBodies(t, over) })
+		t.Run("bodies of forms", func(t *testing.T) { testFormBodies(t, over) })
 		t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, over) })
 		t.Run("client goes away", func(t *testing.T) { testClientGoesAway(t, over) })
 		t.Run("client goes away first", func(t *testing.T) { testClientGoesAwayFirst(t, over) })
@@ -193,37 +198,62 @@ func ask(tb testing.TB, url string, c call) answer {
 	return askOver(tb, transport, url, c)
 }
 
-// askOver makes a request. Redirects are not followed.
+// askOver makes a request. Redirects are not followed. If the answer does not end, the
+// test does.
 func askOver(tb testing.TB, transport http.RoundTripper, url string, c call) answer {
 	tb.Helper()
+	got, err := attempt(tb, transport, url, c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return got
+}
+
+// attempt is askOver for any goroutine: it returns an error in place of ending the test.
+func attempt(tb testing.TB, transport http.RoundTripper, url string, c call) (answer, error) {
+	tb.Helper()
+	ctx, cancel := limited(tb)
+	defer cancel()
 	method := c.method
 	if method == "" {
 		method = http.MethodGet
 	}
-	req, err := http.NewRequestWithContext(tb.Context(), method, url+c.path, strings.NewReader(c.body))
+	req, err := http.NewRequestWithContext(ctx, method, url+c.path, strings.NewReader(c.body))
 	if err != nil {
-		tb.Fatal(err)
+		return answer{}, err
 	}
 	maps.Copy(req.Header, c.header)
 	req.Host = req.Header.Get("Host")
 	resp, err := transport.RoundTrip(req)
+	if overdue(err) {
+		return answer{}, fmt.Errorf("%s %s: no answer: %w", method, c.path, err)
+	}
 	if err != nil {
-		return answer{}
+		return answer{}, nil // what a client without an answer sees
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return answer{header: resp.Header, body: string(text)}
+	if overdue(err) {
+		return answer{}, fmt.Errorf("%s %s: the answer does not end after %d bytes: %w", method, c.path, len(text), err)
 	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	if err != nil {
+		return answer{header: resp.Header, body: string(text)}, nil
+	}
+	return answer{resp.StatusCode, resp.Header, string(text)}, nil
 }
 
-// dial opens a connection to a server, for requests that no client library can send.
+// dial opens a connection to a server, for requests that no client library can send. It
+// lasts as long as the test's patience.
 func dial(tb testing.TB, url string) net.Conn {
 	tb.Helper()
 	_, addr, _ := strings.Cut(url, "://")
-	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(tb.Context(), "tcp", addr)
+	ctx, cancel := limited(tb)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(patience())); err != nil {
 		tb.Fatal(err)
 	}
 	return conn

@@ -47,10 +47,9 @@ func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 				w, _ := r.HTTP()
 				_, _ = io.Copy(w, io.LimitReader(zeros{}, copied))
 			}},
-			{Path: "/late", Handler: func(r Request) { flushed <- flushTooLate(r) }},
+			{Path: "/late", Handler: func(r Request) { flushed <- flushTooLate(t, r) }},
 		}
 		url, stop := a.Start(t, app)
-		defer stop()
 		do(t, url, get("/interfaces"))
 		checkStream(t, url, received)
 		if !http2 { // HTTP/2 has no upgrades
@@ -65,7 +64,8 @@ func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 		if status, _ := do(t, url, get("/late")); status != 0 {
 			t.Errorf("flushed too late: status %d", status)
 		}
-		found.flush = <-flushed
+		found.flush = await(t, flushed, "/late: the context of the handler's request did not end with its connection")
+		stop()
 	}
 	exercise(App{Bare: true}, &without)
 	exercise(App{Client: client, UserID: jane}, &with)
@@ -104,7 +104,7 @@ func looksThrough(t *testing.T, a Adapter) bool {
 	}}}})
 	do(t, url, get("/"))
 	stop()
-	return <-reached
+	return await(t, reached, "the handler was not called")
 }
 
 // interfacesOf lists the optional interfaces of a ResponseWriter, and what
@@ -138,12 +138,13 @@ func interfacesOf(w http.ResponseWriter) []string {
 }
 
 // flushTooLate tells how a flush fails after the connection's write deadline.
-func flushTooLate(r Request) string {
+func flushTooLate(t *testing.T, r Request) string {
+	t.Helper()
 	w, req := r.HTTP()
 	controller := http.NewResponseController(w)
 	_ = controller.SetWriteDeadline(time.Unix(1, 0))
 	if req.ProtoMajor > 1 { // in HTTP/2 the deadline ends the whole request, with one of several errors
-		<-req.Context().Done()
+		hold(t, req.Context().Done())
 		return fmt.Sprintf("fails: %v", controller.Flush() != nil)
 	}
 	err := controller.Flush()
@@ -159,30 +160,32 @@ func stream(t *testing.T, r Request, received <-chan struct{}) {
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		t.Errorf("flush: %v", err)
 	}
-	select {
-	case <-received:
-	case <-time.After(10 * time.Second):
-		t.Error("the first event did not come through")
-	}
+	hold(t, received)
 	_, _ = io.WriteString(w, "data: second\n\n")
 }
 
 func checkStream(t *testing.T, url string, received chan<- struct{}) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/stream", http.NoBody)
+	ctx, cancel := limited(t)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/stream", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
+	if overdue(err) {
+		t.Fatal("the first event was flushed and did not come through")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	first := make([]byte, len("data: first\n\n"))
 	if _, err := io.ReadFull(resp.Body, first); err != nil {
-		t.Errorf("first event: %v", err)
+		overdue(err)
+		t.Fatalf("the first event did not come through: %v", err)
 	}
 	close(received)
 	if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "data: second\n\n" {
@@ -213,11 +216,16 @@ func checkUpgrade(t *testing.T, url string) {
 	reader := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		t.Fatal(err)
+		overdue(err)
+		t.Fatalf("upgrade: %v", err)
 	}
 	defer resp.Body.Close()
-	if line, _ := reader.ReadString('\n'); resp.StatusCode != http.StatusSwitchingProtocols || line != "hello\n" {
-		t.Errorf("upgraded with %d, echoed %q", resp.StatusCode, line)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("upgrade: status %d", resp.StatusCode)
+	}
+	if line, err := reader.ReadString('\n'); line != "hello\n" {
+		overdue(err)
+		t.Fatalf("upgraded, echoed %q, %v", line, err)
 	}
 }
 
