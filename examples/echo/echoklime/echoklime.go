@@ -94,13 +94,17 @@ func passOn(ctx context.Context, incoming *http.Request) *http.Request {
 }
 
 // giveBack copies what the handlers have left in their copy of the request to the
-// original, where net/http looks for files of a form that it must remove.
+// original, where net/http looks for files of a form that it must remove. Where there is
+// nothing to copy it writes nothing: a handler that goes on after a timeout may end while
+// net/http reads the original.
 func giveBack(incoming, passed *http.Request) {
-	incoming.Pattern = passed.Pattern
-	if incoming.MultipartForm == nil {
+	if passed.Pattern != "" {
+		incoming.Pattern = passed.Pattern
+	}
+	if passed.MultipartForm != nil && incoming.MultipartForm == nil {
 		incoming.MultipartForm = passed.MultipartForm
 	}
-	if incoming.Form == nil {
+	if passed.Form != nil && incoming.Form == nil {
 		incoming.Form, incoming.PostForm = passed.Form, passed.PostForm
 	}
 }
