@@ -433,7 +433,7 @@ func TestTakenOver(t *testing.T) {
 			return nil
 		})
 	})
-	want := []string{"101 /ws 0", "403 /refused 9", "<nil> /past <nil>"}
+	want := []string{"101 /ws <nil>", "403 /refused 9", "<nil> /past <nil>"}
 	for path, status := range map[string]int{
 		"/past": http.StatusServiceUnavailable, "/refused": http.StatusForbidden, "/ws": http.StatusSwitchingProtocols,
 	} {
