@@ -106,7 +106,10 @@ func (x *Exchange) normalize() {
 		x.Status = http.StatusInternalServerError
 	}
 	bodyless := x.Status == http.StatusNoContent || x.Status == http.StatusNotModified
-	if bodyless || x.upgraded || x.Method == http.MethodHead {
+	switch {
+	case x.upgraded:
+		x.ResponseBytes = -1 // nobody has counted what was sent in the other protocol
+	case bodyless, x.Method == http.MethodHead:
 		x.ResponseBytes = 0 // a body that the framework has counted is not sent
 	}
 	if bodyless && !x.Panicked {

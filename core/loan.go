@@ -65,9 +65,20 @@ func (l *loan) borrow() (native any, values valuer, ok, foundCircular bool) {
 				return nil, nil, false, true
 			}
 		case l.state.CompareAndSwap(state, state+1):
+			if l.isReused() {
+				l.giveBack()
+				return nil, nil, false, false
+			}
 			return l.native, l.values, true, false
 		}
 	}
+}
+
+// isReused reports whether the framework has reused the request before the loan has
+// ended. The caller must be a borrower.
+func (l *loan) isReused() bool {
+	lent, ok := l.values.(interface{ Current() bool })
+	return ok && !lent.Current()
 }
 
 // giveBack ends a borrow.

@@ -94,3 +94,28 @@ func TestLoanOverdrawn(t *testing.T) {
 	l.giveBack()
 	l.end()
 }
+
+// reusable is where a framework keeps values that reuses its request too early.
+type reusable struct{ reused bool }
+
+func (*reusable) Value(any) any   { return nil }
+func (r *reusable) Current() bool { return !r.reused }
+
+// What already serves another request is not lent.
+func TestLoanOfWhatIsReused(t *testing.T) {
+	t.Parallel()
+	var l loan
+	var values reusable
+	l.bind("request", &values)
+	for _, reused := range []bool{false, true, false} {
+		values.reused = reused
+		_, _, ok, foundCircular := l.borrow()
+		if ok == reused || foundCircular {
+			t.Errorf("reused %v: lent %v, circular %v", reused, ok, foundCircular)
+		}
+		if ok {
+			l.giveBack()
+		}
+	}
+	l.end()
+}

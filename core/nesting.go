@@ -28,6 +28,12 @@ func (s *Scope) outer() *Scope {
 	return outer
 }
 
+// Joined is for adapters of frameworks whose handlers return errors. It reports whether
+// a middleware of the same client further out observes the same request. That one turns
+// errors into answers; this one must return them as they are, to the middlewares between
+// the two.
+func (s *Scope) Joined() bool { return s != nil && s != s.root }
+
 // isWithin reports whether s is outer, or has joined it directly or through others.
 func (s *Scope) isWithin(outer *Scope) bool {
 	for s != nil && s != outer {

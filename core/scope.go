@@ -79,6 +79,10 @@ func (s *Scope) context() context.Context {
 // until [Tracker.Observe], and the place where the framework keeps the values that
 // handlers set: nil if that is the Scope's parent. Both are used from any goroutine
 // that tracks events, so values must be safe for concurrent use.
+//
+// If a handler can outlive its request, as behind a timeout, the framework may reuse
+// native before Observe. Then give values a method Current() bool that reports whether
+// native is still this request: if it is not, neither is used.
 func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 	if s != nil {
 		s.loan.bind(native, values)

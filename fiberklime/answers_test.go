@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +78,65 @@ func TestReturnedErrors(t *testing.T) {
 	stop()
 	if handled.Load() != int64(len(paths)) || seenOutside.Load() != 0 {
 		t.Errorf("ErrorHandler ran %d times, outer middleware saw %d errors", handled.Load(), seenOutside.Load())
+	}
+}
+
+// A middleware between two of ours, such as a transaction, sees the error that the
+// handler has returned, and may answer it. The outer one of ours does so otherwise.
+func TestReturnedErrorsBetween(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	handled := 0
+	app := fiber.New(fiber.Config{DisableStartupMessage: true, ErrorHandler: func(c *fiber.Ctx, err error) error {
+		handled++
+		return fiber.DefaultErrorHandler(c, err)
+	}})
+	conflict := errors.New("conflict")
+	var seen []error
+	app.Use(fiberklime.Middleware(client), func(c *fiber.Ctx) error {
+		err := c.Next()
+		seen = append(seen, err)
+		if errors.Is(err, conflict) || errors.Is(err, fiber.ErrForbidden) {
+			return c.Status(http.StatusConflict).SendString("instead")
+		}
+		return err
+	})
+	app.Use(fiberklime.Middleware(client,
+		fiberklime.UserID(func(*fiber.Ctx) string { return "jane" }), fiberklime.GroupID(func(*fiber.Ctx) string { return "acme" })))
+	tests := []struct {
+		path string
+		err  error
+		want string
+	}{
+		{"/fine", nil, "200 /fine acme"},
+		{"/known", fiber.ErrServiceUnavailable, "503 /known acme"},
+		{"/any", errors.New("any"), "500 /any acme"},
+		{"/answered", conflict, "409 /answered acme"},
+		{"/denied", fmt.Errorf("wrapped: %w", fiber.ErrForbidden), "409 /denied "}, // the group was only a claim, and the handler has turned it away
+	}
+	for _, test := range tests {
+		app.Get(test.path, func(c *fiber.Ctx) error {
+			_ = c.SendString("half of an answer")
+			return test.err
+		})
+	}
+	for i, test := range tests {
+		resp, err := app.Test(httptest.NewRequestWithContext(t.Context(), http.MethodGet, test.path, http.NoBody), -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		e := server.Wait(i + 1)[i]
+		if got := brief(&e) + " " + e.GroupID; got != test.want || e.Properties["status"] != float64(resp.StatusCode) {
+			t.Errorf("%s: recorded %s, want %s; the client saw %d", test.path, got, test.want, resp.StatusCode)
+		}
+		if len(seen) != i+1 || !errors.Is(seen[i], test.err) {
+			t.Fatalf("%s: the middleware between saw %v", test.path, seen)
+		}
+	}
+	if handled != 2 {
+		t.Errorf("the ErrorHandler ran %d times, want 2", handled)
 	}
 }
 
@@ -373,7 +433,7 @@ func TestTakenOver(t *testing.T) {
 			return nil
 		})
 	})
-	want := []string{"101 /ws 0", "403 /refused 9", "<nil> /past <nil>"}
+	want := []string{"101 /ws <nil>", "403 /refused 9", "<nil> /past <nil>"}
 	for path, status := range map[string]int{
 		"/past": http.StatusServiceUnavailable, "/refused": http.StatusForbidden, "/ws": http.StatusSwitchingProtocols,
 	} {

@@ -29,7 +29,11 @@ import (
 //     see an answer and no error. What they change in the answer (Compress, ETag, also
 //     Config.ETag) is not recorded. A middleware that acts on the error, such as
 //     idempotency, cache or a transaction, must go after this one: before it, a
-//     failure looks like any answer, and is stored or committed.
+//     failure looks like any answer, and is stored or committed. Between two of the same
+//     client it is after this one: the inner Middleware leaves errors to the outer.
+//   - A limiter that skips failed or successful requests goes by the answer if it is
+//     before this one. After it, as without it, the limiter goes by the status that was
+//     set before the ErrorHandler ran.
 //   - Fiber does not tell when a file, a stream or a WebSocket ends, nor that a
 //     client has gone away. Both are left out of events.
 //   - If app.Use or app.Static answers, the event has the route that the path leads
@@ -57,6 +61,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 			x := exchange(c)
 			x.Path = path
 			x.Recovered(panicked)
+			if err != nil && scope.Joined() {
+				x.Status = statusOf(err)
+			}
 			x.Unmatched = isUnmatched(err)
 			x.Unanswered = err == nil && isSilent(&x)
 			x.Start = start
@@ -70,11 +77,24 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 				panic(panicked)
 			}
 		}()
-		if err = c.Next(); err != nil && c.App().ErrorHandler(c, err) != nil {
+		err = c.Next()
+		if err == nil || scope.Joined() {
+			return err //nolint:wrapcheck // the outermost turns it into an answer
+		}
+		if c.App().ErrorHandler(c, err) != nil {
 			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
 		}
 		return nil
 	}
+}
+
+// statusOf is what err most likely becomes, when the ErrorHandler has not been called.
+func statusOf(err error) int {
+	known := (*fiber.Error)(nil)
+	if errors.As(err, &known) {
+		return known.Code
+	}
+	return http.StatusInternalServerError
 }
 
 // isUnmatched reports whether err is what Fiber returns for a path without a route.

@@ -31,9 +31,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			return
 		}
 		start := time.Now()
-		e := new(exchange)
+		e := &exchange{c: c}
 		scope := tracker.BeginIn(&e.Scope, incoming.Context(), incoming)
-		scope.Bind(c, keys{c})
+		scope.Bind(c, (*lent)(e))
 		scope.ReadHeader(c.GetHeader)
 		r := e.PassOn(e, incoming)
 		c.Request = r
@@ -42,13 +42,18 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
-			x := klime.Exchange{Path: path, Start: start}
-			e.describe(&x, c, r, panicked)
-			httpexchange.GiveBack(incoming, c.Request)
-			tracker.Observe(scope, x)
-			if outside := scope.Outside(c.Request.Context()); outside != nil {
-				c.Request = c.Request.WithContext(outside)
-				c.Set(klime.ScopeKey, klime.ScopeFrom(outside))
+			x := klime.Exchange{Method: r.Method, Path: path, Start: start}
+			if !(*lent)(e).Current() { // answered long ago, by a timeout outside
+				klime.Skip(scope)
+				tracker.Observe(scope, x)
+			} else {
+				e.describe(&x, c, r, panicked)
+				httpexchange.GiveBack(incoming, c.Request)
+				tracker.Observe(scope, x)
+				if outside := scope.Outside(c.Request.Context()); outside != nil {
+					c.Request = c.Request.WithContext(outside)
+					c.Set(klime.ScopeKey, klime.ScopeFrom(outside))
+				}
 			}
 			if panicked != nil {
 				panic(panicked)
@@ -62,6 +67,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 type exchange struct {
 	httpexchange.Passed
 
+	c      *gin.Context
 	writer writer
 }
 
@@ -69,7 +75,7 @@ type exchange struct {
 // passed on, are done. Panicked is what they panicked with, nil if they did not.
 func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, panicked any) {
 	w := e.innermostWriter(c)
-	x.Method, x.RequestBytes, x.Caller = r.Method, r.ContentLength, caller{c}
+	x.RequestBytes, x.Caller = r.ContentLength, caller{c}
 	x.Recovered(panicked)
 	x.Values = c.Request.Context()
 	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
@@ -98,10 +104,16 @@ func (e *exchange) innermostWriter(c *gin.Context) *writer {
 // exchangeKey is the context key of the innermost exchange.
 type exchangeKey struct{}
 
-// Value implements context.Context for the request that is passed on.
+// Value implements context.Context for the request that is passed on. An exchange is
+// also the key of itself.
 func (e *exchange) Value(key any) any {
-	if _, ok := key.(exchangeKey); ok {
+	switch key := key.(type) {
+	case exchangeKey:
 		return e
+	case *exchange:
+		if key == e {
+			return e
+		}
 	}
 	return e.Passed.Value(key)
 }
@@ -124,14 +136,26 @@ func (q caller) parameter(after string) string {
 	return ""
 }
 
-// keys finds what c.Set has stored. Unlike c.Value, it reads nothing that a handler
-// may change at the same time, such as c.Request.
-type keys struct{ c *gin.Context }
+// lent is an exchange as it is lent to goroutines. Unlike c.Value, it reads nothing that
+// a handler may change at the same time, such as c.Request.
+type lent exchange
 
-func (k keys) Value(key any) any {
+// Value finds what c.Set has stored.
+func (l *lent) Value(key any) any {
 	name, _ := key.(string)
-	value, _ := k.c.Get(name)
+	value, _ := l.c.Get(name)
 	return value
+}
+
+// Current reports whether c still serves this exchange. It does not once a middleware
+// outside has answered while the handler still runs: Gin uses c for other requests then.
+func (l *lent) Current() bool {
+	kept, _ := l.c.Get(klime.ScopeKey)
+	scope, ok := kept.(*klime.Scope) // of this or a Middleware further in, or of the other request
+	if !ok {
+		return l.c.Request.Context().Value((*exchange)(l)) != nil // HandleContext empties what c.Set has stored
+	}
+	return scope == &l.Scope || scope.Value((*exchange)(l)) != nil
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

@@ -385,6 +385,52 @@ func TestHandleContext(t *testing.T) {
 	}
 }
 
+// A timeout outside Middleware answers while the handler still runs, and Gin reuses the
+// context for another customer's request. The late handler must not be taken for that.
+func TestHandlerThatOutlivesItsRequest(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	c, engine := gin.CreateTestContext(httptest.NewRecorder())
+	begun, reused, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	engine.Use(func(c *gin.Context) { // a timeout
+		if c.FullPath() == "/slow" {
+			go func() {
+				defer close(over)
+				c.Next()
+			}()
+			<-begun
+		}
+	})
+	engine.Use(ginklime.Middleware(server.Client(),
+		ginklime.UserID(func(c *gin.Context) string { return c.GetHeader("X-User") }),
+		ginklime.GroupID(func(c *gin.Context) string { return c.GetHeader("X-Org") })))
+	engine.GET("/slow", func(c *gin.Context) {
+		ctx := c.Request.Context()
+		close(begun)
+		<-reused
+		klime.Track(ctx, "Nobody's", nil)
+		klime.SetUser(ctx, "jane")
+		klime.Track(ctx, "Jane's", nil)
+	})
+	engine.GET("/", func(*gin.Context) {
+		close(reused)
+		<-over
+	})
+	for _, r := range []struct{ path, user, org string }{{"/slow", "jane", "acme"}, {"/", "bob", "globex"}} {
+		c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodGet, r.path, http.NoBody)
+		c.Request.Header.Set("X-User", r.user)
+		c.Request.Header.Set("X-Org", r.org)
+		engine.HandleContext(c)
+	}
+	var got []string
+	for _, e := range server.Wait(2) {
+		got = append(got, fmt.Sprint(e.Event, " of ", e.UserID, " in ", e.GroupID, " ", e.Properties["route"]))
+	}
+	if want := []string{"Jane's of jane in  <nil>", "API Called of bob in globex /"}; !slices.Equal(got, want) {
+		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
 // The recorded address is the one that Gin finds: a header counts only if it comes from
 // a proxy that the engine trusts.
 func TestCaptureBehindAProxy(t *testing.T) {

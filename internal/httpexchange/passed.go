@@ -97,15 +97,16 @@ func Original(r *http.Request) *http.Request {
 
 // GiveBack copies to the original request what handlers have left in the copy: the
 // pattern that a ServeMux matched, which metrics and traces use, and parsed forms,
-// whose files net/http removes.
+// whose files net/http removes. If they have left nothing, it writes nothing: a handler
+// on which a middleware outside has given up may end while the server reads the original.
 func GiveBack(incoming, passed *http.Request) {
 	if passed.Pattern != "" {
 		incoming.Pattern = passed.Pattern
 	}
-	if incoming.MultipartForm == nil {
+	if passed.MultipartForm != nil && incoming.MultipartForm == nil {
 		incoming.MultipartForm = passed.MultipartForm
 	}
-	if incoming.Form == nil {
+	if passed.Form != nil && incoming.Form == nil {
 		incoming.Form, incoming.PostForm = passed.Form, passed.PostForm
 	}
 }

@@ -19,7 +19,8 @@ import (
 // Echo turns errors into answers after all middlewares. To see the answer, this one
 // calls the app's HTTPErrorHandler itself, once. Middlewares before it therefore see
 // an answer and no error. A middleware that acts on the error, such as a transaction,
-// must go after this one.
+// must go after this one. Between two of the same client it is after this one: the inner
+// Middleware leaves errors to the outer.
 //
 // In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
 // reuses an echo.Context after its handler: a goroutine that may run longer keeps
@@ -45,6 +46,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			c.SetRequest(r)
 			w := &writer{ResponseWriter: c.Response().Writer}
 			c.Response().Writer = w
+			var err error
 			defer func() {
 				panicked := recover()
 				giveBack(incoming, c.Request())
@@ -55,6 +57,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Caller = caller{c}
 				x.Values = c.Request().Context()
 				w.report(&x)
+				if err != nil && x.Unanswered {
+					x.Status, x.Unanswered = statusOf(err), false
+				}
 				tracker.Observe(scope, x)
 				if outside := scope.Outside(c.Request().Context()); outside != nil {
 					c.SetRequest(c.Request().WithContext(outside))
@@ -63,12 +68,21 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 					panic(panicked)
 				}
 			}()
-			if err := next(c); err != nil {
-				c.Error(err)
+			if err = next(c); err == nil || scope.Joined() {
+				return err // which the outermost turns into an answer
 			}
+			c.Error(err)
 			return nil
 		}
 	}
+}
+
+// statusOf is what err most likely becomes, when the HTTPErrorHandler has not been called.
+func statusOf(err error) int {
+	if known := (*echo.HTTPError)(nil); errors.As(err, &known) {
+		return known.Code
+	}
+	return http.StatusInternalServerError
 }
 
 // passOn returns the request that goes to the handlers: a copy with another context.
@@ -80,13 +94,17 @@ func passOn(ctx context.Context, incoming *http.Request) *http.Request {
 }
 
 // giveBack copies what the handlers have left in their copy of the request to the
-// original, where net/http looks for files of a form that it must remove.
+// original, where net/http looks for files of a form that it must remove. Where there is
+// nothing to copy it writes nothing: a handler that goes on after a timeout may end while
+// net/http reads the original.
 func giveBack(incoming, passed *http.Request) {
-	incoming.Pattern = passed.Pattern
-	if incoming.MultipartForm == nil {
+	if passed.Pattern != "" {
+		incoming.Pattern = passed.Pattern
+	}
+	if passed.MultipartForm != nil && incoming.MultipartForm == nil {
 		incoming.MultipartForm = passed.MultipartForm
 	}
-	if incoming.Form == nil {
+	if passed.Form != nil && incoming.Form == nil {
 		incoming.Form, incoming.PostForm = passed.Form, passed.PostForm
 	}
 }

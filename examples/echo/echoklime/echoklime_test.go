@@ -2,6 +2,7 @@ package echoklime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -241,5 +242,47 @@ func TestEcho(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("events\n got %q\nwant %q", got, want)
+	}
+}
+
+// A middleware between two of ours, such as a transaction, sees the error that the
+// handler has returned. The outer one of ours turns it into the answer.
+func TestErrorsBetween(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	e := echo.New()
+	var seen []error
+	e.Use(echoklime.Middleware(client), func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			err := next(c)
+			seen = append(seen, err)
+			if errors.Is(err, echo.ErrForbidden) {
+				return c.NoContent(http.StatusConflict)
+			}
+			return err
+		}
+	})
+	e.Use(echoklime.Middleware(client,
+		echoklime.UserID(func(echo.Context) string { return "jane" }), echoklime.GroupID(func(echo.Context) string { return "acme" })))
+	e.GET("/unavailable", func(echo.Context) error { return echo.ErrServiceUnavailable })
+	e.GET("/denied", func(echo.Context) error { return echo.ErrForbidden }) // so the group that it claims is not its own
+	for i, test := range []struct {
+		path string
+		err  error
+		want string
+	}{
+		{"/unavailable", echo.ErrServiceUnavailable, "503 acme"},
+		{"/denied", echo.ErrForbidden, "409 "},
+	} {
+		answer := httptest.NewRecorder()
+		e.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, test.path, http.NoBody))
+		event := server.Wait(i + 1)[i]
+		if got := fmt.Sprint(event.Properties["status"], " ", event.GroupID); got != test.want || event.Properties["status"] != float64(answer.Code) {
+			t.Errorf("%s: recorded %s, want %s; the client saw %d", test.path, got, test.want, answer.Code)
+		}
+		if len(seen) != i+1 || !errors.Is(seen[i], test.err) {
+			t.Fatalf("%s: the middleware between saw %v", test.path, seen)
+		}
 	}
 }
