@@ -3,6 +3,7 @@ package klimetest
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -27,12 +28,15 @@ const (
 	rejectEvents
 )
 
-// Status answers with an HTTP status. The events are not taken.
-func Status(code int) Fault { return Fault{kind: answerStatus, status: code} }
+// Status answers with an HTTP status. The events are not taken. It panics if no answer
+// can have that status: see [http.ResponseWriter]; a 1xx would be followed by another.
+func Status(code int) Fault { return RetryAfter(code, 0) }
 
-// RetryAfter answers with an HTTP status and a Retry-After header of whole seconds.
-// The events are not taken.
+// RetryAfter is Status with a Retry-After header of whole seconds, rounded up.
 func RetryAfter(code int, wait time.Duration) Fault {
+	if code < 200 || code > 999 {
+		panic(fmt.Sprintf("klimetest: no answer can have the status %d", code))
+	}
 	return Fault{kind: answerStatus, status: code, retryAfter: wait}
 }
 
@@ -130,7 +134,7 @@ func (f Fault) text() string {
 // answer answers with f's status.
 func (f Fault) answer(w http.ResponseWriter) {
 	if f.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
 	}
 	w.WriteHeader(f.status)
 }

@@ -3,9 +3,11 @@ package klimetest_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,6 +38,23 @@ func faultTests() map[string]struct {
 		"Cut":        {klimetest.Cut(), 3, 3, 0},
 		"Reject":     {klimetest.Reject(1), 2, 0, 1},
 		"bad batch":  {klimetest.Status(400), 3, 0, 0}, // sent again in halves
+	}
+}
+
+// A status that no answer can have is a mistake of the test.
+func TestImpossibleStatus(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{-1, 0, 99, 103, 1000} {
+		for name, fault := range map[string]func(){"Status": func() { klimetest.Status(code) }, "RetryAfter": func() { klimetest.RetryAfter(code, 0) }} {
+			func() {
+				defer func() {
+					if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), strconv.Itoa(code)) {
+						t.Errorf("%s(%d): panic %v", name, code, v)
+					}
+				}()
+				fault()
+			}()
+		}
 	}
 }
 

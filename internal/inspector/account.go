@@ -68,7 +68,13 @@ func (a *account) seen() iter.Seq2[string, time.Time] {
 	}
 }
 
-func (a *account) name() string { return a.traits.Text(nameKey) }
+// name returns "" also for a name that nobody would see.
+func (a *account) name() string {
+	if name := a.traits.Text(nameKey); strings.ContainsFunc(name, isSeen) {
+		return name
+	}
+	return ""
+}
 
 // matches reports whether the ID, or a trait that is searched, contains the text.
 func (a *account) matches(text string) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -146,6 +147,20 @@ func TestLibraries(t *testing.T) {
 	}
 	if got, want := strings.Join(lines, "\n"), "go-sdk 1: 1 0 1, 1 again\n : 1 0 0, 0 again\njs-sdk 1: 0 1 0, 0 again"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A name that nobody would see, such as that of an empty form, is a missing name.
+func TestBlankNames(t *testing.T) {
+	for _, name := range []string{" ", "\u3164", "\u2800\u00a0"} {
+		l := newLocal(t, inspector.Options{})
+		l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "org_1", "userId": "usr_1", "traits": object{"name": name}})
+		if found := api[inspector.Health](l, "/api/health").Findings; !slices.ContainsFunc(found, func(f inspector.Finding) bool { return f.Kind == "customers_without_name" }) {
+			t.Errorf("%q: %+v", name, found)
+		}
+		if page := l.page("/customers"); strings.Contains(page, "<bdi>"+name+"</bdi>") {
+			t.Errorf("%q is shown in place of the ID", name)
+		}
 	}
 }
 

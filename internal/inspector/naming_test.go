@@ -43,6 +43,7 @@ func TestTexts(t *testing.T) {
 		bytesOf(100): "100 B", bytesOf(2048): "2 KiB", bytesOf(256 << 20): "256 MiB", bytesOf(3<<20 + 1<<19): "3.5 MiB",
 		columns([]int{0, 1, 2}, 2): "M100.0 100v-50.0h80.0V100zM200.0 100v-100.0h80.0V100z", columns(nil, 0): "", share(1, 4): "25.00", share(1, 0): "0",
 		show(3, "abcd"): "abc…", show(9, "a\u202eb\x00"): `a\u202eb\u0000`, visible(9, "a\nb", true): "a\nb", show(9, "a\nb"): `a\u000ab`,
+		show(9, " "): `\u0020`, show(9, " a b "): " a b ", show(9, "\u3164\u2800"): `\u3164\u2800`, show(9, ""): "",
 		show(99, "Z"+strings.Repeat("\u0301", 50)): "Z\u0301\u0301\u0301",
 	} {
 		if got != want {

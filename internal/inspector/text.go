@@ -15,12 +15,13 @@ import (
 
 // show returns the first n characters of s. Characters that cannot be seen, or would
 // disturb the rest of the page, such as those that change the direction of text, are
-// written as escapes. The result is safe only because html/template escapes it.
+// written as escapes, and spaces if there is nothing else. The result is safe only
+// because html/template escapes it.
 func show(n int, s string) string { return visible(n, s, false) }
 
 func visible(n int, s string, lines bool) string {
 	var b strings.Builder
-	marks := 0
+	marks, blank := 0, !strings.ContainsFunc(s, isSeen)
 	for _, r := range s {
 		if n == 0 {
 			b.WriteRune('…')
@@ -32,7 +33,7 @@ func visible(n int, s string, lines bool) string {
 		}
 		switch {
 		case marks > maxMarks:
-		case unicode.IsPrint(r), lines && (r == '\n' || r == '\t'):
+		case isSeen(r), r == ' ' && !blank, lines && (r == '\n' || r == '\t'):
 			b.WriteRune(r)
 		case r < 0x10000:
 			fmt.Fprintf(&b, `\u%04x`, r)
@@ -41,6 +42,13 @@ func visible(n int, s string, lines bool) string {
 		}
 	}
 	return b.String()
+}
+
+// isSeen reports whether a character leaves a mark on the page. Some do not though they
+// are letters (U+3164, HANGUL FILLER) or symbols.
+func isSeen(r rune) bool {
+	const brailleBlank = '\u2800'
+	return unicode.IsPrint(r) && r != ' ' && r != brailleBlank && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
 // maxMarks is how many accents a letter may have: more would cover the lines above.
