@@ -43,7 +43,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		defer func() {
 			panicked := recover()
 			x := klime.Exchange{Method: r.Method, Path: path, Start: start}
-			if !(*lent)(e).Current() { // answered long ago, by a timeout outside
+			if c.Request != r && !(*lent)(e).Current() { // answered long ago, by a timeout outside
 				klime.Skip(scope)
 				tracker.Observe(scope, x)
 			} else {
