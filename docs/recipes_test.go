@@ -62,10 +62,18 @@ func unindented(code string) string {
 	return b.String()
 }
 
-// Links of the README and the pages lead to files and headings that exist.
+// Links of all documents lead to files and headings that exist.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	for _, page := range documents(t) {
+	pages := documents(t)
+	for _, pattern := range []string{"../*/README.md", "../internal/*/README.md"} {
+		more, err := filepath.Glob(filepath.FromSlash(pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, more...)
+	}
+	for _, page := range pages {
 		for _, link := range regexp.MustCompile(`\]\(([\w./-]*)(#[\w-]+)?\)`).FindAllStringSubmatch(read(t, page), -1) {
 			target := page
 			if link[1] != "" {

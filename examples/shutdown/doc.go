@@ -1,5 +1,5 @@
 // Package shutdown shows how to end an app without losing events, for each kind of app
-// in docs/durability.md. When ctx ends, as on SIGTERM, first the server is shut down,
+// in docs/shutdown.md. When ctx ends, as on SIGTERM, first the server is shut down,
 // which finishes the requests in progress, then the client, which delivers their
 // events. All that takes less than the 10 s that an orchestrator such as Kubernetes is
 // often told to allow.

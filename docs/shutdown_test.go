@@ -2,7 +2,6 @@ package docs_test
 
 import (
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -24,19 +23,17 @@ func shutdownCode(t *testing.T) string {
 	return code.String()
 }
 
-// The snippets of the section on shutdown are quotes of tested code.
+// The snippets of the page on shutdown are quotes of tested code.
 func TestShutdownQuotesTheCode(t *testing.T) {
 	t.Parallel()
 	code := shutdownCode(t)
-	_, section, found := strings.Cut(read(t, "durability.md"), "\n## Shutdown")
-	section, _, _ = strings.Cut(section, "\n## ")
-	snippets := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllStringSubmatch(section, -1)
-	if !found || len(snippets) == 0 {
+	found := snippets(t, "shutdown.md")
+	if len(found) == 0 {
 		t.Error("no snippets")
 	}
-	for _, snippet := range snippets {
-		if !strings.Contains(code, unindented(snippet[1])) {
-			t.Errorf("not in the code as it stands on the page:\n%s", snippet[1])
+	for _, s := range found {
+		if !strings.Contains(code, unindented(s.code)) {
+			t.Errorf("%s:%d: not in the code as it stands on the page:\n%s", s.document, s.line, s.code)
 		}
 	}
 }
