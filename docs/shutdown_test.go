@@ -1,7 +1,9 @@
 package docs_test
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -21,6 +23,35 @@ func shutdownCode(t *testing.T) string {
 		}
 	}
 	return code.String()
+}
+
+// Whoever copies code has one pair of time limits: 5 s for the server and 4 s for klime,
+// which is below the 10 s of docker stop.
+func TestShutdownTimes(t *testing.T) {
+	t.Parallel()
+	limit := regexp.MustCompile(`context\.WithTimeout\(context\.Background\(\), (.*)\)`)
+	for document, want := range map[string]string{
+		"../README.md":             "5*time.Second 4*time.Second",
+		"integration-prompt.md":    "4*time.Second", // the server's is told in words
+		"../examples/echo/main.go": "5*time.Second 4*time.Second",
+	} {
+		if _, err := os.Stat(document); err != nil {
+			continue // echo is a module of its own
+		}
+		text, got := read(t, document), []string(nil)
+		for _, found := range limit.FindAllStringSubmatch(text, -1) {
+			got = append(got, found[1])
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s has %q, want %q", document, got, want)
+		}
+		if strings.Contains(text, "Shutdown(context.Background())") {
+			t.Errorf("%s has a Shutdown without a limit", document)
+		}
+	}
+	if text := read(t, "integration-prompt.md"); !strings.Contains(text, "context of 5 s") {
+		t.Error("the prompt gives the server no limit")
+	}
 }
 
 // The snippets of the page on shutdown are quotes of tested code.
