@@ -53,6 +53,18 @@ func TestPageLinksTheRecipes(t *testing.T) {
 	}
 }
 
+// A reader can copy the snippets: they use nothing of the examples' own.
+func TestSnippetsStandAlone(t *testing.T) {
+	t.Parallel()
+	for _, document := range documents(t) {
+		for _, s := range snippets(t, document) {
+			if strings.Contains(s.code, "demo.") {
+				t.Errorf("%s:%d: uses package demo", document, s.line)
+			}
+		}
+	}
+}
+
 // unindented returns code without the tabs at the beginning of its lines.
 func unindented(code string) string {
 	var b strings.Builder
