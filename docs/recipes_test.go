@@ -111,7 +111,7 @@ func headings(t *testing.T, page string) []string {
 	return found
 }
 
-// The index lists every page.
+// The index lists every page and every example.
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")
@@ -122,6 +122,16 @@ func TestIndex(t *testing.T) {
 	for _, page := range pages {
 		if page != "README.md" && !strings.Contains(index, "]("+page+")") {
 			t.Errorf("%s is not in the index", page)
+		}
+	}
+	examples, err := filepath.Glob(filepath.FromSlash("../examples/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range examples {
+		example = filepath.ToSlash(example)
+		if example != "../examples/internal" && !strings.Contains(index, "]("+example+")") {
+			t.Errorf("%s is not in the index", example)
 		}
 	}
 }
