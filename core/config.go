@@ -120,7 +120,7 @@ type Config struct {
 
 	// Spool keeps on disk what memory cannot hold, what waits during an outage and
 	// what is left at Shutdown: see package core/spool, which opens one, and
-	// docs/durability.md. In memory, up to 16 MiB of events that wait to be written
+	// docs/spool.md. In memory, up to 16 MiB of events that wait to be written
 	// come on top of QueueBytes. The client closes it at Shutdown. Default none.
 	Spool Spool
 

@@ -64,7 +64,7 @@ func TestPropertiesAreDocumented(t *testing.T) {
 		}
 	}
 	for name, listed := range map[string]map[string]string{
-		"requests": tableOf(t, "../README.md", "| property | type | |"),
+		"requests": tableOf(t, "../docs/tracking.md", "| property | type | |"),
 		"roll-ups": tableOf(t, "../docs/cost.md", "| property of `API Usage Recorded` | type | |"),
 	} {
 		var wrong []string

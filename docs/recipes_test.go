@@ -53,6 +53,18 @@ func TestPageLinksTheRecipes(t *testing.T) {
 	}
 }
 
+// A reader can copy the snippets: they use nothing of the examples' own.
+func TestSnippetsStandAlone(t *testing.T) {
+	t.Parallel()
+	for _, document := range documents(t) {
+		for _, s := range snippets(t, document) {
+			if strings.Contains(s.code, "demo.") {
+				t.Errorf("%s:%d: uses package demo", document, s.line)
+			}
+		}
+	}
+}
+
 // unindented returns code without the tabs at the beginning of its lines.
 func unindented(code string) string {
 	var b strings.Builder
@@ -62,10 +74,18 @@ func unindented(code string) string {
 	return b.String()
 }
 
-// Links of the README and the pages lead to files and headings that exist.
+// Links of all documents lead to files and headings that exist.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	for _, page := range documents(t) {
+	pages := documents(t)
+	for _, pattern := range []string{"../*/README.md", "../internal/*/README.md"} {
+		more, err := filepath.Glob(filepath.FromSlash(pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, more...)
+	}
+	for _, page := range pages {
 		for _, link := range regexp.MustCompile(`\]\(([\w./-]*)(#[\w-]+)?\)`).FindAllStringSubmatch(read(t, page), -1) {
 			target := page
 			if link[1] != "" {
@@ -91,7 +111,7 @@ func headings(t *testing.T, page string) []string {
 	return found
 }
 
-// The index lists every page.
+// The index lists every page and every example.
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")
@@ -102,6 +122,16 @@ func TestIndex(t *testing.T) {
 	for _, page := range pages {
 		if page != "README.md" && !strings.Contains(index, "]("+page+")") {
 			t.Errorf("%s is not in the index", page)
+		}
+	}
+	examples, err := filepath.Glob(filepath.FromSlash("../examples/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range examples {
+		example = filepath.ToSlash(example)
+		if example != "../examples/internal" && !strings.Contains(index, "]("+example+")") {
+			t.Errorf("%s is not in the index", example)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package spool keeps a client's events on disk, so that they outlive outages of
 // Klime, deploys and crashes. Give what [Open] returns to a client as its
 // Config.Spool; [github.com/klimeapp/klime-go/core.Client.Shutdown] closes it. The
-// guide, with figures, is docs/durability.md.
+// guide, with figures, is docs/spool.md.
 //
 // There are two modes. By default the disk takes what memory cannot keep: events
 // that would have been pushed out of a full queue, those that could not be delivered

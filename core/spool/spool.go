@@ -38,7 +38,7 @@ type Options struct {
 
 	// WriteAhead makes Track, Identify, Group and Link return only when their
 	// event is on disk, whatever their context. Concurrent callers share one commit,
-	// of two fsyncs (some milliseconds, see docs/durability.md). If that fails, or
+	// of two fsyncs (some milliseconds, see docs/spool.md). If that fails, or
 	// takes longer than 2 s, they return [klime.ErrNotDurable], and the event is kept
 	// in memory only. Events that a middleware makes of requests do not wait: they go
 	// to disk as without WriteAhead. Default false.

@@ -57,12 +57,15 @@ func run() error {
 	case <-ctx.Done():
 	}
 	// The app first, so that the events of the last requests are sent too.
-	requests, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	// Together below your grace period: 10 s for docker stop, 30 s for Kubernetes.
+	requests, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if server.Shutdown(requests) != nil {
 		err = errors.Join(err, server.Close()) // cuts off what has not ended by itself
 	}
-	return errors.Join(err, client.Shutdown(context.Background())) // 10 s at most
+	events, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	return errors.Join(err, client.Shutdown(events))
 }
 
 func newApp(client *klime.Client) *echo.Echo {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -62,8 +63,12 @@ func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 			return
 		}
 		// Only traits, and an event of the company itself: no user is named or linked.
-		demo.Warn(client.Group(r.Context(), org.ID, klime.Traits{"name": org.Name, "plan": org.Plan}))
-		demo.Warn(client.Track(r.Context(), "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)))
+		if err := client.Group(r.Context(), org.ID, klime.Traits{"name": org.Name, "plan": org.Plan}); err != nil {
+			slog.Warn("plan not recorded", "error", err)
+		}
+		if err := client.Track(r.Context(), "Plan Changed", klime.Properties{"plan": org.Plan}, klime.ForGroup(org.ID)); err != nil {
+			slog.Warn("change of plan not recorded", "error", err)
+		}
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
@@ -84,7 +89,10 @@ func (u usage) run(ctx context.Context, day time.Time) {
 		// Job, company and day make the message's ID: if the job runs again on the
 		// same day, for instance after a crash, Klime counts the event once.
 		id := fmt.Sprintf("usage-summarized/%s/%s", org.ID, day.UTC().Format(time.DateOnly))
-		demo.Warn(u.client.Track(ctx, "Usage Summarized", klime.Properties{"reports": reports}, klime.ForGroup(org.ID), klime.WithMessageID(id)))
+		err := u.client.Track(ctx, "Usage Summarized", klime.Properties{"reports": reports}, klime.ForGroup(org.ID), klime.WithMessageID(id))
+		if err != nil {
+			slog.Warn("usage not recorded", "error", err)
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package colons knows parameters that begin within a segment of a route, which
-// Gin and Fiber have: elsewhere, such a colon is one.
+// Package colons rewrites parameters that begin in the middle of a segment. To Gin and
+// Fiber, /user_:name has one; to other routers that colon is an ordinary character.
 package colons
 
 import "strings"

@@ -1,5 +1,5 @@
-// Package idlook tells by an ID's look what is wrong with it. The client's warnings
-// and klime-local's Health go by it, and so say the same.
+// Package idlook recognises poor IDs: printed nils, names, URLs, e-mail addresses,
+// domains. The client's warnings and klime-local's Health both ask it, so they agree.
 package idlook
 
 import "strings"

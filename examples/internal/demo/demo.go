@@ -27,8 +27,7 @@ const (
 	localWriteKey     = "local-demo-write-key" // the local Klime accepts any
 )
 
-// The time to end, within the 10 s that orchestrators are often told to allow: see
-// examples/shutdown.
+// The time to end, within the 10 s that docker stop allows: see docs/shutdown.md.
 const (
 	requestsTimeout = 5 * time.Second // for the requests in progress
 	eventsTimeout   = 4 * time.Second // to deliver their events
