@@ -81,7 +81,7 @@ func (x *Exchange) Recovered(v any) {
 // context has ended, nil if it has not.
 func (x *Exchange) settle(ended error) {
 	switch {
-	case x.Panicked, x.Hijacked:
+	case x.Panicked:
 	case ended != nil:
 		x.Aborted, x.Status = true, 0
 	case x.Status == 0:
@@ -89,12 +89,18 @@ func (x *Exchange) settle(ended error) {
 	}
 }
 
+// hijack sets what a handler most likely writes to a connection that it has taken over.
+// It may be anything unless the client has asked for another protocol.
+func (x *Exchange) hijack() {
+	x.Status, x.ResponseBytes, x.ContentType, x.Location = 0, -1, "", ""
+	if x.header("Upgrade") != "" {
+		x.Status = http.StatusSwitchingProtocols
+	}
+}
+
 // normalize adjusts x to what the client has really received.
 func (x *Exchange) normalize() {
 	x.Method = knownMethod(x.Method)
-	if x.Hijacked {
-		x.Status, x.ResponseBytes, x.ContentType = x.hijackStatus(), -1, ""
-	}
 	if x.Status/100 != 3 {
 		x.Location = "" // that of a 201 is what was created
 	}
@@ -115,15 +121,6 @@ func (x *Exchange) normalize() {
 	if bodyless && !x.Panicked {
 		x.Aborted = false // a client that goes away has already had the whole answer
 	}
-}
-
-// hijackStatus is what a handler most likely writes to a connection that it has taken
-// over, 0 if it may be anything.
-func (x *Exchange) hijackStatus() int {
-	if x.header("Upgrade") == "" {
-		return 0
-	}
-	return http.StatusSwitchingProtocols
 }
 
 // ended returns the current time, at which the request has ended, and how long it took.

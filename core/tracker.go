@@ -164,7 +164,10 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		return
 	}
 	s.loan.bind(x.Native, nil) // for adapters that have not called Bind
-	if x.Unanswered {
+	switch {
+	case x.Hijacked:
+		x.hijack()
+	case x.Unanswered:
 		x.settle(s.Err())
 	}
 	rt := t.routeOf(s, &x)

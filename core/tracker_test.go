@@ -257,6 +257,24 @@ func TestObserveHijacked(t *testing.T) {
 	}
 }
 
+// A group that is claimed for a connection is not turned away by the status that the
+// framework would have sent, in joined scopes either.
+func TestObserveHijackedWithin(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	outer := klime.NewTracker(client)
+	inner := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(func(any) any { return "acme" }))
+	around := outer.Begin(t.Context())
+	x := klime.Exchange{
+		Method: http.MethodGet, Status: http.StatusNotFound, Native: struct{}{}, Hijacked: true, Header: http.Header{"Upgrade": {"websocket"}}.Get,
+	}
+	inner.Observe(inner.Begin(around), x)
+	outer.Observe(around, x)
+	if got := who(wire.one(t, client)); got != "u1/acme" {
+		t.Errorf("event of %s", got)
+	}
+}
+
 // An adapter need not call Bind, give a context, or have a Scope at all.
 func TestObserveOfSparseAdapters(t *testing.T) {
 	t.Parallel()

@@ -140,6 +140,26 @@ func TestReturnedErrorsBetween(t *testing.T) {
 	}
 }
 
+// What an error means is up to the app's ErrorHandler. An inner Middleware does not know it
+// yet, and drops no name of an event over it.
+func TestReturnedErrorsThatAreNone(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	app := fiber.New(fiber.Config{DisableStartupMessage: true, ErrorHandler: func(c *fiber.Ctx, _ error) error { return c.Redirect("/login") }})
+	app.Use(fiberklime.Middleware(client), fiberklime.Middleware(client, klime.NameRoutes(map[string]string{"POST /reports": "Report Generated"}),
+		fiberklime.UserID(func(*fiber.Ctx) string { return "jane" })))
+	app.Post("/reports", func(*fiber.Ctx) error { return errors.New("nobody is signed in") })
+	resp, err := app.Test(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/reports", http.NoBody), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if e := server.Wait(1)[0]; e.Event != "Report Generated" || e.Properties["status"] != float64(http.StatusFound) {
+		t.Errorf("%+v", e)
+	}
+}
+
 // The middleware calls the ErrorHandler that Fiber would pick, and treats its result as
 // Fiber would: the client sees the same with and without the middleware.
 func TestErrorHandlers(t *testing.T) {
@@ -421,7 +441,7 @@ func TestTakenOver(t *testing.T) {
 		app.Get("/past", func(c *fiber.Ctx) error {
 			c.Context().HijackSetNoResponse(true)
 			c.Context().Hijack(func(conn net.Conn) { _, _ = io.WriteString(conn, refusal) })
-			return nil
+			return c.SendString("held back")
 		})
 		app.Get("/refused", func(c *fiber.Ctx) error {
 			c.Context().Hijack(func(net.Conn) {})

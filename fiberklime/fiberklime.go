@@ -88,13 +88,13 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	}
 }
 
-// statusOf is what err most likely becomes, when the ErrorHandler has not been called.
+// statusOf is the status that err asks for, 0 if only the app's ErrorHandler knows.
 func statusOf(err error) int {
 	known := (*fiber.Error)(nil)
 	if errors.As(err, &known) {
 		return known.Code
 	}
-	return http.StatusInternalServerError
+	return 0
 }
 
 // isUnmatched reports whether err is what Fiber returns for a path without a route.
@@ -136,7 +136,7 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 	if !answer.IsBodyStream() {
 		x.ResponseBytes = int64(len(answer.Body()))
 	}
-	x.Hijacked = c.Context().Hijacked() && x.Status == http.StatusOK && x.ResponseBytes == 0 // which HijackSetNoResponse may hold back
+	x.Hijacked = c.Context().Hijacked() && x.Status == http.StatusOK // which HijackSetNoResponse may hold back
 	return x
 }
 

@@ -43,7 +43,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		defer func() {
 			panicked := recover()
 			x := klime.Exchange{Method: r.Method, Path: path, Start: start}
-			if c.Request != r && !(*lent)(e).Current() { // answered long ago, by a timeout outside
+			if !e.has(c) { // answered long ago, by a timeout outside
 				klime.Skip(scope)
 				tracker.Observe(scope, x)
 			} else {
@@ -136,6 +136,11 @@ func (q caller) parameter(after string) string {
 	return ""
 }
 
+// has reports whether c still serves e. It is for e's own goroutine.
+func (e *exchange) has(c *gin.Context) bool {
+	return (*lent)(e).Current() || c.Request.Context().Value(e) != nil // HandleContext empties what c.Set has stored
+}
+
 // lent is an exchange as it is lent to goroutines. Unlike c.Value, it reads nothing that
 // a handler may change at the same time, such as c.Request.
 type lent exchange
@@ -147,15 +152,16 @@ func (l *lent) Value(key any) any {
 	return value
 }
 
-// Current reports whether c still serves this exchange. It does not once a middleware
-// outside has answered while the handler still runs: Gin uses c for other requests then.
+// Current reports whether c still serves this exchange. It does as long as the server has
+// not ended the request. After that a handler may still run, if a middleware outside has
+// answered in its place, and Gin uses c for other requests.
 func (l *lent) Current() bool {
+	if l.Err() == nil {
+		return true
+	}
 	kept, _ := l.c.Get(klime.ScopeKey)
 	scope, ok := kept.(*klime.Scope) // of this or a Middleware further in, or of the other request
-	if !ok {
-		return l.c.Request.Context().Value((*exchange)(l)) != nil // HandleContext empties what c.Set has stored
-	}
-	return scope == &l.Scope || scope.Value((*exchange)(l)) != nil
+	return ok && (scope == &l.Scope || scope.Value((*exchange)(l)) != nil)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

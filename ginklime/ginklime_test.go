@@ -417,10 +417,12 @@ func TestHandlerThatOutlivesItsRequest(t *testing.T) {
 		<-over
 	})
 	for _, r := range []struct{ path, user, org string }{{"/slow", "jane", "acme"}, {"/", "bob", "globex"}} {
-		c.Request = httptest.NewRequestWithContext(t.Context(), http.MethodGet, r.path, http.NoBody)
+		ctx, end := context.WithCancel(t.Context())
+		c.Request = httptest.NewRequestWithContext(ctx, http.MethodGet, r.path, http.NoBody)
 		c.Request.Header.Set("X-User", r.user)
 		c.Request.Header.Set("X-Org", r.org)
 		engine.HandleContext(c)
+		end() // as a server does
 	}
 	var got []string
 	for _, e := range server.Wait(2) {
@@ -428,6 +430,33 @@ func TestHandlerThatOutlivesItsRequest(t *testing.T) {
 	}
 	if want := []string{"Jane's of jane in  <nil>", "API Called of bob in globex /"}; !slices.Equal(got, want) {
 		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
+// A middleware may give the request a context of its own, in which ours is not found: the
+// request is recorded all the same.
+func TestFreshContext(t *testing.T) {
+	t.Parallel()
+	fresh := func(c *gin.Context) { c.Request = c.Request.WithContext(context.Background()) }
+	jane := ginklime.UserID(func(*gin.Context) string { return "jane" })
+	for name, inner := range map[string]func(*klimetest.Server, *klime.Client) gin.HandlerFunc{
+		"the same client": func(_ *klimetest.Server, client *klime.Client) gin.HandlerFunc { return ginklime.Middleware(client) },
+		"another": func(other *klimetest.Server, _ *klime.Client) gin.HandlerFunc {
+			return ginklime.Middleware(other.Client())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			client := server.Client()
+			engine := gin.New()
+			engine.Use(ginklime.Middleware(client, jane), fresh, inner(klimetest.NewServer(t), client))
+			engine.GET("/x", func(*gin.Context) {})
+			engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", http.NoBody))
+			if e := server.Wait(1)[0]; e.UserID != "jane" {
+				t.Errorf("%+v", e)
+			}
+		})
 	}
 }
 

@@ -66,7 +66,7 @@ func TestServerFaults(t *testing.T) {
 			server := klimetest.NewServer(t)
 			server.Fail(test.fault)
 			config := server.Config()
-			config.RetryDelay, config.Timeout = time.Millisecond, 100*time.Millisecond
+			config.RetryDelay, config.Timeout = time.Millisecond, time.Second
 			stats := trackThree(t, config)
 			if n := len(server.Events()); n != test.events || server.Repeated() != test.repeated || stats.Failed != test.failed {
 				t.Errorf("%d events, %d repeated, %d failed; want %+v", n, server.Repeated(), stats.Failed, test)

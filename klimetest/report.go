@@ -154,7 +154,7 @@ func (l *clientLog) Write(line []byte) (int, error) {
 func (l *clientLog) add(u unsent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.unsent) < maxListed {
+	if len(l.unsent) < maxListed && !slices.Contains(l.unsent, u) {
 		l.unsent = append(l.unsent, u)
 	}
 }

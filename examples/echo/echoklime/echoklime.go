@@ -24,7 +24,8 @@ import (
 //
 // In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
 // reuses an echo.Context after its handler: a goroutine that may run longer keeps
-// c.Request().Context().
+// c.Request().Context(). For the same reason, a timeout that lets handlers run on, as
+// Echo's Timeout does, goes after this middleware.
 func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc {
 	if client == nil {
 		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
@@ -57,7 +58,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				x.Caller = caller{c}
 				x.Values = c.Request().Context()
 				w.report(&x)
-				if err != nil && x.Unanswered {
+				if err != nil && x.Unanswered && scope.Joined() {
 					x.Status, x.Unanswered = statusOf(err), false
 				}
 				tracker.Observe(scope, x)
@@ -77,12 +78,12 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 	}
 }
 
-// statusOf is what err most likely becomes, when the HTTPErrorHandler has not been called.
+// statusOf is the status that err asks for, 0 if only the app's HTTPErrorHandler knows.
 func statusOf(err error) int {
 	if known := (*echo.HTTPError)(nil); errors.As(err, &known) {
 		return known.Code
 	}
-	return http.StatusInternalServerError
+	return 0
 }
 
 // passOn returns the request that goes to the handlers: a copy with another context.

@@ -286,3 +286,24 @@ func TestErrorsBetween(t *testing.T) {
 		}
 	}
 }
+
+// An HTTPErrorHandler that leaves the answer to others is no answer.
+func TestErrorsUnanswered(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	e := echo.New()
+	e.HTTPErrorHandler = func(error, echo.Context) {}
+	e.Use(echoklime.Middleware(server.Client(), echoklime.UserID(func(echo.Context) string { return "jane" })))
+	e.GET("/", func(echo.Context) error { return echo.ErrServiceUnavailable })
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for i, test := range []struct {
+		ctx  context.Context
+		want string
+	}{{t.Context(), "200 <nil>"}, {late, "<nil> true"}} {
+		e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(test.ctx, http.MethodGet, "/", http.NoBody))
+		if p := server.Wait(i + 1)[i].Properties; fmt.Sprint(p["status"], " ", p["aborted"]) != test.want {
+			t.Errorf("%v, want %s", p, test.want)
+		}
+	}
+}
