@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,6 +169,7 @@ func TestPages(t *testing.T) {
 		"a server that goes away":    walkOutage,
 		"user mode":                  walkUserMode,
 		"two tabs":                   walkTwoTabs,
+		"paused during a refresh":    walkPause,
 		"under load":                 walkLoad,
 		"as time passes":             walkTime,
 		"a customer to be":           walkNotKnown,
@@ -744,6 +746,65 @@ func walkTwoTabs(t *testing.T, b *browser) {
 	one.has("#timeline tbody", "org_2")
 	one.stays()
 	other.stays()
+}
+
+// walkPause pauses a page that is being fetched. What was fetched because something had
+// changed is not shown any more; the result of a form is.
+func walkPause(t *testing.T, b *browser) {
+	var hold atomic.Bool
+	held, ended, answer := make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	k := startPagesWith(t, inspector.Options{}, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/customers" && hold.CompareAndSwap(true, false) {
+				close(held)
+				select {
+				case <-answer:
+				case <-r.Context().Done():
+					ended <- struct{}{}
+					return
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	await := func(what string, done <-chan struct{}) {
+		t.Helper()
+		select {
+		case <-done:
+		case <-time.After(programTimeout):
+			t.Fatal("waited in vain until " + what)
+		}
+	}
+	customer := func(id, name string) {
+		t.Helper()
+		sendRaw(t, k, fmt.Sprintf(`{"type":"group","messageId":%q,"timestamp":"2026-11-23T10:00:00Z","groupId":%[1]q,"traits":{"name":%q}}`, id, name))
+	}
+	customer("org_1", "Acme")
+	p := b.newTab(t)
+	p.open(k.url + "/customers")
+	p.live()
+	hold.Store(true)
+	customer("org_2", "Globex")
+	await("the page is fetched", held)
+	p.press("p")
+	p.has("#live", "Paused")
+	await("the fetch is ended", ended)
+	if got := p.text("#list"); strings.Contains(got, "Globex") {
+		t.Errorf("the paused page has changed: %s", got)
+	}
+	p.press("p")
+	p.has("#list tbody", "Globex")
+
+	held = make(chan struct{})
+	hold.Store(true)
+	p.eval(`void ((e) => { e.value = "glo"; e.dispatchEvent(new Event("input", { bubbles: true })); })(document.querySelector("input[type=search]"))`, nil)
+	p.until(`new URLSearchParams(location.search).get("q") === "glo"`)
+	await("the result is fetched", held)
+	p.press("p")
+	p.has("#live", "Paused")
+	close(answer)
+	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
+	p.has("#list tbody", "Globex")
 }
 
 // walkLoad uses a page while many events arrive. If the page changes between press and
