@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,19 +140,27 @@ func history(t *testing.T, k *localKlime) {
 // sendRaw sends a batch as it is.
 func sendRaw(t *testing.T, k *localKlime, events string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, k.url+"/v1/batch", strings.NewReader(`{"batch":[`+events+`]}`))
-	if err != nil {
+	if err := k.send(t.Context(), events); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// send is sendRaw for any goroutine.
+func (k *localKlime) send(ctx context.Context, events string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, k.url+"/v1/batch", strings.NewReader(`{"batch":[`+events+`]}`))
+	if err != nil {
+		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+writeKey)
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("status %d", resp.StatusCode)
+		return fmt.Errorf("a batch is answered with status %d", resp.StatusCode)
 	}
+	return nil
 }
 
 func TestPages(t *testing.T) {
@@ -168,6 +178,7 @@ func TestPages(t *testing.T) {
 		"a server that goes away":    walkOutage,
 		"user mode":                  walkUserMode,
 		"two tabs":                   walkTwoTabs,
+		"paused during a refresh":    walkPause,
 		"under load":                 walkLoad,
 		"as time passes":             walkTime,
 		"a customer to be":           walkNotKnown,
@@ -746,6 +757,65 @@ func walkTwoTabs(t *testing.T, b *browser) {
 	other.stays()
 }
 
+// walkPause pauses a page that is being fetched. What was fetched because something had
+// changed is not shown any more; the result of a form is.
+func walkPause(t *testing.T, b *browser) {
+	var hold atomic.Bool
+	held, ended, answer := make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	k := startPagesWith(t, inspector.Options{}, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/customers" && hold.CompareAndSwap(true, false) {
+				close(held)
+				select {
+				case <-answer:
+				case <-r.Context().Done():
+					ended <- struct{}{}
+					return
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	await := func(what string, done <-chan struct{}) {
+		t.Helper()
+		select {
+		case <-done:
+		case <-time.After(programTimeout):
+			t.Fatal("waited in vain until " + what)
+		}
+	}
+	customer := func(id, name string) {
+		t.Helper()
+		sendRaw(t, k, fmt.Sprintf(`{"type":"group","messageId":%q,"timestamp":"2026-11-23T10:00:00Z","groupId":%[1]q,"traits":{"name":%q}}`, id, name))
+	}
+	customer("org_1", "Acme")
+	p := b.newTab(t)
+	p.open(k.url + "/customers")
+	p.live()
+	hold.Store(true)
+	customer("org_2", "Globex")
+	await("the page is fetched", held)
+	p.press("p")
+	p.has("#live", "Paused")
+	await("the fetch is ended", ended)
+	if got := p.text("#list"); strings.Contains(got, "Globex") {
+		t.Errorf("the paused page has changed: %s", got)
+	}
+	p.press("p")
+	p.has("#list tbody", "Globex")
+
+	held = make(chan struct{})
+	hold.Store(true)
+	p.eval(`void ((e) => { e.value = "glo"; e.dispatchEvent(new Event("input", { bubbles: true })); })(document.querySelector("input[type=search]"))`, nil)
+	p.until(`new URLSearchParams(location.search).get("q") === "glo"`)
+	await("the result is fetched", held)
+	p.press("p")
+	p.has("#live", "Paused")
+	close(answer)
+	p.until(`document.querySelectorAll("#list tbody tr").length === 1`)
+	p.has("#list tbody", "Globex")
+}
+
 // walkLoad uses a page while many events arrive. If the page changes between press and
 // release, the click is not lost. Selected text stays selected, and in the end all events
 // are shown.
@@ -756,17 +826,30 @@ func walkLoad(t *testing.T, b *browser) {
 	p.open(k.url + "/customers")
 	p.live()
 	p.mark()
-	const batches, size = 150, 20
-	sent := make(chan struct{})
+	const size = 20
+	type result struct {
+		batches int
+		err     error
+	}
+	stop, sent := make(chan struct{}), make(chan result, 1)
 	go func() {
-		defer close(sent)
-		for i := range batches {
+		rate := time.NewTicker(20 * time.Millisecond)
+		defer rate.Stop()
+		for i := 0; ; i++ {
 			events := make([]string, size)
 			for j := range events {
 				events[j] = fmt.Sprintf(`{"type":"track","messageId":"%d-%d","timestamp":%q,"userId":"usr_1","event":"Report Generated"}`, i, j, time.Now().UTC().Format(time.RFC3339Nano))
 			}
-			sendRaw(t, k, strings.Join(events, ","))
-			time.Sleep(20 * time.Millisecond) // a rate, not a wait
+			if err := k.send(t.Context(), strings.Join(events, ",")); err != nil {
+				sent <- result{i, err}
+				return
+			}
+			select {
+			case <-rate.C:
+			case <-stop:
+				sent <- result{i + 1, nil}
+				return
+			}
 		}
 	}()
 	const events = `document.querySelector('#list [data-figure="events"]')?.innerText`
@@ -786,11 +869,22 @@ func walkLoad(t *testing.T, b *browser) {
 	p.stays()
 	p.mouse("mouseReleased", "#nav a:nth-child(3) .n")
 	p.until(`location.pathname === "/events" && document.readyState === "complete"`)
-	<-sent
-	p.has("#nav a[aria-current] .n", "3,001")
-	p.has("#timeline .pager", "3,001 events")
+	close(stop)
+	all := <-sent
+	if all.err != nil {
+		t.Fatal(all.err)
+	}
+	number := func(n int) string { // below a million
+		if n < 1000 {
+			return strconv.Itoa(n)
+		}
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	tracked := all.batches * size
+	p.has("#nav a[aria-current] .n", number(tracked+1)) // and the group()
+	p.has("#timeline .pager", number(tracked+1)+" events")
 	p.open(k.url + "/customers")
-	p.has(`#list [data-figure="events"]`, "3,000")
+	p.has(`#list [data-figure="events"]`, number(tracked))
 }
 
 // walkTime lets time pass, without any event.

@@ -104,19 +104,19 @@ type CustomerList struct {
 
 func (f *figures) customerList(q query, path string) CustomerList {
 	w := f.window(q.Get("window"))
-	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), ascending(q), w), q, path), w}
+	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), q.ascending(q.Get("sort")), w), q, path), w}
 }
 
-// ascending reports whether to sort in ascending order. Unless the query says so, text is
-// sorted from A, and numbers from the largest.
-func ascending(q query) bool {
+// ascending reports whether to sort a column in ascending order. Unless the query gives an
+// order, text is sorted from A, and numbers from the largest.
+func (q query) ascending(column string) bool {
 	switch q.Get("order") {
 	case "asc":
 		return true
 	case "desc":
 		return false
 	default:
-		return isText(q.Get("sort"))
+		return isText(column)
 	}
 }
 
@@ -175,7 +175,7 @@ type UserList struct {
 
 func (f *figures) userList(q query, path string) UserList {
 	w := f.window(q.Get("window"))
-	return UserList{paged(f.usersBy(q.Get(searchKey), q.Get("sort"), ascending(q), q.Get(showKey) == "alone", w), q, path), w}
+	return UserList{paged(f.usersBy(q.Get(searchKey), q.Get("sort"), q.ascending(q.Get("sort")), q.Get(showKey) == "alone", w), q, path), w}
 }
 
 func (h *Handler) usersAPI(f *figures, q query) any { return f.userList(q, "/api/users") }

@@ -925,6 +925,45 @@ func TestWhatWindowsHold(t *testing.T) {
 	}
 }
 
+// Percentiles are marked as approximate unless they are of single requests alone, or of one
+// roll-up alone.
+func TestApproximatePercentiles(t *testing.T) {
+	for _, tt := range []struct {
+		single, rolled int // events
+		want           bool
+	}{
+		{1, 0, false},
+		{2, 0, false},
+		{0, 1, false},
+		{1, 1, true},
+		{2, 1, true},
+		{0, 2, true},
+	} {
+		t.Run(fmt.Sprintf("%d single, %d rolled up", tt.single, tt.rolled), func(t *testing.T) {
+			l := newLocal(t, inspector.Options{})
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann"})
+			for i := range tt.single {
+				l.post(object{"type": "track", "messageId": fmt.Sprint("s", i), "timestamp": now(), "userId": "ann", "event": "API Called", "properties": object{
+					"method": "GET", "route": "/reports", "status": 200, "durationMs": 7.5,
+				}})
+			}
+			for i := range tt.rolled {
+				l.post(object{"type": "track", "messageId": fmt.Sprint("r", i), "timestamp": now(), "userId": "ann", "event": "API Usage Recorded", "properties": object{
+					"method": "GET", "route": "/reports", "count": 4, "clientErrors": 0, "serverErrors": 0, "windowStart": now(), "windowSeconds": 60,
+					"durationMsAvg": 5.5, "durationMsP50": 5.5, "durationMsP95": 8.5, "durationMsMax": 9.5,
+				}})
+			}
+			usage := api[inspector.CustomerDetail](l, "/api/customer", "id", "acme").Usage
+			if usage.Total.Count != tt.single+4*tt.rolled || usage.Total.Approximate != tt.want || usage.Routes[0].Approximate != tt.want {
+				t.Errorf("got %+v", usage)
+			}
+			if page := l.page("/customer", "id", "acme"); strings.Contains(page, "≈") != tt.want {
+				t.Errorf("the page marks the figures otherwise")
+			}
+		})
+	}
+}
+
 // The events of one user count for all of the user's groups, but are not copied to each:
 // ten thousand events for a thousand groups would be ten million.
 func TestOneUserOfManyGroups(t *testing.T) {

@@ -70,23 +70,29 @@ func (f frame) Kept() []string {
 // Selected is a link to this page that shows an event as well.
 func (f frame) Selected(seq int) string { return f.Query.with(f.Path, "seq", strconv.Itoa(seq)) }
 
+// page is what one page adds to the frame.
+type page struct {
+	template, title, tab string
+
+	content any // nil if what was asked for is not known
+}
+
 // page serves the page that build makes for a query, or 404 with the template "missing"
 // if it makes no content.
-func (h *Handler) page(build func(*figures, query) (template, title, tab string, content any)) http.HandlerFunc {
+func (h *Handler) page(build func(*figures, query) page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f, q := h.figures(), query{Values: r.URL.Query()}.short()
-		name, title, tab, content := build(f, q)
-		status := http.StatusOK
-		if content == nil {
-			name, status = "missing", http.StatusNotFound
+		p, status := build(f, q), http.StatusOK
+		if p.content == nil {
+			p.template, status = "missing", http.StatusNotFound
 		}
 		writeKey := "anything"
 		if f.snap.Options.WriteKey != "" {
 			writeKey = "YOUR-KEY" // the real one is not shown
 		}
-		h.web.render(w, status, name, frame{
-			WriteKey: writeKey, Title: title, Tab: tab, Path: r.URL.Path, Host: r.Host, Query: q, Now: f.now, Summary: f.summary(),
-			Window: f.window(q.Get("window")), Windows: f.windows(q, r.URL.Path), Faults: f.faults(), Content: content, tracing: h.opts.TraceURL,
+		h.web.render(w, status, p.template, frame{
+			WriteKey: writeKey, Title: p.title, Tab: p.tab, Path: r.URL.Path, Host: r.Host, Query: q, Now: f.now, Summary: f.summary(),
+			Window: f.window(q.Get("window")), Windows: f.windows(q, r.URL.Path), Faults: f.faults(), Content: p.content, tracing: h.opts.TraceURL,
 		})
 	}
 }
@@ -112,9 +118,8 @@ type column struct {
 // columnsOf returns column heads for pairs of names and titles. The table is sorted by
 // the column fallback unless the query names another.
 func columnsOf(q query, path, fallback string, names ...string) []column {
-	sorted, up := cmp.Or(q.Get("sort"), fallback), ascending(query{Values: map[string][]string{
-		"sort": {cmp.Or(q.Get("sort"), fallback)}, "order": {q.Get("order")},
-	}})
+	sorted := cmp.Or(q.Get("sort"), fallback)
+	up := q.ascending(sorted)
 	heads := make([]column, 0, len(names)/2)
 	for i := 0; i+1 < len(names); i += 2 {
 		c := column{Sort: names[i], Title: names[i+1], Number: !isText(names[i])}

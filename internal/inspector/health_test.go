@@ -58,8 +58,11 @@ func TestHealth(t *testing.T) {
 				l.post(e)
 			}
 			health := api[inspector.Health](l, "/api/health")
-			found := make(map[string]bool)
+			found, faults := make(map[string]bool), 0
 			for _, f := range health.Findings {
+				if f.Severity != "hint" {
+					faults++
+				}
 				line := fmt.Sprintf("%s %d", f.Kind, f.Count)
 				if len(f.Examples) > 0 {
 					line += " " + f.Examples[0].What + " " + f.Examples[0].Detail
@@ -82,6 +85,13 @@ func TestHealth(t *testing.T) {
 				if !strings.Contains(page, f.Title) || !strings.Contains(page, f.Advice) {
 					t.Errorf("the page lacks %q", f.Title)
 				}
+			}
+			badge := "" // a hint is no reason to look at once
+			if faults > 0 {
+				badge = fmt.Sprintf(` <span class="n warn">%d</span>`, faults)
+			}
+			if !strings.Contains(page, ">Health"+badge+"</a>") {
+				t.Errorf("the tab does not count %d findings", faults)
 			}
 			if tt.want == "" && !strings.Contains(page, "Nothing seems wrong") {
 				t.Error("the page does not say that all is well")
@@ -161,6 +171,43 @@ func TestBlankNames(t *testing.T) {
 		if page := l.page("/customers"); strings.Contains(page, "<bdi>"+name+"</bdi>") {
 			t.Errorf("%q is shown in place of the ID", name)
 		}
+	}
+}
+
+// As senders can make up names, the list of libraries is bounded. Those with the most
+// events are shown.
+func TestManyLibraries(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for i := range 70 {
+		for n := range 1 + i/60 {
+			l.post(object{
+				"type": "track", "messageId": fmt.Sprint(i, n), "timestamp": now(), "userId": "u", "event": "Report Generated",
+				"context": object{"library": object{"name": fmt.Sprint("sdk-", i), "version": "1"}},
+			})
+		}
+	}
+	libraries := api[inspector.Health](l, "/api/health").Libraries
+	if len(libraries) != 50 || libraries[0].Name != "sdk-60" || libraries[9].Name != "sdk-69" || libraries[10].Track != 1 {
+		t.Errorf("got %d libraries: %+v", len(libraries), libraries)
+	}
+}
+
+// Clocks differ a little, so an event may be from five minutes ahead.
+func TestClocks(t *testing.T) {
+	for ahead, want := range map[time.Duration]int{5 * time.Minute: 0, 5*time.Minute + time.Second: 1} {
+		synctest.Test(t, func(t *testing.T) { // no time passes in the bubble
+			l := newLocal(t, inspector.Options{})
+			l.post(object{"type": "track", "messageId": "1", "timestamp": time.Now().Add(ahead).UTC().Format(time.RFC3339Nano), "userId": "u", "event": "Report Generated"})
+			got := 0
+			for _, f := range api[inspector.Health](l, "/api/health").Findings {
+				if f.Kind == "clocks" {
+					got += f.Count
+				}
+			}
+			if got != want {
+				t.Errorf("%v ahead: %d findings, want %d", ahead, got, want)
+			}
+		})
 	}
 }
 

@@ -27,7 +27,7 @@ type customersView struct {
 	Pager   pager
 }
 
-func (h *Handler) customersPage(f *figures, q query) (string, string, string, any) {
+func (h *Handler) customersPage(f *figures, q query) page {
 	list := f.customerList(q, "/customers")
 	heads := []string{
 		nameKey, "Customer", planKey, "Plan", "users", "Users", "active1", "Active 1 d", "active7", "7 d", "active30", "30 d",
@@ -36,9 +36,9 @@ func (h *Handler) customersPage(f *figures, q query) (string, string, string, an
 	if f.mode == UserMode {
 		heads = []string{nameKey, "Customer", emailKey, "E-mail", planKey, "Plan", eventsKey, "Events", seenKey, "Last seen"}
 	}
-	return "customers", "Customers", "customers", customersView{
+	return page{template: "customers", title: "Customers", tab: "customers", content: customersView{
 		list, columnsOf(q, "/customers", eventsKey, heads...), pagerOf(list.List, q, "/customers"),
-	}
+	}}
 }
 
 // usersTab is also the name of its template.
@@ -52,7 +52,7 @@ type usersView struct {
 	Alone   int // users without a group
 }
 
-func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
+func (h *Handler) usersPage(f *figures, q query) page {
 	list := f.userList(q, "/users")
 	view := usersView{
 		UserList: list, Pager: pagerOf(list.List, q, "/users"),
@@ -64,7 +64,7 @@ func (h *Handler) usersPage(f *figures, q query) (string, string, string, any) {
 			view.Alone++
 		}
 	}
-	return usersTab, "Users", usersTab, view
+	return page{template: usersTab, title: "Users", tab: usersTab, content: view}
 }
 
 // traitRow is a trait, with its value as a person would write it.
@@ -184,20 +184,20 @@ func (f *figures) customerView(q query) *accountView {
 	return v
 }
 
-func (h *Handler) customerPage(f *figures, q query) (string, string, string, any) {
+func (h *Handler) customerPage(f *figures, q query) page {
 	if v := f.customerView(q); v != nil {
-		return "account", cmp.Or(v.Name, v.ID), "customers", v
+		return page{template: "account", title: cmp.Or(v.Name, v.ID), tab: "customers", content: v}
 	}
-	return "", "Not known", "customers", nil
+	return page{title: "Not known", tab: "customers"}
 }
 
-func (h *Handler) userPage(f *figures, q query) (string, string, string, any) {
+func (h *Handler) userPage(f *figures, q query) page {
 	if f.mode == UserMode {
 		return h.customerPage(f, q)
 	}
 	d := f.userDetail(q)
 	if d == nil {
-		return "", "Not known", usersTab, nil
+		return page{title: "Not known", tab: usersTab}
 	}
 	a := f.users[d.ID]
 	v := &accountView{
@@ -216,7 +216,7 @@ func (h *Handler) userPage(f *figures, q query) (string, string, string, any) {
 		}
 		v.Groups = append(v.Groups, g)
 	}
-	return "account", cmp.Or(d.Name, d.ID), usersTab, v
+	return page{template: "account", title: cmp.Or(d.Name, d.ID), tab: usersTab, content: v}
 }
 
 // row is an event in a list.
@@ -306,7 +306,7 @@ type eventsView struct {
 	Filters  []choice // the active filters, with links that remove them
 }
 
-func (h *Handler) eventsPage(f *figures, q query) (string, string, string, any) {
+func (h *Handler) eventsPage(f *figures, q query) page {
 	v := eventsView{}
 	counts := f.snap.Counts
 	problems := counts.Rejected + counts.Refused + counts.Unauthorized
@@ -329,9 +329,9 @@ func (h *Handler) eventsPage(f *figures, q query) (string, string, string, any) 
 			v.Filters = append(v.Filters, choice{name + ": " + value, q.with("/events", name, "", "before", ""), true})
 		}
 	}
-	return "events", "Events", "events", v
+	return page{template: "events", title: "Events", tab: "events", content: v}
 }
 
-func (h *Handler) healthPage(f *figures, _ query) (string, string, string, any) {
-	return "health", "Health", "health", f.health()
+func (h *Handler) healthPage(f *figures, _ query) page {
+	return page{template: "health", title: "Health", tab: "health", content: f.health()}
 }

@@ -313,6 +313,30 @@ func TestStreamTicks(t *testing.T) {
 	})
 }
 
+// Changes in quick succession are told together, so that a page is not fetched for each.
+func TestStreamPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLocal(t, inspector.Options{})
+		w, ended := httptest.NewRecorder(), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			defer close(ended)
+			l.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/stream", http.NoBody))
+		}()
+		for i := range 12 { // in 1.2 s
+			synctest.Wait()
+			l.post(object{"type": "identify", "messageId": fmt.Sprint(i), "timestamp": now(), "userId": "ann"})
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		cancel()
+		<-ended
+		if got := strings.Count(w.Body.String(), "event: change"); got != 4 { // at 0, 0.5, 1 and 1.5 s
+			t.Errorf("%d changes are told, want 4", got)
+		}
+	})
+}
+
 func TestStreamsAreBounded(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	server := httptest.NewServer(l)

@@ -10,6 +10,7 @@
   let paused = false;
   let running = null; // an AbortController while the page is being fetched
   let again = false; // something has changed since that fetch began
+  let shown = location.search; // the query that the page shows
 
   const live = document.getElementById("live");
 
@@ -29,10 +30,14 @@
     do {
       again = false;
       running = new AbortController();
+      const { search } = location;
       try {
         const response = await fetch(location.href, { signal: running.signal, headers: { Accept: "text/html" } });
         const text = await response.text();
-        if (!running.signal.aborted) replace(new DOMParser().parseFromString(text, "text/html"));
+        if (!running.signal.aborted) {
+          replace(new DOMParser().parseFromString(text, "text/html"));
+          shown = search;
+        }
       } catch {
         // The stream says whether the server is there.
       }
@@ -126,6 +131,10 @@
     paused = !paused;
     if (paused) {
       disconnect();
+      if (shown === location.search) { // otherwise the result of a form is still to come
+        running?.abort();
+        again = false;
+      }
       show("paused", "Paused");
     } else {
       show("off", "Connecting");
