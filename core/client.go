@@ -57,7 +57,7 @@ func New(cfg Config) (*Client, error) {
 	c.cfg = cfg
 	c.diagnosis = newDiagnosis(&cfg)
 	c.explains = newExplainer(&cfg)
-	c.encoder.app = cfg.App.encode()
+	c.encoder.app, c.encoder.apart = cfg.App.encode(), cfg.BeforeSend != nil
 	c.secrets = newRedactor(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, c.hintUnstableTraits, c.hintDisputedTraits)
 	transport, err := c.transport()

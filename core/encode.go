@@ -24,6 +24,7 @@ const (
 // encoder turns events into wire JSON. It is safe for concurrent use.
 type encoder struct {
 	app    string                 // context.app as a JSON member after a comma; "" for none
+	apart  bool                   // events share no memory: Config.BeforeSend drops some, and decodes all
 	desks  sync.Pool              // of *desk
 	second atomic.Pointer[second] // the second that was encoded last
 }
@@ -77,14 +78,6 @@ func (a *arena) keep(b []byte) []byte {
 	return slices.Clip(b)
 }
 
-// keepCopy returns a copy of b that stays.
-func (a *arena) keepCopy(b []byte) []byte {
-	if len(b) > maxSharedBytes {
-		return bytes.Clone(b)
-	}
-	return a.keep(append(a.room(len(b)), b...))
-}
-
 // encode returns the event's JSON. A missing message ID is made up. If r is not nil,
 // it replaces the event's properties. (As a field of draft, r would be moved to the
 // heap.)
@@ -94,13 +87,18 @@ func (enc *encoder) encode(d *draft, r *requestProperties) (body []byte, err err
 		at = new(desk)
 	}
 	var b []byte
-	if d.automatic { // and thus hardly ever large
+	if d.automatic && !enc.apart { // and thus hardly ever large
 		if b, err = enc.appendEvent(at.automatic.room(maxSharedBytes), d, r); err == nil {
 			body = at.automatic.keep(b)
 		}
 	} else {
-		if b, err = enc.appendEvent(at.scratch[:0], d, r); err == nil {
-			body = at.explicit.keepCopy(b)
+		b, err = enc.appendEvent(at.scratch[:0], d, r)
+		switch {
+		case err != nil:
+		case enc.apart || len(b) > maxSharedBytes:
+			body = bytes.Clone(b)
+		default:
+			body = at.explicit.keep(append(at.explicit.room(len(b)), b...))
 		}
 		if cap(b) <= maxPooledBytes {
 			at.scratch = b

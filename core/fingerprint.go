@@ -16,7 +16,14 @@ import (
 // fingerprint hashes traits by what they are on the wire: 5, 5.0 and uint8(5) get
 // the same hash. For the usual kinds of values it does not allocate. Collisions are
 // practically impossible, and the random seed keeps anyone from forcing one.
-type fingerprint struct{ seed maphash.Seed }
+type fingerprint struct {
+	seed   maphash.Seed
+	values int // looked at so far: see maxValues
+}
+
+// maxValues is how many values are looked at within one. An event with more is too large
+// anyway, unless it is a cycle, which may branch: then there would be no end to it.
+const maxValues = maxEventBytes
 
 // The types of JSON values are hashed too, to keep equal contents apart.
 const (
@@ -30,10 +37,13 @@ const (
 	isUnknown
 )
 
-// traits hashes traits whatever their order.
-func (f fingerprint) traits(t Traits) uint64 { return f.object(t, 0) }
+// traits hashes traits whatever their order. It is safe for concurrent use.
+func (f *fingerprint) traits(t Traits) uint64 {
+	counts := fingerprint{seed: f.seed}
+	return counts.object(t, 0)
+}
 
-func (f fingerprint) object(m map[string]any, depth int) uint64 {
+func (f *fingerprint) object(m map[string]any, depth int) uint64 {
 	var sum uint64
 	for key, value := range m {
 		sum += mix(f.text(key), f.value(value, depth))
@@ -41,7 +51,10 @@ func (f fingerprint) object(m map[string]any, depth int) uint64 {
 	return sum
 }
 
-func (f fingerprint) value(value any, depth int) uint64 {
+func (f *fingerprint) value(value any, depth int) uint64 {
+	if f.values++; f.values > maxValues {
+		return isUnknown
+	}
 	switch v := value.(type) {
 	case nil:
 		return isNull
@@ -93,7 +106,7 @@ func (f fingerprint) value(value any, depth int) uint64 {
 }
 
 // any hashes a value of any other type, such as one of the app's own.
-func (f fingerprint) any(value any) uint64 {
+func (f *fingerprint) any(value any) uint64 {
 	switch value.(type) {
 	case json.Marshaler, encoding.TextMarshaler:
 		return f.encoded(value)
@@ -116,9 +129,10 @@ func (f fingerprint) any(value any) uint64 {
 
 // encoded hashes what encoding/json makes of a value. A value that cannot be
 // encoded gets some hash: sending it will fail.
-func (f fingerprint) encoded(value any) uint64 {
+func (f *fingerprint) encoded(value any) uint64 {
 	encoded, err := appendAny(nil, value)
 	if err != nil {
+		f.values = maxValues
 		return isUnknown
 	}
 	decoder := json.NewDecoder(bytes.NewReader(encoded))
@@ -130,13 +144,13 @@ func (f fingerprint) encoded(value any) uint64 {
 	return f.value(plain, 0)
 }
 
-func (f fingerprint) text(s string) uint64 { return maphash.String(f.seed, s) }
+func (f *fingerprint) text(s string) uint64 { return maphash.String(f.seed, s) }
 
-func (f fingerprint) integer(n int64) uint64 {
+func (f *fingerprint) integer(n int64) uint64 {
 	return mix(isInteger, maphash.Comparable(f.seed, n))
 }
 
-func (f fingerprint) unsigned(n uint64) uint64 {
+func (f *fingerprint) unsigned(n uint64) uint64 {
 	if n <= math.MaxInt64 {
 		return f.integer(int64(n))
 	}
@@ -145,7 +159,7 @@ func (f fingerprint) unsigned(n uint64) uint64 {
 
 // float hashes a number that an int64 or uint64 holds like that integer, and any
 // other by its bits, so that a NaN equals itself.
-func (f fingerprint) float(n float64) uint64 {
+func (f *fingerprint) float(n float64) uint64 {
 	const exactly = 1 << 53 // a float64 holds every integer below exactly
 	switch abs := math.Abs(n); {
 	case abs < exactly && n == math.Trunc(n):
@@ -163,7 +177,7 @@ func (f fingerprint) float(n float64) uint64 {
 }
 
 // number hashes the text of a JSON number.
-func (f fingerprint) number(text string) uint64 {
+func (f *fingerprint) number(text string) uint64 {
 	if strings.ContainsAny(text, ".eE") || text == "-0" {
 		if n, err := strconv.ParseFloat(text, 64); err == nil {
 			return f.float(n)
@@ -178,7 +192,7 @@ func (f fingerprint) number(text string) uint64 {
 	return mix(isUnknown, f.text(text)) // it fits no Go number
 }
 
-func (f fingerprint) time(t time.Time) uint64 {
+func (f *fingerprint) time(t time.Time) uint64 {
 	var b [len(`"2006-01-02T15:04:05.000Z"`)]byte
 	text, err := appendTime(b[:0], t)
 	if err != nil {

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,11 +49,15 @@ func SetProperty(ctx context.Context, key string, v any) {
 	fits := len(key) <= maxPropertyBytes
 	if fits {
 		value, err := appendValue(nil, scope.client().redactProperty(key, v), 0) // encoded now, as v may change later
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrEventTooLarge):
+			fits = false
+		case err != nil:
 			scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
 			return
+		default:
+			scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 		}
-		scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 	}
 	if !fits {
 		scope.client().complain(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",

@@ -79,7 +79,7 @@ const refusedPause = time.Minute
 // newLinkCache returns an empty cache. It calls either function once at most.
 func newLinkCache(ttl time.Duration, onUnstable, onDisputed func()) *linkCache {
 	return &linkCache{
-		fingerprint: fingerprint{maphash.MakeSeed()},
+		fingerprint: fingerprint{seed: maphash.MakeSeed()},
 		ttl:         ttl,
 		began:       time.Now(),
 		onUnstable:  sync.OnceFunc(onUnstable),

@@ -213,14 +213,22 @@ func singular(words []string) []string {
 // spaced returns words with spaces around each.
 func spaced(words []string) string { return " " + strings.Join(words, " ") + " " }
 
+// cleaner replaces the values of secret keys in one value.
+type cleaner struct {
+	*redactor
+
+	values int // looked at so far: see maxValues
+}
+
 // clean replaces the values of secret keys in m, at any depth. It returns a copy if
 // there are any, and m itself if not.
 func (r *redactor) clean(m map[string]any) map[string]any {
-	cleaned, _ := r.cleanMap(m, 0)
+	c := cleaner{redactor: r}
+	cleaned, _ := c.cleanMap(m, 0)
 	return cleaned
 }
 
-func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, changed bool) {
+func (r *cleaner) cleanMap(m map[string]any, depth int) (_ map[string]any, changed bool) {
 	var copied map[string]any
 	for key, value := range m {
 		better, differs := r.cleanMember(key, value, depth)
@@ -239,7 +247,7 @@ func (r *redactor) cleanMap(m map[string]any, depth int) (_ map[string]any, chan
 }
 
 // cleanMember cleans the value of a key.
-func (r *redactor) cleanMember(key string, value any, depth int) (_ any, changed bool) {
+func (r *cleaner) cleanMember(key string, value any, depth int) (_ any, changed bool) {
 	switch value.(type) {
 	case nil, bool, time.Time:
 		return value, false
@@ -282,7 +290,7 @@ func isNumber(value any) bool {
 	return err == nil && strings.ContainsRune("-0123456789", rune(encoded[0]))
 }
 
-func (r *redactor) cleanSlice(values []any, depth int) (_ []any, changed bool) {
+func (r *cleaner) cleanSlice(values []any, depth int) (_ []any, changed bool) {
 	var copied []any
 	for i, value := range values {
 		better, differs := r.cleanValue(value, depth)
@@ -302,7 +310,10 @@ func (r *redactor) cleanSlice(values []any, depth int) (_ []any, changed bool) {
 
 // cleanValue cleans the maps within a value. A value of any other type is encoded,
 // and its JSON cleaned; if it cannot be encoded, the event is refused later.
-func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
+func (r *cleaner) cleanValue(value any, depth int) (_ any, changed bool) {
+	if r.values++; r.values > maxValues {
+		return redacted, true
+	}
 	switch v := value.(type) {
 	case nil, string, bool, int, int64, float64, time.Time, json.Number, []string:
 		return value, false
@@ -326,6 +337,7 @@ func (r *redactor) cleanValue(value any, depth int) (_ any, changed bool) {
 	}
 	encoded, err := appendAny(nil, value)
 	if err != nil {
+		r.values = maxValues
 		return value, false
 	}
 	var plain any
@@ -364,6 +376,7 @@ func (c *Client) redactProperty(key string, value any) any {
 	if c == nil {
 		return value
 	}
-	value, _ = c.secrets.cleanMember(key, value, 0)
+	cleaner := cleaner{redactor: c.secrets}
+	value, _ = cleaner.cleanMember(key, value, 0)
 	return value
 }

@@ -525,6 +525,7 @@ func TestSetPropertyRefused(t *testing.T) {
 		"too large":   strings.Repeat("x", 201*1024),
 		"exactly max": strings.Repeat("x", 200*1024),
 		"list":        []string{strings.Repeat("x", 150*1024), strings.Repeat("x", 150*1024)},
+		"map":         map[string]any{"k": strings.Repeat("x", 201*1024)},
 	} {
 		var log *syncBuffer
 		client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
@@ -545,7 +546,12 @@ func TestSetPropertyRefused(t *testing.T) {
 		if got := client.Stats().Invalid; got != 1 {
 			t.Errorf("%s: %d invalid, want 1", name, got)
 		}
-		if text := log.String(); strings.Count(text, "level=WARN") != 1 || strings.Contains(text, "jane@acme.com") {
+		text := log.String()
+		if strings.Count(text, "level=WARN") != 1 || strings.Contains(text, "jane@acme.com") {
+			t.Errorf("%s: log %s", name, text)
+		}
+		_, isText := value.(string)
+		if large := isText || name == "list" || name == "map"; large == strings.Contains(text, "cannot be sent as JSON") {
 			t.Errorf("%s: log %s", name, text)
 		}
 	}
