@@ -226,7 +226,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		if len(r.unsettled) == 1 { // of several, some may be good
 			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
-	case r.verdict == halting && s.gate.pardon(r.job.epoch, r.failure):
+	case r.verdict == halting && s.gate.pardon(r.job, r.failure):
 		s.backOff(now, r) // and no event is given up, as it may be the key after all
 	case r.verdict == halting:
 		s.halt(now, r.failure)
