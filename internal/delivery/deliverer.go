@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,7 +216,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		}
 		return result, nil
 	}
-	if judge(failure) == halting && !failure.mayBlameEvents() { // a 403 may be about this event alone
+	if judge(failure) == halting && failure.StatusCode != http.StatusForbidden { // a 403 may be about this event alone
 		select {
 		case d.haltCauses <- failure:
 		default:

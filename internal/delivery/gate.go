@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"time"
 )
 
@@ -109,7 +110,7 @@ func (g *gate) refusedWhole() bool {
 // job from quarantine says nothing new, nor does one that went out before the gate last
 // closed.
 func (g *gate) pardon(j job, failure *SendError) bool {
-	if g.pardons == 0 || !failure.mayBlameEvents() {
+	if g.pardons == 0 || failure.StatusCode != http.StatusForbidden {
 		return false
 	}
 	if j.epoch == g.epoch && !j.from.isQuarantine() {

@@ -176,6 +176,32 @@ func TestForbiddenEventsOfAQuietAppDoNotHalt(t *testing.T) {
 	}
 }
 
+// A 403 that asks to wait is waited for, and halts nothing either.
+func TestForbiddenForAWhileDoesNotHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(id int) bool { return id > 1 }, func([]int) error {
+			return &delivery.SendError{StatusCode: 403, RetryAfter: time.Minute}
+		})
+		d := start(t, config(e))
+		enqueue(t, d, 1, 1) // accepted first
+		time.Sleep(5 * time.Second)
+		if _, err := d.SendNow(t.Context(), item(2, false, 0)); err == nil {
+			t.Error("SendNow: no error")
+		}
+		enqueue(t, d, 3, 22)
+		time.Sleep(59 * time.Second)
+		if n := len(e.seen()); n != 3 || d.Halted() {
+			t.Errorf("%d requests, halted %v", n, d.Halted())
+		}
+		e.mended.Store(true)
+		time.Sleep(2 * time.Second)
+		if c := d.Counts(); c.Sent != 21 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
 // A 403 halts sending at once if Klime has accepted nothing yet, and soon if it then
 // forbids everything. The events are kept, whatever MaxAttempts says.
 func TestForbiddenKeyHalts(t *testing.T) {
