@@ -220,7 +220,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	case r.job.probe:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
-		s.markHealthy(r.job.from)
+		s.markHealthy(r.job)
 	case atFault:
 		s.backOffQuarantine(now, r)
 		if len(r.unsettled) == 1 { // of several, some may be good
@@ -297,7 +297,7 @@ func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
 	s.gate.nextProbe = now.Add(probeInterval)
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
-		s.markHealthy(r.job.from)
+		s.markHealthy(r.job)
 	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and gets a probe of its own
 		s.gate.nextProbe = now
 	case r.verdict == halting:
@@ -330,8 +330,8 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 }
 
 // markHealthy notes that the endpoint accepts events. It ends backoff and halt.
-func (s *dispatcher) markHealthy(from source) {
-	s.quarantine.delivered(from)
+func (s *dispatcher) markHealthy(j job) {
+	s.quarantine.delivered(j.from, j.epoch != s.gate.epoch)
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}

@@ -242,6 +242,45 @@ func TestForbiddenKeyHalts(t *testing.T) {
 	}
 }
 
+// A request that went out before the key was revoked, and is accepted afterwards, does not
+// put the blame on the events that were forbidden meanwhile.
+func TestLateSuccessBlamesNoEvents(t *testing.T) {
+	t.Parallel()
+	for _, traffic := range []int{0, 1} { // events each 20 s
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				switch n {
+				case 1:
+					return ok(len(ids))
+				case 2:
+					time.Sleep(500 * time.Millisecond)
+					return ok(len(ids))
+				default:
+					time.Sleep(100 * time.Millisecond)
+					return status(403)
+				}
+			}}
+			cfg := config(e)
+			cfg.MaxAttempts = 1
+			d := start(t, cfg)
+			enqueue(t, d, 1, 20)
+			synctest.Wait()
+			enqueue(t, d, 21, 40)
+			synctest.Wait()
+			enqueue(t, d, 41, 60)
+			last := 60
+			for range 30 {
+				time.Sleep(20 * time.Second)
+				enqueue(t, d, last+1, last+traffic)
+				last += traffic
+			}
+			if c := d.Counts(); c.Sent != 40 || c.Held != last-40 {
+				t.Errorf("traffic %d: %+v", traffic, c)
+			}
+		})
+	}
+}
+
 // Many bad events slow down the rest, but do not stop it.
 func TestManyBadEvents(t *testing.T) {
 	t.Parallel()
