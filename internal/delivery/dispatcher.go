@@ -185,15 +185,20 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		}
 		return s.gate.nextProbe
 	}
+	j := job{probe: true}
 	switch {
 	case p.items+p.replay > 0, p.hurry && p.suspects+p.culprits == 0:
 		s.probes++
-		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
+		j.items = s.queue.takeOne(s.probes%2 == 1)
 	case p.suspects > 0:
-		s.start(job{items: s.queue.takeQuarantined(fromSuspects, maxShrink), from: fromSuspects, probe: true})
+		j.from, j.items = fromSuspects, s.queue.takeQuarantined(fromSuspects, maxShrink)
 	case p.culprits > 0:
-		s.start(job{items: s.queue.takeQuarantined(fromCulprits, maxShrink), from: fromCulprits, probe: true})
+		j.from, j.items = fromCulprits, s.queue.takeQuarantined(fromCulprits, maxShrink)
+	default:
+		return time.Time{}
 	}
+	s.gate.nextProbe = now.Add(probeInterval) // unless Shutdown begins and wants one of its own
+	s.start(j)
 	return time.Time{}
 }
 
@@ -294,12 +299,9 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 // finishProbe ends the halt if the endpoint accepts events again. It also does if
 // the endpoint used to turn away every request and now refuses just this event.
 func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
-	s.gate.nextProbe = now.Add(probeInterval)
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.markHealthy(r.job)
-	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and gets a probe of its own
-		s.gate.nextProbe = now
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	default: // not an answer that halts: the reason stays the same

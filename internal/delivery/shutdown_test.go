@@ -165,6 +165,35 @@ func TestShutdownMeetsAHalt(t *testing.T) {
 	}
 }
 
+// A probe that went out before Shutdown began is not Shutdown's own, however it ends.
+func TestShutdownDuringAProbe(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{200, 401, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				switch {
+				case n == 1, code == 200 && n == 3:
+					return status(401)
+				case n == 2 && code != 200:
+					time.Sleep(3 * time.Second)
+					return status(code)
+				case n == 2:
+					time.Sleep(3 * time.Second)
+				}
+				return ok(len(ids))
+			}}
+			cfg := config(e)
+			cfg.Senders = 1
+			d := start(t, cfg)
+			enqueue(t, d, 1, 20)
+			time.Sleep(61 * time.Second)
+			if err := shutdown(t, d); err != nil {
+				t.Errorf("%d: %v, counts %+v", code, err, d.Counts())
+			}
+		})
+	}
+}
+
 // A request that hung before Shutdown began does not keep the others from going out.
 func TestShutdownWithAHungRequest(t *testing.T) {
 	t.Parallel()
