@@ -174,11 +174,13 @@ func (s *dispatcher) due(now time.Time, p pending) time.Time {
 // stepHalted probes a halted endpoint while there is something to send or a caller
 // waits. A probe carries one event, as the endpoint may accept only empty batches.
 // The newest and the oldest take turns, so that no single bad event prolongs the halt.
+// What is in flight may end the halt, and only Shutdown does not wait for it.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
-	if s.inFlight > 0 {
+	isEarly := now.Before(s.gate.nextProbe)
+	if s.inFlight > 0 && (isEarly || !p.closed) {
 		return time.Time{}
 	}
-	if now.Before(s.gate.nextProbe) {
+	if isEarly {
 		s.queue.turnAway(s.gate.halt, p.closed)
 		if p.items+p.replay+p.suspects+p.culprits == 0 {
 			return time.Time{}
@@ -197,6 +199,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	default:
 		return time.Time{}
 	}
+	s.gate.epoch++
 	s.gate.nextProbe = now.Add(probeInterval) // unless Shutdown begins and wants one of its own
 	s.start(j)
 	return time.Time{}
@@ -222,7 +225,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	}
 	atFault := s.isAtFault(r)
 	switch {
-	case r.job.probe:
+	case r.job.probe && s.gate.halt != nil:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
 		s.markHealthy(r.job)
@@ -231,6 +234,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		if len(r.unsettled) == 1 { // of several, some may be good
 			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
+	case r.verdict == halting && r.job.epoch < s.gate.provenBy: // the halt has ended since
 	case r.verdict == halting && s.gate.pardon(r.job, r.failure):
 		s.backOff(now, r) // and no event is given up, as it may be the key after all
 	case r.verdict == halting:
@@ -302,6 +306,7 @@ func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.markHealthy(r.job)
+		s.gate.provenBy = r.job.epoch
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	default: // not an answer that halts: the reason stays the same

@@ -26,7 +26,8 @@ type gate struct {
 	opensAt   time.Time  // no batch goes out before this
 	halt      *SendError // why sending is halted; nil if it is not
 	nextProbe time.Time  // no probe of a halted endpoint goes out before this
-	epoch     int        // how often the gate has closed; a batch keeps the epoch in which it went out
+	epoch     int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
+	provenBy  int        // epoch of the last probe that has ended a halt
 	hurried   bool       // Shutdown waits: each delay is as long as the first
 	shrink    int        // batches are 2^-shrink of the usual: larger ones may not get through
 	successes int        // successes in a row since shrink changed
