@@ -12,7 +12,8 @@ import (
 )
 
 // maxRequests is how many requests one batch may take when events in it are refused:
-// enough to single out two bad ones of a hundred.
+// enough to single out two bad ones of a hundred. The request of a part that was named
+// apart is not counted, unless the part is itself one of such a part.
 const maxRequests = 32
 
 // The body of a request is the events, with commas, between these.
@@ -42,10 +43,16 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 		j.items[i].attempts++
 	}
 	parts := stack{j.items}
-	for requests := 0; len(parts) > 0 && requests < maxRequests; requests++ {
-		if again || requests > 0 {
+	named := false // the next part was named apart
+	for counted := 0; len(parts) > 0 && (named || counted < maxRequests); again = true {
+		if again {
 			d.retries.Add(1)
 		}
+		if !named {
+			counted++
+		}
+		wasNamed := named
+		named = false
 		part := parts.pop()
 		result, failure := d.sendOnce(ctx, part)
 		switch v := judge(failure); v {
@@ -58,9 +65,11 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 				r.unsettled = part
 				return r // a probe is one request, and the event may be good
 			}
-			for _, smaller := range d.split(part, failure) {
-				parts.push(smaller)
+			smaller, isApart := d.split(part, failure)
+			for _, s := range smaller {
+				parts.push(s)
 			}
+			named = isApart && !wasNamed
 		case transient, halting:
 			r.verdict, r.failure = v, failure
 			parts.push(part)
@@ -147,20 +156,20 @@ func encodeBatch(items []Item) []byte {
 }
 
 // split returns what to send in place of a refused part, the last element first: the
-// events that the answer names apart from the others, or else two halves. It settles a
-// part that is refused for good: an event alone, or all of those that an answer names,
-// which may be the wrong ones as long as others are among them.
-func (d *Deliverer) split(part []Item, failure *SendError) [][]Item {
+// events that the answer names apart from the others (named), or else two halves. It
+// settles a part that is refused for good: an event alone, or all of those that an answer
+// names, which may be the wrong ones as long as others are among them.
+func (d *Deliverer) split(part []Item, failure *SendError) (smaller [][]Item, named bool) {
 	good, bad := separate(part, failure.Rejected)
 	switch {
 	case len(part) <= 1, len(good) == 0:
 		d.settleRejected(part, failure)
-		return nil
+		return nil, false
 	case len(bad) > 0:
-		return [][]Item{good, bad}
+		return [][]Item{good, bad}, true
 	default:
 		half := len(part) / 2
-		return [][]Item{part[half:], part[:half]}
+		return [][]Item{part[half:], part[:half]}, false
 	}
 }
 
