@@ -22,6 +22,7 @@ type Deliverer struct {
 	retries     atomic.Uint64
 	late        atomic.Uint64 // items that came after Shutdown
 	halted      atomic.Bool
+	oneShotSent atomic.Bool               // an item of a one-shot send was accepted since the dispatcher last asked
 	lastFailure atomic.Pointer[SendError] // how the last job failed; nil if it did not
 
 	retryLog, culpritLog, refusedLog, lateLog throttle.Throttle
@@ -213,6 +214,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if failure == nil {
 		if len(result.Rejected) == 0 {
 			outcome = Sent
+			d.oneShotSent.Store(true)
 		}
 		return result, nil
 	}

@@ -223,6 +223,9 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	case r.job.from.isQuarantine():
 		s.quarantine.inFlight = false
 	}
+	if s.oneShotSent.Swap(false) {
+		s.gate.pardons = maxRefusals
+	}
 	atFault := s.isAtFault(r)
 	switch {
 	case r.job.probe && s.gate.halt != nil:

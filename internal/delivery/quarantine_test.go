@@ -202,6 +202,25 @@ func TestForbiddenForAWhileDoesNotHalt(t *testing.T) {
 	})
 }
 
+// An event that was accepted by itself shows that the key is good, too.
+func TestForbiddenAfterSendNowDoesNotHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(id int) bool { return id >= 2 }, failsWith(403))
+		d := start(t, config(e))
+		for id := 2; id <= 10; id++ {
+			if _, err := d.SendNow(t.Context(), item(1, false, 0)); err != nil {
+				t.Fatal(err)
+			}
+			enqueue(t, d, id, id)
+			time.Sleep(time.Minute)
+			if d.Halted() {
+				t.Fatalf("halted after %d requests", len(e.seen()))
+			}
+		}
+	})
+}
+
 // A 403 halts sending at once if Klime has accepted nothing yet, and soon if it then
 // forbids everything. The events are kept, whatever MaxAttempts says.
 func TestForbiddenKeyHalts(t *testing.T) {
