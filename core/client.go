@@ -254,6 +254,7 @@ func (c *Client) Flush(ctx context.Context) error {
 //
 // Shutdown does not wait out a backoff, a Retry-After or the pause of a halt: it
 // tries at once, or as soon as a hanging request makes room (see Config.Senders).
+// It waits for requests in flight as long as ctx allows, even if sending is halted.
 // What [RollUp] has counted is queued first; a BeforeSend that does not return delays
 // this until ctx ends.
 func (c *Client) Shutdown(ctx context.Context) error {

@@ -141,7 +141,7 @@ func (m *metrics) observe(c *Client) {
 		notLinked  = counter("klime.event.not_linked", "{event}", "Events without their group: no Link in the request")
 		notMember  = counter("klime.event.not_member", "{event}", "Events without their group: it is not among the linked")
 		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
-		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed one")
+		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed or refused one")
 		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's code that klime calls")
 		queued     = amount("klime.queue.length", "{event}", "Events held in memory alone: queued, in flight or waiting for a retry")
 		queueBytes = amount("klime.queue.size", "By", "Bytes of these")

@@ -13,11 +13,11 @@ import (
 type Transport interface {
 	// Send carries body, which is {"batch":[…]} with that many events; without
 	// events it is a probe. Send may keep body. The StatusCode of a *[DeliveryError]
-	// says what happens next, as over HTTP: sending halts (3xx, 401, 404, 405; 403 at
-	// first, or three times in a row), the events at fault are singled out (400, 413,
-	// 422), or the batch is retried (408, 429, 5xx and others; 2xx if Err says why the
-	// answer could not be read). Any other error is retried. Of the result, only the
-	// Index, Code and Message of its Errors are used.
+	// says what happens next, as over HTTP: sending halts (3xx, 401, 404, 405; 403 if
+	// events were never accepted, or the third since they last were), the events at
+	// fault are singled out (400, 413, 422), or the batch is retried (408, 429, 5xx and
+	// others; 2xx if Err says why the answer could not be read). Any other error is
+	// retried. Of the result, only the Index, Code and Message of its Errors are used.
 	Send(ctx context.Context, body []byte, events int) (BatchResult, error)
 }
 

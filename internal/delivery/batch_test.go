@@ -256,6 +256,33 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 	}
 }
 
+// A server that stops at the first bad event, and names it, still gets the good ones.
+func TestBadEventsNamedOneByOne(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []int{10, 48, 90} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				first := slices.IndexFunc(ids, func(id int) bool { return id <= bad })
+				if first < 0 {
+					return ok(len(ids))
+				}
+				return delivery.Result{}, &delivery.SendError{StatusCode: 400, Rejected: []delivery.Rejection{{Index: first}}}
+			}}
+			cfg := config(e)
+			cfg.BatchSize = 100
+			d := start(t, cfg)
+			enqueue(t, d, 1, 100)
+			time.Sleep(time.Minute)
+			if n := len(e.seen()); n != 2*bad+1 || d.Halted() || d.Counts().Retries != uint64(n-1) {
+				t.Errorf("%d bad: %d requests, halted %v", bad, n, d.Halted())
+			}
+			if c := d.Counts(); c.Sent != uint64(100-bad) || c.Failed != uint64(bad) {
+				t.Errorf("%d bad: %+v", bad, c)
+			}
+		})
+	}
+}
+
 // An answer may name the wrong events, such as by counting from 1. No good event is given
 // up for that.
 func TestWronglyNamedEventsAreDelivered(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type Deliverer struct {
 	retries     atomic.Uint64
 	late        atomic.Uint64 // items that came after Shutdown
 	halted      atomic.Bool
+	oneShotSent atomic.Bool               // an item of a one-shot send was accepted since the dispatcher last asked
 	lastFailure atomic.Pointer[SendError] // how the last job failed; nil if it did not
 
 	retryLog, culpritLog, refusedLog, lateLog throttle.Throttle
@@ -212,10 +214,11 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	if failure == nil {
 		if len(result.Rejected) == 0 {
 			outcome = Sent
+			d.oneShotSent.Store(true)
 		}
 		return result, nil
 	}
-	if judge(failure) == halting && !failure.mayBlameEvents() { // a 403 may be about this event alone
+	if judge(failure) == halting && failure.StatusCode != http.StatusForbidden { // a 403 may be about this event alone
 		select {
 		case d.haltCauses <- failure:
 		default:

@@ -174,26 +174,34 @@ func (s *dispatcher) due(now time.Time, p pending) time.Time {
 // stepHalted probes a halted endpoint while there is something to send or a caller
 // waits. A probe carries one event, as the endpoint may accept only empty batches.
 // The newest and the oldest take turns, so that no single bad event prolongs the halt.
+// What is in flight may end the halt, and only Shutdown does not wait for it.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
-	if s.inFlight > 0 {
+	isEarly := now.Before(s.gate.nextProbe)
+	if s.inFlight > 0 && (isEarly || !p.closed) {
 		return time.Time{}
 	}
-	if now.Before(s.gate.nextProbe) {
+	if isEarly {
 		s.queue.turnAway(s.gate.halt, p.closed)
 		if p.items+p.replay+p.suspects+p.culprits == 0 {
 			return time.Time{}
 		}
 		return s.gate.nextProbe
 	}
+	j := job{probe: true}
 	switch {
 	case p.items+p.replay > 0, p.hurry && p.suspects+p.culprits == 0:
 		s.probes++
-		s.start(job{items: s.queue.takeOne(s.probes%2 == 1), probe: true})
+		j.items = s.queue.takeOne(s.probes%2 == 1)
 	case p.suspects > 0:
-		s.start(job{items: s.queue.takeQuarantined(fromSuspects, maxShrink), from: fromSuspects, probe: true})
+		j.from, j.items = fromSuspects, s.queue.takeQuarantined(fromSuspects, maxShrink)
 	case p.culprits > 0:
-		s.start(job{items: s.queue.takeQuarantined(fromCulprits, maxShrink), from: fromCulprits, probe: true})
+		j.from, j.items = fromCulprits, s.queue.takeQuarantined(fromCulprits, maxShrink)
+	default:
+		return time.Time{}
 	}
+	s.gate.epoch++
+	s.gate.nextProbe = now.Add(probeInterval) // unless Shutdown begins and wants one of its own
+	s.start(j)
 	return time.Time{}
 }
 
@@ -215,18 +223,22 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	case r.job.from.isQuarantine():
 		s.quarantine.inFlight = false
 	}
+	if s.oneShotSent.Swap(false) {
+		s.gate.pardons = maxRefusals
+	}
 	atFault := s.isAtFault(r)
 	switch {
-	case r.job.probe:
+	case r.job.probe && s.gate.halt != nil:
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
-		s.markHealthy(r.job.from)
+		s.markHealthy(r.job)
 	case atFault:
 		s.backOffQuarantine(now, r)
 		if len(r.unsettled) == 1 { // of several, some may be good
 			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
-	case r.verdict == halting && s.gate.pardon(r.job.epoch, r.failure):
+	case r.verdict == halting && r.job.epoch < s.gate.provenBy: // the halt has ended since
+	case r.verdict == halting && s.gate.pardon(r.job, r.failure):
 		s.backOff(now, r) // and no event is given up, as it may be the key after all
 	case r.verdict == halting:
 		s.halt(now, r.failure)
@@ -294,12 +306,10 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 // finishProbe ends the halt if the endpoint accepts events again. It also does if
 // the endpoint used to turn away every request and now refuses just this event.
 func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
-	s.gate.nextProbe = now.Add(probeInterval)
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
-		s.markHealthy(r.job.from)
-	case r.job.epoch != s.gate.epoch: // Shutdown has begun since, and gets a probe of its own
-		s.gate.nextProbe = now
+		s.markHealthy(r.job)
+		s.gate.provenBy = r.job.epoch
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	default: // not an answer that halts: the reason stays the same
@@ -330,8 +340,8 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 }
 
 // markHealthy notes that the endpoint accepts events. It ends backoff and halt.
-func (s *dispatcher) markHealthy(from source) {
-	s.quarantine.delivered(from)
+func (s *dispatcher) markHealthy(j job) {
+	s.quarantine.delivered(j.from, j.epoch != s.gate.epoch)
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}

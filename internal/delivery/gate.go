@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"time"
 )
 
@@ -11,7 +12,7 @@ const (
 	probeInterval = time.Minute      // between two probes of a halted endpoint
 	maxShrink     = 7                // 2^-7 of a hundred: one event
 	growAfter     = 8                // successes in a row before batches grow again
-	maxRefusals   = 3                // batches refused whole, or forbidden, in a row, that halt sending
+	maxRefusals   = 3                // so many batches refused whole, or forbidden, since events were last accepted halt sending
 )
 
 // gate tracks the health of the endpoint. All senders share it, so that an outage
@@ -20,12 +21,13 @@ type gate struct {
 	delay time.Duration // before the first retry
 
 	failures  int        // transient answers in a row
-	refusals  int        // batches refused whole in a row
-	pardons   int        // further batches that may be forbidden before sending halts; none until events are accepted
+	refusals  int        // batches refused whole since events were last accepted
+	pardons   int        // the last of so many further forbidden batches halts sending; 0 until events are accepted: the first does
 	opensAt   time.Time  // no batch goes out before this
 	halt      *SendError // why sending is halted; nil if it is not
 	nextProbe time.Time  // no probe of a halted endpoint goes out before this
-	epoch     int        // how often the gate has closed; a batch keeps the epoch in which it went out
+	epoch     int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
+	provenBy  int        // epoch of the last probe that has ended a halt
 	hurried   bool       // Shutdown waits: each delay is as long as the first
 	shrink    int        // batches are 2^-shrink of the usual: larger ones may not get through
 	successes int        // successes in a row since shrink changed
@@ -90,7 +92,7 @@ func (g *gate) hurry() {
 // succeeded opens the gate and ends a halt.
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
-	g.pardons = maxRefusals - 1
+	g.pardons = maxRefusals
 	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
 		g.shrink--
 		g.successes = 0
@@ -104,17 +106,18 @@ func (g *gate) refusedWhole() bool {
 	return g.refusals >= maxRefusals
 }
 
-// pardon reports whether sending may go on after a failure that would halt it: a firewall
-// forbids some events for what they say, but a wrong key all of them. Batches that went out
-// before the gate last closed say nothing new.
-func (g *gate) pardon(epoch int, failure *SendError) bool {
-	if g.pardons == 0 || !failure.mayBlameEvents() {
+// pardon reports whether sending may go on after a job has met a failure that would halt
+// it: a firewall forbids some events for what they say, but a wrong key all of them. A
+// job from quarantine says nothing new, nor does one that went out before the gate last
+// closed.
+func (g *gate) pardon(j job, failure *SendError) bool {
+	if g.pardons == 0 || failure.StatusCode != http.StatusForbidden {
 		return false
 	}
-	if epoch == g.epoch {
+	if j.epoch == g.epoch && !j.from.isQuarantine() {
 		g.pardons--
 	}
-	return true
+	return g.pardons > 0
 }
 
 // stop halts sending because of err until a probe succeeds. During Shutdown the first

@@ -76,7 +76,7 @@ type Counts struct {
 	Accepted, Sent, Failed, Evicted, Undone uint64
 	SpoolBusy, SpoolFull, SpoolLost         uint64
 	Recovered                               uint64 // those of Accepted that were in the spool at the start
-	Retries                                 uint64 // requests that repeated events of a failed one
+	Retries                                 uint64 // requests that repeated events of a failed or refused one
 	Late                                    uint64 // items refused with ErrClosed; not in Accepted
 	Held, HeldBytes                         int    // in memory alone: queued, in flight, waiting for a retry or being written
 	Spooled, SpooledBytes                   int    // on disk

@@ -139,6 +139,88 @@ func TestForbiddenEventsDoNotHalt(t *testing.T) {
 	}
 }
 
+// That holds too where hardly any other event shows that the key is good: to try the
+// same event again proves nothing.
+func TestForbiddenEventsOfAQuietAppDoNotHalt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		every         time.Duration
+		atOnce, badOf int // one of badOf events is bad
+	}{
+		{5 * time.Second, 1, 60},
+		{10 * time.Second, 1, 3},
+		{time.Minute, 1, 10},
+		{5 * time.Minute, 20, 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			isBad := func(id int) bool { return id > tt.atOnce && id%tt.badOf == 2 } // some are accepted first
+			e := newPoisoned(isBad, failsWith(403))
+			var told reports
+			cfg := config(e)
+			cfg.OnReport = told.add
+			d := start(t, cfg)
+			last := 0
+			for range time.Hour / tt.every {
+				enqueue(t, d, last+1, last+tt.atOnce)
+				last += tt.atOnce
+				time.Sleep(tt.every)
+				if d.Halted() {
+					t.Fatalf("every %v: halted after %d", tt.every, last)
+				}
+			}
+			time.Sleep(time.Minute)
+			if got := e.delivered(); !slices.Equal(got, upToExcept(last, isBad)) || len(told.list()) != 0 {
+				t.Errorf("every %v: %d of %d delivered, or some twice; told %+v", tt.every, len(got), last, told.list())
+			}
+		})
+	}
+}
+
+// A 403 that asks to wait is waited for, and halts nothing either.
+func TestForbiddenForAWhileDoesNotHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(id int) bool { return id > 1 }, func([]int) error {
+			return &delivery.SendError{StatusCode: 403, RetryAfter: time.Minute}
+		})
+		d := start(t, config(e))
+		enqueue(t, d, 1, 1) // accepted first
+		time.Sleep(5 * time.Second)
+		if _, err := d.SendNow(t.Context(), item(2, false, 0)); err == nil {
+			t.Error("SendNow: no error")
+		}
+		enqueue(t, d, 3, 22)
+		time.Sleep(59 * time.Second)
+		if n := len(e.seen()); n != 3 || d.Halted() {
+			t.Errorf("%d requests, halted %v", n, d.Halted())
+		}
+		e.mended.Store(true)
+		time.Sleep(2 * time.Second)
+		if c := d.Counts(); c.Sent != 21 {
+			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// An event that was accepted by itself shows that the key is good, too.
+func TestForbiddenAfterSendNowDoesNotHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(id int) bool { return id >= 2 }, failsWith(403))
+		d := start(t, config(e))
+		for id := 2; id <= 10; id++ {
+			if _, err := d.SendNow(t.Context(), item(1, false, 0)); err != nil {
+				t.Fatal(err)
+			}
+			enqueue(t, d, id, id)
+			time.Sleep(time.Minute)
+			if d.Halted() {
+				t.Fatalf("halted after %d requests", len(e.seen()))
+			}
+		}
+	})
+}
+
 // A 403 halts sending at once if Klime has accepted nothing yet, and soon if it then
 // forbids everything. The events are kept, whatever MaxAttempts says.
 func TestForbiddenKeyHalts(t *testing.T) {
@@ -179,6 +261,45 @@ func TestForbiddenKeyHalts(t *testing.T) {
 	}
 }
 
+// A request that went out before the key was revoked, and is accepted afterwards, does not
+// put the blame on the events that were forbidden meanwhile.
+func TestLateSuccessBlamesNoEvents(t *testing.T) {
+	t.Parallel()
+	for _, traffic := range []int{0, 1} { // events each 20 s
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				switch n {
+				case 1:
+					return ok(len(ids))
+				case 2:
+					time.Sleep(500 * time.Millisecond)
+					return ok(len(ids))
+				default:
+					time.Sleep(100 * time.Millisecond)
+					return status(403)
+				}
+			}}
+			cfg := config(e)
+			cfg.MaxAttempts = 1
+			d := start(t, cfg)
+			enqueue(t, d, 1, 20)
+			synctest.Wait()
+			enqueue(t, d, 21, 40)
+			synctest.Wait()
+			enqueue(t, d, 41, 60)
+			last := 60
+			for range 30 {
+				time.Sleep(20 * time.Second)
+				enqueue(t, d, last+1, last+traffic)
+				last += traffic
+			}
+			if c := d.Counts(); c.Sent != 40 || c.Held != last-40 {
+				t.Errorf("traffic %d: %+v", traffic, c)
+			}
+		})
+	}
+}
+
 // Many bad events slow down the rest, but do not stop it.
 func TestManyBadEvents(t *testing.T) {
 	t.Parallel()
@@ -205,24 +326,28 @@ func TestManyBadEvents(t *testing.T) {
 // If nothing else shows which event is at fault, smaller parts of the batch do.
 func TestABadEventAtShutdown(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const bad = 7
-		e := newPoisoned(only(bad), failsWith(500))
-		d := start(t, config(e))
-		enqueue(t, d, 1, 20)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err == nil {
-			t.Error("Shutdown says that all is delivered")
-		}
-		if got := e.delivered(); !slices.Equal(got, upToExcept(20, only(bad))) {
-			t.Errorf("delivered %v", got)
-		}
-		if c := d.Counts(); c.Undone != 1 {
-			t.Errorf("%+v", c)
-		}
-		checkSum(t, d)
-	})
+	for _, code := range []int{500, 403} {
+		synctest.Test(t, func(t *testing.T) {
+			const bad = 2
+			e := newPoisoned(only(bad), failsWith(code))
+			d := start(t, config(e))
+			enqueue(t, d, 1, 1) // accepted first
+			time.Sleep(3 * time.Second)
+			enqueue(t, d, 2, 20)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := d.Shutdown(ctx); err == nil {
+				t.Errorf("%d: Shutdown says that all is delivered", code)
+			}
+			if got := e.delivered(); !slices.Equal(got, upToExcept(20, only(bad))) {
+				t.Errorf("%d: delivered %v", code, got)
+			}
+			if c := d.Counts(); c.Undone != 1 {
+				t.Errorf("%d: %+v", code, c)
+			}
+			checkSum(t, d)
+		})
+	}
 }
 
 // A rare event does not have to wait for the next attempt of a bad one.

@@ -10,7 +10,7 @@ const lastingFailures = 3
 // quarantineGate decides when quarantined items are tried again, and how many at
 // once. It belongs to the dispatcher.
 type quarantineGate struct {
-	healthy    bool      // something was delivered since items outside the quarantine failed: what fails now is at fault
+	healthy    bool      // what went out since items outside the quarantine failed was delivered: what fails now is at fault
 	shrink     int       // suspects are tried in batches of 2^-shrink of the usual
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this
@@ -38,9 +38,10 @@ func (g *quarantineGate) next(now time.Time, p pending) (from source, ok bool, a
 	return 0, false, at
 }
 
-// delivered notes that items from this source were delivered.
-func (g *quarantineGate) delivered(from source) {
-	g.healthy = true
+// delivered notes that items from this source were delivered. If they went out before
+// the gate last closed (isOld), that does not show that what failed is at fault.
+func (g *quarantineGate) delivered(from source, isOld bool) {
+	g.healthy = g.healthy || !isOld
 	switch from {
 	case fromSuspects:
 		g.shrink, g.suspectsAt = max(0, g.shrink-1), time.Time{}

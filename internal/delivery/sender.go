@@ -12,7 +12,8 @@ import (
 )
 
 // maxRequests is how many requests one batch may take when events in it are refused:
-// enough to single out two bad ones of a hundred.
+// enough to single out two bad ones of a hundred. The request of a part that was named
+// apart is not counted, unless the part is itself one of such a part.
 const maxRequests = 32
 
 // The body of a request is the events, with commas, between these.
@@ -42,10 +43,16 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 		j.items[i].attempts++
 	}
 	parts := stack{j.items}
-	for requests := 0; len(parts) > 0 && requests < maxRequests; requests++ {
-		if again || requests > 0 {
+	named := false // the next part was named apart
+	for counted := 0; len(parts) > 0 && (named || counted < maxRequests); again = true {
+		if again {
 			d.retries.Add(1)
 		}
+		if !named {
+			counted++
+		}
+		wasNamed := named
+		named = false
 		part := parts.pop()
 		result, failure := d.sendOnce(ctx, part)
 		switch v := judge(failure); v {
@@ -58,9 +65,11 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 				r.unsettled = part
 				return r // a probe is one request, and the event may be good
 			}
-			for _, smaller := range d.split(part, failure) {
-				parts.push(smaller)
+			smaller, isApart := d.split(part, failure)
+			for _, s := range smaller {
+				parts.push(s)
 			}
+			named = isApart && !wasNamed
 		case transient, halting:
 			r.verdict, r.failure = v, failure
 			parts.push(part)
@@ -77,6 +86,38 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
 	start := time.Now()
+	result, failure := d.request(ctx, items)
+	d.tellRequest(items, start, failure)
+	return result, failure
+}
+
+// sendFor is sendOnce for a caller who waits. It returns soon after ctx ends, even if the
+// Transport does not: then nobody learns of a later answer.
+func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendError) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	start := time.Now()
+	var result Result
+	var failure *SendError
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		result, failure = d.request(ctx, items)
+	}()
+	waitFor(answered, ctx.Done(), stopGrace)
+	select {
+	case <-answered:
+		d.tellRequest(items, start, failure)
+		return result, failure
+	default:
+		late := &SendError{Attempts: 1, Err: ctx.Err()}
+		d.tellRequest(items, start, late)
+		return Result{}, late
+	}
+}
+
+// request makes one request.
+func (d *Deliverer) request(ctx context.Context, items []Item) (Result, *SendError) {
 	result, err := d.callTransport(ctx, items)
 	failure := asSendError(err)
 	if failure != nil {
@@ -85,31 +126,14 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 			failure.Attempts = int(items[0].attempts)
 		}
 	}
-	if d.cfg.OnRequest != nil && len(items) > 0 {
-		took := time.Since(start)
-		CallApp(func() { d.cfg.OnRequest(len(items), took, failure) })
-	}
 	return result, failure
 }
 
-// sendFor is sendOnce for a caller who waits. It returns soon after ctx ends, even if the
-// Transport does not.
-func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendError) {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	defer cancel()
-	var result Result
-	var failure *SendError
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		result, failure = d.sendOnce(ctx, items)
-	}()
-	waitFor(answered, ctx.Done(), stopGrace)
-	select {
-	case <-answered:
-		return result, failure
-	default:
-		return Result{}, &SendError{Attempts: 1, Err: ctx.Err()}
+// tellRequest tells OnRequest of a request.
+func (d *Deliverer) tellRequest(items []Item, start time.Time, failure *SendError) {
+	if d.cfg.OnRequest != nil && len(items) > 0 {
+		took := time.Since(start)
+		CallApp(func() { d.cfg.OnRequest(len(items), took, failure) })
 	}
 }
 
@@ -147,20 +171,20 @@ func encodeBatch(items []Item) []byte {
 }
 
 // split returns what to send in place of a refused part, the last element first: the
-// events that the answer names apart from the others, or else two halves. It settles a
-// part that is refused for good: an event alone, or all of those that an answer names,
-// which may be the wrong ones as long as others are among them.
-func (d *Deliverer) split(part []Item, failure *SendError) [][]Item {
+// events that the answer names apart from the others (named), or else two halves. It
+// settles a part that is refused for good: an event alone, or all of those that an answer
+// names, which may be the wrong ones as long as others are among them.
+func (d *Deliverer) split(part []Item, failure *SendError) (smaller [][]Item, named bool) {
 	good, bad := separate(part, failure.Rejected)
 	switch {
 	case len(part) <= 1, len(good) == 0:
 		d.settleRejected(part, failure)
-		return nil
+		return nil, false
 	case len(bad) > 0:
-		return [][]Item{good, bad}
+		return [][]Item{good, bad}, true
 	default:
 		half := len(part) / 2
-		return [][]Item{part[half:], part[:half]}
+		return [][]Item{part[half:], part[:half]}, false
 	}
 }
 

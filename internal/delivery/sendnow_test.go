@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -252,6 +253,8 @@ func TestSendNowByADeafTransport(t *testing.T) {
 				transport := deaf{make(chan struct{})}
 				cfg := config(transport)
 				cfg.Timeout = tt.timeout
+				var told []string
+				cfg.OnRequest = func(_ int, _ time.Duration, failure *delivery.SendError) { told = append(told, failure.Verdict()) }
 				d := start(t, cfg)
 				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
 				defer cancel()
@@ -276,6 +279,9 @@ func TestSendNowByADeafTransport(t *testing.T) {
 				synctest.Wait()
 				if after := d.Counts(); after != before || after.Failed != 1 || after.Held != 0 {
 					t.Errorf("counts: %+v, and after the answer %+v", before, after)
+				}
+				if !slices.Equal(told, []string{"retried"}) {
+					t.Errorf("OnRequest: %v", told)
 				}
 				checkSum(t, d)
 			})

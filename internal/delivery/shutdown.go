@@ -13,11 +13,12 @@ import (
 const stopGrace = 250 * time.Millisecond
 
 // Shutdown refuses further items, except those of Config.OnClose, and delivers what
-// is held until ctx ends, or a probe finds sending halted. What is left then is given up
-// unless it is on disk; the error says how many items that is, with those that are lost on
-// disk meanwhile, and how many on disk are not safe yet. One-shot sends may go on until
-// ctx ends; only their callers learn how they end. A further call waits for the first
-// and returns the same error, unless its own ctx ends earlier.
+// is held until ctx ends, or a probe finds sending halted and no request is in flight.
+// What is left then is given up unless it is on disk; the error says how many items that
+// is, with those that are lost on disk meanwhile, and how many on disk are not safe yet.
+// One-shot sends may go on until ctx ends; only their callers learn how they end. A
+// further call waits for the first and returns the same error, unless its own ctx ends
+// earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if !d.queue.close() {
 		select {

@@ -127,10 +127,10 @@ func TestShutdownMeetsAHalt(t *testing.T) {
 		requests int
 		took     time.Duration
 	}{
-		{"for a moment", []int{401, 401}, 300, 6, 500 * time.Millisecond},
-		{"for good", []int{401, 401, 401}, 0, 3, 300 * time.Millisecond},
-		{"while another is accepted", []int{200, 404, 404, 404, 404}, 100, 5, 400 * time.Millisecond},
-		{"again", []int{401, 401, 200, 401, 401}, 1, 5, 400 * time.Millisecond},
+		{"for a moment", []int{401, 401}, 300, 6, 400 * time.Millisecond},
+		{"for good", []int{401, 401, 401}, 0, 3, 250 * time.Millisecond},
+		{"while another is accepted", []int{200, 404, 404, 404, 404}, 100, 5, 350 * time.Millisecond},
+		{"again", []int{401, 401, 200, 401, 401}, 1, 5, 350 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +139,7 @@ func TestShutdownMeetsAHalt(t *testing.T) {
 				e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
 					time.Sleep(100 * time.Millisecond)
 					if n == 1 {
-						time.Sleep(100 * time.Millisecond)
+						time.Sleep(150 * time.Millisecond)
 					}
 					if n > len(tt.statuses) || tt.statuses[n-1] == 200 {
 						return ok(len(ids))
@@ -161,6 +161,35 @@ func TestShutdownMeetsAHalt(t *testing.T) {
 				}
 				checkSum(t, d)
 			})
+		})
+	}
+}
+
+// A probe that went out before Shutdown began is not Shutdown's own, however it ends.
+func TestShutdownDuringAProbe(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{200, 401, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+				switch {
+				case n == 1, code == 200 && n == 3:
+					return status(401)
+				case n == 2 && code != 200:
+					time.Sleep(3 * time.Second)
+					return status(code)
+				case n == 2:
+					time.Sleep(3 * time.Second)
+				}
+				return ok(len(ids))
+			}}
+			cfg := config(e)
+			cfg.Senders = 1
+			d := start(t, cfg)
+			enqueue(t, d, 1, 20)
+			time.Sleep(61 * time.Second)
+			if err := shutdown(t, d); err != nil {
+				t.Errorf("%d: %v, counts %+v", code, err, d.Counts())
+			}
 		})
 	}
 }
@@ -190,6 +219,57 @@ func TestShutdownWithAHungRequest(t *testing.T) {
 			t.Errorf("counts: %+v", c)
 		}
 	})
+}
+
+// Beside a request that hangs, a halt is probed all the same. If it ends, the others are
+// delivered, and if not, the one that hangs is waited for.
+func TestShutdownProbesBesideAHungRequest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		end      int // n-th request from which on Klime accepts events
+		patience time.Duration
+		took     time.Duration
+		requests int
+		sent     uint64
+	}{
+		{"for a moment", 3, 5 * time.Second, 5 * time.Second, 4, 20},
+		{"for a moment, and time", 3, time.Minute, 9 * time.Second, 5, 40},
+		{"for good", 99, 5 * time.Second, 5 * time.Second, 3, 0},
+		{"for good, and time", 99, time.Minute, 9 * time.Second, 3, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+					switch {
+					case n == 1:
+						return delivery.Result{}, errHang
+					case n < tt.end:
+						return status(401)
+					default:
+						return ok(len(ids))
+					}
+				}}
+				d := start(t, config(e))
+				enqueue(t, d, 1, 20)
+				time.Sleep(time.Second)
+				enqueue(t, d, 21, 40)
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+				defer cancel()
+				begin := time.Now()
+				err := d.Shutdown(ctx)
+				took := time.Since(begin).Truncate(time.Second) // but for a backoff
+				if (err == nil) != (tt.sent == 40) || took != tt.took || len(e.seen()) != tt.requests {
+					t.Errorf("Shutdown: %v after %v and %d requests", err, took, len(e.seen()))
+				}
+				if c := d.Counts(); c.Sent != tt.sent || c.Undone != 40-tt.sent {
+					t.Errorf("counts: %+v", c)
+				}
+			})
+		})
+	}
 }
 
 // The first three requests get a 503 while 300 events are queued and Shutdown begins.
