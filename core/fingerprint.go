@@ -39,8 +39,16 @@ const (
 
 // traits hashes traits whatever their order. It is safe for concurrent use.
 func (f *fingerprint) traits(t Traits) uint64 {
-	counts := fingerprint{seed: f.seed}
-	return counts.object(t, 0)
+	var sum uint64
+	for key, value := range t {
+		one := fingerprint{seed: f.seed}
+		hash := one.value(value, 0)
+		if one.values > maxValues {
+			hash = isUnknown // what was looked at before that is a matter of chance
+		}
+		sum += mix(f.text(key), hash)
+	}
+	return sum
 }
 
 func (f *fingerprint) object(m map[string]any, depth int) uint64 {
@@ -128,11 +136,11 @@ func (f *fingerprint) any(value any) uint64 {
 }
 
 // encoded hashes what encoding/json makes of a value. A value that cannot be
-// encoded gets some hash: sending it will fail.
+// encoded gets some hash: sending it will fail, unless it is a secret.
 func (f *fingerprint) encoded(value any) uint64 {
 	encoded, err := appendAny(nil, value)
 	if err != nil {
-		f.values = maxValues
+		f.values = maxValues + 1
 		return isUnknown
 	}
 	decoder := json.NewDecoder(bytes.NewReader(encoded))

@@ -571,3 +571,18 @@ func TestLinkUnderABrokenSpan(t *testing.T) {
 	}
 	wire.one(t, client)
 }
+
+// A value that cannot be encoded, but is a secret and so not sent, makes no traits new.
+func TestLinkWithAnOddSecret(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	for range 100 {
+		user := klime.User{ID: "u1", Traits: klime.Traits{"name": "Ann", "plan": "pro", "password": func() {}}}
+		if err := client.Link(t.Context(), user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(wire.events(t, client)); got != 1 {
+		t.Errorf("%d events", got)
+	}
+}

@@ -93,8 +93,6 @@ type textNumber int
 
 func (textNumber) MarshalText() ([]byte, error) { return []byte("hidden"), nil }
 
-// Whatever values look like, what is under a secret key goes, and nothing else
-// changes; the app's own maps stay as they are.
 // A tree whose nodes point to their parents branches at each level of the cycle. It ends
 // soon all the same.
 func TestBranchingCycle(t *testing.T) {
@@ -118,6 +116,8 @@ func TestBranchingCycle(t *testing.T) {
 	_ = client.redactProperty("tree", root)
 }
 
+// Whatever values look like, what is under a secret key goes, and nothing else
+// changes; the app's own maps stay as they are.
 func TestClean(t *testing.T) {
 	t.Parallel()
 	type login struct {

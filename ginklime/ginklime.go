@@ -2,6 +2,7 @@ package ginklime
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -37,13 +38,14 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		scope.ReadHeader(c.GetHeader)
 		r := e.PassOn(e, incoming)
 		c.Request = r
+		e.markRequest(incoming)
 		c.Set(klime.ScopeKey, scope)
 		w := &e.writer
 		w.ResponseWriter, w.passed, c.Writer = c.Writer, &e.Passed, w
 		defer func() {
 			panicked := recover()
 			x := klime.Exchange{Method: r.Method, Path: path, Start: start}
-			if !e.has(c) { // answered long ago, by a timeout outside
+			if !e.isServed(r) { // answered long ago, by a timeout outside
 				klime.Skip(scope)
 				tracker.Observe(scope, x)
 			} else {
@@ -68,7 +70,37 @@ type exchange struct {
 	httpexchange.Passed
 
 	c      *gin.Context
+	mark   *exchange   // of the request: its first exchange
+	served atomic.Bool // c is known to serve the request until Observe returns
 	writer writer
+}
+
+// markKey is where c keeps the mark of the request that it serves.
+const markKey = "klime.request"
+
+// markRequest marks the request that c serves, unless a Middleware further out has.
+func (e *exchange) markRequest(incoming *http.Request) {
+	if known, ok := e.c.Get(markKey); ok {
+		e.mark, _ = known.(*exchange)
+		return
+	}
+	e.mark = e
+	if around, ok := incoming.Context().Value(exchangeKey{}).(*exchange); ok && around.c == e.c {
+		e.mark = around.mark // HandleContext has emptied what c.Set had stored
+	}
+	e.c.Set(markKey, e.mark)
+}
+
+// isServed reports, once its handlers are done, whether c still serves the request, which
+// was passed on as r.
+func (e *exchange) isServed(r *http.Request) bool {
+	served := e.c.Request == r
+	if !served {
+		mark, marked := e.c.Get(markKey)
+		served = mark == e.mark || !marked && e.c.Request.Context().Value(e) != nil // HandleContext has led past Middleware
+	}
+	e.served.Store(served)
+	return served
 }
 
 // describe adds to x what can be told once the handlers of r, the request that was
@@ -136,11 +168,6 @@ func (q caller) parameter(after string) string {
 	return ""
 }
 
-// has reports whether c still serves e. It is for e's own goroutine.
-func (e *exchange) has(c *gin.Context) bool {
-	return (*lent)(e).Current() || c.Request.Context().Value(e) != nil // HandleContext empties what c.Set has stored
-}
-
 // lent is an exchange as it is lent to goroutines. Unlike c.Value, it reads nothing that
 // a handler may change at the same time, such as c.Request.
 type lent exchange
@@ -152,16 +179,14 @@ func (l *lent) Value(key any) any {
 	return value
 }
 
-// Current reports whether c still serves this exchange. It does as long as the server has
-// not ended the request. After that a handler may still run, if a middleware outside has
-// answered in its place, and Gin uses c for other requests.
+// Current reports whether c still serves the request. It does not once a middleware outside
+// has answered while the handler still runs: Gin uses c for other requests then.
 func (l *lent) Current() bool {
-	if l.Err() == nil {
+	if l.served.Load() {
 		return true
 	}
-	kept, _ := l.c.Get(klime.ScopeKey)
-	scope, ok := kept.(*klime.Scope) // of this or a Middleware further in, or of the other request
-	return ok && (scope == &l.Scope || scope.Value((*exchange)(l)) != nil)
+	mark, _ := l.c.Get(markKey)
+	return mark == l.mark
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

@@ -12,8 +12,7 @@ import (
 )
 
 // maxRequests is how many requests one batch may take when events in it are refused:
-// enough to single out two bad ones of a hundred. The request of a part that was named
-// apart is not counted, unless the part is itself one of such a part.
+// enough to single out two bad ones of a hundred, or 32 that answers name one by one.
 const maxRequests = 32
 
 // The body of a request is the events, with commas, between these.
@@ -42,37 +41,30 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 	for i := range j.items {
 		j.items[i].attempts++
 	}
-	parts := stack{j.items}
-	named := false // the next part was named apart
-	for counted := 0; len(parts) > 0 && (named || counted < maxRequests); again = true {
+	parts := stack{{items: j.items}}
+	for counted := 0; len(parts) > 0 && (counted < maxRequests || parts[len(parts)-1].named); again = true {
 		if again {
 			d.retries.Add(1)
 		}
-		if !named {
+		p := parts.pop()
+		if !p.named {
 			counted++
 		}
-		wasNamed := named
-		named = false
-		part := parts.pop()
-		result, failure := d.sendOnce(ctx, part)
+		result, failure := d.sendOnce(ctx, p.items)
 		switch v := judge(failure); v {
 		case delivered:
-			r.accepted = r.accepted || result.Failed < len(part)
-			d.settleAccepted(part, result)
+			r.accepted = r.accepted || result.Failed < len(p.items)
+			d.settleAccepted(p.items, result)
 		case refused:
 			r.verdict, r.failure = refused, failure
 			if j.probe {
-				r.unsettled = part
+				r.unsettled = p.items
 				return r // a probe is one request, and the event may be good
 			}
-			smaller, isApart := d.split(part, failure)
-			for _, s := range smaller {
-				parts.push(s)
-			}
-			named = isApart && !wasNamed
+			parts = append(parts, d.split(p, failure)...)
 		case transient, halting:
 			r.verdict, r.failure = v, failure
-			parts.push(part)
+			parts = append(parts, p)
 			r.unsettled = parts.flatten()
 			return r
 		}
@@ -171,20 +163,20 @@ func encodeBatch(items []Item) []byte {
 }
 
 // split returns what to send in place of a refused part, the last element first: the
-// events that the answer names apart from the others (named), or else two halves. It
-// settles a part that is refused for good: an event alone, or all of those that an answer
-// names, which may be the wrong ones as long as others are among them.
-func (d *Deliverer) split(part []Item, failure *SendError) (smaller [][]Item, named bool) {
-	good, bad := separate(part, failure.Rejected)
+// events that the answer names apart from the others, or else two halves. It settles a
+// part that is refused for good: an event alone, or all of those that an answer names,
+// which may be the wrong ones as long as others are among them.
+func (d *Deliverer) split(p part, failure *SendError) []part {
+	good, bad := separate(p.items, failure.Rejected)
 	switch {
-	case len(part) <= 1, len(good) == 0:
-		d.settleRejected(part, failure)
-		return nil, false
+	case len(p.items) <= 1, len(good) == 0:
+		d.settleRejected(p.items, failure)
+		return nil
 	case len(bad) > 0:
-		return [][]Item{good, bad}, true
+		return []part{{items: good}, {items: bad, named: !p.named}}
 	default:
-		half := len(part) / 2
-		return [][]Item{part[half:], part[:half]}, false
+		half := len(p.items) / 2
+		return []part{{items: p.items[half:]}, {items: p.items[:half]}}
 	}
 }
 
@@ -253,12 +245,18 @@ func separate(items []Item, rejected []Rejection) (good, bad []Item) {
 	return good, bad
 }
 
+// part is a part of a batch. If it was named apart from others, its request does not
+// count: those that name bad events one by one need two requests for each. A part of such
+// a part counts again, so that no server can ask for more than twice maxRequests.
+type part struct {
+	items []Item
+	named bool
+}
+
 // stack holds the parts of a batch that a sender has yet to send. The top is next.
-type stack [][]Item
+type stack []part
 
-func (s *stack) push(part []Item) { *s = append(*s, part) }
-
-func (s *stack) pop() []Item {
+func (s *stack) pop() part {
 	top := (*s)[len(*s)-1]
 	*s = (*s)[:len(*s)-1]
 	return top
@@ -269,7 +267,7 @@ func (s *stack) pop() []Item {
 func (s *stack) flatten() []Item {
 	var items []Item
 	for len(*s) > 0 {
-		items = append(items, s.pop()...)
+		items = append(items, s.pop().items...)
 	}
 	return items
 }

@@ -42,7 +42,7 @@
         // The stream says whether the server is there.
       }
       running = null;
-    } while (again);
+    } while (again && !(paused && shown === location.search));
   }
 
   function replace(next) {
