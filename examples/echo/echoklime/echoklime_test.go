@@ -297,13 +297,11 @@ func TestErrorsUnanswered(t *testing.T) {
 	e.GET("/", func(echo.Context) error { return echo.ErrServiceUnavailable })
 	late, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
-	for i, test := range []struct {
-		ctx  context.Context
-		want string
-	}{{t.Context(), "200 <nil>"}, {late, "<nil> true"}} {
-		e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(test.ctx, http.MethodGet, "/", http.NoBody))
-		if p := server.Wait(i + 1)[i].Properties; fmt.Sprint(p["status"], " ", p["aborted"]) != test.want {
-			t.Errorf("%v, want %s", p, test.want)
+	for i, ctx := range []context.Context{t.Context(), late} {
+		e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody))
+		want := []string{"200 <nil>", "<nil> true"}[i]
+		if p := server.Wait(i + 1)[i].Properties; fmt.Sprint(p["status"], " ", p["aborted"]) != want {
+			t.Errorf("%v, want %s", p, want)
 		}
 	}
 }
