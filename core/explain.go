@@ -149,6 +149,8 @@ func unrecorded(x *Exchange, remarks *remarks, rule ruling, kind Kind) fate {
 		return silenced
 	case remarks.skip:
 		return "not sent: skipped (Skip)"
+	case remarks.reused:
+		return "not sent: the handler has outlived its request"
 	case rule.skip:
 		return "not sent: skipped (SkipRoutes)"
 	case remarks.canonicalRedirect:

@@ -75,7 +75,7 @@ func (l *loan) borrow() (native any, values valuer, ok, foundCircular bool) {
 }
 
 // isReused reports whether the framework has reused the request before the loan has
-// ended. The caller must be a borrower.
+// ended. The caller must be a borrower, or the one who ends the loan.
 func (l *loan) isReused() bool {
 	lent, ok := l.values.(interface{ Current() bool })
 	return ok && !lent.Current()

@@ -29,6 +29,7 @@ type remarks struct {
 	path               string
 	matched            bool // an inner router has found a route, perhaps under another path
 	skip               bool
+	reused             bool // the framework has given its request to another one meanwhile
 	silent             bool
 	optedOut           bool // the client does not want to be tracked, and the middleware honors that
 	fallbackFromInside bool // fallback is from a span inside the request, not from a header

@@ -82,7 +82,8 @@ func (s *Scope) context() context.Context {
 //
 // If a handler can outlive its request, as behind a timeout, the framework may reuse
 // native before Observe. Then give values a method Current() bool that reports whether
-// native is still this request: if it is not, neither is used.
+// native is still this request: if it is not, neither is used, and Observe leaves the
+// request out.
 func (s *Scope) Bind(native any, values interface{ Value(key any) any }) {
 	if s != nil {
 		s.loan.bind(native, values)

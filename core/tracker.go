@@ -164,6 +164,9 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		return
 	}
 	s.loan.bind(x.Native, nil) // for adapters that have not called Bind
+	if s.loan.isReused() {
+		s.update(func(r *request) { r.reused = true })
+	}
 	switch {
 	case x.Hijacked:
 		x.hijack()
@@ -227,7 +230,7 @@ type outcome struct {
 
 // decide sets the part of a request's outcome that does not depend on whose it is.
 func (t *Tracker) decide(o *outcome, x *Exchange, remarks *remarks, rule ruling) {
-	if remarks.skip || remarks.silent || remarks.canonicalRedirect || rule.skip {
+	if remarks.skip || remarks.reused || remarks.silent || remarks.canonicalRedirect || rule.skip {
 		return
 	}
 	if remarks.event != "" {

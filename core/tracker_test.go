@@ -275,6 +275,27 @@ func TestObserveHijackedWithin(t *testing.T) {
 	}
 }
 
+// givenAway are the values of a framework that has given its request to another one.
+type givenAway struct{}
+
+func (givenAway) Value(any) any { return nil }
+func (givenAway) Current() bool { return false }
+
+// A handler that outlives its request is left out, as what there is to see of it is
+// another's.
+func TestObserveOutlived(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	scope := tracker.Begin(t.Context())
+	scope.Bind(struct{}{}, givenAway{})
+	klime.SetUser(scope, "u1")
+	tracker.Observe(scope, klime.Exchange{Method: http.MethodPost, Route: "/reports", Status: 200})
+	if events := wire.events(t, client); len(events) != 0 {
+		t.Errorf("%v", events)
+	}
+}
+
 // An adapter need not call Bind, give a context, or have a Scope at all.
 func TestObserveOfSparseAdapters(t *testing.T) {
 	t.Parallel()

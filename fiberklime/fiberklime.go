@@ -90,6 +90,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 
 // statusOf is the status that err asks for, 0 if only the app's ErrorHandler knows.
 func statusOf(err error) int {
+	if err == nil {
+		return 0
+	}
 	known := (*fiber.Error)(nil)
 	if errors.As(err, &known) {
 		return known.Code
@@ -99,11 +102,8 @@ func statusOf(err error) int {
 
 // isUnmatched reports whether err is what Fiber returns for a path without a route.
 func isUnmatched(err error) bool {
-	if err == nil {
-		return false
-	}
-	known := (*fiber.Error)(nil)
-	return errors.As(err, &known) && (known.Code == http.StatusNotFound || known.Code == http.StatusMethodNotAllowed)
+	status := statusOf(err)
+	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // isSilent reports whether the answer is the one that Fiber sends if no handler has

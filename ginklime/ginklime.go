@@ -1,6 +1,7 @@
 package ginklime
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -45,17 +46,14 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		defer func() {
 			panicked := recover()
 			x := klime.Exchange{Method: r.Method, Path: path, Start: start}
-			if !e.isServed(r) { // answered long ago, by a timeout outside
-				klime.Skip(scope)
-				tracker.Observe(scope, x)
-			} else {
+			served := e.isServed(r) // or else a timeout outside has answered long ago
+			if served {
 				e.describe(&x, c, r, panicked)
 				httpexchange.GiveBack(incoming, c.Request)
-				tracker.Observe(scope, x)
-				if outside := scope.Outside(c.Request.Context()); outside != nil {
-					c.Request = c.Request.WithContext(outside)
-					c.Set(klime.ScopeKey, klime.ScopeFrom(outside))
-				}
+			}
+			tracker.Observe(scope, x)
+			if served {
+				e.restore(scope.Outside(c.Request.Context()))
 			}
 			if panicked != nil {
 				panic(panicked)
@@ -101,6 +99,14 @@ func (e *exchange) isServed(r *http.Request) bool {
 	}
 	e.served.Store(served)
 	return served
+}
+
+// restore gives c the context that it had outside of Middleware, unless that is nil.
+func (e *exchange) restore(outside context.Context) {
+	if outside != nil {
+		e.c.Request = e.c.Request.WithContext(outside)
+		e.c.Set(klime.ScopeKey, klime.ScopeFrom(outside))
+	}
 }
 
 // describe adds to x what can be told once the handlers of r, the request that was
