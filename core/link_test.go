@@ -502,7 +502,7 @@ func TestLinkOfManyGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	link(t.Context()) // from now on the facts are known as sent
+	link(t.Context())                                 // from now on the facts are known as sent
 	if err := client.Flush(t.Context()); err != nil { // or delivery would allocate meanwhile
 		t.Fatal(err)
 	}
