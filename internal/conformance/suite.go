@@ -40,6 +40,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("stream", func(t *testing.T) { testStream(t, a) })
 	t.Run("bodies", func(t *testing.T) { testBodies(t, a) })
 	t.Run("bodies of forms", func(t *testing.T) { testFormBodies(t, a) })
+	t.Run("goroutines", func(t *testing.T) { testGoroutines(t, a) })
 	t.Run("hostile requests", func(t *testing.T) { testHostileRequests(t, a) })
 	t.Run("huge IDs", func(t *testing.T) { testHugeIDs(t, a) })
 	t.Run("graceful shutdown", func(t *testing.T) { testGracefulShutdown(t, a) })
