@@ -18,8 +18,8 @@ var (
 // The call is wrong, and nothing was sent. [Track] and [Link] in handlers return no error:
 // they log these, and count the events in Stats as Invalid.
 var (
-	ErrMissingUser     = errors.New("klime: missing user ID")                  // or blank; from Identify, Link and ForUser
-	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank; from Group, InGroup and ForGroup
+	ErrMissingUser     = errors.New("klime: missing user ID")                  // or blank, or not UTF-8; from Identify, Link and ForUser
+	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank, or not UTF-8; from Group, InGroup and ForGroup
 	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // from Track
 	ErrMissingEvent    = errors.New("klime: missing event name")               // or blank; from Track
 	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser in a call of Identify; also from Tracker.Err

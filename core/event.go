@@ -80,13 +80,25 @@ func (e *Event) validate() error {
 		return ErrMissingEvent
 	case e.Type == TrackEvent && e.UserID == "" && e.GroupID == "":
 		return ErrMissingIdentity
-	case isBlank(e.UserID) && (e.UserID != "" || e.Type == IdentifyEvent):
-		return ErrMissingUser
-	case isBlank(e.GroupID) && (e.GroupID != "" || e.Type == GroupEvent):
-		return ErrMissingGroup
+	case !isID(e.UserID) && (e.UserID != "" || e.Type == IdentifyEvent):
+		return noID(ErrMissingUser, e.UserID)
+	case !isID(e.GroupID) && (e.GroupID != "" || e.Type == GroupEvent):
+		return noID(ErrMissingGroup, e.GroupID)
 	default:
 		return nil
 	}
+}
+
+// isID reports whether id can be sent. Bytes that are not UTF-8 cannot: two IDs that
+// differ only there, such as the bytes of two UUIDs, would become one.
+func isID(id string) bool { return !isBlank(id) && utf8.ValidString(id) }
+
+// noID says why id is no ID.
+func noID(missing error, id string) error {
+	if isBlank(id) {
+		return missing
+	}
+	return fmt.Errorf("%w: what was given is not valid UTF-8", missing)
 }
 
 // isBlank reports whether s is empty or only white space.

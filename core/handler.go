@@ -9,10 +9,11 @@ import (
 )
 
 // SetUser says whose request this is. It takes precedence over all other sources. The
-// empty ID says that the request is nobody's.
+// empty ID says that the request is nobody's. If the app has already named another user,
+// the group that it named for that one no longer counts.
 func SetUser(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
-	id = scope.keep(id)
+	id = scope.keep(id, ErrMissingUser)
 	scope.update(func(r *request) { r.declareUser(id) })
 	scope.annotateDeclared(ctx)
 }
@@ -23,7 +24,7 @@ func SetUser(ctx context.Context, id string) {
 // answer, and without a user too. The empty ID says that the request is about no group.
 func SetGroup(ctx context.Context, id string) {
 	scope := scopeWithSpan(ctx)
-	id = scope.keep(id)
+	id = scope.keep(id, ErrMissingGroup)
 	scope.update(func(r *request) { r.declareGroup(id) })
 	scope.annotateDeclared(ctx)
 }
@@ -136,12 +137,18 @@ func (s *Scope) annotateDeclared(ctx context.Context) {
 	}
 }
 
-// keep returns a copy of an ID, or "" if it is blank.
-func (s *Scope) keep(id string) string {
-	if s == nil || isBlank(id) {
+// keep returns a copy of an ID. If it is blank, it returns "", and also if it is no ID,
+// which it logs.
+func (s *Scope) keep(id string, missing error) string {
+	switch {
+	case s == nil || isBlank(id):
 		return ""
+	case !isID(id):
+		s.client().complain(noID(missing, id), "")
+		return ""
+	default:
+		return s.client().interner().keep(id)
 	}
-	return s.client().interner().keep(id)
 }
 
 // scopeWithSpan is [ScopeFrom] for functions that the app calls. The Scope takes note of

@@ -10,7 +10,7 @@ import (
 // hints logs what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type hints struct {
-	route, circular, nobody, wrongType, foreign, linkless sync.Once
+	route, circular, nobody, wrongType, binary, foreign, linkless sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
 	unknown atomic.Int64 // requests without
@@ -48,6 +48,11 @@ func (h *hints) foreignOption(c *Client) {
 func (h *hints) noID(c *Client, kind string) {
 	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns a type that cannot be an ID; such requests are anonymous",
 		slog.String("type", kind))
+}
+
+func (h *hints) notUTF8(c *Client) {
+	h.tell(c, &h.binary, "a function given to UserID or GroupID returns bytes that are not UTF-8, which is no ID; "+
+		"return text, such as the String of a UUID")
 }
 
 func (h *hints) withoutLink(c *Client) {

@@ -151,6 +151,8 @@ func TestAsk(t *testing.T) {
 		{"its answer panics", func(any) any { return failing{1} }, 1, answer{problem: panicked}},
 		{"knows nobody", func(any) any { return "" }, 1, answer{}},
 		{"knows nobody, by pointer", func(any) any { return (*string)(nil) }, 1, answer{}},
+		{"bytes that are not UTF-8", func(any) any { return "\xf1" }, 1, answer{problem: notUTF8}},
+		{"a Stringer that is not UTF-8", func(any) any { return keeps{"\xf1"} }, 1, answer{problem: notUTF8}},
 		{"a type that is no ID", func(any) any { return 1.5 }, 1, answer{"float64", wrongType}},
 		{"a struct that is no ID", func(any) any { return struct{ ID string }{} }, 1, answer{"struct { ID string }", wrongType}},
 	}

@@ -50,8 +50,8 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 		return nil
 	}
 	scope.noteSpan(ctx)
-	if isBlank(u.ID) {
-		return ErrMissingUser
+	if !isID(u.ID) {
+		return noID(ErrMissingUser, u.ID)
 	}
 	if c.cfg.Mode == UserMode {
 		groups = nil
@@ -91,15 +91,15 @@ func (c *Client) hintDisputedTraits() {
 }
 
 // linkable leaves out groups without an ID. A zero Group stands for none, such as
-// that of a user without a company; one with traits or a blank ID is a mistake.
+// that of a user without a company; one with traits or a wrong ID is a mistake.
 func linkable(groups []Group) ([]Group, error) {
-	isNone := func(g Group) bool { return isBlank(g.ID) }
+	isNone := func(g Group) bool { return !isID(g.ID) }
 	if !slices.ContainsFunc(groups, isNone) {
 		return groups, nil
 	}
 	var err error
-	if slices.ContainsFunc(groups, func(g Group) bool { return isNone(g) && (g.ID != "" || len(g.Traits) > 0) }) {
-		err = ErrMissingGroup
+	if i := slices.IndexFunc(groups, func(g Group) bool { return isNone(g) && (g.ID != "" || len(g.Traits) > 0) }); i >= 0 {
+		err = noID(ErrMissingGroup, groups[i].ID)
 	}
 	return slices.DeleteFunc(slices.Clone(groups), isNone), err
 }

@@ -1,6 +1,9 @@
 package klime
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // resolver finds an ID in a framework's request.
 type resolver func(native any) answer
@@ -20,6 +23,7 @@ const (
 	panicked          // the resolver panicked
 	foreign           // the resolver is for another framework's request
 	wrongType         // the resolver returns a type that is never an ID
+	notUTF8           // the resolver returns bytes that are no text
 )
 
 // known is the ID, if there is one.
@@ -49,7 +53,7 @@ func resolverOf[N, T any](find func(N) T) resolver {
 func answerOf[T any](v T) answer {
 	switch id := any(&v).(type) {
 	case *string:
-		return answer{id: nonBlank(*id)}
+		return answerOfText(nonBlank(*id))
 	case *int:
 		return answer{id: nonZero(int64(*id))}
 	case *int64:
@@ -63,6 +67,13 @@ func answerOfAny(v any) answer {
 	id := idString(v)
 	if id == "" && !canBeID(v) {
 		return answer{fmt.Sprintf("%T", v), wrongType}
+	}
+	return answerOfText(id)
+}
+
+func answerOfText(id string) answer {
+	if !utf8.ValidString(id) {
+		return answer{problem: notUTF8}
 	}
 	return answer{id: id}
 }
@@ -113,5 +124,7 @@ func (t *Tracker) tellProblem(a answer) {
 		t.hints.foreignOption(t.client)
 	case wrongType:
 		t.hints.noID(t.client, a.id)
+	case notUTF8:
+		t.hints.notUTF8(t.client)
 	}
 }

@@ -64,6 +64,59 @@ func TestWhoseRequest(t *testing.T) {
 			}, want: "u2/g2",
 		},
 		{
+			name: "another user: not in the group of the one before", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.SetUser(ctx, "u2")
+			}, want: "u2/",
+		},
+		{
+			name: "another user: the group that a resolver finds", opts: resolvers("u2", "g2"), handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.SetUser(ctx, "u2")
+			}, want: "u2/g2",
+		},
+		{
+			name: "another user is linked: in the group of that Link", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.Link(ctx, klime.User{ID: "u2"}, klime.Group{ID: "g2"})
+			}, want: "u2/g2",
+		},
+		{
+			name: "another user is linked to several: in none of them", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.Link(ctx, klime.User{ID: "u2"}, klime.Group{ID: "g2"}, klime.Group{ID: "g3"})
+			}, want: "u2/",
+		},
+		{
+			name: "the same user again keeps the group", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g2"}, klime.Group{ID: "g3"})
+			}, want: "u1/g1",
+		},
+		{
+			name: "the user signs out: still the group's", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.SetUser(ctx, "")
+			}, want: "/g1",
+		},
+		{
+			name: "another user, but no group by the app's word", opts: resolvers("u3", "g3"), handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "")
+				klime.SetUser(ctx, "u2")
+			}, want: "u2/",
+		},
+		{
+			name: "bytes that are not UTF-8 name nobody", opts: resolvers("\xffu1", "g1"), ctx: values("u2", "g2\xff"),
+			handle: func(ctx context.Context) { klime.SetGroup(ctx, "g3\xfe") }, want: "u2/",
+		},
+		{
 			name: "SetUser of nobody: nobody's", opts: resolvers("u2", "g2"), ctx: values("u3", "g3"),
 			handle: func(ctx context.Context) { klime.SetUser(ctx, "") }, want: "",
 		},

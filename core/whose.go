@@ -131,11 +131,13 @@ func (k *knowledge) settle(found identity) {
 	k.settled = true
 }
 
-// declareUser takes the app's word for the user. The group that was found for another one
-// is dropped.
+// declareUser takes the app's word for the user. The group of another one is dropped,
+// whether it was found or declared: who signs in over somebody else's session need not
+// belong there.
 func (k *knowledge) declareUser(id string) {
-	if d := &k.declared; k.settled && !k.hasGroup && d.user != "" && d.user != id {
-		d.group, d.claim = "", false
+	another := k.declared.user != "" && k.declared.user != id
+	if another && k.declared.group != "" && (id != "" || !k.hasGroup) {
+		k.declared.group, k.declared.claim, k.hasGroup = "", false, false
 	}
 	k.declared.user, k.hasUser = id, true
 }

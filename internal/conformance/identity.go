@@ -70,6 +70,25 @@ func identityCases() []testCase {
 			requests: []call{get("/")}, want: []string{maryAtAcme},
 		},
 		{
+			name: "signs in over the session of somebody else, who is not of that company",
+			app: App{
+				Inside: []Middleware{func(r Request, next func(Request)) {
+					klime.SetUser(r.Context(), "mary")
+					klime.SetGroup(r.Context(), "acme")
+					next(r)
+				}},
+				Routes: []Route{{Path: "/", Handler: func(r Request) {
+					klime.Link(r.Context(), klime.User{ID: "jane"}, klime.Group{ID: "globex"})
+					jsonOK(r)
+				}}},
+			},
+			requests: []call{get("/")},
+			want: []string{
+				`{"type":"group","userId":"jane","groupId":"globex"}`,
+				strings.NewReplacer("mary", "jane", "acme", "globex").Replace(maryAtAcme),
+			},
+		},
+		{
 			name: "found by our middleware once more, behind the auth middleware",
 			app: App{
 				UserID:       func(r Request) any { return r.Value("account") },
