@@ -1,7 +1,6 @@
 package klime
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -83,9 +82,7 @@ func claimsOf(claims any) claimSet {
 		return nil
 	}
 	var fields claimSet
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.UseNumber() // an ID may have more digits than a float64
-	_ = decoder.Decode(&fields)
+	_ = decodeJSON(encoded, &fields)
 	return fields
 }
 

@@ -22,9 +22,7 @@ func decodeEvent(body []byte) Event {
 		Traits     map[string]any `json:"traits"`
 		Context    map[string]any `json:"context"`
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	_ = decoder.Decode(&wire) // our own JSON
+	_ = decodeJSON(body, &wire) // our own JSON
 	exactMap(wire.Properties)
 	exactMap(wire.Traits)
 	exactMap(wire.Context)
@@ -39,6 +37,14 @@ func decodeEvent(body []byte) Event {
 		Traits:     wire.Traits,
 		Context:    wire.Context,
 	}
+}
+
+// decodeJSON is json.Unmarshal, but keeps the digits of numbers: an ID or a counter may
+// have more of them than a float64.
+func decodeJSON(b []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.UseNumber()
+	return decoder.Decode(v) //nolint:wrapcheck // the callers only ask whether there is one
 }
 
 func eventTypeOf(name string) EventType {

@@ -565,7 +565,7 @@ func TestEncodeAllocations(t *testing.T) {
 	}
 	x := Exchange{Method: "GET", Route: "/reports/{id}", Status: 200}
 	request := requestProperties{exchange: &x, route: newRoute(x.Route), duration: time.Second, extra: []property{{"k", []byte("1")}}}
-	automatic := draft{Event: Event{Event: apiCalled, UserID: "u1", GroupID: "g1", Timestamp: morning()}}
+	automatic := draft{automatic: true, Event: Event{Event: apiCalled, UserID: "u1", GroupID: "g1", Timestamp: morning()}}
 	if got := testing.AllocsPerRun(200, func() { _, _ = enc.encode(&automatic, &request) }); got > 0 {
 		t.Errorf("request: %v allocations, want at most 0", got)
 	}

@@ -1,7 +1,6 @@
 package klime
 
 import (
-	"bytes"
 	"encoding"
 	"encoding/json"
 	"hash/maphash"
@@ -143,10 +142,8 @@ func (f *fingerprint) encoded(value any) uint64 {
 		f.values = maxValues + 1
 		return isUnknown
 	}
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.UseNumber()
 	var plain any
-	if decoder.Decode(&plain) != nil {
+	if decodeJSON(encoded, &plain) != nil {
 		return isUnknown
 	}
 	return f.value(plain, 0)

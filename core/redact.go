@@ -1,7 +1,6 @@
 package klime
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"math"
@@ -341,9 +340,7 @@ func (r *cleaner) cleanValue(value any, depth int) (_ any, changed bool) {
 		return value, false
 	}
 	var plain any
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.UseNumber()
-	if decoder.Decode(&plain) != nil {
+	if decodeJSON(encoded, &plain) != nil {
 		return value, false
 	}
 	cleaned, changed := r.cleanValue(plain, math.MinInt) // decoded JSON has no cycles: no limit on depth
