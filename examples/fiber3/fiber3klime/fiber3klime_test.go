@@ -17,29 +17,19 @@ import (
 	"github.com/klimeapp/klime-go/klimetest/adaptertest"
 )
 
-// Fiber has a server of its own. With Locals, outer handlers see what inner ones keep.
+// Fiber has a server of its own, and outer handlers see what inner ones keep in Locals.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, Start: start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, Start: builder{}.start})
 }
 
-// The same with a fiber.Ctx as the context, which finds the Scope among its Locals.
+// The same where handlers give klime the Ctx itself, which is one of the app's own, and with
+// what else an app may configure.
 func TestConformanceWithCtx(t *testing.T) {
 	t.Parallel()
-	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, Start: builder{ctx: true}.start})
-}
-
-// The same with what an app may configure.
-func TestConformanceWithFibersOptions(t *testing.T) {
-	t.Parallel()
 	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, Start: builder{
-		config: fiber.Config{Immutable: true, CaseSensitive: true, DisableHeadAutoRegister: true}, custom: true,
+		ctx: true, custom: true, config: fiber.Config{Immutable: true, CaseSensitive: true, DisableHeadAutoRegister: true},
 	}.start})
-}
-
-func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
-	tb.Helper()
-	return builder{}.start(tb, app)
 }
 
 // builder builds the suite's apps.

@@ -42,7 +42,8 @@ func (r *routes) pattern(c fiber.Ctx) string {
 	return r.leadsTo(c.App(), c.Method(), string(c.Request().URI().PathOriginal())) // a middleware may have changed them
 }
 
-// leadsTo is the path of the route that a request leads to, "" if none.
+// leadsTo is the path of the route that a request leads to, "" if none. Of the
+// constraints of its parameters, those that the app has made itself are not checked.
 func (r *routes) leadsTo(app *fiber.App, method, path string) string {
 	table := r.table(app)
 	var request fasthttp.RequestCtx // one of its own: a fiber.Ctx that is acquired for it empties its context
@@ -87,28 +88,29 @@ func (r *routes) table(app *fiber.App) *routeTable {
 	return table
 }
 
-// braces puts the parameters of a route in braces: of /v:version<int>/:from-:to? it makes
-// /v{version}/{from}-{to}. An escaped colon begins no parameter.
+// braces puts the parameters that begin within a segment in braces: of /user_:name and
+// /v:version<int>/:id it makes /user_{name} and /v{version}/:id. To klime, as to most
+// routers, that colon is an ordinary character. What begins a segment is left to klime.
 func braces(route string) string {
 	var b strings.Builder
-	for {
-		text, after, found := strings.Cut(route, ":")
-		b.WriteString(text)
-		if !found {
-			return b.String()
+	for segment := range strings.SplitAfterSeq(route, "/") {
+		for begins := strings.HasPrefix(segment, ":"); ; {
+			text, after, found := strings.Cut(segment, ":")
+			if begins || !found {
+				b.WriteString(segment)
+				break
+			}
+			b.WriteString(text)
+			end := strings.IndexAny(after+"/", `:-./\?<`)
+			if segment = after; end == 0 || strings.HasSuffix(text, `\`) { // no name, or an escaped colon
+				b.WriteByte(':')
+				continue
+			}
+			b.WriteString("{" + after[:end] + "}")
+			segment = strings.TrimPrefix(withoutConstraint(after[end:]), "?")
 		}
-		route = after
-		end := strings.IndexAny(after, `:-./\?<`)
-		if end < 0 {
-			end = len(after)
-		}
-		if end == 0 || strings.HasSuffix(text, `\`) {
-			b.WriteByte(':')
-			continue
-		}
-		b.WriteString("{" + after[:end] + "}")
-		route = strings.TrimPrefix(withoutConstraint(after[end:]), "?")
 	}
+	return b.String()
 }
 
 // withoutConstraint drops the <constraint> with which s begins, if any. In a constraint, >
