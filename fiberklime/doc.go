@@ -1,4 +1,5 @@
-// Package fiberklime records the requests of Fiber apps (version 2). An app needs
+// Package fiberklime records the requests of Fiber apps (version 2; for version 3, copy
+// the adapter in examples/fiber3). An app needs
 // one [Middleware], which records every page and API call, and one [Link] after its
 // authentication, which says whose they are.
 //

@@ -46,9 +46,9 @@ func testPrintedContext(t *testing.T, a Adapter) {
 	var printed []string
 	url, stop := a.Start(t, App{Client: client, Routes: []Route{{Path: "/reports", Handler: func(r Request) {
 		klime.SetUser(r.Context(), "jane")
-		ctx := r.Context()
+		ctx := r.Detached() // not a whole *gin.Context, nor a fiber.Ctx
 		if _, request := r.HTTP(); request != nil {
-			ctx = request.Context() // not a whole *gin.Context
+			ctx = request.Context()
 		}
 		derived, cancel := context.WithCancel(ctx)
 		defer cancel()

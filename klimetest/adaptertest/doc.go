@@ -18,8 +18,9 @@
 //		return adaptertest.Serve(tb, app, router)
 //	}
 //
-// Run it under the race detector too. There is a complete example in
-// examples/echo/echoklime; the guide is docs/write-your-own-adapter.md. Where a
+// Run it under the race detector too. There are complete examples in
+// examples/echo/echoklime and, with a server of the framework's own, in
+// examples/fiber3/fiber3klime; the guide is docs/write-your-own-adapter.md. Where a
 // pattern means something else to your router than to net/http, have your test
 // register one that means the same. A later version of klime-go may add cases, and
 // fields for them. It will not add methods to Request: new ones come as optional

@@ -1,0 +1,125 @@
+package fiber3klime
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/valyala/fasthttp"
+)
+
+// routes tells the routes of an app from its middlewares. To Fiber both are routes:
+// c.Route() is the last of either that the request has reached.
+type routes struct{ tables sync.Map } // *fiber.App → *routeTable
+
+type routeTable struct {
+	handlers uint32 // of the app when the table was made
+	patterns map[routeKey]string
+	plain    *fiber.App // has the routes, but no middlewares
+}
+
+// routeKey identifies a route. A middleware may have the same path or the same
+// handlers as a route, but not both.
+type routeKey struct {
+	path  string
+	first *fiber.Handler
+}
+
+func keyOf(r *fiber.Route) routeKey {
+	key := routeKey{path: r.Path}
+	if len(r.Handlers) > 0 {
+		key.first = &r.Handlers[0]
+	}
+	return key
+}
+
+// pattern is the path of the route that c has reached. If c has reached a middleware
+// last, it is the path of the route that the request would lead to, "" if none.
+func (r *routes) pattern(c fiber.Ctx) string {
+	if pattern, ok := r.table(c.App()).patterns[keyOf(c.Route())]; ok {
+		return pattern
+	}
+	return r.leadsTo(c.App(), c.Method(), string(c.Request().URI().PathOriginal())) // a middleware may have changed them
+}
+
+// leadsTo is the path of the route that a request leads to, "" if none. Of the
+// constraints of its parameters, those that the app has made itself are not checked.
+func (r *routes) leadsTo(app *fiber.App, method, path string) string {
+	table := r.table(app)
+	var request fasthttp.RequestCtx // one of its own: a fiber.Ctx that is acquired for it empties its context
+	request.Request.Header.SetMethod(method)
+	request.Request.URI().SetPath(path)
+	c := table.plain.AcquireCtx(&request)
+	defer table.plain.ReleaseCtx(c)
+	if c.RestartRouting() != nil {
+		return ""
+	}
+	return braces(c.Route().Path)
+}
+
+// table is the table of app. It is made again when app has got more routes.
+func (r *routes) table(app *fiber.App) *routeTable {
+	if known, ok := r.tables.Load(app); ok {
+		if table, ok := known.(*routeTable); ok && table.handlers == app.HandlersCount() {
+			return table
+		}
+	}
+	config := app.Config()
+	table := &routeTable{
+		handlers: app.HandlersCount(),
+		patterns: map[routeKey]string{},
+		plain: fiber.New(fiber.Config{
+			CaseSensitive:           config.CaseSensitive,
+			StrictRouting:           config.StrictRouting,
+			UnescapePath:            config.UnescapePath,
+			RequestMethods:          config.RequestMethods,
+			DisableHeadAutoRegister: true, // they are among the routes of app
+		}),
+	}
+	for _, route := range app.GetRoutes(true) { // without middlewares
+		pattern := braces(route.Path)
+		table.patterns[keyOf(&route)] = pattern
+		table.plain.Add([]string{route.Method}, route.Path, func(fiber.Ctx) error { return nil })
+	}
+	// Comes last, so that Fiber writes no answer of its own when nothing matches.
+	table.plain.Use(func(fiber.Ctx) error { return fiber.ErrNotFound })
+	table.plain.Handler() // builds the route tree
+	r.tables.Store(app, table)
+	return table
+}
+
+// braces puts the parameters that begin within a segment in braces: of /user_:name and
+// /v:version<int>/:id it makes /user_{name} and /v{version}/:id. To klime, as to most
+// routers, that colon is an ordinary character. What begins a segment is left to klime.
+func braces(route string) string {
+	var b strings.Builder
+	for segment := range strings.SplitAfterSeq(route, "/") {
+		for begins := strings.HasPrefix(segment, ":"); ; {
+			text, after, found := strings.Cut(segment, ":")
+			if begins || !found {
+				b.WriteString(segment)
+				break
+			}
+			b.WriteString(text)
+			end := strings.IndexAny(after+"/", `:-./\?<`)
+			if segment = after; end == 0 || strings.HasSuffix(text, `\`) { // no name, or an escaped colon
+				b.WriteByte(':')
+				continue
+			}
+			b.WriteString("{" + after[:end] + "}")
+			segment = strings.TrimPrefix(withoutConstraint(after[end:]), "?")
+		}
+	}
+	return b.String()
+}
+
+// withoutConstraint drops the <constraint> with which s begins, if any. In a constraint, >
+// is escaped.
+func withoutConstraint(s string) string {
+	for i := 1; i < len(s) && s[0] == '<'; i++ {
+		if s[i] == '>' && s[i-1] != '\\' {
+			return s[i+1:]
+		}
+	}
+	return s
+}
