@@ -105,7 +105,7 @@ func ResolveRoute[N any](find func(native N) string) Option {
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
-		t.rules.skipped = append(t.rules.skipped, parsed...)
+		t.rules.skipped = distinct(append(t.rules.skipped, parsed...))
 		return err
 	}}
 }
@@ -121,7 +121,7 @@ func IgnoreRoutes(patterns ...string) Option {
 		for _, p := range parsed {
 			p.ignores = "IgnoreRoutes has " + p.text
 		}
-		t.rules.ignored = append(t.rules.ignored, parsed...)
+		t.rules.ignored = distinct(append(t.rules.ignored, parsed...))
 		return err
 	}}
 }
@@ -135,17 +135,20 @@ func IgnoreRoutes(patterns ...string) Option {
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(slices.Sorted(maps.Keys(names)))
+		alike := map[string][]*pattern{} // by shape
+		for _, p := range slices.Concat(t.rules.named, parsed) {
+			alike[p.shape()] = append(alike[p.shape()], p)
+		}
 		for _, p := range parsed {
-			if p.name = names[p.text]; isBlank(p.name) {
+			p.name = names[p.text]
+			switch same := alike[p.shape()]; {
+			case isBlank(p.name):
 				err = errors.Join(err, fmt.Errorf("%w: pattern %q has no name", ErrInvalidOption, p.text))
-				continue
+			case len(same) == 1:
+				t.rules.named = append(t.rules.named, p)
+			case p != same[0]: // both are left out: which one counts nobody could tell
+				err = errors.Join(err, fmt.Errorf("%w: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
 			}
-			same := func(q *pattern) bool { return q.shape() == p.shape() }
-			if slices.ContainsFunc(t.rules.named, same) {
-				err = errors.Join(err, fmt.Errorf("%w: pattern %q is named twice", ErrInvalidOption, p.text))
-				continue
-			}
-			t.rules.named = append(t.rules.named, p)
 		}
 		slices.SortStableFunc(t.rules.named, moreSpecific)
 		return err
@@ -162,10 +165,10 @@ func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
 		if err != nil {
-			t.rules.health = append(t.rules.health, parsed...)
+			t.rules.health = distinct(append(t.rules.health, parsed...))
 			return err
 		}
-		t.rules.health, t.rules.ownHealth = parsed, true
+		t.rules.health, t.rules.ownHealth = distinct(parsed), true
 		return nil
 	}}
 }

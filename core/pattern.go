@@ -234,7 +234,7 @@ func moreSpecific(a, b *pattern) int {
 	case a.rest != b.rest:
 		return boolToInt(a.rest) - boolToInt(b.rest)
 	default:
-		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.text, b.text))
+		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.shape(), b.shape()))
 	}
 }
 
@@ -261,27 +261,30 @@ func (s segment) literal() int {
 	return n
 }
 
-// parsePatterns parses texts and sorts them by moreSpecific. Malformed ones, and those
-// that mean the same as another, are left out and reported.
+// parsePatterns parses texts. Malformed ones are left out and reported.
 func parsePatterns(texts []string) ([]*pattern, error) {
-	var errs []error
-	shapes := map[string][]*pattern{}
-	for _, text := range texts {
-		p, err := parsePattern(text)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		shapes[p.shape()] = append(shapes[p.shape()], p)
-	}
 	var patterns []*pattern
-	for _, same := range shapes {
-		if len(same) > 1 {
-			errs = append(errs, fmt.Errorf("%w: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, same[1].text))
-			continue
+	var errs []error
+	for _, text := range texts {
+		if p, err := parsePattern(text); err != nil {
+			errs = append(errs, err)
+		} else {
+			patterns = append(patterns, p)
 		}
-		patterns = append(patterns, same[0])
 	}
-	slices.SortFunc(patterns, moreSpecific)
 	return patterns, errors.Join(errs...)
+}
+
+// distinct returns patterns sorted by moreSpecific. Of those that mean the same, it keeps
+// the first.
+func distinct(patterns []*pattern) []*pattern {
+	known := map[string]bool{}
+	var kept []*pattern
+	for _, p := range patterns {
+		if shape := p.shape(); !known[shape] {
+			known[shape], kept = true, append(kept, p)
+		}
+	}
+	slices.SortStableFunc(kept, moreSpecific)
+	return kept
 }

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,16 +82,47 @@ func TestVagueColon(t *testing.T) {
 	}
 }
 
-// Patterns that mean the same are left out and named: which one counts nobody
-// could tell.
-func TestAmbiguousPatterns(t *testing.T) {
+// Patterns that mean the same are one, however often and in which dialect they are given.
+func TestRepeatedPatterns(t *testing.T) {
 	t.Parallel()
-	patterns, err := parsePatterns([]string{"/a/{x}", "/a/:y", "GET /a/{x}", "/b", "c"})
-	if !errors.Is(err, ErrInvalidOption) || !strings.Contains(err.Error(), `"/a/{x}" and "/a/:y"`) || !strings.Contains(err.Error(), `"c"`) {
-		t.Errorf("error %v", err)
+	skipped := func(r *rules) []*pattern { return r.skipped }
+	for name, test := range map[string]struct {
+		opts []Option
+		kept func(*rules) []*pattern
+	}{
+		"SkipRoutes":       {[]Option{SkipRoutes("/a/{x}", "/b", "/a/:y", "GET /a/{x}", "/b")}, skipped},
+		"SkipRoutes twice": {[]Option{SkipRoutes("/a/{x}"), SkipRoutes("/a/:y", "/b", "GET /a/{x}", "/a/{x}")}, skipped},
+		"IgnoreRoutes":     {[]Option{IgnoreRoutes("/a/{x}", "/b"), IgnoreRoutes("/a/:y", "GET /a/{x}")}, func(r *rules) []*pattern { return r.ignored }},
+		"HealthRoutes":     {[]Option{HealthRoutes("/a/{x}", "/b", "/a/:y", "GET /a/{x}")}, func(r *rules) []*pattern { return r.health }},
+	} {
+		tracker := NewTracker(nil, test.opts...)
+		if err := tracker.Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var kept []string
+		for _, p := range test.kept(&tracker.rules) {
+			kept = append(kept, p.text)
+		}
+		if want := []string{"GET /a/{x}", "/a/{x}", "/b"}; !slices.Equal(kept, want) {
+			t.Errorf("%s: kept %q, want %q", name, kept, want)
+		}
 	}
-	if len(patterns) != 2 || patterns[0].text != "GET /a/{x}" || patterns[1].text != "/b" {
-		t.Errorf("%d patterns left", len(patterns))
+}
+
+// Two names for one pattern are reported, and neither counts; one of an earlier
+// NameRoutes stays.
+func TestAmbiguousNames(t *testing.T) {
+	t.Parallel()
+	tracker := NewTracker(nil, NameRoutes(map[string]string{"/b": "B"}),
+		NameRoutes(map[string]string{"/a/{x}": "X", "/a/:y": "Y", "GET /a/{x}": "Z", "/b": "C", "c": "D"}))
+	err := tracker.Err()
+	for _, want := range []string{`"/a/:y" and "/a/{x}"`, `"/b" and "/b"`, `"c"`} {
+		if !errors.Is(err, ErrInvalidOption) || strings.Count(err.Error(), want) != 1 {
+			t.Errorf("error without %s: %v", want, err)
+		}
+	}
+	if named := tracker.rules.named; len(named) != 2 || named[0].name != "Z" || named[1].name != "B" {
+		t.Errorf("%d patterns left", len(named))
 	}
 }
 
@@ -122,6 +154,7 @@ func TestMostSpecificPattern(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		patterns = distinct(patterns)
 		for request, want := range tests {
 			method, path, _ := strings.Cut(request, " ")
 			if p := firstOf(patterns, method, path, strings.Contains(path, "{")); p == nil || p.text != want {
