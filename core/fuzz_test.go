@@ -131,7 +131,7 @@ func FuzzPatternTable(f *testing.F) {
 		if !slices.EqualFunc(patterns, others, func(p, q *pattern) bool { return p.shape() == q.shape() }) {
 			t.Errorf("%q: the order depends on the app's", texts)
 		}
-		first := firstOf(patterns, method, path, false)
+		first := firstOf(patterns, method, nil, path)
 		for i, p := range patterns {
 			for _, q := range patterns[i+1:] {
 				if moreSpecific(p, q) >= 0 || moreSpecific(q, p) <= 0 {

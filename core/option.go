@@ -100,8 +100,11 @@ func ResolveRoute[N any](find func(native N) string) Option {
 // A pattern is a path in any router's dialect, optionally after a method and a space.
 // {name} and :name stand for one segment; /* at the end stands for all that follows, even
 // nothing. Patterns are compared with the request's route, or if that is not known or
-// ends in /*, with its path. Tracker.Err reports malformed patterns, and the log at
-// Shutdown names patterns that no request has matched.
+// ends in /*, with its path. A slash at the end of a pattern makes no difference, except
+// that "/internal/" also stands for the route "/internal/*", which net/http writes in that
+// way. It does not stand for the routes within that: "/internal/*" does. Tracker.Err
+// reports malformed patterns, and the log at Shutdown names patterns that no request has
+// matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)
@@ -113,8 +116,9 @@ func SkipRoutes(patterns ...string) Option {
 // IgnoreRoutes passes requests that match one of the patterns on, at no cost, as if the
 // middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
 // if handlers call these, use [SkipRoutes] instead. Patterns are written as for
-// SkipRoutes, but compared with the request's path only. Case matters, even if the router
-// ignores it, as Fiber's does by default.
+// SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
+// folder, "/static/" for its index alone. Case matters, even if the router ignores it, as
+// Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns(patterns)

@@ -15,6 +15,7 @@ type pattern struct {
 	method   string // "" for all
 	segments []segment
 	rest     bool // ends in /*: any further segments may follow, or none
+	slash    bool // ends in a slash: net/http serves all that follows by this route
 
 	name    string      // with NameRoutes, the event's
 	ignores string      // with IgnoreRoutes, the reason for ignoring the request
@@ -36,6 +37,7 @@ func parsePattern(text string) (*pattern, error) {
 	mistake := mistakeIn(p.method, path)
 	if mistake == "" {
 		mistake = p.parsePath(normalizeRoute(path))
+		p.slash = !p.rest && len(p.segments) > 0 && strings.HasSuffix(path, "/")
 	}
 	if mistake != "" {
 		return p, fmt.Errorf("%w: pattern %q: %s", ErrInvalidOption, text, mistake)
@@ -147,11 +149,28 @@ func isRestName(s string) bool {
 
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
+// matchesRequest reports whether the pattern matches a request by its route or, if that is
+// nil, not known or ends in *, by its path.
+func (p *pattern) matchesRequest(method string, rt *route, path string) bool {
+	switch {
+	case rt == nil:
+		return p.matches(method, path, false)
+	case rt.catchAll:
+		return p.matches(method, path, false) || p.slash && p.matches(method, rt.text, true)
+	default:
+		return p.matches(method, rt.text, true)
+	}
+}
+
 // matches reports whether the pattern matches a method and a path, or a method and a
-// normalized route if isRoute.
+// normalized route if isRoute. If the pattern ends in a slash, it also matches the route of
+// all that follows: /reports/ and /reports/*, but not the route /reports/{id}.
 func (p *pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
+	}
+	if isRoute && p.slash {
+		path = strings.TrimSuffix(path, "/*")
 	}
 	i := 0
 	for part := range segmentsOf(path) {
@@ -213,8 +232,11 @@ func (p *pattern) shape() string {
 		b.WriteByte('/')
 		b.WriteString(strings.Join(s, "{}"))
 	}
-	if p.rest {
+	switch {
+	case p.rest:
 		b.WriteString("/*")
+	case p.slash:
+		b.WriteByte('/')
 	}
 	return b.String()
 }
@@ -233,6 +255,8 @@ func moreSpecific(a, b *pattern) int {
 		return cmp.Compare(len(b.segments), len(a.segments))
 	case a.rest != b.rest:
 		return boolToInt(a.rest) - boolToInt(b.rest)
+	case a.slash != b.slash:
+		return boolToInt(a.slash) - boolToInt(b.slash)
 	default:
 		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.shape(), b.shape()))
 	}

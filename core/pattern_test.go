@@ -132,7 +132,7 @@ func TestMostSpecificPattern(t *testing.T) {
 	t.Parallel()
 	all := []string{
 		"/*", "/orgs/*", "/orgs/{org}", "/orgs/acme", "GET /orgs/acme", "GET /orgs/*", "/orgs/{org}/reports", "/orgs/{org}/*", "/orgs/x-{org}",
-		"/orgs/{from}-{to}",
+		"/orgs/{from}-{to}", "/files", "/files/", "/docs/", "/docs/*", "/docs/{page}",
 	}
 	tests := map[string]string{
 		"GET /":               "/*",
@@ -148,6 +148,12 @@ func TestMostSpecificPattern(t *testing.T) {
 		"GET /orgs/{a}-{b}":   "/orgs/{from}-{to}",
 		"GET /orgs/a/reports": "/orgs/{org}/reports",
 		"GET /orgs/a/other":   "/orgs/{org}/*",
+		"GET /files":          "/files",
+		"GET /files/*":        "/files/",
+		"GET /files/{id}":     "/*",
+		"GET /docs/*":         "/docs/",
+		"GET /docs/{page}":    "/docs/{page}",
+		"GET /docs/{page}/x":  "/docs/*",
 	}
 	for range 20 {
 		patterns, err := parsePatterns(all)
@@ -157,7 +163,11 @@ func TestMostSpecificPattern(t *testing.T) {
 		patterns = distinct(patterns)
 		for request, want := range tests {
 			method, path, _ := strings.Cut(request, " ")
-			if p := firstOf(patterns, method, path, strings.Contains(path, "{")); p == nil || p.text != want {
+			rt := newRoute("")
+			if strings.ContainsAny(path, "{*") {
+				rt = newRoute(path)
+			}
+			if p := firstOf(patterns, method, rt, path); p == nil || p.text != want {
 				t.Errorf("%s: %+v, want %s", request, p, want)
 			}
 		}
@@ -189,6 +199,37 @@ func TestDefaultHealthRoutes(t *testing.T) {
 			if got := r.rulingFor(tt.method, routes.lookup(tt.route), tt.path).health; got != tt.want {
 				t.Errorf("%s %s (%s): health %v", tt.method, tt.route, tt.path, got)
 			}
+		}
+	}
+}
+
+// net/http serves all that follows by a pattern with a slash at its end. As it stands
+// there, it can be given to an option.
+func TestPatternsWithASlashAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		pattern, route, path string
+		want                 bool
+	}{
+		{"/internal/", "/internal/", "/internal", true},
+		{"/internal/", "/internal/*", "/internal/a/b", true},
+		{"GET /internal/", "/internal/{rest...}", "/internal/a", true},
+		{"POST /internal/", "/internal/*", "/internal/a", false},
+		{"/internal/", "/internal/{id}", "/internal/a", false},
+		{"/internal/", "/internal/{id}/*", "/internal/a/b", false},
+		{"/internal/", "/*", "/internal/", true},
+		{"/internal/", "/*", "/internal/a", false},
+		{"/internal/", "", "/internal/a", false},
+		{"/orgs/{org}/", "/orgs/:id/*", "/orgs/a/b", true},
+		{"/orgs/{org}/", "/orgs/acme/*", "/orgs/acme/b", false},
+		{"/internal", "/internal/*", "/internal/a", false},
+		{"/internal/{$}", "/internal/*", "/internal/a", false},
+		{"/", "/*", "/a", false}, // it cannot be written without the slash
+		{"/", "/", "/", true},
+	} {
+		r := &NewTracker(nil, SkipRoutes(tt.pattern)).rules
+		if got := r.rulingFor("GET", newRoute(tt.route), tt.path).skip; got != tt.want {
+			t.Errorf("%q, route %q, path %q: skipped %v", tt.pattern, tt.route, tt.path, got)
 		}
 	}
 }

@@ -100,6 +100,26 @@ func tuningCases() []testCase {
 			},
 		},
 		{
+			name: "named and skipped by patterns with a slash at their end",
+			app: App{
+				UserID: jane,
+				Options: []klime.Option{
+					klime.NameRoutes(map[string]string{"/docs/": "Docs Read", "/docs": "Docs Opened"}),
+					klime.SkipRoutes("/internal/"),
+				},
+				Routes: []Route{
+					{Path: "/docs", Handler: jsonOK},
+					{Path: "/docs/{rest...}", Handler: jsonOK},
+					{Path: "/internal/{rest...}", Handler: jsonOK},
+				},
+			},
+			requests: []call{get("/docs"), get("/docs/a/b"), get("/internal/a"), get("/internal/")},
+			want: []string{
+				`{"type":"track","event":"Docs Opened","userId":"jane","properties":{"method":"GET","route":"/docs","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Docs Read","userId":"jane","properties":{"method":"GET","route":"/docs/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
 			name: "skipped",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/quiet", Skip: true, Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
