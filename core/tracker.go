@@ -312,7 +312,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	d.automatic, d.queued, d.telemetry, d.baggage = true, now, o.fallback, t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
-	if t.sampler.on && unnamed {
+	if t.sampler.on && unnamed && t.rollUp == nil {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
 			return sampled
