@@ -107,7 +107,7 @@ func ResolveRoute[N any](find func(native N) string) Option {
 // matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(patterns)
+		parsed, err := parsePatterns("SkipRoutes", patterns)
 		t.rules.skipped = distinct(append(t.rules.skipped, parsed...))
 		return err
 	}}
@@ -121,7 +121,7 @@ func SkipRoutes(patterns ...string) Option {
 // Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(patterns)
+		parsed, err := parsePatterns("IgnoreRoutes", patterns)
 		for _, p := range parsed {
 			p.ignores = "IgnoreRoutes has " + p.text
 		}
@@ -138,7 +138,7 @@ func IgnoreRoutes(patterns ...string) Option {
 // [SetEvent] and an adapter's Event take precedence.
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(slices.Sorted(maps.Keys(names)))
+		parsed, err := parsePatterns("NameRoutes", slices.Sorted(maps.Keys(names)))
 		alike := map[string][]*pattern{} // by shape
 		for _, p := range slices.Concat(t.rules.named, parsed) {
 			alike[p.shape()] = append(alike[p.shape()], p)
@@ -147,11 +147,11 @@ func NameRoutes(names map[string]string) Option {
 			p.name = names[p.text]
 			switch same := alike[p.shape()]; {
 			case isBlank(p.name):
-				err = errors.Join(err, fmt.Errorf("%w: pattern %q has no name", ErrInvalidOption, p.text))
+				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: pattern %q has no name", ErrInvalidOption, p.text))
 			case len(same) == 1:
 				t.rules.named = append(t.rules.named, p)
 			case p != same[0]: // both are left out: which one counts nobody could tell
-				err = errors.Join(err, fmt.Errorf("%w: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
+				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
 			}
 		}
 		slices.SortStableFunc(t.rules.named, moreSpecific)
@@ -167,7 +167,7 @@ func NameRoutes(names map[string]string) Option {
 // defaults.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(patterns)
+		parsed, err := parsePatterns("HealthRoutes", patterns)
 		if err != nil {
 			t.rules.health = distinct(append(t.rules.health, parsed...))
 			return err

@@ -40,7 +40,7 @@ func parsePattern(text string) (*pattern, error) {
 		p.slash = !p.rest && len(p.segments) > 0 && strings.HasSuffix(path, "/")
 	}
 	if mistake != "" {
-		return p, fmt.Errorf("%w: pattern %q: %s", ErrInvalidOption, text, mistake)
+		return p, fmt.Errorf("pattern %q: %s", text, mistake)
 	}
 	return p, nil
 }
@@ -285,13 +285,14 @@ func (s segment) literal() int {
 	return n
 }
 
-// parsePatterns parses texts. Malformed ones are left out and reported.
-func parsePatterns(texts []string) ([]*pattern, error) {
+// parsePatterns parses what an option was given. Malformed patterns are left out and
+// reported.
+func parsePatterns(option string, texts []string) ([]*pattern, error) {
 	var patterns []*pattern
 	var errs []error
 	for _, text := range texts {
 		if p, err := parsePattern(text); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("%w: %s: %w", ErrInvalidOption, option, err))
 		} else {
 			patterns = append(patterns, p)
 		}

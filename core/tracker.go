@@ -65,7 +65,7 @@ type Tracker struct {
 // is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
-	t.rules.health, _ = parsePatterns(defaultHealthRoutes())
+	t.rules.health, _ = parsePatterns("HealthRoutes", defaultHealthRoutes())
 	for name, f := range map[string]*appFunc{
 		"UserID": &t.funcs.user, "GroupID": &t.funcs.group, "Route": &t.funcs.route, "ClassifyWith": &t.funcs.kind, "Link": &t.funcs.link,
 	} {
