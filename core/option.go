@@ -117,8 +117,9 @@ func SkipRoutes(patterns ...string) Option {
 // middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
 // if handlers call these, use [SkipRoutes] instead. Patterns are written as for
 // SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
-// folder, "/static/" for its index alone. Case matters, even if the router ignores it, as
-// Fiber's does by default.
+// folder, "/static/" for its index alone. Paths are compared percent-decoded: a % is
+// written as it is, and for a space, ? or # stands a parameter, as in "/my{any}report" for
+// "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns("IgnoreRoutes", patterns)

@@ -37,6 +37,8 @@ func TestPatternMatches(t *testing.T) {
 		{"/user_{name}", []string{"GET /user_{x}", "GET /user_jane"}, []string{"GET /user_", "GET /{user}"}},
 		{"/x:", []string{"GET /x:"}, []string{"GET /xy"}},
 		{"/{a}{b}", []string{"GET /{x}{y}", "GET /ab"}, []string{"GET /{x}", "GET /a"}},
+		{"/my{any}report", []string{"GET /my report", "GET /my?report"}, []string{"GET /myreport"}},
+		{"/100%", []string{"GET /100%"}, []string{"GET /100%25"}}, // paths are decoded
 		{"/Case", nil, []string{"GET /case"}},
 		{"/a/$/x", []string{"GET /a/$/x"}, nil},
 	}
