@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -12,6 +13,18 @@ type App struct {
 	Name        string // such as "billing-api"
 	Version     string // in whatever form the app has
 	Environment string // such as "production"
+}
+
+// maxAppBytes bounds each field of an App, which is part of every event.
+const maxAppBytes = 1 << 10
+
+func (a App) validate() error {
+	for _, field := range []struct{ name, value string }{{"Name", a.Name}, {"Version", a.Version}, {"Environment", a.Environment}} {
+		if n := len(field.value); n > maxAppBytes {
+			return fmt.Errorf("%w: App.%s has %d bytes, allowed are up to %d", ErrInvalidConfig, field.name, n, maxAppBytes)
+		}
+	}
+	return nil
 }
 
 // encode returns context.app as a JSON member after a comma, "" if all fields are
@@ -36,7 +49,7 @@ func appFromEnv() App {
 	for pair := range strings.SplitSeq(os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), ",") {
 		key, value, _ := strings.Cut(pair, "=")
 		if text, err := url.PathUnescape(strings.TrimSpace(value)); err == nil {
-			known[strings.TrimSpace(key)] = text
+			known[strings.TrimSpace(key)] = strings.TrimSpace(text)
 		}
 	}
 	a := App{
@@ -44,7 +57,7 @@ func appFromEnv() App {
 		Version:     known["service.version"],
 		Environment: known["deployment.environment.name"],
 	}
-	if name := os.Getenv("OTEL_SERVICE_NAME"); name != "" {
+	if name := strings.TrimSpace(os.Getenv("OTEL_SERVICE_NAME")); name != "" {
 		a.Name = name
 	}
 	if a.Environment == "" {

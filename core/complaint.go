@@ -3,8 +3,8 @@ package klime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,10 +52,16 @@ func (c *Client) complain(err error, event string) {
 	}
 }
 
-// plainError removes from err what it may quote from the value of a property.
+// plainError removes from err what it may quote from the value of a property. The keys
+// that lead to the value stand before that.
 func plainError(err error) error {
-	if value := (*valueError)(nil); errors.As(err, &value) {
-		return fmt.Errorf("%w: %s", ErrNotEncodable, value.kind)
+	value := (*valueError)(nil)
+	if !errors.As(err, &value) {
+		return err
 	}
-	return err
+	keys, _, found := strings.Cut(err.Error(), value.kind+": ")
+	if !found { // the value's own error has panicked
+		keys = ErrNotEncodable.Error() + ": "
+	}
+	return errors.New(keys + value.kind)
 }

@@ -66,7 +66,8 @@ type Config struct {
 	// Mode says who the customers are. Default GroupMode.
 	Mode Mode
 
-	// App describes the app that makes the events. Default: not sent.
+	// App describes the app that makes the events, each field with up to 1 KiB. Default:
+	// not sent.
 	App App
 
 	// FlushInterval is the longest an event waits for others before it is sent, 1ms
@@ -282,6 +283,7 @@ func (c Config) validate() error {
 		return ErrMissingWriteKey
 	}
 	for _, err := range []error{
+		c.App.validate(),
 		within("BatchSize", c.BatchSize, 1, delivery.MaxBatchItems),
 		within("FlushInterval", c.FlushInterval, time.Millisecond, 24*time.Hour),
 		within("LinkTTL", c.LinkTTL, 1, 10_000*time.Hour),

@@ -58,6 +58,12 @@ func TestConfigLimits(t *testing.T) {
 	shutdown := duration(func(c *klime.Config) *time.Duration { return &c.ShutdownTimeout })
 	ttl := duration(func(c *klime.Config) *time.Duration { return &c.LinkTTL })
 	mode := func(m klime.Mode) change { return func(c *klime.Config) { c.Mode = m } }
+	app := func(field func(*klime.App) *string, bytes int) change {
+		return func(c *klime.Config) { *field(&c.App) = strings.Repeat("x", bytes) }
+	}
+	appName := func(a *klime.App) *string { return &a.Name }
+	appVersion := func(a *klime.App) *string { return &a.Version }
+	appEnvironment := func(a *klime.App) *string { return &a.Environment }
 
 	tests := []struct {
 		field   string
@@ -76,6 +82,7 @@ func TestConfigLimits(t *testing.T) {
 		{"ShutdownTimeout", "24h at most", []change{shutdown(0), shutdown(1), shutdown(24 * time.Hour)}, []change{shutdown(-1), shutdown(24*time.Hour + 1)}},
 		{"LinkTTL", "10,000h at most", []change{ttl(0), ttl(1), ttl(10_000 * time.Hour)}, []change{ttl(-1), ttl(10_000*time.Hour + 1)}},
 		{"Mode", "", []change{mode(klime.GroupMode), mode(klime.UserMode)}, []change{mode(-1), mode(2)}},
+		{"App", "up to 1 KiB", []change{app(appName, 1024), app(appVersion, 1024), app(appEnvironment, 1024)}, []change{app(appName, 1025), app(appVersion, 1025), app(appEnvironment, 1<<20)}},
 	}
 	code, err := os.ReadFile("config.go")
 	if err != nil {
@@ -111,6 +118,7 @@ func TestConfigErrorsHaveUnits(t *testing.T) {
 		"Timeout is 2h0m0s, allowed is 1ms to 1h0m0s":                                                {Timeout: 2 * time.Hour},
 		"RetryDelay is -1s, allowed is 1ms to 1h0m0s":                                                {RetryDelay: -time.Second},
 		"QueueBytes is 1000, allowed is 204800 to 1099511627776":                                     {QueueBytes: 1000},
+		"App.Version has 1025 bytes, allowed are up to 1024":                                         {App: klime.App{Version: strings.Repeat("1", 1025)}},
 	} {
 		cfg.WriteKey = "key"
 		_, err := klime.New(cfg)

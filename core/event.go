@@ -197,10 +197,18 @@ func (e *Event) apply(opts []EventOption) error {
 // Identify names its user itself, and a call of Group its group.
 func (e *Event) checkOptions(opts []EventOption) error {
 	for i := range opts {
+		var name string
 		switch kind := opts[i].kind; {
-		case kind == inGroup, kind == forGroup, kind == forUser && e.Type == IdentifyEvent:
-			return fmt.Errorf("%w: %s takes no option that changes whom it is about", ErrInvalidOption, e.Type)
+		case kind == inGroup:
+			name = "InGroup"
+		case kind == forGroup:
+			name = "ForGroup"
+		case kind == forUser && e.Type == IdentifyEvent:
+			name = "ForUser"
+		default:
+			continue
 		}
+		return fmt.Errorf("%w: %s takes no %s, which would change whom it is about", ErrInvalidOption, e.Type, name)
 	}
 	return nil
 }

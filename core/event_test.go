@@ -3,6 +3,7 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +86,7 @@ func TestOptionsOfEachCall(t *testing.T) {
 		{"identify, ForUser, without ID", identify("", klime.ForUser("u2")), klime.ErrInvalidOption, ""},
 		{"identify, InGroup", identify("u1", klime.InGroup("g1")), klime.ErrInvalidOption, ""},
 		{"identify, ForGroup", identify("u1", klime.ForGroup("g1")), klime.ErrInvalidOption, ""},
+		{"identify, InGroup, of an empty ID", identify("u1", klime.InGroup("")), klime.ErrInvalidOption, ""},
 		{"group", group("g1"), nil, "/g1"},
 		{"group without ID", group(""), klime.ErrMissingGroup, ""},
 		{"group, ForUser", group("g1", klime.ForUser("u1")), nil, "u1/g1"},
@@ -99,6 +101,8 @@ func TestOptionsOfEachCall(t *testing.T) {
 			client, wire := newClient(t)
 			if err := tt.call(client, t.Context()); !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
+			} else if errors.Is(err, klime.ErrInvalidOption) && !strings.Contains(err.Error(), strings.Split(tt.name, ", ")[1]) {
+				t.Errorf("error %v does not name the option", err)
 			}
 			if tt.err != nil {
 				if events := wire.events(t, client); len(events) != 0 {

@@ -121,11 +121,6 @@ func (m *metrics) observe(c *Client) {
 		errs, observed = append(errs, err), append(observed, i)
 		return i
 	}
-	gauge := func(name, unit, description string) metric.Int64ObservableGauge {
-		i, err := meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
-		errs, observed = append(errs, err), append(observed, i)
-		return i
-	}
 	amount := func(name, unit, description string) metric.Int64ObservableUpDownCounter {
 		i, err := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
 		errs, observed = append(errs, err), append(observed, i)
@@ -147,8 +142,8 @@ func (m *metrics) observe(c *Client) {
 		queueBytes = amount("klime.queue.size", "By", "Bytes of these")
 		spooled    = amount("klime.spool.length", "{event}", "Events on disk")
 		spoolBytes = amount("klime.spool.size", "By", "Bytes of these")
-		spoolDown  = gauge("klime.spool.down", "1", "1 while the spool does not work, or else 0")
-		halted     = gauge("klime.delivery.halted", "1", "1 while sending is stopped, or else 0")
+		spoolDown  = amount("klime.spool.down", "{client}", "Clients whose spool does not work")
+		halted     = amount("klime.delivery.halted", "{client}", "Clients whose sending is stopped")
 		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted")
 		links      = amount("klime.link.known", "{link}", "Facts of Link known as sent")
 	)
@@ -173,7 +168,7 @@ func (m *metrics) observe(c *Client) {
 		count(retries, s.Retries)
 		count(panics, s.Panics)
 		if closed {
-			return nil // its gauges end with it: a new client may have the same provider
+			return nil // what it holds ends with it: a new client may have the same provider
 		}
 		o.ObserveInt64(queued, int64(s.Queued))
 		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))

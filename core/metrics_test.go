@@ -24,11 +24,11 @@ import (
 type meter struct {
 	noop.Meter
 
-	mu       sync.Mutex
-	callback metric.Callback
-	values   map[string]float64 // the last of a counter, the sum of a histogram
-	broken   bool
-	panics   []string // the methods that do
+	mu        sync.Mutex
+	callbacks []metric.Callback
+	values    map[string]float64 // the last of a gauge, the sum of all others
+	broken    bool
+	panics    []string // the methods that do
 }
 
 func (m *meter) explode(method string) {
@@ -126,8 +126,18 @@ func (m *meter) add(name string, n float64) {
 
 func (m *meter) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
 	m.explode("RegisterCallback")
-	m.callback = f
+	m.callbacks = append(m.callbacks, f)
 	return noop.Registration{}, m.fault()
+}
+
+// collect asks all clients for their figures, as OpenTelemetry does.
+func (m *meter) collect(t *testing.T) {
+	t.Helper()
+	for _, f := range m.callbacks {
+		if err := f(t.Context(), observer{m: m}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 type observer struct {
@@ -149,7 +159,11 @@ func (o observer) ObserveInt64(i metric.Int64Observable, n int64, opts ...metric
 	set := metric.NewObserveConfig(opts).Attributes()
 	o.m.mu.Lock()
 	defer o.m.mu.Unlock()
-	o.m.values[strings.TrimSpace(name+" "+set.Encoded(attribute.DefaultEncoder()))] = float64(n)
+	name = strings.TrimSpace(name + " " + set.Encoded(attribute.DefaultEncoder()))
+	if _, last := i.(gauge); last {
+		delete(o.m.values, name)
+	}
+	o.m.values[name] += float64(n)
 }
 
 // What OpenTelemetry is told is what Stats tells.
@@ -196,9 +210,7 @@ func testMetrics(t *testing.T) {
 
 	synctest.Wait() // for the requests under way
 	s := client.Stats()
-	if err := m.callback(t.Context(), observer{m: m}); err != nil {
-		t.Fatal(err)
-	}
+	m.collect(t)
 	halted := 0.0
 	if s.Halted {
 		halted = 1
@@ -237,9 +249,7 @@ func testMetrics(t *testing.T) {
 	_ = client.Shutdown(t.Context())
 	_ = client.Shutdown(t.Context())
 	m.values = map[string]float64{}
-	if err := m.callback(t.Context(), observer{m: m}); err != nil { // as when the provider is shut down in its turn
-		t.Fatal(err)
-	}
+	m.collect(t) // as when the provider is shut down in its turn
 	s = client.Stats()
 	if dropped := m.values["klime.event.dropped klime.drop.reason=shutdown"]; s.Dropped[klime.DropShutdown] == 0 || dropped != float64(s.Dropped[klime.DropShutdown]) {
 		t.Errorf("dropped at Shutdown: %v, measured %v", s.Dropped, dropped)
@@ -247,6 +257,26 @@ func testMetrics(t *testing.T) {
 	if _, held := m.values["klime.queue.length"]; held {
 		t.Error("a client that is shut down tells of its queue")
 	}
+}
+
+// Several clients may have one provider: none of them hides what another is told.
+func TestMetricsOfSeveralClients(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &meter{values: map[string]float64{}}
+		for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusOK} {
+			client, wire := newClient(t, func(cfg *klime.Config) { cfg.MeterProvider = provider{m: m} })
+			wire.answers(always(status, "{}"))
+			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+				t.Fatal(err)
+			}
+			_ = client.Flush(t.Context())
+		}
+		m.collect(t)
+		if halted, accepted := m.values["klime.delivery.halted"], m.values["klime.event.accepted"]; halted != 1 || accepted != 3 {
+			t.Errorf("%v clients halted, %v events accepted", halted, accepted)
+		}
+	})
 }
 
 // A provider that fails costs the figures, and nothing else.

@@ -100,12 +100,15 @@ func ResolveRoute[N any](find func(native N) string) Option {
 // A pattern is a path in any router's dialect, optionally after a method and a space.
 // {name} and :name stand for one segment; /* at the end stands for all that follows, even
 // nothing. Patterns are compared with the request's route, or if that is not known or
-// ends in /*, with its path. Tracker.Err reports malformed patterns, and the log at
-// Shutdown names patterns that no request has matched.
+// ends in /*, with its path. A slash at the end of a pattern makes no difference, except
+// that "/internal/" also stands for the route "/internal/*", which net/http writes in that
+// way. It does not stand for the routes within that: "/internal/*" does. Tracker.Err
+// reports malformed patterns, and the log at Shutdown names patterns that no request has
+// matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(patterns)
-		t.rules.skipped = append(t.rules.skipped, parsed...)
+		parsed, err := parsePatterns("SkipRoutes", patterns)
+		t.rules.skipped = distinct(append(t.rules.skipped, parsed...))
 		return err
 	}}
 }
@@ -113,15 +116,17 @@ func SkipRoutes(patterns ...string) Option {
 // IgnoreRoutes passes requests that match one of the patterns on, at no cost, as if the
 // middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
 // if handlers call these, use [SkipRoutes] instead. Patterns are written as for
-// SkipRoutes, but compared with the request's path only. Case matters, even if the router
-// ignores it, as Fiber's does by default.
+// SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
+// folder, "/static/" for its index alone. Paths are compared percent-decoded: a % is
+// written as it is, and for a space, ? or # stands a parameter, as in "/my{any}report" for
+// "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(patterns)
+		parsed, err := parsePatterns("IgnoreRoutes", patterns)
 		for _, p := range parsed {
 			p.ignores = "IgnoreRoutes has " + p.text
 		}
-		t.rules.ignored = append(t.rules.ignored, parsed...)
+		t.rules.ignored = distinct(append(t.rules.ignored, parsed...))
 		return err
 	}}
 }
@@ -134,18 +139,21 @@ func IgnoreRoutes(patterns ...string) Option {
 // [SetEvent] and an adapter's Event take precedence.
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(slices.Sorted(maps.Keys(names)))
+		parsed, err := parsePatterns("NameRoutes", slices.Sorted(maps.Keys(names)))
+		alike := map[string][]*pattern{} // by shape
+		for _, p := range slices.Concat(t.rules.named, parsed) {
+			alike[p.shape()] = append(alike[p.shape()], p)
+		}
 		for _, p := range parsed {
-			if p.name = names[p.text]; isBlank(p.name) {
-				err = errors.Join(err, fmt.Errorf("%w: pattern %q has no name", ErrInvalidOption, p.text))
-				continue
+			p.name = names[p.text]
+			switch same := alike[p.shape()]; {
+			case isBlank(p.name):
+				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: pattern %q has no name", ErrInvalidOption, p.text))
+			case len(same) == 1:
+				t.rules.named = append(t.rules.named, p)
+			case p != same[0]: // both are left out: which one counts nobody could tell
+				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
 			}
-			same := func(q *pattern) bool { return q.shape() == p.shape() }
-			if slices.ContainsFunc(t.rules.named, same) {
-				err = errors.Join(err, fmt.Errorf("%w: pattern %q is named twice", ErrInvalidOption, p.text))
-				continue
-			}
-			t.rules.named = append(t.rules.named, p)
 		}
 		slices.SortStableFunc(t.rules.named, moreSpecific)
 		return err
@@ -160,12 +168,12 @@ func NameRoutes(names map[string]string) Option {
 // defaults.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns(patterns)
+		parsed, err := parsePatterns("HealthRoutes", patterns)
 		if err != nil {
-			t.rules.health = append(t.rules.health, parsed...)
+			t.rules.health = distinct(append(t.rules.health, parsed...))
 			return err
 		}
-		t.rules.health, t.rules.ownHealth = parsed, true
+		t.rules.health, t.rules.ownHealth = distinct(parsed), true
 		return nil
 	}}
 }

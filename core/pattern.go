@@ -15,6 +15,7 @@ type pattern struct {
 	method   string // "" for all
 	segments []segment
 	rest     bool // ends in /*: any further segments may follow, or none
+	slash    bool // ends in a slash: net/http serves all that follows by this route
 
 	name    string      // with NameRoutes, the event's
 	ignores string      // with IgnoreRoutes, the reason for ignoring the request
@@ -36,9 +37,10 @@ func parsePattern(text string) (*pattern, error) {
 	mistake := mistakeIn(p.method, path)
 	if mistake == "" {
 		mistake = p.parsePath(normalizeRoute(path))
+		p.slash = !p.rest && len(p.segments) > 0 && strings.HasSuffix(path, "/")
 	}
 	if mistake != "" {
-		return p, fmt.Errorf("%w: pattern %q: %s", ErrInvalidOption, text, mistake)
+		return p, fmt.Errorf("pattern %q: %s", text, mistake)
 	}
 	return p, nil
 }
@@ -147,11 +149,28 @@ func isRestName(s string) bool {
 
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
+// matchesRequest reports whether the pattern matches a request by its route or, if that is
+// nil, not known or ends in *, by its path.
+func (p *pattern) matchesRequest(method string, rt *route, path string) bool {
+	switch {
+	case rt == nil:
+		return p.matches(method, path, false)
+	case rt.catchAll:
+		return p.matches(method, path, false) || p.slash && p.matches(method, rt.text, true)
+	default:
+		return p.matches(method, rt.text, true)
+	}
+}
+
 // matches reports whether the pattern matches a method and a path, or a method and a
-// normalized route if isRoute.
+// normalized route if isRoute. If the pattern ends in a slash, it also matches the route of
+// all that follows: /reports/ and /reports/*, but not the route /reports/{id}.
 func (p *pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
+	}
+	if isRoute && p.slash {
+		path = strings.TrimSuffix(path, "/*")
 	}
 	i := 0
 	for part := range segmentsOf(path) {
@@ -213,8 +232,11 @@ func (p *pattern) shape() string {
 		b.WriteByte('/')
 		b.WriteString(strings.Join(s, "{}"))
 	}
-	if p.rest {
+	switch {
+	case p.rest:
 		b.WriteString("/*")
+	case p.slash:
+		b.WriteByte('/')
 	}
 	return b.String()
 }
@@ -233,8 +255,10 @@ func moreSpecific(a, b *pattern) int {
 		return cmp.Compare(len(b.segments), len(a.segments))
 	case a.rest != b.rest:
 		return boolToInt(a.rest) - boolToInt(b.rest)
+	case a.slash != b.slash:
+		return boolToInt(a.slash) - boolToInt(b.slash)
 	default:
-		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.text, b.text))
+		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.shape(), b.shape()))
 	}
 }
 
@@ -261,27 +285,31 @@ func (s segment) literal() int {
 	return n
 }
 
-// parsePatterns parses texts and sorts them by moreSpecific. Malformed ones, and those
-// that mean the same as another, are left out and reported.
-func parsePatterns(texts []string) ([]*pattern, error) {
-	var errs []error
-	shapes := map[string][]*pattern{}
-	for _, text := range texts {
-		p, err := parsePattern(text)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		shapes[p.shape()] = append(shapes[p.shape()], p)
-	}
+// parsePatterns parses what an option was given. Malformed patterns are left out and
+// reported.
+func parsePatterns(option string, texts []string) ([]*pattern, error) {
 	var patterns []*pattern
-	for _, same := range shapes {
-		if len(same) > 1 {
-			errs = append(errs, fmt.Errorf("%w: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, same[1].text))
-			continue
+	var errs []error
+	for _, text := range texts {
+		if p, err := parsePattern(text); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %s: %w", ErrInvalidOption, option, err))
+		} else {
+			patterns = append(patterns, p)
 		}
-		patterns = append(patterns, same[0])
 	}
-	slices.SortFunc(patterns, moreSpecific)
 	return patterns, errors.Join(errs...)
+}
+
+// distinct returns patterns sorted by moreSpecific. Of those that mean the same, it keeps
+// the first.
+func distinct(patterns []*pattern) []*pattern {
+	known := map[string]bool{}
+	var kept []*pattern
+	for _, p := range patterns {
+		if shape := p.shape(); !known[shape] {
+			known[shape], kept = true, append(kept, p)
+		}
+	}
+	slices.SortStableFunc(kept, moreSpecific)
+	return kept
 }

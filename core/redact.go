@@ -53,7 +53,7 @@ const countable = "token"
 type secretWords struct{ anywhere, atEnd []secretWord }
 
 // secretWord is one entry of Config.SecretKeys.
-type secretWord struct{ spaced, joined string } // " api key " and "apikey"
+type secretWord struct{ spaced, joined string } // " api key ", of stems, and "apikey"
 
 // A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
 // pass on keys that its clients choose.
@@ -69,8 +69,8 @@ func newRedactor(keys []string) *redactor {
 
 func newSecretWords(keys []string) (s secretWords) {
 	for _, key := range keys {
-		words := spaced(singular(wordsOf(key)))
-		word := secretWord{words, strings.ReplaceAll(words, " ", "")}
+		words := wordsOf(key)
+		word := secretWord{spaced(stems(words)), strings.Join(singular(words), "")}
 		switch {
 		case word.joined == "":
 		case strings.HasSuffix(key, "="):
@@ -128,7 +128,7 @@ func (s secretWords) secrecyOf(words []string) secrecy {
 
 // wordedKey is a key whose words are known.
 type wordedKey struct {
-	spaced string // in the singular: " user api key "
+	spaced string // of stems: " user api key "
 	joined string // as they are: "userapikeys"
 	starts []bool // where in joined a word begins, and its end
 }
@@ -142,7 +142,7 @@ func newWordedKey(words []string) wordedKey {
 		at += len(word)
 	}
 	k.starts[at] = true
-	k.spaced = spaced(singular(words))
+	k.spaced = spaced(stems(words))
 	return k
 }
 
@@ -202,8 +202,30 @@ func wordsOf(key string) []string {
 func singular(words []string) []string {
 	words = slices.Clone(words)
 	for i, word := range words {
-		if len(word) > 3 && !strings.HasSuffix(word, "ss") {
-			words[i] = strings.TrimSuffix(word, "s")
+		words[i] = withoutS(word)
+	}
+	return words
+}
+
+func withoutS(word string) string {
+	if len(word) > 3 && !strings.HasSuffix(word, "ss") {
+		return strings.TrimSuffix(word, "s")
+	}
+	return word
+}
+
+// stems returns what words have in common with their plurals: "salary" for salaries, "tax"
+// for taxes. It need not be a word: that of cookie is "cooky".
+func stems(words []string) []string {
+	words = singular(words)
+	for i, word := range words {
+		base, e := strings.CutSuffix(word, "e")
+		switch {
+		case !e || len(word) <= 3:
+		case strings.HasSuffix(base, "i"):
+			words[i] = base[:len(base)-1] + "y"
+		case strings.ContainsRune("sxz", rune(base[len(base)-1])), strings.HasSuffix(base, "ch"), strings.HasSuffix(base, "sh"):
+			words[i] = withoutS(base)
 		}
 	}
 	return words

@@ -57,6 +57,33 @@ func TestSecretKeys(t *testing.T) {
 	}
 }
 
+// An entry matches singular and plural, and may be either.
+func TestSecretKeysInThePlural(t *testing.T) {
+	t.Parallel()
+	for entry, keys := range map[string]struct{ secret, public []string }{
+		"salary":    {[]string{"salary", "salaries", "monthlySalaries", "SALARIES", "salariesPaid"}, []string{"salaried", "celery"}},
+		"address":   {[]string{"address", "addresses", "home_addresses", "addressesOf"}, []string{"addressee", "dress"}},
+		"taxes":     {[]string{"tax", "taxes", "TaxesPaid", "taxID"}, []string{"taxi", "taxis", "syntaxes"}},
+		"bonus":     {[]string{"bonus", "bonuses", "yearlyBonuses"}, []string{"bonsai"}},
+		"cookies":   {[]string{"cookie", "cookies", "SetCookie"}, []string{"cook", "cooks"}},
+		"licence":   {[]string{"licence", "licences"}, []string{"licensee"}},
+		"pass word": {[]string{"passwords", "passWord", "pass-words"}, []string{"passes", "wordPasses"}},
+		"phrase":    {[]string{"phrase", "phrases", "pHRASE", "phRases"}, []string{"phrased"}},
+	} {
+		r := newRedactor([]string{entry})
+		for _, key := range keys.secret {
+			if r.secrecyOf(key) != secret {
+				t.Errorf("%q: %q is not secret", entry, key)
+			}
+		}
+		for _, key := range keys.public {
+			if r.secrecyOf(key) != notSecret {
+				t.Errorf("%q: %q is secret", entry, key)
+			}
+		}
+	}
+}
+
 // What is remembered of keys is bounded, as clients may choose them. One that is too long
 // to be remembered may still be secret.
 func TestKnownKeys(t *testing.T) {

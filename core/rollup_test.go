@@ -327,7 +327,7 @@ func TestRollUpOfTooMuchToKeep(t *testing.T) {
 				return true
 			}
 		})
-		tracker := klime.NewTracker(client, klime.RollUp(time.Hour))
+		tracker := klime.NewTracker(client, klime.RollUp(time.Hour), klime.Sample(0)) // what is refused is not sampled
 		long := strings.Repeat("u", 100_000)
 		const users, most = 750, (17*4<<20)/100_000 + 1
 		for i := range users {
@@ -345,6 +345,22 @@ func TestRollUpOfTooMuchToKeep(t *testing.T) {
 			t.Errorf("Shutdown: %v; %+v", err, s)
 		}
 	})
+}
+
+// A request after Shutdown is counted as late, whether or not others would be sampled.
+func TestRollUpAfterShutdown(t *testing.T) {
+	t.Parallel()
+	for _, opts := range [][]klime.Option{nil, {klime.Sample(0)}} {
+		client, _ := newClient(t)
+		tracker := klime.NewTracker(client, append(opts, asUser("u1"), klime.RollUp(time.Hour))...)
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		traffic{tracker: tracker}.serve(nil)
+		if s := client.Stats(); s.Late != 1 {
+			t.Errorf("%d options more: Stats %+v", len(opts), s)
+		}
+	}
 }
 
 // downs are answers of Klime in an outage: with one it is tried again before long, with

@@ -46,14 +46,14 @@ func defaultHealthRoutes() []string {
 }
 
 // rulingFor returns the ruling on a request, whose method knownMethod must have
-// returned. It goes by the route, or if that is not known or ends in *, by the path.
+// returned.
 func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 	if rt.catchAll {
-		return r.decide(method, path, false)
+		return r.decide(method, rt, path)
 	}
 	found, ok := rt.ruling(method)
 	if !ok {
-		found = r.decide(method, rt.text, true)
+		found = r.decide(method, rt, path)
 		rt.remember(method, found)
 	}
 	return found
@@ -62,7 +62,7 @@ func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 // ignores says why a request is of no interest, "" if it may be: see [Tracker.Ignores].
 func (r *rules) ignores(method, path string, header func(name string) string) (why string) {
 	if len(r.ignored) > 0 {
-		if p := firstOf(r.ignored, method, path, false); p != nil {
+		if p := firstOf(r.ignored, method, nil, path); p != nil {
 			return p.ignores
 		}
 	}
@@ -74,32 +74,32 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 	case "PRI":
 		why = "a connection of HTTP/2 (h2c), whose requests are found further in"
 	case http.MethodGet, http.MethodHead:
-		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, path, false) != nil &&
-			firstOf(r.named, method, path, false) == nil {
+		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, nil, path) != nil &&
+			firstOf(r.named, method, nil, path) == nil {
 			why = "a health check (HealthRoutes)"
 		}
 	}
 	if why != "" {
-		firstOf(r.skipped, method, path, false) // marks the pattern as used, so that it is not reported as a mistake
+		firstOf(r.skipped, method, nil, path) // marks the pattern as used, so that it is not reported as a mistake
 	}
 	return why
 }
 
-func (r *rules) decide(method, path string, isRoute bool) ruling {
+func (r *rules) decide(method string, rt *route, path string) ruling {
 	var ruled ruling
-	if p := firstOf(r.named, method, path, isRoute); p != nil {
+	if p := firstOf(r.named, method, rt, path); p != nil {
 		ruled.name = p.name
 	}
-	ruled.skip = firstOf(r.skipped, method, path, isRoute) != nil
-	ruled.health = firstOf(r.health, method, path, isRoute) != nil
+	ruled.skip = firstOf(r.skipped, method, rt, path) != nil
+	ruled.health = firstOf(r.health, method, rt, path) != nil
 	return ruled
 }
 
-// firstOf returns the first pattern that matches, and marks it as used. It returns nil
-// if none does.
-func firstOf(patterns []*pattern, method, path string, isRoute bool) *pattern {
+// firstOf returns the first pattern that matches a request, and marks it as used. It
+// returns nil if none does.
+func firstOf(patterns []*pattern, method string, rt *route, path string) *pattern {
 	for _, p := range patterns {
-		if p.matches(method, path, isRoute) {
+		if p.matchesRequest(method, rt, path) {
 			p.used.Store(true)
 			return p
 		}

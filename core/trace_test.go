@@ -373,6 +373,8 @@ func TestApp(t *testing.T) {
 		"attributes": {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": " service.name=shop , service.version=1.2%2B3,deployment.environment.name=production,team=a"}, "map[environment:production name:shop version:1.2+3]"},
 		"both":       {map[string]string{"OTEL_SERVICE_NAME": "shop", "OTEL_RESOURCE_ATTRIBUTES": "service.name=other"}, "map[name:shop]"},
 		"of old":     {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=staging"}, "map[environment:staging]"},
+		"blank":      {map[string]string{"OTEL_SERVICE_NAME": " ", "OTEL_RESOURCE_ATTRIBUTES": "service.name=%20shop%20,service.version=%20,deployment.environment.name=%09,deployment.environment=staging"}, "map[environment:staging name:shop]"},
+		"spaces":     {map[string]string{"OTEL_SERVICE_NAME": " my shop\n"}, "map[name:my shop]"},
 		"malformed":  {map[string]string{"OTEL_RESOURCE_ATTRIBUTES": "service.name,=,service.version=%zz,,"}, "<nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,7 +65,7 @@ type Tracker struct {
 // is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
-	t.rules.health, _ = parsePatterns(defaultHealthRoutes())
+	t.rules.health, _ = parsePatterns("HealthRoutes", defaultHealthRoutes())
 	for name, f := range map[string]*appFunc{
 		"UserID": &t.funcs.user, "GroupID": &t.funcs.group, "Route": &t.funcs.route, "ClassifyWith": &t.funcs.kind, "Link": &t.funcs.link,
 	} {
@@ -312,7 +312,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 	d.automatic, d.queued, d.telemetry, d.baggage = true, now, o.fallback, t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
-	if t.sampler.on && unnamed {
+	if t.sampler.on && unnamed && t.rollUp == nil {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
 			return sampled

@@ -125,15 +125,15 @@ func TestWrongOptions(t *testing.T) {
 		klime.NameRoutes(map[string]string{"/a/{x}": "A", "/a/{y}": "B", "/c": " ", "POST /reports": "Report Generated"}),
 		klime.HealthRoutes("healthz"),
 		klime.RollUp(time1), klime.RollUp(-1), klime.Sample(1.5), klime.Sample(-0.1), klime.Sample(math.NaN()),
-		klime.Capture(klime.Captured(9)), klime.ClassifyWith(nil), klime.HealthRoutes("GET"),
+		klime.Capture(klime.Captured(9)), klime.ClassifyWith(nil), klime.HealthRoutes("GET"), klime.IgnoreRoutes("ignored"),
 	)
 	err := tracker.Err()
 	if !errors.Is(err, klime.ErrInvalidOption) {
 		t.Fatalf("error %v", err)
 	}
 	for _, part := range []string{
-		`"internal"`, `"/a/{x}" and "/a/{y}"`, `"/c" has no name`, "RollUp of 1ns", "RollUp of -1ns", "Sample of 1.5", "Sample of -0.1", "Sample of NaN",
-		"Capture of 9", "ClassifyWith", `"GET"`,
+		`SkipRoutes: pattern "internal": the path must`, `NameRoutes: patterns "/a/{x}" and "/a/{y}"`, `NameRoutes: pattern "/c" has no name`, "RollUp of 1ns", "RollUp of -1ns", "Sample of 1.5", "Sample of -0.1", "Sample of NaN",
+		"Capture of 9", "ClassifyWith", `HealthRoutes: pattern "GET": `, `IgnoreRoutes: pattern "ignored": `,
 	} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error without %s: %v", part, err)

@@ -255,3 +255,36 @@ func TestRoutesAddedLater(t *testing.T) {
 		}
 	}
 }
+
+// A pattern cannot have a * before its end, as Fiber's routes can. What stands before it can
+// be a pattern, and what stands beside the route works.
+func TestStarWithinARoute(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	app := fiber.New()
+	app.Use(fiberklime.Middleware(client, fiberklime.UserID(func(*fiber.Ctx) string { return "jane" }),
+		klime.SkipRoutes("/quiet/*"), klime.NameRoutes(map[string]string{"/v2/*": "Shop Visited"})))
+	app.Get("/v1/*/shop/*", fiberklime.Event("Shop Seen"), sends(http.StatusOK))
+	app.Get("/v2/*/shop", sends(http.StatusOK))
+	app.Get("/quiet/*/shop/*", sends(http.StatusOK))
+	app.Get("/quiet/*/shop", sends(http.StatusOK))
+	for _, path := range []string{"/v1/a/b/shop/1", "/v2/a/b/shop", "/quiet/a/shop/1", "/quiet/a/shop"} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app"+path, http.NoBody)
+		resp, err := app.Test(req, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range server.Events() {
+		got = append(got, fmt.Sprint(e.Event, " ", e.Properties["route"]))
+	}
+	if want := []string{"Shop Seen /v1/*/shop/*", "Shop Visited /v2/*/shop"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}

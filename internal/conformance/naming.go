@@ -100,6 +100,26 @@ func tuningCases() []testCase {
 			},
 		},
 		{
+			name: "named and skipped by patterns with a slash at their end",
+			app: App{
+				UserID: jane,
+				Options: []klime.Option{
+					klime.NameRoutes(map[string]string{"/docs/": "Docs Read", "/docs": "Docs Opened"}),
+					klime.SkipRoutes("/internal/"),
+				},
+				Routes: []Route{
+					{Path: "/docs", Handler: jsonOK},
+					{Path: "/docs/{rest...}", Handler: jsonOK},
+					{Path: "/internal/{rest...}", Handler: jsonOK},
+				},
+			},
+			requests: []call{get("/docs"), get("/docs/a/b"), get("/internal/a"), get("/internal/")},
+			want: []string{
+				`{"type":"track","event":"Docs Opened","userId":"jane","properties":{"method":"GET","route":"/docs","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Docs Read","userId":"jane","properties":{"method":"GET","route":"/docs/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
 			name: "skipped",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/quiet", Skip: true, Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
@@ -142,13 +162,13 @@ func tuningCases() []testCase {
 			name: "paths are decoded",
 			app: App{
 				UserID:  jane,
-				Options: []klime.Option{klime.IgnoreRoutes("/files/größe/*", "/files/100%"), klime.Capture(klime.Path)},
+				Options: []klime.Option{klime.IgnoreRoutes("/files/größe/*", "/files/100%", "/files/my{any}report"), klime.Capture(klime.Path)},
 				Routes: []Route{
 					{Path: "/files/{rest...}", Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
 				},
 			},
 			requests: []call{
-				get("/files/gr%C3%B6%C3%9Fe/1"), get("/files/gr%c3%b6%C3%9Fe"), get("/files/100%25"),
+				get("/files/gr%C3%B6%C3%9Fe/1"), get("/files/gr%c3%b6%C3%9Fe"), get("/files/100%25"), get("/files/my%20report"),
 				get("/files/a%20b/+1"), get("/files/100%2525"),
 			},
 			want: []string{
