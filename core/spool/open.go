@@ -113,7 +113,8 @@ func (s *store) openDB() error {
 	if err == nil && !there.Mode().IsRegular() {
 		return errors.New("not a regular file") // a link leads to what is not ours
 	}
-	fresh := err != nil || there.Size() == 0
+	empty := err == nil && there.Size() == 0
+	fresh := err != nil || empty
 	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{
 		Timeout:      time.Nanosecond, // a single attempt to lock the file
 		FreelistType: bolt.FreelistMapType,
@@ -128,6 +129,9 @@ func (s *store) openDB() error {
 			_ = os.Remove(s.path()) // a part of a new file would pass for a damaged one
 		}
 		return err
+	}
+	if empty {
+		s.warn(warning{"had size 0 and is made anew: a crash left it while it was first made, or all events in it are lost", s.path()})
 	}
 	s.db = db
 	_ = s.file.Chmod(0o600) // a spool that others may read is better than none

@@ -822,6 +822,27 @@ func TestEmptyFileIsMadeAnew(t *testing.T) {
 	}
 }
 
+// An empty file may have been left by a crash while it was made, or have had events: the
+// app starts, and one line says that it was there.
+func TestFileOfSizeZero(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, fileName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 0} {
+		s, log := opened(t, dir, Options{})
+		if n := strings.Count(log.String(), "level=WARN"); n != want || strings.Count(log.String(), "had size 0") != want {
+			t.Errorf("log: %s", log)
+		}
+		commit(t, s, records(1, 10, false, 10), rangeOf(1, 10)...)
+		if got := keys(t, s); !same(got, rangeOf(1, 10)) {
+			t.Errorf("keys %v", got)
+		}
+		_ = s.Close()
+	}
+}
+
 // fail calls before, and then makes the store meet a disk error.
 func fail(tb testing.TB, s *store, before func() error) {
 	tb.Helper()
