@@ -21,7 +21,9 @@ type Transport interface {
 	Send(ctx context.Context, body []byte, events int) (BatchResult, error)
 }
 
-// BatchResult is Klime's answer to a batch.
+// BatchResult is Klime's answer to a batch. Events that Klime counted as failed, but did
+// not name, are in Accepted, unless it accepted none: nobody knows which they were. The
+// log tells of them.
 type BatchResult struct {
 	Accepted int          // events
 	Failed   int          // events, which are in Errors

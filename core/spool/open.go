@@ -3,8 +3,10 @@ package spool
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,10 +72,15 @@ func (s *store) openFile() error {
 			}
 			return s.explain(err)
 		}
-		if s.info, err = s.file.Stat(); err != nil {
+		info, err := s.file.Stat()
+		if err != nil {
 			s.closeDB()
 			return s.explain(err)
 		}
+		if !os.SameFile(s.info, info) && !s.hasBothMetas() { // once a file: while the disk is full, it is opened again and again
+			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost", s.path()})
+		}
+		s.info = info
 		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
 			return nil //nolint:nilerr // the file is good, if large
 		}
@@ -82,13 +89,32 @@ func (s *store) openFile() error {
 	}
 }
 
+// hasBothMetas reports whether the two pages are whole that name the last two commits.
+// bbolt needs only one, and does not say so.
+func (s *store) hasBothMetas() bool {
+	const head, size = 16, 56 // of a page, and of what the checksum covers
+	for page := range 2 {
+		var meta [size + 8]byte
+		if _, err := s.file.ReadAt(meta[:], int64(page*s.db.Info().PageSize+head)); err != nil {
+			return false
+		}
+		sum := fnv.New64a()
+		_, _ = sum.Write(meta[:size])
+		if sum.Sum64() != binary.NativeEndian.Uint64(meta[size:]) {
+			return false
+		}
+	}
+	return true
+}
+
 // openDB opens the db and reads its totals, or initializes an empty one.
 func (s *store) openDB() error {
 	there, err := os.Lstat(s.path())
 	if err == nil && !there.Mode().IsRegular() {
 		return errors.New("not a regular file") // a link leads to what is not ours
 	}
-	fresh := err != nil || there.Size() == 0
+	empty := err == nil && there.Size() == 0
+	fresh := err != nil || empty
 	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{
 		Timeout:      time.Nanosecond, // a single attempt to lock the file
 		FreelistType: bolt.FreelistMapType,
@@ -103,6 +129,9 @@ func (s *store) openDB() error {
 			_ = os.Remove(s.path()) // a part of a new file would pass for a damaged one
 		}
 		return err
+	}
+	if empty {
+		s.warn(warning{"had size 0 and is made anew: a crash left it while it was first made, or all events in it are lost", s.path()})
 	}
 	s.db = db
 	_ = s.file.Chmod(0o600) // a spool that others may read is better than none
@@ -194,11 +223,7 @@ func (s *store) setAside() error {
 	if aside, err := os.Lstat(name); err == nil && aside.Mode().IsRegular() {
 		_ = os.Chmod(name, 0o600) // it may hold events
 	}
-	if s.logger == nil {
-		s.aside = append(s.aside, name)
-	} else {
-		s.logAside(name)
-	}
+	s.warn(warning{"was damaged or no regular file, and is set aside", name})
 	s.prune(name)
 	return nil
 }

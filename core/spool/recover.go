@@ -91,7 +91,7 @@ func (s *store) probe() error {
 func (s *store) move() error {
 	// All records must fit, even if an earlier process wrote them with a higher MaxBytes.
 	fresh := newStore(s.dir, math.MaxInt64, s.policy)
-	fresh.logger, fresh.aside, fresh.lock = s.logger, s.aside, s.lock
+	fresh.logger, fresh.untold, fresh.lock = s.logger, s.untold, s.lock
 	if err := fresh.open(); err != nil {
 		return err
 	}

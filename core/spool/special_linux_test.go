@@ -103,3 +103,30 @@ func TestLinkedFolder(t *testing.T) {
 		t.Errorf("%d records, log %s", n, log)
 	}
 }
+
+// Close repeats the last commit. If the disk does not let it, one line says so, and
+// nothing else changes.
+func TestCloseOnABadDisk(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, log := opened(t, dir, Options{})
+	commit(t, s, records(1, 10, false, 10))
+	readOnly, err := os.Open(s.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = readOnly.Close() }()
+	if err := syscall.Dup3(int(readOnly.Fd()), int(s.file.Fd()), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "could not be repeated") {
+		t.Errorf("log: %s", log)
+	}
+	s, log = opened(t, dir, Options{})
+	if got := keys(t, s); !same(got, rangeOf(1, 10)) || log.Len() > 0 {
+		t.Errorf("keys %v, log %s", got, log)
+	}
+}

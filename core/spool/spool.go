@@ -145,8 +145,8 @@ func (o Options) fits(records, size int, automatic bool) bool {
 	return sizeOnDisk(records, int64(size)) <= most
 }
 
-// Close releases the folder of a Spool that was not given to a client. Otherwise it
-// does nothing: the client closes the Spool at Shutdown.
+// Close releases the folder of a Spool that no client has, such as after [klime.New]
+// has failed. Otherwise it does nothing: the client closes the Spool at Shutdown.
 func (s *Spool) Close() error {
 	if s == nil {
 		return nil

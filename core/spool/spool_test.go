@@ -313,6 +313,34 @@ func TestNoSpool(t *testing.T) {
 	track(t, one, "b")
 }
 
+// A client that cannot be made does not take the spool: it is there for another, or can
+// be closed.
+func TestNoClient(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg, _ := config(t, "no URL", dir, spool.Options{})
+	if _, err := klime.New(cfg); !errors.Is(err, klime.ErrInvalidConfig) {
+		t.Fatal(err)
+	}
+	if _, err := spool.Open(dir, spool.Options{}); !errors.Is(err, spool.ErrInUse) {
+		t.Errorf("second: %v", err)
+	}
+	disk, is := cfg.Spool.(*spool.Spool)
+	if !is {
+		t.Fatalf("%T", cfg.Spool)
+	}
+	if err := disk.Close(); err != nil {
+		t.Error(err)
+	}
+	cfg, _ = config(t, "no URL", dir, spool.Options{})
+	if _, err := klime.New(cfg); !errors.Is(err, klime.ErrInvalidConfig) {
+		t.Fatal(err)
+	}
+	srv := newServer(t, http.StatusOK)
+	cfg.Endpoint = srv.URL
+	track(t, newClient(t, cfg), "a")
+}
+
 // A link that waits on disk is not sent again, unless it is lost there.
 func TestLinkOnDisk(t *testing.T) {
 	t.Parallel()

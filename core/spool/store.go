@@ -44,7 +44,7 @@ type store struct {
 	max    int64 // bytes
 	policy Policy
 	logger *slog.Logger // nil until a client has the store
-	aside  []string     // files that were set aside before there was a logger
+	untold []warning    // from before there was a logger
 	lock   *lock        // of the folder, held also while there is no db
 
 	db     *bolt.DB    // nil while there is a fault
@@ -72,14 +72,22 @@ func (s *store) path() string { return filepath.Join(s.dir, fileName) }
 // setLogger sets the client's logger, and logs what has happened so far.
 func (s *store) setLogger(logger *slog.Logger) {
 	s.logger = logger
-	for _, name := range s.aside {
-		s.logAside(name)
+	for _, w := range s.untold {
+		s.warn(w)
 	}
-	s.aside = nil
+	s.untold = nil
 }
 
-func (s *store) logAside(name string) {
-	s.logger.Warn("klime: the spool's file was damaged or no regular file, and is set aside", slog.String("file", name))
+// warning is a line of the log about a file.
+type warning struct{ text, file string }
+
+// warn logs a warning, as soon as there is a logger.
+func (s *store) warn(w warning) {
+	if s.logger == nil {
+		s.untold = append(s.untold, w)
+		return
+	}
+	s.logger.Warn("klime: the spool's file "+w.text, slog.String("file", w.file))
 }
 
 // guarded calls do, and turns a panic or memory fault in it into an error: bbolt
@@ -126,6 +134,9 @@ func (s *store) Close() (err error) {
 			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, cause)
 		}
 	}
+	if err == nil && s.db != nil && s.totals.records > 0 {
+		s.repeatCommit()
+	}
 	s.closed = true
 	defer s.lock.release()
 	if s.lock.file != nil && holder(s.dir) == ownPID() {
@@ -140,4 +151,13 @@ func (s *store) Close() (err error) {
 	}
 	s.db, s.file = nil, nil
 	return err
+}
+
+// repeatCommit makes an empty commit. If the page that names the last commit is damaged,
+// bbolt goes back to the one before it, which has the same records then.
+func (s *store) repeatCommit() {
+	err := s.withDB(func() error { return s.db.Update(func(*bolt.Tx) error { return nil }) })
+	if err != nil && s.logger != nil {
+		s.logger.Warn("klime: the spool's last commit could not be repeated, its events are on disk all the same", slog.Any("error", err))
+	}
 }

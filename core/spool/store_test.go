@@ -504,6 +504,47 @@ func TestKeysOutOfOrder(t *testing.T) {
 	}
 }
 
+// Both of bbolt's meta pages name all that was there at Close: if one of them is damaged,
+// nothing is lost, and the log says which commit may be.
+func TestDamagedMeta(t *testing.T) {
+	t.Parallel()
+	for page := range 2 {
+		for _, crash := range []bool{false, true} {
+			dir := t.TempDir()
+			s, _ := opened(t, dir, Options{})
+			commit(t, s, records(1, 10, false, 10))
+			commit(t, s, records(11, 20, false, 10), 1)
+			if !crash {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			content, err := os.ReadFile(s.path())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = s.Close()
+			content[page*os.Getpagesize()+30] ^= 1
+			if err := os.WriteFile(s.path(), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, log := opened(t, dir, Options{})
+			got := keys(t, s)
+			if !same(got, rangeOf(2, 20)) && (!crash || !same(got, rangeOf(1, 10))) {
+				t.Errorf("page %d, crash %v: keys %v", page, crash, got)
+			}
+			if n := strings.Count(log.String(), "the last commit may be lost"); n != 1 || strings.Count(log.String(), "\n") != 1 {
+				t.Errorf("page %d, crash %v: log %s", page, crash, log)
+			}
+			_ = s.Close()
+			s, log = opened(t, dir, Options{})
+			if !same(keys(t, s), got) || log.Len() > 0 {
+				t.Errorf("page %d, crash %v: then keys %v, log %s", page, crash, keys(t, s), log)
+			}
+		}
+	}
+}
+
 // Files that are set aside do not fill the disk.
 func TestFewFilesAreKeptAside(t *testing.T) {
 	t.Parallel()
@@ -778,6 +819,27 @@ func TestEmptyFileIsMadeAnew(t *testing.T) {
 	commit(t, s, records(1, 10, false, 10))
 	if got := keys(t, s); len(got) != 10 {
 		t.Errorf("%d records", len(got))
+	}
+}
+
+// An empty file may have been left by a crash while it was made, or have had events: the
+// app starts, and one line says that it was there.
+func TestFileOfSizeZero(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, fileName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 0} {
+		s, log := opened(t, dir, Options{})
+		if n := strings.Count(log.String(), "level=WARN"); n != want || strings.Count(log.String(), "had size 0") != want {
+			t.Errorf("log: %s", log)
+		}
+		commit(t, s, records(1, 10, false, 10), rangeOf(1, 10)...)
+		if got := keys(t, s); !same(got, rangeOf(1, 10)) {
+			t.Errorf("keys %v", got)
+		}
+		_ = s.Close()
 	}
 }
 

@@ -25,7 +25,7 @@ type Deliverer struct {
 	oneShotSent atomic.Bool               // an item of a one-shot send was accepted since the dispatcher last asked
 	lastFailure atomic.Pointer[SendError] // how the last job failed; nil if it did not
 
-	retryLog, culpritLog, refusedLog, lateLog throttle.Throttle
+	retryLog, culpritLog, refusedLog, unnamedLog, lateLog throttle.Throttle
 
 	wake       chan struct{}      // wakes the dispatcher
 	haltCauses chan *SendError    // one-shot sends → dispatcher: failures that halt sending

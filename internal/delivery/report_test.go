@@ -214,6 +214,49 @@ func TestCodesThatRepeatEventsAreNotLogged(t *testing.T) {
 	}
 }
 
+// Events that an answer counts as failed, but does not name, count as sent. The log says
+// so, but not with each answer.
+func TestUnnamedFailuresAreLogged(t *testing.T) {
+	t.Parallel()
+	for _, oneShot := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				r := delivery.NewResult(len(ids), make([]delivery.Rejection, len(ids)-1))
+				r.Unnamed = 1
+				return r, nil
+			}})
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			d := start(t, cfg)
+			for id := range 3 {
+				if oneShot {
+					if _, err := d.SendNow(t.Context(), item(id, false, 10)); err != nil {
+						t.Error(err)
+					}
+				} else {
+					enqueue(t, d, 2*id+1, 2*id+2)
+					if err := d.Flush(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if err := shutdown(t, d); err != nil {
+				t.Error(err)
+			}
+			want := `msg="klime: an answer does not name all events that it counts as failed, the others count as sent" failed=2 named=1`
+			if oneShot {
+				want = strings.ReplaceAll(want, "failed=2 named=1", "failed=1 named=0")
+			}
+			if n := strings.Count(log.String(), "does not name"); n != 1 || !strings.Contains(log.String(), want) {
+				t.Errorf("one-shot %v: log %s", oneShot, log.String())
+			}
+			if c := d.Counts(); c.Sent != 3 {
+				t.Errorf("one-shot %v: counts %+v", oneShot, c)
+			}
+		})
+	}
+}
+
 // Items that a full queue refuses are reported and logged like those that it evicts.
 func TestRefusedItemsAreReported(t *testing.T) {
 	t.Parallel()

@@ -111,6 +111,10 @@ func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendErr
 // request makes one request.
 func (d *Deliverer) request(ctx context.Context, items []Item) (Result, *SendError) {
 	result, err := d.callTransport(ctx, items)
+	if result.Unnamed > 0 && d.unnamedLog.Allows(logInterval, time.Now()) {
+		d.cfg.Logger.Warn("klime: an answer does not name all events that it counts as failed, the others count as sent",
+			slog.Int("failed", result.Failed+result.Unnamed), slog.Int("named", result.Failed))
+	}
 	failure := asSendError(err)
 	if failure != nil {
 		failure.Attempts = 1 // of a ping

@@ -39,6 +39,7 @@ type Transport interface {
 type Result struct {
 	Accepted, Failed int
 	Rejected         []Rejection
+	Unnamed          int // how many of Accepted the answer counts as failed, without naming them
 }
 
 // Rejection is an event of a request that Klime named as invalid.
@@ -160,7 +161,9 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
 		}
 		answered := t.parseAnswer(raw)
-		return NewResult(events, answered.refused(events)), nil
+		result := NewResult(events, answered.refused(events))
+		result.Unnamed = max(0, min(int(answered.Failed), events)-result.Failed)
+		return result, nil
 	}
 	answered := t.parseAnswer(raw)
 	failure := &SendError{
