@@ -80,12 +80,17 @@ func (w *writer) answered() bool { return w.stated || w.Written() }
 
 // sentStatus is the status that the client has got, or would have got if it had not gone
 // away. Gin keeps the last one that was set. If that is a 1xx, net/http has sent 200
-// after it.
+// after it; if it is no status at all, net/http panics once Gin writes it, after all
+// handlers.
 func (w *writer) sentStatus() int {
-	if status := w.Status(); !httpexchange.Informational(status) {
+	switch status := w.Status(); {
+	case status < 100 || status > 999:
+		return http.StatusInternalServerError
+	case httpexchange.Informational(status):
+		return http.StatusOK
+	default:
 		return status
 	}
-	return http.StatusOK
 }
 
 // Unwrap is for http.ResponseController.

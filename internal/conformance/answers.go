@@ -105,6 +105,17 @@ func answerCases() []testCase {
 			},
 		},
 		{
+			name: "a status that does not exist, at which net/http panics", needs: netHTTP,
+			app: App{UserID: jane, Routes: []Route{{Path: "/reports", Event: "Report Viewed", Handler: func(r Request) {
+				w, _ := r.HTTP()
+				w.WriteHeader(99)
+			}}}},
+			requests: []call{{path: "/reports", status: anyStatus}},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/reports","status":500,"requestBytes":0,"responseBytes":0}}`,
+			},
+		},
+		{
 			name: "redirected to another form of the path", needs: netHTTP, // Request has no way to set a header
 			app: App{UserID: jane, Routes: []Route{
 				{Method: http.MethodPost, Path: "/reports", Handler: redirect("/reports/")},
