@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -163,6 +164,53 @@ func TestExplainEvents(t *testing.T) {
 	} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)
+		}
+	}
+}
+
+// A call that sends nothing because the request is silenced says so, whichever it is.
+func TestExplainSilencedCalls(t *testing.T) {
+	t.Parallel()
+	const track, identify, group = `type=track event=Hidden user=false group=false`,
+		`type=identify event="" user=true group=false`, `type=group event="" user=false group=true`
+	tests := []struct {
+		name, want string
+		call       func(context.Context, *klime.Client) (klime.BatchResult, error)
+	}{
+		{"Track", track, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return klime.BatchResult{}, client.Track(ctx, "Hidden", nil)
+		}},
+		{"TrackSync", track, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return client.TrackSync(ctx, "Hidden", nil)
+		}},
+		{"Identify", identify, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return klime.BatchResult{}, client.Identify(ctx, "u1", nil)
+		}},
+		{"IdentifySync", identify, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return client.IdentifySync(ctx, "u1", nil)
+		}},
+		{"Group", group, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return klime.BatchResult{}, client.Group(ctx, "g1", nil)
+		}},
+		{"GroupSync", group, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return client.GroupSync(ctx, "g1", nil)
+		}},
+	}
+	for _, tt := range tests {
+		var log *syncBuffer
+		client, wire := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+		traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+			klime.Silence(ctx)
+			if result, err := tt.call(ctx, client); err != nil || !reflect.DeepEqual(result, klime.BatchResult{}) {
+				t.Errorf("%s: %+v, %v", tt.name, result, err)
+			}
+		})
+		want := tt.want + ` outcome="not sent: the request is silenced`
+		if text := log.String(); strings.Count(text, want) != 1 {
+			t.Errorf("%s: %q is not there once:\n%s", tt.name, want, text)
+		}
+		if got := wire.events(t, client); len(got) != 0 {
+			t.Errorf("%s: sent %v", tt.name, got)
 		}
 	}
 }
