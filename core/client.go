@@ -90,6 +90,7 @@ func New(cfg Config) (*Client, error) {
 		OnClose:       c.rollUps.close,
 	})
 	c.metrics.observe(c)
+	cfg.hintUnread()
 	return c, nil
 }
 
