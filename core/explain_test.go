@@ -49,6 +49,9 @@ func TestExplainLongNames(t *testing.T) {
 func TestExplainRequests(t *testing.T) {
 	t.Parallel()
 	jane := func(ctx context.Context) { klime.SetUser(ctx, "jane-secret-id") }
+	several := func(ctx context.Context) {
+		klime.Link(ctx, klime.User{ID: "jane-secret-id"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+	}
 	tests := []struct {
 		name    string
 		x       klime.Exchange
@@ -71,6 +74,34 @@ func TestExplainRequests(t *testing.T) {
 			"both by a Link", klime.Exchange{}, []klime.Option{klime.ResolveGroup(answerWith("acme-secret-id"))},
 			func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "jane-secret-id"}, klime.Group{ID: "g1"}) },
 			[]string{`user="by SetUser, SetGroup or Link" group="by SetUser, SetGroup or Link"`},
+		},
+		{"several linked", klime.Exchange{}, nil, several, []string{
+			`user="by SetUser, SetGroup or Link" group="several are linked, and none is the active one (SetGroup, GroupID)"`,
+		}},
+		{
+			"several linked, and one named", klime.Exchange{}, nil, func(ctx context.Context) { several(ctx); klime.SetGroup(ctx, "g2") },
+			[]string{`group="by SetUser, SetGroup or Link"`},
+		},
+		{
+			"several linked, and one found", klime.Exchange{}, []klime.Option{klime.ResolveGroup(answerWith("g2"))}, several,
+			[]string{`group="by an option or a context value"`},
+		},
+		{
+			"several linked, and the one that was claimed is not believed", klime.Exchange{Status: 403},
+			[]klime.Option{klime.ResolveGroup(answerWith("g2"))}, several, []string{`group="not known"`},
+		},
+		{
+			"several linked, and another one claimed", klime.Exchange{},
+			[]klime.Option{klime.RequireMembership(), klime.ResolveGroup(answerWith("g3"))}, several,
+			[]string{`group="left out by RequireMembership"`},
+		},
+		{
+			"several linked, and nothing to attribute", klime.Exchange{}, nil, func(ctx context.Context) { several(ctx); klime.Skip(ctx) },
+			[]string{`group="" outcome="not sent: skipped`},
+		},
+		{
+			"several linked of another user", klime.Exchange{}, nil, func(ctx context.Context) { several(ctx); klime.SetUser(ctx, "u2") },
+			[]string{`group="not known"`},
 		},
 		{"a page", klime.Exchange{Method: "GET", ContentType: "text/html"}, nil, jane, []string{`kind=page event="Page Viewed"`}},
 		{"a stream", klime.Exchange{Status: 101}, nil, jane, []string{"kind=stream", "answer=1xx"}},
