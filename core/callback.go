@@ -23,7 +23,7 @@ func (c *Client) report(r delivery.Report) {
 	}
 	err := publicError(r.Err)
 	if r.Untold > 0 {
-		err = fmt.Errorf("%w (and %d events more)", err, r.Untold)
+		err = fmt.Errorf("%w (and %d more)", err, r.Untold)
 	}
 	c.onError(err, events)
 }

@@ -90,6 +90,7 @@ func New(cfg Config) (*Client, error) {
 		OnClose:       c.rollUps.close,
 	})
 	c.metrics.observe(c)
+	cfg.hintUnread()
 	return c, nil
 }
 
@@ -152,7 +153,8 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 // Identify tells Klime who a user is: it creates the user, or merges the traits
 // into an existing one. It takes no user or group from the request that ctx belongs
 // to. Errors are those of Track, and [ErrInvalidOption] for an option that names
-// a user or a group, even the same.
+// a user or a group, even the same. In a silenced request nothing is sent, and Identify
+// returns nil.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
 	ok, err := c.identify(ctx, &d, opts)
@@ -167,7 +169,8 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // sets traits. It takes no user or group from the request that ctx belongs to, so
 // that an admin who edits another company does not become its member. Errors are
 // those of Track, [ErrInvalidOption] for an option that names a group, even the same,
-// and in user mode [ErrUserMode].
+// and in user mode [ErrUserMode]. In a silenced request nothing is sent, and Group
+// returns nil: an admin page that silences its requests calls Group with another context.
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
 	ok, err := c.group(ctx, &d, opts)
@@ -180,8 +183,8 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // TrackSync is [Client.Track] that waits for Klime's answer. It makes one request at
 // once, without the queue and its retries, bounded by ctx, Config.Timeout and the
 // context of a Shutdown called meanwhile. Its error is nil only if Klime has
-// accepted the event, or if there was nothing to send (a nil client, Silence,
-// BeforeSend): then Accepted is 0. A failed request is a [DeliveryError], and the
+// accepted the event, or if there was nothing to send (a nil client, a silenced request,
+// BeforeSend): then the BatchResult is zero. A failed request is a [DeliveryError], and the
 // event is not tried again. Only where a kept connection turns out to be closed does
 // net/http repeat the request at once, over another one and with the same message ID.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
@@ -194,7 +197,8 @@ func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts
 	return c.sendNow(ctx, &d)
 }
 
-// IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track.
+// IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track. In a silenced
+// request, too, it returns a zero BatchResult and nil.
 func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
 	ok, err := c.identify(ctx, &d, opts)
@@ -204,7 +208,8 @@ func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts
 	return c.sendNow(ctx, &d)
 }
 
-// GroupSync is to [Client.Group] what [Client.TrackSync] is to Track.
+// GroupSync is to [Client.Group] what [Client.TrackSync] is to Track. In a silenced
+// request, too, it returns a zero BatchResult and nil.
 func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
 	ok, err := c.group(ctx, &d, opts)

@@ -239,8 +239,11 @@ func TestPing(t *testing.T) {
 			t.Errorf("%d: %+v, temporary %v", status, delivery, delivery.Temporary())
 		}
 		want := fmt.Sprintf("klime: status %d: what Klime says", status)
-		if status == http.StatusFound {
+		switch status {
+		case http.StatusFound:
 			want = "klime: status 302: no Klime at https://i.klime.com/v1/batch: what Klime says"
+		case http.StatusUnauthorized:
+			want = "klime: status 401: the write key was not accepted: what Klime says"
 		}
 		if err.Error() != want || delivery.Error() != want {
 			t.Errorf("%d: error %q, want %q", status, err, want)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -192,7 +193,8 @@ type Config struct {
 	// Default false: what the app tracks itself is sent as it is.
 	RedactProperties bool
 
-	envErr error // what FromEnv could not read, for New to report
+	envErr    error    // what FromEnv could not read, for New to report
+	envUnread []string // variables that FromEnv does not read, though they look like it: for New to tell of
 }
 
 // FromEnv reads a Config from the environment, for [New] to check:
@@ -209,28 +211,56 @@ type Config struct {
 //	                          deployment.environment.name
 //
 // An unset variable leaves the default. A KLIME variable that cannot be parsed makes
-// New fail; malformed parts of OTEL_RESOURCE_ATTRIBUTES are ignored.
+// New fail; malformed parts of OTEL_RESOURCE_ATTRIBUTES are ignored. Of other variables
+// whose names begin with KLIME_, which may be typing errors, New tells the Logger, unless
+// NoHints is set.
 func FromEnv() Config {
 	var c Config
 	env := environment{}
-	c.WriteKey = strings.TrimSpace(os.Getenv("KLIME_WRITE_KEY"))
-	c.Endpoint = strings.TrimSpace(os.Getenv("KLIME_ENDPOINT"))
+	c.WriteKey = env.text("KLIME_WRITE_KEY")
+	c.Endpoint = env.text("KLIME_ENDPOINT")
 	c.Mode = read(&env, "KLIME_MODE", parseMode)
 	c.BatchSize = read(&env, "KLIME_BATCH_SIZE", strconv.Atoi)
 	c.FlushInterval = read(&env, "KLIME_FLUSH_INTERVAL", time.ParseDuration)
 	c.QueueSize = read(&env, "KLIME_QUEUE_SIZE", strconv.Atoi)
 	c.App = appFromEnv()
 	c.envErr = errors.Join(env.errs...)
+	c.envUnread = env.unread()
 	return c
 }
 
-// environment collects errors in the environment's variables.
-type environment struct{ errs []error }
+// environment reads the environment's variables, and collects the errors in them.
+type environment struct {
+	names []string // of the variables that were read
+	errs  []error
+}
+
+// text returns a variable, "" if it is unset or blank.
+func (env *environment) text(name string) string {
+	env.names = append(env.names, name)
+	return strings.TrimSpace(os.Getenv(name))
+}
+
+// unread returns the names of the other variables that begin with KLIME_, sorted. Those
+// that Kubernetes sets for a service of such a name are no mistake.
+func (env *environment) unread() (names []string) {
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		switch {
+		case !strings.HasPrefix(name, "KLIME_"), strings.TrimSpace(value) == "", slices.Contains(env.names, name):
+		case strings.Contains(name, "_SERVICE_HOST"), strings.Contains(name+"_", "_PORT_"):
+		default:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // read parses a variable. If it is unset or empty, read returns zero.
 func read[T any](env *environment, name string, parse func(string) (T, error)) T {
 	var zero T
-	text := strings.TrimSpace(os.Getenv(name))
+	text := env.text(name)
 	if text == "" {
 		return zero
 	}
@@ -250,6 +280,13 @@ func parseMode(text string) (Mode, error) {
 		return UserMode, nil
 	default:
 		return 0, fmt.Errorf(`%q is neither "group" nor "user"`, text)
+	}
+}
+
+// hintUnread tells of variables that are most likely typing errors. It never tells values.
+func (c Config) hintUnread() {
+	if len(c.envUnread) > 0 && !c.NoHints {
+		c.Logger.Warn("klime: FromEnv does not read these variables; are their names right?", slog.Any("names", c.envUnread))
 	}
 }
 

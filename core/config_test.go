@@ -2,6 +2,7 @@ package klime_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"regexp"
@@ -331,4 +332,53 @@ func TestFromEnv(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// A variable that looks like the client's own and is not read is most likely a typing
+// error: the client is told where to send in vain.
+func TestFromEnvTellsOfUnreadVariables(t *testing.T) {
+	tests := map[string]struct {
+		vars map[string]string
+		want string // the names, or nothing
+	}{
+		"typing errors":                {map[string]string{"KLIME_FLUSHINTERVAL": "secret", "KLIME_ENDPONT": "secret"}, "[KLIME_ENDPONT KLIME_FLUSHINTERVAL]"},
+		"a field without a variable":   {map[string]string{"KLIME_TIMEOUT": "secret"}, "[KLIME_TIMEOUT]"},
+		"empty":                        {map[string]string{"KLIME_ENDPONT": " "}, ""},
+		"those that are read":          {map[string]string{"KLIME_MODE": "user", "KLIME_QUEUE_SIZE": "70"}, ""},
+		"of another program":           {map[string]string{"MYKLIME_ENDPOINT": "secret", "KLIMEX": "secret"}, ""},
+		"a Kubernetes service's":       {map[string]string{"KLIME_SERVICE_HOST": "secret", "KLIME_PORT": "secret"}, ""},
+		"a Kubernetes service's ports": {map[string]string{"KLIME_LOCAL_SERVICE_PORT_HTTP": "secret", "KLIME_LOCAL_PORT_8081_TCP_ADDR": "secret"}, ""},
+	}
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("KLIME_WRITE_KEY", "key")
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			for variable, value := range tt.vars {
+				t.Setenv(variable, value)
+			}
+			for _, noHints := range []bool{false, true} {
+				cfg := klime.FromEnv()
+				cfg.NoHints = noHints
+				log := logFrom(&cfg, slog.LevelInfo)
+				client, err := klime.New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := client.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				text := log.String()
+				if strings.Contains(text, "secret") {
+					t.Errorf("a value is logged: %s", text)
+				}
+				if told := tt.want != "" && !noHints; strings.Contains(text, "FromEnv does not read") != told || !strings.Contains(text, tt.want) && told {
+					t.Errorf("no hints: %v; log %q, want %q", noHints, text, tt.want)
+				}
+			}
+		})
+	}
 }

@@ -75,6 +75,7 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 func (c *Client) identify(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
 	scope, silent := c.scopeOf(ctx)
 	if silent {
+		c.explainSilence(d)
 		return false, nil
 	}
 	return d.describe(ctx, scope, opts)
@@ -83,12 +84,20 @@ func (c *Client) identify(ctx context.Context, d *draft, opts []EventOption) (ok
 func (c *Client) group(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
 	scope, silent := c.scopeOf(ctx)
 	if silent {
+		c.explainSilence(d)
 		return false, nil
 	}
 	if c.cfg.Mode == UserMode {
 		return false, ErrUserMode
 	}
 	return d.describe(ctx, scope, opts)
+}
+
+// explainSilence logs that d is not sent. C may be nil.
+func (c *Client) explainSilence(d *draft) {
+	if c != nil {
+		c.explains.event(d, silenced)
+	}
 }
 
 // describe completes the draft of an identify or group event.

@@ -53,7 +53,7 @@ type DeliveryError struct {
 	Attempts   int           // how often the event, or the first of them, was sent so far
 	RetryAfter time.Duration // how long the answer asked to wait, at most 5 minutes; 0 if it did not ask
 	Message    string        // what the answer said, shortened
-	Err        error         // why there was no usable answer, or that it was hardly Klime's (3xx, 404, 405); else nil
+	Err        error         // why there was no usable answer, or what it means (3xx, 401, 404, 405); else nil
 }
 
 func (e *DeliveryError) Error() string { return "klime: " + e.internal(nil).Error() }

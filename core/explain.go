@@ -94,8 +94,11 @@ func (e *explainer) request(x *Exchange, o *outcome, f fate) {
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", shortened(event)),
 		slog.String("user", o.source(o.id.user, o.declared.user, member)),
-		slog.String("group", o.source(o.id.group, o.declared.group, o.id.checked)), slog.String("outcome", string(f)))
+		slog.String("group", o.groupSource()), slog.String("outcome", string(f)))
 }
+
+// notKnown is the source of an ID that is missing.
+const notKnown = "not known"
 
 // source says where an ID comes from. Declared is what the app has said it is.
 func (o *outcome) source(id, declared string, checked membershipCheck) string {
@@ -105,12 +108,21 @@ func (o *outcome) source(id, declared string, checked membershipCheck) string {
 	case id == "" && o.name == "":
 		return "" // there is no event to attribute
 	case id == "":
-		return "not known"
+		return notKnown
 	case id == declared:
 		return "by SetUser, SetGroup or Link"
 	default:
 		return "by an option or a context value"
 	}
+}
+
+// groupSource is source for the group.
+func (o *outcome) groupSource() string {
+	source := o.source(o.id.group, o.declared.group, o.id.checked)
+	if source == notKnown && o.undecided {
+		return "several are linked, and none is the active one (SetGroup, GroupID)"
+	}
+	return source
 }
 
 // answerClass returns the class of the status, so that a route is not explained once for

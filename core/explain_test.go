@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -48,6 +49,9 @@ func TestExplainLongNames(t *testing.T) {
 func TestExplainRequests(t *testing.T) {
 	t.Parallel()
 	jane := func(ctx context.Context) { klime.SetUser(ctx, "jane-secret-id") }
+	several := func(ctx context.Context) {
+		klime.Link(ctx, klime.User{ID: "jane-secret-id"}, klime.Group{ID: "g1"}, klime.Group{ID: "g2"})
+	}
 	tests := []struct {
 		name    string
 		x       klime.Exchange
@@ -70,6 +74,34 @@ func TestExplainRequests(t *testing.T) {
 			"both by a Link", klime.Exchange{}, []klime.Option{klime.ResolveGroup(answerWith("acme-secret-id"))},
 			func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "jane-secret-id"}, klime.Group{ID: "g1"}) },
 			[]string{`user="by SetUser, SetGroup or Link" group="by SetUser, SetGroup or Link"`},
+		},
+		{"several linked", klime.Exchange{}, nil, several, []string{
+			`user="by SetUser, SetGroup or Link" group="several are linked, and none is the active one (SetGroup, GroupID)"`,
+		}},
+		{
+			"several linked, and one named", klime.Exchange{}, nil, func(ctx context.Context) { several(ctx); klime.SetGroup(ctx, "g2") },
+			[]string{`group="by SetUser, SetGroup or Link"`},
+		},
+		{
+			"several linked, and one found", klime.Exchange{}, []klime.Option{klime.ResolveGroup(answerWith("g2"))}, several,
+			[]string{`group="by an option or a context value"`},
+		},
+		{
+			"several linked, and the one that was claimed is not believed", klime.Exchange{Status: 403},
+			[]klime.Option{klime.ResolveGroup(answerWith("g2"))}, several, []string{`group="not known"`},
+		},
+		{
+			"several linked, and another one claimed", klime.Exchange{},
+			[]klime.Option{klime.RequireMembership(), klime.ResolveGroup(answerWith("g3"))}, several,
+			[]string{`group="left out by RequireMembership"`},
+		},
+		{
+			"several linked, and nothing to attribute", klime.Exchange{}, nil, func(ctx context.Context) { several(ctx); klime.Skip(ctx) },
+			[]string{`group="" outcome="not sent: skipped`},
+		},
+		{
+			"several linked of another user", klime.Exchange{}, nil, func(ctx context.Context) { several(ctx); klime.SetUser(ctx, "u2") },
+			[]string{`group="not known"`},
 		},
 		{"a page", klime.Exchange{Method: "GET", ContentType: "text/html"}, nil, jane, []string{`kind=page event="Page Viewed"`}},
 		{"a stream", klime.Exchange{Status: 101}, nil, jane, []string{"kind=stream", "answer=1xx"}},
@@ -163,6 +195,53 @@ func TestExplainEvents(t *testing.T) {
 	} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)
+		}
+	}
+}
+
+// A call that sends nothing because the request is silenced says so, whichever it is.
+func TestExplainSilencedCalls(t *testing.T) {
+	t.Parallel()
+	const track, identify, group = `type=track event=Hidden user=false group=false`,
+		`type=identify event="" user=true group=false`, `type=group event="" user=false group=true`
+	tests := []struct {
+		name, want string
+		call       func(context.Context, *klime.Client) (klime.BatchResult, error)
+	}{
+		{"Track", track, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return klime.BatchResult{}, client.Track(ctx, "Hidden", nil)
+		}},
+		{"TrackSync", track, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return client.TrackSync(ctx, "Hidden", nil)
+		}},
+		{"Identify", identify, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return klime.BatchResult{}, client.Identify(ctx, "u1", nil)
+		}},
+		{"IdentifySync", identify, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return client.IdentifySync(ctx, "u1", nil)
+		}},
+		{"Group", group, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return klime.BatchResult{}, client.Group(ctx, "g1", nil)
+		}},
+		{"GroupSync", group, func(ctx context.Context, client *klime.Client) (klime.BatchResult, error) {
+			return client.GroupSync(ctx, "g1", nil)
+		}},
+	}
+	for _, tt := range tests {
+		var log *syncBuffer
+		client, wire := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+		traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+			klime.Silence(ctx)
+			if result, err := tt.call(ctx, client); err != nil || !reflect.DeepEqual(result, klime.BatchResult{}) {
+				t.Errorf("%s: %+v, %v", tt.name, result, err)
+			}
+		})
+		want := tt.want + ` outcome="not sent: the request is silenced`
+		if text := log.String(); strings.Count(text, want) != 1 {
+			t.Errorf("%s: %q is not there once:\n%s", tt.name, want, text)
+		}
+		if got := wire.events(t, client); len(got) != 0 {
+			t.Errorf("%s: sent %v", tt.name, got)
 		}
 	}
 }

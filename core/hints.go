@@ -45,14 +45,14 @@ func (h *hints) foreignOption(c *Client) {
 	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
 }
 
-func (h *hints) noID(c *Client, kind string) {
-	h.tell(c, &h.wrongType, "a function given to UserID or GroupID returns a type that cannot be an ID; such requests are anonymous",
-		slog.String("type", kind))
+func (h *hints) noID(f *appFunc, kind string) {
+	h.tell(f.client, &h.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
+		slog.String("function", f.name), slog.String("type", kind))
 }
 
-func (h *hints) notUTF8(c *Client) {
-	h.tell(c, &h.binary, "a function given to UserID or GroupID returns bytes that are not UTF-8, which is no ID; "+
-		"return text, such as the String of a UUID")
+func (h *hints) notUTF8(f *appFunc) {
+	h.tell(f.client, &h.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
+		"return text, such as the String of a UUID", slog.String("function", f.name))
 }
 
 func (h *hints) withoutLink(c *Client) {

@@ -97,7 +97,7 @@ func ask(find resolver, native any, f *appFunc) (a answer) {
 func (t *Tracker) resolve(native any) identity {
 	ids := t.client.interner()
 	user, group := ask(t.user, native, &t.funcs.user), ask(t.group, native, &t.funcs.group)
-	return identity{user: ids.keep(t.idOf(user)), group: ids.keep(t.idOf(group)), claim: true}
+	return identity{user: ids.keep(t.idOf(user, &t.funcs.user)), group: ids.keep(t.idOf(group, &t.funcs.group)), claim: true}
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
@@ -106,25 +106,25 @@ func (t *Tracker) askRoute(s *Scope) string {
 		return ""
 	}
 	defer s.loan.giveBack()
-	return t.idOf(ask(t.route, native, &t.funcs.route))
+	return t.idOf(ask(t.route, native, &t.funcs.route), &t.funcs.route)
 }
 
-// idOf returns the ID of an answer, and logs what is wrong with it.
-func (t *Tracker) idOf(a answer) string {
+// idOf returns the ID of an answer of f, and logs what is wrong with it.
+func (t *Tracker) idOf(a answer, f *appFunc) string {
 	if a.problem != noProblem {
-		t.tellProblem(a)
+		t.tellProblem(a, f)
 	}
 	return a.known()
 }
 
-func (t *Tracker) tellProblem(a answer) {
+func (t *Tracker) tellProblem(a answer, f *appFunc) {
 	switch a.problem {
 	case noProblem, panicked: // ask has told of the panic
 	case foreign:
 		t.hints.foreignOption(t.client)
 	case wrongType:
-		t.hints.noID(t.client, a.id)
+		t.hints.noID(f, a.id)
 	case notUTF8:
-		t.hints.notUTF8(t.client)
+		t.hints.notUTF8(f)
 	}
 }

@@ -108,7 +108,7 @@ func TestSoak(t *testing.T) {
 			}
 			more := 0
 			if _, text, ok := strings.Cut(err.Error(), "(and "); ok {
-				_, _ = fmt.Sscanf(text, "%d events more)", &more)
+				_, _ = fmt.Sscanf(text, "%d more)", &more)
 			}
 			untold += more // there were too many at once to keep each
 			if len(events) == 0 && more == 0 {

@@ -219,13 +219,14 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 
 // outcome is what a request is recorded as.
 type outcome struct {
-	name     string // of the event; "" if there is none
-	named    bool   // the app has chosen the name, for this request or route
-	kind     Kind
-	id       identity
-	declared identity // what the app has said, for the explainer
-	extra    []property
-	fallback telemetry
+	name      string // of the event; "" if there is none
+	named     bool   // the app has chosen the name, for this request or route
+	kind      Kind
+	id        identity
+	declared  identity // what the app has said, for the explainer
+	undecided bool     // the app has linked several groups and has not said which is the active one, for the explainer
+	extra     []property
+	fallback  telemetry
 }
 
 // decide sets the part of a request's outcome that does not depend on whose it is.

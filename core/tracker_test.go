@@ -950,6 +950,19 @@ func TestHints(t *testing.T) {
 			[]klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { panic("secret") })}, 3,
 			klime.Exchange{}, "panicked",
 		},
+		{
+			"a group of a type that is no ID",
+			[]klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { return 1.5 })}, 3,
+			klime.Exchange{}, "that cannot be an ID; its answer is ignored\" function=GroupID type=float64",
+		},
+		{
+			"a user who is no text", []klime.Option{klime.ResolveUser(func(any) any { return "secret\xff" })}, 3,
+			klime.Exchange{}, "such as the String of a UUID\" function=UserID",
+		},
+		{
+			"a nil pointer, which is nobody", []klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { return (*int)(nil) })}, 3,
+			klime.Exchange{}, "",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -37,14 +37,24 @@ func appendMap[M ~map[string]any](b []byte, m M, depth int) ([]byte, error) {
 // misfit returns the error for a value that could not be encoded, or has too many bytes.
 // It says which one, unless it may just be the last of many that are too large together.
 func misfit(which string, size int, err error) error {
-	if err == nil {
-		err = ErrEventTooLarge
-	}
-	if size <= maxEventBytes && errors.Is(err, ErrEventTooLarge) {
+	within := (*oversize)(nil)
+	switch {
+	case err != nil && !errors.Is(err, ErrEventTooLarge):
+		return fmt.Errorf("%s: %w", which, err)
+	case errors.As(err, &within):
+		return &oversize{which + ": " + within.which}
+	case size > maxEventBytes:
+		return &oversize{which}
+	default:
 		return err
 	}
-	return fmt.Errorf("%s: %w", which, err)
 }
+
+// oversize is ErrEventTooLarge because of one value.
+type oversize struct{ which string }
+
+func (e *oversize) Error() string { return ErrEventTooLarge.Error() + ": " + e.which }
+func (e *oversize) Unwrap() error { return ErrEventTooLarge }
 
 // quoted returns a key as it stands in an error: quoted and, if it is long,
 // shortened.

@@ -118,6 +118,13 @@ func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 	return id, k.settled || k.hasUser && (k.hasGroup || id.group != "")
 }
 
+// isUndecided reports whether the app has linked the user to several groups and has not
+// said which is the active one.
+func (k *knowledge) isUndecided() bool {
+	m := &k.members
+	return !k.hasGroup && m.active == "" && len(m.groups) > 0 && m.user == k.declared.user
+}
+
 // settle keeps what was found at the end of the request, where the app has declared
 // nothing: it may still do so.
 func (k *knowledge) settle(found identity) {
@@ -182,6 +189,7 @@ func (s *Scope) finish(o *outcome, x *Exchange, wanted bool) {
 	}
 	r.ended++
 	o.declared, _ = r.declaredIdentity()
+	o.undecided = r.isUndecided() && !turnsAway(x.Status)
 	if wanted {
 		found := o.id
 		found.distrust(x.Status)

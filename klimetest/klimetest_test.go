@@ -125,7 +125,7 @@ func TestWaitInVain(t *testing.T) {
 				}
 			},
 			[]string{
-				"\n\tcounted by its clients: 1 requests of nobody, 3 invalid events, 1 roll-ups, which Flush sends",
+				"\n\tcounted by its clients: 1 request of nobody, 3 invalid events, 1 roll-up, which Flush sends",
 				"\n\tlogged by its clients: msg=\"klime: not recorded\" error=\"klime: missing event name\" total=1\n" +
 					"\tnot sent: POST /reports: neither user nor group is known (UserID option, SetUser, Link, or the context value userId)",
 			},

@@ -21,8 +21,8 @@ func (s *Server) report(n int) string {
 	s.mu.Unlock()
 
 	var r strings.Builder
-	fmt.Fprintf(&r, "the Server of %s waited %v for %d events: %d accepted, %d rejected, %d batches refused", s.tb.Name(), s.patience,
-		n, counts.Accepted, counts.Rejected+rejected, counts.Refused+counts.Unauthorized)
+	fmt.Fprintf(&r, "the Server of %s waited %v for %s: %d accepted, %d rejected, %s refused", s.tb.Name(), s.patience,
+		count(n, "event", "events"), counts.Accepted, counts.Rejected+rejected, count(counts.Refused+counts.Unauthorized, "batch", "batches"))
 	var events []string
 	for _, e := range s.Events() {
 		if e.Event == "" {
@@ -55,15 +55,23 @@ func (s *Server) counted() []string {
 	s.clientsMu.Unlock()
 	var counted []string
 	if anonymous > 0 {
-		counted = append(counted, fmt.Sprintf("%d requests of nobody", anonymous))
+		counted = append(counted, count(anonymous, "request", "requests")+" of nobody")
 	}
 	if invalid > 0 {
-		counted = append(counted, fmt.Sprintf("%d invalid events", invalid))
+		counted = append(counted, count(invalid, "invalid event", "invalid events"))
 	}
 	if rollUps > 0 {
-		counted = append(counted, fmt.Sprintf("%d roll-ups, which Flush sends", rollUps))
+		counted = append(counted, count(rollUps, "roll-up", "roll-ups")+", which Flush sends")
 	}
 	return counted
+}
+
+// count says how many there are of what is called one or many.
+func count[T int | uint64](n T, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 // clientLog is the first of what clients have logged: warnings, such as why an event is

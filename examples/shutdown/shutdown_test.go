@@ -221,7 +221,7 @@ func TestEndWithoutSpool(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	v.running.Wait()
-	if line := c.await(t, "error ", 1)[0]; !strings.Contains(line, "events not delivered: context deadline exceeded") {
+	if line := c.await(t, "error ", 1)[0]; !strings.Contains(line, " not delivered: context deadline exceeded") {
 		t.Errorf("it said %q", line)
 	}
 }

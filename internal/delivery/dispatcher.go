@@ -258,7 +258,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 func (s *dispatcher) backOff(now time.Time, r jobResult) {
 	if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
 		s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
-			slog.Duration("in", s.gate.opensAt.Sub(now)), slog.Int("events", len(r.unsettled)))
+			slog.Duration("in", s.gate.opensAt.Sub(now).Round(time.Millisecond)), slog.Int("events", len(r.unsettled)))
 	}
 }
 

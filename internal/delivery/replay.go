@@ -167,4 +167,4 @@ func (q *queue) lose(n int) loss {
 }
 
 // errDamaged is the error for so many records that are damaged or gone.
-func errDamaged(n int) error { return fmt.Errorf("%w: %d records", ErrSpoolLost, n) }
+func errDamaged(n int) error { return fmt.Errorf("%w: %s", ErrSpoolLost, count(n, "record")) }

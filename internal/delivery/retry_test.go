@@ -1,7 +1,10 @@
 package delivery_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +41,30 @@ func TestOutageIsProbedByOneRequest(t *testing.T) {
 		}
 		if c := d.Counts(); c.Sent != 1000 {
 			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+// The log says how long it waits, without digits that nobody reads.
+func TestRetryIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		cfg := config(newOutage(503))
+		cfg.RetryDelay = time.Second
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1)
+		time.Sleep(time.Minute)
+		_ = shutdown(t, d)
+		waits := regexp.MustCompile(`will retry" .* in=(\S+) events=1\n`).FindAllStringSubmatch(log.String(), -1)
+		if len(waits) == 0 {
+			t.Errorf("log: %s", &log)
+		}
+		for _, wait := range waits {
+			if in, err := time.ParseDuration(wait[1]); err != nil || in == 0 || in%time.Millisecond != 0 {
+				t.Errorf("retries in %v: %v", wait[1], err)
+			}
 		}
 	})
 }

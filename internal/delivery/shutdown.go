@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -74,7 +75,7 @@ func (d *Deliverer) noteSpooled() {
 		d.cfg.Logger.Info("klime: shut down, events wait in the spool", slog.Int("events", n))
 	default:
 		d.cfg.Logger.Warn("klime: shut down before the spool was ready, events on disk may be lost", slog.Int("events", n))
-		atRisk := fmt.Errorf("the spool was not ready in time, %d events on disk may be lost", n)
+		atRisk := fmt.Errorf("the spool was not ready in time, %s on disk may be lost", count(n, "event"))
 		if d.endErr != nil {
 			atRisk = fmt.Errorf("%w; %w", d.endErr, atRisk)
 		}
@@ -90,9 +91,17 @@ func notDelivered(events, onDisk int, cause error) error {
 	case onDisk > 0:
 		cause = errDamaged(onDisk)
 	case cause == nil:
-		return fmt.Errorf("%d events not delivered", events)
+		return fmt.Errorf("%s not delivered", count(events, "event"))
 	}
-	return fmt.Errorf("%d events not delivered: %w", events, cause)
+	return fmt.Errorf("%s not delivered: %w", count(events, "event"), cause)
+}
+
+// count says how many there are of what.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // finalFlush is the Flush of Shutdown, which includes what OnClose hands over. It

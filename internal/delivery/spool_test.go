@@ -882,7 +882,7 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 					t.Errorf("Shutdown took %v", took)
 				}
 				text, onDisk := fmt.Sprint(err), 301-test.undone
-				if (err != nil) != (test.undone > 0 || test.atRisk) || strings.HasPrefix(text, "1 events not delivered") != (test.undone > 0) ||
+				if (err != nil) != (test.undone > 0 || test.atRisk) || strings.HasPrefix(text, "1 event not delivered") != (test.undone > 0) ||
 					strings.HasSuffix(text, fmt.Sprint(onDisk, " events on disk may be lost")) != test.atRisk {
 					t.Errorf("Shutdown: %v", err)
 				}

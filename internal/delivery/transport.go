@@ -29,6 +29,9 @@ const (
 // errRepeats is the error of a request that the server kept turning away unread.
 var errRepeats = errors.New("turned away too often")
 
+// errWriteKey is the error of an answer of 401.
+var errWriteKey = errors.New("the write key was not accepted")
+
 // Transport sends one request. Its body is `{"batch":[…]}` with this many events. Send
 // must return soon after ctx ends, and be safe for concurrent use.
 type Transport interface {
@@ -172,8 +175,11 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		Message:    string(answered.Message),
 		Rejected:   validRejections(answered.rejections(), events),
 	}
-	if failure.isMisdirected() {
+	switch {
+	case failure.isMisdirected():
 		failure.Err = fmt.Errorf("no Klime at %s", t.url)
+	case failure.StatusCode == http.StatusUnauthorized:
+		failure.Err = errWriteKey
 	}
 	return Result{}, failure
 }

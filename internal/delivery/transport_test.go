@@ -108,7 +108,7 @@ func TestAnswers(t *testing.T) {
 		{name: "not JSON", code: 200, body: `<html>`, want: delivery.Result{Accepted: 3}},
 		{name: "other JSON", code: 202, body: `["ok"]`, want: delivery.Result{Accepted: 3}},
 		{name: "failure with message", code: 400, body: `{"message":"bad batch"}`, message: "status 400: bad batch"},
-		{name: "failure that quotes the write key", code: 401, body: `{"error":"no such: key"}`, message: "status 401: no such: [write key]"},
+		{name: "failure that quotes the write key", code: 401, body: `{"error":"no such: key"}`, message: "status 401: the write key was not accepted: no such: [write key]"},
 		{name: "failure without JSON", code: 502, body: `<html>`, message: "status 502 Bad Gateway"},
 		{name: "long message", code: 400, body: `{"message":"` + strings.Repeat("é", 1000) + `"}`, message: "status 400: " + strings.Repeat("é", 300) + "…"},
 	}
@@ -149,6 +149,19 @@ func TestMisdirected(t *testing.T) {
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.LogValue().String() != want {
 			t.Errorf("logged as %v, want %s", failure.LogValue(), want)
+		}
+	}
+}
+
+// So is a wrong key, and only that: a firewall forbids (403) for other reasons.
+func TestWriteKeyNotAccepted(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]string{401: "status 401: the write key was not accepted", 403: "status 403 Forbidden"} {
+		transport := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
+		_, err := transport.Send(t.Context(), nil, 1)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.Error() != want || failure.LogValue().String() != want {
+			t.Errorf("error %v, want %s, also in the log", err, want)
 		}
 	}
 }

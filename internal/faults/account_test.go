@@ -88,7 +88,7 @@ func fateOf(err error) fate {
 	}
 }
 
-var more = regexp.MustCompile(`\(and (\d+) events more\)$`)
+var more = regexp.MustCompile(`\(and (\d+) more\)$`)
 
 // onError is the app's callback.
 func (a *account) onError(err error, events []klime.Event) {
@@ -120,7 +120,7 @@ func (a *account) blames(err error) bool {
 	switch {
 	case errors.Is(err, klime.ErrQueueFull), errors.Is(err, klime.ErrSpoolFull), errors.Is(err, klime.ErrSpoolBusy), errors.Is(err, klime.ErrSpoolLost):
 		return false
-	case strings.Contains(err.Error(), "events not delivered"): // at Shutdown
+	case strings.Contains(err.Error(), " not delivered"): // at Shutdown
 		return false
 	case !errors.As(err, &failure):
 		return false

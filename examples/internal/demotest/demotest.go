@@ -59,6 +59,7 @@ const mainVariable = "KLIME_DEMO_MAIN"
 // Main must be called by TestMain, so that Terminate can run the program.
 func Main(m *testing.M, program func()) {
 	if os.Getenv(mainVariable) != "" {
+		_ = os.Unsetenv(mainVariable) // klime.FromEnv would wonder about it
 		program()
 	}
 	os.Exit(m.Run())
