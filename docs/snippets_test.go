@@ -30,7 +30,7 @@ func quoted(document string) []string {
 	case "opentelemetry.md":
 		return []string{"../internal/oteltest/*.go"}
 	case "testing.md":
-		return []string{"../klimetest/guide_test.go"}
+		return []string{"../klimetest/guide_test.go", "../fiberklime/guide_test.go"}
 	case "who-is-the-customer.md":
 		return []string{"../examples/auth/*/*.go", "../examples/jobs/main.go", "../core/example_privacy_test.go"}
 	case "write-your-own-adapter.md":

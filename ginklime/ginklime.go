@@ -219,11 +219,13 @@ func Link(find func(*gin.Context) (klime.User, []klime.Group)) gin.HandlerFunc {
 }
 
 // Event names the event of a route: see [klime.SetEvent].
+// It goes after Middleware; before it does nothing.
 func Event(name string) gin.HandlerFunc {
 	return func(c *gin.Context) { klime.SetEvent(c, name) }
 }
 
 // Skip drops the event of a route: see [klime.Skip].
+// It goes after Middleware; before it does nothing.
 func Skip() gin.HandlerFunc {
 	return func(c *gin.Context) { klime.Skip(c) }
 }

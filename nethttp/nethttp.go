@@ -74,11 +74,13 @@ func Link(find func(*http.Request) (klime.User, []klime.Group)) func(http.Handle
 }
 
 // Event names the event of a route: see [klime.SetEvent].
+// It goes inside Middleware; outside it does nothing.
 func Event(name string) func(http.Handler) http.Handler {
 	return httpexchange.Before(func(r *http.Request) { klime.SetEvent(r.Context(), name) })
 }
 
 // Skip drops the event of a route: see [klime.Skip].
+// It goes inside Middleware; outside it does nothing.
 func Skip() func(http.Handler) http.Handler {
 	return httpexchange.Before(func(r *http.Request) { klime.Skip(r.Context()) })
 }

@@ -33,7 +33,8 @@ func main() {
 
 func run() error {
 	cfg := klime.FromEnv()
-	if cfg.WriteKey == "" {
+	prints := cfg.WriteKey == ""
+	if prints {
 		cfg.Transport = printer{}
 	}
 	var config net.ListenConfig
@@ -51,7 +52,7 @@ func run() error {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	fmt.Printf("curl -H 'X-User: jane' http://%s/hello/world\n", addr)
+	fmt.Print(greeting(prints))
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
@@ -68,11 +69,22 @@ func run() error {
 	return errors.Join(err, client.Shutdown(events))
 }
 
+// greeting says what runs, and what to try.
+func greeting(prints bool) string {
+	events := "Each such request is an event. It is sent to Klime, as KLIME_WRITE_KEY is set."
+	if prints {
+		events = "Each such request is an event. What would be sent to Klime is printed here, within 2 s."
+	}
+	return fmt.Sprintf("The echo example is running at http://%s. Ctrl-C stops it. Try:\n\n"+
+		"  curl -H 'X-User: jane' -H 'X-Org: acme' http://%[1]s/hello/world\n\n%[2]s\n\n", addr, events)
+}
+
 func newApp(client *klime.Client) *echo.Echo {
 	e := echo.New()
-	// The header stands in for a session that the app has checked.
+	// The headers stand in for a session that the app has checked.
 	e.Use(echoklime.Middleware(client,
-		echoklime.UserID(func(c echo.Context) string { return c.Request().Header.Get("X-User") })))
+		echoklime.UserID(func(c echo.Context) string { return c.Request().Header.Get("X-User") }),
+		echoklime.GroupID(func(c echo.Context) string { return c.Request().Header.Get("X-Org") })))
 	e.GET("/hello/:name", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"hello": c.Param("name")})
 	})

@@ -4,6 +4,7 @@
 //	go run ./examples/jobs
 //
 // It needs no key: without KLIME_WRITE_KEY it sends to a local Klime that it runs itself.
+// With one, your account gets the job's events, of companies that do not exist.
 package main
 
 import (

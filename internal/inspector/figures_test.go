@@ -986,6 +986,10 @@ func TestOneUserOfManyGroups(t *testing.T) {
 			t.Fatalf("got %+v", c)
 		}
 	}
+	// How high the highest column is, said where it cannot be taken for a time.
+	if page := l.page("/customer", "id", "org_1", "window", "30d"); !strings.Contains(page, "<small>events, peak 10,000</small>") {
+		t.Errorf("no peak on the page:\n%s", page)
+	}
 	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 20 {
 		t.Errorf("the list takes %d MiB", mib)
 	}

@@ -29,7 +29,7 @@ func nameFault(name string) string {
 	past := false
 	for i, word := range words {
 		first, _ := utf8.DecodeRuneInString(word)
-		if unicode.IsLower(first) && !isSmallWord(word) {
+		if unicode.IsLower(first) && !strings.ContainsFunc(word, unicode.IsUpper) && !isSmallWord(word) {
 			return "has words without a capital"
 		}
 		past = past || i > 0 && isPast(strings.ToLower(word))
@@ -68,11 +68,18 @@ func isPast(word string) bool {
 		return true
 	}
 	switch word {
-	case "become", "begun", "bought", "broken", "brought", "built", "caught", "chosen", "cut", "done", "drawn", "driven", "fallen", "fed",
-		"forgotten", "found", "frozen", "given", "gone", "got", "grown", "held", "hidden", "hit", "kept", "known", "laid", "led", "left", "lent",
-		"lost", "made", "met", "overridden", "paid", "put", "quit", "read", "rebuilt", "redone", "rerun", "reset", "rewritten", "run", "said",
-		"seen", "sent", "set", "shown", "shut", "sold", "spent", "split", "spoken", "spread", "stolen", "stuck", "sunk", "taken", "taught",
-		"thought", "thrown", "told", "undone", "upset", "withdrawn", "won", "written":
+	case "arisen", "arose", "ate", "became", "become", "began", "begun", "bent", "bet", "bought", "broke", "broken", "brought", "built",
+		"burst", "came", "caught", "chose", "chosen", "come", "cut", "dealt", "did", "done", "drawn", "drew", "driven", "drove", "eaten",
+		"fallen", "fed", "fell", "felt", "flew", "flown", "forbade", "forbidden", "foresaw", "forgave", "forgiven", "forgot", "forgotten",
+		"fought", "found", "froze", "frozen", "gave", "given", "gone", "got", "grew", "grown", "heard", "held", "hid", "hidden", "hit",
+		"hung", "hurt", "kept", "knew", "known", "laid", "led", "left", "lent", "let", "lit", "lost", "made", "meant", "met", "mistaken",
+		"mistook", "outgrew", "outgrown", "overridden", "overrode", "oversaw", "overseen", "overtaken", "overthrown", "overtook",
+		"overwritten", "overwrote", "paid", "proven", "put", "quit", "ran", "read", "rebuilt", "redid", "redone", "reran", "rerun",
+		"resent", "reset", "resold", "rethought", "rewritten", "rewrote", "ridden", "risen", "rode", "run", "said", "sank", "saw", "seen",
+		"sent", "set", "shaken", "shook", "shown", "shut", "slept", "slid", "sold", "sought", "sped", "spent", "split", "spoke", "spoken",
+		"spread", "spun", "stole", "stolen", "stood", "struck", "stuck", "sunk", "swept", "swore", "sworn", "swung", "taken", "taught",
+		"thought", "threw", "thrown", "told", "took", "tore", "torn", "understood", "undid", "undone", "unsent", "unset", "upset", "went",
+		"withdrawn", "withdrew", "withheld", "woke", "woken", "won", "wore", "worn", "written", "wrote":
 		return true
 	default:
 		return false

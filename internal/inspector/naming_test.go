@@ -9,6 +9,8 @@ func TestEventNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"Report Generated": "", "User Signed In": "", "API Called": "", "API Usage Recorded": "", "Page Viewed": "", "Invoice Paid": "",
 		"Invitation Sent": "", "Plan Changed": "", "2FA Enabled": "", "Report Sent by E-Mail": "", "Änderung Übernommen Marked": "",
+		"Job Ran": "", "Trial Began": "", "Admin Gave Access": "", "User Took Over": "", "Plan Chose": "", "Author Wrote": "", "Build Broke": "",
+		"Team Grew": "", "iOS App Installed": "", "eSIM Activated": "", "User Opened iOS App": "", "ios App Installed": "without a capital",
 		"report_generated": "not in words", "reportGenerated": "one word", "Report-Generated": "not in words", "Login": "one word",
 		"report generated": "without a capital", "Report generated": "without a capital", "Generate Report": "no verb in the past",
 		"Report Generation": "no verb in the past", "Generated Report": "no verb in the past", " Report Generated": "white space",

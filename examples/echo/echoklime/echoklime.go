@@ -162,11 +162,13 @@ func Link(find func(echo.Context) (klime.User, []klime.Group)) echo.MiddlewareFu
 }
 
 // Event names the event of a route: see [klime.SetEvent].
+// It goes after Middleware; before it does nothing.
 func Event(name string) echo.MiddlewareFunc {
 	return before(func(c echo.Context) { klime.SetEvent(c.Request().Context(), name) })
 }
 
 // Skip drops the event of a route: see [klime.Skip].
+// It goes after Middleware; before it does nothing.
 func Skip() echo.MiddlewareFunc {
 	return before(func(c echo.Context) { klime.Skip(c.Request().Context()) })
 }

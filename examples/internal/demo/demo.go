@@ -42,8 +42,11 @@ type Options struct {
 	NoTraffic bool          // no sample users
 	NoPages   bool          // the program has only webhooks: no users, nothing to click on
 	Pace      time.Duration // between two requests of sample users; default 250ms
-	Stdout    io.Writer     // default os.Stdout
-	Stderr    io.Writer     // default os.Stderr
+	// RealTraffic lets sample users in even if events go to a real account, where they
+	// and their companies then appear.
+	RealTraffic bool
+	Stdout      io.Writer // default os.Stdout
+	Stderr      io.Writer // default os.Stderr
 
 	// Traces takes traces, and shows them under /traces/ and their IDs. It is
 	// called before newServer, and the listener is its own. Default none.
@@ -96,13 +99,17 @@ type service struct {
 // Start starts the app, sample traffic, and the Klime that the app sends to.
 //
 // The Config for newServer is [klime.FromEnv]. Without a write key in the
-// environment it points to a local Klime, which Start starts as well.
+// environment it points to a local Klime, which Start starts as well. With one, there
+// is no sample traffic, unless Options.RealTraffic asks for it.
 func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	opts = opts.withDefaults()
 	d := &Demo{opts: opts, failed: make(chan error, 2)}
 	cfg := klime.FromEnv()
 	cfg.Logger = slog.New(slog.NewTextHandler(opts.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	elsewhere := cfg.WriteKey != ""
+	if elsewhere && !opts.RealTraffic {
+		d.opts.NoTraffic = true
+	}
 	if !elsewhere && cfg.Endpoint != "" {
 		fmt.Fprintln(opts.Stderr, "KLIME_ENDPOINT is not used, as KLIME_WRITE_KEY is not set.")
 	}
@@ -131,7 +138,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	d.greet(app, cfg.Endpoint)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stopTraffic = cancel
-	if !opts.NoTraffic {
+	if !d.opts.NoTraffic {
 		visits := newTraffic(app, d.URL, opts.Pace, opts.NoPages, func(err error) { fmt.Fprintln(opts.Stderr, err) })
 		d.traffic.Go(func() { visits.run(ctx) })
 	}

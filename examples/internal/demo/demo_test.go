@@ -116,6 +116,62 @@ func TestWithAWriteKeyItSendsToKlime(t *testing.T) {
 	}
 }
 
+// The sample users' companies do not exist: they come into a real account only if that
+// is asked for.
+func TestSampleTrafficIntoARealAccountMustBeAskedFor(t *testing.T) {
+	for _, test := range []struct {
+		args    []string
+		noPages bool
+		message string
+		traffic bool
+	}{
+		{nil, false, "only yours, as KLIME_WRITE_KEY is set; with -traffic, sample users (who do not exist) click around", false},
+		{nil, true, "only yours, as KLIME_WRITE_KEY is set; with -traffic, a billing service sends webhooks", false},
+		{[]string{"-traffic=false"}, false, "only yours", false},
+		{[]string{"-traffic"}, false, "sample users click around", true},
+		{[]string{"-traffic"}, true, "the billing service sends webhooks", true},
+	} {
+		opts, stdout, _ := loopback(t)
+		server := httptest.NewServer(ingest.New(ingest.Options{}))
+		t.Setenv("KLIME_WRITE_KEY", "key")
+		t.Setenv("KLIME_ENDPOINT", server.URL)
+		opts, err := parseFlags(opts, append(test.args, "-addr=127.0.0.1:0"), opts.Stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts.NoPages, opts.Pace = test.noPages, time.Millisecond
+		visited := make(chan struct{}, 1)
+		d, err := Start(opts, func(_ *App, cfg klime.Config) (*http.Server, *klime.Client, error) {
+			client, err := klime.New(cfg)
+			return &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusTeapot)
+				select {
+				case visited <- struct{}{}:
+				default:
+				}
+			})}, client, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.traffic {
+			<-visited
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Wait(ctx); err != nil {
+			t.Error(err)
+		}
+		server.Close()
+		if !strings.Contains(stdout.String(), "\nTraffic:    "+test.message) {
+			t.Errorf("%q: stdout: %s", test.args, stdout)
+		}
+		if len(visited) > 0 && !test.traffic {
+			t.Errorf("%q: there was a visitor", test.args)
+		}
+	}
+}
+
 func TestLostEventsAreAnError(t *testing.T) {
 	opts, stdout, _ := loopback(t)
 	server := httptest.NewServer(ingest.New(ingest.Options{WriteKey: "another key"}))
@@ -268,6 +324,9 @@ func TestFlags(t *testing.T) {
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("stderr: %s", &stderr)
+	}
+	if opts, err := parseFlags(Options{Name: "demo"}, []string{"-traffic"}, &stderr); err != nil || opts.NoTraffic || !opts.RealTraffic {
+		t.Errorf("got %+v, %v", opts, err)
 	}
 	traces := Options{Name: "demo", Traces: func(net.Listener) error { return nil }}
 	if opts, err := parseFlags(traces, []string{"-traces-addr", ":3"}, &stderr); err != nil || opts.TracesAddr != ":3" {

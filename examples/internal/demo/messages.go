@@ -15,9 +15,9 @@ import (
 func (d *Demo) greet(app *App, endpoint string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Sundial, the %s example, is running. Ctrl-C stops it.\n\n", d.opts.Name)
-	traffic := "sample users click around; -traffic=false keeps them out"
+	traffic, offer := "sample users click around; -traffic=false keeps them out", "sample users (who do not exist) click around"
 	if d.opts.NoPages {
-		traffic = "the billing service sends webhooks; -traffic=false keeps it out"
+		traffic, offer = "the billing service sends webhooks; -traffic=false keeps it out", "a billing service sends webhooks"
 		fmt.Fprintf(&b, "The app:    %s, for webhooks\n", d.URL)
 	} else {
 		fmt.Fprintf(&b, "The app:    %s, password of everybody: %s\n", d.URL, Password)
@@ -33,10 +33,13 @@ func (d *Demo) greet(app *App, endpoint string) {
 	if d.tracesURL != "" {
 		fmt.Fprintf(&b, "Traces:     %s\n", strings.TrimSuffix(d.tracesURL, "/"))
 	}
-	if d.opts.NoTraffic {
-		fmt.Fprint(&b, "Traffic:    only yours\n\n")
-	} else {
+	switch {
+	case !d.opts.NoTraffic:
 		fmt.Fprintf(&b, "Traffic:    %s\n\n", traffic)
+	case d.Klime == nil:
+		fmt.Fprintf(&b, "Traffic:    only yours, as KLIME_WRITE_KEY is set; with -traffic, %s\n\n", offer)
+	default:
+		fmt.Fprint(&b, "Traffic:    only yours\n\n")
 	}
 	fmt.Fprint(d.opts.Stdout, b.String())
 }

@@ -82,7 +82,7 @@ func Terminate(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	var stdout bytes.Buffer
-	program := exec.CommandContext(ctx, exe, "-addr", "127.0.0.1:0") //nolint:gosec // this program
+	program := exec.CommandContext(ctx, exe, "-addr", "127.0.0.1:0", "-traffic") //nolint:gosec // this program
 	program.Env = append(os.Environ(), mainVariable+"=1", "KLIME_WRITE_KEY=key", "KLIME_ENDPOINT="+server.URL)
 	program.Stdout, program.Stderr = &stdout, complaints{t}
 	if err := program.Start(); err != nil {
