@@ -157,7 +157,7 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 // returns nil.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	ok, err := c.identify(ctx, &d, opts)
+	ok, err := c.describe(ctx, &d, opts)
 	if !ok {
 		return err
 	}
@@ -173,7 +173,7 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // returns nil: an admin page that silences its requests calls Group with another context.
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	ok, err := c.group(ctx, &d, opts)
+	ok, err := c.describe(ctx, &d, opts)
 	if !ok {
 		return err
 	}
@@ -201,7 +201,7 @@ func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts
 // request, too, it returns a zero BatchResult and nil.
 func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	ok, err := c.identify(ctx, &d, opts)
+	ok, err := c.describe(ctx, &d, opts)
 	if !ok {
 		return BatchResult{}, err
 	}
@@ -212,7 +212,7 @@ func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts
 // request, too, it returns a zero BatchResult and nil.
 func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	ok, err := c.group(ctx, &d, opts)
+	ok, err := c.describe(ctx, &d, opts)
 	if !ok {
 		return BatchResult{}, err
 	}

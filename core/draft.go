@@ -41,9 +41,8 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	return nil, silent
 }
 
-// track, identify and group complete the draft of a call. Unless ok, there is nothing to
-// send, with or without an error. (It is not returned: to copy it takes longer.)
-
+// track completes the draft of a track event. Unless ok, there is nothing to send, with
+// or without an error. (The draft is not returned: to copy it takes longer.)
 func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft, opts []EventOption) (ok bool, err error) {
 	if c == nil {
 		return false, nil
@@ -72,36 +71,19 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 	return true, nil
 }
 
-func (c *Client) identify(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
-	scope, silent := c.scopeOf(ctx)
-	if silent {
-		c.explainSilence(d)
+// describe is track for an identify or group event.
+func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
+	if c == nil {
 		return false, nil
 	}
-	return d.describe(ctx, scope, opts)
-}
-
-func (c *Client) group(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
 	scope, silent := c.scopeOf(ctx)
-	if silent {
-		c.explainSilence(d)
+	switch {
+	case silent:
+		c.explains.event(d, silenced)
 		return false, nil
-	}
-	if c.cfg.Mode == UserMode {
+	case d.Type == GroupEvent && c.cfg.Mode == UserMode:
 		return false, ErrUserMode
 	}
-	return d.describe(ctx, scope, opts)
-}
-
-// explainSilence logs that d is not sent. C may be nil.
-func (c *Client) explainSilence(d *draft) {
-	if c != nil {
-		c.explains.event(d, silenced)
-	}
-}
-
-// describe completes the draft of an identify or group event.
-func (d *draft) describe(ctx context.Context, scope *Scope, opts []EventOption) (ok bool, err error) {
 	if err := d.checkOptions(opts); err != nil {
 		return false, err
 	}
