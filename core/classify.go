@@ -38,41 +38,55 @@ func (k Kind) String() string {
 	}
 }
 
-// classify decides what a request was. It is a pure function of the response, the
-// request, and the ruling on its route.
-func classify(x *Exchange, rule ruling) Kind {
+// classify decides what a request was, and if it was an asset or noise, says why. It is
+// a pure function of the response, the request, and the ruling on its route.
+func classify(x *Exchange, rule ruling) (kind Kind, why fate) {
 	mediaType := mediaTypeOf(x.ContentType)
 	named := rule.name != ""
 	switch {
 	case isNoiseMethod(x.Method):
-		return KindNoise
+		return KindNoise, asksAbout
 	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
-		return KindStream
-	case rule.health && !named, isNoise(x, rule):
-		return KindNoise
-	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
-		return KindAPI
-	case x.Status == http.StatusNotModified:
-		return classifyNotModified(x)
-	case isAsset(mediaType), isPartOfPage(x.header("Sec-Fetch-Dest")):
-		return KindAsset
-	case isHTML(mediaType) && x.Status != http.StatusNoContent && !isFragment(x):
-		return KindPage
-	default:
-		return KindAPI
+		return KindStream, ""
+	case rule.health && !named:
+		return KindNoise, healthCheck
 	}
+	if why := noiseOf(x, rule); why != "" {
+		return KindNoise, why
+	}
+	switch {
+	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
+		return KindAPI, ""
+	case x.Status == http.StatusNotModified:
+		kind = classifyNotModified(x)
+	case isAsset(mediaType), isPartOfPage(x.header("Sec-Fetch-Dest")):
+		kind = KindAsset
+	case isHTML(mediaType) && x.Status != http.StatusNoContent && !isFragment(x):
+		kind = KindPage
+	}
+	if kind == KindAsset {
+		why = partOfPage
+	}
+	return kind, why
 }
 
-// isNoise reports whether a request says nothing about a customer.
-func isNoise(x *Exchange, rule ruling) bool {
-	redirect := x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified
+// noiseOf says why a request tells nothing about a customer, "" if it may.
+func noiseOf(x *Exchange, rule ruling) fate {
 	switch {
-	case isUnmatched(x, rule), isCanonicalRedirect(x):
-		return true
-	case x.Method == http.MethodGet:
-		return redirect || isPrefetch(x) || isProbe(x.header("User-Agent"))
+	case isUnmatched(x, rule):
+		return noRoute
+	case isCanonicalRedirect(x):
+		return canonical
+	case x.Method != http.MethodGet:
+		return ""
+	case x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified:
+		return redirected
+	case isPrefetch(x):
+		return prefetched
+	case isProbe(x.header("User-Agent")):
+		return probed
 	default:
-		return false
+		return ""
 	}
 }
 

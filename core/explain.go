@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"sync"
 )
@@ -58,12 +57,24 @@ func (e *explainer) once(what string, attrs ...slog.Attr) {
 type fate string
 
 const (
-	queued   fate = "queued"
-	counted  fate = "counted for " + apiUsageRecorded
-	sampled  fate = "not sent: left out by Sample"
-	filtered fate = "not sent: BeforeSend dropped it"
-	nobody   fate = "not sent: neither user nor group is known (UserID option, SetUser, Link, or the context value userId)"
-	silenced fate = "not sent: the request is silenced (Silence, or HonorOptOut)"
+	queued       fate = "queued"
+	counted      fate = "counted for " + apiUsageRecorded
+	sampled      fate = "not sent: left out by Sample"
+	filtered     fate = "not sent: BeforeSend dropped it"
+	nobody       fate = "not sent: neither user nor group is known (UserID option, SetUser, Link, or the context value userId)"
+	silenced     fate = "not sent: the request is silenced (Silence, or HonorOptOut)"
+	canonical    fate = "not sent: a redirect to another form of the path"
+	skippedByApp fate = "not sent: skipped (Skip)"
+	skippedRoute fate = "not sent: skipped (SkipRoutes)"
+	outlived     fate = "not sent: the handler has outlived its request"
+	asksAbout    fate = "not sent: the method asks about something"
+	partOfPage   fate = "not sent: part of a page, such as a style sheet or an image"
+	healthCheck  fate = "not sent: a health check (HealthRoutes)"
+	noRoute      fate = "not sent: no route has the path"
+	redirected   fate = "not sent: a redirect"
+	prefetched   fate = "not sent: a prefetch"
+	probed       fate = "not sent: the client probes whether the app is alive"
+	ruledOut     fate = "not sent: ClassifyWith calls it noise"
 )
 
 // fateOf returns the fate of an event from the result of queuing it.
@@ -152,36 +163,4 @@ func (e *explainer) event(d *draft, f fate) {
 	}
 	e.once("an event", slog.String("type", d.Type.String()), slog.String("event", shortened(d.Event.Event)),
 		slog.Bool("user", d.UserID != ""), slog.Bool("group", d.GroupID != ""), slog.String("outcome", string(f)))
-}
-
-// unrecorded says why a request has no event.
-func unrecorded(x *Exchange, remarks *remarks, rule ruling, kind Kind) fate {
-	switch {
-	case remarks.silent:
-		return silenced
-	case remarks.skip:
-		return "not sent: skipped (Skip)"
-	case remarks.reused:
-		return "not sent: the handler has outlived its request"
-	case rule.skip:
-		return "not sent: skipped (SkipRoutes)"
-	case remarks.canonicalRedirect:
-		return "not sent: a redirect to another form of the path"
-	case isNoiseMethod(x.Method):
-		return "not sent: the method asks about something"
-	case kind == KindAsset:
-		return "not sent: part of a page, such as a style sheet or an image"
-	case rule.health:
-		return "not sent: a health check (HealthRoutes)"
-	case isUnmatched(x, ruling{matched: rule.matched}):
-		return "not sent: no route has the path"
-	case x.Method == http.MethodGet && isPrefetch(x):
-		return "not sent: a prefetch"
-	case x.Method == http.MethodGet && isProbe(x.header("User-Agent")):
-		return "not sent: the client probes whether the app is alive"
-	case x.Status >= 300 && x.Status < 400:
-		return "not sent: a redirect"
-	default:
-		return "not sent: ClassifyWith calls it noise"
-	}
 }

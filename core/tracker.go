@@ -208,11 +208,9 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	if t.client == nil {
 		return
 	}
-	var f fate
+	f := o.why
 	if o.name != "" {
 		f = t.record(s, x, rt, &o)
-	} else if t.client.explains != nil {
-		f = unrecorded(x, &remarks, rule, o.kind)
 	}
 	t.client.explains.request(x, &o, f)
 }
@@ -220,6 +218,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 // outcome is what a request is recorded as.
 type outcome struct {
 	name      string // of the event; "" if there is none
+	why       fate   // why there is none
 	named     bool   // the app has chosen the name, for this request or route
 	kind      Kind
 	id        identity
@@ -231,26 +230,47 @@ type outcome struct {
 
 // decide sets the part of a request's outcome that does not depend on whose it is.
 func (t *Tracker) decide(o *outcome, x *Exchange, remarks *remarks, rule ruling) {
-	if remarks.skip || remarks.reused || remarks.silent || remarks.canonicalRedirect || rule.skip {
+	if o.why = leftOut(remarks, rule); o.why != "" {
 		return
 	}
 	if remarks.event != "" {
 		rule.name = remarks.event
 	}
-	o.kind = t.classify(x, rule)
+	o.kind, o.why = t.classify(x, rule)
 	o.name, o.named = t.eventName(o.kind, rule.name, x)
 }
 
-// classify returns the kind of a request. [ClassifyWith] has the last word.
-func (t *Tracker) classify(x *Exchange, rule ruling) Kind {
-	kind := classify(x, rule)
+// leftOut says why a request has no event whatever it was, "" if it may have one.
+func leftOut(remarks *remarks, rule ruling) fate {
+	switch {
+	case remarks.silent:
+		return silenced
+	case remarks.skip:
+		return skippedByApp
+	case remarks.reused:
+		return outlived
+	case rule.skip:
+		return skippedRoute
+	case remarks.canonicalRedirect:
+		return canonical
+	default:
+		return ""
+	}
+}
+
+// classify returns the kind of a request, and why it is not recorded if it is not.
+// [ClassifyWith] has the last word.
+func (t *Tracker) classify(x *Exchange, rule ruling) (Kind, fate) {
+	kind, why := classify(x, rule)
 	if t.classifyWith != nil {
-		kind = t.askKind(x, kind)
+		if asked := t.askKind(x, kind); asked != kind {
+			kind, why = asked, ruledOut
+		}
 	}
 	if kind == KindStream && !x.Panicked {
 		x.Aborted = false // a stream normally ends by the client going away
 	}
-	return kind
+	return kind, why
 }
 
 func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
