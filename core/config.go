@@ -317,6 +317,9 @@ func (c Config) validate() error {
 		return c.envErr
 	}
 	if c.WriteKey == "" && c.Transport == nil {
+		if len(c.envUnread) > 0 {
+			return fmt.Errorf("%w; not read: %s", ErrMissingWriteKey, strings.Join(c.envUnread, ", "))
+		}
 		return ErrMissingWriteKey
 	}
 	for _, err := range []error{

@@ -292,6 +292,13 @@ func TestFromEnv(t *testing.T) {
 			t.Errorf("error %v, want ErrMissingWriteKey", err)
 		}
 	})
+	t.Run("a write key under another name", func(t *testing.T) {
+		t.Setenv("KLIME_WRITEKEY", "the key")
+		_, err := klime.New(set(t, nil))
+		if !errors.Is(err, klime.ErrMissingWriteKey) || !strings.HasSuffix(err.Error(), "; not read: KLIME_WRITEKEY") {
+			t.Errorf("error %v does not name the variable", err)
+		}
+	})
 	t.Run("all set", func(t *testing.T) {
 		cfg := set(t, map[string]string{
 			"KLIME_WRITE_KEY": " key\n", "KLIME_ENDPOINT": " http://localhost:1 ", "KLIME_MODE": "User",

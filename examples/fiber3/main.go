@@ -33,7 +33,8 @@ func main() {
 
 func run() error {
 	cfg := klime.FromEnv()
-	if cfg.WriteKey == "" {
+	prints := cfg.WriteKey == ""
+	if prints {
 		cfg.Transport = printer{}
 	}
 	var config net.ListenConfig
@@ -51,7 +52,7 @@ func run() error {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	ended := make(chan error, 1)
 	go func() { ended <- app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}) }()
-	fmt.Printf("curl -H 'X-User: jane' http://%s/hello/world\n", addr)
+	fmt.Print(greeting(prints))
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
@@ -66,11 +67,23 @@ func run() error {
 	return errors.Join(err, client.Shutdown(events))
 }
 
+// greeting says what runs, and what to try.
+func greeting(prints bool) string {
+	events := "Each such request makes two events. They are sent to Klime, as KLIME_WRITE_KEY is set."
+	if prints {
+		events = "Each such request makes two events. What would be sent to Klime is printed here, within 2 s."
+	}
+	return fmt.Sprintf("The fiber3 example is running at http://%s. Ctrl-C stops it. Try:\n\n"+
+		"  curl -H 'X-User: jane' -H 'X-Org: acme' http://%[1]s/hello/world\n\n%[2]s\n\n", addr, events)
+}
+
 func newApp(client *klime.Client) *fiber.App {
 	app := fiber.New(fiber.Config{ReadTimeout: 5 * time.Second})
 	app.Use(recovery.New())
-	// The header stands in for a session that the app has checked.
-	app.Use(fiber3klime.Middleware(client, fiber3klime.UserID(func(c fiber.Ctx) string { return c.Get("X-User") })))
+	// The headers stand in for a session that the app has checked.
+	app.Use(fiber3klime.Middleware(client,
+		fiber3klime.UserID(func(c fiber.Ctx) string { return c.Get("X-User") }),
+		fiber3klime.GroupID(func(c fiber.Ctx) string { return c.Get("X-Org") })))
 	app.Get("/hello/:name", func(c fiber.Ctx) error {
 		klime.Track(c, "Greeted", nil) // or c.Context(), which may be kept
 		return c.JSON(fiber.Map{"hello": c.Params("name")})
