@@ -43,12 +43,13 @@ func (a App) encode() string {
 }
 
 // appFromEnv reads the same variables as OpenTelemetry's SDKs (specification
-// 1.49.0, "Resource SDK"). It skips malformed pairs.
+// 1.49.0, "Resource SDK"). It skips malformed pairs, and what is too long for klime: these
+// variables are not for klime alone.
 func appFromEnv() App {
 	known := map[string]string{}
 	for pair := range strings.SplitSeq(os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), ",") {
 		key, value, _ := strings.Cut(pair, "=")
-		if text, err := url.PathUnescape(strings.TrimSpace(value)); err == nil {
+		if text, err := url.PathUnescape(strings.TrimSpace(value)); err == nil && len(text) <= maxAppBytes {
 			known[strings.TrimSpace(key)] = strings.TrimSpace(text)
 		}
 	}
@@ -57,7 +58,7 @@ func appFromEnv() App {
 		Version:     known["service.version"],
 		Environment: known["deployment.environment.name"],
 	}
-	if name := strings.TrimSpace(os.Getenv("OTEL_SERVICE_NAME")); name != "" {
+	if name := strings.TrimSpace(os.Getenv("OTEL_SERVICE_NAME")); name != "" && len(name) <= maxAppBytes {
 		a.Name = name
 	}
 	if a.Environment == "" {

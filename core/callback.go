@@ -22,7 +22,7 @@ func (c *Client) report(r delivery.Report) {
 		return
 	}
 	err := publicError(r.Err)
-	if r.Untold > 0 {
+	if r.Untold > 0 && r.Outcome != delivery.SpoolLost { // whose error has the number
 		err = fmt.Errorf("%w (and %d more)", err, r.Untold)
 	}
 	c.onError(err, events)

@@ -79,12 +79,12 @@ func noiseOf(x *Exchange, rule ruling) fate {
 		return canonical
 	case x.Method != http.MethodGet:
 		return ""
-	case x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified:
-		return redirected
 	case isPrefetch(x):
 		return prefetched
 	case isProbe(x.header("User-Agent")):
 		return probed
+	case x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified:
+		return redirected
 	default:
 		return ""
 	}

@@ -39,8 +39,8 @@ func decodeEvent(body []byte) Event {
 	}
 }
 
-// decodeJSON is json.Unmarshal, but keeps the digits of numbers: an ID or a counter may
-// have more of them than a float64.
+// decodeJSON decodes the first value in b. It keeps the digits of numbers: an ID or a
+// counter may have more of them than a float64.
 func decodeJSON(b []byte, v any) error {
 	decoder := json.NewDecoder(bytes.NewReader(b))
 	decoder.UseNumber()

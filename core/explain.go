@@ -74,7 +74,7 @@ const (
 	redirected   fate = "not sent: a redirect"
 	prefetched   fate = "not sent: a prefetch"
 	probed       fate = "not sent: the client probes whether the app is alive"
-	ruledOut     fate = "not sent: ClassifyWith calls it noise"
+	ruledOut     fate = "not sent: ClassifyWith takes it for an asset or noise"
 )
 
 // fateOf returns the fate of an event from the result of queuing it.
@@ -85,12 +85,12 @@ func fateOf(d *draft, err error) fate {
 	case err == nil, errors.Is(err, ErrNotDurable):
 		return queued
 	}
-	for _, known := range [...]error{ErrQueueFull, ErrSpoolFull, ErrEventTooLarge} {
+	for _, known := range [...]error{ErrQueueFull, ErrSpoolFull, ErrEventTooLarge, ErrNotEncodable} {
 		if errors.Is(err, known) { // without the details, which differ each time or quote Klime
 			return fate("not sent: " + known.Error())
 		}
 	}
-	return fate("not sent: " + plainError(err).Error())
+	return fate("not sent: " + err.Error())
 }
 
 // request logs what became of a request.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,7 +136,7 @@ func TestExplainRequests(t *testing.T) {
 		},
 		{"classified", klime.Exchange{}, []klime.Option{
 			klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return klime.KindNoise }),
-		}, jane, []string{"ClassifyWith calls it noise"}},
+		}, jane, []string{"ClassifyWith takes it for an asset or noise"}},
 	}
 	for _, tt := range tests {
 		var log *syncBuffer
@@ -165,11 +166,11 @@ func TestExplainEvents(t *testing.T) {
 		cfg.BeforeSend = func(e *klime.Event) bool { return e.Event != "Filtered" }
 	})
 	tracker := klime.NewTracker(client, klime.IgnoreRoutes("/static/*"))
-	for range 2 {
+	for i := range 2 {
 		_ = client.Track(t.Context(), "Report Generated", nil, klime.ForUser("u1"))
 		_ = client.Track(t.Context(), "Report Generated", nil)
 		_ = client.Track(t.Context(), "Filtered", nil, klime.ForGroup("g1"))
-		_ = client.Track(t.Context(), "Wrong", klime.Properties{"key": math.NaN()}, klime.ForUser("u1"))
+		_ = client.Track(t.Context(), "Wrong", klime.Properties{strconv.Itoa(i): math.NaN()}, klime.ForUser("u1"))
 		_ = client.Group(t.Context(), "g1", nil, klime.ForUser("u1"))
 		traffic{tracker: tracker}.serve(func(ctx context.Context) {
 			klime.Silence(ctx)

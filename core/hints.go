@@ -10,7 +10,7 @@ import (
 // hints logs what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type hints struct {
-	route, circular, nobody, wrongType, binary, foreign, linkless sync.Once
+	route, circular, nobody, foreign, linkless sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
 	unknown atomic.Int64 // requests without
@@ -46,12 +46,12 @@ func (h *hints) foreignOption(c *Client) {
 }
 
 func (h *hints) noID(f *appFunc, kind string) {
-	h.tell(f.client, &h.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
+	h.tell(f.client, &f.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
 		slog.String("function", f.name), slog.String("type", kind))
 }
 
 func (h *hints) notUTF8(f *appFunc) {
-	h.tell(f.client, &h.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
+	h.tell(f.client, &f.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
 		"return text, such as the String of a UUID", slog.String("function", f.name))
 }
 

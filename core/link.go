@@ -139,7 +139,12 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 	list := s.listOf(user, groups) // before the request is locked: there may be thousands
 	s.update(func(r *request) {
 		if !r.hasUser || r.declared.user != user {
+			active := r.declared.group
+			isAmong := r.hasGroup && slices.ContainsFunc(groups, func(g Group) bool { return g.ID == active })
 			r.declareUser(ids.keep(user))
+			if isAmong { // SetGroup has named the active one before
+				r.declareGroup(active)
+			}
 		}
 		m := &r.members
 		m.begin(r.declared.user)

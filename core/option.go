@@ -102,7 +102,8 @@ func ResolveRoute[N any](find func(native N) string) Option {
 // nothing. Patterns are compared with the request's route, or if that is not known or
 // ends in /*, with its path. A slash at the end of a pattern makes no difference, except
 // that "/internal/" also stands for the route "/internal/*", which net/http writes in that
-// way. It does not stand for the routes within that: "/internal/*" does. Tracker.Err
+// way, unless that has a name of its own. It does not stand for the routes within that:
+// "/internal/*" does. Tracker.Err
 // reports malformed patterns, and the log at Shutdown names patterns that no request has
 // matched.
 func SkipRoutes(patterns ...string) Option {
@@ -125,6 +126,7 @@ func IgnoreRoutes(patterns ...string) Option {
 		parsed, err := parsePatterns("IgnoreRoutes", patterns)
 		for _, p := range parsed {
 			p.ignores = "IgnoreRoutes has " + p.text
+			p.slash = false // it makes no difference to a path
 		}
 		t.rules.ignored = distinct(append(t.rules.ignored, parsed...))
 		return err
@@ -151,11 +153,12 @@ func NameRoutes(names map[string]string) Option {
 				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: pattern %q has no name", ErrInvalidOption, p.text))
 			case len(same) == 1:
 				t.rules.named = append(t.rules.named, p)
-			case p != same[0]: // both are left out: which one counts nobody could tell
+			case p != same[0]: // left out, and so is the other if it is of this option: which one counts nobody could tell
 				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
 			}
 		}
 		slices.SortStableFunc(t.rules.named, moreSpecific)
+		separate(t.rules.named)
 		return err
 	}}
 }
@@ -228,8 +231,8 @@ func RollUp(window time.Duration) Option {
 }
 
 // Sample records only a part of the API calls, from 0 for none to 1 for all, with the
-// property sampleRate. Pages, streams, named events and what [RollUp] counts are not
-// sampled.
+// property sampleRate. Pages, streams and named events are not sampled. Nor is anything
+// beside [RollUp], which counts all API calls.
 //
 // If the request's trace began in this server, its trace ID decides, so that the events
 // of one trace are recorded together. If there is no trace, or it came with the request,

@@ -18,6 +18,8 @@ type appFunc struct {
 	client *Client
 	name   string
 	told   sync.Once
+
+	wrongType, binary sync.Once // hints
 }
 
 // panicked notes that the function panicked with v. The caller must be deferred. A nil

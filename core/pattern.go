@@ -15,7 +15,8 @@ type pattern struct {
 	method   string // "" for all
 	segments []segment
 	rest     bool // ends in /*: any further segments may follow, or none
-	slash    bool // ends in a slash: net/http serves all that follows by this route
+	slash    bool // ends in a slash
+	subtree  bool // also stands for the route of all that follows the slash, as in net/http
 
 	name    string      // with NameRoutes, the event's
 	ignores string      // with IgnoreRoutes, the reason for ignoring the request
@@ -38,6 +39,7 @@ func parsePattern(text string) (*pattern, error) {
 	if mistake == "" {
 		mistake = p.parsePath(normalizeRoute(path))
 		p.slash = !p.rest && len(p.segments) > 0 && strings.HasSuffix(path, "/")
+		p.subtree = p.slash
 	}
 	if mistake != "" {
 		return p, fmt.Errorf("pattern %q: %s", text, mistake)
@@ -156,20 +158,20 @@ func (p *pattern) matchesRequest(method string, rt *route, path string) bool {
 	case rt == nil:
 		return p.matches(method, path, false)
 	case rt.catchAll:
-		return p.matches(method, path, false) || p.slash && p.matches(method, rt.text, true)
+		return p.matches(method, path, false) || p.subtree && p.matches(method, rt.text, true)
 	default:
 		return p.matches(method, rt.text, true)
 	}
 }
 
 // matches reports whether the pattern matches a method and a path, or a method and a
-// normalized route if isRoute. If the pattern ends in a slash, it also matches the route of
-// all that follows: /reports/ and /reports/*, but not the route /reports/{id}.
+// normalized route if isRoute. A subtree also matches the route of all that follows:
+// /reports/ and /reports/*, but not the route /reports/{id}.
 func (p *pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
 	}
-	if isRoute && p.slash {
+	if isRoute && p.subtree {
 		path = strings.TrimSuffix(path, "/*")
 	}
 	i := 0
@@ -241,6 +243,16 @@ func (p *pattern) shape() string {
 	return b.String()
 }
 
+// separate takes from each pattern the subtree for which there is a pattern of its own:
+// beside /docs/*, the pattern /docs/ stands for its index alone.
+func separate(patterns []*pattern) {
+	for _, p := range patterns {
+		p.subtree = p.subtree && !slices.ContainsFunc(patterns, func(q *pattern) bool {
+			return q.rest && (q.method == "" || q.method == p.method) && slices.EqualFunc(p.segments, q.segments, slices.Equal[segment])
+		})
+	}
+}
+
 // moreSpecific compares patterns so that the most specific one is sorted first: segment
 // by segment, a literal goes before a parameter, and a parameter before the rest of a
 // path; then a pattern with a method goes before one without.
@@ -255,10 +267,9 @@ func moreSpecific(a, b *pattern) int {
 		return cmp.Compare(len(b.segments), len(a.segments))
 	case a.rest != b.rest:
 		return boolToInt(a.rest) - boolToInt(b.rest)
-	case a.slash != b.slash:
-		return boolToInt(a.slash) - boolToInt(b.slash)
 	default:
-		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), cmp.Compare(a.shape(), b.shape()))
+		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), boolToInt(a.slash)-boolToInt(b.slash),
+			cmp.Compare(a.shape(), b.shape()))
 	}
 }
 

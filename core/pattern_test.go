@@ -128,6 +128,21 @@ func TestAmbiguousNames(t *testing.T) {
 	}
 }
 
+// Beside a subtree with a name of its own, the same path with a slash is its index alone.
+func TestNamedSubtree(t *testing.T) {
+	t.Parallel()
+	rules := &NewTracker(nil, NameRoutes(map[string]string{"/docs/": "Docs Opened", "GET /a/": "A Opened", "POST /a/*": "A Changed"}),
+		NameRoutes(map[string]string{"/docs/*": "Doc Read", "/b/": "B Opened"})).rules
+	for request, want := range map[string]string{
+		"GET /docs": "Docs Opened", "GET /docs/*": "Doc Read", "GET /a/*": "A Opened", "POST /a/*": "A Changed", "GET /b/*": "B Opened",
+	} {
+		method, text, _ := strings.Cut(request, " ")
+		if got := rules.decide(method, newRoute(text), strings.Replace(text, "*", "x", 1)).name; got != want {
+			t.Errorf("%s: %q, want %q", request, got, want)
+		}
+	}
+}
+
 // Of several patterns that match the most specific one counts, in whatever order
 // they were given.
 func TestMostSpecificPattern(t *testing.T) {
@@ -153,7 +168,8 @@ func TestMostSpecificPattern(t *testing.T) {
 		"GET /files":          "/files",
 		"GET /files/*":        "/files/",
 		"GET /files/{id}":     "/*",
-		"GET /docs/*":         "/docs/",
+		"GET /docs/*":         "/docs/*",
+		"GET /docs":           "/docs/",
 		"GET /docs/{page}":    "/docs/{page}",
 		"GET /docs/{page}/x":  "/docs/*",
 	}
@@ -163,6 +179,7 @@ func TestMostSpecificPattern(t *testing.T) {
 			t.Fatal(err)
 		}
 		patterns = distinct(patterns)
+		separate(patterns)
 		for request, want := range tests {
 			method, path, _ := strings.Cut(request, " ")
 			rt := newRoute("")

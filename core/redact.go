@@ -53,7 +53,11 @@ const countable = "token"
 type secretWords struct{ anywhere, atEnd []secretWord }
 
 // secretWord is one entry of Config.SecretKeys.
-type secretWord struct{ spaced, joined string } // " api key ", of stems, and "apikey"
+type secretWord struct {
+	spaced string   // of stems: " api key "
+	joined string   // "apikey"
+	runs   []string // joined in the singular and the plural
+}
 
 // A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
 // pass on keys that its clients choose.
@@ -70,7 +74,7 @@ func newRedactor(keys []string) *redactor {
 func newSecretWords(keys []string) (s secretWords) {
 	for _, key := range keys {
 		words := wordsOf(key)
-		word := secretWord{spaced(stems(words)), strings.Join(singular(words), "")}
+		word := secretWord{spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words)}
 		switch {
 		case word.joined == "":
 		case strings.HasSuffix(key, "="):
@@ -147,27 +151,28 @@ func newWordedKey(words []string) wordedKey {
 }
 
 func (k wordedKey) contains(w secretWord) bool {
-	return strings.Contains(k.spaced, w.spaced) || k.hasRun(w.joined, false)
+	return strings.Contains(k.spaced, w.spaced) || k.hasRun(w, false)
 }
 
 func (k wordedKey) endsWith(w secretWord) bool {
-	return strings.HasSuffix(k.spaced, w.spaced) || k.hasRun(w.joined, true)
+	return strings.HasSuffix(k.spaced, w.spaced) || k.hasRun(w, true)
 }
 
-// hasRun reports whether words in a row, written as one, are that word or its plural. So
-// it does not matter how a key divides a word: pass_word, pASSWORD, APIkey.
-func (k wordedKey) hasRun(word string, atEnd bool) bool {
-	for from := 0; ; from++ {
-		i := strings.Index(k.joined[from:], word)
-		if i < 0 {
-			return false
+// hasRun reports whether words in a row, written as one, are w or its plural. So it does
+// not matter how a key divides a word: pass_word, pASSWORD, APIkey.
+func (k wordedKey) hasRun(w secretWord, atEnd bool) bool {
+	return slices.ContainsFunc(w.runs, func(run string) bool {
+		for from := 0; ; from++ {
+			i := strings.Index(k.joined[from:], run)
+			if i < 0 {
+				return false
+			}
+			from += i
+			if k.starts[from] && k.isEnd(from+len(run), atEnd) {
+				return true
+			}
 		}
-		from += i
-		end := from + len(word)
-		if k.starts[from] && (k.isEnd(end, atEnd) || strings.HasPrefix(k.joined[end:], "s") && k.isEnd(end+1, atEnd)) {
-			return true
-		}
-	}
+	})
 }
 
 // isEnd reports whether a word ends there: if last, the last one.
@@ -224,11 +229,36 @@ func stems(words []string) []string {
 		case !e || len(word) <= 3:
 		case strings.HasSuffix(base, "i"):
 			words[i] = base[:len(base)-1] + "y"
-		case strings.ContainsRune("sxz", rune(base[len(base)-1])), strings.HasSuffix(base, "ch"), strings.HasSuffix(base, "sh"):
+		case hisses(base):
 			words[i] = withoutS(base)
 		}
 	}
 	return words
+}
+
+// hisses reports whether the plural of a word ends in es.
+func hisses(word string) bool {
+	return strings.ContainsAny(word[len(word)-1:], "sxz") || strings.HasSuffix(word, "ch") || strings.HasSuffix(word, "sh")
+}
+
+// runsOf returns words as one, in the singular and in the plural. Some forms may be of no
+// real word: they match nothing.
+func runsOf(words []string) (runs []string) {
+	if len(words) == 0 {
+		return nil
+	}
+	words = singular(words)
+	before := strings.Join(words[:len(words)-1], "")
+	for _, last := range [...]string{words[len(words)-1], stems(words)[len(words)-1]} {
+		runs = append(runs, before+last, before+last+"s")
+		if hisses(last) {
+			runs = append(runs, before+last+"es")
+		}
+		if base, y := strings.CutSuffix(last, "y"); y {
+			runs = append(runs, before+base+"ies")
+		}
+	}
+	return runs
 }
 
 // spaced returns words with spaces around each.

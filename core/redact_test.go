@@ -61,14 +61,17 @@ func TestSecretKeys(t *testing.T) {
 func TestSecretKeysInThePlural(t *testing.T) {
 	t.Parallel()
 	for entry, keys := range map[string]struct{ secret, public []string }{
-		"salary":    {[]string{"salary", "salaries", "monthlySalaries", "SALARIES", "salariesPaid"}, []string{"salaried", "celery"}},
-		"address":   {[]string{"address", "addresses", "home_addresses", "addressesOf"}, []string{"addressee", "dress"}},
-		"taxes":     {[]string{"tax", "taxes", "TaxesPaid", "taxID"}, []string{"taxi", "taxis", "syntaxes"}},
-		"bonus":     {[]string{"bonus", "bonuses", "yearlyBonuses"}, []string{"bonsai"}},
-		"cookies":   {[]string{"cookie", "cookies", "SetCookie"}, []string{"cook", "cooks"}},
-		"licence":   {[]string{"licence", "licences"}, []string{"licensee"}},
-		"pass word": {[]string{"passwords", "passWord", "pass-words"}, []string{"passes", "wordPasses"}},
-		"phrase":    {[]string{"phrase", "phrases", "pHRASE", "phRases"}, []string{"phrased"}},
+		"salary":        {[]string{"salary", "salaries", "monthlySalaries", "SALARIES", "salariesPaid"}, []string{"salaried", "celery"}},
+		"address":       {[]string{"address", "addresses", "home_addresses", "addressesOf"}, []string{"addressee", "dress"}},
+		"home address":  {[]string{"homeAddresses", "homeaddresses", "HOMEADDRESSES", "homeaddress"}, []string{"homeaddressee"}},
+		"base salary":   {[]string{"basesalaries", "BASESALARIES", "baseSALaries"}, []string{"basesalaried"}},
+		"base salaries": {[]string{"basesalary", "baseSalary", "basesalaries"}, nil},
+		"taxes":         {[]string{"tax", "taxes", "TaxesPaid", "taxID"}, []string{"taxi", "taxis", "syntaxes"}},
+		"bonus":         {[]string{"bonus", "bonuses", "yearlyBonuses"}, []string{"bonsai"}},
+		"cookies":       {[]string{"cookie", "cookies", "SetCookie"}, []string{"cook", "cooks"}},
+		"licence":       {[]string{"licence", "licences"}, []string{"licensee"}},
+		"pass word":     {[]string{"passwords", "passWord", "pass-words"}, []string{"passes", "wordPasses"}},
+		"phrase":        {[]string{"phrase", "phrases", "pHRASE", "phRases"}, []string{"phrased"}},
 	} {
 		r := newRedactor([]string{entry})
 		for _, key := range keys.secret {

@@ -106,6 +106,29 @@ func TestWhoseRequest(t *testing.T) {
 			}, want: "/g1",
 		},
 		{
+			name: "another user after a sign-out: not in the group of the one before", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g1")
+				klime.SetUser(ctx, "")
+				klime.Link(ctx, klime.User{ID: "u2"}, klime.Group{ID: "g2"})
+			}, want: "u2/g2",
+		},
+		{
+			name: "a group that is named after a sign-out, then another user", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetUser(ctx, "")
+				klime.SetGroup(ctx, "g1")
+				klime.SetUser(ctx, "u2")
+			}, want: "u2/g1",
+		},
+		{
+			name: "another user is linked to several, of which the active one was named before", handle: func(ctx context.Context) {
+				klime.SetUser(ctx, "u1")
+				klime.SetGroup(ctx, "g3")
+				klime.Link(ctx, klime.User{ID: "u2"}, klime.Group{ID: "g2"}, klime.Group{ID: "g3"})
+			}, want: "u2/g3",
+		},
+		{
 			name: "another user, but no group by the app's word", opts: resolvers("u3", "g3"), handle: func(ctx context.Context) {
 				klime.SetUser(ctx, "u1")
 				klime.SetGroup(ctx, "")

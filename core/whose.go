@@ -142,9 +142,13 @@ func (k *knowledge) settle(found identity) {
 // whether it was found or declared: who signs in over somebody else's session need not
 // belong there.
 func (k *knowledge) declareUser(id string) {
-	another := k.declared.user != "" && k.declared.user != id
+	another := k.declared.user != "" && k.declared.user != id ||
+		id != "" && k.groupOf != "" && k.groupOf != id // who was signed out in between
 	if another && k.declared.group != "" && (id != "" || !k.hasGroup) {
 		k.declared.group, k.declared.claim, k.hasGroup = "", false, false
+	}
+	if id != "" {
+		k.groupOf = id
 	}
 	k.declared.user, k.hasUser = id, true
 }
@@ -152,6 +156,7 @@ func (k *knowledge) declareUser(id string) {
 // declareGroup takes the app's word for the group.
 func (k *knowledge) declareGroup(id string) {
 	k.declared.group, k.declared.claim, k.hasGroup = id, false, true
+	k.groupOf = k.declared.user
 }
 
 // resolve asks this scope's resolvers with its own request.

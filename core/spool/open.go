@@ -78,7 +78,7 @@ func (s *store) openFile() error {
 			return s.explain(err)
 		}
 		if !os.SameFile(s.info, info) && !s.hasBothMetas() { // once a file: while the disk is full, it is opened again and again
-			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost", s.path()})
+			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost, or sent again", s.path()})
 		}
 		s.info = info
 		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {

@@ -533,7 +533,7 @@ func TestDamagedMeta(t *testing.T) {
 			if !same(got, rangeOf(2, 20)) && (!crash || !same(got, rangeOf(1, 10))) {
 				t.Errorf("page %d, crash %v: keys %v", page, crash, got)
 			}
-			if n := strings.Count(log.String(), "the last commit may be lost"); n != 1 || strings.Count(log.String(), "\n") != 1 {
+			if n := strings.Count(log.String(), "the last commit may be lost, or sent again"); n != 1 || strings.Count(log.String(), "\n") != 1 {
 				t.Errorf("page %d, crash %v: log %s", page, crash, log)
 			}
 			_ = s.Close()
