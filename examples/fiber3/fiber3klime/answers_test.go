@@ -125,7 +125,8 @@ func TestReturnedErrorsBetween(t *testing.T) {
 }
 
 // A request that the server refuses passes the middlewares, but no routes. Fiber answers it
-// as without us, and as its answer is not known, it is not recorded.
+// as without us, even if a middleware inside has answered, and as its answer is not known,
+// it is not recorded.
 func TestRefusedByTheServer(t *testing.T) {
 	t.Parallel()
 	var handled []string
@@ -135,15 +136,21 @@ func TestRefusedByTheServer(t *testing.T) {
 	}})
 	s := serve(t, app, func(app *fiber.App, ours fiber.Handler) {
 		app.Use(ours)
+		app.Use("/private", func(fiber.Ctx) error { return fiber.NewError(http.StatusForbidden, "private") })
+		app.Use("/answered", sends(http.StatusNotFound))
 		app.Post("/uploads/:id", sends(http.StatusOK))
 	})
+	const tooLarge = "more than 10 bytes"
 	for _, test := range []struct {
 		body   string
 		path   string
 		status int
 	}{
 		{"small", "/uploads/7", http.StatusOK},
-		{"more than 10 bytes", "/uploads/7", http.StatusRequestEntityTooLarge},
+		{"10 bytes !", "/private", http.StatusForbidden},
+		{tooLarge, "/uploads/7", http.StatusRequestEntityTooLarge},
+		{tooLarge, "/private", http.StatusRequestEntityTooLarge},
+		{tooLarge, "/answered", http.StatusRequestEntityTooLarge},
 		{"", "/" + strings.Repeat("x", 8<<10), http.StatusRequestHeaderFieldsTooLarge},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+test.path, strings.NewReader(test.body))
@@ -154,10 +161,26 @@ func TestRefusedByTheServer(t *testing.T) {
 			t.Errorf("%q: status %d, want %d", test.body, got.status, test.status)
 		}
 	}
-	s.want("200 /uploads/{id}")
-	if want := []string{"Request Entity Too Large", "Request Header Fields Too Large"}; !slices.Equal(handled, want) {
+	s.want("200 /uploads/{id}", "403 -")
+	const refused = "Request Entity Too Large"
+	if want := []string{"private", refused, refused, refused, "Request Header Fields Too Large"}; !slices.Equal(handled, want) {
 		t.Errorf("handled %q, want %q", handled, want)
 	}
+}
+
+// An app that streams bodies takes those that are larger than its limit.
+func TestStreamedBody(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.New(fiber.Config{BodyLimit: 10, StreamRequestBody: true}), func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Post("/uploads/:id", sends(http.StatusOK))
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/uploads/7", strings.NewReader("more than 10 bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(req)
+	s.want("200 /uploads/{id}")
 }
 
 // The Scope is found by every context of the request. What may be kept is found there, and

@@ -50,7 +50,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		asked := string(c.Request().URI().PathOriginal()) // a copy: a handler that sets another path overwrites it
 		x := klime.Exchange{Method: c.Method(), Path: decoded(asked), Caller: caller{c}}
-		if tracker.Ignores(x.Method, x.Path, x.Caller.Header) {
+		if tracker.Ignores(x.Method, x.Path, x.Caller.Header) || isRefused(c) {
 			return c.Next()
 		}
 		x.Start = time.Now()
@@ -95,9 +95,22 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 // isAnswered reports whether a timeout outside has answered in place of the handlers.
 func isAnswered(c fiber.Ctx, scope *klime.Scope) bool { return c.IsAbandoned() && scope.Err() != nil }
 
+// isRefused reports whether the server has refused a request because its body is too large.
+// Fiber passes it through app.Use, and replaces the answer that it gets there. What else
+// the server refuses, such as too large a body in chunks, looks like any request.
+func isRefused(c fiber.Ctx) bool {
+	n := c.Request().Header.ContentLength()
+	if n <= 0 {
+		return false
+	}
+	config := c.App().Config()
+	return !config.StreamRequestBody && n > config.BodyLimit
+}
+
 // isUnrouted reports whether err is Fiber's own, which says that no route matches. Fiber
-// also returns it if the server has refused a request, such as one with too large a body:
-// that passes app.Use and no routes, and the answer comes after. So it is left to Fiber.
+// also returns it if the server has refused a request, for example because its headers are
+// too large: that passes app.Use and no routes, and the answer comes after. So it is left
+// to Fiber.
 func isUnrouted(c fiber.Ctx, err error) bool {
 	return (errors.Is(err, fiber.ErrNotFound) || errors.Is(err, fiber.ErrMethodNotAllowed)) && !c.Matched()
 }
