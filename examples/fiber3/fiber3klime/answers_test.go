@@ -458,6 +458,32 @@ func TestRoutesAddedLater(t *testing.T) {
 	s.want("200 /first/{id}", "200 /second/{id}", "403 -")
 }
 
+// The same if a route or a middleware takes the place of a route, so that the number of
+// handlers stays.
+func TestRoutesReplacedLater(t *testing.T) {
+	t.Parallel()
+	app := fiber.New()
+	s := serve(t, app, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Post("/first/:id", sends(http.StatusOK))
+	})
+	s.do("POST /first/1")
+	handlers := app.HandlersCount()
+	replace := func(path string, add func()) {
+		app.RemoveRoute(path, http.MethodPost)
+		add()
+		app.RebuildTree()
+		if app.HandlersCount() != handlers {
+			t.Errorf("%d handlers, want %d", app.HandlersCount(), handlers)
+		}
+	}
+	replace("/first/:id", func() { app.Post("/user_:name", sends(http.StatusOK)) })
+	s.do("POST /user_jane")
+	replace("/user_:name", func() { app.Use("/user_jane", sends(http.StatusForbidden)) })
+	s.do("POST /user_jane")
+	s.want("200 /first/{id}", "200 /user_{name}", "403 -")
+}
+
 // The recorded address is the one that Fiber finds: a header counts only if it comes from
 // a proxy that the app trusts.
 func TestCaptureBehindAProxy(t *testing.T) {
