@@ -25,6 +25,10 @@ import (
 //     request they belong to another customer's. What may run longer, such as a goroutine,
 //     the writer of a stream or the handler of a WebSocket, keeps c.Context(), or what
 //     [klime.ScopeFrom] finds in r.Context().
+//   - A net/http handler that flushes or hijacks goes on beside Fiber from then on, and may
+//     outlive the request: at its start it takes ctx := klime.ScopeFrom(r.Context()) and
+//     gives klime that, and its user and group must be known by then ([klime.SetUser],
+//     [klime.SetGroup], [Link]).
 //   - A fiber.Ctx is not safe for concurrent use, not even c.Get, c.Locals and c.Value.
 //     UserID and GroupID read it if an event's user or group is not known otherwise. So
 //     call [klime.SetUser] and [klime.SetGroup] before you start a goroutine that tracks
