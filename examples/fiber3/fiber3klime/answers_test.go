@@ -441,6 +441,29 @@ func TestStream(t *testing.T) {
 	s.want("200 /events", "Streamed by jane", "101 /upgrade", "Message Sent by jane")
 }
 
+// Fiber does not tell that a connection was dropped, so only Skip keeps the request from
+// being recorded as answered.
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.New(), func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		drop := func(c fiber.Ctx) error { return c.Drop() }
+		app.Get("/dropped/:id", drop)
+		app.Get("/skipped/:id", fiber3klime.Skip(), drop)
+	})
+	for _, path := range []string{"/dropped/7", "/skipped/7"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: status %d, want a closed connection", path, resp.StatusCode)
+		}
+	}
+	s.want("200 /dropped/{id}")
+}
+
 // Routes that are added or removed while the app runs are known as well.
 func TestRoutesAddedLater(t *testing.T) {
 	t.Parallel()

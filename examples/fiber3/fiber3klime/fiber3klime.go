@@ -43,7 +43,8 @@ import (
 //     nothing is read from c then, and UserID and GroupID are not asked: the request has
 //     the user and group of [Link], [klime.SetUser] and [klime.SetGroup].
 //   - Fiber does not tell when a file, a stream or a WebSocket ends, nor that a client has
-//     gone away. Both are left out of events.
+//     gone away. Both are left out of events. Nor does it tell that a handler has called
+//     c.Drop, so such a request is recorded as answered with 200: put [Skip] on its route.
 //   - What app.Use answers, such as files, has the route that the path leads to, or none.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
