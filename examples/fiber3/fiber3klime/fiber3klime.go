@@ -263,6 +263,7 @@ func Link(find func(fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
 }
 
 // Event names the event of a route: see [klime.SetEvent].
+// It goes after Middleware; before it does nothing.
 func Event(name string) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		klime.SetEvent(c.Context(), name)
@@ -271,6 +272,7 @@ func Event(name string) fiber.Handler {
 }
 
 // Skip drops the event of a route: see [klime.Skip].
+// It goes after Middleware; before it does nothing.
 func Skip() fiber.Handler {
 	return func(c fiber.Ctx) error {
 		klime.Skip(c.Context())
