@@ -125,7 +125,8 @@ func TestReturnedErrorsBetween(t *testing.T) {
 }
 
 // A request that the server refuses passes the middlewares, but no routes. Fiber answers it
-// as without us, and as its answer is not known, it is not recorded.
+// as without us, even if a middleware inside has answered, and as its answer is not known,
+// it is not recorded.
 func TestRefusedByTheServer(t *testing.T) {
 	t.Parallel()
 	var handled []string
@@ -135,15 +136,21 @@ func TestRefusedByTheServer(t *testing.T) {
 	}})
 	s := serve(t, app, func(app *fiber.App, ours fiber.Handler) {
 		app.Use(ours)
+		app.Use("/private", func(fiber.Ctx) error { return fiber.NewError(http.StatusForbidden, "private") })
+		app.Use("/answered", sends(http.StatusNotFound))
 		app.Post("/uploads/:id", sends(http.StatusOK))
 	})
+	const tooLarge = "more than 10 bytes"
 	for _, test := range []struct {
 		body   string
 		path   string
 		status int
 	}{
 		{"small", "/uploads/7", http.StatusOK},
-		{"more than 10 bytes", "/uploads/7", http.StatusRequestEntityTooLarge},
+		{"10 bytes !", "/private", http.StatusForbidden},
+		{tooLarge, "/uploads/7", http.StatusRequestEntityTooLarge},
+		{tooLarge, "/private", http.StatusRequestEntityTooLarge},
+		{tooLarge, "/answered", http.StatusRequestEntityTooLarge},
 		{"", "/" + strings.Repeat("x", 8<<10), http.StatusRequestHeaderFieldsTooLarge},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+test.path, strings.NewReader(test.body))
@@ -154,10 +161,26 @@ func TestRefusedByTheServer(t *testing.T) {
 			t.Errorf("%q: status %d, want %d", test.body, got.status, test.status)
 		}
 	}
-	s.want("200 /uploads/{id}")
-	if want := []string{"Request Entity Too Large", "Request Header Fields Too Large"}; !slices.Equal(handled, want) {
+	s.want("200 /uploads/{id}", "403 -")
+	const refused = "Request Entity Too Large"
+	if want := []string{"private", refused, refused, refused, "Request Header Fields Too Large"}; !slices.Equal(handled, want) {
 		t.Errorf("handled %q, want %q", handled, want)
 	}
+}
+
+// An app that streams bodies takes those that are larger than its limit.
+func TestStreamedBody(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.New(fiber.Config{BodyLimit: 10, StreamRequestBody: true}), func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Post("/uploads/:id", sends(http.StatusOK))
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/uploads/7", strings.NewReader("more than 10 bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(req)
+	s.want("200 /uploads/{id}")
 }
 
 // The Scope is found by every context of the request. What may be kept is found there, and
@@ -317,11 +340,13 @@ func TestNetHTTPHandlers(t *testing.T) {
 		app.Use(recovery.New(), ours)
 		app.Get("/page/:id", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<!doctype html>") })
 		app.Get("/events", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := klime.ScopeFrom(r.Context()) // which is not to be asked once this handler has flushed
+			klime.SetUser(ctx, "streaming")
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, "data: 1\n\n")
 			_ = http.NewResponseController(w).Flush()
 			<-received
-			klime.Track(r.Context(), "Chunk Sent", nil)
+			klime.Track(ctx, "Chunk Sent", nil)
 			_, _ = io.WriteString(w, "data: 2\n\n")
 		}))
 		app.Get("/upgrade", func(w http.ResponseWriter, _ *http.Request) {
@@ -365,7 +390,7 @@ func TestNetHTTPHandlers(t *testing.T) {
 	want := []string{
 		"Page Viewed 200 /page/{id} 15 <nil> true",
 		"API Called 200 /events <nil> sse false",
-		"Chunk Sent Chunk Sent by jane <nil> <nil> false",
+		"Chunk Sent Chunk Sent by streaming <nil> <nil> false",
 		"API Called 101 /upgrade <nil> websocket false",
 		"API Called 500 /panic 0 <nil> true",
 	}
@@ -416,6 +441,29 @@ func TestStream(t *testing.T) {
 	s.want("200 /events", "Streamed by jane", "101 /upgrade", "Message Sent by jane")
 }
 
+// Fiber does not tell that a connection was dropped, so only Skip keeps the request from
+// being recorded as answered.
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.New(), func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		drop := func(c fiber.Ctx) error { return c.Drop() }
+		app.Get("/dropped/:id", drop)
+		app.Get("/skipped/:id", fiber3klime.Skip(), drop)
+	})
+	for _, path := range []string{"/dropped/7", "/skipped/7"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: status %d, want a closed connection", path, resp.StatusCode)
+		}
+	}
+	s.want("200 /dropped/{id}")
+}
+
 // Routes that are added or removed while the app runs are known as well.
 func TestRoutesAddedLater(t *testing.T) {
 	t.Parallel()
@@ -433,6 +481,32 @@ func TestRoutesAddedLater(t *testing.T) {
 	app.RebuildTree()
 	s.do("GET /first/1")
 	s.want("200 /first/{id}", "200 /second/{id}", "403 -")
+}
+
+// The same if a route or a middleware takes the place of a route, so that the number of
+// handlers stays.
+func TestRoutesReplacedLater(t *testing.T) {
+	t.Parallel()
+	app := fiber.New()
+	s := serve(t, app, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Post("/first/:id", sends(http.StatusOK))
+	})
+	s.do("POST /first/1")
+	handlers := app.HandlersCount()
+	replace := func(path string, add func()) {
+		app.RemoveRoute(path, http.MethodPost)
+		add()
+		app.RebuildTree()
+		if app.HandlersCount() != handlers {
+			t.Errorf("%d handlers, want %d", app.HandlersCount(), handlers)
+		}
+	}
+	replace("/first/:id", func() { app.Post("/user_:name", sends(http.StatusOK)) })
+	s.do("POST /user_jane")
+	replace("/user_:name", func() { app.Use("/user_jane", sends(http.StatusForbidden)) })
+	s.do("POST /user_jane")
+	s.want("200 /first/{id}", "200 /user_{name}", "403 -")
 }
 
 // The recorded address is the one that Fiber finds: a header counts only if it comes from

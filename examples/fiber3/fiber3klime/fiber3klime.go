@@ -25,6 +25,10 @@ import (
 //     request they belong to another customer's. What may run longer, such as a goroutine,
 //     the writer of a stream or the handler of a WebSocket, keeps c.Context(), or what
 //     [klime.ScopeFrom] finds in r.Context().
+//   - A net/http handler that flushes or hijacks goes on beside Fiber from then on, and may
+//     outlive the request: at its start it takes ctx := klime.ScopeFrom(r.Context()) and
+//     gives klime that, and its user and group must be known by then ([klime.SetUser],
+//     [klime.SetGroup], [Link]).
 //   - A fiber.Ctx is not safe for concurrent use, not even c.Get, c.Locals and c.Value.
 //     UserID and GroupID read it if an event's user or group is not known otherwise. So
 //     call [klime.SetUser] and [klime.SetGroup] before you start a goroutine that tracks
@@ -39,7 +43,8 @@ import (
 //     nothing is read from c then, and UserID and GroupID are not asked: the request has
 //     the user and group of [Link], [klime.SetUser] and [klime.SetGroup].
 //   - Fiber does not tell when a file, a stream or a WebSocket ends, nor that a client has
-//     gone away. Both are left out of events.
+//     gone away. Both are left out of events. Nor does it tell that a handler has called
+//     c.Drop, so such a request is recorded as answered with 200: put [Skip] on its route.
 //   - What app.Use answers, such as files, has the route that the path leads to, or none.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
@@ -50,7 +55,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		asked := string(c.Request().URI().PathOriginal()) // a copy: a handler that sets another path overwrites it
 		x := klime.Exchange{Method: c.Method(), Path: decoded(asked), Caller: caller{c}}
-		if tracker.Ignores(x.Method, x.Path, x.Caller.Header) {
+		if tracker.Ignores(x.Method, x.Path, x.Caller.Header) || isRefused(c) {
 			return c.Next()
 		}
 		x.Start = time.Now()
@@ -95,9 +100,22 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 // isAnswered reports whether a timeout outside has answered in place of the handlers.
 func isAnswered(c fiber.Ctx, scope *klime.Scope) bool { return c.IsAbandoned() && scope.Err() != nil }
 
+// isRefused reports whether the server has refused a request because its body is too large.
+// Fiber passes it through app.Use, and replaces the answer that it gets there. What else
+// the server refuses, such as too large a body in chunks, looks like any request.
+func isRefused(c fiber.Ctx) bool {
+	n := c.Request().Header.ContentLength()
+	if n <= 0 {
+		return false
+	}
+	config := c.App().Config()
+	return !config.StreamRequestBody && n > config.BodyLimit
+}
+
 // isUnrouted reports whether err is Fiber's own, which says that no route matches. Fiber
-// also returns it if the server has refused a request, such as one with too large a body:
-// that passes app.Use and no routes, and the answer comes after. So it is left to Fiber.
+// also returns it if the server has refused a request, for example because its headers are
+// too large: that passes app.Use and no routes, and the answer comes after. So it is left
+// to Fiber.
 func isUnrouted(c fiber.Ctx, err error) bool {
 	return (errors.Is(err, fiber.ErrNotFound) || errors.Is(err, fiber.ErrMethodNotAllowed)) && !c.Matched()
 }
@@ -245,6 +263,7 @@ func Link(find func(fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
 }
 
 // Event names the event of a route: see [klime.SetEvent].
+// It goes after Middleware; before it does nothing.
 func Event(name string) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		klime.SetEvent(c.Context(), name)
@@ -253,6 +272,7 @@ func Event(name string) fiber.Handler {
 }
 
 // Skip drops the event of a route: see [klime.Skip].
+// It goes after Middleware; before it does nothing.
 func Skip() fiber.Handler {
 	return func(c fiber.Ctx) error {
 		klime.Skip(c.Context())

@@ -10,12 +10,15 @@ import (
 
 // routes tells the routes of an app from its middlewares. To Fiber both are routes:
 // c.Route() is the last of either that the request has reached.
-type routes struct{ tables sync.Map } // *fiber.App → *routeTable
+type routes struct {
+	tables sync.Map // *fiber.App → *routeTable
+	missed sync.Map // routeKey → nil, of those for which a table was made again
+}
 
 type routeTable struct {
-	handlers uint32 // of the app when the table was made
-	patterns map[routeKey]string
-	plain    *fiber.App // has the routes, but no middlewares
+	handlers uint32              // of the app when the table was made
+	patterns map[routeKey]string // "" for a middleware
+	plain    *fiber.App          // has the routes, but no middlewares
 }
 
 // routeKey identifies a route. A middleware may have the same path or the same
@@ -36,7 +39,16 @@ func keyOf(r *fiber.Route) routeKey {
 // pattern is the path of the route that c has reached. If c has reached a middleware
 // last, it is the path of the route that the request would lead to, "" if none.
 func (r *routes) pattern(c fiber.Ctx) string {
-	if pattern, ok := r.table(c.App()).patterns[keyOf(c.Route())]; ok {
+	key := keyOf(c.Route())
+	pattern, ok := r.table(c.App()).patterns[key]
+	if !ok && key.first != nil {
+		// It is new, in the place of one that was removed. Or Fiber no longer lists it, so the
+		// table is made again only once.
+		if _, again := r.missed.LoadOrStore(key, nil); !again {
+			pattern = r.newTable(c.App()).patterns[key]
+		}
+	}
+	if pattern != "" {
 		return pattern
 	}
 	return r.leadsTo(c.App(), c.Method(), string(c.Request().URI().PathOriginal())) // a middleware may have changed them
@@ -57,13 +69,19 @@ func (r *routes) leadsTo(app *fiber.App, method, path string) string {
 	return braces(c.Route().Path)
 }
 
-// table is the table of app. It is made again when app has got more routes.
+// table is the table of app. It is made again when the number of app's handlers changes.
+// If routes that are removed and added cancel out, that is when a request reaches one of
+// the new, be it a middleware.
 func (r *routes) table(app *fiber.App) *routeTable {
 	if known, ok := r.tables.Load(app); ok {
 		if table, ok := known.(*routeTable); ok && table.handlers == app.HandlersCount() {
 			return table
 		}
 	}
+	return r.newTable(app)
+}
+
+func (r *routes) newTable(app *fiber.App) *routeTable {
 	config := app.Config()
 	table := &routeTable{
 		handlers: app.HandlersCount(),
@@ -75,6 +93,9 @@ func (r *routes) table(app *fiber.App) *routeTable {
 			RequestMethods:          config.RequestMethods,
 			DisableHeadAutoRegister: true, // they are among the routes of app
 		}),
+	}
+	for _, route := range app.GetRoutes() {
+		table.patterns[keyOf(&route)] = ""
 	}
 	for _, route := range app.GetRoutes(true) { // without middlewares
 		pattern := braces(route.Path)
