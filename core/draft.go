@@ -137,8 +137,10 @@ func (d *draft) item(body []byte) delivery.Item {
 // prepare checks and encodes an event. If it sets d.filtered, the event must not be
 // sent.
 func (c *Client) prepare(d *draft, r *requestProperties) ([]byte, error) {
-	if err := d.validate(); err != nil {
-		return nil, err
+	if !d.automatic { // which has a name and IDs that have been checked
+		if err := d.validate(); err != nil {
+			return nil, err
+		}
 	}
 	if d.queued.IsZero() {
 		d.queued = time.Now()

@@ -91,7 +91,7 @@ func (e *Event) validate() error {
 
 // isID reports whether id can be sent. Bytes that are not UTF-8 cannot: two IDs that
 // differ only there, such as the bytes of two UUIDs, would become one.
-func isID(id string) bool { return !isBlank(id) && utf8.ValidString(id) }
+func isID(id string) bool { return !isBlank(id) && isUTF8(id) }
 
 // noID says why id is no ID.
 func noID(missing error, id string) error {

@@ -17,6 +17,7 @@ const (
 type identity struct {
 	user, group string
 	claim       bool            // the group comes from a resolver or context value, and the app does not vouch for it
+	orphaned    bool            // the app has declared the group, and has signed out since the user that it had named
 	checked     membershipCheck // why RequireMembership has left the group out, if it has
 }
 

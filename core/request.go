@@ -41,12 +41,11 @@ type remarks struct {
 type knowledge struct {
 	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once settled, what was found beneath it
 	members      membership
-	groupOf      string // the user whom the app had named when it named the group, or has named since
-	hasUser      bool   // declared.user counts even if it is empty
-	hasGroup     bool   // declared.group counts even if it is empty
-	settled      bool   // the request is over, and what was found at its end is in declared
-	linkRequired bool   // by the option RequireMembership
-	ended        int32  // how many of the request's scopes have ended
+	hasUser      bool  // declared.user counts even if it is empty
+	hasGroup     bool  // declared.group counts even if it is empty
+	settled      bool  // the request is over, and what was found at its end is in declared
+	linkRequired bool  // by the option RequireMembership
+	ended        int32 // how many of the request's scopes have ended
 }
 
 // isOpen reports whether the request is still being served.

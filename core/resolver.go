@@ -1,9 +1,6 @@
 package klime
 
-import (
-	"fmt"
-	"unicode/utf8"
-)
+import "fmt"
 
 // resolver finds an ID in a framework's request.
 type resolver func(native any) answer
@@ -72,7 +69,7 @@ func answerOfAny(v any) answer {
 }
 
 func answerOfText(id string) answer {
-	if !utf8.ValidString(id) {
+	if !isUTF8(id) {
 		return answer{problem: notUTF8}
 	}
 	return answer{id: id}

@@ -35,6 +35,9 @@ func isVerbatim(s string) bool {
 	}
 }
 
+// isUTF8 reports whether s is valid UTF-8. For plain text, isVerbatim says so sooner.
+func isUTF8(s string) bool { return isVerbatim(s) || utf8.ValidString(s) }
+
 // word returns the first eight bytes of s, which the compiler reads in one load.
 func word(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |

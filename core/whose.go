@@ -142,21 +142,19 @@ func (k *knowledge) settle(found identity) {
 // whether it was found or declared: who signs in over somebody else's session need not
 // belong there.
 func (k *knowledge) declareUser(id string) {
-	another := k.declared.user != "" && k.declared.user != id ||
-		id != "" && k.groupOf != "" && k.groupOf != id // who was signed out in between
-	if another && k.declared.group != "" && (id != "" || !k.hasGroup) {
-		k.declared.group, k.declared.claim, k.hasGroup = "", false, false
+	d := &k.declared
+	if d.group != "" && d.user != id && (d.user != "" || d.orphaned) {
+		if id != "" || !k.hasGroup {
+			d.group, d.claim, k.hasGroup = "", false, false
+		}
+		d.orphaned = d.group != ""
 	}
-	if id != "" {
-		k.groupOf = id
-	}
-	k.declared.user, k.hasUser = id, true
+	d.user, k.hasUser = id, true
 }
 
 // declareGroup takes the app's word for the group.
 func (k *knowledge) declareGroup(id string) {
-	k.declared.group, k.declared.claim, k.hasGroup = id, false, true
-	k.groupOf = k.declared.user
+	k.declared.group, k.declared.claim, k.declared.orphaned, k.hasGroup = id, false, false, true
 }
 
 // resolve asks this scope's resolvers with its own request.
