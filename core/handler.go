@@ -143,7 +143,7 @@ func (s *Scope) keep(id string, missing error) string {
 	switch {
 	case s == nil || isBlank(id):
 		return ""
-	case !isID(id):
+	case !isUTF8(id):
 		s.client().complain(noID(missing, id), "")
 		return ""
 	default:

@@ -103,9 +103,8 @@ func ResolveRoute[N any](find func(native N) string) Option {
 // ends in /*, with its path. A slash at the end of a pattern makes no difference, except
 // that "/internal/" also stands for the route "/internal/*", which net/http writes in that
 // way, unless that has a name of its own. It does not stand for the routes within that:
-// "/internal/*" does. Tracker.Err
-// reports malformed patterns, and the log at Shutdown names patterns that no request has
-// matched.
+// "/internal/*" does. Tracker.Err reports malformed patterns, and the log at Shutdown names
+// patterns that no request has matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns("SkipRoutes", patterns)

@@ -1,7 +1,6 @@
 // Package fiberklime records the requests of Fiber apps (version 2; for version 3, copy
-// the adapter in examples/fiber3). An app needs
-// one [Middleware], which records every page and API call, and one [Link] after its
-// authentication, which says whose they are.
+// the adapter in examples/fiber3). An app needs one [Middleware], which records every page
+// and API call, and one [Link] after its authentication, which says whose they are.
 //
 //	app := fiber.New()
 //	app.Use(recover.New(), fiberklime.Middleware(client))
