@@ -64,6 +64,7 @@ func TestMain(m *testing.M) {
 //	GET /held/{n}    when the app has got SIGTERM
 //	GET /late/{n}    2 s after that (net/http)
 //	GET /stream/{n}  with a stream that never ends (net/http)
+//	GET /socket/{n}  by taking over the connection until the app has got SIGTERM (net/http)
 //
 // and each request, except for streams, tracks an event of its own.
 func apps() map[string]func(context.Context) error {
@@ -166,6 +167,20 @@ func stream(w http.ResponseWriter, r *http.Request, n string) {
 	<-r.Context().Done()
 }
 
+func socket(w http.ResponseWriter, r *http.Request, ended context.Context) {
+	n := r.PathValue("n")
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	klime.SetUser(r.Context(), "usr_1")
+	klime.SetProperty(r.Context(), "n", n)
+	say("held " + n)
+	<-ended.Done()
+	klime.Track(r.Context(), "Work Done", klime.Properties{"n": n})
+}
+
 func netHTTPRouter(ended context.Context, client *klime.Client) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /work/{n}", func(_ http.ResponseWriter, r *http.Request) { work(r.Context(), r.PathValue("n")) })
@@ -175,6 +190,7 @@ func netHTTPRouter(ended context.Context, client *klime.Client) http.Handler {
 		time.Sleep(2 * time.Second)
 	})
 	mux.HandleFunc("GET /stream/{n}", func(w http.ResponseWriter, r *http.Request) { stream(w, r, r.PathValue("n")) })
+	mux.HandleFunc("GET /socket/{n}", func(w http.ResponseWriter, r *http.Request) { socket(w, r, ended) })
 	return nethttp.Middleware(client)(mux)
 }
 

@@ -5,12 +5,21 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
 
 // Serve is for net/http, and so for chi and Gin too: srv.Handler is the router.
 func Serve(ctx context.Context, srv *http.Server, l net.Listener, client *klime.Client) error {
+	var handlers sync.WaitGroup
+	router := srv.Handler
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handlers.Add(1)
+		defer handlers.Done()
+		router.ServeHTTP(w, r)
+	})
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
 	var err error
@@ -23,6 +32,12 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener, client *klime.
 	defer cancel()
 	if srv.Shutdown(requests) != nil {
 		err = errors.Join(err, srv.Close()) // cuts off streams that have not ended by themselves
+	}
+	ended := make(chan struct{})
+	go func() { handlers.Wait(); close(ended) }()
+	select { // neither Shutdown nor Close waits for WebSockets
+	case <-ended:
+	case <-time.After(forHandlers):
 	}
 	events, cancel := context.WithTimeout(context.Background(), forEvents)
 	defer cancel()

@@ -17,12 +17,25 @@ import (
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
+// togetherVariable names the file that together locks.
+const togetherVariable = "PREFORK_CHILDREN"
+
 // ServePrefork is for Fiber with Config.Prefork, where this program runs once as the
 // parent, and once for each CPU as its child. Orchestrators send SIGTERM only to the
 // parent, so the parent passes it on. When the first child has ended, Fiber's parent
 // kills the others, so no child may end before all are done.
 func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newApp func(*klime.Client) *fiber.App) error {
 	if !fiber.IsChild() {
+		// The children of a deploy that overlaps with this one wait for each other, not for
+		// these: each parent has a file of its own.
+		file, err := os.CreateTemp("", "children")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = errors.Join(file.Close(), os.Remove(file.Name())) }()
+		if err := os.Setenv(togetherVariable, file.Name()); err != nil { // which children inherit
+			return err
+		}
 		parent := newApp(nil) // it serves no requests, and needs no client
 		parent.Hooks().OnFork(func(pid int) error {
 			context.AfterFunc(ctx, func() { _ = syscall.Kill(pid, syscall.SIGTERM) })
@@ -31,7 +44,7 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 		return parent.Listen(addr)
 	}
 
-	leave, err := together(filepath.Join(dir, "children"))
+	leave, err := together(os.Getenv(togetherVariable))
 	if err != nil {
 		return err
 	}
@@ -60,10 +73,7 @@ func freeSpool(dir string) (*spool.Spool, error) {
 // together is called by each child when it begins. The returned function waits until all
 // other children have called theirs, or have died.
 func together(path string) (leave func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the folder is the app's choice
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the parent has made it
 	if err != nil {
 		return nil, err
 	}

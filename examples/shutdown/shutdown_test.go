@@ -246,6 +246,32 @@ func TestEndWhileAStreamIsOpen(t *testing.T) {
 	v.check(t, klime)
 }
 
+// A server does not wait for connections that handlers have taken over. If these end on
+// SIGTERM, they are recorded, with what they track at the end.
+func TestEndWhileSocketsAreOpen(t *testing.T) {
+	t.Parallel()
+	const sockets = 20
+	klime, endpoint := up(t)
+	c := start(t, "nethttp", endpoint)
+	v := &visitors{answered: map[string]bool{}}
+	for i := range sockets {
+		conn, err := net.Dial("tcp", c.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "GET /socket/%d HTTP/1.1\r\nHost: app\r\n\r\n", i); err != nil {
+			t.Fatal(err)
+		}
+		v.answered[strconv.Itoa(i)] = true
+	}
+	c.await(t, "held ", sockets)
+	if err := c.terminate(t); err != nil {
+		t.Error(err)
+	}
+	v.check(t, klime)
+}
+
 // A disk that hangs makes Shutdown take 2 s longer. Even together with a stream that
 // does not end, the app ends in time.
 func TestEndWhileTheDiskHangs(t *testing.T) {
@@ -321,6 +347,24 @@ func TestPrefork(t *testing.T) {
 		}
 		v.restart(t, startPrefork, env...)
 	})
+}
+
+// In a deploy that overlaps, the new process starts before the old one ends, which does not
+// wait for it.
+func TestPreforkOverlaps(t *testing.T) {
+	t.Parallel()
+	klime, endpoint := up(t)
+	env := []string{endpoint, spoolVariable + "=" + t.TempDir(), "GOMAXPROCS=4"}
+	older := startPrefork(t, append(env, freeAddr(t))...)
+	newer := startPrefork(t, append(env, freeAddr(t))...)
+	v := visit(t, older)
+	if err := older.terminate(t); err != nil {
+		t.Error(err)
+	}
+	v.check(t, klime)
+	if err := newer.terminate(t); err != nil {
+		t.Error(err)
+	}
 }
 
 // startPrefork returns when all four children serve.
