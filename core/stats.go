@@ -42,8 +42,8 @@ type Stats struct {
 	RollUpKeys   int                   // combinations of user, group, method and route that RollUp is counting now
 	Links        int                   // facts of Link that are known as sent
 	Anonymous    uint64                // requests not recorded because neither user nor group was known
-	NotLinked    uint64                // events whose group was left out by RequireMembership, sent or not: the request had no Link of the user
-	NotMember    uint64                // events whose group was left out by RequireMembership, sent or not: the Links named other groups
+	NotLinked    uint64                // events whose group was left out by RequireMembership: the request had no Link of the user
+	NotMember    uint64                // events whose group was left out by RequireMembership: the Links named other groups
 	Invalid      uint64                // invalid events of Track and Link in handlers, and of requests
 	Late         uint64                // valid events that Shutdown refused, from later or still waiting calls; not in Accepted
 }

@@ -167,7 +167,7 @@ func stream(w http.ResponseWriter, r *http.Request, n string) {
 	<-r.Context().Done()
 }
 
-func socket(w http.ResponseWriter, r *http.Request, ended context.Context) {
+func socket(ended context.Context, w http.ResponseWriter, r *http.Request) {
 	n := r.PathValue("n")
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -190,7 +190,7 @@ func netHTTPRouter(ended context.Context, client *klime.Client) http.Handler {
 		time.Sleep(2 * time.Second)
 	})
 	mux.HandleFunc("GET /stream/{n}", func(w http.ResponseWriter, r *http.Request) { stream(w, r, r.PathValue("n")) })
-	mux.HandleFunc("GET /socket/{n}", func(w http.ResponseWriter, r *http.Request) { socket(w, r, ended) })
+	mux.HandleFunc("GET /socket/{n}", func(w http.ResponseWriter, r *http.Request) { socket(ended, w, r) })
 	return nethttp.Middleware(client)(mux)
 }
 

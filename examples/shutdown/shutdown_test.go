@@ -259,7 +259,7 @@ func TestEndWhileSocketsAreOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		if _, err := fmt.Fprintf(conn, "GET /socket/%d HTTP/1.1\r\nHost: app\r\n\r\n", i); err != nil {
 			t.Fatal(err)
 		}
