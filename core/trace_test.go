@@ -207,6 +207,7 @@ func TestBaggageOfARequest(t *testing.T) {
 	}{
 		{"under a span outside and another", with(trace.ContextWithSpanContext(t.Context(), spanContext(1)), "gold"), spanned, "02 gold, 01 gold"},
 		{"under a span that is met", with(t.Context(), "gold"), spanned, "02 gold, 02 gold"},
+		{"own, under a span that is met", t.Context(), func(ctx context.Context) context.Context { return with(spanned(ctx), "silver") }, "02 silver, 02 silver"},
 		{"under no span", with(t.Context(), "gold"), nil, "none gold, none gold"},
 		{"own, under a span", with(t.Context(), "gold"), func(ctx context.Context) context.Context { return with(spanned(ctx), "silver") }, "02 silver, 02 silver"},
 		{"own, under no span", with(t.Context(), "gold"), func(ctx context.Context) context.Context { return with(ctx, "silver") }, "none silver, none gold"},

@@ -37,11 +37,12 @@ func (b both) track(ctx context.Context, userID, groupID, event string, properti
 
 // link tells both who the user is, and of which company.
 func (b both) link(ctx context.Context, user klime.User, group klime.Group) error {
-	return errors.Join(
-		b.segment.Enqueue(analytics.Identify{UserId: user.ID, Traits: analytics.Traits(maps.Clone(user.Traits))}),
-		b.segment.Enqueue(analytics.Group{UserId: user.ID, GroupId: group.ID, Traits: analytics.Traits(maps.Clone(group.Traits))}),
-		b.klime.Link(ctx, user, group),
-	)
+	err := b.segment.Enqueue(analytics.Identify{UserId: user.ID, Traits: analytics.Traits(maps.Clone(user.Traits))})
+	if group.ID != "" { // Segment refuses a group without an ID
+		toSegment := analytics.Group{UserId: user.ID, GroupId: group.ID, Traits: analytics.Traits(maps.Clone(group.Traits))}
+		err = errors.Join(err, b.segment.Enqueue(toSegment))
+	}
+	return errors.Join(err, b.klime.Link(ctx, user, group))
 }
 
 // shutdown delivers what is left to both. Segment's Close has no time limit, so shutdown

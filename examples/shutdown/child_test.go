@@ -178,6 +178,7 @@ func socket(ended context.Context, w http.ResponseWriter, r *http.Request) {
 	klime.SetProperty(r.Context(), "n", n)
 	say("held " + n)
 	<-ended.Done()
+	time.Sleep(400 * time.Millisecond) // as a closing handshake may take
 	klime.Track(r.Context(), "Work Done", klime.Properties{"n": n})
 }
 

@@ -16,6 +16,6 @@ import "time"
 // up to 0.5 s more if OnError or a Transport does.
 const (
 	forRequests = 3 * time.Second
-	forHandlers = 250 * time.Millisecond // that the server does not wait for
+	forHandlers = 250 * time.Millisecond // that the server has cut off
 	forEvents   = 4 * time.Second
 )

@@ -13,11 +13,11 @@ import (
 
 // Serve is for net/http, and so for chi and Gin too: srv.Handler is the router.
 func Serve(ctx context.Context, srv *http.Server, l net.Listener, client *klime.Client) error {
-	var handlers sync.WaitGroup
+	var handlers sync.RWMutex
 	router := srv.Handler
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handlers.Add(1)
-		defer handlers.Done()
+		handlers.RLock()
+		defer handlers.RUnlock()
 		router.ServeHTTP(w, r)
 	})
 	failed := make(chan error, 1)
@@ -28,16 +28,17 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener, client *klime.
 	case <-ctx.Done(): // SIGTERM
 	}
 
+	deadline := time.Now().Add(forRequests + forHandlers)
 	requests, cancel := context.WithTimeout(context.Background(), forRequests)
 	defer cancel()
 	if srv.Shutdown(requests) != nil {
 		err = errors.Join(err, srv.Close()) // cuts off streams that have not ended by themselves
 	}
 	ended := make(chan struct{})
-	go func() { handlers.Wait(); close(ended) }()
+	go func() { handlers.Lock(); close(ended) }()
 	select { // neither Shutdown nor Close waits for WebSockets
 	case <-ended:
-	case <-time.After(forHandlers):
+	case <-time.After(time.Until(deadline)):
 	}
 	events, cancel := context.WithTimeout(context.Background(), forEvents)
 	defer cancel()

@@ -28,7 +28,10 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 	if !fiber.IsChild() {
 		// The children of a deploy that overlaps with this one wait for each other, not for
 		// these: each parent has a file of its own.
-		file, err := os.CreateTemp("", "children")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		file, err := os.CreateTemp(dir, "children-*")
 		if err != nil {
 			return err
 		}

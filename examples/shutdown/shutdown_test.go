@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -244,6 +245,9 @@ func TestEndWhileAStreamIsOpen(t *testing.T) {
 		t.Error(err)
 	}
 	v.check(t, klime)
+	if !slices.ContainsFunc(klime.Events(), func(e ingest.Event) bool { return e.Event == "API Called" && e.Properties["n"] == "s" }) {
+		t.Error("the stream that was cut off is not recorded")
+	}
 }
 
 // A server does not wait for connections that handlers have taken over. If these end on
@@ -354,7 +358,8 @@ func TestPrefork(t *testing.T) {
 func TestPreforkOverlaps(t *testing.T) {
 	t.Parallel()
 	klime, endpoint := up(t)
-	env := []string{endpoint, spoolVariable + "=" + t.TempDir(), "GOMAXPROCS=4"}
+	dir := t.TempDir()
+	env := []string{endpoint, spoolVariable + "=" + dir, "GOMAXPROCS=4"}
 	older := startPrefork(t, append(env, freeAddr(t))...)
 	newer := startPrefork(t, append(env, freeAddr(t))...)
 	v := visit(t, older)
@@ -364,6 +369,9 @@ func TestPreforkOverlaps(t *testing.T) {
 	v.check(t, klime)
 	if err := newer.terminate(t); err != nil {
 		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "children*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
 	}
 }
 
