@@ -46,7 +46,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := w.ResponseWriter.Hijack()
 	if err == nil {
 		w.hijacked = !answered
-		w.passed.Hijacked()
+		w.passed.Hijacked(conn)
 	}
 	return conn, rw, err //nolint:wrapcheck // as above
 }

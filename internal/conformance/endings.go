@@ -242,3 +242,42 @@ func testTakenOverWithoutUpgrade(t *testing.T, a Adapter) {
 		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","requestBytes":0}}`,
 	})
 }
+
+// testLeftOpen: a handler that leaves a connection to goroutines returns long before that
+// ends, so that how long it was open is not known.
+func testLeftOpen(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	left := make(chan net.Conn, 1)
+	takeOver := func(r Request) net.Conn {
+		w, _ := r.HTTP()
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Errorf("hijack: %v", err)
+			return nil
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		return conn
+	}
+	routes := []Route{
+		{Path: "/left", Handler: func(r Request) { left <- takeOver(r) }},
+		{Path: "/closed", Handler: func(r Request) { _ = takeOver(r).Close() }},
+	}
+	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	for i, route := range routes {
+		conn := dial(t, url)
+		_, _ = io.WriteString(conn, "GET "+route.Path+" HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		server.Wait(i + 1) // no server waits for a connection that was taken over
+		_ = conn.Close()
+	}
+	_ = (<-left).Close()
+	stop()
+	compare(t, server, client, []string{
+		`{"type":"track","event":"API Called","userId":"jane","untimed":true,"properties":` +
+			`{"method":"GET","route":"/left","status":101,"protocol":"websocket","requestBytes":0}}`,
+		`{"type":"track","event":"API Called","userId":"jane","properties":` +
+			`{"method":"GET","route":"/closed","status":101,"protocol":"websocket","requestBytes":0}}`,
+	})
+}

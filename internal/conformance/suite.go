@@ -55,6 +55,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("panic after an upgrade", func(t *testing.T) { testPanicAfterUpgrade(t, a) })
 	t.Run("taken over after the answer", func(t *testing.T) { testTakenOverAfterTheAnswer(t, a) })
 	t.Run("taken over without an upgrade", func(t *testing.T) { testTakenOverWithoutUpgrade(t, a) })
+	t.Run("a connection left open", func(t *testing.T) { testLeftOpen(t, a) })
 	t.Run("requests of its own", func(t *testing.T) { testSubrequests(t, a) })
 	t.Run("what is left outside", func(t *testing.T) { testOutside(t, a) })
 	t.Run("body in lock-step", func(t *testing.T) { testBodyInLockStep(t, a) })

@@ -3,7 +3,6 @@ package httpexchange
 import (
 	"context"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -16,8 +15,8 @@ type Passed struct {
 	Scope klime.Scope
 
 	incoming      *http.Request
-	path, rawPath string      // as they came: handlers may change them in the URL, which both requests share
-	takenOver     atomic.Bool // the connection was taken over for HTTP/2
+	path, rawPath string // as they came: handlers may change them in the URL, which both requests share
+	takeover      atomic.Pointer[takeover]
 }
 
 // passedKey finds the innermost Passed in a context.
@@ -34,31 +33,6 @@ func (p *Passed) PassOn(ctx context.Context, incoming *http.Request) *http.Reque
 	return incoming.WithContext(ctx)
 }
 
-// Hijacked notes that the connection was taken over. If that was for HTTP/2 (h2c), this
-// request and later ones, perhaps of other users, are served with contexts made from
-// this one. So it no longer has a Scope.
-func (p *Passed) Hijacked() {
-	if upgradesToHTTP2(p.incoming.Header) {
-		klime.Skip(&p.Scope)
-		p.takenOver.Store(true)
-	}
-}
-
-// upgradesToHTTP2 goes by what RFC 7540, section 3.2, requires of such a request.
-func upgradesToHTTP2(header http.Header) bool {
-	if firstValue(header, "Http2-Settings") == "" {
-		return false
-	}
-	for _, line := range header["Upgrade"] {
-		for protocol := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // Deadline implements [context.Context].
 func (p *Passed) Deadline() (time.Time, bool) { return p.Scope.Deadline() }
 
@@ -73,7 +47,7 @@ func (p *Passed) Value(key any) any {
 	if _, ok := key.(passedKey); ok {
 		return p
 	}
-	if p.takenOver.Load() {
+	if t := p.takeover.Load(); t != nil && t.forHTTP2 {
 		return p.incoming.Context().Value(key)
 	}
 	return p.Scope.Value(key)

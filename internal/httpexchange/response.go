@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -86,9 +87,9 @@ func (r *Response) begin(status int) {
 }
 
 // afterHijack notes that the connection was taken over.
-func (r *Response) afterHijack() {
+func (r *Response) afterHijack(conn net.Conn) {
 	r.hijacked = r.status == 0
-	r.passed.Hijacked()
+	r.passed.Hijacked(conn)
 }
 
 // Informational reports whether status is a 1xx after which the answer is still to
@@ -136,6 +137,7 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
 	x.Hijacked = r.hijacked
+	x.Unfinished = r.passed.LeftOpen()
 	x.Unanswered = r.status == 0
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
 	x.ContentType = r.media.Of(header)

@@ -77,7 +77,7 @@ func (r *Response) flushError() error {
 func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := r.next.(http.Hijacker).Hijack() //nolint:forcetypeassert // abilitiesOf has seen it
 	if err == nil {
-		r.afterHijack()
+		r.afterHijack(conn)
 	}
 	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
@@ -118,7 +118,7 @@ func (w unwrappedController) FlushError() error {
 func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.next).Hijack()
 	if err == nil {
-		(*Response)(w.unwrapped).afterHijack()
+		(*Response)(w.unwrapped).afterHijack(conn)
 	}
 	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }

@@ -233,7 +233,7 @@ type onlyWrites struct{ http.ResponseWriter }
 func TestWriteStringToAWriterWithout(t *testing.T) {
 	t.Parallel()
 	recorder := httptest.NewRecorder()
-	r := new(Response)
+	r := &Response{passed: new(Passed)}
 	w := r.observe(onlyWrites{recorder})
 	if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
 		t.Errorf("%d, %v", n, err)

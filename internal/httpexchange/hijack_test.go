@@ -1,0 +1,57 @@
+package httpexchange
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+func TestLeftOpen(t *testing.T) {
+	t.Parallel()
+	type wrapped struct{ net.Conn } // as by a listener that counts connections
+	pipe, other := net.Pipe()
+	defer pipe.Close()
+	defer other.Close()
+	for name, tt := range map[string]struct {
+		conn  func(tcp net.Conn) net.Conn
+		known bool
+	}{
+		"TCP":     {func(tcp net.Conn) net.Conn { return tcp }, true},
+		"TLS":     {func(tcp net.Conn) net.Conn { return tls.Client(tcp, new(tls.Config)) }, true},
+		"wrapped": {func(tcp net.Conn) net.Conn { return wrapped{tcp} }, false},
+		"a pipe":  {func(net.Conn) net.Conn { return pipe }, false},
+		"none":    {func(net.Conn) net.Conn { return nil }, false},
+	} {
+		p := &Passed{incoming: httptest.NewRequest(http.MethodGet, "/", http.NoBody)}
+		if p.LeftOpen() {
+			t.Errorf("%s: open before it was taken over", name)
+		}
+		tcp := dialSelf(t)
+		conn := tt.conn(tcp)
+		p.Hijacked(conn)
+		if got := p.LeftOpen(); got != tt.known {
+			t.Errorf("%s: %v while it is open", name, got)
+		}
+		if conn != nil {
+			_ = conn.Close()
+		}
+		if p.LeftOpen() {
+			t.Errorf("%s: open after it was closed", name)
+		}
+	}
+}
+
+// dialSelf returns one end of a TCP connection.
+func dialSelf(t *testing.T) net.Conn {
+	t.Helper()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
