@@ -18,6 +18,7 @@ type Exchange struct {
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
 	Location      string                   // the header of the answer; it counts only if the status is 3xx
+	GRPCStatus    string                   // the header or trailer Grpc-Status of an answer whose type is application/grpc…; "" if it has none
 	Header        func(name string) string // returns a request header by its canonical name; may be nil
 
 	// Caller returns what is known about the client. If set, it is used instead of
@@ -55,7 +56,9 @@ type Exchange struct {
 	// called Scope.Bind.
 	Native any
 
-	upgraded bool // Status was 101, even if a panic has changed it since
+	upgraded bool          // Status was 101, even if a panic has changed it since
+	ended    time.Time     // when the request ended
+	took     time.Duration // until then
 }
 
 // Caller is the client that made a request.
@@ -123,13 +126,33 @@ func (x *Exchange) normalize() {
 	}
 }
 
-// ended returns the current time, at which the request has ended, and how long it took.
-func (x *Exchange) ended() (now time.Time, took time.Duration) {
+// end notes that the request ends now.
+func (x *Exchange) end() {
 	if x.Start.IsZero() {
-		return time.Now(), 0
+		x.ended = time.Now()
+		return
 	}
-	took = time.Since(x.Start)
-	return x.Start.Add(took), took
+	x.took = time.Since(x.Start)
+	x.ended = x.Start.Add(x.took)
+}
+
+// turnsAway reports whether the answer refuses the caller, so that the group it claims
+// cannot be trusted. GRPC refuses behind a status 200.
+func (x *Exchange) turnsAway() bool {
+	switch x.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return true
+	}
+	switch x.GRPCStatus {
+	case "5", "7", "16": // NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED
+		return true
+	}
+	return false
+}
+
+// succeeded reports whether a handler did what it was asked to, as far as its answer tells.
+func (x *Exchange) succeeded() bool {
+	return x.Status < http.StatusBadRequest && !x.failed() && (x.GRPCStatus == "" || x.GRPCStatus == "0")
 }
 
 // failed reports whether the client got no answer from the handler.

@@ -23,15 +23,11 @@ type identity struct {
 
 // distrust leaves out a group that is a mere claim if no user is known, or if the app
 // has turned the request away.
-func (id *identity) distrust(status int) {
-	if id.claim && (id.user == "" || turnsAway(status)) {
+func (id *identity) distrust(turnedAway bool) {
+	if id.claim && (id.user == "" || turnedAway) {
 		id.group = ""
 	}
 }
-
-// turnsAway reports whether a status refuses the caller, so that the group it claims
-// cannot be trusted.
-func turnsAway(status int) bool { return status == 401 || status == 403 || status == 404 }
 
 // complete reports whether both user and group are known.
 func (id *identity) complete() bool { return id.user != "" && id.group != "" }

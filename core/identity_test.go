@@ -199,27 +199,32 @@ func TestIdentityInValues(t *testing.T) {
 func TestTrusted(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		in     identity
-		status int
-		want   string
+		in   identity
+		x    Exchange
+		want string
 	}{
-		{identity{user: "u", group: "g", claim: true}, 200, "u/g"},
-		{identity{user: "u", group: "g", claim: true}, 0, "u/g"},
-		{identity{user: "", group: "g", claim: true}, 200, "/"},
-		{identity{user: "u", group: "g", claim: true}, 401, "u/"},
-		{identity{user: "u", group: "g", claim: true}, 403, "u/"},
-		{identity{user: "u", group: "g", claim: true}, 404, "u/"},
-		{identity{user: "u", group: "g", claim: true}, 400, "u/g"},
-		{identity{user: "u", group: "g", claim: true}, 500, "u/g"},
-		{identity{user: "u", group: "g", claim: false}, 401, "u/g"},
-		{identity{user: "", group: "g", claim: false}, 200, "/g"},
-		{identity{user: "", group: "g", claim: false}, 404, "/g"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200}, "u/g"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 0}, "u/g"},
+		{identity{user: "", group: "g", claim: true}, Exchange{Status: 200}, "/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 401}, "u/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 403}, "u/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 404}, "u/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 400}, "u/g"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 500}, "u/g"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "0"}, "u/g"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "5"}, "u/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "7"}, "u/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "16"}, "u/"},
+		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "13"}, "u/g"},
+		{identity{user: "u", group: "g", claim: false}, Exchange{Status: 401}, "u/g"},
+		{identity{user: "", group: "g", claim: false}, Exchange{Status: 200}, "/g"},
+		{identity{user: "", group: "g", claim: false}, Exchange{Status: 404}, "/g"},
 	}
 	for _, tt := range tests {
 		got := tt.in
-		got.distrust(tt.status)
+		got.distrust(tt.x.turnsAway())
 		if got.user+"/"+got.group != tt.want {
-			t.Errorf("%+v at %d: %s/%s, want %s", tt.in, tt.status, got.user, got.group, tt.want)
+			t.Errorf("%+v at %d, gRPC %q: %s/%s, want %s", tt.in, tt.x.Status, tt.x.GRPCStatus, got.user, got.group, tt.want)
 		}
 	}
 }

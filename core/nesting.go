@@ -89,7 +89,7 @@ func (s *Scope) join(inner *Scope, incoming *http.Request) bool {
 func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
 	resolved, stored := s.resolve(), identityIn(x.Values, s.client().interner())
 	fill(&stored, s.stored())
-	if turnsAway(x.Status) { // checked here, as an outer middleware may change the status
+	if x.turnsAway() { // checked here, as an outer middleware may change the status
 		resolved.group, stored.group = "", ""
 	}
 	r := s.request()

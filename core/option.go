@@ -49,7 +49,7 @@ func UserFrom[N, T any](find func(N) T) Option {
 
 // ResolveGroup says how to find a request's group, like [ResolveUser]. The answer is
 // only a claim: it counts if the user is known, and the app does not answer 401, 403 or
-// 404. Where the app vouches for a group, use [SetGroup].
+// 404, or what gRPC has for these. Where the app vouches for a group, use [SetGroup].
 func ResolveGroup(resolve func(native any) any) Option {
 	return GroupFrom(resolve)
 }

@@ -3,7 +3,6 @@ package klime
 import (
 	"strconv"
 	"strings"
-	"time"
 )
 
 // requestProperties are the properties of an automatic event.
@@ -11,7 +10,6 @@ type requestProperties struct {
 	exchange *Exchange
 	route    *route
 	kind     Kind
-	duration time.Duration
 	extra    []property // from SetProperty; these win over the library's own
 	captured captured
 
@@ -83,7 +81,7 @@ func (p *requestProperties) appendTook(b []byte, name, member string) []byte {
 	if p.exchange.Start.IsZero() || p.exchange.Unfinished || !p.ours(name) {
 		return b
 	}
-	return append(appendMillis(append(b, member...), p.duration), ',')
+	return append(appendMillis(append(b, member...), p.exchange.took), ',')
 }
 
 // appendNumber appends a member and the comma after it.

@@ -89,7 +89,7 @@ func (r *remarks) add(x *Exchange, rt *route, rule ruling) {
 	}
 	r.matched = r.matched || !rt.catchAll || rt.text != "" && rule.name != ""
 	r.unmatched = r.unmatched || x.Unmatched && rt.text == ""
-	if r.event == "" && x.Status < http.StatusBadRequest && !x.failed() {
+	if r.event == "" && x.succeeded() {
 		r.event = rule.name
 	}
 	r.skip = r.skip || rule.skip

@@ -173,6 +173,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	case x.Unanswered:
 		x.settle(s.Err())
 	}
+	x.end() // before functions of the app are asked, which may take long
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text
@@ -290,7 +291,7 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 // the name that the app has chosen for the request or its route.
 func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
 	switch {
-	case given != "" && x.Status < http.StatusBadRequest && !x.failed() && !isNoiseMethod(x.Method):
+	case given != "" && x.succeeded() && !isNoiseMethod(x.Method):
 		return given, true
 	case kind == KindPage:
 		return t.pageName, false
@@ -313,10 +314,9 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		return nobody
 	}
 	t.noteAttributed(x, id.checked)
-	now, took := x.ended()
 	unnamed := !o.named && o.kind == KindAPI
 	if unnamed && t.rollUp != nil {
-		switch err := t.rollUp.add(now, id, x, took); {
+		switch err := t.rollUp.add(id, x); {
 		case err == nil:
 			return counted
 		case errors.Is(err, ErrEventTooLarge):
@@ -325,12 +325,12 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
 		}
 	}
 	var request requestProperties // field by field: a literal of this size is made elsewhere and copied
-	request.exchange, request.route, request.kind, request.duration, request.extra = x, rt, o.kind, took, o.extra
+	request.exchange, request.route, request.kind, request.extra = x, rt, o.kind, o.extra
 	if len(t.capture) > 0 {
 		request.captured = t.captureFrom(x)
 	}
 	var d draft
-	d.automatic, d.queued, d.telemetry, d.baggage = true, now, o.fallback, t.baggage
+	d.automatic, d.queued, d.telemetry, d.baggage = true, x.ended, o.fallback, t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
 	if t.sampler.on && unnamed && t.rollUp == nil {

@@ -893,6 +893,23 @@ func TestSlowResolver(t *testing.T) {
 	})
 }
 
+// How long a resolver takes is not how long the request took.
+func TestDurationWithoutResolvers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		slow := func(any) any { time.Sleep(time.Minute); return "u1" }
+		tracker := klime.NewTracker(client, klime.ResolveUser(slow), klime.ResolveGroup(slow))
+		scope, start := tracker.Begin(t.Context()), time.Now()
+		time.Sleep(time.Second)
+		tracker.Observe(scope, klime.Exchange{Method: "GET", Route: "/reports", Status: 200, Start: start, Native: 1})
+		properties, _ := wire.one(t, client)["properties"].(map[string]any)
+		if got := properties["durationMs"]; got != 1000.0 {
+			t.Errorf("durationMs is %v, want 1000", got)
+		}
+	})
+}
+
 // A resolver that asks whose request it is would ask itself for ever: it gets
 // no answer, and the app lives.
 func TestCircularResolver(t *testing.T) {

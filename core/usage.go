@@ -94,7 +94,7 @@ func (w *usageWindow) absorb(later *usageWindow) (keys, bytes int) {
 }
 
 // add counts a request.
-func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
+func (u *usage) add(x *Exchange) {
 	u.count++
 	switch {
 	case x.Status >= http.StatusInternalServerError:
@@ -108,9 +108,9 @@ func (u *usage) add(now time.Time, x *Exchange, duration time.Duration) {
 	u.requestBytes.add(x.RequestBytes)
 	u.responseBytes.add(x.ResponseBytes)
 	if !x.Start.IsZero() && !x.Unfinished {
-		u.durations.add(duration)
+		u.durations.add(x.took)
 	}
-	u.last = now
+	u.last = x.ended
 }
 
 // merge adds what was counted later.

@@ -57,7 +57,7 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 			if r.hasGroup {
 				id.group, id.claim = r.declared.group, false
 			}
-			id.distrust(0)
+			id.distrust(false)
 			break
 		}
 		// A scope has ended meanwhile, and may have been asked too late. Ask again: what it
@@ -192,13 +192,13 @@ func (s *Scope) finish(o *outcome, x *Exchange, wanted bool) {
 	}
 	r.ended++
 	o.declared, _ = r.declaredIdentity()
-	o.undecided = r.isUndecided() && !turnsAway(x.Status)
+	o.undecided = r.isUndecided() && !x.turnsAway()
 	if wanted {
 		found := o.id
-		found.distrust(x.Status)
+		found.distrust(x.turnsAway())
 		r.settle(found)
 		r.checkMembership(&o.id)
-		o.id.distrust(x.Status)
+		o.id.distrust(x.turnsAway())
 	}
 	o.fallback, o.extra = r.fallback, r.properties
 	r.properties = nil

@@ -337,6 +337,29 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// GRPC refuses behind a status 200: what the caller claims does not count then either.
+func TestRefusedByGRPC(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.Config{}, func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/:status", func(c *fiber.Ctx) error {
+			c.Locals("groupId", "acme")
+			c.Set("Grpc-Status", c.Params("status"))
+			c.Set(fiber.HeaderContentType, "application/grpc-web+proto")
+			return nil
+		})
+	})
+	want := []string{"acme", "", ""}
+	for _, status := range []string{"0", "7", "16"} {
+		s.do("GET /" + status)
+	}
+	for i, e := range s.events(len(want)) {
+		if e.GroupID != want[i] {
+			t.Errorf("event %d: group %q, want %q", i, e.GroupID, want[i])
+		}
+	}
+}
+
 // A stream is not buffered to measure it: its first bytes arrive at once. What Fiber
 // cannot tell about it is left out.
 func TestStream(t *testing.T) {

@@ -3,6 +3,7 @@ package fiberklime
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
@@ -27,6 +28,9 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 		Location:      utils.UnsafeString(answer.Header.Peek(fiber.HeaderLocation)),
 		Caller:        caller{c},
 		Unfinished:    answer.IsBodyStream() || c.Context().Hijacked(),
+	}
+	if strings.HasPrefix(x.ContentType, "application/grpc") {
+		x.GRPCStatus = utils.UnsafeString(answer.Header.Peek("Grpc-Status"))
 	}
 	if x.RequestBytes == noBody {
 		x.RequestBytes = 0

@@ -38,6 +38,7 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.ResponseBytes = w.size()
 	x.ContentType = w.media.Of(w.Header())
 	x.Location = httpexchange.Location(w.Header(), x.Status)
+	x.GRPCStatus = httpexchange.GRPCStatus(w.Header(), x.ContentType)
 }
 
 // innermostWriter is the writer of the last Middleware that the request has passed, e's

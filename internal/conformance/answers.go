@@ -31,6 +31,15 @@ func redirect(location string) func(Request) {
 	}
 }
 
+// replyGRPC answers without a message, and with a header or trailer.
+func replyGRPC(name, value string) func(Request) {
+	return func(r Request) {
+		w, _ := r.HTTP()
+		w.Header().Set(name, value)
+		r.Reply(http.StatusOK, "application/grpc-web+proto", "")
+	}
+}
+
 // jane is a resolver to which every user is jane.
 func jane(Request) any { return "jane" }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -142,6 +143,7 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
 	x.ContentType = r.media.Of(header)
 	x.Location = Location(header, x.Status)
+	x.GRPCStatus = GRPCStatus(header, x.ContentType)
 }
 
 // Location returns where an answer redirects to, "" if it does not: the Location of a 201
@@ -151,6 +153,20 @@ func Location(header http.Header, status int) string {
 		return firstValue(header, "Location")
 	}
 	return ""
+}
+
+// GRPCStatus returns the status of an answer of gRPC or gRPC-Web, "" if it is none or its
+// trailer is in the body. It is in the header if there is no message, else in a trailer,
+// which handlers set in either of net/http's ways.
+func GRPCStatus(header http.Header, mediaType string) string {
+	if !strings.HasPrefix(mediaType, "application/grpc") {
+		return ""
+	}
+	const name = "Grpc-Status"
+	if status := firstValue(header, name); status != "" {
+		return status
+	}
+	return firstValue(header, http.TrailerPrefix+name)
 }
 
 // Left reports whether the client went away, or the server's own context was cancelled,
