@@ -42,7 +42,8 @@ func TestPageLinksTheRecipes(t *testing.T) {
 	t.Parallel()
 	names, linked := recipes(t), make(map[string]bool)
 	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
-		name := filepath.Clean(filepath.FromSlash(link[1]))
+		file, _, _ := strings.Cut(link[1], "#")
+		name := filepath.Clean(filepath.FromSlash(file))
 		if _, err := os.Stat(name); err != nil {
 			t.Error(err)
 		}

@@ -61,8 +61,10 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 
 // UserID says how to find the user of a request: a string, an integer, an
 // encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. It is called
-// after the handlers, and before that by every goroutine that tracks an event: c.Get
-// is safe for that. See [klime.ResolveUser].
+// after the handlers, and before that by every goroutine that tracks an event. c.Get is
+// safe for that, a session of gin-contrib/sessions is not: read that once, in a middleware
+// that stores the user by c.Set("userId", …). UserID is then not needed. See
+// [klime.ResolveUser].
 func UserID[T any](find func(*gin.Context) T) klime.Option {
 	return klime.UserFrom(find)
 }

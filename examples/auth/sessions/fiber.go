@@ -55,13 +55,12 @@ func (s fiberSite) login(c *fiber.Ctx) error {
 
 	who, companies := user.Klime()
 	klime.Link(c.UserContext(), who, companies...)
-	// The session was empty when load read it.
+	// The session was empty, or someone else's, when load read it.
 	klime.SetGroup(c.UserContext(), user.Orgs[0].ID.String())
 	return c.SendStatus(fiber.StatusNoContent)
 }
 
 func (s fiberSite) logout(c *fiber.Ctx) error {
-	klime.Track(c.UserContext(), "User Signed Out", nil)
 	session, err := s.sessions.Get(c)
 	if err != nil {
 		return err
@@ -69,7 +68,7 @@ func (s fiberSite) logout(c *fiber.Ctx) error {
 	if err := session.Destroy(); err != nil {
 		return err
 	}
-	c.Locals("userId", nil) // as in the other recipes: nobody is signed in any more
+	klime.SetEvent(c.UserContext(), "User Signed Out") // by whom load has found
 	return c.SendStatus(fiber.StatusNoContent)
 }
 
@@ -89,7 +88,7 @@ func (s fiberSite) switchOrg(c *fiber.Ctx) error {
 	if err := session.Save(); err != nil {
 		return err
 	}
-	c.Locals("groupId", org.ID)
+	klime.SetGroup(c.UserContext(), org.ID.String())
 	return c.SendStatus(fiber.StatusNoContent)
 }
 

@@ -13,17 +13,23 @@ import (
 )
 
 // Gin is an app on Gin with its sessions, in signed cookies.
-func Gin(client *klime.Client, key []byte) http.Handler {
+func Gin(client *klime.Client, key []byte) *gin.Engine {
 	r := gin.New()
-	r.Use(sessions.Sessions("session", cookie.NewStore(key)))
-	r.Use(ginklime.Middleware(client,
-		ginklime.UserID(func(c *gin.Context) any { return sessions.Default(c).Get("user") }),
-		ginklime.GroupID(func(c *gin.Context) any { return sessions.Default(c).Get("org") })))
+	r.Use(sessions.Sessions("session", cookie.NewStore(key)), ginklime.Middleware(client), ginLoad)
 	r.POST("/login", ginLogin)
 	r.POST("/logout", ginLogout)
 	r.POST("/orgs/:org/switch", ginSwitch)
 	r.GET("/reports", ginReports)
 	return r
+}
+
+// ginLoad reads the session once. ginklime by itself finds the values under "userId" and
+// "groupId". It could not read the session itself: goroutines of a handler may track while
+// the handler changes the session, which is not safe for that.
+func ginLoad(c *gin.Context) {
+	session := sessions.Default(c)
+	c.Set("userId", session.Get("user"))
+	c.Set("groupId", session.Get("org"))
 }
 
 func ginLogin(c *gin.Context) {
@@ -42,41 +48,42 @@ func ginLogin(c *gin.Context) {
 
 	who, companies := user.Klime()
 	klime.Link(c, who, companies...)
+	// The session was empty, or someone else's, when ginLoad read it.
+	klime.SetGroup(c, user.Orgs[0].ID.String())
 	c.Status(http.StatusNoContent)
 }
 
 func ginLogout(c *gin.Context) {
-	// After the handler nobody is signed in: see logout.
-	klime.Track(c, "User Signed Out", nil)
 	session := sessions.Default(c)
 	session.Clear()
 	if err := session.Save(); err != nil {
 		c.AbortWithStatus(http.StatusInternalServerError)
 		return
 	}
+	klime.SetEvent(c, "User Signed Out") // by whom ginLoad has found
 	c.Status(http.StatusNoContent)
 }
 
 // ginSwitch changes the active company to another that the user belongs to.
 func ginSwitch(c *gin.Context) {
-	session := sessions.Default(c)
-	id, _ := session.Get("user").(int)
-	user, _ := accounts.ByID(id)
+	user, _ := accounts.ByID(c.GetInt("userId"))
 	org, ok := user.Org(c.Param("org"))
 	if !ok {
 		c.String(http.StatusForbidden, "not one of yours")
 		return
 	}
+	session := sessions.Default(c)
 	session.Set("org", org.ID.String())
 	if err := session.Save(); err != nil {
 		c.AbortWithStatus(http.StatusInternalServerError)
 		return
 	}
+	klime.SetGroup(c, org.ID.String())
 	c.Status(http.StatusNoContent)
 }
 
 func ginReports(c *gin.Context) {
-	if sessions.Default(c).Get("user") == nil {
+	if c.GetInt("userId") == 0 {
 		c.String(http.StatusUnauthorized, "sign in first")
 		return
 	}
