@@ -4,14 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
 
 	"github.com/klimeapp/klime-go/chiklime"
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/fiberklime"
 	"github.com/klimeapp/klime-go/ginklime"
 	"github.com/klimeapp/klime-go/klimetest"
 	"github.com/klimeapp/klime-go/nethttp"
@@ -113,4 +117,99 @@ func TestTwoMiddlewaresAndAPrefix(t *testing.T) { //nolint:paralleltest // it se
 			})
 		}
 	}
+}
+
+// Of what a middleware answers to a path without a route, Gin and chi do not tell it from
+// what no route matches.
+func TestRefusedWithoutARoute(t *testing.T) { //nolint:paralleltest // it sets Gin's mode
+	gin.SetMode(gin.TestMode)
+	refuse := func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
+	}
+	jane := klime.ResolveUser(func(any) any { return "jane" })
+	for name, test := range map[string]struct {
+		build func(*klime.Client) http.Handler
+		want  []any
+	}{
+		"Gin": {func(client *klime.Client) http.Handler {
+			engine := gin.New()
+			engine.Use(ginklime.Middleware(client, jane), func(c *gin.Context) { c.AbortWithStatus(http.StatusBadRequest) })
+			engine.GET("/page", func(*gin.Context) {})
+			return engine
+		}, []any{"/page"}},
+		"chi": {func(client *klime.Client) http.Handler {
+			router := chi.NewRouter()
+			router.Use(chiklime.Middleware(client, jane), refuse)
+			router.Get("/page", func(http.ResponseWriter, *http.Request) {})
+			return router
+		}, []any{"/page"}},
+		"net/http": {func(client *klime.Client) http.Handler {
+			mux := http.NewServeMux()
+			mux.HandleFunc("GET /page", func(http.ResponseWriter, *http.Request) {})
+			return nethttp.Middleware(client, nethttp.Mux(mux), jane)(refuse(mux))
+		}, []any{"/page", nil}},
+		"Fiber": {func(client *klime.Client) http.Handler {
+			app := fiber.New()
+			app.Use(fiberklime.Middleware(client, jane), func(*fiber.Ctx) error { return fiber.ErrBadRequest })
+			app.Get("/page", func(*fiber.Ctx) error { return nil })
+			return adaptor.FiberApp(app)
+		}, []any{"/page", nil}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := recordedRoutes(t, test.build, "/page", "/nowhere"); !slices.Equal(got, test.want) {
+				t.Errorf("recorded %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// A net/http handler behind Fiber joins Fiber's middleware if it gets its context.
+func TestBehindFibersAdaptor(t *testing.T) {
+	t.Parallel()
+	for _, passOn := range []bool{false, true} {
+		jane := klime.ResolveUser(func(any) any { return "jane" })
+		behindFiber := func(client *klime.Client) http.Handler {
+			router := chi.NewRouter()
+			router.Use(chiklime.Middleware(client, jane))
+			router.Get("/reports/{id}", func(http.ResponseWriter, *http.Request) {})
+			app := fiber.New()
+			app.Use(fiberklime.Middleware(client, jane))
+			app.All("/*", func(c *fiber.Ctx) error {
+				ctx := c.UserContext()
+				return adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if passOn {
+						r = r.WithContext(ctx)
+					}
+					router.ServeHTTP(w, r)
+				})(c)
+			})
+			return adaptor.FiberApp(app)
+		}
+		want := []any{"/reports/{id}", "/*"}
+		if passOn {
+			want = want[:1]
+		}
+		if got := recordedRoutes(t, behindFiber, "/reports/7"); !slices.Equal(got, want) {
+			t.Errorf("context passed on %t: recorded %v, want %v", passOn, got, want)
+		}
+	}
+}
+
+// recordedRoutes returns the routes of the events that an app has for GET requests.
+func recordedRoutes(t *testing.T, build func(*klime.Client) http.Handler, paths ...string) []any {
+	t.Helper()
+	server := klimetest.NewServer(t)
+	client := server.Client()
+	app := build(client)
+	for _, path := range paths {
+		app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var routes []any
+	for _, e := range server.Events() {
+		routes = append(routes, e.Properties["route"])
+	}
+	return routes
 }
