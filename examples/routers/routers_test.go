@@ -46,6 +46,11 @@ func TestRouters(t *testing.T) {
 		},
 		{"httprouter", routers.HTTPRouter, served},
 		{"in httprouter", routers.HTTPRouterInside, served},
+		{
+			"grpc-gateway",
+			func(client *klime.Client) http.Handler { return gateway(client, "GET /orgs/{org}/reports/{id=*}") },
+			served,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

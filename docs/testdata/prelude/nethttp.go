@@ -2,6 +2,7 @@ package docs
 
 import (
 	"net/http"
+	"net/url"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -11,6 +12,14 @@ var (
 	w   http.ResponseWriter
 	r   *http.Request
 )
+
+// api is a server that ogen has generated.
+var api interface {
+	http.Handler
+	FindPath(method string, u *url.URL) (ogenRoute, bool)
+}
+
+type ogenRoute interface{ PathPattern() string }
 
 func whoIs(*http.Request) (klime.User, []klime.Group) { return klime.User{}, nil }
 
