@@ -1,11 +1,6 @@
 package klime
 
-import (
-	"fmt"
-	"net/url"
-	"os"
-	"strings"
-)
+import "fmt"
 
 // App describes the app that makes the events. It is sent as context.app, without
 // its empty fields.
@@ -40,29 +35,4 @@ func (a App) encode() string {
 		return ""
 	}
 	return string(append(b, '}'))
-}
-
-// appFromEnv reads the same variables as OpenTelemetry's SDKs (specification
-// 1.49.0, "Resource SDK"). It skips malformed pairs, and what is too long for klime: these
-// variables are not for klime alone.
-func appFromEnv() App {
-	known := map[string]string{}
-	for pair := range strings.SplitSeq(os.Getenv("OTEL_RESOURCE_ATTRIBUTES"), ",") {
-		key, value, _ := strings.Cut(pair, "=")
-		if text, err := url.PathUnescape(strings.TrimSpace(value)); err == nil && len(text) <= maxAppBytes {
-			known[strings.TrimSpace(key)] = strings.TrimSpace(text)
-		}
-	}
-	a := App{
-		Name:        known["service.name"],
-		Version:     known["service.version"],
-		Environment: known["deployment.environment.name"],
-	}
-	if name := strings.TrimSpace(os.Getenv("OTEL_SERVICE_NAME")); name != "" && len(name) <= maxAppBytes {
-		a.Name = name
-	}
-	if a.Environment == "" {
-		a.Environment = known["deployment.environment"] // as it was called before version 1.27.0 of the conventions
-	}
-	return a
 }

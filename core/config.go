@@ -2,15 +2,9 @@ package klime
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -43,8 +37,6 @@ const (
 	// at Shutdown.
 	Block
 )
-
-const defaultEndpoint = "https://i.klime.com"
 
 // Config configures a [Client]. The zero value of each field stands for its
 // default; only WriteKey has none.
@@ -197,99 +189,6 @@ type Config struct {
 	envUnread []string // variables that FromEnv does not read, though they look like it: for New to tell of
 }
 
-// FromEnv reads a Config from the environment, for [New] to check:
-//
-//	KLIME_WRITE_KEY       WriteKey
-//	KLIME_ENDPOINT        Endpoint
-//	KLIME_MODE            Mode: "group" or "user"
-//	KLIME_BATCH_SIZE      BatchSize
-//	KLIME_FLUSH_INTERVAL  FlushInterval, such as "500ms"
-//	KLIME_QUEUE_SIZE      QueueSize
-//
-//	OTEL_SERVICE_NAME         App.Name
-//	OTEL_RESOURCE_ATTRIBUTES  App, by service.name, service.version and
-//	                          deployment.environment.name
-//
-// An unset variable leaves the default. A KLIME variable that cannot be parsed makes
-// New fail; malformed parts of OTEL_RESOURCE_ATTRIBUTES are ignored. Of other variables
-// whose names begin with KLIME_, which may be typing errors, New tells the Logger, unless
-// NoHints is set.
-func FromEnv() Config {
-	var c Config
-	env := environment{}
-	c.WriteKey = env.text("KLIME_WRITE_KEY")
-	c.Endpoint = env.text("KLIME_ENDPOINT")
-	c.Mode = read(&env, "KLIME_MODE", parseMode)
-	c.BatchSize = read(&env, "KLIME_BATCH_SIZE", strconv.Atoi)
-	c.FlushInterval = read(&env, "KLIME_FLUSH_INTERVAL", time.ParseDuration)
-	c.QueueSize = read(&env, "KLIME_QUEUE_SIZE", strconv.Atoi)
-	c.App = appFromEnv()
-	c.envErr = errors.Join(env.errs...)
-	c.envUnread = env.unread()
-	return c
-}
-
-// environment reads the environment's variables, and collects the errors in them.
-type environment struct {
-	names []string // of the variables that were read
-	errs  []error
-}
-
-// text returns a variable, "" if it is unset or blank.
-func (env *environment) text(name string) string {
-	env.names = append(env.names, name)
-	return strings.TrimSpace(os.Getenv(name))
-}
-
-// unread returns the names of the other variables that begin with KLIME_, sorted. Those
-// that Kubernetes sets for a service of such a name are no mistake.
-func (env *environment) unread() (names []string) {
-	for _, variable := range os.Environ() {
-		name, value, _ := strings.Cut(variable, "=")
-		switch {
-		case !strings.HasPrefix(name, "KLIME_"), strings.TrimSpace(value) == "", slices.Contains(env.names, name):
-		case strings.Contains(name, "_SERVICE_HOST"), strings.Contains(name+"_", "_PORT_"):
-		default:
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// read parses a variable. If it is unset or empty, read returns zero.
-func read[T any](env *environment, name string, parse func(string) (T, error)) T {
-	var zero T
-	text := env.text(name)
-	if text == "" {
-		return zero
-	}
-	value, err := parse(text)
-	if err != nil {
-		env.errs = append(env.errs, fmt.Errorf("%w: %s: %w", ErrInvalidConfig, name, err))
-		return zero
-	}
-	return value
-}
-
-func parseMode(text string) (Mode, error) {
-	switch strings.ToLower(text) {
-	case "group":
-		return GroupMode, nil
-	case "user":
-		return UserMode, nil
-	default:
-		return 0, fmt.Errorf(`%q is neither "group" nor "user"`, text)
-	}
-}
-
-// hintUnread tells of variables that are most likely typing errors. It never tells values.
-func (c Config) hintUnread() {
-	if len(c.envUnread) > 0 && !c.NoHints {
-		c.Logger.Warn("klime: FromEnv does not read these variables; are their names right?", slog.Any("names", c.envUnread))
-	}
-}
-
 // withDefaults returns c with the defaults filled in.
 func (c Config) withDefaults() Config {
 	c.BatchSize = cmp.Or(c.BatchSize, 20)
@@ -359,39 +258,4 @@ func within[T int | int64 | time.Duration | Mode | Overflow](field string, value
 		hint = "; without a unit, a number is nanoseconds"
 	}
 	return fmt.Errorf("%w: %s is %v, allowed is %v to %v%s", ErrInvalidConfig, field, value, low, high, hint)
-}
-
-// batchURL checks the endpoint and returns where batches are posted.
-func (c Config) batchURL() (string, error) {
-	u, err := url.Parse(c.Endpoint)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w: Endpoint is not a URL such as https://klime.example.com", ErrInvalidConfig) // err would quote it, key and all
-	case u.Scheme != "https" && u.Scheme != "http":
-		return "", fmt.Errorf("%w: Endpoint must begin with https://, or with http:// on this machine", ErrInvalidConfig)
-	case u.Host == "" || u.Hostname() == "":
-		return "", fmt.Errorf("%w: Endpoint has no host", ErrInvalidConfig)
-	case !isPort(u.Port()):
-		return "", fmt.Errorf("%w: Endpoint has no valid port", ErrInvalidConfig)
-	case u.User != nil:
-		return "", fmt.Errorf("%w: Endpoint has user info", ErrInvalidConfig)
-	case u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("%w: Endpoint has a query or fragment", ErrInvalidConfig)
-	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/v1/batch"):
-		return "", fmt.Errorf("%w: Endpoint must be without /v1/batch, which is added to it", ErrInvalidConfig)
-	case u.Scheme == "http" && !c.AllowInsecure && !isLoopback(u.Hostname()):
-		return "", fmt.Errorf("%w: Endpoint %s would carry the write key in the clear (see AllowInsecure)", ErrInvalidConfig, u)
-	}
-	return u.JoinPath("v1", "batch").String(), nil
-}
-
-// isPort reports whether s is a port, or none.
-func isPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return s == "" || err == nil && n > 0
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

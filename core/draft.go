@@ -22,25 +22,6 @@ type draft struct {
 	baggage   []string // keys of the baggage that may be sent
 }
 
-// scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
-// none, and whether the request is silent. If c has no Scope there, it is silent if it is
-// so for any other client. To a nil Client every request is silent.
-func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
-	if c == nil {
-		return nil, true
-	}
-	innermost := ScopeFrom(ctx)
-	own = innermost.ofClient(c)
-	if own != nil {
-		silent = own.isSilent()
-		return own, silent
-	}
-	for s := innermost; s != nil && !silent; s = s.around {
-		silent = s.isSilent()
-	}
-	return nil, silent
-}
-
 // track completes the draft of a track event. Unless ok, there is nothing to send, with
 // or without an error. (The draft is not returned: to copy it takes longer.)
 func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft, opts []EventOption) (ok bool, err error) {
@@ -159,15 +140,4 @@ func (c *Client) prepare(d *draft, r *requestProperties) ([]byte, error) {
 		d.filtered = body == nil && err == nil
 	}
 	return body, err
-}
-
-// redact replaces secrets in traits, and with Config.RedactProperties in
-// properties. The app's own maps stay as they are.
-func (c *Client) redact(e *Event) {
-	if e.Traits != nil {
-		e.Traits = c.secrets.clean(e.Traits)
-	}
-	if e.Properties != nil && c.cfg.RedactProperties {
-		e.Properties = c.secrets.clean(e.Properties)
-	}
 }

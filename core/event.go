@@ -2,9 +2,7 @@ package klime
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Properties describe an event. Values are strings, numbers, booleans, times
@@ -87,23 +85,6 @@ func (e *Event) validate() error {
 	default:
 		return nil
 	}
-}
-
-// isID reports whether id can be sent. Bytes that are not UTF-8 cannot: two IDs that
-// differ only there, such as the bytes of two UUIDs, would become one.
-func isID(id string) bool { return !isBlank(id) && isUTF8(id) }
-
-// noID says why id is no ID.
-func noID(missing error, id string) error {
-	if isBlank(id) {
-		return missing
-	}
-	return fmt.Errorf("%w: what was given is not valid UTF-8", missing)
-}
-
-// isBlank reports whether s is empty or only white space.
-func isBlank(s string) bool {
-	return (s == "" || s[0] <= ' ' || s[0] >= utf8.RuneSelf) && strings.TrimSpace(s) == ""
 }
 
 // EventOption changes one event. The zero value changes nothing.

@@ -3,6 +3,7 @@ package klime
 import (
 	"context"
 	"net/http"
+	"reflect"
 )
 
 // Several middlewares may see one request, and a handler may make further requests
@@ -84,6 +85,30 @@ func (s *Scope) join(inner *Scope, incoming *http.Request) bool {
 	return true
 }
 
+// isOther reports whether incoming is not this request. If either is not known, it is
+// taken for the same.
+func (r *request) isOther(incoming *http.Request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if incoming == nil || r.incoming == nil {
+		return false
+	}
+	switch passedOn := shareHeader(r.incoming.Header, incoming.Header); {
+	case incoming.RequestURI == "": // read from no connection: the app has made it, or it was passed on
+		return !passedOn
+	case passedOn: // middlewares in between may have changed the RequestURI
+		return false
+	default:
+		return r.incoming.RequestURI != incoming.RequestURI
+	}
+}
+
+// shareHeader reports whether two headers are the same map. A request that is passed
+// on keeps its map, unless it is copied with Clone.
+func shareHeader(one, other http.Header) bool {
+	return one != nil && reflect.ValueOf(one).Pointer() == reflect.ValueOf(other).Pointer()
+}
+
 // leave ends a scope that has joined another. The outer scopes keep what only this one
 // can find out, and what the rules of its middleware say.
 func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
@@ -156,6 +181,25 @@ func (s *Scope) ofClient(c *Client) *Scope {
 		}
 	}
 	return nil
+}
+
+// scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
+// none, and whether the request is silent. If c has no Scope there, it is silent if it is
+// so for any other client. To a nil Client every request is silent.
+func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
+	if c == nil {
+		return nil, true
+	}
+	innermost := ScopeFrom(ctx)
+	own = innermost.ofClient(c)
+	if own != nil {
+		silent = own.isSilent()
+		return own, silent
+	}
+	for s := innermost; s != nil && !silent; s = s.around {
+		silent = s.isSilent()
+	}
+	return nil, silent
 }
 
 // enclosing is the client's own Scope of the request within which that of s was made,

@@ -110,3 +110,37 @@ func protocolOf(x *Exchange) string {
 		return "other"
 	}
 }
+
+// property is an encoded property.
+type property struct {
+	key   string
+	value []byte
+}
+
+// maxProperties is how many properties the app may add to a request's event.
+const maxProperties = 100
+
+// maxPropertyBytes is how many bytes these properties may have together. It leaves
+// room for the rest of the event, which would be refused if it were too large.
+const maxPropertyBytes = maxEventBytes - 16*1024
+
+// setProperty sets a property, and reports whether there was room for it.
+func (r *request) setProperty(key string, value []byte) bool {
+	size, at := len(key)+len(value), len(r.properties)
+	for i, p := range r.properties {
+		if p.key == key {
+			at = i
+		} else {
+			size += len(p.key) + len(p.value)
+		}
+	}
+	switch {
+	case size > maxPropertyBytes, at == maxProperties:
+		return false
+	case at < len(r.properties):
+		r.properties[at].value = value
+	default:
+		r.properties = append(r.properties, property{key, value})
+	}
+	return true
+}

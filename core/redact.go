@@ -420,6 +420,17 @@ func mayHoldKeys(t reflect.Type) bool {
 	return true
 }
 
+// redact replaces secrets in traits, and with Config.RedactProperties in
+// properties. The app's own maps stay as they are.
+func (c *Client) redact(e *Event) {
+	if e.Traits != nil {
+		e.Traits = c.secrets.clean(e.Traits)
+	}
+	if e.Properties != nil && c.cfg.RedactProperties {
+		e.Properties = c.secrets.clean(e.Properties)
+	}
+}
+
 // redactProperty returns a property's value without secrets.
 func (c *Client) redactProperty(key string, value any) any {
 	if c == nil {

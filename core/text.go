@@ -1,6 +1,9 @@
 package klime
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // appendString appends s as a JSON string. Bytes that are not valid UTF-8 become
 // U+FFFD, as with encoding/json.
@@ -37,6 +40,11 @@ func isVerbatim(s string) bool {
 
 // isUTF8 reports whether s is valid UTF-8. For plain text, isVerbatim says so sooner.
 func isUTF8(s string) bool { return isVerbatim(s) || utf8.ValidString(s) }
+
+// isBlank reports whether s is empty or only white space.
+func isBlank(s string) bool {
+	return (s == "" || s[0] <= ' ' || s[0] >= utf8.RuneSelf) && strings.TrimSpace(s) == ""
+}
 
 // word returns the first eight bytes of s, which the compiler reads in one load.
 func word(s string) uint64 {
