@@ -2,7 +2,6 @@ package klime
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -25,12 +24,6 @@ type ClaimNames struct {
 // FromClaims reads the arguments of [Link] from the claims of a token, with the default
 // [ClaimNames].
 func FromClaims(claims any) (User, []Group) { return ClaimNames{}.Read(claims) }
-
-// LinkClaims calls [Link] with what the claims of a verified token say, with the default
-// [ClaimNames]. If they name no user, it does nothing.
-func LinkClaims(ctx context.Context, claims any) {
-	LinkFunc(ctx, func() (User, []Group) { return FromClaims(claims) })
-}
 
 // Read reads the arguments of [Link] from the claims of a token that your authentication
 // has verified. Claims are a map, such as jwt.MapClaims, or anything that encodes to a

@@ -130,12 +130,13 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-func TestLinkClaims(t *testing.T) {
+func TestLinkOfClaims(t *testing.T) {
 	t.Parallel()
 	client, wire := newClient(t)
 	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
-		klime.LinkClaims(ctx, mapClaims{"iat": 1.7e9})
-		klime.LinkClaims(ctx, mapClaims{"sub": "u1", "org_id": "g1", "org_name": "Acme"})
+		for _, claims := range []mapClaims{{"iat": 1.7e9}, {"sub": "u1", "org_id": "g1", "org_name": "Acme"}} {
+			klime.LinkFunc(ctx, func() (klime.User, []klime.Group) { return klime.FromClaims(claims) })
+		}
 	})
 	got := fmt.Sprint(summary(wire.events(t, client)))
 	if want := "[group u1/g1 Acme track u1/g1]"; got != want || client.Stats().Invalid != 0 {

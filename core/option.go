@@ -74,14 +74,14 @@ func RequireMembership() Option {
 	}}
 }
 
-// ResolveRoute says how to find the pattern that a request has matched, given the
+// RouteFrom says how to find the pattern that a request has matched, given the
 // framework's own request. It is for routers whose patterns the adapter does not know, or
 // knows less exactly. The function is called after the handler; "" leaves the route to
 // the adapter.
-func ResolveRoute[N any](find func(native N) string) Option {
+func RouteFrom[N any](find func(native N) string) Option {
 	return Option{func(t *Tracker) error {
 		if find == nil {
-			return fmt.Errorf("%w: Route (ResolveRoute, Mux) without a function", ErrInvalidOption)
+			return fmt.Errorf("%w: Route (RouteFrom, Mux) without a function", ErrInvalidOption)
 		}
 		t.route = func(native any) answer {
 			request, ok := native.(N)

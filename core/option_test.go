@@ -12,12 +12,12 @@ func TestTrackerErr(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	c := &Client{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
-	tracker := NewTracker(c, Option{}, ResolveUser(nil), ResolveGroup(nil), ResolveRoute[any](nil))
+	tracker := NewTracker(c, Option{}, ResolveUser(nil), ResolveGroup(nil), RouteFrom[any](nil))
 	err := tracker.Err()
 	if !errors.Is(err, ErrInvalidOption) {
 		t.Fatalf("error %v", err)
 	}
-	for _, name := range []string{"UserID (ResolveUser, UserFrom)", "GroupID (ResolveGroup, GroupFrom)", "Route (ResolveRoute, Mux)"} {
+	for _, name := range []string{"UserID (ResolveUser, UserFrom)", "GroupID (ResolveGroup, GroupFrom)", "Route (RouteFrom, Mux)"} {
 		if !strings.Contains(err.Error(), name) || strings.Count(log.String(), name) != 1 {
 			t.Errorf("%s is not named, in the error or once in the log: %v; %s", name, err, log.String())
 		}

@@ -23,7 +23,7 @@ func TestPanicsInRequests(t *testing.T) {
 	}{
 		{"UserID", klime.ResolveUser(func(any) any { return secret() }), nil, "panic=string"},
 		{"GroupID", klime.ResolveGroup(func(any) any { return library() }), nil, "panic="},
-		{"Route", klime.ResolveRoute(func(any) string { return empty[len(t.Name())] }), nil, `panic="runtime error: index out of range`},
+		{"Route", klime.RouteFrom(func(any) string { return empty[len(t.Name())] }), nil, `panic="runtime error: index out of range`},
 		{"ClassifyWith", klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { panic(context.Canceled) }), nil, "panic=*errors.errorString"},
 		{"Link", klime.Option{}, func() (klime.User, []klime.Group) { return klime.User{ID: secret()}, nil }, "panic=string"},
 		{"Link", klime.Option{}, nil, `panic="runtime error: invalid memory address`},

@@ -678,8 +678,8 @@ func TestSetPropertyTooMany(t *testing.T) {
 	}
 }
 
-// Complaints are counted each, and logged at most every ten seconds.
-func TestComplaintsAreRateLimited(t *testing.T) {
+// Invalid events are counted each, and logged at most every ten seconds.
+func TestInvalidIsLoggedNowAndThen(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
 	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
@@ -858,7 +858,7 @@ func TestHandlersWithoutScope(t *testing.T) {
 // A nil client does nothing, everywhere, and the handler notices nothing.
 func TestNilClientInRequests(t *testing.T) {
 	t.Parallel()
-	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.ResolveRoute(func(any) string { return "/" }))
+	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.RouteFrom(func(any) string { return "/" }))
 	handled := false
 	traffic{tracker: tracker}.serve(func(ctx context.Context) {
 		klime.SetUser(ctx, "u1")

@@ -19,9 +19,6 @@ func (c Config) String() string {
 	return fmt.Sprintf("klime.Config{Endpoint: %q, Mode: %d, WriteKey: %s}", c.shownEndpoint(), c.Mode, c.shownKey())
 }
 
-// GoString is [Config.String].
-func (c Config) GoString() string { return c.String() }
-
 // Format makes every verb print [Config.String], except those for which fmt calls no
 // methods: %T, and %w and %p, which are mistakes here.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }

@@ -842,7 +842,7 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-func TestResolveRoute(t *testing.T) {
+func TestRouteFrom(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -860,7 +860,7 @@ func TestResolveRoute(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			client, wire := newClient(t)
-			tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveRoute(tt.resolve))
+			tracker := klime.NewTracker(client, asUser("u1"), klime.RouteFrom(tt.resolve))
 			scope := tracker.Begin(t.Context())
 			tracker.Observe(scope, klime.Exchange{Method: "GET", Route: tt.adapter, Status: 200, Native: 1})
 			if got := wire.one(t, client)["properties"].(map[string]any)["route"]; got != tt.want {
@@ -942,7 +942,7 @@ func TestCircularResolver(t *testing.T) {
 type alien struct{}
 
 // The log tells once what is most likely a mistake, and never who it is about.
-func TestHints(t *testing.T) {
+func TestSetupHints(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -959,7 +959,7 @@ func TestHints(t *testing.T) {
 		{"no route, and nobody", nil, 3, klime.Exchange{Route: "no slash"}, ""},
 		{
 			"a route option of another framework",
-			[]klime.Option{asUser("u1"), klime.ResolveRoute(func(alien) string { return "/" })}, 3,
+			[]klime.Option{asUser("u1"), klime.RouteFrom(func(alien) string { return "/" })}, 3,
 			klime.Exchange{Route: "/", Native: 1}, "UserID, GroupID or Route option is of another",
 		},
 		{

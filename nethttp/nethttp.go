@@ -48,7 +48,7 @@ func Mux(mux *http.ServeMux) klime.Option {
 	if mux == nil {
 		return Route(nil)
 	}
-	return klime.ResolveRoute(func(r *http.Request) string { return askMux(mux, r) })
+	return klime.RouteFrom(func(r *http.Request) string { return askMux(mux, r) })
 }
 
 // Route says how to find the pattern that a request has matched, "" if none, for
@@ -59,9 +59,9 @@ func Mux(mux *http.ServeMux) klime.Option {
 // pattern already begins with it.
 func Route(find func(*http.Request) string) klime.Option {
 	if find == nil {
-		return klime.ResolveRoute(find)
+		return klime.RouteFrom(find)
 	}
-	return klime.ResolveRoute(func(r *http.Request) string { return wholeRoute(r, find(r)) })
+	return klime.RouteFrom(func(r *http.Request) string { return wholeRoute(r, find(r)) })
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
