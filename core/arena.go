@@ -8,7 +8,7 @@ import (
 // arena is memory that several small events share. A block of it is freed when the last
 // of them is done, which is soon, as they are sent more or less in the order in which
 // they were made. The first block is empty, and blocks grow as more is encoded: the
-// garbage collector empties the pool of desks, and then an event that is alone in a
+// garbage collector empties the pool of encodeStates, and then an event that is alone in a
 // block must not hold much more memory than it needs.
 type arena struct {
 	block    []byte // its length is what is taken

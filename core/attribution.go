@@ -2,11 +2,11 @@ package klime
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once settled, what was found beneath it
+	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once frozen, what was found beneath it
 	members      membership
 	hasUser      bool  // declared.user counts even if it is empty
 	hasGroup     bool  // declared.group counts even if it is empty
-	settled      bool  // the request is over, and what was found at its end is in declared
+	frozen       bool  // the request is over, and what was found at its end is in declared
 	linkRequired bool  // by the option RequireMembership
 	ended        int32 // how many of the request's scopes have ended
 }
@@ -14,8 +14,8 @@ type knowledge struct {
 // identify finds out to whom an event belongs. For the user and for the group, the
 // first source that has an answer counts:
 //
-//  1. what the app has declared; once the request is settled, then what was found at its
-//     end, and nothing else. Silenced and unmatched requests are not settled
+//  1. what the app has declared; once that is frozen, then what was found at the end of the
+//     request, and nothing else. Silenced and unmatched requests are not frozen
 //  2. the resolvers, from the innermost scope to the outermost; for those that have
 //     ended, what they found
 //  3. the plain values in ctx, then those that lay in the request's context outside the
@@ -66,7 +66,7 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 				id.user = r.declared.user
 			}
 			if r.hasGroup {
-				id.group, id.claim = r.declared.group, false
+				id.group, id.untrusted = r.declared.group, false
 			}
 			id.distrust(false)
 			break
@@ -124,9 +124,9 @@ func fillAround(id *identity, hasUser bool, around identity) {
 func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 	id := k.declared
 	if m := &k.members; !k.hasGroup && k.hasUser && id.user == m.user && m.active != "" {
-		id.group, id.claim = m.active, false
+		id.group, id.untrusted = m.active, false
 	}
-	return id, k.settled || k.hasUser && (k.hasGroup || id.group != "")
+	return id, k.frozen || k.hasUser && (k.hasGroup || id.group != "")
 }
 
 // isUndecided reports whether the app has linked the user to several groups and has not
@@ -136,17 +136,17 @@ func (k *knowledge) isUndecided() bool {
 	return !k.hasGroup && m.active == "" && len(m.groups) > 0 && m.user == k.declared.user
 }
 
-// settle keeps what was found at the end of the request, where the app has declared
+// freeze keeps what was found at the end of the request, where the app has declared
 // nothing: it may still do so.
-func (k *knowledge) settle(found identity) {
+func (k *knowledge) freeze(found identity) {
 	declared, _ := k.declaredIdentity()
 	if !k.hasUser {
 		k.declared.user = found.user
 	}
 	if !k.hasGroup && declared.group == "" {
-		k.declared.group, k.declared.claim = found.group, found.claim
+		k.declared.group, k.declared.untrusted = found.group, found.untrusted
 	}
-	k.settled = true
+	k.frozen = true
 }
 
 // declareUser takes the app's word for the user. The group of another one is dropped,
@@ -156,7 +156,7 @@ func (k *knowledge) declareUser(id string) {
 	d := &k.declared
 	if d.group != "" && d.user != id && (d.user != "" || d.orphaned) {
 		if id != "" || !k.hasGroup {
-			d.group, d.claim, k.hasGroup = "", false, false
+			d.group, d.untrusted, k.hasGroup = "", false, false
 		}
 		d.orphaned = d.group != ""
 	}
@@ -165,14 +165,14 @@ func (k *knowledge) declareUser(id string) {
 
 // declareGroup takes the app's word for the group.
 func (k *knowledge) declareGroup(id string) {
-	k.declared.group, k.declared.claim, k.declared.orphaned, k.hasGroup = id, false, false, true
+	k.declared.group, k.declared.untrusted, k.declared.orphaned, k.hasGroup = id, false, false, true
 }
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
 	native, _, ok, foundCircular := s.loan.borrow()
 	if foundCircular {
-		s.tracker.hints.circularResolver(s.client())
+		s.tracker.setupHints.circularResolver(s.client())
 	}
 	if !ok {
 		return identity{}
@@ -191,27 +191,27 @@ func (s *Scope) stored() identity {
 	return identityIn(values, s.client().interner())
 }
 
-// finish ends the outermost scope, and sets what only the scope knows of the outcome. If
-// wanted, it settles whose request it was, also for events that are tracked later;
+// finish ends the outermost scope, and sets what only the scope knows of the decision. If
+// wanted, it freezes whose request it was, also for events that are tracked later;
 // otherwise no source is asked.
-func (s *Scope) finish(o *outcome, x *Exchange, wanted bool) {
+func (s *Scope) finish(dec *decision, x *Exchange, wanted bool) {
 	r := s.request()
 	if wanted {
-		s.identifyAndLock(&o.id, s, x.Values)
+		s.identifyAndLock(&dec.id, s, x.Values)
 	} else {
 		r.mu.Lock()
 	}
 	r.ended++
-	o.declared, _ = r.declaredIdentity()
-	o.undecided = r.isUndecided() && !x.turnsAway()
+	dec.declared, _ = r.declaredIdentity()
+	dec.undecided = r.isUndecided() && !x.turnsAway()
 	if wanted {
-		found := o.id
+		found := dec.id
 		found.distrust(x.turnsAway())
-		r.settle(found)
-		r.checkMembership(&o.id)
-		o.id.distrust(x.turnsAway())
+		r.freeze(found)
+		r.checkMembership(&dec.id)
+		dec.id.distrust(x.turnsAway())
 	}
-	o.fallback, o.extra = r.fallback, r.properties
+	dec.fallback, dec.extra = r.fallback, r.properties
 	r.properties = nil
 	r.innermost, r.incoming = nil, nil
 	r.mu.Unlock()

@@ -106,6 +106,6 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
-	c.diagnosis.examineChanged(&d.Event)
+	c.eventHints.examineChanged(&d.Event)
 	return c.encoder.encode(&d, nil)
 }

@@ -40,16 +40,16 @@ func (k Kind) String() string {
 
 // classify decides what a request was, and if it was an asset or noise, says why. It is
 // a pure function of the response, the request, and the ruling on its route.
-func classify(x *Exchange, rule ruling) (kind Kind, why fate) {
+func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
 	mediaType := mediaTypeOf(x.ContentType)
 	named := rule.name != ""
 	switch {
 	case isNoiseMethod(x.Method):
-		return KindNoise, asksAbout
+		return KindNoise, outcomeAsksAbout
 	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
 		return KindStream, ""
 	case rule.health && !named:
-		return KindNoise, healthCheck
+		return KindNoise, outcomeHealthCheck
 	}
 	if why := noiseOf(x, rule); why != "" {
 		return KindNoise, why
@@ -65,26 +65,26 @@ func classify(x *Exchange, rule ruling) (kind Kind, why fate) {
 		kind = KindPage
 	}
 	if kind == KindAsset {
-		why = partOfPage
+		why = outcomePartOfPage
 	}
 	return kind, why
 }
 
 // noiseOf says why a request tells nothing about a customer, "" if it may.
-func noiseOf(x *Exchange, rule ruling) fate {
+func noiseOf(x *Exchange, rule ruling) outcome {
 	switch {
 	case isUnmatched(x, rule):
-		return noRoute
+		return outcomeNoRoute
 	case isCanonicalRedirect(x):
-		return canonical
+		return outcomeCanonical
 	case x.Method != http.MethodGet:
 		return ""
 	case isPrefetch(x):
-		return prefetched
+		return outcomePrefetched
 	case isProbe(x.header("User-Agent")):
-		return probed
+		return outcomeProbed
 	case x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified:
-		return redirected
+		return outcomeRedirected
 	default:
 		return ""
 	}

@@ -30,10 +30,10 @@ type Client struct {
 	delivery *delivery.Deliverer
 	hangUp   func() // closes the idle connections of the client's own HTTP client
 
-	diagnosis  *diagnosis // nil if switched off
-	explains   *explainer // nil unless the Logger is enabled for debug level
+	eventHints *eventHints // nil if switched off
+	explains   *explainer  // nil unless the Logger is enabled for debug level
 	rules      watchedRules
-	complaints complaints
+	invalid    invalidEvents
 	metrics    metrics
 	panicLogs  panicLogs
 
@@ -55,7 +55,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{hangUp: func() {}, ids: newInterner()}
 	cfg.Logger = slog.New(recoveringHandler{cfg.Logger.Handler(), &c.panics})
 	c.cfg = cfg
-	c.diagnosis = newDiagnosis(&cfg)
+	c.eventHints = newEventHints(&cfg)
 	c.explains = newExplainer(&cfg)
 	c.encoder.app, c.encoder.apart = cfg.App.encode(), cfg.BeforeSend != nil
 	c.secrets = newRedactor(cfg.SecretKeys)
@@ -82,7 +82,7 @@ func New(cfg Config) (*Client, error) {
 		Timeout:       cfg.Timeout,
 		Storage:       disk,
 		Logger:        cfg.Logger,
-		OnOutcome:     c.links.settle,
+		OnOutcome:     c.links.ended,
 		OnRequest:     c.metrics.onRequest(c),
 		OnReport:      c.reportTo(),
 		ReportSent:    cfg.OnSuccess != nil,
@@ -90,7 +90,7 @@ func New(cfg Config) (*Client, error) {
 		OnClose:       c.rollUps.close,
 	})
 	c.metrics.observe(c)
-	cfg.hintUnread()
+	c.hintUnread()
 	return c, nil
 }
 

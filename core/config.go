@@ -29,13 +29,13 @@ type Overflow int
 
 const (
 	// DropOldest: the oldest event is dropped.
-	DropOldest Overflow = iota
+	DropOldest Overflow = Overflow(delivery.DropOldest)
 	// DropNewest: the new event is refused with [ErrQueueFull].
-	DropNewest
+	DropNewest Overflow = Overflow(delivery.DropNewest)
 	// Block: the call waits for room, first come, first served. It gives up with
 	// [ErrQueueFull] when its context ends or sending is halted, and with [ErrClosed]
 	// at Shutdown.
-	Block
+	Block Overflow = Overflow(delivery.Block)
 )
 
 // Config configures a [Client]. The zero value of each field stands for its

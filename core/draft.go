@@ -30,7 +30,7 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 	}
 	scope.noteSpan(ctx)
 	if silent {
-		c.explains.event(d, silenced)
+		c.explains.event(d, outcomeSilenced)
 		return false, nil
 	}
 	who := scope.identify(ctx)
@@ -60,7 +60,7 @@ func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption) (ok
 	scope, silent := c.scopeOf(ctx)
 	switch {
 	case silent:
-		c.explains.event(d, silenced)
+		c.explains.event(d, outcomeSilenced)
 		return false, nil
 	case d.Type == GroupEvent && c.cfg.Mode == UserMode:
 		return false, ErrUserMode
@@ -105,7 +105,7 @@ func (c *Client) enqueue(ctx context.Context, d *draft, body []byte, err error) 
 		err = publicError(c.delivery.Enqueue(orBackground(ctx), d.item(body)))
 	}
 	if c.explains != nil {
-		c.explains.event(d, fateOf(d, err))
+		c.explains.event(d, outcomeOf(d, err))
 	}
 	return err
 }
@@ -134,7 +134,7 @@ func (c *Client) prepare(d *draft, r *requestProperties) ([]byte, error) {
 	switch {
 	case err != nil:
 	case c.cfg.BeforeSend == nil:
-		c.diagnosis.examine(&d.Event)
+		c.eventHints.examine(&d.Event)
 	default:
 		body, err = c.filter(body)
 		d.filtered = body == nil && err == nil

@@ -21,7 +21,7 @@ const (
 type encoder struct {
 	app    string                 // context.app as a JSON member after a comma; "" for none
 	apart  bool                   // events share no memory: Config.BeforeSend drops some, and decodes all
-	desks  sync.Pool              // of *desk
+	states sync.Pool              // of *encodeState
 	second atomic.Pointer[second] // the second that was encoded last
 }
 
@@ -31,9 +31,9 @@ type second struct {
 	text string
 }
 
-// desk is where one event after the other is encoded. Those of requests and those of the
-// app are kept apart: the former are evicted first.
-type desk struct {
+// encodeState is the memory in which one event after the other is encoded. Those of
+// requests and those of the app are kept apart: the former are evicted first.
+type encodeState struct {
 	scratch             []byte // reused
 	explicit, automatic arena
 }
@@ -42,29 +42,29 @@ type desk struct {
 // it replaces the event's properties. (As a field of draft, r would be moved to the
 // heap.)
 func (enc *encoder) encode(d *draft, r *requestProperties) (body []byte, err error) {
-	at, ok := enc.desks.Get().(*desk)
+	state, ok := enc.states.Get().(*encodeState)
 	if !ok {
-		at = new(desk)
+		state = new(encodeState)
 	}
 	var b []byte
 	if d.automatic && !enc.apart { // and thus hardly ever large
-		if b, err = enc.appendEvent(at.automatic.room(maxSharedBytes), d, r); err == nil {
-			body = at.automatic.keep(b)
+		if b, err = enc.appendEvent(state.automatic.room(maxSharedBytes), d, r); err == nil {
+			body = state.automatic.keep(b)
 		}
 	} else {
-		b, err = enc.appendEvent(at.scratch[:0], d, r)
+		b, err = enc.appendEvent(state.scratch[:0], d, r)
 		switch {
 		case err != nil:
 		case enc.apart || len(b) > maxSharedBytes:
 			body = bytes.Clone(b)
 		default:
-			body = at.explicit.keep(append(at.explicit.room(len(b)), b...))
+			body = state.explicit.keep(append(state.explicit.room(len(b)), b...))
 		}
 		if cap(b) <= maxPooledBytes {
-			at.scratch = b
+			state.scratch = b
 		}
 	}
-	enc.desks.Put(at)
+	enc.states.Put(state)
 	return body, unencodable(err)
 }
 

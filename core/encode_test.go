@@ -785,7 +785,7 @@ func TestEncodeApart(t *testing.T) {
 		if _, err := client.encoder.encode(d, nil); err != nil {
 			t.Fatal(err)
 		}
-		at, ok := client.encoder.desks.Get().(*desk) // with the race detector, the pool drops at random
+		at, ok := client.encoder.states.Get().(*encodeState) // with the race detector, the pool drops at random
 		if ok && (at.explicit.block != nil || at.automatic.block != nil) {
 			t.Errorf("automatic %v: events share memory", automatic)
 		}

@@ -124,8 +124,8 @@ func appFromEnv() App {
 }
 
 // hintUnread tells of variables that are most likely typing errors. It never tells values.
-func (c Config) hintUnread() {
-	if len(c.envUnread) > 0 && !c.NoHints {
-		c.Logger.Warn("klime: FromEnv does not read these variables; are their names right?", slog.Any("names", c.envUnread))
+func (c *Client) hintUnread() {
+	if len(c.cfg.envUnread) > 0 {
+		c.hint(slog.LevelWarn, "FromEnv does not read these variables; are their names right?", slog.Any("names", c.cfg.envUnread))
 	}
 }

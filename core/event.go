@@ -99,41 +99,41 @@ type optionKind int
 
 const (
 	_ optionKind = iota
-	forUser
-	inGroup
-	forGroup
-	at
-	withMessageID
-	withContext
+	optForUser
+	optInGroup
+	optForGroup
+	optAt
+	optWithMessageID
+	optWithContext
 )
 
 // ForUser says whose event it is, in place of the request's user. The request's
 // group is dropped as well: add [InGroup] to name one. Given to [Client.Group], it
 // links that user to the group. An empty ID makes the call fail with
 // [ErrMissingUser].
-func ForUser(id string) EventOption { return EventOption{kind: forUser, text: id} }
+func ForUser(id string) EventOption { return EventOption{kind: optForUser, text: id} }
 
 // InGroup says in which group the event happened. The request's user stays. An
 // empty ID makes the call fail with [ErrMissingGroup].
-func InGroup(id string) EventOption { return EventOption{kind: inGroup, text: id} }
+func InGroup(id string) EventOption { return EventOption{kind: optInGroup, text: id} }
 
 // ForGroup makes it an event of the organisation itself, such as a webhook or
 // a nightly job: this group and no user. An empty ID makes the call fail with
 // [ErrMissingGroup].
-func ForGroup(id string) EventOption { return EventOption{kind: forGroup, text: id} }
+func ForGroup(id string) EventOption { return EventOption{kind: optForGroup, text: id} }
 
 // At says when the event happened. The default is now, and so is the zero time. It
 // is sent in UTC with milliseconds.
-func At(t time.Time) EventOption { return EventOption{kind: at, time: t} }
+func At(t time.Time) EventOption { return EventOption{kind: optAt, time: t} }
 
 // WithMessageID sets the ID by which Klime recognises a repeat, for events that a
 // job may send twice. The default is a random UUID, and so is the empty ID.
-func WithMessageID(id string) EventOption { return EventOption{kind: withMessageID, text: id} }
+func WithMessageID(id string) EventOption { return EventOption{kind: optWithMessageID, text: id} }
 
 // WithContext adds a value to the event's context. The key "library" is the
 // library's own and is ignored.
 func WithContext(key string, value any) EventOption {
-	return EventOption{kind: withContext, text: key, value: value}
+	return EventOption{kind: optWithContext, text: key, value: value}
 }
 
 // apply applies the options to e, which may have the identity of the request
@@ -144,24 +144,24 @@ func (e *Event) apply(opts []EventOption) error {
 	for i := range opts {
 		o := &opts[i]
 		switch o.kind {
-		case forUser:
+		case optForUser:
 			if o.text == "" {
 				return ErrMissingUser
 			}
 			e.UserID, userNamed = o.text, true
-		case inGroup, forGroup:
+		case optInGroup, optForGroup:
 			if o.text == "" {
 				return ErrMissingGroup
 			}
-			if o.kind == forGroup {
+			if o.kind == optForGroup {
 				e.UserID = ""
 			}
 			e.GroupID, groupNamed = o.text, true
-		case at:
+		case optAt:
 			e.Timestamp = o.time
-		case withMessageID:
+		case optWithMessageID:
 			e.MessageID = o.text
-		case withContext:
+		case optWithContext:
 			if e.Context == nil {
 				e.Context = make(map[string]any, len(opts)-i)
 			}
@@ -180,11 +180,11 @@ func (e *Event) checkOptions(opts []EventOption) error {
 	for i := range opts {
 		var name string
 		switch kind := opts[i].kind; {
-		case kind == inGroup:
+		case kind == optInGroup:
 			name = "InGroup"
-		case kind == forGroup:
+		case kind == optForGroup:
 			name = "ForGroup"
-		case kind == forUser && e.Type == IdentifyEvent:
+		case kind == optForUser && e.Type == IdentifyEvent:
 			name = "ForUser"
 		default:
 			continue

@@ -80,9 +80,9 @@ func (x *Exchange) Recovered(v any) {
 	}
 }
 
-// settle says what becomes of a request that no handler has answered. Ended is why its
-// context has ended, nil if it has not.
-func (x *Exchange) settle(ended error) {
+// assumeAnswer sets what is most likely sent for a request that no handler has answered.
+// Ended is why its context has ended, nil if it has not.
+func (x *Exchange) assumeAnswer(ended error) {
 	switch {
 	case x.Panicked:
 	case ended != nil:

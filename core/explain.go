@@ -2,7 +2,6 @@ package klime
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"log/slog"
 	"strconv"
@@ -53,70 +52,30 @@ func (e *explainer) once(what string, attrs ...slog.Attr) {
 	}
 }
 
-// fate is what became of a request or an event, in words.
-type fate string
-
-const (
-	queued       fate = "queued"
-	counted      fate = "counted for " + apiUsageRecorded
-	sampled      fate = "not sent: left out by Sample"
-	filtered     fate = "not sent: BeforeSend dropped it"
-	nobody       fate = "not sent: neither user nor group is known (UserID option, SetUser, Link, or the context value userId)"
-	silenced     fate = "not sent: the request is silenced (Silence, or HonorOptOut)"
-	canonical    fate = "not sent: a redirect to another form of the path"
-	skippedByApp fate = "not sent: skipped (Skip)"
-	skippedRoute fate = "not sent: skipped (SkipRoutes)"
-	outlived     fate = "not sent: the handler has outlived its request"
-	asksAbout    fate = "not sent: the method asks about something"
-	partOfPage   fate = "not sent: part of a page, such as a style sheet or an image"
-	healthCheck  fate = "not sent: a health check (HealthRoutes)"
-	noRoute      fate = "not sent: no route has the path"
-	redirected   fate = "not sent: a redirect"
-	prefetched   fate = "not sent: a prefetch"
-	probed       fate = "not sent: the client probes whether the app is alive"
-	ruledOut     fate = "not sent: ClassifyWith takes it for an asset or noise"
-)
-
-// fateOf returns the fate of an event from the result of queuing it.
-func fateOf(d *draft, err error) fate {
-	switch {
-	case d.filtered:
-		return filtered
-	case err == nil, errors.Is(err, ErrNotDurable):
-		return queued
-	}
-	for _, known := range [...]error{ErrQueueFull, ErrSpoolFull, ErrEventTooLarge, ErrNotEncodable} {
-		if errors.Is(err, known) { // without the details, which differ each time or quote Klime
-			return fate("not sent: " + known.Error())
-		}
-	}
-	return fate("not sent: " + err.Error())
-}
-
 // request logs what became of a request.
-func (e *explainer) request(x *Exchange, o *outcome, f fate) {
+func (e *explainer) request(x *Exchange, dec *decision, o outcome) {
 	if e == nil {
 		return
 	}
-	kind, event := "", o.name
+	kind, event := "", dec.name
 	if event != "" {
-		kind = o.kind.String()
+		kind = dec.kind.String()
 	}
 	e.once("a request", slog.String("method", x.Method), slog.String("route", x.Route), slog.String("answer", answerClass(x)),
 		slog.String("kind", kind), slog.String("event", shortened(event)),
-		slog.String("user", o.source(o.id.user, o.declared.user, member)),
-		slog.String("group", o.groupSource()), slog.String("outcome", string(f)))
+		slog.String("user", dec.source(dec.id.user, dec.declared.user, member)),
+		slog.String("group", dec.groupSource()), slog.String("outcome", string(o)))
 }
 
 // notKnown is the source of an ID that is missing.
 const notKnown = "not known"
 
 // source says where an ID comes from. Declared is what the app has said it is.
-func (o *outcome) source(id, declared string, checked membershipCheck) string {
+func (dec *decision) source(id, declared string, checked membershipCheck) string {
 	switch {
 	case id == "" && checked != member:
 		return "left out by RequireMembership"
-	case id == "" && o.name == "":
+	case id == "" && dec.name == "":
 		return "" // there is no event to attribute
 	case id == "":
 		return notKnown
@@ -128,9 +87,9 @@ func (o *outcome) source(id, declared string, checked membershipCheck) string {
 }
 
 // groupSource is source for the group.
-func (o *outcome) groupSource() string {
-	source := o.source(o.id.group, o.declared.group, o.id.checked)
-	if source == notKnown && o.undecided {
+func (dec *decision) groupSource() string {
+	source := dec.source(dec.id.group, dec.declared.group, dec.id.checked)
+	if source == notKnown && dec.undecided {
 		return "several are linked, and none is the active one (SetGroup, GroupID)"
 	}
 	return source
@@ -157,10 +116,10 @@ func (e *explainer) ignored(why string) {
 }
 
 // event logs what became of an event that the app has tracked itself.
-func (e *explainer) event(d *draft, f fate) {
+func (e *explainer) event(d *draft, o outcome) {
 	if e == nil || d.automatic {
 		return
 	}
 	e.once("an event", slog.String("type", d.Type.String()), slog.String("event", shortened(d.Event.Event)),
-		slog.Bool("user", d.UserID != ""), slog.Bool("group", d.GroupID != ""), slog.String("outcome", string(f)))
+		slog.Bool("user", d.UserID != ""), slog.Bool("group", d.GroupID != ""), slog.String("outcome", string(o)))
 }

@@ -12,43 +12,43 @@ import (
 	"time"
 )
 
-// fingerprint hashes traits by what they are on the wire: 5, 5.0 and uint8(5) get
-// the same hash. For the usual kinds of values it does not allocate. Collisions are
-// practically impossible, and the random seed keeps anyone from forcing one.
-type fingerprint struct {
-	seed   maphash.Seed
-	values int // looked at so far: see maxValues
-}
-
-// maxValues is how many values are looked at within one. An event with more is too large
-// anyway, unless it is a cycle, which may branch: then there would be no end to it.
-const maxValues = maxEventBytes
-
-// The types of JSON values are hashed too, to keep equal contents apart.
-const (
-	isNull = iota + 1
-	isBool
-	isInteger
-	isUnsigned // beyond int64
-	isFraction
-	isList
-	isObject
-	isUnknown
-)
-
-// traits hashes traits whatever their order. It is safe for concurrent use.
-func (f *fingerprint) traits(t Traits) uint64 {
+// hashTraits hashes traits, whatever their order, by what they are on the wire: 5, 5.0
+// and uint8(5) get the same hash. For the usual kinds of values it does not allocate.
+// Collisions are practically impossible, and a random seed keeps anyone from forcing one.
+func hashTraits(seed maphash.Seed, t Traits) uint64 {
 	var sum uint64
 	for key, value := range t {
-		one := fingerprint{seed: f.seed}
-		hash := one.value(value, 0)
-		if one.values > maxValues {
-			hash = isUnknown // what was looked at before that is a matter of chance
+		f := fingerprint{seed: seed}
+		hash := f.value(value, 0)
+		if f.values > maxValues {
+			hash = tagUnknown // what was looked at before that is a matter of chance
 		}
 		sum += mix(f.text(key), hash)
 	}
 	return sum
 }
+
+// fingerprint hashes one value.
+type fingerprint struct {
+	seed   maphash.Seed
+	values int // looked at so far: see maxValues
+}
+
+// maxValues is how many values are looked at within a trait. An event with more is too large
+// anyway, unless it is a cycle, which may branch: then there would be no end to it.
+const maxValues = maxEventBytes
+
+// The types of JSON values are hashed too, to keep equal contents apart.
+const (
+	tagNull = iota + 1
+	tagBool
+	tagInteger
+	tagUnsigned // beyond int64
+	tagFraction
+	tagList
+	tagObject
+	tagUnknown
+)
 
 func (f *fingerprint) object(m map[string]any, depth int) uint64 {
 	var sum uint64
@@ -60,18 +60,18 @@ func (f *fingerprint) object(m map[string]any, depth int) uint64 {
 
 func (f *fingerprint) value(value any, depth int) uint64 {
 	if f.values++; f.values > maxValues {
-		return isUnknown
+		return tagUnknown
 	}
 	switch v := value.(type) {
 	case nil:
-		return isNull
+		return tagNull
 	case string:
 		return f.text(v)
 	case bool:
 		if v {
-			return mix(isBool, 1)
+			return mix(tagBool, 1)
 		}
-		return mix(isBool, 0)
+		return mix(tagBool, 0)
 	case int:
 		return f.integer(int64(v))
 	case int64:
@@ -84,9 +84,9 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 		return f.time(v)
 	case []string:
 		if v == nil {
-			return isNull
+			return tagNull
 		}
-		sum := uint64(isList)
+		sum := uint64(tagList)
 		for _, text := range v {
 			sum = mix(sum, f.text(text))
 		}
@@ -95,7 +95,7 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 		if v == nil || depth == maxDepth {
 			break
 		}
-		sum := uint64(isList)
+		sum := uint64(tagList)
 		for _, value := range v {
 			sum = mix(sum, f.value(value, depth+1))
 		}
@@ -104,7 +104,7 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 		if v == nil || depth == maxDepth {
 			break
 		}
-		return mix(isObject, f.object(v, depth+1))
+		return mix(tagObject, f.object(v, depth+1))
 	}
 	if plain, ok := plainOf(value); ok {
 		return f.value(plain, depth)
@@ -140,11 +140,11 @@ func (f *fingerprint) encoded(value any) uint64 {
 	encoded, err := appendAny(nil, value)
 	if err != nil {
 		f.values = maxValues + 1
-		return isUnknown
+		return tagUnknown
 	}
 	var plain any
 	if decodeJSON(encoded, &plain) != nil {
-		return isUnknown
+		return tagUnknown
 	}
 	return f.value(plain, 0)
 }
@@ -152,14 +152,14 @@ func (f *fingerprint) encoded(value any) uint64 {
 func (f *fingerprint) text(s string) uint64 { return maphash.String(f.seed, s) }
 
 func (f *fingerprint) integer(n int64) uint64 {
-	return mix(isInteger, maphash.Comparable(f.seed, n))
+	return mix(tagInteger, maphash.Comparable(f.seed, n))
 }
 
 func (f *fingerprint) unsigned(n uint64) uint64 {
 	if n <= math.MaxInt64 {
 		return f.integer(int64(n))
 	}
-	return mix(isUnsigned, maphash.Comparable(f.seed, n))
+	return mix(tagUnsigned, maphash.Comparable(f.seed, n))
 }
 
 // float hashes a number that an int64 or uint64 holds like that integer, and any
@@ -178,7 +178,7 @@ func (f *fingerprint) float(n float64) uint64 {
 			return f.unsigned(u)
 		}
 	}
-	return mix(isFraction, maphash.Comparable(f.seed, math.Float64bits(n)))
+	return mix(tagFraction, maphash.Comparable(f.seed, math.Float64bits(n)))
 }
 
 // number hashes the text of a JSON number.
@@ -194,14 +194,14 @@ func (f *fingerprint) number(text string) uint64 {
 	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return f.unsigned(n)
 	}
-	return mix(isUnknown, f.text(text)) // it fits no Go number
+	return mix(tagUnknown, f.text(text)) // it fits no Go number
 }
 
 func (f *fingerprint) time(t time.Time) uint64 {
 	var b [len(`"2006-01-02T15:04:05.000Z"`)]byte
 	text, err := appendTime(b[:0], t)
 	if err != nil {
-		return isUnknown
+		return tagUnknown
 	}
 	return maphash.Bytes(f.seed, text[1:len(text)-1])
 }

@@ -54,14 +54,14 @@ func SetProperty(ctx context.Context, key string, v any) {
 		case errors.Is(err, ErrEventTooLarge):
 			fits = false
 		case err != nil:
-			scope.client().complain(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
+			scope.client().noteInvalid(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
 			return
 		default:
 			scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
 		}
 	}
 	if !fits {
-		scope.client().complain(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
+		scope.client().noteInvalid(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
 			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)), "")
 	}
 }
@@ -88,7 +88,7 @@ func Silence(ctx context.Context) {
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
-	c.complain(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts), event)
+	c.noteInvalid(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts), event)
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for
@@ -97,7 +97,7 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 func Link(ctx context.Context, u User, groups ...Group) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
-	c.complain(c.link(ctx, scope, scope.isSilent(), u, groups), "")
+	c.noteInvalid(c.link(ctx, scope, scope.isSilent(), u, groups), "")
 }
 
 // LinkFunc is [Link] for middlewares. If find returns nothing (no ID and no traits, for
@@ -127,7 +127,7 @@ func (s *Scope) annotateDeclared(ctx context.Context) {
 		r := s.request()
 		r.mu.Lock()
 		id, _ := r.declaredIdentity()
-		if r.settled && id.claim {
+		if r.frozen && id.untrusted {
 			r.checkMembership(&id)
 		}
 		r.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *Scope) keep(id string, missing error) string {
 	case s == nil || isBlank(id):
 		return ""
 	case !isUTF8(id):
-		s.client().complain(noID(missing, id), "")
+		s.client().noteInvalid(noID(missing, id), "")
 		return ""
 	default:
 		return s.client().interner().keep(id)

@@ -9,15 +9,15 @@ const (
 // identity says whose event it is. An ID that is not known is empty.
 type identity struct {
 	user, group string
-	claim       bool            // the group comes from a resolver or context value, and the app does not vouch for it
+	untrusted   bool            // the group comes from a resolver or context value, and the app does not vouch for it
 	orphaned    bool            // the app has declared the group, and has signed out since the user that it had named
 	checked     membershipCheck // why RequireMembership has left the group out, if it has
 }
 
-// distrust leaves out a group that is a mere claim if no user is known, or if the app
-// has turned the request away.
+// distrust leaves out an untrusted group if no user is known, or if the app has turned
+// the request away.
 func (id *identity) distrust(turnedAway bool) {
-	if id.claim && (id.user == "" || turnedAway) {
+	if id.untrusted && (id.user == "" || turnedAway) {
 		id.group = ""
 	}
 }
@@ -31,7 +31,7 @@ func fill(id *identity, other identity) {
 		id.user = other.user
 	}
 	if id.group == "" {
-		id.group, id.claim = other.group, other.claim
+		id.group, id.untrusted = other.group, other.untrusted
 	}
 }
 
@@ -45,5 +45,5 @@ func identityIn(v valuer, ids *interner) identity {
 	}
 	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil)
 	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)
-	return identity{user: ids.keep(user.known()), group: ids.keep(group.known()), claim: true}
+	return identity{user: ids.keep(user.known()), group: ids.keep(group.known()), untrusted: true}
 }

@@ -10,7 +10,7 @@ type valuesPanic struct{}
 
 func (valuesPanic) Value(any) any { panic("recycled") }
 
-// The plain values userId and groupId are a claim; one that panics is none,
+// The plain values userId and groupId are not trusted; one that panics is none,
 // and does not hide the other.
 func TestIdentityInValues(t *testing.T) {
 	t.Parallel()
@@ -20,11 +20,11 @@ func TestIdentityInValues(t *testing.T) {
 		want identity
 	}{
 		{"no values", nil, identity{}},
-		{"neither", valuesOf{}, identity{claim: true}},
-		{"both", valuesOf{"userId": 7, "groupId": "g1"}, identity{user: "7", group: "g1", claim: true}},
-		{"other keys", valuesOf{"userID": 7, "user_id": 7}, identity{claim: true}},
-		{"the ID panics", valuesOf{"userId": failing{1}, "groupId": "g1"}, identity{user: "", group: "g1", claim: true}},
-		{"the values panic", valuesPanic{}, identity{claim: true}},
+		{"neither", valuesOf{}, identity{untrusted: true}},
+		{"both", valuesOf{"userId": 7, "groupId": "g1"}, identity{user: "7", group: "g1", untrusted: true}},
+		{"other keys", valuesOf{"userID": 7, "user_id": 7}, identity{untrusted: true}},
+		{"the ID panics", valuesOf{"userId": failing{1}, "groupId": "g1"}, identity{user: "", group: "g1", untrusted: true}},
+		{"the values panic", valuesPanic{}, identity{untrusted: true}},
 	}
 	for _, tt := range tests {
 		if got := identityIn(tt.in, newInterner()); got != tt.want {
@@ -42,22 +42,22 @@ func TestTrusted(t *testing.T) {
 		x    Exchange
 		want string
 	}{
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200}, "u/g"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 0}, "u/g"},
-		{identity{user: "", group: "g", claim: true}, Exchange{Status: 200}, "/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 401}, "u/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 403}, "u/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 404}, "u/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 400}, "u/g"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 500}, "u/g"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "0"}, "u/g"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "5"}, "u/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "7"}, "u/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "16"}, "u/"},
-		{identity{user: "u", group: "g", claim: true}, Exchange{Status: 200, GRPCStatus: "13"}, "u/g"},
-		{identity{user: "u", group: "g", claim: false}, Exchange{Status: 401}, "u/g"},
-		{identity{user: "", group: "g", claim: false}, Exchange{Status: 200}, "/g"},
-		{identity{user: "", group: "g", claim: false}, Exchange{Status: 404}, "/g"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200}, "u/g"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 0}, "u/g"},
+		{identity{user: "", group: "g", untrusted: true}, Exchange{Status: 200}, "/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 401}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 403}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 404}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 400}, "u/g"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 500}, "u/g"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "0"}, "u/g"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "5"}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "7"}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "16"}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "13"}, "u/g"},
+		{identity{user: "u", group: "g", untrusted: false}, Exchange{Status: 401}, "u/g"},
+		{identity{user: "", group: "g", untrusted: false}, Exchange{Status: 200}, "/g"},
+		{identity{user: "", group: "g", untrusted: false}, Exchange{Status: 404}, "/g"},
 	}
 	for _, tt := range tests {
 		got := tt.in

@@ -3,6 +3,7 @@ package klime
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -78,16 +79,12 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 }
 
 func (c *Client) hintUnstableTraits() {
-	if !c.cfg.NoHints {
-		c.cfg.Logger.Warn("klime: the traits given to Link change on every call, and are sent every time; leave out the one that changes")
-	}
+	c.hint(slog.LevelWarn, "the traits given to Link change on every call, and are sent every time; leave out the one that changes")
 }
 
 func (c *Client) hintDisputedTraits() {
-	if !c.cfg.NoHints {
-		c.cfg.Logger.Warn("klime: users of one group are linked with different traits of it, and change them back and forth; " +
-			"give a group only traits that are the same for all of its users")
-	}
+	c.hint(slog.LevelWarn, "users of one group are linked with different traits of it, and change them back and forth; "+
+		"give a group only traits that are the same for all of its users")
 }
 
 // linkable leaves out groups without an ID. A zero Group stands for none, such as
@@ -107,7 +104,7 @@ func linkable(groups []Group) ([]Group, error) {
 // linkOnce sends a fact unless it is known as sent: that the user belongs to the
 // group or, if group is empty, who the user is.
 func (c *Client) linkOnce(ctx context.Context, scope *Scope, now time.Duration, user, group string, t Traits) error {
-	token, fresh := c.links.claim(now, user, group, t)
+	token, fresh := c.links.reserve(now, user, group, t)
 	if !fresh {
 		return nil
 	}

@@ -19,8 +19,7 @@ const (
 // last with any user. It is bounded: a fact that was not asked for in a long time is
 // forgotten, at the cost of sending it again.
 type linkCache struct {
-	fingerprint
-
+	seed       maphash.Seed
 	ttl        time.Duration
 	began      time.Time // the cache's time counts from here: half the cost of time.Now
 	onUnstable func()    // called when a pair's traits change all the time
@@ -79,24 +78,26 @@ const refusedPause = time.Minute
 // newLinkCache returns an empty cache. It calls either function once at most.
 func newLinkCache(ttl time.Duration, onUnstable, onDisputed func()) *linkCache {
 	return &linkCache{
-		fingerprint: fingerprint{seed: maphash.MakeSeed()},
-		ttl:         ttl,
-		began:       time.Now(),
-		onUnstable:  sync.OnceFunc(onUnstable),
-		onDisputed:  sync.OnceFunc(onDisputed),
-		pairs:       generations{most: maxLinks, recent: map[uint64]sentFact{}},
-		groups:      generations{most: maxLinkedGroups, recent: map[uint64]sentFact{}},
+		seed:       maphash.MakeSeed(),
+		ttl:        ttl,
+		began:      time.Now(),
+		onUnstable: sync.OnceFunc(onUnstable),
+		onDisputed: sync.OnceFunc(onDisputed),
+		pairs:      generations{most: maxLinks, recent: map[uint64]sentFact{}},
+		groups:     generations{most: maxLinkedGroups, recent: map[uint64]sentFact{}},
 	}
 }
+
+func (l *linkCache) hash(id string) uint64 { return maphash.String(l.seed, id) }
 
 // now returns the cache's time.
 func (l *linkCache) now() time.Duration { return time.Since(l.began) }
 
-// claim reports whether the fact must be sent. If so, it is known as sent from now
+// reserve reports whether the fact must be sent. If so, it is known as sent from now
 // on: of concurrent callers only one sends it. The token stands for the pair.
-func (l *linkCache) claim(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
-	call := linkCall{group: l.text(group), traits: l.traits(t), hasTraits: len(t) > 0, hasGroup: group != ""}
-	call.token = mix(l.text(user), call.group) | 1 // never 0
+func (l *linkCache) reserve(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
+	call := linkCall{group: l.hash(group), traits: hashTraits(l.seed, t), hasTraits: len(t) > 0, hasGroup: group != ""}
+	call.token = mix(l.hash(user), call.group) | 1 // never 0
 	l.mu.Lock()
 	fresh, hint := l.decide(now, &call)
 	l.mu.Unlock()
@@ -112,7 +113,7 @@ type linkCall struct {
 	hasGroup, hasTraits  bool
 }
 
-// decide is claim, under the lock. The hint, if not nil, is to be called without it.
+// decide is reserve, under the lock. The hint, if not nil, is to be called without it.
 func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint func()) {
 	last, known, isRecent := l.pairs.find(call.token)
 	next := sentFact{traits: call.traits, expires: now + l.ttl}
@@ -187,7 +188,7 @@ func (l *linkCache) len() int {
 	return n
 }
 
-// forget makes the next claim of the pair fresh.
+// forget makes the pair fresh for the next caller of reserve.
 func (l *linkCache) forget(token uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -195,7 +196,7 @@ func (l *linkCache) forget(token uint64) {
 	delete(l.pairs.previous, token)
 }
 
-// pause makes a claim of the pair fresh from that time on.
+// pause makes the pair fresh from that time on.
 func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -207,9 +208,9 @@ func (l *linkCache) pause(token uint64, until time.Duration) {
 	}
 }
 
-// settle is told how the event of a pair ended.
-func (l *linkCache) settle(token uint64, outcome delivery.Outcome) {
-	switch outcome {
+// ended is told how the event of a pair ended.
+func (l *linkCache) ended(token uint64, how delivery.Outcome) {
+	switch how {
 	case delivery.Sent:
 	case delivery.Failed:
 		l.pause(token, l.now()+refusedPause)

@@ -8,6 +8,13 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
+// hint logs what is most likely a mistake in the app, unless Config.NoHints is set.
+func (c *Client) hint(level slog.Level, text string, attrs ...slog.Attr) {
+	if c != nil && !c.cfg.NoHints {
+		c.cfg.Logger.LogAttrs(context.Background(), level, "klime: "+text, attrs...)
+	}
+}
+
 // recoveringHandler is a slog.Handler whose panics are recovered and counted.
 type recoveringHandler struct {
 	slog.Handler

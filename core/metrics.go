@@ -3,7 +3,6 @@ package klime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -64,9 +63,9 @@ func (c *Client) meter() metric.Meter {
 	return c.cfg.MeterProvider.Meter("github.com/klimeapp/klime-go/core", metric.WithInstrumentationVersion(Version))
 }
 
-// complainOfMetrics logs errors of the provider. The client works without the
+// logMetricsError logs errors of the provider. The client works without the
 // metrics that could not be made.
-func (c *Client) complainOfMetrics(errs ...error) {
+func (c *Client) logMetricsError(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
 		c.cfg.Logger.Warn("klime: metrics are not complete", slog.Any("error", err))
 	}
@@ -78,7 +77,10 @@ func (c *Client) complainOfMetrics(errs ...error) {
 func (m *metrics) survive(c *Client) {
 	if v := recover(); v != nil {
 		c.panics.Add(1)
-		m.panicked.Do(func() { c.complainOfMetrics(fmt.Errorf("the MeterProvider panicked: %v", v)) })
+		m.panicked.Do(func() {
+			c.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: the MeterProvider panicked; metrics are not complete",
+				panicAttrs(v)...)
+		})
 	}
 }
 
@@ -96,7 +98,7 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 		metric.WithDescription("Duration of requests to Klime"),
 		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10))
 	if err != nil || err2 != nil {
-		c.complainOfMetrics(err, err2)
+		c.logMetricsError(err, err2)
 		return nil
 	}
 	return func(items int, took time.Duration, failure *delivery.SendError) {
@@ -180,7 +182,7 @@ func (m *metrics) observe(c *Client) {
 		o.ObserveInt64(links, int64(s.Links))
 		return nil
 	}, observed...)
-	c.complainOfMetrics(append(errs, err)...)
+	c.logMetricsError(append(errs, err)...)
 }
 
 // close is called at the end of Shutdown.

@@ -294,8 +294,8 @@ func TestMetricsThatFail(t *testing.T) {
 		"errors":             {provider{m: &meter{values: map[string]float64{}, broken: true}}, "no instruments today", 0},
 		"a nil pointer":      {none, "nil *provider pointer", 2},
 		"no meter":           {provider{}, "nil pointer", 2},
-		"panics in New":      {panics("Int64Histogram", "RegisterCallback"), "the provider's bug", 2},
-		"panics in requests": {panics("Record"), "the provider's bug", 1},
+		"panics in New":      {panics("Int64Histogram", "RegisterCallback"), "panic=string at=", 2},
+		"panics in requests": {panics("Record"), "panic=string at=", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -311,7 +311,8 @@ func TestMetricsThatFail(t *testing.T) {
 			if err := client.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if got := log.String(); !strings.Contains(got, "metrics are not complete") || !strings.Contains(got, test.logged) {
+			if got := log.String(); !strings.Contains(got, "metrics are not complete") || !strings.Contains(got, test.logged) ||
+				strings.Contains(got, "the provider's bug") { // it may hold data
 				t.Errorf("log %q", got)
 			}
 			if n := client.Stats().Panics; n != test.panics {

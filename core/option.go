@@ -86,7 +86,7 @@ func RouteFrom[N any](find func(native N) string) Option {
 		t.route = func(native any) answer {
 			request, ok := native.(N)
 			if !ok {
-				return answer{problem: foreign}
+				return answer{problem: problemForeign}
 			}
 			return answer{id: find(request)}
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -130,7 +131,7 @@ func cutParameter(part string) (text, rest string, found bool) {
 }
 
 // segmentsOf yields the segments of a path.
-func segmentsOf(path string) func(yield func(string) bool) {
+func segmentsOf(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		path = strings.Trim(path, "/")
 		for path != "" {

@@ -16,11 +16,11 @@ type answer struct {
 type problem uint8
 
 const (
-	noProblem problem = iota
-	panicked          // the resolver panicked
-	foreign           // the resolver is for another framework's request
-	wrongType         // the resolver returns a type that is never an ID
-	notUTF8           // the resolver returns bytes that are no text
+	noProblem        problem = iota
+	problemPanicked          // the resolver panicked
+	problemForeign           // the resolver is for another framework's request
+	problemWrongType         // the resolver returns a type that is never an ID
+	problemNotUTF8           // the resolver returns bytes that are no text
 )
 
 // known is the ID, if there is one.
@@ -39,7 +39,7 @@ func resolverOf[N, T any](find func(N) T) resolver {
 	return func(native any) answer {
 		request, ok := native.(N)
 		if !ok {
-			return answer{problem: foreign}
+			return answer{problem: problemForeign}
 		}
 		return answerOf(find(request))
 	}
@@ -63,14 +63,14 @@ func answerOf[T any](v T) answer {
 func answerOfAny(v any) answer {
 	id := idString(v)
 	if id == "" && !canBeID(v) {
-		return answer{fmt.Sprintf("%T", v), wrongType}
+		return answer{fmt.Sprintf("%T", v), problemWrongType}
 	}
 	return answerOfText(id)
 }
 
 func answerOfText(id string) answer {
 	if !isUTF8(id) {
-		return answer{problem: notUTF8}
+		return answer{problem: problemNotUTF8}
 	}
 	return answer{id: id}
 }
@@ -83,7 +83,7 @@ func ask(find resolver, native any, f *appFunc) (a answer) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			a = answer{problem: panicked}
+			a = answer{problem: problemPanicked}
 			f.panicked(v)
 		}
 	}()
@@ -94,7 +94,7 @@ func ask(find resolver, native any, f *appFunc) (a answer) {
 func (t *Tracker) resolve(native any) identity {
 	ids := t.client.interner()
 	user, group := ask(t.user, native, &t.funcs.user), ask(t.group, native, &t.funcs.group)
-	return identity{user: ids.keep(t.idOf(user, &t.funcs.user)), group: ids.keep(t.idOf(group, &t.funcs.group)), claim: true}
+	return identity{user: ids.keep(t.idOf(user, &t.funcs.user)), group: ids.keep(t.idOf(group, &t.funcs.group)), untrusted: true}
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
@@ -116,12 +116,12 @@ func (t *Tracker) idOf(a answer, f *appFunc) string {
 
 func (t *Tracker) tellProblem(a answer, f *appFunc) {
 	switch a.problem {
-	case noProblem, panicked: // ask has told of the panic
-	case foreign:
-		t.hints.foreignOption(t.client)
-	case wrongType:
-		t.hints.noID(f, a.id)
-	case notUTF8:
-		t.hints.notUTF8(f)
+	case noProblem, problemPanicked: // ask has told of the panic
+	case problemForeign:
+		t.setupHints.foreignOption(t.client)
+	case problemWrongType:
+		t.setupHints.noID(f, a.id)
+	case problemNotUTF8:
+		t.setupHints.notUTF8(f)
 	}
 }

@@ -203,7 +203,7 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 		if w.handled.Add(1) < 0 {
 			return
 		}
-		c.complain(c.enqueue(ctx, &d, body, err), d.Event.Event)
+		c.noteInvalid(c.enqueue(ctx, &d, body, err), d.Event.Event)
 	}
 }
 

@@ -142,8 +142,8 @@ func (w *watchedRules) tellUnused(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.all {
-		if unused := r.unused(); len(unused) > 0 && !c.cfg.NoHints {
-			c.cfg.Logger.Info("klime: no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
+		if unused := r.unused(); len(unused) > 0 {
+			c.hint(slog.LevelInfo, "no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
 				slog.Any("patterns", unused))
 		}
 	}

@@ -74,7 +74,7 @@ func (c *Client) Stats() Stats {
 		Anonymous:    c.anonymous.Load(),
 		NotLinked:    c.notLinked.Load(),
 		NotMember:    c.notMember.Load(),
-		Invalid:      c.complaints.total.Load(),
+		Invalid:      c.invalid.total.Load(),
 		Late:         n.Late,
 	}
 }

@@ -56,9 +56,9 @@ type Tracker struct {
 	rollUp            *rollUp
 	classifyWith      func(Exchange, Kind) Kind
 
-	routes *routeTable
-	hints  hints
-	funcs  struct{ user, group, route, kind, link appFunc } // whose panics are counted and logged
+	routes     *routeTable
+	setupHints setupHints
+	funcs      struct{ user, group, route, kind, link appFunc } // whose panics are counted and logged
 }
 
 // NewTracker returns a Tracker. With a nil client it records nothing. An invalid option
@@ -66,11 +66,11 @@ type Tracker struct {
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
 	t.rules.health, _ = parsePatterns("HealthRoutes", defaultHealthRoutes())
-	for name, f := range map[string]*appFunc{
-		"UserID": &t.funcs.user, "GroupID": &t.funcs.group, "Route": &t.funcs.route, "ClassifyWith": &t.funcs.kind, "Link": &t.funcs.link,
-	} {
-		f.client, f.name = c, name
-	}
+	t.funcs.user.client, t.funcs.user.name = c, "UserID"
+	t.funcs.group.client, t.funcs.group.name = c, "GroupID"
+	t.funcs.route.client, t.funcs.route.name = c, "Route"
+	t.funcs.kind.client, t.funcs.kind.name = c, "ClassifyWith"
+	t.funcs.link.client, t.funcs.link.name = c, "Link"
 	var errs []error
 	for _, o := range opts {
 		if o.apply == nil {
@@ -171,7 +171,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	case x.Hijacked:
 		x.hijack()
 	case x.Unanswered:
-		x.settle(s.Err())
+		x.assumeAnswer(s.Err())
 	}
 	x.end() // before functions of the app are asked, which may take long
 	rt := t.routeOf(s, &x)
@@ -196,165 +196,79 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	rule.matched = remarks.matched
 	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
 	remarks.silent = remarks.silent || remarks.optedOut || s.isSilentAround()
-	var o outcome
-	t.decide(&o, x, &remarks, rule)
+	var dec decision
+	t.decide(&dec, x, &remarks, rule)
 
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
 	unrouted := x.Route == "" && isUnmatched(x, rule)
-	s.finish(&o, x, o.name != "" || !remarks.silent && !unrouted)
+	s.finish(&dec, x, dec.name != "" || !remarks.silent && !unrouted)
 	if !remarks.silent {
-		s.annotate(s.parent, o.id)
+		s.annotate(s.parent, dec.id)
 	}
 	if t.client == nil {
 		return
 	}
-	f := o.why
-	if o.name != "" {
-		f = t.record(s, x, rt, &o)
+	o := dec.why
+	if dec.name != "" {
+		o = t.record(s, x, rt, &dec)
 	}
-	t.client.explains.request(x, &o, f)
-}
-
-// outcome is what a request is recorded as.
-type outcome struct {
-	name      string // of the event; "" if there is none
-	why       fate   // why there is none
-	named     bool   // the app has chosen the name, for this request or route
-	kind      Kind
-	id        identity
-	declared  identity // what the app has said, for the explainer
-	undecided bool     // the app has linked several groups and has not said which is the active one, for the explainer
-	extra     []property
-	fallback  telemetry
-}
-
-// decide sets the part of a request's outcome that does not depend on whose it is.
-func (t *Tracker) decide(o *outcome, x *Exchange, remarks *remarks, rule ruling) {
-	if o.why = leftOut(remarks, rule); o.why != "" {
-		return
-	}
-	if remarks.event != "" {
-		rule.name = remarks.event
-	}
-	o.kind, o.why = t.classify(x, rule)
-	o.name, o.named = t.eventName(o.kind, rule.name, x)
-}
-
-// leftOut says why a request has no event whatever it was, "" if it may have one.
-func leftOut(remarks *remarks, rule ruling) fate {
-	switch {
-	case remarks.silent:
-		return silenced
-	case remarks.skip:
-		return skippedByApp
-	case remarks.reused:
-		return outlived
-	case rule.skip:
-		return skippedRoute
-	case remarks.canonicalRedirect:
-		return canonical
-	default:
-		return ""
-	}
-}
-
-// classify returns the kind of a request, and why it is not recorded if it is not.
-// [ClassifyWith] has the last word.
-func (t *Tracker) classify(x *Exchange, rule ruling) (Kind, fate) {
-	kind, why := classify(x, rule)
-	if t.classifyWith != nil {
-		if asked := t.askKind(x, kind); asked != kind {
-			kind, why = asked, ruledOut
-		}
-	}
-	if kind == KindStream && !x.Panicked {
-		x.Aborted = false // a stream normally ends by the client going away
-	}
-	return kind, why
-}
-
-func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
-	defer func() {
-		if v := recover(); v != nil {
-			t.funcs.kind.panicked(v)
-			asked = kind
-		}
-	}()
-	own := *x // x itself is not kept: it would cost an allocation also where nobody is asked
-	shown := own
-	shown.Header = func(name string) string { return own.header(http.CanonicalHeaderKey(name)) }
-	return t.classifyWith(shown, kind)
-}
-
-// eventName is the name under which a request is recorded, "" if it is not. Given is
-// the name that the app has chosen for the request or its route.
-func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
-	switch {
-	case given != "" && x.succeeded() && !isNoiseMethod(x.Method):
-		return given, true
-	case kind == KindPage:
-		return t.pageName, false
-	case kind == KindAPI, kind == KindStream:
-		return t.apiName, false
-	default:
-		return "", false
-	}
+	t.client.explains.request(x, &dec, o)
 }
 
 // record sends an event for a request, or counts it for a roll-up.
-func (t *Tracker) record(s *Scope, x *Exchange, rt *route, o *outcome) fate {
-	id := o.id
+func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcome {
+	id := dec.id
 	if t.client.cfg.Mode == UserMode {
 		id.group = ""
 	}
 	if id.user == "" && id.group == "" {
 		t.client.anonymous.Add(1)
-		t.hints.anonymous(t.client)
-		return nobody
+		t.setupHints.anonymous(t.client)
+		return outcomeNobody
 	}
 	t.noteAttributed(x, id.checked)
-	unnamed := !o.named && o.kind == KindAPI
+	unnamed := !dec.named && dec.kind == KindAPI
 	if unnamed && t.rollUp != nil {
 		switch err := t.rollUp.add(id, x); {
 		case err == nil:
-			return counted
+			return outcomeCounted
 		case errors.Is(err, ErrEventTooLarge):
-			t.client.complain(err, o.name)
-			return fateOf(&draft{}, err)
+			t.client.noteInvalid(err, dec.name)
+			return outcomeOf(&draft{}, err)
 		}
 	}
 	var request requestProperties // field by field: a literal of this size is made elsewhere and copied
-	request.exchange, request.route, request.kind, request.extra = x, rt, o.kind, o.extra
+	request.exchange, request.route, request.kind, request.extra = x, rt, dec.kind, dec.extra
 	if len(t.capture) > 0 {
 		request.captured = t.captureFrom(x)
 	}
 	var d draft
-	d.automatic, d.queued, d.telemetry, d.baggage = true, x.ended, o.fallback, t.baggage
-	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, o.name, id.user, id.group, x.Start
+	d.automatic, d.queued, d.telemetry, d.baggage = true, x.ended, dec.fallback, t.baggage
+	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, dec.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
 	if t.sampler.on && unnamed && t.rollUp == nil {
 		d.MessageID = newUUID()
 		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
-			return sampled
+			return outcomeSampled
 		}
 		request.sampleRate = t.sampler.rate
 	}
 	err := t.client.send(s, &d, &request)
-	t.client.complain(err, o.name)
-	return fateOf(&d, err)
+	t.client.noteInvalid(err, dec.name)
+	return outcomeOf(&d, err)
 }
 
 // noteAttributed counts a request with a known user or group, and hints at what is most
 // likely wrong with the middleware's setup.
 func (t *Tracker) noteAttributed(x *Exchange, checked membershipCheck) {
-	t.hints.attributed()
+	t.setupHints.attributed()
 	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
-		t.hints.noRoute(t.client)
+		t.setupHints.noRoute(t.client)
 	}
 	t.client.countLeftOut(checked)
 	if checked == notLinked {
-		t.hints.withoutLink(t.client)
+		t.setupHints.withoutLink(t.client)
 	}
 }
 

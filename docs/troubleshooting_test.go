@@ -39,8 +39,8 @@ func TestTroubleshootingKnowsTheLog(t *testing.T) {
 // attributes in which they are logged.
 func TestTroubleshootingKnowsTheOutcomes(t *testing.T) {
 	t.Parallel()
-	explains, page := read(t, "../core/explain.go"), read(t, "troubleshooting.md")
-	code := explains + read(t, "../core/rules.go") + read(t, "../core/option.go")
+	decides, explains, page := read(t, "../core/decision.go"), read(t, "../core/explain.go"), read(t, "troubleshooting.md")
+	code := decides + read(t, "../core/rules.go") + read(t, "../core/option.go")
 	_, page, _ = strings.Cut(page, "\nAt debug level")
 	page, _, _ = strings.Cut(page, "\n## ")
 	for _, line := range regexp.MustCompile("`klime: ([^`]+)`").FindAllStringSubmatch(page, -1) {
@@ -60,7 +60,7 @@ func TestTroubleshootingKnowsTheOutcomes(t *testing.T) {
 			t.Errorf("there is no outcome %q", quoted[1])
 		}
 	}
-	for _, told := range regexp.MustCompile(`"(not sent: [^"]+)"`).FindAllStringSubmatch(explains, -1) {
+	for _, told := range regexp.MustCompile(`"(not sent: [^"]+)"`).FindAllStringSubmatch(decides, -1) {
 		known := func(outcome string) bool { return strings.HasPrefix(told[1], outcome) }
 		if told[1] != "not sent: " && !slices.ContainsFunc(outcomes, known) {
 			t.Errorf("the page does not know %q", told[1])

@@ -11,7 +11,7 @@ import (
 )
 
 // What the log says of what Klime accepts, and is most likely a mistake.
-func TestDiagnosis(t *testing.T) {
+func TestEventHints(t *testing.T) {
 	t.Parallel()
 	identify := func(id string, traits klime.Traits) func(*testing.T, *klime.Client) {
 		return func(t *testing.T, c *klime.Client) {
@@ -118,7 +118,7 @@ func both(do, then func(*testing.T, *klime.Client)) func(*testing.T, *klime.Clie
 }
 
 // A mistake that goes on is told once an hour.
-func TestDiagnosisIsRepeated(t *testing.T) {
+func TestEventHintsAreRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log *syncBuffer
@@ -153,7 +153,7 @@ func TestNoHints(t *testing.T) {
 }
 
 // What BeforeSend makes of an ID is what counts: that is what is sent.
-func TestDiagnosisIsOfWhatIsSent(t *testing.T) {
+func TestEventHintsAreOfWhatIsSent(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
 	client, wire := newClient(t, func(cfg *klime.Config) {
@@ -172,7 +172,7 @@ func TestDiagnosisIsOfWhatIsSent(t *testing.T) {
 }
 
 // In user mode nobody is linked, and nothing is missing.
-func TestDiagnosisInUserMode(t *testing.T) {
+func TestEventHintsInUserMode(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
 	client, _ := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })

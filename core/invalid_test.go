@@ -11,7 +11,7 @@ import (
 )
 
 // The first error of each kind is logged, with the event that it is about.
-func TestComplaints(t *testing.T) {
+func TestInvalid(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
 	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
@@ -56,7 +56,7 @@ func (unspeakable) MarshalJSON() ([]byte, error) { return nil, unspeakable{} }
 func (unspeakable) Error() string                { panic("jane@acme.com") }
 
 // The log says which property cannot be sent and of what type it is, but nothing of it.
-func TestComplaintNamesTheKey(t *testing.T) {
+func TestInvalidNamesTheKey(t *testing.T) {
 	t.Parallel()
 	for want, do := range map[string]func(context.Context){
 		`property \"owner\": klime_test.secretive"`: func(ctx context.Context) { klime.SetProperty(ctx, "owner", secretive{}) },

@@ -1,15 +1,14 @@
 package klime
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 )
 
-// hints logs what is most likely a mistake in the setup of a middleware, each kind at
+// setupHints log what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
-type hints struct {
+type setupHints struct {
 	route, circular, nobody, foreign, linkless sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
@@ -24,52 +23,49 @@ const alwaysAnonymous = 50
 // then on there is no such hint.
 const manyAttributed = 10_000
 
-// tell logs a hint if it is the first of its kind, unless Config.NoHints is set.
-func (h *hints) tell(c *Client, kind *sync.Once, hint string, args ...slog.Attr) {
-	if c == nil || c.cfg.NoHints {
-		return
-	}
-	kind.Do(func() { c.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...) })
+// tell logs a hint if it is the first of its kind.
+func (h *setupHints) tell(c *Client, kind *sync.Once, text string, attrs ...slog.Attr) {
+	kind.Do(func() { c.hint(slog.LevelWarn, text, attrs...) })
 }
 
-func (h *hints) noRoute(c *Client) {
+func (h *setupHints) noRoute(c *Client) {
 	h.tell(c, &h.route, "a request's route is not known, so its event has none; "+
 		"the docs of the adapter's package say when that happens, and what to do")
 }
 
-func (h *hints) circularResolver(c *Client) {
+func (h *setupHints) circularResolver(c *Client) {
 	h.tell(c, &h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; it gets no answer")
 }
 
-func (h *hints) foreignOption(c *Client) {
+func (h *setupHints) foreignOption(c *Client) {
 	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
 }
 
-func (h *hints) noID(f *appFunc, kind string) {
+func (h *setupHints) noID(f *appFunc, kind string) {
 	h.tell(f.client, &f.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
 		slog.String("function", f.name), slog.String("type", kind))
 }
 
-func (h *hints) notUTF8(f *appFunc) {
+func (h *setupHints) notUTF8(f *appFunc) {
 	h.tell(f.client, &f.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
 		"return text, such as the String of a UUID", slog.String("function", f.name))
 }
 
-func (h *hints) withoutLink(c *Client) {
+func (h *setupHints) withoutLink(c *Client) {
 	h.tell(c, &h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
 		"it needs a Link in front of every request")
 }
 
 // attributed counts a request with a known user or group. It stops at manyAttributed,
 // where the count no longer matters, so that processors do not contend for it.
-func (h *hints) attributed() {
+func (h *setupHints) attributed() {
 	if h.known.Load() < manyAttributed {
 		h.known.Add(1)
 	}
 }
 
 // anonymous counts a request without, and logs a hint if there are hardly any others.
-func (h *hints) anonymous(c *Client) {
+func (h *setupHints) anonymous(c *Client) {
 	known := h.known.Load()
 	if known >= manyAttributed {
 		return

@@ -15,13 +15,15 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// diagnosis logs what Klime accepts but is most likely a mistake: each kind at most once
-// in diagnosisInterval. It logs the hash of an ID, never the ID. A nil diagnosis is
+// eventHints log what Klime accepts but is most likely a mistake: each kind at most once
+// in eventHintInterval. They name the hash of an ID, never the ID. Nil eventHints are
 // switched off.
-type diagnosis struct {
+type eventHints struct {
 	logger *slog.Logger
 	mode   Mode
-	told   [numFindings]throttle.Throttle
+	told   [numEventHints]throttle.Throttle
+
+	userIDs, groupIDs idKind
 
 	users, groups census
 	linked        atomic.Bool  // some user was linked to some group
@@ -29,14 +31,14 @@ type diagnosis struct {
 	unshownSince  atomic.Int64 // time of the first, in Unix nanoseconds
 }
 
-// diagnosisInterval is the shortest time between two hints of one kind.
-const diagnosisInterval = time.Hour
+// eventHintInterval is the shortest time between two hints of one kind.
+const eventHintInterval = time.Hour
 
-// finding is a kind of mistake.
-type finding int
+// eventHint is a kind of mistake.
+type eventHint int
 
 const (
-	userIDChanges finding = iota
+	userIDChanges eventHint = iota
 	groupIDChanges
 	userIDWrong
 	groupIDWrong
@@ -48,53 +50,63 @@ const (
 	missingGroupTrait
 	emptyDashboard
 	misplaced
-	numFindings
+	numEventHints
 )
 
-// newDiagnosis returns nil if hints are off, or the logger discards warnings.
-func newDiagnosis(cfg *Config) *diagnosis {
+// idKind is what hints about IDs need to know of users, or of groups.
+type idKind struct {
+	name                   string
+	described              EventType // the event whose traits describe them
+	changes, wrong, isName eventHint
+}
+
+// newEventHints returns nil if hints are off, or the logger discards warnings.
+func newEventHints(cfg *Config) *eventHints {
 	if cfg.NoHints || !cfg.Logger.Enabled(context.Background(), slog.LevelWarn) {
 		return nil
 	}
-	return &diagnosis{logger: cfg.Logger, mode: cfg.Mode}
+	return &eventHints{
+		logger: cfg.Logger, mode: cfg.Mode,
+		userIDs:  idKind{"user", IdentifyEvent, userIDChanges, userIDWrong, userIDIsName},
+		groupIDs: idKind{"group", GroupEvent, groupIDChanges, groupIDWrong, groupIDIsName},
+	}
 }
 
-// tell logs a finding, unless it did so within diagnosisInterval.
-func (d *diagnosis) tell(f finding, hint string, args ...slog.Attr) {
-	if d.told[f].Allows(diagnosisInterval, time.Now()) {
-		d.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+hint, args...)
+// tell logs a hint, unless it did so within eventHintInterval.
+func (h *eventHints) tell(kind eventHint, text string, attrs ...slog.Attr) {
+	if h.told[kind].Allows(eventHintInterval, time.Now()) {
+		h.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+text, attrs...)
 	}
 }
 
 // examine looks at an event that is about to be queued.
-func (d *diagnosis) examine(e *Event) {
-	if d == nil {
+func (h *eventHints) examine(e *Event) {
+	if h == nil {
 		return
 	}
 	if e.UserID != "" {
-		d.examineID("user", e.UserID, e, userIDChanges, userIDWrong, userIDIsName)
+		h.examineID(&h.userIDs, e.UserID, e)
 	}
 	if e.GroupID != "" {
-		d.examineID("group", e.GroupID, e, groupIDChanges, groupIDWrong, groupIDIsName)
+		h.examineID(&h.groupIDs, e.GroupID, e)
 	}
 	if e.Type == TrackEvent {
-		d.examineLinks(e)
+		h.examineLinks(e)
 		return
 	}
-	d.examineTraits(e)
-	d.examineFacts(e)
+	h.examineTraits(e)
+	h.examineFacts(e)
 }
 
-func (d *diagnosis) examineID(kind, id string, e *Event, changes, wrong, isName finding) {
+func (h *eventHints) examineID(kind *idKind, id string, e *Event) {
 	look := idlook.Of(id)
 	if look == idlook.Placeholder {
-		d.tell(wrong, kind+" IDs look like a missing value that was printed", shortHash(id))
+		h.tell(kind.wrong, kind.name+" IDs look like a missing value that was printed", shortHash(id))
 	} else if what := unstable(look); what != "" {
-		d.tell(changes, kind+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
+		h.tell(kind.changes, kind.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}
-	about := e.Type == IdentifyEvent && kind == "user" || e.Type == GroupEvent && kind == "group"
-	if name, ok := e.Traits["name"].(string); about && ok && name == id {
-		d.tell(isName, kind+" IDs equal the trait name, and names change; use a stable ID, such as a database key", shortHash(id))
+	if name, ok := e.Traits["name"].(string); e.Type == kind.described && ok && name == id {
+		h.tell(kind.isName, kind.name+" IDs equal the trait name, and names change; use a stable ID, such as a database key", shortHash(id))
 	}
 }
 
@@ -116,28 +128,28 @@ func unstable(look idlook.Look) string {
 }
 
 // examineChanged looks at an event after Config.BeforeSend.
-func (d *diagnosis) examineChanged(e *Event) {
-	if d == nil {
+func (h *eventHints) examineChanged(e *Event) {
+	if h == nil {
 		return
 	}
 	if e.Type == TrackEvent && len(e.Traits) > 0 || e.Type != TrackEvent && len(e.Properties) > 0 {
-		d.tell(misplaced, "BeforeSend gives an event what its type does not have: a TrackEvent has properties, the others have traits; "+
+		h.tell(misplaced, "BeforeSend gives an event what its type does not have: a TrackEvent has properties, the others have traits; "+
 			"the rest is left out", slog.String("type", e.Type.String()))
 	}
-	d.examine(e)
+	h.examine(e)
 }
 
 // maxTrait is how long the text of a trait may be without a hint, in bytes.
 const maxTrait = 1000
 
-func (d *diagnosis) examineTraits(e *Event) {
+func (h *eventHints) examineTraits(e *Event) {
 	for key, value := range e.Traits {
 		if text, ok := value.(string); ok {
 			if len(text) > maxTrait {
-				d.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
+				h.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
 			}
 		} else if isNested(value) {
-			d.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", traitNamed(key))
+			h.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", traitNamed(key))
 		}
 	}
 }
@@ -193,44 +205,44 @@ func (c *census) note(t Traits) {
 
 // examineFacts looks for traits that no user or group has. It goes by all facts
 // together: Klime merges traits, so no single fact must have them all.
-func (d *diagnosis) examineFacts(e *Event) {
+func (h *eventHints) examineFacts(e *Event) {
 	switch {
 	case e.Type == IdentifyEvent:
-		d.users.note(e.Traits)
+		h.users.note(e.Traits)
 	case e.UserID != "":
-		d.users.note(nil)
-		d.linked.Store(true)
+		h.users.note(nil)
+		h.linked.Store(true)
 		fallthrough
 	default:
-		d.groups.note(e.Traits)
+		h.groups.note(e.Traits)
 	}
 	switch {
-	case d.users.facts.Load() < enoughFacts:
-	case d.users.names.Load() == 0:
-		d.tell(missingUserTrait, "this process has given no user the trait name, which Klime shows and searches")
-	case d.users.emails.Load() == 0:
-		d.tell(missingUserTrait, "this process has given no user the trait email, which Klime shows and searches")
+	case h.users.facts.Load() < enoughFacts:
+	case h.users.names.Load() == 0:
+		h.tell(missingUserTrait, "this process has given no user the trait name, which Klime shows and searches")
+	case h.users.emails.Load() == 0:
+		h.tell(missingUserTrait, "this process has given no user the trait email, which Klime shows and searches")
 	}
-	if d.groups.facts.Load() >= enoughFacts && d.groups.names.Load() == 0 {
-		d.tell(missingGroupTrait, "this process has given no group the trait name, by which Klime shows customers")
+	if h.groups.facts.Load() >= enoughFacts && h.groups.names.Load() == 0 {
+		h.tell(missingGroupTrait, "this process has given no group the trait name, by which Klime shows customers")
 	}
 }
 
 // examineLinks looks for events that no customer's page will show, as far as this
 // process can know.
-func (d *diagnosis) examineLinks(e *Event) {
-	shown := d.linked.Load() || e.GroupID != "" && d.groups.facts.Load() > 0
-	if d.mode == UserMode || shown {
+func (h *eventHints) examineLinks(e *Event) {
+	shown := h.linked.Load() || e.GroupID != "" && h.groups.facts.Load() > 0
+	if h.mode == UserMode || shown {
 		return
 	}
 	now := time.Now().UnixNano()
-	d.unshownSince.CompareAndSwap(0, now)
-	if d.unshown.Add(1) < enoughEvents || now-d.unshownSince.Load() < int64(enoughTime) {
+	h.unshownSince.CompareAndSwap(0, now)
+	if h.unshown.Add(1) < enoughEvents || now-h.unshownSince.Load() < int64(enoughTime) {
 		return
 	}
-	d.tell(emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
+	h.tell(emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
 		"klime.Link where users sign in (if your customers are single people, set Config.Mode to UserMode)",
-		slog.Int64("events", d.unshown.Load()))
+		slog.Int64("events", h.unshown.Load()))
 }
 
 // shortHash stands for an ID in the log: the first digits of its SHA-256.

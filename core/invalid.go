@@ -11,39 +11,39 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// complaintInterval is the shortest time between two complaints of a kind in the log.
-const complaintInterval = 10 * time.Second
+// invalidLogInterval is the shortest time between two log lines of a kind.
+const invalidLogInterval = 10 * time.Second
 
-// complaints counts errors that no caller can be given.
-type complaints struct {
+// invalidEvents counts errors that no caller can be given: see Stats.Invalid.
+type invalidEvents struct {
 	total  atomic.Uint64
-	logged [complaintKinds]throttle.Throttle
+	logged [invalidKinds]throttle.Throttle
 }
 
-// complaintKinds is how many kinds there are, see complaintKind.
-const complaintKinds = 7
+// invalidKinds is how many kinds there are, see invalidKind.
+const invalidKinds = 7
 
-// complaintKind tells errors apart that have different causes in the app.
-func complaintKind(err error) int {
-	for kind, known := range [complaintKinds - 1]error{
+// invalidKind tells errors apart that have different causes in the app.
+func invalidKind(err error) int {
+	for kind, known := range [invalidKinds - 1]error{
 		ErrMissingUser, ErrMissingGroup, ErrMissingIdentity, ErrMissingEvent, ErrEventTooLarge, ErrNotEncodable,
 	} {
 		if errors.Is(err, known) {
 			return kind
 		}
 	}
-	return complaintKinds - 1
+	return invalidKinds - 1
 }
 
-// complain counts an error that cannot be returned to a caller, and logs it unless it
+// noteInvalid counts an error that cannot be returned to a caller, and logs it unless it
 // has just logged another of its kind. Event is the name of the event, if it has one.
-func (c *Client) complain(err error, event string) {
+func (c *Client) noteInvalid(err error, event string) {
 	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrSpoolFull) ||
 		errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {
 		return // the event was valid, and what happened to it is counted elsewhere
 	}
-	total := c.complaints.total.Add(1)
-	if c.complaints.logged[complaintKind(err)].Allows(complaintInterval, time.Now()) {
+	total := c.invalid.total.Add(1)
+	if c.invalid.logged[invalidKind(err)].Allows(invalidLogInterval, time.Now()) {
 		attrs := []slog.Attr{slog.Any("error", plainError(err)), slog.Uint64("total", total)}
 		if event != "" {
 			attrs = append(attrs, slog.String("event", shortened(event)))
