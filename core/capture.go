@@ -11,7 +11,7 @@ type Captured int
 
 // What [Capture] can ask for.
 const (
-	IP        Captured = iota // context.ip: the client's address, by the framework's rules for proxies; absent behind a Unix socket
+	IP        Captured = iota // context.ip: the caller's address, by the framework's rules for proxies; absent behind a Unix socket
 	UserAgent                 // context.userAgent
 	Path                      // property path: as requested, without the query
 	Referrer                  // property referrer: without query, fragment and user info
@@ -40,7 +40,7 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 }
 
 // maxCaptured is how many bytes of each captured value are sent. Without a limit, a
-// client could make its events too large to be sent.
+// caller could make its events too large to be sent.
 const maxCaptured = 2048
 
 func bounded(s string) string { return s[:min(len(s), maxCaptured)] }

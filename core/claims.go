@@ -22,7 +22,7 @@ type ClaimNames struct {
 }
 
 // FromClaims reads the arguments of [Link] from the claims of a token, with the default
-// [ClaimNames].
+// [ClaimNames]. A function given to [LinkFunc] may return them as they are.
 func FromClaims(claims any) (User, []Group) { return ClaimNames{}.Read(claims) }
 
 // Read reads the arguments of [Link] from the claims of a token that your authentication

@@ -115,7 +115,7 @@ func isUnmatched(x *Exchange, rule ruling) bool {
 }
 
 // knownMethod returns a method of HTTP (RFC 9110, 5789 and 4918) as it is, and "_OTHER"
-// for any other, as OpenTelemetry does: clients can invent any number of methods. The
+// for any other, as OpenTelemetry does: callers can invent any number of methods. The
 // result is a constant, so it may be kept even if the framework reuses the memory of
 // method.
 func knownMethod(method string) string {
@@ -163,7 +163,7 @@ func knownMethod(method string) string {
 
 // isCanonicalRedirect reports whether the answer redirects to another form of the
 // requested path, as routers do: cleaned, in the right case, with or without a slash at
-// its end. Nothing has been done yet, and the client will ask again.
+// its end. Nothing has been done yet, and the caller will ask again.
 func isCanonicalRedirect(x *Exchange) bool {
 	switch x.Status {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -186,7 +186,7 @@ func isPrefetch(x *Exchange) bool {
 	return strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "preview")
 }
 
-// isProbe reports whether a client is known to check whether the app is alive.
+// isProbe reports whether a caller is known to check whether the app is alive.
 func isProbe(userAgent string) bool {
 	return strings.HasPrefix(userAgent, "kube-probe/") || strings.HasPrefix(userAgent, "GoogleHC/") ||
 		strings.HasPrefix(userAgent, "ELB-HealthChecker/")

@@ -23,8 +23,9 @@ const (
 	UserMode
 )
 
-// Overflow says what gives way when an event finds the queue full. Automatic
-// events always go before explicit ones, and never wait.
+// Overflow says what gives way when an event finds the queue full. The events that a
+// middleware makes of requests are dropped before those that the app tracks, and do not
+// wait, except for those of [RollUp].
 type Overflow int
 
 const (
@@ -134,10 +135,13 @@ type Config struct {
 	// route or event and each outcome. Default: discards.
 	Logger *slog.Logger
 
-	// NoHints switches off hints in the log about likely mistakes in what the app
-	// sends: IDs that will change or stand for nothing, traits that Klime does not
-	// know, users who are never linked to a group. Default false: the Logger is told
-	// of each kind, at most once an hour.
+	// NoHints switches off hints in the log about likely mistakes. They are about what the
+	// app sends (IDs that will change or stand for nothing, traits that Klime does not know,
+	// that change all the time or that users of a group disagree on, users who are never
+	// linked to a group), how a middleware is set up (nobody or no route is known, an option
+	// that can find nothing, patterns that no request has matched by Shutdown), and
+	// variables that look like those of FromEnv, but are not read. Default false: each kind
+	// is logged once, or at most once an hour.
 	NoHints bool
 
 	// MeterProvider is given the client's own metrics: the figures of [Stats], and
@@ -174,11 +178,11 @@ type Config struct {
 	// [SetProperty]: their values are sent as "[redacted]", at any depth. An entry is
 	// one or more words, and matches a key that has these words in a row, in any case
 	// and however divided, singular or plural: "api key" matches userApiKey, api-key,
-	// APIKEY and ApIkeys, but not capikeys. An entry with a = at its end matches only at
-	// the end of a key, and one without a word nowhere.
-	// Booleans and times (as a time.Time, not as text or within a struct) are never
-	// secrets, nor are numbers under a plural that only "token=" matches: promptTokens is
-	// a count. An empty list that is not nil means no secrets. Default [SecretKeys].
+	// APIKEY and ApIkeys, but not capikeys. An entry that ends in = matches only the end
+	// of a key: "token=" matches csrfToken, not tokenType. Booleans and times (a time.Time
+	// or a pointer to one) are never redacted, nor are numbers under a plural that only
+	// "token=" matches: promptTokens is a count. An empty list that is not nil means no
+	// secrets. Default [SecretKeys].
 	SecretKeys []string
 
 	// RedactProperties also redacts, by SecretKeys, the properties given to Track.

@@ -38,7 +38,7 @@ const (
 	outcomeNoRoute      outcome = "not sent: no route has the path"
 	outcomeRedirected   outcome = "not sent: a redirect"
 	outcomePrefetched   outcome = "not sent: a prefetch"
-	outcomeProbed       outcome = "not sent: the client probes whether the app is alive"
+	outcomeProbed       outcome = "not sent: the caller probes whether the app is alive"
 	outcomeRuledOut     outcome = "not sent: ClassifyWith takes it for an asset or noise"
 )
 
@@ -98,7 +98,7 @@ func (t *Tracker) classify(x *Exchange, rule ruling) (Kind, outcome) {
 		}
 	}
 	if kind == KindStream && !x.Panicked {
-		x.Aborted = false // a stream normally ends by the client going away
+		x.Aborted = false // a stream normally ends by the caller going away
 	}
 	return kind, why
 }

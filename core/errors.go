@@ -26,8 +26,8 @@ var (
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
 	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 
-	// ErrNotEncodable is of NaN, a channel, a MarshalJSON that fails or panics, more than
-	// 1,000 levels of nesting, or an EventType that BeforeSend has made up.
+	// ErrNotEncodable is returned for NaN, a channel, a MarshalJSON that fails or panics,
+	// more than 1,000 levels of nesting, or an EventType that BeforeSend has made up.
 	ErrNotEncodable = errors.New("klime: value cannot be sent as JSON")
 )
 
@@ -38,8 +38,9 @@ var (
 	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
 
 	// ErrNotDurable comes with a write-ahead Config.Spool: the event is queued, in memory
-	// only. It wraps one of the errors below that says why. Without ErrNotDurable, these
-	// are given to OnError, and the event was dropped.
+	// only. It may wrap why: one of the errors below, or the disk's own error, which only
+	// the first call after a fault is given. Without ErrNotDurable, the errors below are
+	// given to OnError, and the event was dropped.
 	ErrNotDurable = errors.New("klime: event is kept in memory only")                         // Accepted
 	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                        // DropSpoolBusy
 	ErrSpoolFull  = errors.New("klime: spool full")                                           // DropSpoolFull

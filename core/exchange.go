@@ -21,22 +21,22 @@ type Exchange struct {
 	GRPCStatus    string                   // the header or trailer Grpc-Status of an answer whose type is application/grpc…; "" if it has none
 	Header        func(name string) string // returns a request header by its canonical name; may be nil
 
-	// Caller returns what is known about the client. If set, it is used instead of
+	// Caller tells what is known of who made the request. If set, it is used instead of
 	// Header, and costs no allocation if its type is a pointer. It may be nil.
 	Caller Caller
 
 	Panicked bool // the handler panicked: unless Aborted, the status is 500, whatever Status says. See Recovered
-	Aborted  bool // the panic was http.ErrAbortHandler, or the client went away; ignored after an answer 204 or 304 without a panic
+	Aborted  bool // the panic was http.ErrAbortHandler, or the caller went away; ignored after an answer 204 or 304 without a panic
 
 	// Unanswered says that no handler has answered: Status is what the framework then
 	// sends, or 0 for 200. If the request's context has ended, whoever ended it may
 	// answer instead, so that the request counts as aborted.
 	Unanswered bool
 
-	// Hijacked says that a handler has taken over the connection without an answer, to
-	// write there itself what nobody sees. The status is then 101 if the client has asked
-	// for another protocol, and not known otherwise. Status, ResponseBytes, ContentType,
-	// Location and Unanswered are ignored.
+	// Hijacked says that a handler has taken over the connection without an answer, and
+	// writes to it directly, which the adapter cannot see. The status is then 101 if the
+	// caller has asked for another protocol, and not known otherwise. Status,
+	// ResponseBytes, ContentType, Location and Unanswered are ignored.
 	Hijacked bool
 
 	// Unmatched says that the router is known to have found no route. An answer of
@@ -61,12 +61,12 @@ type Exchange struct {
 	took     time.Duration // until then
 }
 
-// Caller is the client that made a request.
+// Caller is who made a request: a browser, say, or another program.
 type Caller interface {
 	// Header returns a header of the request, "" if it has none. The name is in the
 	// canonical form of net/http: "User-Agent".
 	Header(name string) string
-	// ClientIP returns the client's address by the framework's rules for proxies,
+	// ClientIP returns the caller's address by the framework's rules for proxies,
 	// "" if it is not known.
 	ClientIP() string
 }
@@ -93,7 +93,7 @@ func (x *Exchange) assumeAnswer(ended error) {
 }
 
 // hijack sets what a handler most likely writes to a connection that it has taken over.
-// It may be anything unless the client has asked for another protocol.
+// It may be anything unless the caller has asked for another protocol.
 func (x *Exchange) hijack() {
 	x.Status, x.ResponseBytes, x.ContentType, x.Location = 0, -1, "", ""
 	if x.header("Upgrade") != "" {
@@ -101,7 +101,7 @@ func (x *Exchange) hijack() {
 	}
 }
 
-// normalize adjusts x to what the client has really received.
+// normalize adjusts x to what the caller has really received.
 func (x *Exchange) normalize() {
 	x.Method = knownMethod(x.Method)
 	if x.Status/100 != 3 {
@@ -122,7 +122,7 @@ func (x *Exchange) normalize() {
 		x.ResponseBytes = 0 // a body that the framework has counted is not sent
 	}
 	if bodyless && !x.Panicked {
-		x.Aborted = false // a client that goes away has already had the whole answer
+		x.Aborted = false // a caller that goes away has already had the whole answer
 	}
 }
 
@@ -155,7 +155,7 @@ func (x *Exchange) succeeded() bool {
 	return x.Status < http.StatusBadRequest && !x.failed() && (x.GRPCStatus == "" || x.GRPCStatus == "0")
 }
 
-// failed reports whether the client got no answer from the handler.
+// failed reports whether the caller got no answer from the handler.
 func (x *Exchange) failed() bool { return x.Panicked || x.Aborted && x.Status == 0 }
 
 // speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.

@@ -58,7 +58,7 @@ type sentFact struct {
 	traits  uint64        // their hash
 	expires time.Duration // in the cache's time
 	changes int32         // of the traits, in a row
-	paused  bool          // it was not taken; unless its traits change, it is not sent before it expires
+	paused  bool          // refused or dropped: not sent again before it expires, unless its traits change
 }
 
 // manyChanges of a pair's traits in a row are most likely a mistake, such as a

@@ -61,7 +61,7 @@ func GroupFrom[N, T any](find func(N) T) Option {
 
 // RequireMembership gives an event the request's group only if the user was linked to
 // that group in the same request, by [Link] or an adapter's Link. It is for apps whose
-// active group could be forged by the client, for example in a header. It needs a Link
+// active group could be forged by the caller, for example in a header. It needs a Link
 // in front of every request.
 //
 // Otherwise the event belongs to the user alone, and Stats counts it as NotLinked or
@@ -235,7 +235,7 @@ func RollUp(window time.Duration) Option {
 //
 // If the request's trace began in this server, its trace ID decides, so that the events
 // of one trace are recorded together. If there is no trace, or it came with the request,
-// chance decides: clients choose their trace IDs. Sample knows that a trace came along by
+// chance decides: callers choose their trace IDs. Sample knows that a trace came along by
 // the header traceparent; if it came in other headers, by the span of the server's
 // instrumentation, whose middleware must then stand in front of this one.
 func Sample(rate float64) Option {
@@ -262,8 +262,8 @@ func Capture(what ...Captured) Option {
 	}}
 }
 
-// HonorOptOut sends nothing at all from a request whose client asks not to be tracked, by
-// Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1). It holds for the
+// HonorOptOut sends nothing at all from a request whose browser asks not to be tracked,
+// by Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1). It holds for the
 // middleware's own client, and for clients that have no middleware around the request.
 func HonorOptOut() Option {
 	return Option{func(t *Tracker) error {

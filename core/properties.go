@@ -98,7 +98,7 @@ func appendStatus(b []byte, status int) []byte {
 	return appendTwoDigits(append(b, digit(status/100)), status%100)
 }
 
-// protocolOf names the protocol of a stream. The client's Upgrade header may say
+// protocolOf names the protocol of a stream. The caller's Upgrade header may say
 // anything, so only known names are passed on.
 func protocolOf(x *Exchange) string {
 	switch {

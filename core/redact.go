@@ -60,7 +60,7 @@ type secretWord struct {
 }
 
 // A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
-// pass on keys that its clients choose.
+// pass on keys that its callers choose.
 const (
 	maxKnownKeys     = 1000
 	maxKnownKeyBytes = 128

@@ -87,7 +87,7 @@ func TestSecretKeysInThePlural(t *testing.T) {
 	}
 }
 
-// What is remembered of keys is bounded, as clients may choose them. One that is too long
+// What is remembered of keys is bounded, as callers may choose them. One that is too long
 // to be remembered may still be secret.
 func TestKnownKeys(t *testing.T) {
 	t.Parallel()

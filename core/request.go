@@ -30,7 +30,7 @@ type remarks struct {
 	skip               bool
 	reused             bool // the framework has given its request to another one meanwhile
 	silent             bool
-	optedOut           bool // the client does not want to be tracked, and the middleware honors that
+	optedOut           bool // the caller does not want to be tracked, and the middleware honors that
 	fallbackFromInside bool // fallback is from a span inside the request, not from a header
 	canonicalRedirect  bool // an inner middleware saw a redirect to another form of the path
 	unmatched          bool // an inner router is known to have found no route

@@ -14,7 +14,7 @@ type sampler struct {
 
 // takes decides by the trace ID, so that the events of one trace are recorded together.
 // Without a span, or if the trace came with the request, it decides by the event's random
-// ID: a client could choose its trace ID.
+// ID: a caller could choose its trace ID.
 func (s sampler) takes(span spanRef, messageID string) bool {
 	if span.known() && !span.remote && !span.continues {
 		return s.below(binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:]))
@@ -35,7 +35,7 @@ func (s sampler) below(hash uint64) bool {
 }
 
 // ownTrace returns the span, or the zero value if the span continues the trace in the
-// request's header, which the client has chosen.
+// request's header, which the caller has chosen.
 func ownTrace(span spanRef, x *Exchange) spanRef {
 	if parseTraceparent(x.header("Traceparent")).trace == span.trace {
 		return spanRef{}

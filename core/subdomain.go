@@ -8,7 +8,7 @@ import (
 // Subdomain returns the label in front of domain in host, in lower case: "acme" for
 // "Acme.example.com:443" and "example.com". If there is no label, or several, or "www",
 // it returns "". It is for GroupID options of apps that give each customer a subdomain.
-// The client chooses the host it sends: see [RequireMembership].
+// The caller chooses the host it sends: see [RequireMembership].
 func Subdomain(host, domain string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -106,7 +106,7 @@ func (t *Tracker) Err() error { return t.err }
 //   - what [IgnoreRoutes] names
 //   - a CORS preflight
 //   - the request that opens an HTTP/2 connection for a handler that takes it over (h2c)
-//   - a health check ([HealthRoutes]) by a client known to make them, unless
+//   - a health check ([HealthRoutes]) by a caller known to make them, unless
 //     [NameRoutes] names it
 //
 // Header returns a header of the request, as in [Scope.ReadHeader]; it is not kept.

@@ -134,7 +134,7 @@ type total struct {
 // add adds a length; a negative one is not known.
 func (t *total) add(length int64) { t.merge(total{length, length >= 0}) }
 
-// merge adds another total. The sum stops at the largest value, as a client may claim
+// merge adds another total. The sum stops at the largest value, as a caller may claim
 // any length.
 func (t *total) merge(other total) {
 	if other.known {
