@@ -8,7 +8,7 @@ type resolver func(native any) answer
 // answer is what a resolver has returned. The ID is "" if it knows nobody, and may lie
 // in memory that the framework reuses.
 type answer struct {
-	id      string // with wrongType, the name of the type instead
+	id      string // with problemWrongType, the name of the type instead
 	problem problem
 }
 
