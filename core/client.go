@@ -3,6 +3,7 @@ package klime
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -147,7 +148,11 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 	if !ok {
 		return err
 	}
-	return c.send(ctx, &d, nil)
+	err = c.send(ctx, &d, nil)
+	if scope == nil && errors.Is(err, ErrMissingIdentity) && ScopeFrom(ctx) != nil {
+		err = fmt.Errorf("%w: the request has passed the Middleware of another client alone", err)
+	}
+	return err
 }
 
 // Identify tells Klime who a user is: it creates the user, or merges the traits

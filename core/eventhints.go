@@ -100,9 +100,12 @@ func (h *eventHints) examine(e *Event) {
 
 func (h *eventHints) examineID(kind *idKind, id string, e *Event) {
 	look := idlook.Of(id)
-	if look == idlook.Placeholder {
+	switch what := unstable(look); {
+	case look == idlook.Placeholder:
 		h.tell(kind.wrong, kind.name+" IDs look like a missing value that was printed", shortHash(id))
-	} else if what := unstable(look); what != "" {
+	case look == idlook.Padded:
+		h.tell(kind.wrong, kind.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
+	case what != "":
 		h.tell(kind.changes, kind.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}
 	if name, ok := e.Traits["name"].(string); e.Type == kind.described && ok && name == id {
@@ -122,7 +125,7 @@ func unstable(look idlook.Look) string {
 		return "e-mail addresses"
 	case idlook.Domain:
 		return "domains"
-	case idlook.Fine, idlook.Placeholder:
+	case idlook.Fine, idlook.Placeholder, idlook.Padded:
 	}
 	return ""
 }

@@ -52,6 +52,7 @@ func TestEventHints(t *testing.T) {
 		"an Auth0 ID":           {do: identify("auth0|5f7c8ec7c33c6c004bbafe82", nil)},
 		"an e-mail address":     {do: identify("jane@acme.com", nil), want: "user IDs look like e-mail addresses"},
 		"a name":                {do: group("Acme Inc", nil), want: "group IDs look like names"},
+		"a space too many":      {do: identify("usr_1 ", nil), want: "user IDs begin or end with a space"},
 		"a domain":              {do: group("Acme.com", nil), want: "group IDs look like domains"},
 		"a URL":                 {do: group("https://acme.com/", nil), want: "group IDs look like URLs"},
 		"of a track event too":  {do: track(klime.ForUser("jane@acme.com")), want: "user IDs look like e-mail addresses"},

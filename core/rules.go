@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // rules are what a middleware's options say about certain routes. They are set up
@@ -16,6 +17,15 @@ type rules struct {
 	ignored []*pattern // of IgnoreRoutes
 
 	ownHealth bool // health comes from the app and not from the defaults
+
+	passed atomic.Bool // some request has passed the middleware
+}
+
+// pass notes a request. All but the first only read, so that processors do not contend.
+func (r *rules) pass() {
+	if !r.passed.Load() {
+		r.passed.Store(true)
+	}
 }
 
 // own returns the patterns that the app has given.
@@ -121,28 +131,35 @@ func (r *rules) unused() []string {
 // maxWatched is how many middlewares of a client are watched. Usually there are few.
 const maxWatched = 100
 
-// watchedRules are the rules of a client's middlewares, watched for unused patterns.
+// watchedRules are the rules of a client's middlewares, watched for those that no request
+// passes, and for unused patterns.
 type watchedRules struct {
 	mu  sync.Mutex
 	all []*rules
 }
 
-// watch adds a middleware's rules, if the app has given any.
+// watch adds a middleware's rules.
 func (w *watchedRules) watch(r *rules) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(r.own()) > 0 && len(w.all) < maxWatched {
+	if len(w.all) < maxWatched {
 		w.all = append(w.all, r)
 	}
 }
 
-// tellUnused logs the patterns that no request has matched: there may be a mistake in
-// them.
+// tellUnused logs what no request has passed or matched: there may be a mistake in it.
 func (w *watchedRules) tellUnused(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.all {
-		if unused := r.unused(); len(unused) > 0 {
+		if !r.passed.Load() {
+			c.hint(slog.LevelInfo, "no request has passed a Middleware that was set up; it must come before the routes, "+
+				"and around what the server serves")
+			break // one line for all of them
+		}
+	}
+	for _, r := range w.all {
+		if unused := r.unused(); r.passed.Load() && len(unused) > 0 {
 			c.hint(slog.LevelInfo, "no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
 				slog.Any("patterns", unused))
 		}

@@ -9,7 +9,7 @@ import (
 // setupHints log what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type setupHints struct {
-	route, circular, nobody, foreign, linkless sync.Once
+	route, circular, nobody, foreign, linkless, inner sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
 	unknown atomic.Int64 // requests without
@@ -54,6 +54,14 @@ func (h *setupHints) notUTF8(f *appFunc) {
 func (h *setupHints) withoutLink(c *Client) {
 	h.tell(c, &h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
 		"it needs a Link in front of every request")
+}
+
+// inside looks for options of a middleware further in that have no effect there.
+func (h *setupHints) inside(inner, outer *Tracker) {
+	if inner.rollUp != nil && outer.rollUp == nil || inner.sampler.on && !outer.sampler.on || len(inner.capture) > len(outer.capture) {
+		h.tell(inner.client, &h.inner, "RollUp, Sample or Capture is given to a Middleware inside another one of the same client, "+
+			"where it has no effect; give it to the outermost")
+	}
 }
 
 // attributed counts a request with a known user or group. It stops at manyAttributed,

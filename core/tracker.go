@@ -111,6 +111,7 @@ func (t *Tracker) Err() error { return t.err }
 //
 // Header returns a header of the request, as in [Scope.ReadHeader]; it is not kept.
 func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {
+	t.rules.pass()
 	why := t.rules.ignores(method, path, header)
 	if why != "" && t.client != nil {
 		t.client.explains.ignored(why)
@@ -146,6 +147,7 @@ func (t *Tracker) BeginIn(s *Scope, ctx context.Context, incoming *http.Request)
 	if s.tracker != nil {
 		s = new(Scope)
 	}
+	t.rules.pass()
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
 		return s

@@ -11,6 +11,7 @@ type Look int
 const (
 	Fine        Look = iota
 	Placeholder      // a missing value that was printed
+	Padded           // it begins or ends with a space
 	Name             // it has spaces
 	URL
 	Email
@@ -28,6 +29,8 @@ func Of(id string) Look {
 	switch {
 	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
 		return Placeholder // of package fmt
+	case strings.TrimSpace(id) != id:
+		return Padded
 	case strings.ContainsAny(id, " \t\n"):
 		return Name
 	case strings.Contains(id, "://"):

@@ -14,6 +14,7 @@ func TestOf(t *testing.T) {
 		"null": idlook.Placeholder, "(null)": idlook.Placeholder, "[object Object]": idlook.Placeholder, "%!s(int=7)": idlook.Placeholder,
 		"0": idlook.Placeholder, "&{7}": idlook.Placeholder, "Anonymous": idlook.Placeholder, "n/a": idlook.Placeholder, "unknown": idlook.Placeholder,
 		"00000000-0000-0000-0000-000000000000": idlook.Placeholder, "map[]": idlook.Placeholder,
+		" usr_1": idlook.Padded, "usr_1\n": idlook.Padded, "Acme Inc ": idlook.Padded, "\u00a0usr_1": idlook.Padded,
 		"Acme Inc": idlook.Name, "Acme\tInc": idlook.Name, "https://acme.com": idlook.URL, "jane@acme.com": idlook.Email, "acme.com": idlook.Domain,
 	} {
 		if got := idlook.Of(id); got != want {

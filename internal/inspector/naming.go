@@ -94,6 +94,8 @@ func idFault(id string) string {
 		return "looks like a missing value that was printed"
 	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "has characters that cannot be seen"
+	case look == idlook.Padded:
+		return "begins or ends with a space"
 	case look == idlook.Name:
 		return "looks like a name, and names change"
 	case look == idlook.URL:

@@ -1,0 +1,86 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// A middleware that stands behind the routes sees nothing, and the app gets no error.
+func TestMiddlewareThatNoRequestPasses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		serve func(*klime.Tracker)
+		quiet bool
+		want  bool
+	}{
+		"none":         {serve: func(*klime.Tracker) {}, want: true},
+		"none, NoHint": {serve: func(*klime.Tracker) {}, quiet: true},
+		"one":          {serve: func(tracker *klime.Tracker) { traffic{tracker: tracker}.serve(nil) }},
+		"one that is ignored": {serve: func(tracker *klime.Tracker) {
+			tracker.Ignores("GET", "/internal", func(string) string { return "" })
+		}},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) {
+			log = logTo(cfg)
+			cfg.NoHints = tt.quiet
+		})
+		tt.serve(klime.NewTracker(client, asUser("u1"), klime.IgnoreRoutes("/internal")))
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if told := strings.Contains(log.String(), "no request has passed a Middleware"); told != tt.want {
+			t.Errorf("%s: log %s", name, log)
+		}
+	}
+}
+
+// Some options of a middleware inside another have no effect. It costs money if nobody
+// says so.
+func TestOptionsOfAMiddlewareInside(t *testing.T) {
+	t.Parallel()
+	rollUp, sample, capture := klime.RollUp(time.Minute), klime.Sample(0.5), klime.Capture(klime.Path)
+	type options = []klime.Option
+	for name, tt := range map[string]struct {
+		outer, inner options
+		want         int
+	}{
+		"RollUp":              {nil, options{rollUp}, 1},
+		"Sample":              {nil, options{sample}, 1},
+		"Capture":             {nil, options{capture}, 1},
+		"those of both":       {options{rollUp, sample, capture}, options{rollUp, sample, capture}, 0},
+		"those of the outer":  {options{rollUp, sample, capture}, nil, 0},
+		"others of the inner": {nil, options{klime.SkipRoutes("/internal")}, 0},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+		outer, inner := klime.NewTracker(client, tt.outer...), klime.NewTracker(client, tt.inner...)
+		for range 3 {
+			traffic{tracker: outer}.serve(func(ctx context.Context) { traffic{tracker: inner, ctx: ctx}.serve(nil) })
+		}
+		if got := strings.Count(log.String(), "inside another one"); got != tt.want {
+			t.Errorf("%s: told %d times, want %d: %s", name, got, tt.want, log)
+		}
+	}
+}
+
+// Where a process has two clients by mistake, one of them knows nobody.
+func TestTrackWithAnotherClient(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	other, _ := newClient(t)
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+		err := other.Track(ctx, "Report Generated", nil)
+		if !errors.Is(err, klime.ErrMissingIdentity) || !strings.Contains(err.Error(), "another client") {
+			t.Errorf("error %v", err)
+		}
+	})
+	if err := other.Track(t.Context(), "Report Generated", nil); !errors.Is(err, klime.ErrMissingIdentity) || strings.Contains(err.Error(), "client") {
+		t.Errorf("outside a request: %v", err)
+	}
+}
