@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -55,8 +56,9 @@ type work struct {
 }
 
 // takeWork takes what the next commit is to write and remove. Removals alone are
-// worth a commit only if they are due (removals) or many.
-func (q *queue) takeWork(removals bool) work {
+// worth a commit only if they are due (removals), or if they are many and the disk works.
+// A portion other than 0 bounds them.
+func (q *queue) takeWork(removals bool, portion int) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var w work
@@ -69,12 +71,14 @@ func (q *queue) takeWork(removals bool) work {
 		w.items = append(w.items, next)
 		size += len(next.Body)
 	}
-	if len(w.items) > 0 || removals || len(k.removing) >= maxRemovals {
-		for key := range k.removing {
-			w.remove = append(w.remove, key)
+	if len(w.items) > 0 || removals || k.up && len(k.removing) >= maxRemovals {
+		w.remove = slices.Sorted(maps.Keys(k.removing))
+		if portion > 0 && portion < len(w.remove) {
+			w.remove = w.remove[:portion]
 		}
-		clear(k.removing)
-		slices.Sort(w.remove)
+		for _, key := range w.remove {
+			delete(k.removing, key)
+		}
 	}
 	return w
 }

@@ -16,6 +16,7 @@ type keeper struct {
 	down     bool      // it cannot be used at all; what there is to do waits
 	reopenAt time.Time // when to call Reopen
 	removeAt time.Time // when to remove records; zero if there are none
+	portion  int       // the most records to remove at once; 0 for any number
 }
 
 // run works until end is closed. Then it writes what is left in memory.
@@ -61,9 +62,14 @@ func (k *keeper) step(now time.Time) time.Time {
 	}
 	for !k.down {
 		due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
-		w := k.queue.takeWork(due)
+		w := k.queue.takeWork(due, k.portion)
 		if len(w.items) > 0 || len(w.remove) > 0 {
+			wasFaulty := k.faulty
 			k.commit(w)
+			if wasFaulty && k.down { // what cannot be removed can still be read
+				k.removeAt = k.reopenAt
+				k.reopen()
+			}
 		} else if !k.load() {
 			break
 		}
@@ -90,9 +96,11 @@ func (k *keeper) commit(w work) {
 	k.removeAt = time.Time{}
 	dropped, err := k.cfg.Spool.Commit(add, w.remove)
 	if err != nil {
+		k.portion = len(w.remove) / 10 // a full disk may have room for a smaller commit, which frees more
 		k.fail(w, err)
 		return
 	}
+	k.portion *= 2
 	a := k.queue.written(w, dropped)
 	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
 	k.tellAll(a.forgotten, Evicted)
@@ -122,6 +130,7 @@ func (k *keeper) reopen() {
 	k.faulty, k.down = !writable, false
 	ended := k.queue.reopened(lost, writable)
 	if writable {
+		k.portion = 0
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
 	k.lose(nil, ended)
@@ -163,6 +172,7 @@ func (k *keeper) load() bool {
 // finish writes what is left in memory. If the disk was not used for long, a fault may
 // show only now: then it tries once more.
 func (k *keeper) finish() {
+	k.portion = 0
 	for range 2 {
 		if k.down {
 			k.reopen()
@@ -180,7 +190,7 @@ func (k *keeper) finish() {
 // writeRest writes all that waits to be written, and reports whether it could.
 func (k *keeper) writeRest() bool {
 	for !k.down {
-		w := k.queue.takeWork(true)
+		w := k.queue.takeWork(true, k.portion)
 		if len(w.items) == 0 && len(w.remove) == 0 {
 			return true
 		}

@@ -21,21 +21,23 @@ var errDisk = errors.New("disk on fire")
 
 // memory is a Spool without a disk that fails as it is told.
 type memory struct {
-	mu       sync.Mutex
-	records  map[uint64]delivery.Record
-	max      int           // the most records; 0 for any number
-	latency  time.Duration // of a commit
-	move     time.Duration // that Reopen and Close take
-	broken   bool          // everything fails, Reopen too
-	full     bool          // records can be removed, but not added
-	lost     bool          // the next Reopen finds nothing left
-	commits  int
-	closed   bool
-	using    bool // a method is running
-	applyBad bool // a commit that fails is applied nevertheless
-	failing  bool // Commit fails until Reopen
-	closeBad bool // Close loses everything
-	startBad bool // Kept fails
+	mu        sync.Mutex
+	records   map[uint64]delivery.Record
+	max       int           // the most records; 0 for any number
+	latency   time.Duration // of a commit
+	move      time.Duration // that Reopen and Close take
+	broken    bool          // everything fails, Reopen too
+	full      bool          // records can be removed, but not added
+	tight     bool          // nor can more than removable be removed at once
+	removable int
+	lost      bool // the next Reopen finds nothing left
+	commits   int
+	closed    bool
+	using     bool // a method is running
+	applyBad  bool // a commit that fails is applied nevertheless
+	failing   bool // Commit fails until Reopen
+	closeBad  bool // Close loses everything
+	startBad  bool // Kept fails
 }
 
 func newMemory(records ...delivery.Record) *memory {
@@ -85,7 +87,7 @@ func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []deliv
 	time.Sleep(latency)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.failing || m.broken && !m.applyBad || m.full && len(add) > 0 {
+	if m.failing || m.broken && !m.applyBad || m.full && len(add) > 0 || m.tight && len(remove) > m.removable {
 		return nil, errDisk
 	}
 	m.commits++
@@ -141,7 +143,7 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 	if m.lost = false; lost {
 		clear(m.records)
 	}
-	return lost, !m.full, nil
+	return lost, !m.full && !m.tight, nil
 }
 
 func (m *memory) Close() error {
@@ -677,6 +679,34 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A disk may be so full that not even a record can be removed. What is on it is delivered
+// all the same, once, and removed when there is room.
+func TestSpoolOnADiskWithoutRoomToRemove(t *testing.T) {
+	t.Parallel()
+	for name, removable := range map[string]int{"none": 0, "few": 7} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, e := newMemory(recordsUpTo(9000)...), newOutage(200)
+				m.tight, m.removable = true, removable
+				d := start(t, spoolConfig(e, m))
+				time.Sleep(5 * time.Minute)
+				if c := d.Counts(); c.Sent != 9000 || !c.SpoolDown || !slices.Equal(e.delivered(), upTo(9000)) {
+					t.Errorf("on the full disk: %+v", c)
+				}
+				if removable > 0 && m.len() == 9000 {
+					t.Error("nothing has been removed")
+				}
+				m.set(func(m *memory) { m.tight = false })
+				time.Sleep(30 * time.Second)
+				if c := d.Counts(); c.SpoolDown || m.len() != 0 {
+					t.Errorf("when there is room again: %+v, %d on disk", c, m.len())
+				}
+			})
+		})
+	}
 }
 
 // A spool that comes back empty costs what was on disk alone, and no more. A caller who
