@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"os"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -13,7 +14,7 @@ const fillPercent = 0.9 // of a page: keys are added in order
 
 // Commit implements delivery.Spool.
 func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
-	var c change
+	c := change{totals: s.totals}
 	err = s.withDB(func() error {
 		return s.db.Update(func(tx *bolt.Tx) error {
 			c = newChange(tx, totals{s.ownID, s.totals.records, s.totals.size})
@@ -28,11 +29,30 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 			return tx.Bucket(headBucket).Put(totalsKey, c.totals.encode())
 		})
 	})
+	nothingLeft := len(add) == 0 && c.totals.records == 0
 	if err != nil {
-		return nil, err
+		if !nothingLeft || !isDiskFull(err) || os.Remove(s.path()) != nil {
+			return nil, err
+		}
+		// A disk that is full to the last page has no room even to remove the records from the file.
+		s.totals = totals{id: s.totals.id}
+		return nil, s.openFile()
 	}
 	s.totals = c.totals
+	if nothingLeft {
+		s.shrink()
+	}
 	return c.dropped, nil
+}
+
+// shrink makes a large file anew that has no records. If that fails, the next use of the
+// store does too.
+func (s *store) shrink() {
+	if info, err := s.file.Stat(); err != nil || info.Size() <= maxEmptyFile {
+		return
+	}
+	s.closeDB()
+	_ = s.openFile()
 }
 
 // change is one commit in the making.

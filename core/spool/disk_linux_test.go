@@ -15,6 +15,7 @@ import (
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/core/spool"
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // Under a client, a real small disk runs full and is made larger, becomes read-only and
@@ -139,6 +140,32 @@ func diskChild() {
 	must(client.Stats().Sent == uint64(accepted), "%d accepted, stats %+v", accepted, client.Stats())
 	must(client.Shutdown(context.Background()) == nil, "Shutdown")
 	must(strings.Count(log.String(), "the spool fails") == 3, "log: %s", log)
+
+	// A disk is full to the last page, so that the file has no room to note what is removed. When all
+	// of it is, the disk is free again.
+	must(mount(0, "8m") == nil, "mount")
+	s, err = spool.Open(filepath.Join(dir, "spool"), spool.Options{})
+	must(err == nil, "Open: %v", err)
+	storage, err = s.Attach(slog.New(slog.DiscardHandler))
+	must(err == nil, "Attach: %v", err)
+	disk = storage.Spool
+	add, kept := make([]delivery.Record, 4000), make([]uint64, 4000)
+	for i := range add {
+		kept[i] = uint64(i + 1)
+		add[i] = delivery.Record{Key: kept[i], Body: make([]byte, 1000)}
+	}
+	_, err = disk.Commit(add, nil)
+	must(err == nil, "Commit: %v", err)
+	must(errors.Is(os.WriteFile(ballast, make([]byte, 8<<20), 0o600), syscall.ENOSPC), "the disk is not full")
+	_, err = disk.Commit(nil, kept[:1000])
+	must(errors.Is(err, syscall.ENOSPC), "remove some: %v", err)
+	lost, writable, err = disk.Reopen()
+	must(!lost && !writable && err == nil, "a full disk: lost %v, writable %v, %v", lost, writable, err)
+	_, err = disk.Commit(nil, kept)
+	must(err == nil, "remove all: %v", err)
+	lost, writable, err = disk.Reopen()
+	must(!lost && writable && err == nil, "an empty spool: lost %v, writable %v, %v", lost, writable, err)
+	must(disk.Close() == nil, "Close")
 	fmt.Println("all is well")
 }
 

@@ -29,8 +29,7 @@ const (
 // Options tunes a [Spool]. The zero value is ready to use.
 type Options struct {
 	// MaxBytes limits the size of the events on disk, 1 MiB to 1 TiB. The file is
-	// about a third larger, and shrinks only when it is empty at a start. Default
-	// 256 MiB.
+	// about a third larger, and shrinks only when it is empty. Default 256 MiB.
 	MaxBytes int64
 
 	// WhenFull says what gives way beyond MaxBytes. Default DropOldest.

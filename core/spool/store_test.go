@@ -801,24 +801,41 @@ func TestTruncatedWhileOpen(t *testing.T) {
 	}
 }
 
-// A large file without records is made anew at the next start.
+// A large file without records is made anew: at once, or after a crash at the next start.
 func TestEmptyFileIsMadeAnew(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	s, _ := opened(t, dir, Options{})
-	commit(t, s, records(1, 200, false, 150_000))
-	commit(t, s, nil, rangeOf(1, 200)...)
-	_ = s.Close()
-	if info, err := os.Stat(s.path()); err != nil || info.Size() < maxEmptyFile {
-		t.Fatalf("the test makes a file of %v", info)
-	}
-	s, log := opened(t, dir, Options{})
-	if info, err := os.Stat(s.path()); err != nil || info.Size() > 1<<20 || log.Len() > 0 {
-		t.Errorf("%d bytes, %v, log %s", info.Size(), err, log)
-	}
-	commit(t, s, records(1, 10, false, 10))
-	if got := keys(t, s); len(got) != 10 {
-		t.Errorf("%d records", len(got))
+	for _, crash := range []bool{false, true} {
+		dir := t.TempDir()
+		s, log := opened(t, dir, Options{})
+		commit(t, s, records(1, 200, false, 150_000))
+		if info, err := os.Stat(s.path()); err != nil || info.Size() < maxEmptyFile {
+			t.Fatalf("the test makes a file of %v", info)
+		}
+		if crash {
+			err := s.db.Update(func(tx *bolt.Tx) error {
+				c := newChange(tx, s.totals)
+				return errors.Join(c.remove(rangeOf(1, 200)), tx.Bucket(headBucket).Put(totalsKey, c.totals.encode()))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = s.Close()
+			s, log = opened(t, dir, Options{})
+		} else {
+			commit(t, s, nil, rangeOf(1, 200)...)
+		}
+		if info, err := os.Stat(s.path()); err != nil || info.Size() > 1<<20 || log.Len() > 0 {
+			t.Errorf("crash %v: %d bytes, %v, log %s", crash, info.Size(), err, log)
+		}
+		commit(t, s, records(1, 10, false, 10))
+		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+			t.Errorf("crash %v: lost %v, writable %v, %v", crash, lost, writable, err)
+		}
+		_ = s.Close()
+		s, _ = opened(t, dir, Options{})
+		if got := keys(t, s); len(got) != 10 {
+			t.Errorf("crash %v: %d records", crash, len(got))
+		}
 	}
 }
 
