@@ -10,7 +10,13 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
-const fillPercent = 0.9 // of a page: keys are added in order
+const (
+	fillPercent = 0.9 // of a page: keys are added in order
+
+	// What an earlier process wrote with a higher MaxBytes goes in portions of so many bytes,
+	// one for each commit, so that callers who wait for a commit do not wait long.
+	maxExcess = 4 << 20
+)
 
 // Commit implements delivery.Spool.
 func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
@@ -21,8 +27,9 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 			if err := c.remove(remove); err != nil {
 				return err
 			}
+			most := max(s.max, sizeOnDisk(c.totals.records, c.totals.size)-maxExcess)
 			for i := range add {
-				if err := c.add(&add[i], s); err != nil {
+				if err := c.add(&add[i], most, s.policy); err != nil {
 					return err
 				}
 			}
@@ -57,13 +64,24 @@ func (s *store) shrink() {
 
 // change is one commit in the making.
 type change struct {
-	explicit, automatic *bolt.Bucket
+	explicit, automatic bucket
 	totals              totals
 	dropped             []delivery.Record
 }
 
+// bucket holds the records of one kind.
+type bucket struct {
+	*bolt.Bucket
+
+	from uint64 // no record has a lower key
+}
+
+// first returns the first record. It does not look before from: bbolt removes emptied
+// pages only at the end of the commit.
+func (b *bucket) first() (k, value []byte) { return b.Cursor().Seek(appendKey(nil, b.from)) }
+
 func newChange(tx *bolt.Tx, t totals) change {
-	c := change{explicit: tx.Bucket(explicitBucket), automatic: tx.Bucket(automaticBucket), totals: t}
+	c := change{explicit: bucket{Bucket: tx.Bucket(explicitBucket)}, automatic: bucket{Bucket: tx.Bucket(automaticBucket)}, totals: t}
 	c.explicit.FillPercent, c.automatic.FillPercent = fillPercent, fillPercent
 	return c
 }
@@ -72,7 +90,7 @@ func (c *change) remove(keys []uint64) error {
 	var buf []byte
 	for _, key := range keys {
 		buf = appendKey(buf[:0], key)
-		for _, b := range []*bolt.Bucket{c.explicit, c.automatic} {
+		for _, b := range []*bucket{&c.explicit, &c.automatic} {
 			value := b.Get(buf)
 			if value == nil {
 				continue
@@ -93,14 +111,14 @@ func (c *change) subtract(value []byte) {
 	c.totals.size -= int64(bodySize(value))
 }
 
-// add adds a record, and makes room for it with DropOldest. A record without room is
-// dropped. With Reject the client hands over only what has room, but the file may hold
+// add adds a record, and makes room for it with DropOldest, so that at most so many bytes
+// are on disk. A record without room is dropped. With Reject the client hands over only what has room, but the file may hold
 // more than the client knows.
-func (c *change) add(r *delivery.Record, s *store) error {
+func (c *change) add(r *delivery.Record, most int64, policy Policy) error {
 	size := int64(len(r.Body))
-	for sizeOnDisk(c.totals.records+1, c.totals.size+size) > s.max {
+	for sizeOnDisk(c.totals.records+1, c.totals.size+size) > most {
 		made := false
-		if s.policy == DropOldest {
+		if policy == DropOldest {
 			var err error
 			if made, err = c.makeRoom(r.Automatic); err != nil {
 				return err
@@ -111,10 +129,11 @@ func (c *change) add(r *delivery.Record, s *store) error {
 			return nil
 		}
 	}
-	b := c.explicit
+	b := &c.explicit
 	if r.Automatic {
-		b = c.automatic
+		b = &c.automatic
 	}
+	b.from = min(b.from, r.Key)
 	c.totals.records++
 	c.totals.size += size
 	return b.Put(appendKey(nil, r.Key), encodeRecord(r))
@@ -124,11 +143,11 @@ func (c *change) add(r *delivery.Record, s *store) error {
 // explicit record, but only for another explicit one. It reports whether it dropped
 // any.
 func (c *change) makeRoom(automatic bool) (bool, error) {
-	b := c.automatic
-	k, value := b.Cursor().First()
+	b := &c.automatic
+	k, value := b.first()
 	if k == nil && !automatic {
-		b = c.explicit
-		k, value = b.Cursor().First()
+		b = &c.explicit
+		k, value = b.first()
 	}
 	if k == nil {
 		return false, nil
@@ -139,5 +158,6 @@ func (c *change) makeRoom(automatic bool) (bool, error) {
 	}
 	c.dropped = append(c.dropped, readRecord(key, value))
 	c.subtract(value)
+	b.from = key + 1
 	return true, b.Delete(slices.Clone(k))
 }

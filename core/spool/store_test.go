@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -221,7 +222,7 @@ func TestLowerBound(t *testing.T) {
 	for _, policy := range []Policy{DropOldest, Reject} {
 		dir := filepath.Join(t.TempDir(), "spool")
 		s, _ := opened(t, dir, Options{})
-		commit(t, s, records(1, 500, false, 10_000))
+		commit(t, s, records(1, 1500, false, 10_000))
 		_ = s.Close()
 		s, _ = opened(t, dir, Options{MaxBytes: 1 << 20, WhenFull: policy})
 		if err := os.RemoveAll(dir); err != nil {
@@ -230,13 +231,42 @@ func TestLowerBound(t *testing.T) {
 		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
 			t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
 		}
-		if n := len(keys(t, s)); n != 500 {
-			t.Errorf("policy %d: %d of 500 are left", policy, n)
+		if n := len(keys(t, s)); n != 1500 {
+			t.Errorf("policy %d: %d of 1500 are left", policy, n)
 		}
-		dropped := commit(t, s, records(501, 501, false, 10_000))
-		if n := len(keys(t, s)); policy == DropOldest && n > 105 || policy == Reject && (n != 500 || len(dropped) != 1) {
-			t.Errorf("policy %d: %d kept, %d dropped", policy, n, len(dropped))
+		var dropped []delivery.Record
+		for key := uint64(1501); key <= 1506; key++ { // they give way bit by bit
+			some := commit(t, s, records(key, key, false, 10_000))
+			if bytes := len(some) * 10_000; bytes > maxExcess+20_000 {
+				t.Errorf("policy %d: one commit dropped %d bytes", policy, bytes)
+			}
+			dropped = append(dropped, some...)
 		}
+		got := keys(t, s)
+		switch n, kept, _, _ := s.Kept(); {
+		case n != len(got) || n+len(dropped) != 1506:
+			t.Errorf("policy %d: %d of %d kept, %d dropped", policy, n, len(got), len(dropped))
+		case policy == DropOldest && (kept > 1<<20 || n < 100 || !same(got, rangeOf(uint64(1507-n), 1506))):
+			t.Errorf("%d kept: %v", n, got)
+		case policy == Reject && n != 1500:
+			t.Errorf("%d kept with Reject", n)
+		}
+	}
+}
+
+// A record may be older than others on disk: it stayed in memory for longer. It is the
+// first to make room all the same.
+func TestOldRecordsAreDroppedFirst(t *testing.T) {
+	t.Parallel()
+	s, _ := opened(t, t.TempDir(), Options{MaxBytes: 1 << 20})
+	commit(t, s, records(500, 603, false, 10_000))
+	dropped := commit(t, s, slices.Concat(records(604, 610, false, 10_000), records(1, 3, false, 10_000), records(611, 614, false, 10_000)))
+	var got []uint64
+	for _, r := range dropped {
+		got = append(got, r.Key)
+	}
+	if want := slices.Concat(rangeOf(500, 507), rangeOf(1, 3), rangeOf(508, 510)); !same(got, want) {
+		t.Errorf("dropped %v, want %v", got, want)
 	}
 }
 
