@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"math"
@@ -56,6 +57,12 @@ func (n *answerError) UnmarshalJSON(b []byte) error {
 	_ = json.Unmarshal(b, &p)
 	*n = answerError(p)
 	return nil
+}
+
+// isWebPage reports whether an answer is HTML. Klime answers with JSON, and a success with
+// any other body counts as one all the same: it may be empty, or a plain ok.
+func isWebPage(raw []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n\ufeff"), []byte("<"))
 }
 
 // parseAnswer reads an answer. A server may quote what it was sent, at any length, so

@@ -20,7 +20,7 @@ type SendError struct {
 	RetryAfter time.Duration // what the answer asked for, or 0; asSendError bounds it
 	Message    string        // what the answer said
 	Rejected   []Rejection   // the events that it named
-	Err        error         // why there was no usable answer, or what it means (3xx, 401, 404, 405)
+	Err        error         // why there was no usable answer, or what it means (3xx, 401, 404, 405, a web page)
 }
 
 func (e *SendError) Error() string {

@@ -32,6 +32,9 @@ var errRepeats = errors.New("turned away too often")
 // errWriteKey is the error of an answer of 401.
 var errWriteKey = errors.New("the write key was not accepted")
 
+// errWebPage is the error of an answer that is no Klime's, whatever its status.
+var errWebPage = errors.New("answered with a web page")
+
 // Transport sends one request. Its body is `{"batch":[…]}` with this many events. Send
 // must return soon after ctx ends, and be safe for concurrent use.
 type Transport interface {
@@ -162,6 +165,10 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if err != nil {
 			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
+		}
+		if isWebPage(raw) {
+			return Result{}, &SendError{StatusCode: resp.StatusCode,
+				Err: fmt.Errorf("%w: no Klime at %s, or a proxy or captive portal in between", errWebPage, t.url)}
 		}
 		answered := t.parseAnswer(raw)
 		result := NewResult(events, answered.refused(events))

@@ -105,7 +105,7 @@ func TestAnswers(t *testing.T) {
 		{name: "counts that are none", code: 200, events: 1, body: `{"accepted":"0","failed":"1"}`, want: delivery.Result{Accepted: 1}},
 		{name: "of an empty batch", code: 200, events: -1, body: `{"accepted":0,"failed":0}`},
 		{name: "no content", code: 204, want: delivery.Result{Accepted: 3}},
-		{name: "not JSON", code: 200, body: `<html>`, want: delivery.Result{Accepted: 3}},
+		{name: "not JSON", code: 200, body: `ok <3`, want: delivery.Result{Accepted: 3}},
 		{name: "other JSON", code: 202, body: `["ok"]`, want: delivery.Result{Accepted: 3}},
 		{name: "failure with message", code: 400, body: `{"message":"bad batch"}`, message: "status 400: bad batch"},
 		{name: "failure that quotes the write key", code: 401, body: `{"error":"no such: key"}`, message: "status 401: the write key was not accepted: no such: [write key]"},
@@ -149,6 +149,42 @@ func TestMisdirected(t *testing.T) {
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.LogValue().String() != want {
 			t.Errorf("logged as %v, want %s", failure.LogValue(), want)
+		}
+	}
+}
+
+// A web page is no answer of Klime, even if its status is that of a success. Events are kept.
+func TestWebPage(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"<html>", "\ufeff\r\n\t <!DOCTYPE html>", `<?xml version="1.0"?>`} {
+		var url string
+		var good atomic.Bool
+		transport := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			url = "http://" + r.Host + r.URL.Path
+			if !good.Load() {
+				_, _ = io.WriteString(w, page)
+			}
+		})
+		d := start(t, config(transport))
+		err := d.Ping(t.Context())
+		want := "status 200: answered with a web page: no Klime at " + url + ", or a proxy or captive portal in between"
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || err.Error() != want || failure.LogValue().String() != want || failure.Temporary() || failure.Verdict() != "halted" {
+			t.Errorf("%q: %v, want %s", page, err, want)
+		}
+		if _, err := d.SendNow(t.Context(), item(1, false, 0)); err == nil || err.Error() != want {
+			t.Errorf("%q: one-shot send: %v", page, err)
+		}
+		enqueue(t, d, 2, 30)
+		if err := d.Flush(t.Context()); err == nil || err.Error() != want || !d.Halted() {
+			t.Errorf("%q: Flush: %v, halted %v", page, err, d.Halted())
+		}
+		if c := d.Counts(); c.Sent != 0 || c.Held != 29 {
+			t.Errorf("%q: counts %+v", page, c)
+		}
+		good.Store(true)
+		if err := shutdown(t, d); err != nil || d.Counts().Sent != 29 {
+			t.Errorf("%q: Shutdown: %v, counts %+v", page, err, d.Counts())
 		}
 	}
 }

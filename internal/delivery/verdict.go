@@ -1,6 +1,9 @@
 package delivery
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+)
 
 // Temporary reports whether the same request may succeed later.
 func (e *SendError) Temporary() bool { return judge(e) == transient }
@@ -39,7 +42,7 @@ func judge(failure *SendError) verdict {
 // is not followed: that would send the key elsewhere.
 func (e *SendError) isMisdirected() bool {
 	code := e.StatusCode
-	return code >= 300 && code < 400 || code == http.StatusNotFound || code == http.StatusMethodNotAllowed
+	return code >= 300 && code < 400 || code == http.StatusNotFound || code == http.StatusMethodNotAllowed || errors.Is(e.Err, errWebPage)
 }
 
 // mayBlameEvents reports whether a request may have failed because of what its

@@ -187,14 +187,15 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, f fault, random 
 		w.WriteHeader(http.StatusTooManyRequests)
 	case halting:
 		w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
-		w.WriteHeader([]int{401, 403, 404, 405, 302}[random.IntN(5)])
+		w.WriteHeader([]int{401, 403, 404, 405, 302, 200}[random.IntN(6)])
+		_, _ = io.WriteString(w, "<html>")
 	case partial, refusedNamed:
 		s.refuseSome(w, f, random, events, raw)
 	case wrongIndices: // all were stored: that none was accepted would be believed
 		_, _ = fmt.Fprintf(w, `{"status":"ok","accepted":%d,"failed":7,"errors":[{"index":%d},{"index":-1},{"index":"0"},{"index":0.5},{"code":"x"},null,7]}`,
 			len(events), len(events)+random.IntN(100))
 	case notJSON:
-		_, _ = io.WriteString(w, []string{"", "<html>", `{"status":"ok","errors":[{"index":0`, strings.Repeat("[", 100_000)}[random.IntN(4)])
+		_, _ = io.WriteString(w, []string{"", "ok", `{"status":"ok","errors":[{"index":0`, strings.Repeat("[", 100_000)}[random.IntN(4)])
 	default:
 		_, _ = io.WriteString(w, good)
 	}

@@ -46,7 +46,7 @@ const (
 	refusedNamed fault = "400 with errors"
 
 	// Until somebody acts. Only before a Shutdown, as it is probed once a minute.
-	halting fault = "401, 403, 404, 405 or 302"
+	halting fault = "401, 403, 404, 405, 302 or a web page"
 )
 
 // dealt are the faults of the ordinary weather.
