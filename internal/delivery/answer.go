@@ -3,7 +3,9 @@ package delivery
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -57,6 +59,20 @@ func (n *answerError) UnmarshalJSON(b []byte) error {
 	_ = json.Unmarshal(b, &p)
 	*n = answerError(p)
 	return nil
+}
+
+// unpack returns what an answer says that was compressed, which nobody asked for. It reads
+// as much as of any other. If the answer is no gzip after all, it stays as it is.
+func unpack(raw []byte, encoding string) []byte {
+	if !strings.EqualFold(encoding, "gzip") {
+		return raw
+	}
+	r, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		return raw
+	}
+	content, _ := io.ReadAll(io.LimitReader(r, maxAnswerBytes)) // what is cut short says as much as it says
+	return content
 }
 
 // isWebPage reports whether an answer is HTML. Klime answers with JSON, and a success with

@@ -22,3 +22,12 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
+
+// dateOf returns when an answer was made by the server's clock, to which a date in the same
+// answer refers, or else by ours.
+func dateOf(answer http.Header) time.Time {
+	if date, err := http.ParseTime(answer.Get("Date")); err == nil {
+		return date
+	}
+	return time.Now()
+}

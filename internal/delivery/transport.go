@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -95,7 +96,13 @@ func DefaultClient(senders int) *http.Client {
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		WriteBufferSize:        writeBufferBytes,
-		DisableCompression:     true, // answers are short, and a compressed one could be a bomb
+		DisableCompression:     true, // answers are short
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+			return fmt.Errorf("the proxy %s answers %d %s", proxy.Host, answer.StatusCode, http.StatusText(answer.StatusCode))
+		},
 		// One connection carries all requests: if it were dead and nobody noticed, none would get through.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
@@ -162,6 +169,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 	}
 	defer drain(resp.Body)
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+	raw = unpack(raw, resp.Header.Get("Content-Encoding"))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if err != nil {
 			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
@@ -178,7 +186,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 	answered := t.parseAnswer(raw)
 	failure := &SendError{
 		StatusCode: resp.StatusCode,
-		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), dateOf(resp.Header)),
 		Message:    string(answered.Message),
 		Rejected:   validRejections(answered.rejections(), events),
 	}

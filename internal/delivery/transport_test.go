@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -229,6 +230,82 @@ func TestRetryAfter(t *testing.T) {
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.RetryAfter < test.from || failure.RetryAfter > test.to {
 			t.Errorf("Retry-After %q: %+v", test.header, failure)
+		}
+	}
+}
+
+// A date is that of the server's clock, which may differ from ours.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	t.Parallel()
+	for _, off := range []time.Duration{-3 * time.Hour, 0, 3 * time.Hour} {
+		transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			now := time.Now().Add(off).UTC()
+			w.Header().Set("Date", now.Format(http.TimeFormat))
+			w.Header().Set("Retry-After", now.Add(90*time.Second).Format(http.TimeFormat))
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		_, err := transport.Send(t.Context(), nil, 1)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.RetryAfter != 90*time.Second {
+			t.Errorf("a clock that is off by %v: %+v", off, failure)
+		}
+	}
+}
+
+// An answer may be compressed although nobody asked for that. What it says counts.
+func TestCompressedAnswers(t *testing.T) {
+	t.Parallel()
+	packed := func(text string) []byte {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return b.Bytes()
+	}
+	refusal := packed(`{"accepted":2,"failed":1,"errors":[{"index":1,"code":"c"}]}`)
+	tests := []struct {
+		name string
+		code int
+		body []byte
+		want string
+	}{
+		{"refused", 200, refusal, "2 [{1 c }] <nil>"},
+		{"refused, cut short", 200, refusal[:len(refusal)-4], "2 [{1 c }] <nil>"},
+		{"empty", 200, nil, "3 [] <nil>"},
+		{"not compressed", 200, []byte(`{"accepted":2,"failed":1,"errors":[{"index":1,"code":"c"}]}`), "2 [{1 c }] <nil>"},
+		{"a message", 400, packed(`{"message":"bad batch"}`), "0 [] status 400: bad batch"},
+	}
+	for _, test := range tests {
+		transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(test.code)
+			_, _ = w.Write(test.body)
+		})
+		result, err := transport.Send(t.Context(), nil, 3)
+		if got := fmt.Sprint(result.Accepted, " ", result.Rejected, " ", err); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// If the proxy does not let us through, the error says that it is the proxy, without what
+// it says.
+func TestProxyRefuses(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]string{302: "302 Found", 407: "407 Proxy Authentication Required", 502: "502 Bad Gateway"} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+		t.Cleanup(proxy.Close)
+		at, err := url.Parse(strings.Replace(proxy.URL, "http://", "http://user:password@", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := delivery.DefaultClient(1)
+		client.Transport.(*http.Transport).Proxy = http.ProxyURL(at)
+		_, err = delivery.NewHTTP(client, "https://klime.test/v1/batch", "key", "test").Send(t.Context(), nil, 1)
+		want := "no answer: the proxy " + at.Host + " answers " + want
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.LogValue().String() != want || !failure.Temporary() {
+			t.Errorf("%d: %v, want %s", code, err, want)
 		}
 	}
 }
