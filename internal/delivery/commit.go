@@ -13,16 +13,21 @@ type diskWrite struct {
 	done chan error // nil, or gets one result when the item is written or cannot be; buffered
 }
 
-// writeAhead accepts an item that is to be on disk before it is queued. It returns a
-// nil channel, and does not accept the item, if the disk does not take it now.
+// writeAhead accepts an item that is to be on disk before it is queued. If the disk does
+// not take it now, it does not accept the item, and the error is ErrNotDurable.
 func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.phase >= closing {
 		return nil, ErrClosed
 	}
-	if !q.disk.writable() || len(it.Body) > q.maxBytes {
-		return nil, nil //nolint:nilnil // the caller queues it in memory
+	switch {
+	case !q.disk.up:
+		return nil, notDurable(q.disk.fault)
+	case q.disk.stalled:
+		return nil, notDurable(ErrSpoolBusy)
+	case len(it.Body) > q.maxBytes:
+		return nil, notDurable(ErrFull)
 	}
 	if !q.disk.hasRoom(&it) {
 		q.accepted++
@@ -175,7 +180,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 	defer q.mu.Unlock()
 	var a aftermath
 	k := q.disk
-	k.up, k.readable, k.stalled = false, false, false
+	k.up, k.readable, k.stalled, k.fault = false, false, false, cause
 	for _, key := range w.remove {
 		k.removing[key] = struct{}{}
 	}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,23 +96,20 @@ func startWorker(run func(end <-chan struct{})) *worker {
 // the item, and ErrClosed after Shutdown. If Config.Overflow is Block, an explicit
 // item waits for room until ctx ends, sending is halted, or Shutdown begins. With
 // Config.WriteAhead, an explicit item is on disk if the error is nil, in memory alone
-// if it is ErrNotDurable, and dropped if it is ErrSpoolFull without ErrNotDurable.
+// if it is ErrNotDurable, which wraps the reason, and dropped if it is ErrSpoolFull without ErrNotDurable.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
 		return d.enqueue(ctx, &it)
 	}
 	written, err := d.queue.writeAhead(it)
-	if errors.Is(err, ErrSpoolFull) {
+	switch {
+	case errors.Is(err, ErrNotDurable):
+		return cmp.Or(d.enqueue(ctx, &it), err)
+	case errors.Is(err, ErrSpoolFull):
 		d.tellEnded([]Item{it}, SpoolFull, err)
-	}
-	if err != nil {
+		return err
+	case err != nil:
 		return d.noteLate(err)
-	}
-	if written == nil {
-		if err := d.enqueue(ctx, &it); err != nil {
-			return err
-		}
-		return ErrNotDurable
 	}
 	patience := time.NewTimer(commitPatience)
 	defer patience.Stop()

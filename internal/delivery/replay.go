@@ -116,6 +116,9 @@ func (q *queue) reopened(lost, writable bool) loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.up, q.disk.readable = writable, true
+	if writable {
+		q.disk.fault = nil
+	}
 	q.announceRoom()
 	if !lost {
 		return loss{}
@@ -128,7 +131,7 @@ func (q *queue) reopened(lost, writable bool) loss {
 func (q *queue) closedLost() loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.up = false
+	q.disk.up, q.disk.fault = false, ErrSpoolLost
 	return q.diskLost()
 }
 

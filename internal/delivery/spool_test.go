@@ -1038,15 +1038,19 @@ func TestWriteAheadBeyondMemory(t *testing.T) {
 	})
 }
 
-// If the disk does not work, the error says that the item is in memory only, and it is
-// sent.
+// If the disk does not work, the error says that the item is in memory only, and why, and
+// it is sent.
 func TestWriteAheadWithoutADisk(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(*memory){
-		"broken": func(m *memory) { m.broken = true },
-		"hung":   func(m *memory) { m.latency = 10 * time.Second },
+	tests := map[string]struct {
+		spoil func(*memory)
+		why   error
+	}{
+		"broken": {func(m *memory) { m.broken = true }, errDisk},
+		"full":   {func(m *memory) { m.full = true }, errDisk},
+		"hung":   {func(m *memory) { m.latency = 10 * time.Second }, delivery.ErrSpoolBusy},
 	}
-	for name, spoil := range tests {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -1054,10 +1058,10 @@ func TestWriteAheadWithoutADisk(t *testing.T) {
 				cfg := spoolConfig(e, m)
 				cfg.WriteAhead = true
 				d := start(t, cfg)
-				m.set(spoil)
+				m.set(test.spoil)
 				begin := time.Now()
 				for id := 1; id <= 10; id++ {
-					if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrNotDurable) {
+					if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrNotDurable) || !errors.Is(err, test.why) {
 						t.Errorf("item %d: %v", id, err)
 					}
 				}
@@ -1067,7 +1071,7 @@ func TestWriteAheadWithoutADisk(t *testing.T) {
 				if c := d.Counts(); !c.SpoolDown || c.Spooled != 0 {
 					t.Errorf("counts %+v", c)
 				}
-				m.set(func(m *memory) { m.broken, m.latency = false, 0 })
+				m.set(func(m *memory) { m.broken, m.full, m.latency = false, false, 0 })
 				time.Sleep(time.Minute)
 				if c := d.Counts(); c.SpoolDown || c.Sent != 10 {
 					t.Errorf("when it works again: %+v", c)
