@@ -37,29 +37,33 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 		})
 	})
 	nothingLeft := len(add) == 0 && c.totals.records == 0
-	if err != nil {
-		if !nothingLeft || !isDiskFull(err) || os.Remove(s.path()) != nil {
-			return nil, err
-		}
-		// A disk that is full to the last page has no room even to remove the records from the file.
-		s.totals = totals{id: s.totals.id}
-		return nil, s.openFile()
+	switch {
+	case err != nil && nothingLeft && isDiskFull(err):
+		return nil, s.renew() // a disk that is full to the last page has no room even to note removals
+	case err != nil:
+		return nil, err
 	}
 	s.totals = c.totals
-	if nothingLeft {
-		s.shrink()
+	if nothingLeft && s.isLarge() && s.renew() != nil {
+		_ = s.openFile() // if this fails too, the next use of the store does
 	}
 	return c.dropped, nil
 }
 
-// shrink makes a large file anew that has no records. If that fails, the next use of the
-// store does too.
-func (s *store) shrink() {
-	if info, err := s.file.Stat(); err != nil || info.Size() <= maxEmptyFile {
-		return
-	}
+// isLarge reports whether the file would be made anew if it had no records.
+func (s *store) isLarge() bool {
+	info, err := s.file.Stat()
+	return err == nil && info.Size() > maxEmptyFile
+}
+
+// renew puts a new file in place of one without records that are still needed.
+func (s *store) renew() error {
 	s.closeDB()
-	_ = s.openFile()
+	if err := os.Remove(s.path()); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	s.totals = totals{id: s.totals.id}
+	return s.openFile()
 }
 
 // change is one commit in the making.

@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +103,10 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	written, err := d.queue.writeAhead(it)
 	switch {
 	case errors.Is(err, ErrNotDurable):
-		return cmp.Or(d.enqueue(ctx, &it), err)
+		if refusal := d.enqueue(ctx, &it); refusal != nil {
+			return refusal
+		}
+		return err
 	case errors.Is(err, ErrSpoolFull):
 		d.tellEnded([]Item{it}, SpoolFull, err)
 		return err
