@@ -38,9 +38,9 @@ var (
 	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
 
 	// ErrNotDurable comes with a write-ahead Config.Spool: the event is queued, in memory
-	// only. It may wrap why: one of the errors below, or the disk's own error, which only
-	// the first call after a fault is given. Without ErrNotDurable, the errors below are
-	// given to OnError, and the event was dropped.
+	// only. It wraps why: ErrClosed, one of the errors below, or the disk's own, such as
+	// syscall.ENOSPC. Without ErrNotDurable, the errors below are given to OnError, and the
+	// event was dropped.
 	ErrNotDurable = errors.New("klime: event is kept in memory only")                         // Accepted
 	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                        // DropSpoolBusy
 	ErrSpoolFull  = errors.New("klime: spool full")                                           // DropSpoolFull
@@ -54,7 +54,7 @@ type DeliveryError struct {
 	Attempts   int           // how often the event, or the first of them, was sent so far
 	RetryAfter time.Duration // how long the answer asked to wait, at most 5 minutes; 0 if it did not ask
 	Message    string        // what the answer said, shortened
-	Err        error         // why there was no usable answer, or what it means (3xx, 401, 404, 405); else nil
+	Err        error         // why there was no usable answer, or what it means (3xx, 401, 404, 405, a web page); else nil
 }
 
 func (e *DeliveryError) Error() string { return "klime: " + e.internal(nil).Error() }

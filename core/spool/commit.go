@@ -116,8 +116,8 @@ func (c *change) subtract(value []byte) {
 }
 
 // add adds a record, and makes room for it with DropOldest, so that at most so many bytes
-// are on disk. A record without room is dropped. With Reject the client hands over only what has room, but the file may hold
-// more than the client knows.
+// are on disk. A record without room is dropped. With Reject the client hands over only
+// what has room, but the file may hold more than the client knows.
 func (c *change) add(r *delivery.Record, most int64, policy Policy) error {
 	size := int64(len(r.Body))
 	for sizeOnDisk(c.totals.records+1, c.totals.size+size) > most {

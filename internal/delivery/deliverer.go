@@ -95,7 +95,8 @@ func startWorker(run func(end <-chan struct{})) *worker {
 // the item, and ErrClosed after Shutdown. If Config.Overflow is Block, an explicit
 // item waits for room until ctx ends, sending is halted, or Shutdown begins. With
 // Config.WriteAhead, an explicit item is on disk if the error is nil, in memory alone
-// if it is ErrNotDurable, which wraps the reason, and dropped if it is ErrSpoolFull without ErrNotDurable.
+// if it is ErrNotDurable, which wraps the reason, and dropped if it is ErrSpoolFull
+// without ErrNotDurable.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
 		return d.enqueue(ctx, &it)
