@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,12 +140,15 @@ func TestSmallQueuesAreSent(t *testing.T) {
 	}
 }
 
-// Requests on which the server hangs up get smaller: a proxy may find them too large.
+// Requests on which the server hangs up get smaller: a proxy may find them too large. They
+// grow again once it does not.
 func TestLargeRequestsAreCutDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var most atomic.Int64
+		most.Store(10)
 		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-			if len(ids) > 10 {
+			if len(ids) > int(most.Load()) {
 				return delivery.Result{}, errors.New("connection reset by peer")
 			}
 			return ok(len(ids))
@@ -154,6 +158,13 @@ func TestLargeRequestsAreCutDown(t *testing.T) {
 		time.Sleep(time.Hour)
 		if c := d.Counts(); c.Sent != 500 {
 			t.Errorf("counts: %+v", c)
+		}
+		before := len(e.seen())
+		most.Store(100)
+		enqueue(t, d, 501, 3500)
+		time.Sleep(time.Hour)
+		if !slices.ContainsFunc(e.seen()[before:], func(r request) bool { return len(r.ids) == 100 }) || d.Counts().Sent != 3500 {
+			t.Errorf("when the server takes them: %d requests, counts: %+v", len(e.seen())-before, d.Counts())
 		}
 		if err := shutdown(t, d); err != nil {
 			t.Error(err)

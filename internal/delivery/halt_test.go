@@ -36,6 +36,8 @@ func TestHalt(t *testing.T) {
 			time.Sleep(10*time.Minute + time.Second)
 			if probes := e.seen()[before:]; len(probes) != 10 || len(probes[0].ids) != 1 {
 				t.Errorf("%d: %d probes in 10 minutes: %v", code, len(probes), probes)
+			} else if probes[0].ids[0] != 500 || probes[1].ids[0] == 500 { // one of them may be bad
+				t.Errorf("%d: not the newest and an older one in turn: %v", code, probes)
 			}
 			if c := d.Counts(); c.Held != 500 {
 				t.Errorf("%d: counts: %+v", code, c)

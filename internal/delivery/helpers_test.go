@@ -142,6 +142,39 @@ func enqueue(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	}
 }
 
+// tally counts the outcomes that the owners of tokens are told.
+type tally struct {
+	mu   sync.Mutex
+	told map[delivery.Outcome]int
+}
+
+func newTally() *tally { return &tally{told: map[delivery.Outcome]int{}} }
+
+// add is a Config.OnOutcome.
+func (y *tally) add(_ uint64, outcome delivery.Outcome) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.told[outcome]++
+}
+
+func (y *tally) of(outcome delivery.Outcome) int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.told[outcome]
+}
+
+// enqueueOwned is enqueue for items with tokens.
+func enqueueOwned(tb testing.TB, d *delivery.Deliverer, first, last int) {
+	tb.Helper()
+	for id := first; id <= last; id++ {
+		it := item(id, false, 0)
+		it.Token = uint64(id)
+		if err := d.Enqueue(tb.Context(), it); err != nil {
+			tb.Fatalf("item %d: %v", id, err)
+		}
+	}
+}
+
 // shutdown shuts d down within a minute and returns its error.
 func shutdown(tb testing.TB, d *delivery.Deliverer) error {
 	tb.Helper()

@@ -108,6 +108,35 @@ func TestOneBadEventHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// What is in quarantine takes one sender at a time, however long its requests take. The
+// others are free for new events.
+func TestSuspectsTakeOneSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			switch {
+			case ids[0] > 200:
+				return ok(len(ids))
+			case n <= 2:
+				time.Sleep(time.Millisecond) // both are in flight
+				return status(500)
+			default:
+				return delivery.Result{}, errHang
+			}
+		}}
+		cfg := config(e)
+		cfg.BatchSize = 100
+		d := start(t, cfg)
+		enqueue(t, d, 1, 300)
+		time.Sleep(2 * time.Second) // the last hundred are delivered: the first 200 are tried again, and hang
+		enqueue(t, d, 301, 400)
+		synctest.Wait()
+		if c := d.Counts(); c.Sent != 200 || e.inFlight != 1 {
+			t.Errorf("%d requests hang, counts %+v", e.inFlight, c)
+		}
+	})
+}
+
 // A firewall that blocks some events for what they say does not halt sending.
 func TestForbiddenEventsDoNotHalt(t *testing.T) {
 	t.Parallel()

@@ -53,11 +53,12 @@ func TestSendNow(t *testing.T) {
 	})
 }
 
-// A one-shot send that meets a wrong key halts sending like any other.
+// A one-shot send that meets a wrong key halts sending like any other. If nothing is queued,
+// the probe before a later one carries no event.
 func TestSendNowHalts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}
+		e := newOutage(401)
 		d := start(t, config(e))
 		for id := range 100 {
 			_, _ = d.SendNow(t.Context(), item(id, false, 0))
@@ -65,6 +66,39 @@ func TestSendNowHalts(t *testing.T) {
 		}
 		if n := len(e.seen()); n != 1 || !d.Halted() {
 			t.Errorf("%d requests, halted %v", n, d.Halted())
+		}
+		e.setStatus(200)
+		time.Sleep(time.Minute)
+		if _, err := d.SendNow(t.Context(), item(100, false, 0)); err != nil || d.Halted() {
+			t.Errorf("when good: %v, halted %v", err, d.Halted())
+		}
+		if seen := e.seen(); len(seen) != 3 || len(seen[1].ids) != 0 {
+			t.Errorf("requests: %+v", seen)
+		}
+	})
+}
+
+// A caller who comes while a probe is out waits for its end and no longer.
+func TestSendNowDuringAProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			switch n {
+			case 1:
+				return status(401)
+			case 2:
+				time.Sleep(5 * time.Second)
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 20)
+		time.Sleep(61 * time.Second)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := d.SendNow(ctx, item(21, false, 0)); err != nil || time.Since(begin) != 4*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
 }

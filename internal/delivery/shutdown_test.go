@@ -36,6 +36,29 @@ func TestAfterShutdown(t *testing.T) {
 	})
 }
 
+// A second Shutdown waits for the first, and returns the same error, unless its own context
+// ends earlier.
+func TestSecondShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }}))
+		enqueue(t, d, 1, 20)
+		ended := make(chan error, 1)
+		go func() { ended <- shutdown(t, d) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("with a second: %v after %v", err, time.Since(begin))
+		}
+		second := shutdown(t, d)
+		if first := <-ended; first == nil || !errors.Is(second, first) {
+			t.Errorf("with a minute: %v, the first %v", second, first)
+		}
+	})
+}
+
 // Shutdown does not sit out waits that are asked for in answers to requests that were
 // in flight when it began.
 func TestShutdownDuringRequests(t *testing.T) {

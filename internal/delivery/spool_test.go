@@ -241,6 +241,23 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 	}
 }
 
+// So is what is in flight then: a request that hangs costs nothing.
+func TestSpoolTakesWhatIsInFlightAtShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }}
+		d := start(t, spoolConfig(e, m))
+		enqueue(t, d, 1, 50)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+			t.Errorf("Shutdown: %v; on disk %v", err, m.kept(t))
+		}
+	})
+}
+
 // Items that memory cannot hold go to disk, whatever the overflow policy, and nobody
 // waits.
 func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
@@ -429,11 +446,17 @@ func TestSpoolFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
 		m, e := newMemory(), newOutage(503)
-		m.max = 1000
+		m.max, m.latency = 1000, time.Millisecond
 		cfg := spoolConfig(e, m)
 		cfg.QueueSize, cfg.OnReport = 100, told.add
 		d := start(t, cfg)
 		enqueue(t, d, 1, 5000)
+		flushed := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			flushed <- d.Flush(ctx)
+		}()
 		time.Sleep(10 * time.Second)
 		c := d.Counts()
 		if c.SpoolFull < 3900 || c.Spooled > 1000 || m.len() > 1000 {
@@ -445,6 +468,9 @@ func TestSpoolFull(t *testing.T) {
 			t.Errorf("told of %d and %d, %v", items, untold, err)
 		}
 		e.setStatus(200)
+		if err := <-flushed; err != nil {
+			t.Errorf("Flush: %v", err)
+		}
 		if err := shutdown(t, d); err != nil {
 			t.Error(err)
 		}
@@ -507,6 +533,23 @@ func TestReplayIsPaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A record that is larger than memory may be now, as an earlier process had more, is
+// delivered, and holds up no others.
+func TestReplayOfALargeRecord(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(recordsUpTo(3)...)
+		m.records[2] = delivery.Record{Key: 2, Body: item(2, false, 5000).Body}
+		e := newOutage(200)
+		cfg := spoolConfig(e, m)
+		cfg.QueueBytes = 1000
+		d := start(t, cfg)
+		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), upTo(3)) {
+			t.Errorf("Shutdown: %v; delivered %v", err, e.delivered())
+		}
+	})
 }
 
 // At Shutdown, replay need not leave a sender free.
@@ -626,6 +669,31 @@ func TestSpoolFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Items that come back from a disk that fails, and for which memory has no room, are
+// evicted: their owners are told, and Flush does not wait for them.
+func TestSpoolFailsBesideAFullMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e, told := newMemory(), newOutage(503), newTally()
+		m.failing, m.latency = true, time.Second
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.OnOutcome = 100, told.add
+		d := start(t, cfg)
+		enqueueOwned(t, d, 1, 200)
+		time.AfterFunc(2*time.Second, func() { e.setStatus(200) }) // the first commit has failed
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := d.Flush(ctx); err != nil {
+			t.Error(err)
+		}
+		c := d.Counts()
+		evicted, sent := told.of(delivery.Evicted), told.of(delivery.Sent)
+		if evicted == 0 || evicted != int(c.Evicted) || sent != int(c.Sent) || evicted+sent != 200 {
+			t.Errorf("told of %d evicted and %d sent, counts %+v", evicted, sent, c)
+		}
+	})
 }
 
 // A fault that shows only when Shutdown writes what is left costs nothing if the disk is
@@ -1088,6 +1156,36 @@ func TestWriteAheadWithoutADisk(t *testing.T) {
 	}
 }
 
+// If memory has no room for it either, the error says that instead.
+func TestWriteAheadWithoutADiskOrRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.failing, m.latency = true, 500*time.Millisecond // as long as they wait for one commit
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.WriteAhead, cfg.QueueSize = true, 10
+		d := start(t, cfg)
+		results := make(chan error)
+		for id := range 20 {
+			go func() { results <- d.Enqueue(t.Context(), item(id, false, 0)) }()
+		}
+		full, inMemory := 0, 0
+		for range 20 {
+			switch err := <-results; {
+			case errors.Is(err, delivery.ErrFull):
+				full++
+			case errors.Is(err, delivery.ErrNotDurable):
+				inMemory++
+			default:
+				t.Error(err)
+			}
+		}
+		if c := d.Counts(); full == 0 || full != int(c.Evicted) || inMemory != c.Held {
+			t.Errorf("%d evicted and %d in memory, counts %+v", full, inMemory, c)
+		}
+	})
+}
+
 // An item that is read from disk gets its token back.
 func TestTokensOutlastTheDisk(t *testing.T) {
 	t.Parallel()
@@ -1137,44 +1235,64 @@ func TestTokensEndWithTheSpool(t *testing.T) {
 	for name, spoil := range map[string]func(*memory){
 		"it comes back empty": func(m *memory) { m.failing, m.lost = true, true },
 		"records are gone":    func(m *memory) { clear(m.records) },
-		"lost when closed":    func(m *memory) { m.closeBad = true },
+		"records are damaged": func(m *memory) {
+			for key, r := range m.records {
+				r.Damaged = true
+				m.records[key] = r
+			}
+		},
+		"lost when closed": func(m *memory) { m.closeBad = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var mu sync.Mutex
-				told := map[delivery.Outcome]int{}
-				m, e := newMemory(), newOutage(503)
+				m, e, told := newMemory(), newOutage(503), newTally()
 				cfg := spoolConfig(e, m)
-				cfg.QueueSize = 100
-				cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) {
-					mu.Lock()
-					defer mu.Unlock()
-					told[outcome]++
-				}
+				cfg.QueueSize, cfg.OnOutcome = 100, told.add
 				d := start(t, cfg)
-				for id := 1; id <= 501; id++ {
-					if id == 501 {
-						time.Sleep(20 * time.Second) // all others are on disk
-						m.set(spoil)
-					}
-					it := item(id, false, 0)
-					it.Token = uint64(id)
-					_ = d.Enqueue(t.Context(), it)
-				}
+				enqueueOwned(t, d, 1, 500)
+				time.Sleep(20 * time.Second) // all are on disk
+				m.set(spoil)
+				enqueueOwned(t, d, 501, 501)
 				time.Sleep(20 * time.Second)
 				if !m.closeBad {
 					e.setStatus(200)
 				}
 				_ = shutdown(t, d)
 				c := d.Counts()
-				lost, sent := told[delivery.SpoolLost], told[delivery.Sent]
+				lost, sent := told.of(delivery.SpoolLost), told.of(delivery.Sent)
 				if lost == 0 || lost != int(c.SpoolLost) || sent != int(c.Sent) || lost+sent != 501 {
-					t.Errorf("told %v, counts %+v", told, c)
+					t.Errorf("told of %d lost and %d sent, counts %+v", lost, sent, c)
 				}
 			})
 		})
 	}
+}
+
+// How many tokens of items on disk are kept is bounded. The owners of those that are not
+// kept are told that their items are evicted, once, though these are delivered.
+func TestTokensAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const most, over = 10_000, 500
+		m, e, told := newMemory(), newOutage(503), newTally()
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.OnOutcome = 100, told.add
+		d := start(t, cfg)
+		enqueueOwned(t, d, 1, most+over)
+		time.Sleep(time.Minute)
+		evicted := told.of(delivery.Evicted)
+		if c := d.Counts(); evicted < over-cfg.QueueSize || evicted > over || c.Evicted != 0 {
+			t.Errorf("told of %d evicted, counts %+v", evicted, c)
+		}
+		e.setStatus(200)
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		if c := d.Counts(); c.Sent != most+over || told.of(delivery.Sent) != most+over-evicted || told.of(delivery.Evicted) != evicted {
+			t.Errorf("told of %d sent and %d evicted, counts %+v", told.of(delivery.Sent), told.of(delivery.Evicted), c)
+		}
+	})
 }
 
 // After random faults of the disk and of Klime, concurrent callers and a recovery, the
