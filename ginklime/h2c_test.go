@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 
 // UseH2C puts h2c.NewHandler in front of the engine. Outside it, one request carries all
 // requests of a connection. They need not be of the same user as that one, and only a
-// Middleware inside records them.
+// Middleware inside records them. That one makes no event, whosever it is.
 func TestInsideOfH2C(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -51,10 +52,17 @@ func TestInsideOfH2C(t *testing.T) {
 				}
 				klime.Track(c.Request.Context(), "Report Generated", nil)
 			})
-			web := httptest.NewServer(nethttp.Middleware(client)(engine.Handler()))
+			around := nethttp.Middleware(client, nethttp.UserID(func(*http.Request) string { return "eve" }))(engine.Handler())
+			var served sync.WaitGroup // the server does not wait for a connection that was taken over
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				served.Add(1)
+				defer served.Done()
+				around.ServeHTTP(w, r)
+			}))
 			defer web.Close()
 			test.ask(t, web.URL, "jane", "mary", "")
 			web.Close()
+			served.Wait()
 			if err := client.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}

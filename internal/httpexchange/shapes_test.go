@@ -50,7 +50,8 @@ func (w *able) CloseNotify() <-chan bool {
 }
 
 // For each combination of optional interfaces there is a writer with exactly these, and
-// each method does what the original's does.
+// each method does what the original's does. A flush sends the header, though there is no
+// body yet.
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	for can := range notifies << 1 {
@@ -62,14 +63,14 @@ func TestShapes(t *testing.T) {
 		}
 		var want []string
 		if f, ok := w.(errorFlusher); ok {
-			if err := f.FlushError(); !errors.Is(err, errFlush) {
-				t.Errorf("%06b: FlushError: %v", can, err)
+			if err := f.FlushError(); !errors.Is(err, errFlush) || r.status != http.StatusOK {
+				t.Errorf("%06b: FlushError: %v, status %d", can, err, r.status)
 			}
-			f.Flush()
+			r.status = 0
+			if f.Flush(); r.status != http.StatusOK {
+				t.Errorf("%06b: Flush: status %d", can, r.status)
+			}
 			want = append(want, "FlushError", "Flush")
-		} else if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-			want = append(want, "Flush")
 		}
 		if h, ok := w.(http.Hijacker); ok {
 			if _, _, err := h.Hijack(); !errors.Is(err, http.ErrHijacked) {
@@ -230,17 +231,25 @@ func TestShapesOfNetHTTP(t *testing.T) {
 // onlyWrites has no WriteString.
 type onlyWrites struct{ http.ResponseWriter }
 
-func TestWriteStringToAWriterWithout(t *testing.T) {
+// A string is a body like any other, whether or not the original can write strings: what a
+// handler says of its header afterwards is too late.
+func TestWriteString(t *testing.T) {
 	t.Parallel()
-	recorder := httptest.NewRecorder()
-	r := &Response{passed: new(Passed)}
-	w := r.observe(onlyWrites{recorder})
-	if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
-		t.Errorf("%d, %v", n, err)
-	}
-	var x klime.Exchange
-	r.describe(&x, httptest.NewRequest(http.MethodGet, "/", http.NoBody), nil)
-	if x.ContentType != "text/html; charset=utf-8" || x.ResponseBytes != 15 {
-		t.Errorf("%+v", x)
+	for name, original := range map[string]http.ResponseWriter{
+		"with":    httptest.NewRecorder(),
+		"without": onlyWrites{httptest.NewRecorder()},
+	} {
+		r := &Response{passed: new(Passed)}
+		w := r.observe(original)
+		if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+		w.Header().Set("Content-Type", "text/late")
+		var x klime.Exchange
+		r.describe(&x, httptest.NewRequest(http.MethodGet, "/", http.NoBody), nil)
+		if x.Status != http.StatusOK || x.ContentType != "text/html; charset=utf-8" || x.ResponseBytes != 15 {
+			t.Errorf("%s: %+v", name, x)
+		}
 	}
 }
