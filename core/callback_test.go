@@ -185,18 +185,25 @@ func TestBeforeSend(t *testing.T) {
 				if !errors.Is(err, test.err) {
 					t.Errorf("Track: %v", err)
 				}
+				result, err := c.TrackSync(t.Context(), "Report Generated", klime.Properties{"a": 1}, klime.ForUser("jane"))
+				if !errors.Is(err, test.err) || (result.Accepted == 1) != (test.event != "") {
+					t.Errorf("TrackSync: %+v, %v", result, err)
+				}
 				if err := c.Flush(t.Context()); err != nil {
 					t.Error(err)
 				}
-				events := recorder.Events()
+				want := 2
 				if test.event == "" {
-					if len(events) != 0 {
-						t.Errorf("events: %+v", events)
-					}
-					return
+					want = 0
 				}
-				if len(events) != 1 || events[0].Event != test.event || events[0].UserID != test.user {
-					t.Errorf("events: %+v", events)
+				events := recorder.Events()
+				if len(events) != want {
+					t.Errorf("%d events, want %d", len(events), want)
+				}
+				for _, e := range events {
+					if e.Event != test.event || e.UserID != test.user {
+						t.Errorf("event: %+v", e)
+					}
 				}
 			})
 		})

@@ -82,6 +82,7 @@ func TestOptionsOfEachCall(t *testing.T) {
 		{"identify", identify("u1"), nil, "u1/"},
 		{"identify without ID", identify(""), klime.ErrMissingUser, ""},
 		{"identify, not UTF-8", identify("\xf1"), klime.ErrMissingUser, ""},
+		{"identify, another option", identify("u1", klime.WithContext("locale", "de")), nil, "u1/"},
 		{"identify, ForUser", identify("u1", klime.ForUser("u2")), klime.ErrInvalidOption, ""},
 		{"identify, ForUser, without ID", identify("", klime.ForUser("u2")), klime.ErrInvalidOption, ""},
 		{"identify, InGroup", identify("u1", klime.InGroup("g1")), klime.ErrInvalidOption, ""},

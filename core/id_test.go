@@ -15,6 +15,7 @@ type (
 	uuid       [16]byte // as in google/uuid: both String and MarshalText
 	textID     struct{ text string }
 	brokenText struct{ n int }
+	brokenName string
 	shownID    struct{ n int }
 	blankID    struct{ n int }
 	pointerID  struct{ n int }
@@ -32,6 +33,8 @@ func (i shownID) String() string    { return fmt.Sprint("id-", i.n) }
 func (blankID) String() string      { return " \t" }
 func (i *pointerID) String() string { return fmt.Sprint("id-", i.n) } // panics on nil
 func (failing) String() string      { panic("no session") }
+
+func (brokenName) MarshalText() ([]byte, error) { return nil, errors.New("no text") }
 
 func TestIDString(t *testing.T) {
 	t.Parallel()
@@ -68,6 +71,7 @@ func TestIDString(t *testing.T) {
 		{"blank text", textID{" "}, ""},
 		{"blank Stringer", blankID{1}, ""},
 		{"text that fails", brokenText{1}, ""},
+		{"named string whose text fails", brokenName("n1"), ""},
 		{"Stringer", shownID{1}, "id-1"},
 		{"zero Stringer", shownID{}, ""},
 		{"Stringer by pointer", &pointerID{1}, "id-1"},

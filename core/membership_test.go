@@ -32,6 +32,7 @@ func TestRequireMembership(t *testing.T) {
 		{"no Link", claims("u1", "g1"), nil, "u1/", 1, 0},
 		{"a Link without groups", claims("u1", "g1"), []func(context.Context){link("u1")}, "u1/", 0, 1},
 		{"another user's Link", claims("u1", "g1"), []func(context.Context){link("u2", "g1"), setUser("u1")}, "u1/", 1, 0},
+		{"a Link like another user's, of fewer groups", nil, []func(context.Context){link("u1", "g1", "g2", "g3"), link("u2", "g1", "g2"), setGroup("g3")}, "u2/", 0, 1},
 		{"then the user's own", claims("u1", "g1"), []func(context.Context){link("u2", "g1"), link("u1", "g2")}, "u1/g2", 0, 0},
 		{"the app's word", nil, []func(context.Context){link("u1", "g1"), setGroup("g2")}, "u1/", 0, 1},
 		{"no group", claims("u1", ""), nil, "u1/", 0, 0},

@@ -71,6 +71,10 @@ func TestSecretKeysInThePlural(t *testing.T) {
 		"cookies":       {[]string{"cookie", "cookies", "SetCookie"}, []string{"cook", "cooks"}},
 		"licence":       {[]string{"licence", "licences"}, []string{"licensee"}},
 		"pass word":     {[]string{"passwords", "passWord", "pass-words"}, []string{"passes", "wordPasses"}},
+		"hash":          {[]string{"hash", "hashes", "fileHashes"}, []string{"hashed"}},
+		"batch":         {[]string{"batch", "batches", "BATCHES"}, []string{"batched"}},
+		"box":           {[]string{"box", "boxes"}, []string{"boxed"}},
+		"pass":          {[]string{"pass", "passes"}, []string{"passed"}},
 		"phrase":        {[]string{"phrase", "phrases", "pHRASE", "phRases"}, []string{"phrased"}},
 	} {
 		r := newRedactor([]string{entry})

@@ -140,6 +140,10 @@ func TestWhoseRequest(t *testing.T) {
 			handle: func(ctx context.Context) { klime.SetGroup(ctx, "g3\xfe") }, want: "u2/",
 		},
 		{
+			name: "blanks name nobody", opts: resolvers("u1", "g1"), ctx: values("u2", "g2"),
+			handle: func(ctx context.Context) { klime.SetUser(ctx, " \t"); klime.SetGroup(ctx, " ") }, want: "",
+		},
+		{
 			name: "SetUser of nobody: nobody's", opts: resolvers("u2", "g2"), ctx: values("u3", "g3"),
 			handle: func(ctx context.Context) { klime.SetUser(ctx, "") }, want: "",
 		},
@@ -590,6 +594,40 @@ func TestSetProperty(t *testing.T) {
 	}
 }
 
+// It replaces each of them: a JSON object that has a name twice may be read as either.
+func TestSetPropertyReplacesOurs(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Referer": {"https://acme.com/"}}
+	call := klime.Exchange{Start: time.Now(), Path: "/reports", Status: 200, Aborted: true, Header: header.Get}
+	stream := call
+	stream.ContentType = "text/event-stream"
+	for name, x := range map[string]klime.Exchange{
+		"method": call, "route": call, "status": call, "aborted": call, "durationMs": call, "responseBytes": call, "requestBytes": call,
+		"path": call, "referrer": call, "sampleRate": call, "protocol": stream, "openMs": stream,
+	} {
+		b := &broker{}
+		client, err := klime.New(klime.Config{Transport: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		almostAll := math.Nextafter(1, 0)
+		tracker := klime.NewTracker(client, asUser("u1"), klime.Capture(klime.Path, klime.Referrer), klime.Sample(almostAll))
+		for _, set := range []bool{false, true} {
+			traffic{tracker: tracker, exchange: x}.serve(func(ctx context.Context) {
+				if set {
+					klime.SetProperty(ctx, name, "the app's")
+				}
+			})
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if body := strings.Join(b.bodies, ""); strings.Count(body, `"`+name+`":`) != 2 || strings.Count(body, `"`+name+`":"the app's"`) != 1 {
+			t.Errorf("%s: %s", name, body)
+		}
+	}
+}
+
 // A property that cannot be sent is left out and logged, without what it
 // holds; the event goes.
 func TestSetPropertyRefused(t *testing.T) {
@@ -858,7 +896,7 @@ func TestHandlersWithoutScope(t *testing.T) {
 // A nil client does nothing, everywhere, and the handler notices nothing.
 func TestNilClientInRequests(t *testing.T) {
 	t.Parallel()
-	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.RouteFrom(func(any) string { return "/" }))
+	tracker := klime.NewTracker(nil, klime.ResolveUser(answerWith("u1")), klime.RollUp(time.Minute), klime.RouteFrom(func(any) string { return "/" }))
 	handled := false
 	traffic{tracker: tracker}.serve(func(ctx context.Context) {
 		klime.SetUser(ctx, "u1")

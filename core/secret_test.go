@@ -74,6 +74,18 @@ func TestTheWriteKeyIsNeverShown(t *testing.T) {
 	})
 }
 
+// Nor is a password in the endpoint, also if that is no URL. New refuses both.
+func TestThePasswordOfAnEndpointIsNeverShown(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{"https://jane:opensesame@acme.com", "https://jane:opensesame@acme.com:%zz"} {
+		config := klime.Config{WriteKey: "key", Endpoint: endpoint}
+		_, err := klime.New(config)
+		if text := fmt.Sprint(config, &config, err); err == nil || strings.Contains(text, "opensesame") {
+			t.Errorf("%s: %s", endpoint, text)
+		}
+	}
+}
+
 // explosive is a slog.Handler of an app that does not return.
 type explosive struct {
 	slog.Handler

@@ -161,6 +161,7 @@ func TestSubrequestsOfAnotherUser(t *testing.T) {
 	}{
 		{"said", func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "u2") }, "", "u2/"},
 		{"resolved", func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, nil, "u2", "u2/"},
+		{"said over what is resolved", func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "u2") }, "u1", "u2/"},
 		{"the same", func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, nil, "u1", "u1/g1"},
 		{"of a company without a user", func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, nil, "u2", "u2/g1"},
 		{"nobody", func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "") }, "", ""},

@@ -125,6 +125,14 @@ func TestObserveProperties(t *testing.T) {
 			},
 		},
 		{
+			"a body that a framework has counted is not sent with a 204",
+			klime.Exchange{Method: "POST", Route: "/jobs", Status: 204, ResponseBytes: 7},
+			"API Called",
+			klime.Properties{
+				"method": "POST", "route": "/jobs", "status": 204.0, "durationMs": 1500.0, "requestBytes": 0.0, "responseBytes": 0.0,
+			},
+		},
+		{
 			"a route that is not known is left out",
 			klime.Exchange{Method: "GET", Path: "/reports/7?token=secret", Status: 200},
 			"API Called",

@@ -35,61 +35,69 @@ func TestTransport(t *testing.T) {
 	tests := []struct {
 		name         string
 		answer       func(n int) (klime.BatchResult, error)
+		requests     int
 		sent, failed uint64
 		halted       bool
 	}{
-		{"accepts", nil, 20, 0, false},
+		{"accepts", nil, 1, 20, 0, false},
 		{"fails at first", func(n int) (klime.BatchResult, error) {
 			if n < 3 {
 				return klime.BatchResult{}, errors.New("broker away")
 			}
 			return klime.BatchResult{}, nil
-		}, 20, 0, false},
+		}, 3, 20, 0, false},
 		{"refuses for now", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 429, RetryAfter: time.Minute}
 			}
 			return klime.BatchResult{}, nil
-		}, 20, 0, false},
+		}, 2, 20, 0, false},
 		{"names a bad event", func(int) (klime.BatchResult, error) {
 			return klime.BatchResult{Errors: []klime.EventError{{Index: 3, Code: "bad"}}}, nil
-		}, 19, 1, false},
+		}, 1, 19, 1, false},
 		{"refuses the key", func(int) (klime.BatchResult, error) {
 			return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 401}
-		}, 0, 0, true},
+		}, 2, 0, 0, true},
 		{"has no whole answer at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 200, Err: io.ErrUnexpectedEOF}
 			}
 			return klime.BatchResult{}, nil
-		}, 20, 0, false},
+		}, 2, 20, 0, false},
 		{"names a bad event, and an error", func(n int) (klime.BatchResult, error) {
 			if n < 3 { // the batch, and the event alone
 				named := []klime.EventError{{Index: []int{3, 0}[n-1]}}
 				return klime.BatchResult{Errors: named}, &klime.DeliveryError{StatusCode: 207, Err: errors.New("one refused")}
 			}
 			return klime.BatchResult{}, nil
-		}, 19, 1, false},
+		}, 3, 19, 1, false},
 		{"panics at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				panic("a broker's bug")
 			}
 			return klime.BatchResult{}, nil
-		}, 20, 0, false},
+		}, 2, 20, 0, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				var o told
 				b := &broker{answer: test.answer}
-				c, err := klime.New(klime.Config{Transport: b})
+				cfg := klime.Config{Transport: b}
+				o.attach(&cfg)
+				c, err := klime.New(cfg)
 				if err != nil {
 					t.Fatal(err)
 				}
 				trackJane(t, c, 20)
-				time.Sleep(2 * time.Minute)
-				if s := c.Stats(); s.Sent != test.sent || s.Failed != test.failed || s.Halted != test.halted {
-					t.Errorf("stats: %+v", s)
+				time.Sleep(100 * time.Second) // a halt is probed once
+				synctest.Wait()
+				if s := c.Stats(); s.Sent != test.sent || s.Failed != test.failed || s.Halted != test.halted || len(b.bodies) != test.requests {
+					t.Errorf("%d requests, stats: %+v", len(b.bodies), s)
+				}
+				if uint64(len(o.events)) != test.failed || len(o.events) > 0 && o.events[0].Properties["n"] != int64(3) {
+					t.Errorf("told of %+v", o.events)
 				}
 				_ = c.Shutdown(t.Context())
 				checkSum(t, c)

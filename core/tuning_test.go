@@ -61,6 +61,7 @@ func TestNamesAndNoise(t *testing.T) {
 		{name: "no route", opts: []klime.Option{names}, in: klime.Exchange{Route: "none", Path: "/docs/a/b"}, want: "Docs Read"},
 		{name: "a named health check", opts: []klime.Option{names}, in: with(page, "GET", "/healthz", 200), want: "Health Asked"},
 		{name: "a named route without an answer", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Aborted: true}, want: "API Called"},
+		{name: "a named route whose connection is taken over", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Hijacked: true}, want: "Report Generated"},
 		{name: "a named route with half an answer", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports", Status: 200, Aborted: true}, want: "Report Generated"},
 		{
 			name: "a named route, asked for in another form", opts: []klime.Option{names},
@@ -152,6 +153,39 @@ func TestWrongOptions(t *testing.T) {
 }
 
 const time1 = 1 // a nanosecond
+
+// Each of them can be told by [errors.Is], also alone.
+func TestWrongOptionsAlone(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	for name, option := range map[string]klime.Option{
+		"SkipRoutes":                   klime.SkipRoutes("internal"),
+		"NameRoutes":                   klime.NameRoutes(map[string]string{"c": "C"}),
+		"NameRoutes, no name":          klime.NameRoutes(map[string]string{"/c": " "}),
+		"NameRoutes, of the same":      klime.NameRoutes(map[string]string{"/a/{x}": "A", "/a/{y}": "B"}),
+		"RollUp":                       klime.RollUp(time1),
+		"Sample":                       klime.Sample(1.5),
+		"Capture":                      klime.Capture(klime.Captured(9)),
+		"ClassifyWith":                 klime.ClassifyWith(nil),
+		"HealthRoutes, without a path": klime.HealthRoutes("GET"),
+	} {
+		if err := klime.NewTracker(client, option).Err(); !errors.Is(err, klime.ErrInvalidOption) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A health check that is named is recorded, by a probe too.
+func TestNamedHealthCheckIsNotIgnored(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	tracker := klime.NewTracker(client, klime.NameRoutes(map[string]string{"GET /healthz": "Health Asked"}))
+	for path, want := range map[string]bool{"/healthz": false, "/readyz": true} {
+		if got := tracker.Ignores("GET", path, http.Header{"User-Agent": {"kube-probe/1.31"}}.Get); got != want {
+			t.Errorf("%s: ignored %v", path, got)
+		}
+	}
+}
 
 // A pattern that no request has matched is named at Shutdown.
 func TestUnusedPatterns(t *testing.T) {
@@ -278,6 +312,23 @@ func TestCapture(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("captured %s, want %s", got, want)
+		}
+	}
+}
+
+// What is no URL may hold a secret anywhere, and is left out.
+func TestCaptureReferrer(t *testing.T) {
+	t.Parallel()
+	for referer, want := range map[string]any{
+		"https://acme.com/a%2Fb?token=hidden": "https://acme.com/a%2Fb",
+		"https://acme.com/%zz?token=hidden":   nil,
+		"":                                    nil,
+	} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"), klime.Capture(klime.Referrer))
+		traffic{tracker: tracker, exchange: klime.Exchange{Header: http.Header{"Referer": {referer}}.Get}}.serve(nil)
+		if got := wire.one(t, client)["properties"].(map[string]any)["referrer"]; got != want {
+			t.Errorf("%q is recorded as %v", referer, got)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package klime
 import (
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -43,6 +44,13 @@ func TestWindowsStayBounded(t *testing.T) {
 		}
 		return w
 	}
+	longOf := func(first, n int) *usageWindow { // n megabytes
+		w := &usageWindow{usage: map[usageKey]*usage{}, bytes: n << 20}
+		for i := range n {
+			w.usage[usageKey{user: strings.Repeat("u", 1<<20-1) + strconv.Itoa(first+i)}] = &usage{}
+		}
+		return w
+	}
 	for _, tt := range []struct {
 		name     string
 		w, later *usageWindow
@@ -55,6 +63,9 @@ func TestWindowsStayBounded(t *testing.T) {
 		{"few of too many", windowOf(0, 2001), windowOf(0, 1), true},
 		{"one more than too many", windowOf(0, 2001), windowOf(2001, 1), false},
 		{"too many of few", windowOf(0, 1), windowOf(0, 2001), false},
+		{"few of many bytes", longOf(0, 2), longOf(2, 2), true},
+		{"few of too many bytes", longOf(0, 2), longOf(2, 3), false},
+		{"the same, of too many bytes", longOf(0, 3), longOf(0, 3), true},
 	} {
 		if got := tt.w.canAbsorb(tt.later); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
@@ -62,11 +73,14 @@ func TestWindowsStayBounded(t *testing.T) {
 	}
 }
 
-// What both have counted does not become negative.
+// What both have counted adds up, and does not become negative.
 func TestUsagesThatBecomeOne(t *testing.T) {
 	t.Parallel()
-	u := &usage{requestBytes: total{math.MaxInt64 - 1, true}, responseBytes: total{1, true}}
-	u.merge(&usage{requestBytes: total{2, true}, responseBytes: total{2, true}})
+	u := &usage{count: 9, clientErrors: 1, serverErrors: 2, aborted: 3, requestBytes: total{math.MaxInt64 - 1, true}, responseBytes: total{1, true}}
+	u.merge(&usage{count: 40, clientErrors: 10, serverErrors: 20, aborted: 30, requestBytes: total{2, true}, responseBytes: total{2, true}})
+	if u.count != 49 || u.clientErrors != 11 || u.serverErrors != 22 || u.aborted != 33 {
+		t.Errorf("%d requests, errors of %d clients and %d servers, %d aborted", u.count, u.clientErrors, u.serverErrors, u.aborted)
+	}
 	if u.requestBytes.bytes != math.MaxInt64 || u.responseBytes.bytes != 3 {
 		t.Errorf("%d bytes requested, %d answered", u.requestBytes.bytes, u.responseBytes.bytes)
 	}
