@@ -78,14 +78,14 @@ func publicError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case err == delivery.ErrFull: //nolint:errorlint // nothing more to say than that
+	case err == delivery.ErrQueueFull: //nolint:errorlint // nothing more to say than that
 		return ErrQueueFull
 	case errors.Is(err, delivery.ErrClosed):
 		return ErrClosed
 	}
 	public := &translatedError{err: err}
 	for _, sentinel := range []struct{ internal, public error }{
-		{delivery.ErrFull, ErrQueueFull},
+		{delivery.ErrQueueFull, ErrQueueFull},
 		{delivery.ErrNotDurable, ErrNotDurable},
 		{delivery.ErrSpoolBusy, ErrSpoolBusy},
 		{delivery.ErrSpoolFull, ErrSpoolFull},

@@ -214,7 +214,7 @@ func (l *linkCache) ended(token uint64, how delivery.Outcome) {
 	case delivery.Sent:
 	case delivery.Failed:
 		l.pause(token, l.now()+refusedPause)
-	case delivery.Evicted, delivery.Undone, delivery.SpoolBusy, delivery.SpoolFull, delivery.SpoolLost:
+	case delivery.Evicted, delivery.Abandoned, delivery.SpoolBusy, delivery.SpoolFull, delivery.SpoolLost:
 		l.forget(token)
 	}
 }

@@ -83,7 +83,7 @@ func dropped(n *delivery.Counts, filtered uint64) map[DropReason]uint64 {
 	return map[DropReason]uint64{
 		DropBeforeSend: filtered,
 		DropQueueFull:  n.Evicted,
-		DropShutdown:   n.Undone,
+		DropShutdown:   n.Abandoned,
 		DropSpoolBusy:  n.SpoolBusy,
 		DropSpoolFull:  n.SpoolFull,
 		DropSpoolLost:  n.SpoolLost,

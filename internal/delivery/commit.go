@@ -27,7 +27,7 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	case q.disk.stalled:
 		return nil, notDurable(ErrSpoolBusy)
 	case len(it.Body) > q.maxBytes:
-		return nil, notDurable(ErrFull)
+		return nil, notDurable(ErrQueueFull)
 	}
 	if !q.disk.hasRoom(&it) {
 		q.accepted++
@@ -38,7 +38,7 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	done := make(chan error, 1)
 	q.disk.urgent = append(q.disk.urgent, diskWrite{it, done})
 	q.disk.unwritten.add(&it)
-	q.disk.nudge()
+	q.disk.wakeKeeper()
 	return done, nil
 }
 
@@ -207,7 +207,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 	}
 	w.reply(func(seq uint64) error {
 		if gone[seq] {
-			return ErrFull
+			return ErrQueueFull
 		}
 		return notDurable(cause)
 	})

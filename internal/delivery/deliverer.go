@@ -91,7 +91,7 @@ func startWorker(run func(end <-chan struct{})) *worker {
 	return w
 }
 
-// Enqueue accepts an item for delivery. It returns ErrFull if there is no room for
+// Enqueue accepts an item for delivery. It returns ErrQueueFull if there is no room for
 // the item, and ErrClosed after Shutdown. If Config.Overflow is Block, an explicit
 // item waits for room until ctx ends, sending is halted, or Shutdown begins. With
 // Config.WriteAhead, an explicit item is on disk if the error is nil, in memory alone
@@ -142,7 +142,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		// Once ctx has ended, this attempt is the last.
 		a, err := d.queue.push(it, d.queue.isPatient(it) && ctx.Err() == nil, at)
 		if a.wake {
-			d.nudge()
+			d.wakeDispatcher()
 		}
 		if a.dropped > 0 {
 			d.reporter.count(a.outcome, a.dropped, it.Queued)
@@ -167,9 +167,9 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 // refused reports an item that the queue has refused with err, and returns the error of
 // enqueue.
 func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err error) error {
-	if errors.Is(err, ErrFull) {
-		if outcome == Undone { // Shutdown reports it with the others
-			d.tellAll([]Item{*it}, Undone)
+	if errors.Is(err, ErrQueueFull) {
+		if outcome == Abandoned { // Shutdown reports it with the others
+			d.tellAll([]Item{*it}, Abandoned)
 		} else {
 			d.tellEnded([]Item{*it}, outcome, err)
 		}
@@ -288,13 +288,13 @@ func (d *Deliverer) flush(ctx context.Context) (lost, err error) {
 // accepted. It ends with ctx, or when sending is halted and they wait for room, which
 // may take long; that is its cause then.
 func (d *Deliverer) Patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	defer d.nudge()
+	defer d.wakeDispatcher()
 	return d.queue.patience(ctx)
 }
 
 // await wakes the dispatcher and waits until w or ctx ends.
 func (d *Deliverer) await(ctx context.Context, w *waiter) error {
-	d.nudge()
+	d.wakeDispatcher()
 	select {
 	case <-w.done:
 	case <-ctx.Done():
@@ -304,8 +304,8 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	return w.err
 }
 
-// nudge wakes the dispatcher.
-func (d *Deliverer) nudge() {
+// wakeDispatcher wakes the dispatcher.
+func (d *Deliverer) wakeDispatcher() {
 	select {
 	case d.wake <- struct{}{}:
 	default:

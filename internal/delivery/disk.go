@@ -15,11 +15,11 @@ type disk struct {
 
 	urgent    []diskWrite // items to write, for each of which a caller waits
 	spill     deque       // other items to write; they have left their lanes
-	unwritten usage       // items to write, and those being written
+	unwritten amount      // items to write, and those being written
 
-	kept     usage               // records of items that have not ended
+	kept     amount              // records of items that have not ended
 	loaded   map[uint64]struct{} // keys of those whose items are in memory too
-	inMemory usage               // the items of loaded
+	inMemory amount              // the items of loaded
 	removing map[uint64]struct{} // keys of records whose items have ended
 	cursor   uint64              // no record with a lower key is on disk alone, except those being read now
 	expected int                 // records on disk alone when the read under way was asked for
@@ -44,15 +44,15 @@ func newDisk(s *Storage, q *queue) *disk {
 		up:       true,
 		readable: true,
 		wake:     make(chan struct{}, 1),
-		kept:     usage{records, size},
+		kept:     amount{records, size},
 		loaded:   map[uint64]struct{}{},
 		removing: map[uint64]struct{}{},
 		tokens:   map[uint64]uint64{},
 	}
 }
 
-// nudge wakes the keeper.
-func (k *disk) nudge() {
+// wakeKeeper wakes the keeper.
+func (k *disk) wakeKeeper() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
@@ -108,7 +108,7 @@ func (k *disk) settled(it *Item) {
 	k.unload(it)
 	k.kept.remove(it)
 	if len(k.removing) == 0 || len(k.removing) >= maxRemovals {
-		defer k.nudge()
+		defer k.wakeKeeper()
 	}
 	k.removing[it.seq] = struct{}{}
 }
@@ -134,7 +134,7 @@ func (q *queue) spillFor(it *Item) bool {
 	q.register(it)
 	q.disk.spill.pushBack(it)
 	q.disk.unwritten.add(it)
-	q.disk.nudge()
+	q.disk.wakeKeeper()
 	return true
 }
 
@@ -184,7 +184,7 @@ func (q *queue) spill(it Item) {
 	q.leaveMemory(&it)
 	q.disk.spill.pushBack(&it)
 	q.disk.unwritten.add(&it)
-	q.disk.nudge()
+	q.disk.wakeKeeper()
 }
 
 // spillOld moves items to disk that were queued before then, as far as the disk can

@@ -224,7 +224,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.quarantine.inFlight = false
 	}
 	if s.oneShotSent.Swap(false) {
-		s.gate.pardons = maxRefusals
+		s.gate.forbiddenLeft = maxRefusals
 	}
 	atFault := s.isAtFault(r)
 	switch {

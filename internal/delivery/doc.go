@@ -38,7 +38,7 @@
 // An item ends once, with one Outcome: it is counted, Config.OnOutcome is told
 // if it has a Token, and Config.OnReport if the app wants to know. Items that are
 // still held when Shutdown's context ends, or wait for room, go to the spool, or end
-// as Undone.
+// as Abandoned.
 //
 // SendNow goes past lanes, batches and backoff: its caller makes one request, and
 // the queue only counts the item. A halt stops it too.

@@ -20,17 +20,17 @@ const (
 type gate struct {
 	delay time.Duration // before the first retry
 
-	failures  int        // transient answers in a row
-	refusals  int        // batches refused whole since events were last accepted
-	pardons   int        // the last of so many further forbidden batches halts sending; 0 until events are accepted: the first does
-	opensAt   time.Time  // no batch goes out before this
-	halt      *SendError // why sending is halted; nil if it is not
-	nextProbe time.Time  // no probe of a halted endpoint goes out before this
-	epoch     int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
-	provenBy  int        // epoch of the last probe that has ended a halt
-	hurried   bool       // Shutdown waits: each delay is as long as the first
-	shrink    int        // batches are 2^-shrink of the usual: larger ones may not get through
-	successes int        // successes in a row since shrink changed
+	failures      int        // transient answers in a row
+	refusals      int        // batches refused whole since events were last accepted
+	forbiddenLeft int        // how many more answers of 403 it takes to halt; 0 until an event was accepted: with a wrong key the first does
+	opensAt       time.Time  // no batch goes out before this
+	halt          *SendError // why sending is halted; nil if it is not
+	nextProbe     time.Time  // no probe of a halted endpoint goes out before this
+	epoch         int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
+	provenBy      int        // epoch of the last probe that has ended a halt
+	hurried       bool       // Shutdown waits: each delay is as long as the first
+	shrink        int        // batches are 2^-shrink of the usual: larger ones may not get through
+	successes     int        // successes in a row since shrink changed
 }
 
 // allows reports whether another batch may go out beside those in flight. If it
@@ -92,7 +92,7 @@ func (g *gate) hurry() {
 // succeeded opens the gate and ends a halt.
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
-	g.pardons = maxRefusals
+	g.forbiddenLeft = maxRefusals
 	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
 		g.shrink--
 		g.successes = 0
@@ -111,13 +111,13 @@ func (g *gate) refusedWhole() bool {
 // job from quarantine says nothing new, nor does one that went out before the gate last
 // closed.
 func (g *gate) pardon(j job, failure *SendError) bool {
-	if g.pardons == 0 || failure.StatusCode != http.StatusForbidden {
+	if g.forbiddenLeft == 0 || failure.StatusCode != http.StatusForbidden {
 		return false
 	}
 	if j.epoch == g.epoch && !j.from.isQuarantine() {
-		g.pardons--
+		g.forbiddenLeft--
 	}
-	return g.pardons > 0
+	return g.forbiddenLeft > 0
 }
 
 // stop halts sending because of err until a probe succeeds. During Shutdown the first
@@ -127,7 +127,7 @@ func (g *gate) stop(now time.Time, err *SendError) {
 		g.nextProbe = now.Add(probeInterval)
 	}
 	g.halt = err
-	g.refusals, g.pardons = 0, 0
+	g.refusals, g.forbiddenLeft = 0, 0
 }
 
 // backoff is the delay before the n-th retry in a row.

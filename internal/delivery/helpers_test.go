@@ -187,7 +187,7 @@ func shutdown(tb testing.TB, d *delivery.Deliverer) error {
 func checkSum(tb testing.TB, d *delivery.Deliverer) {
 	tb.Helper()
 	c := d.Counts()
-	sum := c.Sent + c.Failed + c.Evicted + c.Undone + c.SpoolBusy + c.SpoolFull + c.SpoolLost + uint64(c.Held) + uint64(c.Spooled)
+	sum := c.Sent + c.Failed + c.Evicted + c.Abandoned + c.SpoolBusy + c.SpoolFull + c.SpoolLost + uint64(c.Held) + uint64(c.Spooled)
 	if sum != c.Accepted {
 		tb.Errorf("accepted %d, but %d accounted for: %+v", c.Accepted, sum, c)
 	}

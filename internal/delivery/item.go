@@ -29,7 +29,7 @@ const (
 	Sent      Outcome = iota // Klime has it
 	Failed                   // refused by Klime, or given up after Config.MaxAttempts
 	Evicted                  // pushed out of a full queue, or refused by it
-	Undone                   // still held when Shutdown's context ended, or waiting for room
+	Abandoned                // still held when Shutdown's context ended, or waiting for room
 	SpoolBusy                // the queue was full and the spool too slow
 	SpoolFull                // removed from a full disk to make room, or refused by it
 	SpoolLost                // its record was damaged, or is gone
@@ -65,20 +65,20 @@ func (o Outcome) dropError() error {
 	case SpoolFull:
 		return ErrSpoolFull
 	default:
-		return ErrFull
+		return ErrQueueFull
 	}
 }
 
 // Counts says what became of the items so far. At every moment
-// Accepted = Sent + Failed + Evicted + Undone + SpoolBusy + SpoolFull +
+// Accepted = Sent + Failed + Evicted + Abandoned + SpoolBusy + SpoolFull +
 // SpoolLost + Held + Spooled.
 type Counts struct {
-	Accepted, Sent, Failed, Evicted, Undone uint64
-	SpoolBusy, SpoolFull, SpoolLost         uint64
-	Recovered                               uint64 // those of Accepted that were in the spool at the start
-	Retries                                 uint64 // requests that repeated events of a failed or refused one
-	Late                                    uint64 // items refused with ErrClosed; not in Accepted
-	Held, HeldBytes                         int    // in memory alone: queued, in flight, waiting for a retry or being written
-	Spooled, SpooledBytes                   int    // on disk
-	SpoolDown                               bool   // there is a spool, and it takes no items at present
+	Accepted, Sent, Failed, Evicted, Abandoned uint64
+	SpoolBusy, SpoolFull, SpoolLost            uint64
+	Recovered                                  uint64 // those of Accepted that were in the spool at the start
+	Retries                                    uint64 // requests that repeated events of a failed or refused one
+	Late                                       uint64 // items refused with ErrClosed; not in Accepted
+	Held, HeldBytes                            int    // in memory alone: queued, in flight, waiting for a retry or being written
+	Spooled, SpooledBytes                      int    // on disk
+	SpoolDown                                  bool   // there is a spool, and it takes no items at present
 }

@@ -104,7 +104,7 @@ func (k *keeper) commit(w work) {
 	a := k.queue.written(w, dropped)
 	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
 	k.tellAll(a.forgotten, Evicted)
-	k.nudge()
+	k.wakeDispatcher()
 }
 
 // fail handles the failure of a commit or a read.
@@ -115,8 +115,8 @@ func (k *keeper) fail(w work, err error) {
 	k.faulty, k.down = true, true
 	k.reopenAt = time.Now().Add(reopenInterval)
 	a := k.queue.failed(w, err)
-	k.tellEnded(a.evicted, Evicted, ErrFull)
-	k.nudge()
+	k.tellEnded(a.evicted, Evicted, ErrQueueFull)
+	k.wakeDispatcher()
 }
 
 // reopen tries to get the spool to work again.
@@ -134,7 +134,7 @@ func (k *keeper) reopen() {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
 	k.lose(nil, ended)
-	k.nudge()
+	k.wakeDispatcher()
 }
 
 // lose reports items that were on disk and are lost: these, and more of them that
@@ -165,7 +165,7 @@ func (k *keeper) load() bool {
 	}
 	l := k.queue.load(from, read)
 	k.lose(l.damaged, l.missing)
-	k.nudge()
+	k.wakeDispatcher()
 	return l.progress
 }
 

@@ -34,7 +34,7 @@ func TestDropNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, good := full(t, delivery.DropNewest)
 		for _, automatic := range []bool{false, true} {
-			if err := d.Enqueue(t.Context(), item(11, automatic, 0)); !errors.Is(err, delivery.ErrFull) {
+			if err := d.Enqueue(t.Context(), item(11, automatic, 0)); !errors.Is(err, delivery.ErrQueueFull) {
 				t.Errorf("automatic %v: %v", automatic, err)
 			}
 		}
@@ -78,7 +78,7 @@ func TestBlock(t *testing.T) {
 	}{
 		{"until there is room", func(_ *delivery.Deliverer, good chan struct{}, _ func()) { close(good) }, nil},
 		{"until its context ends", func(_ *delivery.Deliverer, _ chan struct{}, cancel func()) { cancel() },
-			[]error{delivery.ErrFull, context.Canceled}},
+			[]error{delivery.ErrQueueFull, context.Canceled}},
 		{"until Shutdown", func(d *delivery.Deliverer, good chan struct{}, _ func()) {
 			go func() { time.Sleep(time.Second); close(good) }()
 			_ = d.Shutdown(context.Background())
@@ -99,7 +99,7 @@ func TestBlock(t *testing.T) {
 				default:
 				}
 				// An automatic item never waits.
-				if err := d.Enqueue(t.Context(), item(12, true, 0)); !errors.Is(err, delivery.ErrFull) {
+				if err := d.Enqueue(t.Context(), item(12, true, 0)); !errors.Is(err, delivery.ErrQueueFull) {
 					t.Errorf("automatic item: %v", err)
 				}
 				test.end(d, good, cancel)
@@ -144,7 +144,7 @@ func TestBlockEndsWhenSendingIsHalted(t *testing.T) {
 		close(answer)
 		err := <-returned
 		var failure *delivery.SendError
-		if !errors.Is(err, delivery.ErrFull) || !errors.As(err, &failure) || failure.StatusCode != 401 {
+		if !errors.Is(err, delivery.ErrQueueFull) || !errors.As(err, &failure) || failure.StatusCode != 401 {
 			t.Errorf("error: %v", err)
 		}
 	})

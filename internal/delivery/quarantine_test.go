@@ -371,7 +371,7 @@ func TestABadEventAtShutdown(t *testing.T) {
 			if got := e.delivered(); !slices.Equal(got, upToExcept(20, only(bad))) {
 				t.Errorf("%d: delivered %v", code, got)
 			}
-			if c := d.Counts(); c.Undone != 1 {
+			if c := d.Counts(); c.Abandoned != 1 {
 				t.Errorf("%d: %+v", code, c)
 			}
 			checkSum(t, d)
@@ -626,7 +626,7 @@ func TestStuckTransportKeepsNothingInQuarantine(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			_ = d.Shutdown(ctx)
-			items, untold, _ := told.count(delivery.Undone)
+			items, untold, _ := told.count(delivery.Abandoned)
 			c := d.Counts()
 			if untold != 20 || items+c.Spooled != 20 {
 				t.Errorf("spool %v: %d told, %d untold; %+v", withSpool, items, untold, c)

@@ -10,8 +10,8 @@ import (
 
 // Errors of Enqueue.
 var (
-	ErrFull   = errors.New("queue full")
-	ErrClosed = errors.New("closed")
+	ErrQueueFull = errors.New("queue full")
+	ErrClosed    = errors.New("closed")
 )
 
 // queue holds every accepted item until it is settled: in one of two lanes, both
@@ -22,31 +22,31 @@ type queue struct {
 	lanes // items that are sent in their turn; guarded by mu
 
 	maxItems, maxBytes int
-	maxAutomatic       usage // automatic items may take this part of them
-	takeItems          int   // of one batch
-	takeBytes          int   // of one batch; its first item may be larger
-	dueItems           int   // this many waiting items start a send
+	maxAutomatic       amount // automatic items may take this part of them
+	takeItems          int    // of one batch
+	takeBytes          int    // of one batch; its first item may be larger
+	dueItems           int    // this many waiting items start a send
 	overflow           Overflow
 	wantsReports       bool // Config.OnReport wants to know which items were dropped
 
-	mu           sync.Mutex
-	quarantine   quarantine
-	held         usage          // items in memory: waiting, in quarantine or in flight
-	heldAuto     usage          // the automatic part of held
-	oneShotUsage usage          // one-shot sends, which held does not count
-	oneShots     sync.WaitGroup // one-shot sends in flight
-	lastSeq      uint64
-	phase        phase
-	halt         error   // why sending is halted; nil if it is not
-	lines        [2]line // of callers who wait for room: with explicit items, with automatic ones
-	leftOut      deque   // patient items for which there was no room until Shutdown's time was over
-	untold       int     // more of them
-	waiters      waiters
-	accepted     uint64           // items so far
-	recovered    uint64           // those of them that were on disk at the start
-	ended        [outcomes]uint64 // items, by how they ended
-	disk         *disk
-	alarm        int // push wakes the dispatcher when this many items wait
+	mu            sync.Mutex
+	quarantine    quarantine
+	held          amount         // items in memory: waiting, in quarantine or in flight
+	heldAuto      amount         // the automatic part of held
+	oneShotAmount amount         // one-shot sends, which held does not count
+	oneShots      sync.WaitGroup // one-shot sends in flight
+	lastSeq       uint64
+	phase         phase
+	halt          error   // why sending is halted; nil if it is not
+	lines         [2]line // of callers who wait for room: with explicit items, with automatic ones
+	leftOut       deque   // patient items for which there was no room until Shutdown's time was over
+	untold        int     // more of them
+	waiters       waiters
+	accepted      uint64           // items so far
+	recovered     uint64           // those of them that were on disk at the start
+	ended         [outcomes]uint64 // items, by how they ended
+	disk          *disk
+	alarm         int // push wakes the dispatcher when this many items wait
 }
 
 // phase is how far Shutdown has come.
@@ -68,7 +68,7 @@ func newQueue(cfg *Config) *queue {
 	q := &queue{
 		maxItems: cfg.QueueSize,
 		maxBytes: cfg.QueueBytes,
-		maxAutomatic: usage{
+		maxAutomatic: amount{
 			items: max(1, cfg.QueueSize*automaticShare/5),
 			bytes: cfg.QueueBytes * automaticShare / 5,
 		},
@@ -172,7 +172,7 @@ func (q *queue) acceptOneShot(it *Item) error {
 		return ErrClosed
 	}
 	q.register(it)
-	q.oneShotUsage.add(it)
+	q.oneShotAmount.add(it)
 	q.oneShots.Add(1)
 	return nil
 }
@@ -182,7 +182,7 @@ func (q *queue) acceptOneShot(it *Item) error {
 func (q *queue) settleOneShot(it *Item, outcome Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.oneShotUsage.remove(it)
+	q.oneShotAmount.remove(it)
 	q.ended[outcome]++
 	q.waiters.itemEnded(it.seq)
 	q.oneShots.Done()
@@ -346,7 +346,7 @@ func (q *queue) seal() {
 	q.announceRoom()
 }
 
-// abandon closes the account: items that are still held end as Undone, except those
+// abandon closes the account: items that are still held end as Abandoned, except those
 // of one-shot sends. So do the lost ones, which never came here. It returns how many
 // items these are, with those that were left out and not kept.
 func (q *queue) abandon(lost int) int {
@@ -355,10 +355,10 @@ func (q *queue) abandon(lost int) int {
 	q.accepted += uint64(lost) //nolint:gosec // an amount
 	k := q.disk
 	n := lost + q.held.items + k.unwritten.items - k.inMemory.items // items that are on disk are not lost
-	k.unwritten, k.inMemory = usage{}, usage{}
+	k.unwritten, k.inMemory = amount{}, amount{}
 	clear(k.loaded)
-	q.ended[Undone] += uint64(n) //nolint:gosec // an amount
-	q.held, q.heldAuto, q.phase = usage{}, usage{}, abandoned
+	q.ended[Abandoned] += uint64(n) //nolint:gosec // an amount
+	q.held, q.heldAuto, q.phase = amount{}, amount{}, abandoned
 	q.waiters.endAll(ErrClosed)
 	q.waiters.openGate(ErrClosed)
 	return n + q.untold
@@ -421,10 +421,10 @@ func (q *queue) snapshot() Counts {
 	k := q.disk
 	return Counts{
 		Accepted: q.accepted, Recovered: q.recovered,
-		Sent: q.ended[Sent], Failed: q.ended[Failed], Evicted: q.ended[Evicted], Undone: q.ended[Undone],
+		Sent: q.ended[Sent], Failed: q.ended[Failed], Evicted: q.ended[Evicted], Abandoned: q.ended[Abandoned],
 		SpoolBusy: q.ended[SpoolBusy], SpoolFull: q.ended[SpoolFull], SpoolLost: q.ended[SpoolLost],
-		Held:      q.held.items + q.oneShotUsage.items + k.unwritten.items - k.inMemory.items,
-		HeldBytes: q.held.bytes + q.oneShotUsage.bytes + k.unwritten.bytes - k.inMemory.bytes,
+		Held:      q.held.items + q.oneShotAmount.items + k.unwritten.items - k.inMemory.items,
+		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + k.unwritten.bytes - k.inMemory.bytes,
 		Spooled:   k.kept.items, SpooledBytes: k.kept.bytes,
 		SpoolDown: k.isThere && !k.writable(),
 	}

@@ -50,7 +50,7 @@ func TestQueueBoundsBytes(t *testing.T) {
 				t.Fatalf("counts: %+v", c)
 			}
 		}
-		if err := d.Enqueue(t.Context(), item(0, false, 900_000)); !errors.Is(err, delivery.ErrFull) {
+		if err := d.Enqueue(t.Context(), item(0, false, 900_000)); !errors.Is(err, delivery.ErrQueueFull) {
 			t.Errorf("an item that never fits: %v", err)
 		}
 	})
@@ -94,7 +94,7 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		if !evicted[1] || len(evicted) != 1 {
 			t.Errorf("evicted: %v, want the oldest", evicted)
 		}
-		if err := d.Enqueue(t.Context(), item(5052, true, 0)); !errors.Is(err, delivery.ErrFull) {
+		if err := d.Enqueue(t.Context(), item(5052, true, 0)); !errors.Is(err, delivery.ErrQueueFull) {
 			t.Errorf("an automatic item into a queue of explicit ones: %v", err)
 		}
 	})
@@ -133,7 +133,7 @@ func TestNoEvictionInVain(t *testing.T) {
 			_ = d.Enqueue(t.Context(), item(9, true, 50_000))
 			synctest.Wait() // half of it is in flight
 			held := d.Counts().Held
-			if err := d.Enqueue(t.Context(), item(10, false, 900_000)); !errors.Is(err, delivery.ErrFull) {
+			if err := d.Enqueue(t.Context(), item(10, false, 900_000)); !errors.Is(err, delivery.ErrQueueFull) {
 				t.Errorf("error: %v", err)
 			}
 			if n := d.Counts().Held; n != held {

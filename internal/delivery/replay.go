@@ -14,7 +14,7 @@ func (q *queue) nextRead() (from uint64, records, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	k := q.disk
-	window := usage{4 * q.takeItems, q.maxBytes / 4}
+	window := amount{4 * q.takeItems, q.maxBytes / 4}
 	if !k.readable || k.kept.items == k.inMemory.items || k.replay.len() >= window.items/2 || k.replay.bytes >= window.bytes/2 {
 		return 0, 0, 0
 	}
@@ -106,7 +106,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 // refillReplay has the keeper read more from disk if few items are left to send.
 func (q *queue) refillReplay() {
 	if k := q.disk; k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
-		k.nudge()
+		k.wakeKeeper()
 	}
 }
 
@@ -139,7 +139,7 @@ func (q *queue) closedLost() loss {
 func (q *queue) diskLost() loss {
 	k := q.disk
 	lost := q.lose(k.kept.items - k.inMemory.items)
-	k.kept, k.inMemory = usage{}, usage{}
+	k.kept, k.inMemory = amount{}, amount{}
 	clear(k.loaded)
 	clear(k.removing)
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {

@@ -271,7 +271,7 @@ func TestRefusedItemsAreReported(t *testing.T) {
 			_ = d.Enqueue(t.Context(), item(id, false, 0))
 		}
 		synctest.Wait()
-		if items, _, err := told.count(delivery.Evicted); items != 20 || !errors.Is(err, delivery.ErrFull) {
+		if items, _, err := told.count(delivery.Evicted); items != 20 || !errors.Is(err, delivery.ErrQueueFull) {
 			t.Errorf("reported %d, %v", items, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

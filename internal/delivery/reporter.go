@@ -33,7 +33,7 @@ type reporter struct {
 
 	mu      sync.Mutex
 	waiting []Report
-	kept    usage             // items in waiting
+	kept    amount            // items in waiting
 	excess  [outcomes]*Report // reports for which there was no place in waiting, merged by outcome
 	drops   [outcomes]int     // how many items were dropped since the goroutine last looked, by outcome
 	halt    *Report           // the latest halt
@@ -61,7 +61,7 @@ func (r *reporter) add(report Report) {
 		r.halt = &report
 	case last != nil && last.Outcome == report.Outcome && report.Outcome.isDrop():
 		last.merge(report)
-	case len(r.waiting) < maxReports || report.Outcome == Undone:
+	case len(r.waiting) < maxReports || report.Outcome == Abandoned:
 		r.waiting = append(r.waiting, report)
 	case r.excess[report.Outcome] == nil:
 		r.excess[report.Outcome] = &report
@@ -94,7 +94,7 @@ func (r *reporter) wakeUp(now time.Time) {
 // trim reduces the items of a report to their number if there is no room for them.
 func (r *reporter) trim(report *Report) {
 	full := r.kept.items >= maxReportItems || r.kept.bytes >= maxReportBytes
-	if full && report.Outcome != Undone {
+	if full && report.Outcome != Abandoned {
 		report.Untold += len(report.Items)
 		report.Items = nil
 	}
@@ -173,7 +173,7 @@ func (r *reporter) take() []Report {
 	if r.halt != nil {
 		reports = append(reports, *r.halt)
 	}
-	r.waiting, r.kept, r.excess, r.halt = nil, usage{}, [outcomes]*Report{}, nil
+	r.waiting, r.kept, r.excess, r.halt = nil, amount{}, [outcomes]*Report{}, nil
 	r.drops = [outcomes]int{}
 	return reports
 }

@@ -30,7 +30,7 @@ func TestDropsWakeNobody(t *testing.T) {
 				wakes := 0
 				drop := func(n int) {
 					for range n {
-						r.add(Report{Items: []Item{{}}, Outcome: Evicted, Err: ErrFull})
+						r.add(Report{Items: []Item{{}}, Outcome: Evicted, Err: ErrQueueFull})
 						select {
 						case <-r.wake:
 							wakes++
@@ -93,7 +93,7 @@ func TestAllDropsAreLogged(t *testing.T) {
 					if tell == nil {
 						r.count(Evicted, 1, time.Now())
 					} else {
-						r.add(Report{Items: []Item{{}}, Outcome: Evicted, Err: ErrFull})
+						r.add(Report{Items: []Item{{}}, Outcome: Evicted, Err: ErrQueueFull})
 					}
 				}
 				synctest.Wait()

@@ -17,15 +17,15 @@ const (
 // a flood of requests must leave room for explicit items.
 const automaticShare = 4
 
-// usage is a number of items and the size of their bodies.
-type usage struct{ items, bytes int }
+// amount is a number of items and the size of their bodies.
+type amount struct{ items, bytes int }
 
-func (u *usage) add(it *Item) { u.items++; u.bytes += len(it.Body) }
+func (u *amount) add(it *Item) { u.items++; u.bytes += len(it.Body) }
 
-func (u *usage) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
+func (u *amount) remove(it *Item) { u.items--; u.bytes -= len(it.Body) }
 
 // subtract takes off the items of a lane.
-func (u *usage) subtract(lane *deque) { u.items -= lane.len(); u.bytes -= lane.bytes }
+func (u *amount) subtract(lane *deque) { u.items -= lane.len(); u.bytes -= lane.bytes }
 
 // makeRoom evicts what must go for an item, if it does not fit. If patient is set, the
 // item waits instead: a Patient one rather than evict any other, all others if evicting
@@ -45,7 +45,7 @@ func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 		return nil
 	}
 	if q.phase >= closing && it.Patient { // Shutdown's time is over: what it would evict is not delivered either
-		a.outcome, canFit = Undone, false
+		a.outcome, canFit = Abandoned, false
 		q.leaveOut(it)
 	}
 	if !canFit {
@@ -76,11 +76,11 @@ func (q *queue) leaveOut(it *Item) {
 func (q *queue) refusal(outcome Outcome) error {
 	switch {
 	case q.halt != nil:
-		return fmt.Errorf("%w: %w", ErrFull, q.halt)
+		return fmt.Errorf("%w: %w", ErrQueueFull, q.halt)
 	case outcome == SpoolFull:
-		return fmt.Errorf("%w: %w", ErrFull, ErrSpoolFull)
+		return fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolFull)
 	default:
-		return ErrFull
+		return ErrQueueFull
 	}
 }
 
@@ -99,7 +99,7 @@ func (q *queue) fits(it *Item) bool {
 
 // fitsBeside reports whether an item fits beside what is held, of which heldAuto is
 // automatic.
-func (q *queue) fitsBeside(it *Item, held, heldAuto usage) bool {
+func (q *queue) fitsBeside(it *Item, held, heldAuto amount) bool {
 	held.add(it)
 	if held.items > q.maxItems || held.bytes > q.maxBytes {
 		return false

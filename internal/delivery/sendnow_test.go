@@ -216,12 +216,12 @@ func TestSendNowDuringShutdown(t *testing.T) {
 				if err := <-sent; (err != nil) != (tt.answer == 0) || errors.Is(err, delivery.ErrClosed) {
 					t.Errorf("SendNow: %v", err)
 				}
-				items, untold, _ := told.count(delivery.Undone)
+				items, untold, _ := told.count(delivery.Abandoned)
 				if items != tt.queued || untold != 0 || len(told.list()) != min(tt.queued, 1) {
 					t.Errorf("reported: %d undone, and %d more, in %d reports", items, untold, len(told.list()))
 				}
 				c := d.Counts()
-				if c.Sent+c.Failed != 1 || (c.Failed == 1) != (tt.answer == 0) || c.Undone != uint64(tt.queued) || c.Held != 0 {
+				if c.Sent+c.Failed != 1 || (c.Failed == 1) != (tt.answer == 0) || c.Abandoned != uint64(tt.queued) || c.Held != 0 {
 					t.Errorf("counts: %+v", c)
 				}
 				checkSum(t, d)

@@ -37,7 +37,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	defer close(d.ended)
 	defer d.cancelOneShots()
 	defer context.AfterFunc(ctx, d.cancelOneShots)()
-	d.nudge()
+	d.wakeDispatcher()
 	lostBefore := d.queue.snapshot().SpoolLost
 	lost, cause := d.finalFlush(ctx)
 	d.stop()
@@ -48,7 +48,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	}
 	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
-	d.settle(rest, Undone)
+	d.settle(rest, Abandoned)
 	rest = d.queue.drainLeftOut(rest)
 	stuck := d.queue.abandon(lost)
 	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
@@ -57,7 +57,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
 	}
 	if len(rest)+stuck > 0 {
-		d.reporter.add(Report{Items: rest, Outcome: Undone, Err: d.endErr, Untold: stuck})
+		d.reporter.add(Report{Items: rest, Outcome: Abandoned, Err: d.endErr, Untold: stuck})
 	}
 	d.noteSpooled()
 	close(d.reporting.end)

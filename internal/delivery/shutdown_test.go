@@ -179,7 +179,7 @@ func TestShutdownMeetsAHalt(t *testing.T) {
 				if took := time.Since(begin); (err == nil) != (tt.sent == 300) || took != tt.took || len(e.seen()) != tt.requests {
 					t.Errorf("Shutdown: %v after %v and %d requests", err, took, len(e.seen()))
 				}
-				if items, untold, _ := told.count(delivery.Undone); d.Counts().Sent != tt.sent || uint64(items+untold) != 300-tt.sent {
+				if items, untold, _ := told.count(delivery.Abandoned); d.Counts().Sent != tt.sent || uint64(items+untold) != 300-tt.sent {
 					t.Errorf("told of %d+%d, %+v", items, untold, d.Counts())
 				}
 				checkSum(t, d)
@@ -238,7 +238,7 @@ func TestShutdownWithAHungRequest(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 		defer cancel()
 		_ = d.Shutdown(ctx)
-		if c := d.Counts(); c.Sent != 40 || c.Undone != 20 {
+		if c := d.Counts(); c.Sent != 40 || c.Abandoned != 20 {
 			t.Errorf("counts: %+v", c)
 		}
 	})
@@ -287,7 +287,7 @@ func TestShutdownProbesBesideAHungRequest(t *testing.T) {
 				if (err == nil) != (tt.sent == 40) || took != tt.took || len(e.seen()) != tt.requests {
 					t.Errorf("Shutdown: %v after %v and %d requests", err, took, len(e.seen()))
 				}
-				if c := d.Counts(); c.Sent != tt.sent || c.Undone != 40-tt.sent {
+				if c := d.Counts(); c.Sent != tt.sent || c.Abandoned != 40-tt.sent {
 					t.Errorf("counts: %+v", c)
 				}
 			})
@@ -343,7 +343,7 @@ func TestShutdownWhileHalted(t *testing.T) {
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("Shutdown took %v", took)
 		}
-		if c := d.Counts(); c.Undone != 30 || c.Held != 0 || len(e.seen()) != 2 {
+		if c := d.Counts(); c.Abandoned != 30 || c.Held != 0 || len(e.seen()) != 2 {
 			t.Errorf("%d requests, counts: %+v", len(e.seen()), c)
 		}
 	})
@@ -380,7 +380,7 @@ func TestOnClose(t *testing.T) {
 		if err := d.Enqueue(t.Context(), patient); !errors.Is(err, delivery.ErrClosed) {
 			t.Errorf("a patient item afterwards: %v", err)
 		}
-		if c := d.Counts(); c.Accepted != 9 || c.Sent != 4 || c.Undone != 5 || c.Late != 3 {
+		if c := d.Counts(); c.Accepted != 9 || c.Sent != 4 || c.Abandoned != 5 || c.Late != 3 {
 			t.Errorf("counts: %+v", c)
 		}
 		checkSum(t, d)
@@ -397,7 +397,7 @@ func TestOnCloseWhileHalted(t *testing.T) {
 		cfg.OnClose = func(ctx context.Context) int {
 			it := item(9, true, 0)
 			it.Patient = true
-			if err := d.Enqueue(ctx, it); !errors.Is(err, delivery.ErrFull) {
+			if err := d.Enqueue(ctx, it); !errors.Is(err, delivery.ErrQueueFull) {
 				t.Errorf("a patient item: %v", err)
 			}
 			return 0
@@ -504,13 +504,13 @@ func TestShutdownDoesNotWaitForADeafTransport(t *testing.T) {
 		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("Shutdown took %v", took)
 		}
-		if items, untold, _ := told.count(delivery.Undone); items+untold != 500 {
+		if items, untold, _ := told.count(delivery.Abandoned); items+untold != 500 {
 			t.Errorf("reported %d, untold %d", items, untold)
 		}
 		close(transport.hang) // what it delivers now is not counted twice
 		synctest.Wait()
 		checkSum(t, d)
-		if c := d.Counts(); c.Undone != 500 || c.Held != 0 {
+		if c := d.Counts(); c.Abandoned != 500 || c.Held != 0 {
 			t.Errorf("counts: %+v", c)
 		}
 	})
@@ -538,7 +538,7 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 			!errors.As(err, &failure) || failure.StatusCode != 503 {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if items, untold, reported := told.count(delivery.Undone); items != 5000 || untold != 0 || !errors.Is(reported, err) {
+		if items, untold, reported := told.count(delivery.Abandoned); items != 5000 || untold != 0 || !errors.Is(reported, err) {
 			t.Errorf("reported %d items and %d untold, %v", items, untold, reported)
 		}
 		checkSum(t, d)

@@ -216,7 +216,7 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 					t.Errorf("Shutdown took %v, beyond its context", took)
 				}
 				checkSum(t, d)
-				if c := d.Counts(); c.Spooled != 500 || c.Undone != 0 || c.Held != 0 || !slices.Equal(m.kept(t), upTo(500)) {
+				if c := d.Counts(); c.Spooled != 500 || c.Abandoned != 0 || c.Held != 0 || !slices.Equal(m.kept(t), upTo(500)) {
 					t.Errorf("counts %+v, %d on disk", c, m.len())
 				}
 				if !m.closed {
@@ -937,10 +937,10 @@ func TestSpoolIsLostAtShutdown(t *testing.T) {
 			t.Errorf("Shutdown: %v", err)
 		}
 		c := d.Counts()
-		if c.SpoolLost < 400 || c.SpoolLost+c.Undone != 500 || c.Spooled != 0 || c.Held != 0 {
+		if c.SpoolLost < 400 || c.SpoolLost+c.Abandoned != 500 || c.Spooled != 0 || c.Held != 0 {
 			t.Errorf("counts %+v", c)
 		}
-		for outcome, n := range map[delivery.Outcome]uint64{delivery.SpoolLost: c.SpoolLost, delivery.Undone: c.Undone} {
+		for outcome, n := range map[delivery.Outcome]uint64{delivery.SpoolLost: c.SpoolLost, delivery.Abandoned: c.Abandoned} {
 			if items, untold, _ := told.count(outcome); uint64(items+untold) != n {
 				t.Errorf("told of %d and %d, counts %+v", items, untold, c)
 			}
@@ -987,7 +987,7 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 				if waits := strings.Contains(log.String(), "events wait in the spool"); waits == test.atRisk {
 					t.Errorf("log: %s", log.String())
 				}
-				if c := d.Counts(); c.Spooled != onDisk || c.SpoolLost != 0 || c.Undone != uint64(test.undone) {
+				if c := d.Counts(); c.Spooled != onDisk || c.SpoolLost != 0 || c.Abandoned != uint64(test.undone) {
 					t.Errorf("counts %+v", c)
 				}
 				time.Sleep(5 * time.Minute) // the keeper ends
@@ -1172,7 +1172,7 @@ func TestWriteAheadWithoutADiskOrRoom(t *testing.T) {
 		full, inMemory := 0, 0
 		for range 20 {
 			switch err := <-results; {
-			case errors.Is(err, delivery.ErrFull):
+			case errors.Is(err, delivery.ErrQueueFull):
 				full++
 			case errors.Is(err, delivery.ErrNotDurable):
 				inMemory++

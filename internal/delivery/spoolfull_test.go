@@ -33,7 +33,7 @@ func TestSpoolRejects(t *testing.T) {
 				err := d.Enqueue(t.Context(), item(id, false, 0))
 				synctest.Wait()
 				refused := id > 1100 && overflow == delivery.DropNewest
-				if (err != nil) != refused || refused && (!errors.Is(err, delivery.ErrFull) || !errors.Is(err, delivery.ErrSpoolFull)) {
+				if (err != nil) != refused || refused && (!errors.Is(err, delivery.ErrQueueFull) || !errors.Is(err, delivery.ErrSpoolFull)) {
 					t.Fatalf("item %d: %v", id, err)
 				}
 			}
@@ -172,10 +172,10 @@ func TestShutdownBesideAFullSpool(t *testing.T) {
 				t.Errorf("Shutdown: %v", err)
 			}
 			kept := m.kept(t)
-			if c := d.Counts(); c.Spooled != 80 || c.Undone != 120 || kept[len(kept)-explicit] != 200-explicit+1 {
+			if c := d.Counts(); c.Spooled != 80 || c.Abandoned != 120 || kept[len(kept)-explicit] != 200-explicit+1 {
 				t.Errorf("counts %+v, on disk %v", c, kept)
 			}
-			if items, _, _ := told.count(delivery.Undone); items != 120 {
+			if items, _, _ := told.count(delivery.Abandoned); items != 120 {
 				t.Errorf("told of %d", items)
 			}
 			checkSum(t, d)

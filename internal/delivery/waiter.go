@@ -29,7 +29,7 @@ type waiters struct {
 func (q *queue) wait() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := q.held.items + q.oneShotUsage.items + q.disk.notHeld()
+	held := q.held.items + q.oneShotAmount.items + q.disk.notHeld()
 	w := &waiter{upTo: q.lastSeq, left: held - q.waiters.awaited, done: make(chan struct{})}
 	if held == 0 {
 		close(w.done)
