@@ -3,7 +3,6 @@ package klime
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -148,11 +147,7 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 	if !ok {
 		return err
 	}
-	err = c.send(ctx, &d, nil)
-	if scope == nil && errors.Is(err, ErrMissingIdentity) && ScopeFrom(ctx) != nil {
-		err = fmt.Errorf("%w: the request has passed the Middleware of another client alone", err)
-	}
-	return err
+	return c.send(ctx, &d, nil)
 }
 
 // Identify tells Klime who a user is: it creates the user, or merges the traits

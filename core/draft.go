@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -38,6 +39,9 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 	d.UserID, d.GroupID = who.user, who.group
 	if err := d.apply(opts); err != nil {
 		return false, err
+	}
+	if scope == nil && d.UserID == "" && d.GroupID == "" && ScopeFrom(ctx) != nil {
+		return false, fmt.Errorf("%w: the request has passed the Middleware of another client alone", ErrMissingIdentity)
 	}
 	if d.UserID == who.user && d.GroupID == "" {
 		c.countLeftOut(who.checked)

@@ -42,6 +42,8 @@ const (
 	groupIDChanges
 	userIDWrong
 	groupIDWrong
+	userIDPadded
+	groupIDPadded
 	userIDIsName
 	groupIDIsName
 	nestedTrait
@@ -55,9 +57,10 @@ const (
 
 // idKind is what hints about IDs need to know of users, or of groups.
 type idKind struct {
-	name                   string
-	described              EventType // the event whose traits describe them
-	changes, wrong, isName eventHint
+	name      string
+	described EventType // the event whose traits describe them
+
+	changes, wrong, padded, isName eventHint
 }
 
 // newEventHints returns nil if hints are off, or the logger discards warnings.
@@ -67,8 +70,8 @@ func newEventHints(cfg *Config) *eventHints {
 	}
 	return &eventHints{
 		logger: cfg.Logger, mode: cfg.Mode,
-		userIDs:  idKind{"user", IdentifyEvent, userIDChanges, userIDWrong, userIDIsName},
-		groupIDs: idKind{"group", GroupEvent, groupIDChanges, groupIDWrong, groupIDIsName},
+		userIDs:  idKind{"user", IdentifyEvent, userIDChanges, userIDWrong, userIDPadded, userIDIsName},
+		groupIDs: idKind{"group", GroupEvent, groupIDChanges, groupIDWrong, groupIDPadded, groupIDIsName},
 	}
 }
 
@@ -104,7 +107,7 @@ func (h *eventHints) examineID(kind *idKind, id string, e *Event) {
 	case look == idlook.Placeholder:
 		h.tell(kind.wrong, kind.name+" IDs look like a missing value that was printed", shortHash(id))
 	case look == idlook.Padded:
-		h.tell(kind.wrong, kind.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
+		h.tell(kind.padded, kind.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
 	case what != "":
 		h.tell(kind.changes, kind.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}

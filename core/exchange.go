@@ -1,7 +1,9 @@
 package klime
 
 import (
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -39,6 +41,10 @@ type Exchange struct {
 	// ResponseBytes, ContentType, Location and Unanswered are ignored.
 	Hijacked bool
 
+	// Conn is the connection that a handler has taken over, nil if none. If it is still open,
+	// the handler has left it to goroutines: Unfinished then holds.
+	Conn net.Conn
+
 	// Unmatched says that the router is known to have found no route. An answer of
 	// 400 or above is then no event. If Route is set, Unmatched is ignored.
 	Unmatched bool
@@ -57,8 +63,7 @@ type Exchange struct {
 	Native any
 
 	upgraded bool          // Status was 101, even if a panic has changed it since
-	ended    time.Time     // when the request ended
-	took     time.Duration // until then
+	took     time.Duration // from Start to Observe
 }
 
 // Caller is who made a request: a browser, say, or another program.
@@ -126,25 +131,38 @@ func (x *Exchange) normalize() {
 	}
 }
 
-// end notes that the request ends now.
-func (x *Exchange) end() {
-	if x.Start.IsZero() {
-		x.ended = time.Now()
-		return
+// leftOpen reports whether a handler has taken over the connection and not closed it. If
+// that cannot be told, as of one that the listener has wrapped, it has not.
+func (x *Exchange) leftOpen() bool {
+	conn := x.Conn
+	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok { // as of TLS
+		conn = secured.NetConn()
 	}
-	x.took = time.Since(x.Start)
-	x.ended = x.Start.Add(x.took)
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	return err == nil && raw.Control(func(uintptr) {}) == nil // fails once closed
+}
+
+// measure notes how long the request took. Functions of the app that are asked later do
+// not count.
+func (x *Exchange) measure() {
+	if !x.Start.IsZero() {
+		x.took = time.Since(x.Start)
+	}
 }
 
 // turnsAway reports whether the answer refuses the caller, so that the group it claims
-// cannot be trusted. GRPC refuses behind a status 200.
+// cannot be trusted. With gRPC, it does so behind a status 200.
 func (x *Exchange) turnsAway() bool {
 	switch x.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return true
 	}
 	switch x.GRPCStatus {
-	case "5", "7", "16": // NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED
+	case "5", "7", "12", "16": // NOT_FOUND, PERMISSION_DENIED, UNIMPLEMENTED (no such method), UNAUTHENTICATED
 		return true
 	}
 	return false

@@ -30,7 +30,8 @@ func SetGroup(ctx context.Context, id string) {
 }
 
 // SetEvent names the event of this request, in place of "Page Viewed" or "API
-// Called". The name holds for answers below 400. A blank name counts as none.
+// Called". The name holds for answers below 400, and of gRPC for OK. A blank name counts
+// as none.
 func SetEvent(ctx context.Context, name string) {
 	if name = strings.Clone(name); isBlank(name) {
 		name = ""

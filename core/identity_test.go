@@ -53,6 +53,7 @@ func TestTrusted(t *testing.T) {
 		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "0"}, "u/g"},
 		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "5"}, "u/"},
 		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "7"}, "u/"},
+		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "12"}, "u/"},
 		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "16"}, "u/"},
 		{identity{user: "u", group: "g", untrusted: true}, Exchange{Status: 200, GRPCStatus: "13"}, "u/g"},
 		{identity{user: "u", group: "g", untrusted: false}, Exchange{Status: 401}, "u/g"},

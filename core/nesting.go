@@ -60,7 +60,7 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 		}
 		if (noClient || outer.client() == s.tracker.client) && outer.join(s, incoming) {
 			outer.noteSpan(s.parent)
-			s.tracker.setupHints.inside(s.tracker, s.root.tracker)
+			s.tracker.hintInside(s.root.tracker)
 			return true
 		}
 		if outer.subrequest {

@@ -136,7 +136,8 @@ func IgnoreRoutes(patterns ...string) Option {
 // {"POST /reports": "Report Generated"}. Patterns are written as for [SkipRoutes]. If
 // several match, the most specific one counts: segment by segment, a literal goes before
 // a parameter, and a parameter before the rest of a path; then a pattern with a method
-// goes before one without. A name holds for answers below 400; failures are API calls.
+// goes before one without. A name holds for answers below 400, and of gRPC for OK;
+// failures are API calls.
 // [SetEvent] and an adapter's Event take precedence.
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {

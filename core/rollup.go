@@ -48,7 +48,7 @@ func newRollUp(c *Client, length time.Duration) *rollUp {
 
 // add counts a request, unless the client is shutting down (ErrClosed), the key does not
 // fit into an event (ErrEventTooLarge), or there is no room for it (ErrQueueFull).
-func (r *rollUp) add(id identity, x *Exchange) error {
+func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 	key := usageKey{id.user, id.group, x.Method, x.Route} // none of them lies in memory that the framework reuses
 	if key.size() > maxEventBytes {
 		return ErrEventTooLarge
@@ -58,7 +58,7 @@ func (r *rollUp) add(id identity, x *Exchange) error {
 	if r.closed {
 		return ErrClosed
 	}
-	if r.current != nil && !x.ended.Before(r.current.end) {
+	if r.current != nil && !now.Before(r.current.end) {
 		r.finish()
 	}
 	if r.current != nil && r.current.isFull(key) {
@@ -66,13 +66,13 @@ func (r *rollUp) add(id identity, x *Exchange) error {
 		r.finish()
 	}
 	if r.current == nil {
-		r.begin(x.ended)
+		r.begin(now)
 	}
 	u := r.entry(key)
 	if u == nil {
 		return ErrQueueFull
 	}
-	u.add(x)
+	u.add(now, x)
 	return nil
 }
 

@@ -707,3 +707,36 @@ func BenchmarkRollUp(b *testing.B) {
 		request.serve(nil)
 	}
 }
+
+// However long the app takes to say whose a request was, it counts where it is counted:
+// its event does not lie before the window.
+func TestRollUpWithASlowResolver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, wire := newClient(t)
+		slow := func(native any) any { time.Sleep(native.(time.Duration)); return "u1" }
+		tracker := klime.NewTracker(client, klime.ResolveUser(slow), klime.RollUp(time.Minute))
+		serve := func(delay time.Duration) {
+			x := klime.Exchange{Method: "GET", Route: "/reports", Status: 200, Start: time.Now(), Native: delay}
+			tracker.Observe(tracker.Begin(t.Context()), x)
+		}
+		time.Sleep(55 * time.Second)
+		serve(0)
+		go serve(6 * time.Second) // counted in the next minute
+		time.Sleep(7 * time.Second)
+		serve(0)
+		time.Sleep(time.Minute)
+		var got []string
+		for _, e := range wire.events(t, client) {
+			properties, _ := e["properties"].(map[string]any)
+			got = append(got, fmt.Sprint(properties["windowStart"], " ", e["timestamp"], " ", properties["count"], " ", properties["durationMsMax"]))
+		}
+		want := []string{
+			"2000-01-01T00:00:00.000Z 2000-01-01T00:00:55.000Z 1 0",
+			"2000-01-01T00:01:00.000Z 2000-01-01T00:01:02.000Z 2 0",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}

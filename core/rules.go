@@ -138,10 +138,14 @@ type watchedRules struct {
 	all []*rules
 }
 
-// watch adds a middleware's rules.
+// watch adds a middleware's rules. Those of others that have served their time give way:
+// a request has passed them, and they have no patterns.
 func (w *watchedRules) watch(r *rules) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.all) == maxWatched {
+		w.all = slices.DeleteFunc(w.all, func(r *rules) bool { return r.passed.Load() && len(r.own()) == 0 })
+	}
 	if len(w.all) < maxWatched {
 		w.all = append(w.all, r)
 	}

@@ -2,6 +2,7 @@ package klime
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,7 +10,7 @@ import (
 // setupHints log what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type setupHints struct {
-	route, circular, nobody, foreign, linkless, inner sync.Once
+	route, circular, nobody, foreign, linkless, inside sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
 	unknown atomic.Int64 // requests without
@@ -56,11 +57,12 @@ func (h *setupHints) withoutLink(c *Client) {
 		"it needs a Link in front of every request")
 }
 
-// inside looks for options of a middleware further in that have no effect there.
-func (h *setupHints) inside(inner, outer *Tracker) {
-	if inner.rollUp != nil && outer.rollUp == nil || inner.sampler.on && !outer.sampler.on || len(inner.capture) > len(outer.capture) {
-		h.tell(inner.client, &h.inner, "RollUp, Sample or Capture is given to a Middleware inside another one of the same client, "+
-			"where it has no effect; give it to the outermost")
+// hintInside looks for options that have no effect, as t is inside outer.
+func (t *Tracker) hintInside(outer *Tracker) {
+	unheard := func(c Captured) bool { return !slices.Contains(outer.capture, c) }
+	if t.rollUp != nil && t.rollUp != outer.rollUp || t.sampler.on && t.sampler != outer.sampler || slices.ContainsFunc(t.capture, unheard) {
+		t.setupHints.tell(t.client, &t.setupHints.inside, "RollUp, Sample or Capture is given to a Middleware inside another one "+
+			"of the same client, where it has no effect; give it to the outermost")
 	}
 }
 

@@ -40,6 +40,23 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 	}
 }
 
+// However many middlewares have served their time, later ones are watched.
+func TestManyMiddlewares(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	for range 150 {
+		traffic{tracker: klime.NewTracker(client)}.serve(nil)
+	}
+	traffic{tracker: klime.NewTracker(client, klime.SkipRoutes("/intrenal"))}.serve(nil)
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "no request has passed") {
+		t.Errorf("log %s", log)
+	}
+}
+
 // Some options of a middleware inside another have no effect. It costs money if nobody
 // says so.
 func TestOptionsOfAMiddlewareInside(t *testing.T) {
@@ -51,6 +68,9 @@ func TestOptionsOfAMiddlewareInside(t *testing.T) {
 		want         int
 	}{
 		"RollUp":              {nil, options{rollUp}, 1},
+		"another window":      {options{klime.RollUp(time.Hour)}, options{rollUp}, 1},
+		"another capture":     {options{klime.Capture(klime.IP)}, options{capture}, 1},
+		"captured twice":      {options{capture}, options{capture, capture}, 0},
 		"Sample":              {nil, options{sample}, 1},
 		"Capture":             {nil, options{capture}, 1},
 		"those of both":       {options{rollUp, sample, capture}, options{rollUp, sample, capture}, 0},
@@ -75,9 +95,11 @@ func TestTrackWithAnotherClient(t *testing.T) {
 	client, _ := newClient(t)
 	other, _ := newClient(t)
 	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
-		err := other.Track(ctx, "Report Generated", nil)
-		if !errors.Is(err, klime.ErrMissingIdentity) || !strings.Contains(err.Error(), "another client") {
-			t.Errorf("error %v", err)
+		_, inTime := other.TrackSync(ctx, "Report Generated", nil)
+		for _, err := range []error{other.Track(ctx, "Report Generated", nil), inTime} {
+			if !errors.Is(err, klime.ErrMissingIdentity) || !strings.Contains(err.Error(), "another client") {
+				t.Errorf("error %v", err)
+			}
 		}
 	})
 	if err := other.Track(t.Context(), "Report Generated", nil); !errors.Is(err, klime.ErrMissingIdentity) || strings.Contains(err.Error(), "client") {

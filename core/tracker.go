@@ -175,7 +175,8 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	case x.Unanswered:
 		x.assumeAnswer(s.Err())
 	}
-	x.end() // before functions of the app are asked, which may take long
+	x.measure()
+	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text
@@ -230,9 +231,10 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 		return outcomeNobody
 	}
 	t.noteAttributed(x, id.checked)
+	now := time.Now() // later than Start and took, if functions of the app took long
 	unnamed := !dec.named && dec.kind == KindAPI
 	if unnamed && t.rollUp != nil {
-		switch err := t.rollUp.add(id, x); {
+		switch err := t.rollUp.add(now, id, x); {
 		case err == nil:
 			return outcomeCounted
 		case errors.Is(err, ErrEventTooLarge):
@@ -246,7 +248,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 		request.captured = t.captureFrom(x)
 	}
 	var d draft
-	d.automatic, d.queued, d.telemetry, d.baggage = true, x.ended, dec.fallback, t.baggage
+	d.automatic, d.queued, d.telemetry, d.baggage = true, now, dec.fallback, t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, dec.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
 	if t.sampler.on && unnamed && t.rollUp == nil {

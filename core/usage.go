@@ -94,7 +94,7 @@ func (w *usageWindow) absorb(later *usageWindow) (keys, bytes int) {
 }
 
 // add counts a request.
-func (u *usage) add(x *Exchange) {
+func (u *usage) add(now time.Time, x *Exchange) {
 	u.count++
 	switch {
 	case x.Status >= http.StatusInternalServerError:
@@ -110,7 +110,7 @@ func (u *usage) add(x *Exchange) {
 	if !x.Start.IsZero() && !x.Unfinished {
 		u.durations.add(x.took)
 	}
-	u.last = x.ended
+	u.last = now
 }
 
 // merge adds what was counted later.

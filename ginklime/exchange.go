@@ -31,7 +31,7 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Route = colons.Braces(c.FullPath(), caller{c}.parameter)
 	x.Unmatched = x.Route == ""
 	x.Hijacked = w.hijacked
-	x.Unfinished = w.passed.LeftOpen()
+	x.Conn = w.passed.Conn()
 	x.Unanswered = !w.answered()
 	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
 	x.Status = w.sentStatus()

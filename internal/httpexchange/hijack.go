@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -41,21 +40,10 @@ func upgradesToHTTP2(header http.Header) bool {
 	return false
 }
 
-// LeftOpen reports whether a handler has taken over the connection and not closed it, as
-// one does that leaves a WebSocket to goroutines. If that cannot be told, it has not.
-func (p *Passed) LeftOpen() bool {
-	t := p.takeover.Load()
-	if t == nil {
-		return false
+// Conn is the connection that a handler has taken over, nil if none.
+func (p *Passed) Conn() net.Conn {
+	if t := p.takeover.Load(); t != nil {
+		return t.conn
 	}
-	conn := t.conn
-	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok { // as of TLS
-		conn = secured.NetConn()
-	}
-	socket, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := socket.SyscallConn()
-	return err == nil && raw.Control(func(uintptr) {}) == nil // fails once closed
+	return nil
 }

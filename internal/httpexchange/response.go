@@ -138,7 +138,7 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
 	x.Hijacked = r.hijacked
-	x.Unfinished = r.passed.LeftOpen()
+	x.Conn = r.passed.Conn()
 	x.Unanswered = r.status == 0
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
 	x.ContentType = r.media.Of(header)

@@ -2,9 +2,11 @@ package echoklime
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,7 +19,8 @@ import (
 type writer struct {
 	http.ResponseWriter
 
-	hijacked bool // the connection was taken over before an answer
+	conn     net.Conn // that a handler has taken over
+	hijacked bool     // before an answer
 
 	status      int // of the final answer, 0 until it has begun
 	bytes       int64
@@ -64,7 +67,7 @@ func (w *writer) FlushError() error {
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
-		w.hijacked = w.status == 0
+		w.conn, w.hijacked = conn, w.status == 0
 	}
 	return conn, rw, err
 }
@@ -103,7 +106,7 @@ func (w *writer) settle() {
 
 // report adds what was answered to x.
 func (w *writer) report(x *klime.Exchange) {
-	x.Hijacked = w.hijacked
+	x.Conn, x.Hijacked = w.conn, w.hijacked
 	if w.status == 0 && !x.Panicked {
 		x.Unanswered = true
 		w.begin(http.StatusOK) // which net/http sends then
@@ -113,4 +116,7 @@ func (w *writer) report(x *klime.Exchange) {
 	x.ResponseBytes = w.bytes
 	x.Location = w.Header().Get(echo.HeaderLocation)
 	x.ContentType = w.contentType
+	if strings.HasPrefix(x.ContentType, "application/grpc") {
+		x.GRPCStatus = cmp.Or(w.Header().Get("Grpc-Status"), w.Header().Get(http.TrailerPrefix+"Grpc-Status"))
+	}
 }

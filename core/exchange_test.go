@@ -1,4 +1,4 @@
-package httpexchange
+package klime
 
 import (
 	"crypto/tls"
@@ -24,20 +24,14 @@ func TestLeftOpen(t *testing.T) {
 		"a pipe":  {func(net.Conn) net.Conn { return pipe }, false},
 		"none":    {func(net.Conn) net.Conn { return nil }, false},
 	} {
-		p := &Passed{incoming: httptest.NewRequest(http.MethodGet, "/", http.NoBody)}
-		if p.LeftOpen() {
-			t.Errorf("%s: open before it was taken over", name)
-		}
-		tcp := dialSelf(t)
-		conn := tt.conn(tcp)
-		p.Hijacked(conn)
-		if got := p.LeftOpen(); got != tt.known {
+		x := Exchange{Conn: tt.conn(dialSelf(t))}
+		if got := x.leftOpen(); got != tt.known {
 			t.Errorf("%s: %v while it is open", name, got)
 		}
-		if conn != nil {
-			_ = conn.Close()
+		if x.Conn != nil {
+			_ = x.Conn.Close()
 		}
-		if p.LeftOpen() {
+		if x.leftOpen() {
 			t.Errorf("%s: open after it was closed", name)
 		}
 	}
