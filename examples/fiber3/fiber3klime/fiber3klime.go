@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v3"
@@ -163,6 +164,9 @@ func addAnswer(x *klime.Exchange, c fiber.Ctx) {
 	x.Status = answer.StatusCode()
 	x.ContentType = string(answer.Header.ContentType())
 	x.Location = string(answer.Header.Peek(fiber.HeaderLocation))
+	if strings.HasPrefix(x.ContentType, "application/grpc") {
+		x.GRPCStatus = string(answer.Header.Peek("Grpc-Status"))
+	}
 	x.Unfinished = answer.IsBodyStream() || hijacked
 	x.Hijacked = hijacked && x.Status == http.StatusOK // which HijackSetNoResponse may hold back
 	x.ResponseBytes = int64(answer.Header.ContentLength())
