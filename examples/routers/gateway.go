@@ -35,15 +35,20 @@ func around(middleware func(http.Handler) http.Handler) runtime.Middleware {
 
 // gatewayRoute is the template of the proto file, of which the gateway writes {id} as
 // {id=*}. A variable of several segments is written out: {name=orgs/*/users/*} is
-// orgs/{name}/users/{name}.
+// orgs/{name}/users/{name}. In a route, the rest of a path is always at the end, so that
+// {name=operations/**}:cancel is operations/{name}:cancel.
 func gatewayRoute(r *http.Request) string {
 	pattern, ok := runtime.HTTPPattern(r.Context())
 	if !ok {
 		return ""
 	}
+	rest := "..."
+	if pattern.Verb() != "" {
+		rest = ""
+	}
 	return variable.ReplaceAllStringFunc(pattern.String(), func(v string) string {
 		name, segments, _ := strings.Cut(strings.Trim(v, "{}"), "=")
-		segments = strings.ReplaceAll(segments, "**", "{"+name+"...}")
+		segments = strings.ReplaceAll(segments, "**", "{"+name+rest+"}")
 		return strings.ReplaceAll(segments, "*", "{"+name+"}")
 	})
 }

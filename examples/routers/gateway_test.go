@@ -22,7 +22,8 @@ func TestGatewayTemplates(t *testing.T) {
 	server := klimetest.NewServer(t)
 	client := server.Client()
 	handler := gateway(client, "GET /v1/users/{id}", "GET /v1/groups/{id=*}", "POST /v1/users/{id}:archive", "POST /v1/things:batch",
-		"GET /v1/{name=orgs/*/users/*}", "GET /v1/{org=orgs/*}/reports/{report.id}", "GET /v1/{path=files/**}")
+		"GET /v1/{name=orgs/*/users/*}", "GET /v1/{org=orgs/*}/reports/{report.id}", "GET /v1/{path=files/**}",
+		"POST /v1/{name=operations/**}:cancel")
 	want(t, server, client, handler, []string{
 		"GET /v1/users/7 → /v1/users/{id} 204",
 		"GET /v1/users/missing → /v1/users/{id} 404",
@@ -32,6 +33,7 @@ func TestGatewayTemplates(t *testing.T) {
 		"GET /v1/orgs/acme/users/7 → /v1/orgs/{name}/users/{name} 204",
 		"GET /v1/orgs/acme/reports/7 → /v1/orgs/{org}/reports/{report.id} 204",
 		"GET /v1/files/a/b → /v1/files/* 204",
+		"POST /v1/operations/a/b:cancel → /v1/operations/{name}:cancel 204",
 		"DELETE /v1/users/7 → ", // a 501 of the gateway itself
 		"GET /nowhere → ",
 	})
