@@ -40,8 +40,8 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 	if err := d.apply(opts); err != nil {
 		return false, err
 	}
-	if scope == nil && d.UserID == "" && d.GroupID == "" && ScopeFrom(ctx) != nil {
-		return false, fmt.Errorf("%w: the request has passed the Middleware of another client alone", ErrMissingIdentity)
+	if scope == nil && d.UserID == "" && d.GroupID == "" && ScopeFrom(ctx).client() != nil {
+		return false, fmt.Errorf("%w: the request has passed only the Middleware of another client", ErrMissingIdentity)
 	}
 	if d.UserID == who.user && d.GroupID == "" {
 		c.countLeftOut(who.checked)

@@ -38,7 +38,7 @@ var (
 	ErrClosed    = errors.New("klime: client is shut down") // or is shutting down; Late
 
 	// ErrNotDurable comes with a write-ahead Config.Spool: the event is queued, in memory
-	// only. It wraps why: ErrClosed, one of the errors below, or the disk's own, such as
+	// only. It wraps why: one of the errors below, or the disk's own, such as
 	// syscall.ENOSPC. Without ErrNotDurable, the errors below are given to OnError, and the
 	// event was dropped.
 	ErrNotDurable = errors.New("klime: event is kept in memory only")                         // Accepted

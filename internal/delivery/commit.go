@@ -80,6 +80,9 @@ func (q *queue) takeWork(removals bool, portion int) work {
 		w.remove = slices.Sorted(maps.Keys(k.removing))
 		if portion > 0 && portion < len(w.remove) {
 			w.remove = w.remove[:portion]
+			for i := range w.items { // an earlier attempt may have written them: to remove that later would remove these
+				w.remove = append(w.remove, w.items[i].seq)
+			}
 		}
 		for _, key := range w.remove {
 			delete(k.removing, key)
@@ -252,7 +255,7 @@ func (q *queue) recall() []Item {
 		k.unwritten.remove(&items[i])
 		q.enterMemory(&items[i])
 	}
-	rest.reply(func(uint64) error { return notDurable(ErrClosed) })
+	rest.reply(func(uint64) error { return notDurable(ErrSpoolBusy) })
 	return items
 }
 

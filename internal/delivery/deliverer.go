@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,7 +218,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		}
 		return result, nil
 	}
-	if judge(failure) == halting && failure.StatusCode != http.StatusForbidden { // a 403 may be about this event alone
+	if judge(failure) == halting && !failure.isForbidden() { // else it may be about this event alone
 		select {
 		case d.haltCauses <- failure:
 		default:

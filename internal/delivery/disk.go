@@ -7,7 +7,7 @@ import "time"
 type disk struct {
 	fits     func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
 	isThere  bool                                         // there is a spool
-	fault    error                                        // why the spool takes no records; nil if it does
+	fault    error                                        // why the spool failed last; nil if it never has
 	up       bool                                         // the spool takes records
 	readable bool                                         // records can at least be read and removed
 	stalled  bool                                         // the commit under way takes too long

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"time"
 )
 
@@ -111,7 +110,7 @@ func (g *gate) refusedWhole() bool {
 // job from quarantine says nothing new, nor does one that went out before the gate last
 // closed.
 func (g *gate) pardon(j job, failure *SendError) bool {
-	if g.forbiddenLeft == 0 || failure.StatusCode != http.StatusForbidden {
+	if g.forbiddenLeft == 0 || !failure.isForbidden() {
 		return false
 	}
 	if j.epoch == g.epoch && !j.from.isQuarantine() {

@@ -100,7 +100,9 @@ func (k *keeper) commit(w work) {
 		k.fail(w, err)
 		return
 	}
-	k.portion *= 2
+	if k.portion *= 2; k.portion > maxRemovals {
+		k.portion = 0
+	}
 	a := k.queue.written(w, dropped)
 	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
 	k.tellAll(a.forgotten, Evicted)
@@ -125,12 +127,12 @@ func (k *keeper) reopen() {
 	defer k.moving.Store(false)
 	lost, writable, err := k.cfg.Spool.Reopen()
 	if err != nil {
-		return // that the spool fails has been logged
+		k.queue.stillFails(err) // which has been logged
+		return
 	}
 	k.faulty, k.down = !writable, false
 	ended := k.queue.reopened(lost, writable)
 	if writable {
-		k.portion = 0
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
 	k.lose(nil, ended)
@@ -180,9 +182,11 @@ func (k *keeper) finish() {
 		if k.down {
 			return
 		}
-		k.queue.spillAll()
-		if k.writeRest() {
-			return
+		if k.writeRest() { // removals first: they may make the room
+			k.queue.spillAll()
+			if k.writeRest() {
+				return
+			}
 		}
 	}
 }

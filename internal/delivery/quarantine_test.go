@@ -1,9 +1,13 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -166,6 +170,32 @@ func TestForbiddenEventsDoNotHalt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Nor does one that answers them with a page in place of a 403.
+func TestEventsAnsweredByAPageDoNotHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		firewall := answering(func(r *http.Request) *http.Response {
+			answer := "{}"
+			if body, err := io.ReadAll(r.Body); err != nil || bytes.Contains(body, []byte(`"id":107,`)) {
+				answer = "<html><body>The requested URL was rejected.</body></html>"
+			}
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(answer)), Request: r}
+		})
+		d := start(t, config(delivery.NewHTTP(&http.Client{Transport: firewall}, "http://klime.example/v1/batch", "key", "agent")))
+		for round := range 60 {
+			enqueue(t, d, 1+round*20, 20+round*20)
+			_, _ = d.SendNow(t.Context(), item(107, false, 0))
+			time.Sleep(time.Minute)
+			if d.Halted() {
+				t.Fatalf("halted in round %d", round)
+			}
+		}
+		if c := d.Counts(); c.Sent != 1199 {
+			t.Errorf("counts %+v", c)
+		}
+	})
 }
 
 // That holds too where hardly any other event shows that the key is good: to try the

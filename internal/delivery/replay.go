@@ -116,9 +116,6 @@ func (q *queue) reopened(lost, writable bool) loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.up, q.disk.readable = writable, true
-	if writable {
-		q.disk.fault = nil
-	}
 	q.announceRoom()
 	if !lost {
 		return loss{}
@@ -126,12 +123,19 @@ func (q *queue) reopened(lost, writable bool) loss {
 	return q.diskLost()
 }
 
+// stillFails notes why the spool cannot be opened again.
+func (q *queue) stillFails(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.disk.fault = err
+}
+
 // closedLost handles a spool that lost everything when it was closed. It returns the
 // items that ended by that.
 func (q *queue) closedLost() loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.up, q.disk.fault = false, ErrSpoolLost
+	q.disk.up = false
 	return q.diskLost()
 }
 

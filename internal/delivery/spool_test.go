@@ -28,7 +28,7 @@ type memory struct {
 	move      time.Duration // that Reopen and Close take
 	broken    bool          // everything fails, Reopen too
 	full      bool          // records can be removed, but not added
-	tight     bool          // nor can more than removable be removed at once
+	tight     bool          // no more than removable can be removed at once
 	removable int
 	lost      bool // the next Reopen finds nothing left
 	commits   int
@@ -1386,4 +1386,120 @@ func TestCommitAtTheEndOfPatience(t *testing.T) {
 			e.setStatus(200)
 		})
 	}
+}
+
+// If the disk has room for a smaller commit alone, a record that Shutdown writes at the
+// second attempt is not taken for one that the first has left.
+func TestShutdownOnATightDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(25)...), newOutage(200)
+		d := start(t, spoolConfig(e, m))
+		for d.Counts().Sent != 25 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.setStatus(503)
+		enqueue(t, d, 101, 110)
+		m.set(func(m *memory) { m.tight, m.removable = true, 20 })
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		if c := d.Counts(); uint64(m.len())+c.Abandoned != 10 || m.len() != c.Spooled {
+			t.Errorf("%d of 10 events on disk: %+v", m.len(), c)
+		}
+	})
+}
+
+// What was delivered is removed from a full disk even if nothing more can be written there.
+func TestShutdownOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(25)...), newOutage(200)
+		d := start(t, spoolConfig(e, m))
+		for d.Counts().Sent != 25 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.setStatus(503)
+		enqueue(t, d, 101, 110)
+		m.set(func(m *memory) { m.full = true })
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		if m.len() != 0 {
+			t.Errorf("%d events that were delivered are sent again", m.len())
+		}
+	})
+}
+
+// roomy is a memory whose Reopen finds room for what it tries.
+type roomy struct{ *memory }
+
+func (r roomy) Reopen() (lost, writable bool, err error) {
+	lost, _, err = r.memory.Reopen()
+	return lost, err == nil, err
+}
+
+// A disk that seems to work again, but has no room to remove everything at once, is
+// emptied in portions.
+func TestRemovalInPortions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(9000)...), newOutage(200)
+		m.tight, m.removable = true, 500
+		cfg := config(e)
+		cfg.Spool = roomy{m}
+		d := start(t, cfg)
+		time.Sleep(10 * time.Minute)
+		if n := m.len(); n != 0 || d.Counts().Sent != 9000 {
+			t.Errorf("%d still on disk: %+v", n, d.Counts())
+		}
+	})
+}
+
+// A commit that failed may have written its records, so they are to be removed. If they are
+// written again meanwhile, they stay.
+func TestWrittenAgainBeforeRemoval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(50)...), newOutage(200)
+		cfg := config(e)
+		cfg.Spool, cfg.WriteAhead = roomy{m}, true
+		d := start(t, cfg)
+		for d.Counts().Sent != 50 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.setStatus(503)
+		m.set(func(m *memory) { m.tight, m.removable = true, 20 })
+		if err := d.Enqueue(t.Context(), item(101, false, 0)); !errors.Is(err, delivery.ErrNotDurable) {
+			t.Errorf("error %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		if c := d.Counts(); m.len() != 1 || c.Spooled != 1 {
+			t.Errorf("%d on disk: %+v", m.len(), c)
+		}
+	})
+}
+
+// locked is a memory that cannot be opened again.
+type locked struct{ *memory }
+
+var errLocked = errors.New("folder in use")
+
+func (locked) Reopen() (lost, writable bool, err error) { return false, false, errLocked }
+
+// Whoever asks for a durable event learns what is wrong now, not what was at first.
+func TestNotDurableSaysWhatIsWrongNow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		cfg := config(newOutage(200))
+		cfg.Spool, cfg.WriteAhead = locked{m}, true
+		d := start(t, cfg)
+		m.set(func(m *memory) { m.failing = true })
+		_ = d.Enqueue(t.Context(), item(1, false, 0))
+		time.Sleep(time.Minute)
+		if err := d.Enqueue(t.Context(), item(2, false, 0)); !errors.Is(err, errLocked) || !errors.Is(err, delivery.ErrNotDurable) {
+			t.Error(err)
+		}
+	})
 }

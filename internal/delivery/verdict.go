@@ -53,9 +53,10 @@ func (e *SendError) mayBlameEvents() bool {
 	if e == nil || e.RetryAfter > 0 {
 		return false
 	}
-	switch e.StatusCode {
-	case http.StatusForbidden:
+	if e.isForbidden() {
 		return true
+	}
+	switch e.StatusCode {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
 	default:
@@ -76,4 +77,10 @@ func (e *SendError) Verdict() string {
 	default:
 		return "retried"
 	}
+}
+
+// isForbidden reports whether the answer may be that of a firewall, which turns away some
+// events for what they say. Some do so by a page with a status of 200.
+func (e *SendError) isForbidden() bool {
+	return e.StatusCode == http.StatusForbidden || errors.Is(e.Err, errWebPage)
 }
