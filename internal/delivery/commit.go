@@ -62,12 +62,21 @@ type work struct {
 
 // takeWork takes what the next commit is to write and remove. Removals alone are
 // worth a commit only if they are due (removals), or if they are many and the disk works.
-// A portion other than 0 bounds them.
+// If a portion is given, they go first, so many at once, and nothing is written meanwhile:
+// that makes room, and what was written again is not taken for what is to be removed.
 func (q *queue) takeWork(removals bool, portion int) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var w work
 	k, size := q.disk, 0
+	if portion > 0 && len(k.removing) > 0 && (removals || k.up) {
+		w.remove = slices.Sorted(maps.Keys(k.removing))
+		w.remove = w.remove[:min(portion, len(w.remove))]
+		for _, key := range w.remove {
+			delete(k.removing, key)
+		}
+		return w
+	}
 	for len(w.items) < maxCommitItems && size < maxCommitBytes {
 		next, ok := k.nextWrite()
 		if !ok {
@@ -78,15 +87,7 @@ func (q *queue) takeWork(removals bool, portion int) work {
 	}
 	if len(w.items) > 0 || removals || k.up && len(k.removing) >= maxRemovals {
 		w.remove = slices.Sorted(maps.Keys(k.removing))
-		if portion > 0 && portion < len(w.remove) {
-			w.remove = w.remove[:portion]
-			for i := range w.items { // an earlier attempt may have written them: to remove that later would remove these
-				w.remove = append(w.remove, w.items[i].seq)
-			}
-		}
-		for _, key := range w.remove {
-			delete(k.removing, key)
-		}
+		clear(k.removing)
 	}
 	return w
 }

@@ -239,7 +239,10 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		}
 	case r.verdict == halting && r.job.epoch < s.gate.provenBy: // the halt has ended since
 	case r.verdict == halting && s.gate.pardon(r.job, r.failure):
-		s.backOff(now, r) // and no event is given up, as it may be the key after all
+		for i := range r.unsettled { // no event is given up, as it may be the key after all
+			r.unsettled[i].attempts--
+		}
+		s.backOff(now, r)
 	case r.verdict == halting:
 		s.halt(now, r.failure)
 	case r.verdict == refused:

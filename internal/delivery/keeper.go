@@ -16,7 +16,7 @@ type keeper struct {
 	down     bool      // it cannot be used at all; what there is to do waits
 	reopenAt time.Time // when to call Reopen
 	removeAt time.Time // when to remove records; zero if there are none
-	portion  int       // the most records to remove at once; 0 for any number
+	portion  int       // after a failure, the most records to remove at once; 0 for any number
 }
 
 // run works until end is closed. Then it writes what is left in memory.
@@ -96,17 +96,27 @@ func (k *keeper) commit(w work) {
 	k.removeAt = time.Time{}
 	dropped, err := k.cfg.Spool.Commit(add, w.remove)
 	if err != nil {
-		k.portion = len(w.remove) / 10 // a full disk may have room for a smaller commit, which frees more
+		k.portion = smaller(len(w.remove) + len(w.items))
 		k.fail(w, err)
 		return
 	}
-	if k.portion *= 2; k.portion > maxRemovals {
+	if k.portion *= 2; k.queue.removals() == 0 {
 		k.portion = 0
 	}
 	a := k.queue.written(w, dropped)
 	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
 	k.tellAll(a.forgotten, Evicted)
 	k.wakeDispatcher()
+}
+
+// smaller is how many records to remove at once after a commit of n has failed: a full disk
+// may have room for a smaller commit, which frees more. After a single one it is any number
+// again: to remove all may be possible where nothing else is.
+func smaller(n int) int {
+	if n <= 1 {
+		return 0
+	}
+	return max(1, n/10)
 }
 
 // fail handles the failure of a commit or a read.
@@ -182,11 +192,9 @@ func (k *keeper) finish() {
 		if k.down {
 			return
 		}
-		if k.writeRest() { // removals first: they may make the room
-			k.queue.spillAll()
-			if k.writeRest() {
-				return
-			}
+		k.queue.spillAll()
+		if k.writeRest() {
+			return
 		}
 	}
 }

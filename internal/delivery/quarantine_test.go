@@ -187,12 +187,43 @@ func TestEventsAnsweredByAPageDoNotHalt(t *testing.T) {
 		for round := range 60 {
 			enqueue(t, d, 1+round*20, 20+round*20)
 			_, _ = d.SendNow(t.Context(), item(107, false, 0))
-			time.Sleep(time.Minute)
+			time.Sleep(30 * time.Second) // less than until a probe would end a halt
 			if d.Halted() {
 				t.Fatalf("halted in round %d", round)
 			}
 		}
 		if c := d.Counts(); c.Sent != 1199 {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// While a captive portal answers in a quiet app, the events in quarantine use up no attempts.
+func TestPortalGivesUpNoEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var code atomic.Int32 // 0 for the portal's page
+		code.Store(http.StatusOK)
+		portal := answering(func(r *http.Request) *http.Response {
+			status, answer := int(code.Load()), "{}"
+			if status == 0 {
+				status, answer = http.StatusOK, "<html>log in</html>"
+			}
+			return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(answer)), Request: r}
+		})
+		cfg := config(delivery.NewHTTP(&http.Client{Transport: portal}, "http://klime.example/v1/batch", "key", "agent"))
+		cfg.MaxAttempts = 20
+		d := start(t, cfg)
+		enqueue(t, d, 1, 20) // accepted first
+		time.Sleep(time.Minute)
+		code.Store(0)
+		enqueue(t, d, 21, 40)
+		time.Sleep(2 * time.Hour)
+		code.Store(http.StatusServiceUnavailable)
+		time.Sleep(30 * time.Second)
+		code.Store(http.StatusOK)
+		time.Sleep(3 * time.Minute)
+		if c := d.Counts(); c.Sent != 40 || c.Failed != 0 {
 			t.Errorf("counts %+v", c)
 		}
 	})

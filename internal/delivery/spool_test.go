@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,13 @@ func newMemory(records ...delivery.Record) *memory {
 		m.records[r.Key] = r
 	}
 	return m
+}
+
+func (m *memory) has(key uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, is := m.records[key]
+	return is
 }
 
 func (m *memory) enter() func() {
@@ -1429,6 +1437,131 @@ func TestShutdownOnAFullDisk(t *testing.T) {
 			t.Errorf("%d events that were delivered are sent again", m.len())
 		}
 	})
+}
+
+// A disk that is slow has to write what is left at Shutdown in a single commit.
+func TestShutdownOnASlowDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(25)...), newOutage(200)
+		d := start(t, spoolConfig(e, m))
+		for d.Counts().Sent != 25 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.setStatus(503)
+		enqueue(t, d, 101, 110)
+		m.set(func(m *memory) { m.latency = 1500 * time.Millisecond })
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		if c := d.Counts(); c.Abandoned != 0 || c.Spooled != 10 {
+			t.Errorf("counts %+v", c)
+		}
+		time.Sleep(time.Minute) // the keeper ends
+	})
+}
+
+// However much is to be removed from a disk that has no room to remove it at once,
+// Shutdown saves what is left.
+func TestShutdownWithManyRemovals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(9000)...), newOutage(200)
+		d := start(t, spoolConfig(e, m))
+		m.set(func(m *memory) { m.tight, m.removable = true, 0 })
+		for d.Counts().Sent != 9000 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.setStatus(503)
+		enqueue(t, d, 10001, 10010)
+		m.set(func(m *memory) { m.removable = 5000 })
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_ = d.Shutdown(ctx)
+		if c := d.Counts(); c.Abandoned != 0 || m.len() != 10 {
+			t.Errorf("%d on disk: %+v", m.len(), c)
+		}
+	})
+}
+
+// rejecting is a memory that holds so many records and refuses others.
+type rejecting struct {
+	*memory
+
+	most int
+}
+
+func (r rejecting) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	room := r.most - r.len()
+	for _, key := range remove {
+		if r.has(key) {
+			room++
+		}
+	}
+	if room = max(room, 0); len(add) > room {
+		add, dropped = add[:room], add[room:]
+	}
+	if _, err := r.memory.Commit(add, remove); err != nil {
+		return nil, err
+	}
+	return dropped, nil
+}
+
+// After a fault, too, what waits to be removed is removed before others are written: the
+// account counts on its room.
+func TestRemovalGoesFirstAfterAFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(50)...), newOutage(200)
+		cfg := config(e)
+		cfg.Spool = rejecting{m, 60}
+		cfg.Fits = func(records, _ int, _ bool) bool { return records <= 60 }
+		d := start(t, cfg)
+		for d.Counts().Sent != 50 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		e.setStatus(503)
+		m.set(func(m *memory) { m.failing = true }) // until Reopen
+		enqueue(t, d, 101, 150)
+		time.Sleep(time.Minute)
+		if c := d.Counts(); c.SpoolFull != 0 || c.Spooled != 50 {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// A disk from which nothing can be removed is tried now and then.
+func TestRemovalDoesNotSpin(t *testing.T) {
+	t.Parallel()
+	for name, spool := range map[string]func(*memory) delivery.Spool{
+		"and its probe fails":    func(m *memory) delivery.Spool { return m },
+		"and its probe succeeds": func(m *memory) delivery.Spool { return roomy{m} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, e := newMemory(recordsUpTo(90)...), newOutage(200)
+			m.tight = true
+			counted := &counted{Spool: spool(m)}
+			cfg := config(e)
+			cfg.Spool = counted
+			start(t, cfg)
+			time.Sleep(10 * time.Minute)
+			if n := counted.commits.Load(); n < 10 || n > 300 {
+				t.Errorf("%s: %d commits in 10 minutes", name, n)
+			}
+		})
+	}
+}
+
+// counted counts the commits of a Spool.
+type counted struct {
+	delivery.Spool
+
+	commits atomic.Int64
+}
+
+func (c *counted) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	c.commits.Add(1)
+	return c.Spool.Commit(add, remove)
 }
 
 // roomy is a memory whose Reopen finds room for what it tries.
