@@ -111,12 +111,15 @@ func (t *Tracker) Err() error { return t.err }
 //
 // Header returns a header of the request, as in [Scope.ReadHeader]; it is not kept.
 func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {
-	t.rules.pass()
 	why := t.rules.ignores(method, path, header)
-	if why != "" && t.client != nil {
+	if why == "" {
+		return false
+	}
+	t.rules.pass()
+	if t.client != nil {
 		t.client.explains.ignored(why)
 	}
-	return why != ""
+	return true
 }
 
 // Begin returns a new Scope for a request with the context ctx.

@@ -75,7 +75,7 @@ func unpack(raw []byte, encoding string) []byte {
 	return content
 }
 
-// isWebPage reports whether an answer is HTML. Klime answers with JSON, and a success with
+// isWebPage reports whether an answer is HTML, or XML. Klime answers with JSON, and a success with
 // any other body counts as one all the same: it may be empty, or a plain ok.
 func isWebPage(raw []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n\ufeff"), []byte("<"))

@@ -21,7 +21,7 @@ type gate struct {
 
 	failures      int        // transient answers in a row
 	refusals      int        // batches refused whole since events were last accepted
-	forbiddenLeft int        // how many more answers of 403 it takes to halt; 0 until an event was accepted: with a wrong key the first does
+	forbiddenLeft int        // how many more forbidden batches halt sending; 0 until an event was accepted: with a wrong key the first does
 	opensAt       time.Time  // no batch goes out before this
 	halt          *SendError // why sending is halted; nil if it is not
 	nextProbe     time.Time  // no probe of a halted endpoint goes out before this

@@ -1396,69 +1396,37 @@ func TestCommitAtTheEndOfPatience(t *testing.T) {
 	}
 }
 
-// If the disk has room for a smaller commit alone, a record that Shutdown writes at the
-// second attempt is not taken for one that the first has left.
-func TestShutdownOnATightDisk(t *testing.T) {
+// Whatever the disk is like, Shutdown removes what was delivered, and no more than that, and
+// writes what it can.
+func TestShutdownOnAPoorDisk(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, e := newMemory(recordsUpTo(25)...), newOutage(200)
-		d := start(t, spoolConfig(e, m))
-		for d.Counts().Sent != 25 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		e.setStatus(503)
-		enqueue(t, d, 101, 110)
-		m.set(func(m *memory) { m.tight, m.removable = true, 20 })
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_ = d.Shutdown(ctx)
-		if c := d.Counts(); uint64(m.len())+c.Abandoned != 10 || m.len() != c.Spooled {
-			t.Errorf("%d of 10 events on disk: %+v", m.len(), c)
-		}
-	})
-}
-
-// What was delivered is removed from a full disk even if nothing more can be written there.
-func TestShutdownOnAFullDisk(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, e := newMemory(recordsUpTo(25)...), newOutage(200)
-		d := start(t, spoolConfig(e, m))
-		for d.Counts().Sent != 25 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		e.setStatus(503)
-		enqueue(t, d, 101, 110)
-		m.set(func(m *memory) { m.full = true })
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_ = d.Shutdown(ctx)
-		if m.len() != 0 {
-			t.Errorf("%d events that were delivered are sent again", m.len())
-		}
-	})
-}
-
-// A disk that is slow has to write what is left at Shutdown in a single commit.
-func TestShutdownOnASlowDisk(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		m, e := newMemory(recordsUpTo(25)...), newOutage(200)
-		d := start(t, spoolConfig(e, m))
-		for d.Counts().Sent != 25 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		e.setStatus(503)
-		enqueue(t, d, 101, 110)
-		m.set(func(m *memory) { m.latency = 1500 * time.Millisecond })
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_ = d.Shutdown(ctx)
-		if c := d.Counts(); c.Abandoned != 0 || c.Spooled != 10 {
-			t.Errorf("counts %+v", c)
-		}
-		time.Sleep(time.Minute) // the keeper ends
-	})
+	for name, tt := range map[string]struct {
+		disk  func(*memory)
+		saved int // of the events that are left
+	}{
+		"full":  {func(m *memory) { m.full = true }, 0},
+		"tight": {func(m *memory) { m.tight, m.removable = true, 20 }, 10},     // it takes two attempts
+		"slow":  {func(m *memory) { m.latency = 1500 * time.Millisecond }, 10}, // there is time for one
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, e := newMemory(recordsUpTo(25)...), newOutage(200)
+			d := start(t, spoolConfig(e, m))
+			for d.Counts().Sent != 25 {
+				time.Sleep(10 * time.Millisecond)
+			}
+			e.setStatus(503)
+			enqueue(t, d, 101, 110)
+			m.set(tt.disk)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_ = d.Shutdown(ctx)
+			c := d.Counts()
+			time.Sleep(time.Minute) // the keeper ends
+			if m.len() != tt.saved || c.Spooled != tt.saved || c.Abandoned != uint64(10-tt.saved) {
+				t.Errorf("%s: %d on disk: %+v", name, m.len(), c)
+			}
+		})
+	}
 }
 
 // However much is to be removed from a disk that has no room to remove it at once,
