@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -369,14 +370,16 @@ func (q *queue) drain() []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items := q.recall()
-	for q.len() > 0 {
-		it := q.oldest().popFront()
-		if q.disk.hasLoaded(it.seq) {
-			q.moveToDisk(it)
-			continue
+	for _, lane := range []*deque{&q.explicit, &q.automatic, &q.disk.replay} {
+		for lane.len() > 0 {
+			if it := lane.popFront(); q.disk.hasLoaded(it.seq) {
+				q.moveToDisk(it)
+			} else {
+				items = append(items, it)
+			}
 		}
-		items = append(items, it)
 	}
+	slices.SortFunc(items, bySeq)
 	return items
 }
 

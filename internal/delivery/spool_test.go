@@ -108,13 +108,13 @@ func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []deliv
 		}
 		m.records[r.Key] = r
 	}
+	if m.broken {
+		return nil, errDisk
+	}
 	for m.max > 0 && len(m.records) > m.max {
 		oldest := slices.Min(slices.Collect(maps.Keys(m.records)))
 		dropped = append(dropped, m.records[oldest])
 		delete(m.records, oldest)
-	}
-	if m.broken {
-		return nil, errDisk
 	}
 	return dropped, nil
 }
@@ -720,6 +720,44 @@ func TestSpoolFailsAtShutdown(t *testing.T) {
 		}
 		if c := d.Counts(); c.Spooled != 50 || c.SpoolDown {
 			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// Items that were read from disk, and whose records had to go since, are reported if they
+// cannot be written again.
+func TestShutdownReportsWhatIsNoLongerOnDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(recordsUpTo(20)...)
+		m.max = 20
+		cfg := spoolConfig(newOutage(401), m)
+		cfg.WriteAhead = true
+		var told []int
+		cfg.OnReport = func(r delivery.Report) {
+			if r.Untold > 0 {
+				t.Errorf("%d items reported without their bodies: %v", r.Untold, r.Err)
+			}
+			for _, it := range r.Items {
+				ids, err := idsIn([]byte(`{"batch":[` + string(it.Body) + `]}`))
+				if err != nil {
+					t.Error(err)
+				}
+				told = append(told, ids...)
+			}
+		}
+		d := start(t, cfg)
+		synctest.Wait() // all are in memory too
+		enqueue(t, d, 21, 30)
+		m.set(func(m *memory) { m.broken = true })
+		if err := d.Enqueue(t.Context(), item(31, false, 0)); !errors.Is(err, delivery.ErrNotDurable) {
+			t.Errorf("on a broken disk: %v", err)
+		}
+		if err := shutdown(t, d); err == nil {
+			t.Error("Shutdown says that nothing is lost")
+		}
+		if want := append(upTo(10), 31); !slices.Equal(told, want) {
+			t.Errorf("told of %v, want %v", told, want)
 		}
 	})
 }
