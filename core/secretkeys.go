@@ -1,0 +1,257 @@
+package klime
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode"
+)
+
+// SecretKeys returns the default of Config.SecretKeys, to add to or remove from.
+func SecretKeys() []string {
+	return []string{
+		"password", "passwd", "pwd", "passphrase", "passcode", "pin", "pin code", "otp", "mfa code", "security code", "verification code",
+		"secret", "secret key", "client secret", "credential", "authorization", "bearer", "cookie", "session id", "jwt",
+		"token=", "access token", "api token", "auth token", "refresh token", "session token",
+		"api key", "access key", "private key", "signing key", "encryption key",
+		"card number", "credit card", "cvv", "cvc", "iban", "routing number", "ssn", "social security", "passport number",
+	}
+}
+
+// redactor replaces secrets, which it recognises by their keys. It is safe for
+// concurrent use.
+type redactor struct {
+	secrets func() secretWords // computed on the first call
+
+	known sync.Map     // key → secrecy
+	size  atomic.Int64 // number of known keys
+}
+
+// secrecy says which values of a key are secret.
+type secrecy int
+
+const (
+	notSecret          secrecy = iota
+	secretUnlessNumber         // a number under such a key is a count
+	secret
+)
+
+// countable ends keys that hold a token, but whose plural may be a count: the
+// promptTokens of a language model.
+const countable = "token"
+
+// secretWords are what makes a key a secret's.
+type secretWords struct{ anywhere, atEnd []secretWord }
+
+// secretWord is one entry of Config.SecretKeys.
+type secretWord struct {
+	spaced string   // of stems: " api key "
+	joined string   // "apikey"
+	runs   []string // joined in the singular and the plural
+}
+
+// A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
+// pass on keys that its callers choose.
+const (
+	maxKnownKeys     = 1000
+	maxKnownKeyBytes = 128
+)
+
+func newRedactor(keys []string) *redactor {
+	keys = slices.Clone(keys) // the app may change its slice
+	return &redactor{secrets: sync.OnceValue(func() secretWords { return newSecretWords(keys) })}
+}
+
+func newSecretWords(keys []string) (s secretWords) {
+	for _, key := range keys {
+		words := wordsOf(key)
+		word := secretWord{spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words)}
+		switch {
+		case word.joined == "":
+		case strings.HasSuffix(key, "="):
+			s.atEnd = append(s.atEnd, word)
+		default:
+			s.anywhere = append(s.anywhere, word)
+		}
+	}
+	return s
+}
+
+// secrecyOf returns the secrecy of a key, computed once for each that is not very long.
+func (r *redactor) secrecyOf(key string) secrecy {
+	if len(key) > maxKnownKeyBytes {
+		return r.findSecrecy(key)
+	}
+	if known, ok := r.known.Load(key); ok {
+		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
+	}
+	found := r.findSecrecy(key)
+	if r.size.Load() < maxKnownKeys {
+		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
+			r.size.Add(1)
+		}
+	}
+	return found
+}
+
+func (r *redactor) findSecrecy(key string) secrecy {
+	found := r.secrets().secrecyOf(wordsOf(key))
+	if found == secretUnlessNumber && !strings.HasSuffix(strings.ToLower(key), "tokens") {
+		found = secret // in the singular, a number may be the token itself
+	}
+	return found
+}
+
+// secrecyOf returns the secrecy of a key with these words.
+func (s secretWords) secrecyOf(words []string) secrecy {
+	key := newWordedKey(words)
+	found := notSecret
+	for _, end := range s.atEnd {
+		switch {
+		case !key.endsWith(end):
+		case end.joined == countable:
+			found = secretUnlessNumber
+		default:
+			return secret
+		}
+	}
+	if slices.ContainsFunc(s.anywhere, key.contains) {
+		return secret
+	}
+	return found
+}
+
+// wordedKey is a key whose words are known.
+type wordedKey struct {
+	spaced string // of stems: " user api key "
+	joined string // as they are: "userapikeys"
+	starts []bool // where in joined a word begins, and its end
+}
+
+func newWordedKey(words []string) wordedKey {
+	k := wordedKey{joined: strings.Join(words, "")}
+	k.starts = make([]bool, len(k.joined)+1)
+	at := 0
+	for _, word := range words {
+		k.starts[at] = true
+		at += len(word)
+	}
+	k.starts[at] = true
+	k.spaced = spaced(stems(words))
+	return k
+}
+
+func (k wordedKey) contains(w secretWord) bool {
+	return strings.Contains(k.spaced, w.spaced) || k.hasRun(w, false)
+}
+
+func (k wordedKey) endsWith(w secretWord) bool {
+	return strings.HasSuffix(k.spaced, w.spaced) || k.hasRun(w, true)
+}
+
+// hasRun reports whether words in a row, written as one, are w or its plural. So it does
+// not matter how a key divides a word: pass_word, pASSWORD, APIkey.
+func (k wordedKey) hasRun(w secretWord, atEnd bool) bool {
+	return slices.ContainsFunc(w.runs, func(run string) bool {
+		for from := 0; ; from++ {
+			i := strings.Index(k.joined[from:], run)
+			if i < 0 {
+				return false
+			}
+			from += i
+			if k.starts[from] && k.isEnd(from+len(run), atEnd) {
+				return true
+			}
+		}
+	})
+}
+
+// isEnd reports whether a word ends there: if last, the last one.
+func (k wordedKey) isEnd(at int, last bool) bool {
+	return k.starts[at] && (!last || at == len(k.joined))
+}
+
+// wordsOf splits a key in camel, snake, kebab or any such case into lower-case words:
+// "userAPIKeys_2" becomes user, api, keys and 2.
+func wordsOf(key string) []string {
+	var b []rune
+	space := func() { b = append(b, ' ') }
+	runes := []rune(key)
+	for i, c := range runes {
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) {
+			space()
+			continue
+		}
+		if i > 0 {
+			before := runes[i-1]
+			ends := i+1 < len(runes) && unicode.IsUpper(before) && unicode.IsUpper(c) && unicode.IsLower(runes[i+1]) // the K of APIKey
+			if unicode.IsUpper(c) && !unicode.IsUpper(before) || ends || unicode.IsDigit(c) != unicode.IsDigit(before) {
+				space()
+			}
+		}
+		b = append(b, unicode.ToLower(c))
+	}
+	return strings.Fields(string(b))
+}
+
+// singular returns words without the s of a plural.
+func singular(words []string) []string {
+	words = slices.Clone(words)
+	for i, word := range words {
+		words[i] = withoutS(word)
+	}
+	return words
+}
+
+func withoutS(word string) string {
+	if len(word) > 3 && !strings.HasSuffix(word, "ss") {
+		return strings.TrimSuffix(word, "s")
+	}
+	return word
+}
+
+// stems returns what words have in common with their plurals: "salary" for salaries, "tax"
+// for taxes. It need not be a word: that of cookie is "cooky".
+func stems(words []string) []string {
+	words = singular(words)
+	for i, word := range words {
+		base, e := strings.CutSuffix(word, "e")
+		switch {
+		case !e || len(word) <= 3:
+		case strings.HasSuffix(base, "i"):
+			words[i] = base[:len(base)-1] + "y"
+		case hisses(base):
+			words[i] = withoutS(base)
+		}
+	}
+	return words
+}
+
+// hisses reports whether the plural of a word ends in es.
+func hisses(word string) bool {
+	return strings.ContainsAny(word[len(word)-1:], "sxz") || strings.HasSuffix(word, "ch") || strings.HasSuffix(word, "sh")
+}
+
+// runsOf returns words as one, in the singular and in the plural. Some forms may be of no
+// real word: they match nothing.
+func runsOf(words []string) (runs []string) {
+	if len(words) == 0 {
+		return nil
+	}
+	words = singular(words)
+	before := strings.Join(words[:len(words)-1], "")
+	for _, last := range [...]string{words[len(words)-1], stems(words)[len(words)-1]} {
+		runs = append(runs, before+last, before+last+"s")
+		if hisses(last) {
+			runs = append(runs, before+last+"es")
+		}
+		if base, y := strings.CutSuffix(last, "y"); y {
+			runs = append(runs, before+base+"ies")
+		}
+	}
+	return runs
+}
+
+// spaced returns words with spaces around each.
+func spaced(words []string) string { return " " + strings.Join(words, " ") + " " }

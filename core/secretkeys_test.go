@@ -1,0 +1,111 @@
+package klime
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestSecretKeys(t *testing.T) {
+	t.Parallel()
+	secrets := []string{
+		"password", "Password", "PASSWORD", "userPassword", "password_hash", "db-password", "password2", "oldPassword2", "passwd", "pwd",
+		"secret", "clientSecret", "CLIENT_SECRET", "authorization", "Authorization", "X-Authorization", "proxy-authorization",
+		"cookie", "Set-Cookie", "sessionCookie", "apiKey", "APIKey", "API_KEY", "x-api-key", "stripeApiKey", "apikey", "userAPIKey2",
+		"accessToken", "access_token", "ACCESS-TOKEN", "accesstoken", "refreshToken", "idToken", "csrf.token", "token", "Token", "jwt",
+		"cardNumber", "card_number", "creditCard", "creditCardLast4", "cvv", "CVC", "ssn", "userSSN", "SSN", "socialSecurity", "iban", "privateKey",
+		"passwords", "accessTokens", "cardNumbers", "apiKeys", "oauthToken", "userToken", "xsrf-token", "verificationToken", "idTokens", "mfaCode",
+		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
+		"credentials", "session id", "sessionId", "user.password", "пароль password",
+		"passWord", "pass_word", "userPassWord", "PassWords", "pASSWORD", "APIkey", "apiKeY", "apiKEYs", "sessionIDs", "sESSION_iD", "ApIkEy2", "iBAN", "toKen",
+		"acceSSkey", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
+	}
+	public := []string{
+		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "passwordless", "pass", "passed", "secretary", "key", "keyId",
+		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
+		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
+		"passport", "compass", "api keyboard", "apiKeyboard", "compassWord", "bypass_word", "pass wordy", "toKenType", "map_inner", "spin", "topIn",
+		"capikeys", "accessKeynote",
+	}
+	r := newRedactor(SecretKeys())
+	for range 2 { // the second time from memory
+		for _, key := range secrets {
+			if r.secrecyOf(key) == notSecret {
+				t.Errorf("%q is not secret", key)
+			}
+		}
+		for _, key := range public {
+			if r.secrecyOf(key) != notSecret {
+				t.Errorf("%q is secret", key)
+			}
+		}
+	}
+	if none := newRedactor([]string{}); none.secrecyOf("password") != notSecret {
+		t.Error("an empty list names something")
+	}
+	own := newRedactor(append(SecretKeys(), "employee number", "plan=", "sub plan=", " ", "=", " -="))
+	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "subplan": true, "subplanName": false, "password": true, "other": false} {
+		if (own.secrecyOf(key) == secret) != want {
+			t.Errorf("%q: %v", key, !want)
+		}
+	}
+}
+
+// An entry matches singular and plural, and may be either.
+func TestSecretKeysInThePlural(t *testing.T) {
+	t.Parallel()
+	for entry, keys := range map[string]struct{ secret, public []string }{
+		"salary":        {[]string{"salary", "salaries", "monthlySalaries", "SALARIES", "salariesPaid"}, []string{"salaried", "celery"}},
+		"address":       {[]string{"address", "addresses", "home_addresses", "addressesOf"}, []string{"addressee", "dress"}},
+		"home address":  {[]string{"homeAddresses", "homeaddresses", "HOMEADDRESSES", "homeaddress"}, []string{"homeaddressee"}},
+		"base salary":   {[]string{"basesalaries", "BASESALARIES", "baseSALaries"}, []string{"basesalaried"}},
+		"base salaries": {[]string{"basesalary", "baseSalary", "basesalaries"}, nil},
+		"taxes":         {[]string{"tax", "taxes", "TaxesPaid", "taxID"}, []string{"taxi", "taxis", "syntaxes"}},
+		"bonus":         {[]string{"bonus", "bonuses", "yearlyBonuses"}, []string{"bonsai"}},
+		"cookies":       {[]string{"cookie", "cookies", "SetCookie"}, []string{"cook", "cooks"}},
+		"licence":       {[]string{"licence", "licences"}, []string{"licensee"}},
+		"pass word":     {[]string{"passwords", "passWord", "pass-words"}, []string{"passes", "wordPasses"}},
+		"hash":          {[]string{"hash", "hashes", "fileHashes"}, []string{"hashed"}},
+		"batch":         {[]string{"batch", "batches", "BATCHES"}, []string{"batched"}},
+		"box":           {[]string{"box", "boxes"}, []string{"boxed"}},
+		"pass":          {[]string{"pass", "passes"}, []string{"passed"}},
+		"phrase":        {[]string{"phrase", "phrases", "pHRASE", "phRases"}, []string{"phrased"}},
+	} {
+		r := newRedactor([]string{entry})
+		for _, key := range keys.secret {
+			if r.secrecyOf(key) != secret {
+				t.Errorf("%q: %q is not secret", entry, key)
+			}
+		}
+		for _, key := range keys.public {
+			if r.secrecyOf(key) != notSecret {
+				t.Errorf("%q: %q is secret", entry, key)
+			}
+		}
+	}
+}
+
+// What is remembered of keys is bounded, as callers may choose them. One that is too long
+// to be remembered may still be secret.
+func TestKnownKeys(t *testing.T) {
+	t.Parallel()
+	r := newRedactor(SecretKeys())
+	for i := range 2 * maxKnownKeys {
+		for _, length := range []int{1, maxKnownKeyBytes, 10_000} {
+			key := strings.Repeat("k", length) + strconv.Itoa(i) + " password"
+			if r.secrecyOf(key) != secret {
+				t.Errorf("%.20q is not secret", key)
+			}
+		}
+	}
+	n := 0
+	r.known.Range(func(key, _ any) bool {
+		if n++; len(key.(string)) > maxKnownKeyBytes {
+			t.Errorf("remembers a key of %d bytes", len(key.(string)))
+		}
+		return true
+	})
+	if n != maxKnownKeys {
+		t.Errorf("remembers %d keys, want %d", n, maxKnownKeys)
+	}
+}
