@@ -220,7 +220,8 @@ func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts .
 }
 
 // Ping sends an empty batch to learn whether Klime is there and the write key
-// is good. A failure is a [DeliveryError]. It takes at most Config.Timeout. On a nil
+// is good. A failure is a [DeliveryError]. It takes at most Config.Timeout. If sending is
+// halted (Stats.Halted) and the Ping succeeds, sending is tried again at once. On a nil
 // client it returns nil: New has already returned the error.
 func (c *Client) Ping(ctx context.Context) error {
 	if c == nil {

@@ -360,3 +360,26 @@ func TestMaxAttempts(t *testing.T) {
 		}
 	})
 }
+
+// Where large requests are refused for their size, batches become smaller.
+func TestBatchesAdaptToALimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var refused atomic.Int64
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if len(ids) > 10 {
+				refused.Add(1)
+				return status(413)
+			}
+			return ok(len(ids))
+		}}
+		d := start(t, config(e))
+		enqueue(t, d, 1, 2000)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := d.Counts(); c.Sent != 2000 || int(refused.Load()) > len(e.seen())/5 {
+			t.Errorf("%d of %d requests refused, %+v", refused.Load(), len(e.seen()), c)
+		}
+	})
+}

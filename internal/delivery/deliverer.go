@@ -22,6 +22,7 @@ type Deliverer struct {
 	late        atomic.Uint64 // items that came after Shutdown
 	halted      atomic.Bool
 	oneShotSent atomic.Bool               // an item of a one-shot send was accepted since the dispatcher last asked
+	pinged      atomic.Bool               // a Ping during the halt has succeeded
 	lastFailure atomic.Pointer[SendError] // how the last job failed; nil if it did not
 
 	retryLog, culpritLog, refusedLog, unnamedLog, lateLog throttle.Throttle
@@ -60,6 +61,9 @@ func New(cfg Config) *Deliverer {
 		cancelOneShots: cancelOneShots,
 		oneShots:       oneShots,
 		ended:          make(chan struct{}),
+	}
+	if n := d.queue.recovered; n > 0 {
+		cfg.Logger.Info("klime: events of an earlier process wait in the spool", slog.Uint64("events", n))
 	}
 	for range cfg.Senders {
 		d.running.Go(func() { d.sendJobs(ctx) })
@@ -247,10 +251,15 @@ func (d *Deliverer) Counts() Counts {
 // Halted reports whether sending has stopped until a probe succeeds.
 func (d *Deliverer) Halted() bool { return d.halted.Load() }
 
-// Ping sends an empty batch, past queue and gate.
+// Ping sends an empty batch, past queue and gate. If it succeeds while sending is halted, the
+// next probe is due at once.
 func (d *Deliverer) Ping(ctx context.Context) error {
 	if _, failure := d.sendFor(ctx, nil); failure != nil {
 		return failure
+	}
+	if d.Halted() {
+		d.pinged.Store(true)
+		d.wakeDispatcher()
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ type dispatcher struct {
 	freshNext  bool // new items go before those from disk, if both are due
 	othersNext bool // either goes before those from quarantine
 
+	failureLogged bool // and that it is over has not been logged yet
+
 	newest   uint64    // seq of the newest item that was seen
 	napUntil time.Time // when to look at an empty queue again: nothing can be due earlier
 }
@@ -176,6 +178,9 @@ func (s *dispatcher) due(now time.Time, p pending) time.Time {
 // The newest and the oldest take turns, so that no single bad event prolongs the halt.
 // What is in flight may end the halt, and only Shutdown does not wait for it.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
+	if s.pinged.Swap(false) {
+		s.gate.nextProbe = now
+	}
 	isEarly := now.Before(s.gate.nextProbe)
 	if s.inFlight > 0 && (isEarly || !p.closed) {
 		return time.Time{}
@@ -200,7 +205,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		return time.Time{}
 	}
 	s.gate.epoch++
-	s.gate.nextProbe = now.Add(probeInterval) // unless Shutdown begins and wants one of its own
+	s.gate.nextProbe = now.Add(s.gate.untilProbe()) // unless Shutdown begins and wants one of its own
 	s.start(j)
 	return time.Time{}
 }
@@ -224,7 +229,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.quarantine.inFlight = false
 	}
 	if s.oneShotSent.Swap(false) {
-		s.gate.forbiddenLeft = maxRefusals
+		s.gate.prove()
 	}
 	atFault := s.isAtFault(r)
 	switch {
@@ -253,6 +258,9 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.backOff(now, r)
 		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
+	if r.tooLarge {
+		s.gate.takeLess()
+	}
 	s.lastFailure.Store(r.failure)
 	s.putBack(r, atFault)
 }
@@ -260,6 +268,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 // backOff delays the next batch.
 func (s *dispatcher) backOff(now time.Time, r jobResult) {
 	if s.gate.failed(now, r.job.epoch, r.failure) && s.retryLog.Allows(logInterval, now) {
+		s.failureLogged = true
 		s.cfg.Logger.Warn("klime: delivery failed, will retry", slog.Any("error", r.failure),
 			slog.Duration("in", s.gate.opensAt.Sub(now).Round(time.Millisecond)), slog.Int("events", len(r.unsettled)))
 	}
@@ -348,6 +357,11 @@ func (s *dispatcher) markHealthy(j job) {
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}
+	if s.failureLogged {
+		s.failureLogged = false
+		c := s.queue.snapshot()
+		s.cfg.Logger.Info("klime: delivery works again", slog.Int("waiting", c.Held+c.Spooled))
+	}
 	s.gate.succeeded()
 	s.halted.Store(false)
 	s.queue.resume()
@@ -357,7 +371,7 @@ func (s *dispatcher) markHealthy(j job) {
 func (s *dispatcher) halt(now time.Time, err *SendError) {
 	if s.gate.halt == nil {
 		s.reporter.add(Report{Outcome: Failed, Err: err})
-		s.cfg.Logger.Error("klime: sending halted, events are kept, one probe a minute", slog.Any("error", err))
+		s.cfg.Logger.Error("klime: sending halted, events are kept, probed at least once a minute", slog.Any("error", err))
 	}
 	s.gate.stop(now, err)
 	s.halted.Store(true)

@@ -8,7 +8,7 @@ import (
 const (
 	maxDelay      = 16 * time.Second // Config.RetryDelay doubles up to this
 	maxRetryAfter = 5 * time.Minute  // the longest that an answer may have us wait
-	probeInterval = time.Minute      // between two probes of a halted endpoint
+	probeInterval = time.Minute      // between two probes of a halted endpoint, at most
 	maxShrink     = 7                // 2^-7 of a hundred: one event
 	growAfter     = 8                // successes in a row before batches grow again
 	maxRefusals   = 3                // so many batches refused whole, or forbidden, since events were last accepted halt sending
@@ -21,10 +21,12 @@ type gate struct {
 
 	failures      int        // transient answers in a row
 	refusals      int        // batches refused whole since events were last accepted
+	proven        bool       // events were accepted at some time
 	forbiddenLeft int        // how many more forbidden batches halt sending; 0 until an event was accepted: with a wrong key the first does
 	opensAt       time.Time  // no batch goes out before this
 	halt          *SendError // why sending is halted; nil if it is not
 	nextProbe     time.Time  // no probe of a halted endpoint goes out before this
+	probes        int        // of this halt, that went out soon
 	epoch         int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
 	provenBy      int        // epoch of the last probe that has ended a halt
 	hurried       bool       // Shutdown waits: each delay is as long as the first
@@ -57,10 +59,8 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	}
 	g.epoch++
 	g.failures++
-	// A server or proxy that finds a request too large may hang up on it.
-	if g.failures > 1 && failure.StatusCode == 0 && g.shrink < maxShrink {
-		g.shrink++
-		g.successes = 0
+	if g.failures > 1 && failure.StatusCode == 0 { // a server or proxy that finds a request too large may hang up on it
+		g.takeLess()
 	}
 	wait := asked
 	if wait == 0 {
@@ -68,6 +68,14 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	}
 	g.opensAt = now.Add(wait)
 	return true
+}
+
+// takeLess halves the batches, until they have been accepted for a while.
+func (g *gate) takeLess() {
+	if g.shrink < maxShrink {
+		g.shrink++
+		g.successes = 0
+	}
 }
 
 // pause returns how long to wait after so many failures in a row.
@@ -88,10 +96,13 @@ func (g *gate) hurry() {
 	}
 }
 
+// prove notes that events have been accepted.
+func (g *gate) prove() { g.proven, g.forbiddenLeft = true, maxRefusals }
+
 // succeeded opens the gate and ends a halt.
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
-	g.forbiddenLeft = maxRefusals
+	g.prove()
 	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
 		g.shrink--
 		g.successes = 0
@@ -122,11 +133,25 @@ func (g *gate) pardon(j job, failure *SendError) bool {
 // stop halts sending because of err until a probe succeeds. During Shutdown the first
 // probe is due at once.
 func (g *gate) stop(now time.Time, err *SendError) {
-	if g.halt == nil && !g.hurried {
-		g.nextProbe = now.Add(probeInterval)
-	}
+	isNew := g.halt == nil
 	g.halt = err
+	if isNew && !g.hurried {
+		g.probes = 0
+		g.nextProbe = now.Add(g.untilProbe())
+	}
 	g.refusals, g.forbiddenLeft = 0, 0
+}
+
+// untilProbe returns how long after the halt, or after the last probe, the next one is due. If
+// an endpoint that has accepted events seems to be gone, it may be back soon: that is how an
+// ingress answers while it is reloaded.
+func (g *gate) untilProbe() time.Duration {
+	wait := time.Second << g.probes
+	if !g.proven || !g.halt.isMisdirected() || wait > probeInterval {
+		return probeInterval
+	}
+	g.probes++
+	return jitter(wait)
 }
 
 // backoff is the delay before the n-th retry in a row.

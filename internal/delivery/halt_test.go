@@ -54,6 +54,91 @@ func TestHalt(t *testing.T) {
 	}
 }
 
+// An endpoint that has accepted events and then seems to be gone may be back soon. A key that
+// is no longer accepted is not.
+func TestHaltAfterEventsWereAccepted(t *testing.T) {
+	t.Parallel()
+	for code, soon := range map[int]bool{302: true, 401: false, 404: true, 405: true} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newOutage(200)
+			d := start(t, config(e))
+			enqueue(t, d, 1, 1)
+			if err := d.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 2 { // each halt begins anew
+				e.setStatus(code)
+				before := len(e.seen())
+				enqueue(t, d, 2, 30)
+				time.Sleep(10 * time.Second)
+				if n := len(e.seen()) - before; soon != (n > 3) || n > 6 || !d.Halted() {
+					t.Errorf("%d, halt %d: %d requests in 10 s, halted %v", code, i, n, d.Halted())
+				}
+				time.Sleep(10 * time.Minute)
+				if n := len(e.seen()) - before; n > 20 {
+					t.Errorf("%d, halt %d: %d requests in 10 minutes", code, i, n)
+				}
+				e.setStatus(200)
+				time.Sleep(time.Minute)
+				if d.Halted() {
+					t.Errorf("%d, halt %d: still halted", code, i)
+				}
+			}
+		})
+	}
+}
+
+// A Ping that succeeds during a halt has the next probe go out at once.
+func TestPingDuringAHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(401)
+		d := start(t, config(e))
+		enqueue(t, d, 1, 50)
+		synctest.Wait()
+		if err := d.Ping(t.Context()); err == nil || !d.Halted() {
+			t.Errorf("Ping: %v, halted %v", err, d.Halted())
+		}
+		before := len(e.seen())
+		synctest.Wait()
+		if n := len(e.seen()) - before; n != 0 {
+			t.Errorf("%d requests after a Ping that failed", n)
+		}
+		e.setStatus(200)
+		if err := d.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if c := d.Counts(); d.Halted() || c.Sent != 50 {
+			t.Errorf("halted %v, %+v", d.Halted(), c)
+		}
+	})
+}
+
+// The log says when an outage is over, and how much is left to deliver.
+func TestEndOfAnOutageIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(503)
+		cfg := config(e)
+		var log bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		enqueue(t, d, 1, 250)
+		time.Sleep(time.Minute)
+		e.setStatus(200)
+		time.Sleep(time.Minute)
+		enqueue(t, d, 251, 300)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if again := strings.Count(log.String(), `"klime: delivery works again" waiting=249`); again != 1 || strings.Count(log.String(), "works again") != 1 {
+			t.Errorf("the log says so %d times:\n%s", again, log.String())
+		}
+	})
+}
+
 // Everything is answered with 400, and 10,000 events are queued.
 func TestRefusalOfEverythingHalts(t *testing.T) {
 	t.Parallel()

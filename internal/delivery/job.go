@@ -27,5 +27,6 @@ type jobResult struct {
 	unsettled []Item // items that are not settled
 	verdict   verdict
 	accepted  bool       // Klime took at least one event
+	tooLarge  bool       // a request with several events was refused for its size
 	failure   *SendError // nil if there was none
 }

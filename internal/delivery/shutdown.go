@@ -13,6 +13,10 @@ import (
 // a callback, that does not return when it should.
 const stopGrace = 250 * time.Millisecond
 
+// reportPortion is how many items Shutdown reports at once. To decode them takes time and
+// memory: if there is not enough for all, some are told.
+const reportPortion = 500
+
 // Shutdown refuses further items, except those of Config.OnClose, and delivers what
 // is held until ctx ends, or a probe finds sending halted and no request is in flight.
 // What is left then is given up unless it is on disk; the error says how many items that
@@ -56,13 +60,27 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		d.endErr = notDelivered(n, onDisk, cause)
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
 	}
+	for ; len(rest) > reportPortion; rest = rest[reportPortion:] {
+		d.reporter.add(Report{Items: rest[:reportPortion], Outcome: Abandoned, Err: d.endErr})
+	}
 	if len(rest)+stuck > 0 {
 		d.reporter.add(Report{Items: rest, Outcome: Abandoned, Err: d.endErr, Untold: stuck})
 	}
 	d.noteSpooled()
 	close(d.reporting.end)
-	waitFor(d.reporting.done, ctx.Done(), stopGrace)
+	if !waitFor(d.reporting.done, ctx.Done(), stopGrace) {
+		d.noteUntold()
+	}
 	return d.endErr
+}
+
+// noteUntold logs that a callback of the app takes too long, and adds it to the error of
+// Shutdown if there is one.
+func (d *Deliverer) noteUntold() {
+	d.cfg.Logger.Warn("klime: shut down before a callback returned, it may not know of all events")
+	if d.endErr != nil {
+		d.endErr = fmt.Errorf("%w; a callback has not returned in time", d.endErr)
+	}
 }
 
 // noteSpooled logs how many items are on disk. If the process ends while the keeper is
@@ -105,10 +123,10 @@ func count(n int, what string) string {
 }
 
 // finalFlush is the Flush of Shutdown, which includes what OnClose hands over. It
-// returns how many items OnClose lost. With a spool it ends early enough to write
-// what could not be delivered.
+// returns how many items OnClose lost. It ends early enough to write what could not be
+// delivered to the spool, and to tell the app of it.
 func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
-	if deadline, has := ctx.Deadline(); has && d.keeping != nil {
+	if deadline, has := ctx.Deadline(); has && (d.keeping != nil || d.cfg.OnReport != nil) {
 		reserve := min(time.Second, time.Until(deadline)/5)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
@@ -138,12 +156,12 @@ func allDone(group *sync.WaitGroup) <-chan struct{} {
 }
 
 // waitFor waits for the app's code until timeUp (unless that is nil), and then a
-// little longer, as it should end soon.
-func waitFor(done, timeUp <-chan struct{}, more time.Duration) {
+// little longer, as it should end soon. It reports whether the code has ended.
+func waitFor(done, timeUp <-chan struct{}, more time.Duration) bool {
 	if timeUp != nil {
 		select {
 		case <-done:
-			return
+			return true
 		case <-timeUp:
 		}
 	}
@@ -151,6 +169,8 @@ func waitFor(done, timeUp <-chan struct{}, more time.Duration) {
 	defer grace.Stop()
 	select {
 	case <-done:
+		return true
 	case <-grace.C:
+		return false
 	}
 }
