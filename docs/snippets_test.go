@@ -180,6 +180,7 @@ func packages() map[string]string {
 		"ginklime":    module + "/ginklime",
 		"http":        "net/http",
 		"httptest":    "net/http/httptest",
+		"json":        "encoding/json",
 		"klime":       module + "/core",
 		"klimetest":   module + "/klimetest",
 		"log":         "log",

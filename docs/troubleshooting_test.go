@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,15 +11,11 @@ import (
 func TestTroubleshootingKnowsTheLog(t *testing.T) {
 	t.Parallel()
 	var code strings.Builder
-	for _, glob := range []string{"../core/*.go", "../internal/delivery/*.go"} {
-		names, err := filepath.Glob(filepath.FromSlash(glob))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range names {
-			if !strings.HasSuffix(name, "_test.go") {
-				code.WriteString(read(t, name))
-			}
+	var logged []string
+	for _, folder := range logging() {
+		logged = append(logged, warnings(t, folder)...)
+		for _, name := range goFiles(t, folder) {
+			code.WriteString(read(t, name))
 		}
 	}
 	messages := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(code.String(), "") // joins messages that span several lines
@@ -29,9 +24,35 @@ func TestTroubleshootingKnowsTheLog(t *testing.T) {
 		t.Errorf("only %d log lines on the page", len(lines))
 	}
 	for _, line := range lines {
-		if !strings.Contains(messages, line[1]) {
+		isWarning := slices.ContainsFunc(logged, func(message string) bool { return strings.HasPrefix(message, "klime: "+line[1]) })
+		if !isWarning && !strings.Contains(messages, line[1]) {
 			t.Errorf("nothing logs %q", line[1])
 		}
+	}
+}
+
+// Each warning and error in the log has a row on the page, under its first words.
+func TestTroubleshootingHasTheLog(t *testing.T) {
+	t.Parallel()
+	var rows []string
+	for line := range strings.Lines(read(t, "troubleshooting.md")) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, code := range regexp.MustCompile("`(klime: [^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				rows = append(rows, code[1])
+			}
+		}
+	}
+	known := 0
+	for _, folder := range logging() {
+		for _, logged := range warnings(t, folder) {
+			known++
+			if !slices.ContainsFunc(rows, func(row string) bool { return strings.HasPrefix(logged, row) }) {
+				t.Errorf("the page has no row for %q", logged)
+			}
+		}
+	}
+	if known < 45 {
+		t.Errorf("only %d log lines found", known)
 	}
 }
 
