@@ -25,6 +25,8 @@ import (
 // whose snippets are compiled here.
 func quoted(document string) []string {
 	switch document {
+	case "delivery.md":
+		return []string{"delivery_test.go"}
 	case "moving-from-segment.md":
 		return []string{"../examples/segment/*.go"}
 	case "opentelemetry.md":
