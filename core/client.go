@@ -185,7 +185,8 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // context of a Shutdown called meanwhile. Its error is nil only if Klime has
 // accepted the event, or if there was nothing to send (a nil client, a silenced request,
 // BeforeSend): then the BatchResult is zero. A failed request is a [DeliveryError], and the
-// event is not tried again. Only where a kept connection turns out to be closed does
+// event is not tried again. While sending is halted, there is no request unless a probe is due
+// and succeeds, and the error is the reason. Only where a kept connection turns out to be closed does
 // net/http repeat the request at once, over another one and with the same message ID.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	scope, silent := c.scopeOf(ctx)
