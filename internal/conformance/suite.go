@@ -35,6 +35,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("two clients", func(t *testing.T) { testTwoClients(t, a) })
 	t.Run("nobody known", func(t *testing.T) { testNobodyHint(t, a) })
 	t.Run("kept context", func(t *testing.T) { testKeptContext(t, a) })
+	t.Run("context held during later requests", func(t *testing.T) { testHeldContext(t, a) })
 	t.Run("late sign-in", func(t *testing.T) { testLateSignIn(t, a) })
 	t.Run("concurrent requests", func(t *testing.T) { testConcurrentRequests(t, a) })
 	t.Run("stream", func(t *testing.T) { testStream(t, a) })
