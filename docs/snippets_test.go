@@ -36,7 +36,7 @@ func quoted(document string) []string {
 	case "who-is-the-customer.md":
 		return []string{"../examples/auth/*/*.go", "../examples/jobs/main.go", "../core/example_privacy_test.go"}
 	case "write-your-own-adapter.md":
-		return []string{"../examples/echo/echoklime/*.go"}
+		return []string{"../examples/echo/echoklime/*.go", "../examples/routers/*.go"}
 	default:
 		return nil
 	}

@@ -146,6 +146,8 @@ func (q request) HTTP() (http.ResponseWriter, *http.Request) { return nil, nil }
 // SetPath changes the path in the way that Fiber offers.
 func (q request) SetPath(path string) { q.c.Path(path) }
 
+func (q request) SetHeader(name, value string) { q.c.Set(name, value) }
+
 func (q request) Keep(key string, value any) conformance.Request {
 	q.c.Locals(key, value)
 	return q

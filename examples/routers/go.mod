@@ -7,6 +7,7 @@ require (
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.26.3
 	github.com/julienschmidt/httprouter v1.3.0
 	github.com/klimeapp/klime-go v0.0.0
+	github.com/uptrace/bunrouter v1.0.23
 )
 
 require (

@@ -2,6 +2,8 @@ package routers
 
 import (
 	"net/http"
+	"regexp"
+	"strings"
 
 	"github.com/gorilla/mux"
 
@@ -35,7 +37,8 @@ func GorillaOutside(client *klime.Client, refuse func(http.Handler) http.Handler
 	return record(refuse(router))
 }
 
-// template is the pattern of a route, "" if there is none.
+// template is the pattern of a route, "" if there is none. What takes the rest of the path
+// must say so: a 404 below it may come from a file server or another router.
 func template(route *mux.Route) string {
 	if route == nil {
 		return ""
@@ -44,5 +47,11 @@ func template(route *mux.Route) string {
 	if err != nil { // the route does not match by path
 		return ""
 	}
-	return pattern
+	if whole, _ := route.GetPathRegexp(); !strings.HasSuffix(whole, "$") { // made by PathPrefix
+		return strings.TrimSuffix(pattern, "/") + "/*"
+	}
+	return rest.ReplaceAllString(pattern, "/*")
 }
+
+// rest is a parameter that takes the rest of the path.
+var rest = regexp.MustCompile(`/\{[^{}/:]+:\.[*+]\}$`)

@@ -10,7 +10,8 @@ import (
 )
 
 // HTTPRouter records around a julienschmidt/httprouter. As the router does not tell what
-// it has matched, each handle sets the request's Pattern, where nethttp looks.
+// it has matched, each handle sets the request's Pattern. Route reads it as it is: without
+// that option it would be one of an http.ServeMux, where / takes the rest of the path.
 func HTTPRouter(client *klime.Client) http.Handler {
 	router := httprouter.New()
 	handle := func(method, pattern string, next httprouter.Handle) {
@@ -19,10 +20,11 @@ func HTTPRouter(client *klime.Client) http.Handler {
 			next(w, r, params)
 		})
 	}
-	handle(http.MethodGet, "/orgs/:org/reports/:id", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
-		showReport(w, r)
-	})
-	return nethttp.Middleware(client, user())(router)
+	show := func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) { showReport(w, r) }
+	handle(http.MethodGet, "/", show)
+	handle(http.MethodGet, "/orgs/:org/reports/:id", show)
+	matched := func(r *http.Request) string { return r.Pattern }
+	return nethttp.Middleware(client, user(), nethttp.Route(matched))(router)
 }
 
 // HTTPRouterInside records around each handler, where its pattern is known.
@@ -32,6 +34,7 @@ func HTTPRouterInside(client *klime.Client) http.Handler {
 		record := nethttp.Middleware(client, user(), nethttp.Route(func(*http.Request) string { return pattern }))
 		router.Handler(method, pattern, record(next))
 	}
+	handle(http.MethodGet, "/", http.HandlerFunc(showReport))
 	handle(http.MethodGet, "/orgs/:org/reports/:id", http.HandlerFunc(showReport))
 	return router
 }

@@ -26,30 +26,37 @@ func TestRouters(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}
+	onError := func(w http.ResponseWriter, _ error) { w.WriteHeader(http.StatusNotFound) }
 	requests := []string{
 		"GET /orgs/acme/reports/42", "GET /orgs/acme/reports/7?refused",
 		"GET /nowhere", "GET /orgs/acme/reports", "POST /nowhere", // no route
 		"POST /orgs/acme/reports/42", "DELETE /orgs/acme/reports/42", // another method
 		"GET /orgs/acme/reports/42/", "GET //orgs/acme/reports/42", "POST //orgs/acme/reports/42", "POST /orgs/acme/reports/42/", // redirects
+		"GET /", "GET /orgs/acme/reports/0",
 	}
-	served := []string{"/orgs/{org}/reports/{id} 204", "/orgs/{org}/reports/{id} 204"}
+	const report, refused, absent, home = "/orgs/{org}/reports/{id} 204", "/orgs/{org}/reports/{id} 403", "/orgs/{org}/reports/{id} 404", "/ 204"
 	for _, test := range []struct {
 		name  string
 		build func(*klime.Client) http.Handler
 		want  []string
 	}{
-		{"gorilla/mux", routers.Gorilla, served},
+		{"gorilla/mux", routers.Gorilla, []string{report, report, report}},
 		{
 			"around gorilla/mux",
 			func(client *klime.Client) http.Handler { return routers.GorillaOutside(client, refuse) },
-			[]string{"/orgs/{org}/reports/{id} 204", "/orgs/{org}/reports/{id} 403"},
+			[]string{report, refused, report},
 		},
-		{"httprouter", routers.HTTPRouter, served},
-		{"in httprouter", routers.HTTPRouterInside, served},
+		{"httprouter", routers.HTTPRouter, []string{report, report, home, report}},
+		{"in httprouter", routers.HTTPRouterInside, []string{report, report, home, report}},
+		{
+			"bunrouter",
+			func(client *klime.Client) http.Handler { return routers.BunRouter(client, onError) },
+			[]string{report, report, home, absent},
+		},
 		{
 			"grpc-gateway",
 			func(client *klime.Client) http.Handler { return gateway(client, "GET /orgs/{org}/reports/{id=*}") },
-			served,
+			[]string{report, report, report},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

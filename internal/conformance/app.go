@@ -85,6 +85,13 @@ type Streamer interface {
 	Stream(contentType string, write func(w StreamWriter))
 }
 
+// HeaderSetter is a Request of a framework that is not built on net/http. If a Request
+// does not implement it, tests that need it are skipped.
+type HeaderSetter interface {
+	// SetHeader sets a header of the answer.
+	SetHeader(name, value string)
+}
+
 // StreamWriter is a *bufio.Writer or similar. Flush sends what has been written so far.
 type StreamWriter interface {
 	io.Writer
@@ -97,6 +104,10 @@ type Adapter struct {
 	// KeepsInPlace says that Keep changes the request itself, so that a value kept
 	// by an inner handler is seen by outer ones.
 	KeepsInPlace bool
+	// PassesContext says that the framework passes the context as an argument of its
+	// own: Replace and WithCancel make another, which outer handlers do not see, even
+	// if KeepsInPlace. Without KeepsInPlace it says nothing.
+	PassesContext bool
 	// OwnServer says that the framework is not built on net/http: tests of what only
 	// net/http has are left out. Its server must accept a path of 10 KB and a body of
 	// 10 MiB.

@@ -11,7 +11,7 @@ import (
 )
 
 // testBodies: a request's body is read by the handler alone. Its size is recorded if it
-// is known beforehand.
+// is known beforehand, and may be if the framework has read the body by itself.
 func testBodies(t *testing.T, a Adapter) {
 	t.Helper()
 	t.Parallel()
@@ -32,7 +32,7 @@ func testBodies(t *testing.T, a Adapter) {
 		{Method: http.MethodPost, Path: "/some", Handler: read(1000)},
 		{Method: http.MethodPost, Path: "/none", Handler: read(0)},
 	}})
-	for _, test := range []struct {
+	tests := []struct {
 		path    string
 		chunked bool
 		want    string
@@ -41,7 +41,8 @@ func testBodies(t *testing.T, a Adapter) {
 		{"/all", true, strconv.Itoa(size)},
 		{"/some", false, "1000"},
 		{"/none", false, "0"},
-	} {
+	}
+	for _, test := range tests {
 		ctx, cancel := limited(t)
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
 		if err != nil {
@@ -75,12 +76,13 @@ func testBodies(t *testing.T, a Adapter) {
 		t.Fatal(err)
 	}
 	events := server.Events()
-	if len(events) != 4 {
-		t.Fatalf("%d events", len(events))
+	if len(events) != len(tests) {
+		t.Fatalf("%d events, want %d", len(events), len(tests))
 	}
-	for i, e := range events {
-		if bytes, known := e.Properties["requestBytes"]; known == (i == 1) || known && bytes != float64(size) {
-			t.Errorf("%v: requestBytes %v", e.Properties["route"], bytes)
+	for i, test := range tests {
+		bytes, known := events[i].Properties["requestBytes"]
+		if unknown := test.chunked && !known; !unknown && bytes != float64(size) {
+			t.Errorf("%s, chunked %v: requestBytes %v, want %d (a chunked body's may be absent)", test.path, test.chunked, bytes, size)
 		}
 	}
 }

@@ -44,8 +44,12 @@ func compare(tb testing.TB, server *klimetest.Server, client *klime.Client, want
 		}
 		wanted = append(wanted, e)
 	}
-	if !reflect.DeepEqual(got, wanted) {
-		tb.Errorf("%d events, want %d: too many%s\nmissing%s", len(got), len(wanted), pretty(got, wanted), pretty(wanted, got))
+	unexpected, missing := without(got, wanted), without(wanted, got)
+	switch {
+	case len(unexpected)+len(missing) > 0:
+		tb.Errorf("events differ (%d, want %d)\nunexpected:%s\nmissing:%s", len(got), len(wanted), pretty(unexpected), pretty(missing))
+	case !reflect.DeepEqual(got, wanted):
+		tb.Errorf("events in another order:%s\nwant:%s", pretty(got), pretty(wanted))
 	}
 	if n := server.Rejected(); n != 0 {
 		tb.Errorf("%d events rejected", n)
@@ -94,18 +98,27 @@ func simplify(tb testing.TB, e klime.Event) any {
 	return out
 }
 
-// pretty shows the events that others lacks, or all events if only the order differs.
-func pretty(events, others []any) string {
-	var b, all strings.Builder
+// without returns the events that are not among others, each of which stands for one.
+func without(events, others []any) []any {
+	others = slices.Clone(others)
+	return slices.DeleteFunc(slices.Clone(events), func(e any) bool {
+		i := slices.IndexFunc(others, func(other any) bool { return reflect.DeepEqual(e, other) })
+		if i >= 0 {
+			others = slices.Delete(others, i, i+1)
+		}
+		return i >= 0
+	})
+}
+
+// pretty shows events, each on a line of its own.
+func pretty(events []any) string {
+	if len(events) == 0 {
+		return " none"
+	}
+	var b strings.Builder
 	for _, e := range events {
 		text, _ := json.Marshal(e)
-		fmt.Fprintf(&all, "\n  %s", text)
-		if !slices.ContainsFunc(others, func(other any) bool { return reflect.DeepEqual(e, other) }) {
-			fmt.Fprintf(&b, "\n  %s", text)
-		}
-	}
-	if b.Len() == 0 && len(events) >= len(others) {
-		return all.String()
+		fmt.Fprintf(&b, "\n  %s", text)
 	}
 	return b.String()
 }

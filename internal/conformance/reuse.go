@@ -81,6 +81,43 @@ func testKeptContext(t *testing.T, a Adapter) {
 	}
 }
 
+// testHeldContext: a context that is kept shows nothing of later requests, to the app
+// neither, although the framework may have given their memory to them.
+func testHeldContext(t *testing.T, a Adapter) {
+	t.Helper()
+	t.Parallel()
+	const requests = 8 // sync.Pool may give each of them other memory under the race detector
+	var held []context.Context
+	url, stop := a.Start(t, App{
+		Client: klimetest.NewServer(t).Client(),
+		UserID: func(r Request) any { return strings.Clone(r.Header("X-User")) },
+		Routes: []Route{{Path: "/", Handler: func(r Request) {
+			user := strings.Clone(r.Header("X-User"))
+			r = r.Keep("tenant", user).Replace(replaced{}, user)
+			held = append(held, r.Detached())
+			for i, ctx := range held {
+				mine := "user-" + strconv.Itoa(i)
+				for _, key := range []any{"tenant", replaced{}} {
+					if got := ctx.Value(key); got != nil && got != mine {
+						t.Errorf("the context kept by %s shows the value of %v during the request of %s: put nothing pooled beneath the Scope", mine, got, user)
+					}
+				}
+				if got := klime.ScopeFrom(ctx).UserID(); got != mine {
+					t.Errorf("the context kept by %s is that of %q during the request of %s", mine, got, user)
+				}
+			}
+			r.Reply(http.StatusOK, textPlain, user)
+		}}},
+	})
+	transport := newTransport() // one connection, as some frameworks reuse memory within one
+	defer transport.CloseIdleConnections()
+	for i := range requests {
+		askOver(t, transport, url, call{path: "/", header: http.Header{"X-User": {"user-" + strconv.Itoa(i)}}})
+	}
+	transport.CloseIdleConnections()
+	stop()
+}
+
 // testLateSignIn: who signs in with a context that was kept, such as by the first message
 // over a WebSocket, has nothing of who made the request.
 func testLateSignIn(t *testing.T, a Adapter) {

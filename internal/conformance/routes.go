@@ -1,11 +1,13 @@
 package conformance
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 
+	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
@@ -112,7 +114,10 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 	t.Parallel()
 	const routed = "by the route"
 	server := klimetest.NewServer(t)
-	app := App{Client: server.Client(), UserID: jane}
+	app := App{Client: server.Client(), UserID: jane, Inside: []Middleware{func(r Request, next func(Request)) {
+		klime.SetProperty(r.Context(), "asked", r.Header("X-Asked")) // a failure should name the path
+		next(r)
+	}}}
 	template := map[string]string{} // by the body that the route answers with
 	for _, route := range []Route{
 		{Path: "/reports"},
@@ -138,13 +143,13 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 		"/api", "/api/", "/api/nowhere", "/api/things", "/api/things/1", "/api/things/1/", "/api//things/1", "//api/things/1",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodHead} {
-			got := ask(t, url, call{method: method, path: path})
+			got := ask(t, url, call{method: method, path: path, header: http.Header{"X-Asked": {path}}})
 			route, ok := template[got.body]
 			if got.status == 0 || ok != (got.status == http.StatusOK && got.body != "") {
 				t.Errorf("%s %s: answer %d %q", method, path, got.status, got.body)
 			}
 			if ok {
-				want = append(want, seen(method, route, got))
+				want = append(want, strings.Replace(seen(method, route, got), `"status"`, fmt.Sprintf(`"asked":%q,"status"`, path), 1))
 			}
 		}
 	}

@@ -67,6 +67,13 @@ type Request = conformance.Request
 //	Stream(contentType string, write func(w StreamWriter))  answers 200 with what write writes, possibly after the handler
 type Streamer = conformance.Streamer
 
+// HeaderSetter is an optional interface of a Request, for a framework that is not built on
+// net/http. Cases with headers of the answer are left out if a Request has neither this
+// nor what HTTP returns.
+//
+//	SetHeader(name, value string)  sets a header of the answer
+type HeaderSetter = conformance.HeaderSetter
+
 // StreamWriter is a *bufio.Writer or something like it.
 //
 //	Write(p []byte) (int, error)
@@ -88,10 +95,11 @@ type Middleware = conformance.Middleware
 
 // Adapter is the adapter under test.
 //
-//	Name          string  the framework's name
-//	KeepsInPlace  bool    outer handlers see what inner ones store with Keep, as with c.Set
-//	OwnServer     bool    the framework is not built on net/http: cases that need it are left out
-//	Start         func(tb testing.TB, app App) (url string, stop func())
+//	Name           string  the framework's name
+//	KeepsInPlace   bool    outer handlers see what inner ones store with Keep, as with c.Set
+//	PassesContext  bool    but not what Replace and WithCancel do, as the context is an argument of its own: func(ctx, c)
+//	OwnServer      bool    the framework is not built on net/http: cases that need it are left out
+//	Start          func(tb testing.TB, app App) (url string, stop func())
 //
 // Start serves app on loopback and returns its base URL. The suite calls it from
 // several goroutines. It reports errors to tb. The function stop returns when all

@@ -36,6 +36,7 @@ func TestCommentsNameEverything(t *testing.T) {
 		reflect.TypeFor[adaptertest.Adapter](),
 		reflect.TypeFor[adaptertest.NetHTTP](),
 		reflect.TypeFor[adaptertest.Streamer](),
+		reflect.TypeFor[adaptertest.HeaderSetter](),
 		reflect.TypeFor[adaptertest.StreamWriter](),
 	} {
 		for _, name := range members(one) {

@@ -24,5 +24,5 @@
 // pattern means something else to your router than to net/http, have your test
 // register one that means the same. A later version of klime-go may add cases, and
 // fields for them. It will not add methods to Request: new ones come as optional
-// interfaces, like Streamer.
+// interfaces, like Streamer and HeaderSetter.
 package adaptertest

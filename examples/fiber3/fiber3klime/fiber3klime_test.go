@@ -186,6 +186,8 @@ func (q request) Context() context.Context {
 // SetPath changes the path in the way that Fiber offers.
 func (q request) SetPath(path string) { q.c.Path(path) }
 
+func (q request) SetHeader(name, value string) { q.c.Set(name, value) }
+
 func (q request) Keep(key string, value any) adaptertest.Request {
 	q.c.Locals(key, value)
 	return q
