@@ -1053,8 +1053,10 @@ func TestReplacedInAFault(t *testing.T) {
 		commit(t, theirs, records(1, 5, false, 10))
 		_ = theirs.Close()
 		s := newStore(dir, defaultMaxBytes, DropOldest) // as after a start on a full disk
+		log := &bytes.Buffer{}
+		s.setLogger(slog.New(slog.NewTextHandler(log, nil)))
 		if test.known {
-			s, _ = opened(t, dir, Options{})
+			s, log = opened(t, dir, Options{})
 			commit(t, s, records(1, 3, false, 10))
 			fail(t, s, nothing)
 			if test.damaged {
@@ -1068,6 +1070,9 @@ func TestReplacedInAFault(t *testing.T) {
 			if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
 				t.Errorf("%+v: took the events of somebody else: %v", test, err)
 			}
+		}
+		if n := strings.Count(log.String(), errForeign.Error()); n != 1 {
+			t.Errorf("%+v: %d log lines: %s", test, n, log)
 		}
 		next, _ := opened(t, dir, Options{})
 		if got := keys(t, next); !same(got, rangeOf(1, 5)) {
