@@ -20,6 +20,9 @@ const (
 
 // Commit implements delivery.Spool.
 func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	if s.displaced && len(add) > 0 {
+		return nil, fmt.Errorf("spool: %s: %w", s.path(), errGone)
+	}
 	c := change{totals: s.totals}
 	err = s.withDB(func() error {
 		return s.db.Update(func(tx *bolt.Tx) error {
@@ -36,7 +39,7 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 			return tx.Bucket(headBucket).Put(totalsKey, c.totals.encode())
 		})
 	})
-	nothingLeft := len(add) == 0 && c.totals.records == 0
+	nothingLeft := len(add) == 0 && c.totals.records == 0 && !s.displaced // or renew would remove another's file
 	switch {
 	case err != nil && nothingLeft && isDiskFull(err):
 		return nil, s.renew() // a disk that is full to the last page has no room even to note removals

@@ -1,7 +1,9 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"slices"
@@ -21,6 +23,7 @@ const (
 
 // Reopen implements delivery.Spool.
 func (s *store) Reopen() (lost, writable bool, err error) {
+	s.displaced = false
 	switch {
 	case s.closed:
 		err = fmt.Errorf("spool: %w", errClosed)
@@ -28,13 +31,20 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 		lost, err = s.reopen()
 	case s.checkInPlace() != nil:
 		err = s.move()
+		s.displaced = err != nil
 	default:
 		_ = s.lock.take() // an error does no harm: the file is open, and bbolt has locked it
 	}
-	if err != nil {
-		return lost, false, err
+	if s.displaced || errors.Is(err, errForeign) {
+		s.tell(err)
 	}
-	if s.probe() == nil {
+	switch {
+	case s.displaced:
+		return false, false, nil
+	case err != nil:
+		return lost, false, err
+	case s.probe() == nil:
+		s.told = false
 		return lost, true, nil
 	}
 	if s.db == nil { // it cannot be written, but perhaps read
@@ -43,6 +53,14 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 		lost = lost || again
 	}
 	return lost, false, err
+}
+
+// tell logs why the folder cannot be used, once until it can.
+func (s *store) tell(err error) {
+	if s.logger != nil && !s.told {
+		s.logger.Warn("klime: the spool cannot use its folder", slog.Any("error", err))
+	}
+	s.told = true
 }
 
 // reopen opens the file again. Lost says that it is another file, which is empty.

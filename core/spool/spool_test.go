@@ -94,6 +94,85 @@ func TestFolderIsDeletedAtRunTime(t *testing.T) {
 	}
 }
 
+// Another folder with events comes in place of the first, such as a volume that is mounted
+// late: what is on disk is delivered all the same, and the other events stay there.
+func TestFolderIsReplacedAtRunTime(t *testing.T) {
+	t.Parallel()
+	srv, top := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	dir, other := filepath.Join(top, "spool"), filepath.Join(top, "other")
+	leave := func(dir, prefix string) (*klime.Client, *syncBuffer) {
+		cfg, log := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
+		cfg.QueueSize = 10 // the others are on disk alone
+		client := newClient(t, cfg)
+		track(t, client, ids(prefix, 50)...)
+		return client, log
+	}
+	theirs, _ := leave(other, "theirs")
+	shutdown(t, theirs, 50*time.Millisecond)
+	client, log := leave(dir, "own")
+	if err := errors.Join(os.Rename(dir, filepath.Join(top, "shadowed")), os.Rename(other, dir)); err != nil {
+		t.Fatal(err)
+	}
+	srv.be(http.StatusOK)
+	err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1"), klime.WithMessageID("during"))
+	if !errors.Is(err, klime.ErrNotDurable) {
+		t.Errorf("Track: %v, want ErrNotDurable", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := client.Flush(ctx); err != nil {
+		t.Errorf("Flush: %v", err)
+	}
+	if s := client.Stats(); !s.SpoolDown || s.Sent != 51 {
+		t.Errorf("stats %+v", s)
+	}
+	shutdown(t, client, time.Minute)
+	if n := strings.Count(log.String(), "events of another process"); n != 1 || strings.Contains(log.String(), "not closed") {
+		t.Errorf("%d log lines: %s", n, log)
+	}
+	cfg, _ := config(t, srv.URL, dir, spool.Options{})
+	if s := newClient(t, cfg).Stats(); s.Recovered != 50 {
+		t.Errorf("left of theirs: %d", s.Recovered)
+	}
+}
+
+// The same in an outage that outlasts the process: Shutdown says what is lost, and why.
+func TestFolderIsReplacedInAnOutage(t *testing.T) {
+	t.Parallel()
+	srv, top := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	dir, other := filepath.Join(top, "spool"), filepath.Join(top, "other")
+	start := func(dir string) (*klime.Client, *syncBuffer) {
+		cfg, log := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
+		cfg.QueueSize = 10
+		client, err := klime.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		track(t, client, ids(filepath.Base(dir), 50)...)
+		return client, log
+	}
+	theirs, _ := start(other)
+	shutdown(t, theirs, 50*time.Millisecond)
+	client, log := start(dir)
+	if err := errors.Join(os.RemoveAll(dir), os.Rename(other, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); !errors.Is(err, klime.ErrNotDurable) {
+		t.Errorf("Track: %v, want ErrNotDurable", err)
+	}
+	eventually(t, "the reason is logged", func() bool { return strings.Contains(log.String(), "cannot use its folder") })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := client.Shutdown(ctx)
+	checkSum(t, client)
+	if s := client.Stats(); !errors.Is(err, klime.ErrSpoolLost) || !strings.Contains(err.Error(), "51 events") || s.Spooled != 0 {
+		t.Errorf("Shutdown: %v, stats %+v", err, s)
+	}
+	if text := log.String(); strings.Count(text, "events of another process") != 2 || !strings.Contains(text, "not closed") {
+		t.Errorf("log %s", text)
+	}
+}
+
 // The folder, or the file alone, is deleted, and nothing uses the disk before Shutdown:
 // what was on disk is moved to a new file. If that cannot be, Shutdown says so.
 func TestFolderIsDeletedBeforeShutdown(t *testing.T) {

@@ -32,13 +32,13 @@ var (
 // Why the file cannot be used.
 var (
 	errCorrupt = errors.New("file is damaged")
-	errGone    = errors.New("file is gone")
+	errGone    = errors.New("file was deleted or replaced")
 	errForeign = errors.New("file has events of another process")
 	errClosed  = errors.New("closed")
 )
 
-// store implements delivery.Spool with one file. After any error but errGone its db
-// is nil, until Reopen succeeds.
+// store implements delivery.Spool with one file. After an error its db is nil until
+// Reopen succeeds, except while the file is not at its path.
 type store struct {
 	dir    string
 	max    int64 // bytes
@@ -54,6 +54,9 @@ type store struct {
 	totals totals
 	broken fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
 	closed bool
+
+	displaced bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
+	told      bool // the log says why the folder cannot be used
 }
 
 func newStore(dir string, maxBytes int64, policy Policy) *store {
@@ -95,7 +98,11 @@ func (s *store) warn(w warning) {
 func guarded(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if p := recover(); p != nil {
+		switch p := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }: // a memory fault, whose text would pass for a mistake in the code
+			err = fmt.Errorf("%w: its pages cannot be read", errCorrupt)
+		default:
 			err = fmt.Errorf("%w: %.200s", errCorrupt, fmt.Sprint(p))
 		}
 	}()
@@ -103,12 +110,12 @@ func guarded(do func() error) (err error) {
 }
 
 // withDB calls do, which uses the db. If that fails, the db is closed. If the file is
-// gone it stays open: move copies its records.
+// gone it stays open: it could not be opened again, and move copies its records.
 func (s *store) withDB(do func() error) error {
 	if s.db == nil {
 		return fmt.Errorf("spool: %w", errClosed)
 	}
-	if err := s.checkInPlace(); err != nil {
+	if err := s.checkInPlace(); err != nil && !s.displaced {
 		return err
 	}
 	err := guarded(do)
@@ -118,7 +125,7 @@ func (s *store) withDB(do func() error) error {
 	case errors.Is(err, errCorrupt):
 		s.broken = s.info
 		s.abandonDB()
-	default:
+	case !s.displaced:
 		s.closeDB()
 	}
 	return fmt.Errorf("spool: %w", err)

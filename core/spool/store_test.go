@@ -775,32 +775,109 @@ func TestMoveInParts(t *testing.T) {
 	}
 }
 
-// Another process has made a spool in the meantime: it is not touched.
+// Another process has made a spool in the meantime: it is not touched. What was on disk
+// before is still read and removed, until the folder is free, or Close.
 func TestReplacedFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "spool")
-	s, _ := opened(t, dir, Options{})
-	commit(t, s, records(1, 10, false, 10))
+	s, log := opened(t, dir, Options{})
+	commit(t, s, records(1, 11, false, 10))
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	theirs, _ := opened(t, dir, Options{})
 	commit(t, theirs, records(1, 3, false, 10))
-	if _, err := s.Commit(records(11, 11, false, 10), nil); err == nil {
-		t.Error("committed to a file that is gone")
+	if _, err := s.Commit(records(12, 12, false, 10), nil); !errors.Is(err, errGone) {
+		t.Errorf("committed to a file that is gone: %v", err)
 	}
-	if _, _, err := s.Reopen(); !errors.Is(err, ErrInUse) {
-		t.Errorf("reopen while they have it: %v", err)
+	readable := func(want ...uint64) {
+		t.Helper()
+		if lost, writable, err := s.Reopen(); lost || writable || err != nil {
+			t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
+		}
+		if got := keys(t, s); !same(got, want) {
+			t.Errorf("keys %v, want %v", got, want)
+		}
+		if _, err := s.Commit(records(12, 12, false, 10), nil); !errors.Is(err, errGone) {
+			t.Errorf("committed to a file that is gone: %v", err)
+		}
 	}
+	readable(rangeOf(1, 11)...) // while they have the folder
 	_ = theirs.Close()
-	if _, _, err := s.Reopen(); err == nil {
-		t.Error("took the events of somebody else")
+	readable(rangeOf(1, 11)...)
+	commit(t, s, nil, rangeOf(1, 4)...)
+	readable(rangeOf(5, 11)...)
+	fail(t, s, nothing)
+	readable(rangeOf(5, 11)...)
+	if n := strings.Count(log.String(), "cannot use its folder"); n != 1 || !strings.Contains(log.String(), ErrInUse.Error()) {
+		t.Errorf("%d log lines: %s", n, log)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Reopen(); err != nil || len(keys(t, s)) != 10 {
-		t.Errorf("reopen: %v, %d records", err, len(keys(t, s)))
+	if lost, writable, err := s.Reopen(); lost || !writable || err != nil || !same(keys(t, s), rangeOf(5, 11)) {
+		t.Errorf("reopen: lost %v, writable %v, %v, keys %v", lost, writable, err, keys(t, s))
+	}
+
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	theirs, _ = opened(t, dir, Options{})
+	commit(t, theirs, records(1, 3, false, 10))
+	_ = theirs.Close()
+	readable(rangeOf(5, 11)...)
+	if n := strings.Count(log.String(), "cannot use its folder"); n != 2 || !strings.Contains(log.String(), errForeign.Error()) {
+		t.Errorf("%d log lines: %s", n, log)
+	}
+	commit(t, s, nil, rangeOf(5, 10)...)
+	if err := s.Close(); !errors.Is(err, delivery.ErrSpoolLost) || !errors.Is(err, errForeign) {
+		t.Errorf("Close with a record left: %v", err)
+	}
+	theirs, _ = opened(t, dir, Options{})
+	if got := keys(t, theirs); !same(got, rangeOf(1, 3)) {
+		t.Errorf("left of theirs: %v", got)
+	}
+}
+
+// The file is put back after another was in its place: it is used as before. Until then
+// all of its records can be removed, without harm to the other file.
+func TestFileIsPutBack(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	dir, away, other := filepath.Join(top, "spool"), filepath.Join(top, "away"), filepath.Join(top, "other")
+	theirs, _ := opened(t, other, Options{})
+	commit(t, theirs, records(1, 3, false, 10))
+	_ = theirs.Close()
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, []delivery.Record{{Key: 1, Body: make([]byte, maxEmptyFile)}}) // a file that is made anew when it is empty
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(dir, away)
+	move(other, dir)
+	if lost, writable, err := s.Reopen(); lost || writable || err != nil {
+		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+	commit(t, s, nil, 1)
+	move(dir, other)
+	move(away, dir)
+	if _, err := s.Commit(records(2, 2, false, 10), nil); err == nil {
+		t.Error("used the file without a check")
+	}
+	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+	commit(t, s, records(2, 3, false, 10))
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s, _ = opened(t, dir, Options{})
+	theirs, _ = opened(t, other, Options{})
+	if got, left := keys(t, s), keys(t, theirs); !same(got, rangeOf(2, 3)) || !same(left, rangeOf(1, 3)) {
+		t.Errorf("keys %v, theirs %v", got, left)
 	}
 }
 
@@ -818,8 +895,8 @@ func TestTruncatedWhileOpen(t *testing.T) {
 	if err == nil {
 		_, err = s.Commit(nil, rangeOf(1, 4000))
 	}
-	if err == nil {
-		t.Fatal("read what is not there")
+	if !errors.Is(err, errCorrupt) || !strings.HasSuffix(err.Error(), "its pages cannot be read") {
+		t.Fatalf("read what is not there: %v", err)
 	}
 	lost, _, err := s.Reopen()
 	if !lost || err != nil {
@@ -976,8 +1053,10 @@ func TestReplacedInAFault(t *testing.T) {
 		commit(t, theirs, records(1, 5, false, 10))
 		_ = theirs.Close()
 		s := newStore(dir, defaultMaxBytes, DropOldest) // as after a start on a full disk
+		log := &bytes.Buffer{}
+		s.setLogger(slog.New(slog.NewTextHandler(log, nil)))
 		if test.known {
-			s, _ = opened(t, dir, Options{})
+			s, log = opened(t, dir, Options{})
 			commit(t, s, records(1, 3, false, 10))
 			fail(t, s, nothing)
 			if test.damaged {
@@ -991,6 +1070,9 @@ func TestReplacedInAFault(t *testing.T) {
 			if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
 				t.Errorf("%+v: took the events of somebody else: %v", test, err)
 			}
+		}
+		if n := strings.Count(log.String(), errForeign.Error()); n != 1 {
+			t.Errorf("%+v: %d log lines: %s", test, n, log)
 		}
 		next, _ := opened(t, dir, Options{})
 		if got := keys(t, next); !same(got, rangeOf(1, 5)) {
