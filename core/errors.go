@@ -41,10 +41,10 @@ var (
 	// only. It wraps why: one of the errors below, or the disk's own, such as
 	// syscall.ENOSPC. Without ErrNotDurable, the errors below are given to OnError, and the
 	// event was dropped.
-	ErrNotDurable = errors.New("klime: event is kept in memory only")                         // Accepted
-	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                        // DropSpoolBusy
-	ErrSpoolFull  = errors.New("klime: spool full")                                           // DropSpoolFull
-	ErrSpoolLost  = errors.New("klime: spooled events are lost: file was damaged or deleted") // DropSpoolLost
+	ErrNotDurable = errors.New("klime: event is kept in memory only")                                   // Accepted
+	ErrSpoolBusy  = errors.New("klime: queue full and spool too slow")                                  // DropSpoolBusy
+	ErrSpoolFull  = errors.New("klime: spool full")                                                     // DropSpoolFull
+	ErrSpoolLost  = errors.New("klime: spooled events are lost: file was damaged, deleted or replaced") // DropSpoolLost
 )
 
 // DeliveryError is an answer of Klime, or the lack of one, that kept events

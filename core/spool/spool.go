@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -23,13 +24,14 @@ var (
 const (
 	defaultMaxBytes = 256 << 20
 	minMaxBytes     = 1 << 20
-	maxMaxBytes     = 1 << 40
+	maxMaxBytes     = min(1<<40, math.MaxInt/2) // bbolt maps the file, which is a third larger, into memory
 )
 
 // Options tunes a [Spool]. The zero value is ready to use.
 type Options struct {
-	// MaxBytes limits the size of the events on disk, 1 MiB to 1 TiB. The file is
-	// about a third larger, and shrinks only when it is empty. Default 256 MiB.
+	// MaxBytes limits the size of the events on disk, 1 MiB to 1 TiB (1 GiB on 32-bit
+	// systems). The file is about a third larger, and shrinks only when it is empty.
+	// Default 256 MiB.
 	MaxBytes int64
 
 	// WhenFull says what gives way beyond MaxBytes. Default DropOldest.

@@ -51,7 +51,7 @@ func (o Outcome) dropText() string {
 	case SpoolFull:
 		return "spool full"
 	case SpoolLost:
-		return "spool damaged"
+		return "spool damaged, deleted or replaced"
 	default:
 		return "queue full"
 	}
