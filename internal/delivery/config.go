@@ -41,5 +41,6 @@ type Config struct {
 	OnClose func(ctx context.Context) (lost int)
 
 	ReportSent bool   // tell OnReport of delivered items too
+	ReportLost bool   // OnReport needs time at the end of Shutdown, for what was not delivered
 	OnPanic    func() // called when the Transport has panicked, or ended its goroutine; may be nil
 }

@@ -50,6 +50,7 @@ func (s *dispatcher) run(ctx context.Context) {
 		case r := <-s.results:
 			s.finish(time.Now(), r)
 		case failure := <-s.haltCauses:
+			s.noteOneShots()
 			s.halt(time.Now(), failure)
 		case <-ctx.Done():
 			s.collect()
@@ -178,7 +179,8 @@ func (s *dispatcher) due(now time.Time, p pending) time.Time {
 // The newest and the oldest take turns, so that no single bad event prolongs the halt.
 // What is in flight may end the halt, and only Shutdown does not wait for it.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
-	if s.pinged.Swap(false) {
+	pinged := s.pinged.Swap(false)
+	if pinged {
 		s.gate.nextProbe = now
 	}
 	isEarly := now.Before(s.gate.nextProbe)
@@ -194,7 +196,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	}
 	j := job{probe: true}
 	switch {
-	case p.items+p.replay > 0, p.hurry && p.suspects+p.culprits == 0:
+	case p.items+p.replay > 0, (p.hurry || pinged) && p.suspects+p.culprits == 0:
 		s.probes++
 		j.items = s.queue.takeOne(s.probes%2 == 1)
 	case p.suspects > 0:
@@ -215,7 +217,7 @@ func (s *dispatcher) start(j job) {
 	s.inFlight++
 	s.othersNext = j.from.isQuarantine()
 	s.quarantine.inFlight = s.quarantine.inFlight || s.othersNext
-	j.epoch = s.gate.epoch
+	j.epoch, j.shrink = s.gate.epoch, s.gate.shrink
 	s.jobs <- j // does not block: it has room for one job per sender
 }
 
@@ -228,9 +230,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	case r.job.from.isQuarantine():
 		s.quarantine.inFlight = false
 	}
-	if s.oneShotSent.Swap(false) {
-		s.gate.prove()
-	}
+	s.noteOneShots()
 	atFault := s.isAtFault(r)
 	switch {
 	case r.job.probe && s.gate.halt != nil:
@@ -258,11 +258,18 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.backOff(now, r)
 		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
-	if r.tooLarge {
+	if r.tooLarge && r.job.shrink == s.gate.shrink {
 		s.gate.takeLess()
 	}
 	s.lastFailure.Store(r.failure)
 	s.putBack(r, atFault)
+}
+
+// noteOneShots notes that one-shot sends have been accepted.
+func (s *dispatcher) noteOneShots() {
+	if s.oneShotSent.Swap(false) {
+		s.gate.prove()
+	}
 }
 
 // backOff delays the next batch.
@@ -318,6 +325,9 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 // finishProbe ends the halt if the endpoint accepts events again. It also does if
 // the endpoint used to turn away every request and now refuses just this event.
 func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
+	for i := range r.unsettled { // no event is given up for a halt
+		r.unsettled[i].attempts--
+	}
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.markHealthy(r.job)
@@ -357,7 +367,7 @@ func (s *dispatcher) markHealthy(j job) {
 	if s.gate.halt != nil {
 		s.cfg.Logger.Info("klime: sending resumed")
 	}
-	if s.failureLogged {
+	if s.failureLogged && j.epoch == s.gate.epoch {
 		s.failureLogged = false
 		c := s.queue.snapshot()
 		s.cfg.Logger.Info("klime: delivery works again", slog.Int("waiting", c.Held+c.Spooled))
@@ -372,6 +382,7 @@ func (s *dispatcher) halt(now time.Time, err *SendError) {
 	if s.gate.halt == nil {
 		s.reporter.add(Report{Outcome: Failed, Err: err})
 		s.cfg.Logger.Error("klime: sending halted, events are kept, probed at least once a minute", slog.Any("error", err))
+		s.pinged.Store(false) // it was meant for an earlier halt
 	}
 	s.gate.stop(now, err)
 	s.halted.Store(true)

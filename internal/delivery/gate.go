@@ -21,12 +21,12 @@ type gate struct {
 
 	failures      int        // transient answers in a row
 	refusals      int        // batches refused whole since events were last accepted
-	proven        bool       // events were accepted at some time
+	proven        bool       // Klime has answered as Klime at some time
 	forbiddenLeft int        // how many more forbidden batches halt sending; 0 until an event was accepted: with a wrong key the first does
 	opensAt       time.Time  // no batch goes out before this
 	halt          *SendError // why sending is halted; nil if it is not
 	nextProbe     time.Time  // no probe of a halted endpoint goes out before this
-	probes        int        // of this halt, that went out soon
+	probes        int        // of this halt, for which the wait was short
 	epoch         int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
 	provenBy      int        // epoch of the last probe that has ended a halt
 	hurried       bool       // Shutdown waits: each delay is as long as the first
@@ -147,7 +147,7 @@ func (g *gate) stop(now time.Time, err *SendError) {
 // ingress answers while it is reloaded.
 func (g *gate) untilProbe() time.Duration {
 	wait := time.Second << g.probes
-	if !g.proven || !g.halt.isMisdirected() || wait > probeInterval {
+	if g.hurried || !g.proven || !g.halt.isMisdirected() || wait > probeInterval {
 		return probeInterval
 	}
 	g.probes++

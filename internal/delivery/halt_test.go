@@ -115,6 +115,96 @@ func TestPingDuringAHalt(t *testing.T) {
 	})
 }
 
+// It does so too if nothing is queued.
+func TestPingDuringAHaltWithNothingToSend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(401)
+		d := start(t, config(e))
+		if _, err := d.SendNow(t.Context(), item(1, false, 0)); err == nil {
+			t.Error("SendNow: no error")
+		}
+		synctest.Wait()
+		e.setStatus(200)
+		if err := d.Ping(t.Context()); err != nil || !d.Halted() {
+			t.Errorf("Ping: %v, halted %v", err, d.Halted())
+		}
+		synctest.Wait()
+		if d.Halted() {
+			t.Error("still halted")
+		}
+	})
+}
+
+// One-shot sends show as well as batches that the endpoint was good before.
+func TestHaltAfterOneShotsWereAccepted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(200)
+		d := start(t, config(e))
+		for _, code := range []int{200, 404} {
+			e.setStatus(code)
+			if _, err := d.SendNow(t.Context(), item(code, false, 0)); (err == nil) != (code == 200) {
+				t.Errorf("SendNow with %d: %v", code, err)
+			}
+		}
+		synctest.Wait()
+		enqueue(t, d, 1, 1)
+		e.setStatus(200)
+		time.Sleep(5 * time.Second)
+		if d.Halted() {
+			t.Error("still halted after 5 s")
+		}
+	})
+}
+
+// A halt uses up no attempts of the events that probe it.
+func TestProbesAreNoAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(200)
+		cfg := config(e)
+		cfg.MaxAttempts = 2
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e.setStatus(404)
+		enqueue(t, d, 2, 2)
+		time.Sleep(10 * time.Minute)
+		e.setStatus(200)
+		time.Sleep(2 * time.Minute)
+		if c := d.Counts(); c.Sent != 2 || c.Failed != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// A request that went out before an outage does not end it.
+func TestOutageIsNotOverTooSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			if n == 1 {
+				time.Sleep(500 * time.Millisecond)
+				return ok(len(ids))
+			}
+			return status(503)
+		}}
+		cfg := config(e)
+		var log bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1000)
+		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		if !strings.Contains(log.String(), "delivery failed") || strings.Contains(log.String(), "works again") {
+			t.Error(log.String())
+		}
+	})
+}
+
 // The log says when an outage is over, and how much is left to deliver.
 func TestEndOfAnOutageIsLogged(t *testing.T) {
 	t.Parallel()

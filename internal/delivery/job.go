@@ -6,6 +6,8 @@ type job struct {
 	from  source
 	probe bool // probes a halted endpoint: one request and no more
 	epoch int  // epoch of the gate when the job went out
+
+	shrink int // shrink of the gate when it did
 }
 
 // source says where the items of a job have waited.

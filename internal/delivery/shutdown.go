@@ -50,7 +50,6 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		close(d.keeping.end)
 		waitFor(d.keeping.done, ctx.Done(), keeperGrace)
 	}
-	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
 	rest := d.queue.drain()
 	d.settle(rest, Abandoned)
 	rest = d.queue.drainLeftOut(rest)
@@ -66,6 +65,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 	if len(rest)+stuck > 0 {
 		d.reporter.add(Report{Items: rest, Outcome: Abandoned, Err: d.endErr, Untold: stuck})
 	}
+	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
 	d.noteSpooled()
 	close(d.reporting.end)
 	if !waitFor(d.reporting.done, ctx.Done(), stopGrace) {
@@ -126,10 +126,9 @@ func count(n int, what string) string {
 // returns how many items OnClose lost. It ends early enough to write what could not be
 // delivered to the spool, and to tell the app of it.
 func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
-	if deadline, has := ctx.Deadline(); has && (d.keeping != nil || d.cfg.OnReport != nil) {
-		reserve := min(time.Second, time.Until(deadline)/5)
+	if deadline, has := ctx.Deadline(); has {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-d.reserve(time.Until(deadline))))
 		defer cancel()
 	}
 	if d.cfg.OnClose != nil {
@@ -143,6 +142,19 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 		err = ctx.Err()
 	}
 	return lost, err
+}
+
+// reserve returns how much of Shutdown's time is kept for what cannot be delivered in it.
+func (d *Deliverer) reserve(left time.Duration) time.Duration {
+	most := min(time.Second, left/5)
+	switch {
+	case d.keeping != nil:
+		return most
+	case d.cfg.ReportLost:
+		return min(most, time.Duration(d.queue.snapshot().Held)*time.Millisecond)
+	default:
+		return 0
+	}
 }
 
 // allDone returns a channel that is closed when the group is done.

@@ -524,7 +524,7 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
 		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
-		cfg.OnReport = told.add
+		cfg.OnReport, cfg.ReportLost = told.add, true
 		d := start(t, cfg)
 		enqueue(t, d, 1, 5000)
 		begin := time.Now()
@@ -562,6 +562,7 @@ func TestShutdownWaitsUntilWhatIsLeftIsTold(t *testing.T) {
 					time.Sleep(tt.each * time.Duration(len(r.Items)))
 					told.Add(int64(len(r.Items)))
 				}
+				cfg.ReportLost = true
 				d := delivery.New(cfg)
 				enqueue(t, d, 1, 1000)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -575,6 +576,91 @@ func TestShutdownWaitsUntilWhatIsLeftIsTold(t *testing.T) {
 				}
 				time.Sleep(time.Minute) // the callback ends
 			})
+		})
+	}
+}
+
+// A send that its caller waits for takes no time from the callback.
+func TestShutdownTellsWhatIsLeftBesideASend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const oneShot = 5000
+		var told atomic.Int64
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			if ids[0] == oneShot {
+				return delivery.Result{}, errHang
+			}
+			return status(503)
+		}})
+		cfg.ReportLost = true
+		cfg.OnReport = func(r delivery.Report) {
+			time.Sleep(time.Millisecond * time.Duration(len(r.Items)))
+			told.Add(int64(len(r.Items)))
+		}
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 1000)
+		var sends sync.WaitGroup
+		sends.Go(func() { _, _ = d.SendNow(context.Background(), item(oneShot, false, 0)) })
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); told.Load() != 1000 {
+			t.Errorf("told of %d items; %v", told.Load(), err)
+		}
+		sends.Wait()
+	})
+}
+
+// Without a callback for what is lost, all of the time goes to delivery; for a single event,
+// nearly all.
+func TestShutdownDeliversToTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, losses := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				time.Sleep(4900 * time.Millisecond)
+				return ok(len(ids))
+			}})
+			cfg.OnReport, cfg.ReportSent, cfg.ReportLost = func(delivery.Report) {}, true, losses
+			d := start(t, cfg)
+			enqueue(t, d, 1, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := d.Shutdown(ctx); err != nil {
+				t.Errorf("with a callback for losses %v: %v", losses, err)
+			}
+		})
+	}
+}
+
+// Shutdown makes one probe, however long that takes.
+func TestShutdownProbesOnce(t *testing.T) {
+	t.Parallel()
+	for _, latency := range []time.Duration{0, 3 * time.Second, 9 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			var gone atomic.Bool
+			e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				if gone.Load() {
+					time.Sleep(latency)
+					return status(404)
+				}
+				return ok(len(ids))
+			}}
+			d := start(t, config(e))
+			enqueue(t, d, 1, 1)
+			if err := d.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			gone.Store(true)
+			enqueue(t, d, 2, 30)
+			time.Sleep(20 * time.Minute)
+			before := len(e.seen())
+			if err := shutdown(t, d); err == nil {
+				t.Error("Shutdown: no error")
+			}
+			if n := len(e.seen()) - before; n > 1 {
+				t.Errorf("%d probes that take %v", n, latency)
+			}
 		})
 	}
 }

@@ -14,9 +14,10 @@ type process struct {
 	*world
 	*delivery.Deliverer
 
-	spool    *memory
-	dead     chan struct{} // closed when it has crashed: it reaches nothing any more
-	inFlight int           // requests that are neither one-shot sends nor pings
+	spool     *memory
+	dead      chan struct{} // closed when it has crashed: it reaches nothing any more
+	inFlight  int           // requests that are neither one-shot sends nor pings
+	abandoned int           // items that Shutdown has reported without their bodies
 }
 
 func (w *world) start() *process {
@@ -55,7 +56,10 @@ func (p *process) report(r delivery.Report) {
 	if p.isDead() {
 		return
 	}
-	p.untold += r.Untold
+	p.untold[r.Outcome] += r.Untold
+	if r.Outcome == delivery.Abandoned {
+		p.abandoned += r.Untold
+	}
 	for _, it := range r.Items {
 		f := p.items[p.idOf(it.Body)]
 		f.reported = append(f.reported, r.Outcome)
@@ -225,8 +229,11 @@ func (p *process) end(within time.Duration) (stuck bool) {
 	err := p.Shutdown(ctx)
 	took, c := time.Since(begin), p.Counts()
 	p.Logf("Shutdown within %v: %v, %+v", within, err, c)
-	if took > within+4*time.Second || err == nil && c.Abandoned > 0 {
+	if took > within+4*time.Second {
 		p.Errorf("Shutdown took %v", took)
+	}
+	if err == nil && c.Abandoned > 0 {
+		p.Errorf("Shutdown returned nil: %+v", c)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -245,6 +252,9 @@ func (p *process) checkEnd(stuck bool) {
 	if p.spool != nil {
 		p.disk = p.spool.clone()
 	}
+	if p.abandoned > 0 && !stuck {
+		p.Errorf("%d abandoned items reported without their bodies, though nobody is stuck", p.abandoned)
+	}
 	onDisk := p.idsOn(p.disk)
 	for id, f := range p.items {
 		if f.process == p && f.accepted && len(f.told) == 0 && !onDisk[id] && !stuck {
@@ -258,6 +268,7 @@ func (p *process) crash(stop func()) {
 	p.mu.Lock()
 	p.disk = p.spool.clone()
 	close(p.dead)
+	p.crashed = true
 	onDisk := p.idsOn(p.disk)
 	p.Logf("crash: %d events on disk", len(onDisk))
 	for id, f := range p.items {

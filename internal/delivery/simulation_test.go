@@ -45,9 +45,10 @@ type world struct {
 	lossy bool            // the disk loses everything at times
 
 	mu      sync.Mutex
-	disk    *memory // of the next process; nil without a spool
-	items   []*fate // by ID
-	untold  int     // items that were reported without their bodies
+	disk    *memory                  // of the next process; nil without a spool
+	items   []*fate                  // by ID
+	untold  map[delivery.Outcome]int // how many items were reported without their bodies, by how they ended
+	crashed bool                     // a process has, and could not report all
 	weather weather
 	manner  manner // how the service treats events that it does not like
 }
@@ -75,7 +76,7 @@ func (f *fate) String() string {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	d := &dice{random: rand.New(rand.NewPCG(seed, 0))}
-	w := &world{T: t, dice: d, manner: manner(d.below(int(manners)))}
+	w := &world{T: t, dice: d, manner: manner(d.below(int(manners))), untold: map[delivery.Outcome]int{}}
 	w.cfg = config(nil)
 	w.cfg.FlushInterval = d.between(100*time.Millisecond, 5*time.Second)
 	w.cfg.BatchSize = 1 + d.below(30)
@@ -115,6 +116,7 @@ func (w *world) run() {
 // check checks how the items have ended, when all processes have.
 func (w *world) check() {
 	lost := 0
+	unreported := map[delivery.Outcome]int{}
 	for id, f := range w.items {
 		w.checkEnds(id, f)
 		switch {
@@ -124,17 +126,32 @@ func (w *world) check() {
 			w.Errorf("item %d: taken, though Enqueue said %v", id, f.refused)
 		case f.took > 1 && !w.harsh:
 			w.Errorf("item %d: %v", id, f)
+		case len(f.told) > 0 && f.told[0] != delivery.Sent && len(f.reported) == 0:
+			unreported[f.told[0]]++
 		}
 	}
-	if lost > w.untold && !w.lossy {
-		w.Errorf("%d items are lost, but only %d reported without their bodies", lost, w.untold)
+	for outcome, n := range unreported {
+		if n > w.untold[outcome] && !w.crashed {
+			w.Errorf("%d items with outcome %d are not reported, and only %d without their bodies", n, outcome, w.untold[outcome])
+		}
+	}
+	untold := 0
+	for _, n := range w.untold {
+		untold += n
+	}
+	if lost > untold && !w.lossy {
+		w.Errorf("%d items are lost, but only %d reported without their bodies", lost, untold)
 	}
 }
 
 // checkEnds checks what was told and reported of an item.
 func (w *world) checkEnds(id int, f *fate) {
-	if len(f.told) > 1 {
+	switch {
+	case len(f.told) > 1:
 		w.Errorf("item %d: its owner was told %v", id, f.told)
+	case len(f.told) == 0 || w.harsh:
+	case f.took > 0 && f.told[0] != delivery.Sent:
+		w.Errorf("item %d: %v", id, f)
 	}
 	for _, ends := range [][]delivery.Outcome{f.told, f.reported} {
 		for _, end := range ends {
