@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,16 +17,17 @@ import (
 
 // TestSimulation has random callers use a random service and a random disk, in made-up time,
 // through several processes, which are shut down or crash. Whatever happens, no item may be
-// lost, end twice, be sent after its end, or end otherwise than its owner is told.
+// lost, end twice, or be sent after its end. What the service has taken counts as sent, and
+// what it has not is reported.
 //
 // KLIME_SIMULATIONS says how many worlds to try. The name of a failed test says which one
 // it was. It may take several runs to fail again: what happens at the same moment happens
 // in any order.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
-	worlds, err := strconv.Atoi(os.Getenv("KLIME_SIMULATIONS"))
+	worlds, err := strconv.Atoi(cmp.Or(os.Getenv("KLIME_SIMULATIONS"), "30"))
 	if err != nil {
-		worlds = 30
+		t.Fatal(err)
 	}
 	for seed := range worlds {
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
@@ -146,11 +148,7 @@ func (w *world) check() {
 
 // checkEnds checks what was told and reported of an item.
 func (w *world) checkEnds(id int, f *fate) {
-	switch {
-	case len(f.told) > 1:
-		w.Errorf("item %d: its owner was told %v", id, f.told)
-	case len(f.told) == 0 || w.harsh:
-	case f.took > 0 && f.told[0] != delivery.Sent:
+	if len(f.told) > 1 || len(f.told) == 1 && f.told[0] != delivery.Sent && f.took > 0 && !w.harsh {
 		w.Errorf("item %d: %v", id, f)
 	}
 	for _, ends := range [][]delivery.Outcome{f.told, f.reported} {
