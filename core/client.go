@@ -263,7 +263,8 @@ func (c *Client) Flush(ctx context.Context) error {
 // Shutdown does not wait out a backoff, a Retry-After or the pause of a halt: it
 // tries at once, or as soon as a hanging request makes room (see Config.Senders).
 // It waits for requests in flight as long as ctx allows, even if sending is halted;
-// with a Spool or OnError it keeps a fifth of the time, 1 s at most, for what is left.
+// with a Spool it keeps a fifth of the time, 1 s at most, for what is left, and with only an
+// OnError 1 ms for each event held, but not more than that.
 // What [RollUp] has counted is queued first; a BeforeSend that does not return delays
 // this until ctx ends.
 func (c *Client) Shutdown(ctx context.Context) error {

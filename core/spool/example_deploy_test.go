@@ -19,10 +19,15 @@ func deliverLeft(ctx context.Context, dir string, cfg klime.Config) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, folder := range folders {
 		disk, err := spool.Open(folder, spool.Options{})
+		if errors.Is(err, spool.ErrInUse) {
+			continue // its process lives, or is this one
+		}
 		if err != nil {
-			continue // spool.ErrInUse: its process lives, or is this one
+			failed = errors.Join(failed, err)
+			continue
 		}
 		cfg.Spool, cfg.MeterProvider = disk, nil // the figures are those of the app's own client
 		client, err := klime.New(cfg)
@@ -33,7 +38,7 @@ func deliverLeft(ctx context.Context, dir string, cfg klime.Config) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // In a deploy, the new process starts before the old one has ended, with a folder of its own.

@@ -24,7 +24,7 @@ var (
 const (
 	defaultMaxBytes = 256 << 20
 	minMaxBytes     = 1 << 20
-	maxMaxBytes     = min(1<<40, math.MaxInt/2) // bbolt maps the file, which is a third larger, into memory
+	maxMaxBytes     = min(1<<40, math.MaxInt/2+1) // bbolt maps the file, which is a third larger, into memory
 )
 
 // Options tunes a [Spool]. The zero value is ready to use.

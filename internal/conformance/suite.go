@@ -173,6 +173,8 @@ func (c testCase) run(t *testing.T, a Adapter) {
 		switch got := askOver(t, transport, url, r).status; {
 		case got == want || want == anyStatus:
 		case got == cannotSetHeaders:
+			transport.CloseIdleConnections()
+			stop()
 			t.Skip("the adapter's Request is no HeaderSetter")
 		default:
 			t.Errorf("%s %s: status %d, want %d", r.method, r.path, got, want)

@@ -179,8 +179,7 @@ func (s *dispatcher) due(now time.Time, p pending) time.Time {
 // The newest and the oldest take turns, so that no single bad event prolongs the halt.
 // What is in flight may end the halt, and only Shutdown does not wait for it.
 func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
-	pinged := s.pinged.Swap(false)
-	if pinged {
+	if s.pinged.Load() {
 		s.gate.nextProbe = now
 	}
 	isEarly := now.Before(s.gate.nextProbe)
@@ -194,6 +193,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		}
 		return s.gate.nextProbe
 	}
+	pinged := s.pinged.Swap(false)
 	j := job{probe: true}
 	switch {
 	case p.items+p.replay > 0, (p.hurry || pinged) && p.suspects+p.culprits == 0:
@@ -232,6 +232,11 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	}
 	s.noteOneShots()
 	atFault := s.isAtFault(r)
+	if r.job.probe && s.gate.halt != nil || r.verdict == halting && !atFault {
+		for i := range r.unsettled { // no event is given up for a halt, as it may be the key or the address
+			r.unsettled[i].pardoned++
+		}
+	}
 	switch {
 	case r.job.probe && s.gate.halt != nil:
 		s.finishProbe(now, r)
@@ -244,9 +249,6 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		}
 	case r.verdict == halting && r.job.epoch < s.gate.provenBy: // the halt has ended since
 	case r.verdict == halting && s.gate.pardon(r.job, r.failure):
-		for i := range r.unsettled { // no event is given up, as it may be the key after all
-			r.unsettled[i].attempts--
-		}
 		s.backOff(now, r)
 	case r.verdict == halting:
 		s.halt(now, r.failure)
@@ -258,7 +260,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.backOff(now, r)
 		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
-	if r.tooLarge && r.job.shrink == s.gate.shrink {
+	if r.tooLarge && r.job.shrink >= s.gate.shrink {
 		s.gate.takeLess()
 	}
 	s.lastFailure.Store(r.failure)
@@ -325,9 +327,6 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 // finishProbe ends the halt if the endpoint accepts events again. It also does if
 // the endpoint used to turn away every request and now refuses just this event.
 func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
-	for i := range r.unsettled { // no event is given up for a halt
-		r.unsettled[i].attempts--
-	}
 	switch {
 	case r.verdict == delivered, r.verdict == refused && judge(s.gate.halt) == halting:
 		s.markHealthy(r.job)
@@ -347,7 +346,7 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 	}
 	var again, over []Item
 	for _, it := range items {
-		if int(it.attempts) < s.cfg.MaxAttempts {
+		if int(it.attempts-it.pardoned) < s.cfg.MaxAttempts {
 			again = append(again, it)
 		} else {
 			over = append(over, it)

@@ -136,6 +136,38 @@ func TestPingDuringAHaltWithNothingToSend(t *testing.T) {
 	})
 }
 
+// A Ping that succeeds while a probe is out that fails is not forgotten.
+func TestPingDuringAProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
+			switch {
+			case n == 1:
+				return status(401)
+			case n == 2: // the probe, which Flush asks for
+				time.Sleep(5 * time.Second)
+				return status(401)
+			default:
+				return ok(len(ids))
+			}
+		}}
+		d := start(t, config(e))
+		if _, err := d.SendNow(t.Context(), item(1, false, 0)); err == nil {
+			t.Error("SendNow: no error")
+		}
+		time.Sleep(2 * time.Minute)
+		go func() { _, _ = d.SendNow(t.Context(), item(2, false, 0)) }()
+		time.Sleep(time.Second)
+		if err := d.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		if d.Halted() {
+			t.Errorf("still halted after %d requests", len(e.seen()))
+		}
+	})
+}
+
 // One-shot sends show as well as batches that the endpoint was good before.
 func TestHaltAfterOneShotsWereAccepted(t *testing.T) {
 	t.Parallel()
@@ -173,10 +205,13 @@ func TestProbesAreNoAttempts(t *testing.T) {
 		e.setStatus(404)
 		enqueue(t, d, 2, 2)
 		time.Sleep(10 * time.Minute)
+		probes := len(e.seen()) - 2
+		e.setStatus(503) // the only attempt that counts
+		time.Sleep(90 * time.Second)
 		e.setStatus(200)
 		time.Sleep(2 * time.Minute)
-		if c := d.Counts(); c.Sent != 2 || c.Failed != 0 {
-			t.Errorf("%+v", c)
+		if c := d.Counts(); c.Sent != 2 || c.Failed != 0 || int(c.Retries) < probes {
+			t.Errorf("%d probes, %+v", probes, c)
 		}
 	})
 }

@@ -18,6 +18,7 @@ type Item struct {
 
 	replayed bool // read from the spool
 	attempts int32
+	pardoned int32 // attempts that do not count for MaxAttempts
 	seq      uint64
 }
 

@@ -91,7 +91,7 @@ func (k *keeper) commit(w work) {
 	add := make([]Record, len(w.items))
 	for i := range w.items {
 		it := &w.items[i]
-		add[i] = Record{Key: it.seq, Body: it.Body, Automatic: it.Automatic, Attempts: int(it.attempts)}
+		add[i] = Record{Key: it.seq, Body: it.Body, Automatic: it.Automatic, Attempts: int(it.attempts - it.pardoned)}
 	}
 	k.removeAt = time.Time{}
 	dropped, err := k.cfg.Spool.Commit(add, w.remove)

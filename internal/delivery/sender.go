@@ -57,7 +57,9 @@ func (d *Deliverer) sendJob(ctx context.Context, j job) jobResult {
 			d.settleAccepted(p.items, result)
 		case refused:
 			r.verdict, r.failure = refused, failure
-			r.tooLarge = failure.StatusCode == http.StatusRequestEntityTooLarge && len(p.items) > 1
+			if failure.StatusCode == http.StatusRequestEntityTooLarge {
+				r.tooLarge = len(p.items) > 1
+			}
 			if j.probe {
 				r.unsettled = p.items
 				return r // a probe is one request, and the event may be good

@@ -126,17 +126,19 @@ func count(n int, what string) string {
 // returns how many items OnClose lost. It ends early enough to write what could not be
 // delivered to the spool, and to tell the app of it.
 func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
-	if deadline, has := ctx.Deadline(); has {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-d.reserve(time.Until(deadline))))
-		defer cancel()
-	}
+	deadline, has := ctx.Deadline()
+	most := min(time.Second, time.Until(deadline)/5)
 	if d.cfg.OnClose != nil {
 		patience, done := d.Patience(ctx)
 		defer done()
 		lost = d.cfg.OnClose(patience)
 	}
 	d.queue.seal()
+	if has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-d.reserve(most)))
+		defer cancel()
+	}
 	_, err = d.flush(ctx) // Shutdown tells of a lost spool itself
 	if err == nil && lost > 0 {
 		err = ctx.Err()
@@ -145,8 +147,8 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 }
 
 // reserve returns how much of Shutdown's time is kept for what cannot be delivered in it.
-func (d *Deliverer) reserve(left time.Duration) time.Duration {
-	most := min(time.Second, left/5)
+// Most bounds it.
+func (d *Deliverer) reserve(most time.Duration) time.Duration {
 	switch {
 	case d.keeping != nil:
 		return most

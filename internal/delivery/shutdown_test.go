@@ -611,6 +611,35 @@ func TestShutdownTellsWhatIsLeftBesideASend(t *testing.T) {
 	})
 }
 
+// What is handed over at the beginning of Shutdown is told too.
+func TestShutdownTellsWhatWasHandedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int64
+		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg.ReportLost = true
+		cfg.OnReport = func(r delivery.Report) {
+			time.Sleep(time.Millisecond * time.Duration(len(r.Items)))
+			told.Add(int64(len(r.Items)))
+		}
+		var d *delivery.Deliverer
+		cfg.OnClose = func(ctx context.Context) int {
+			for id := range 800 {
+				it := item(id, true, 0)
+				it.Patient = true
+				_ = d.Enqueue(ctx, it)
+			}
+			return 0
+		}
+		d = delivery.New(cfg)
+		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+		defer cancel()
+		if err := d.Shutdown(ctx); told.Load() != 800 {
+			t.Errorf("told of %d items; %v", told.Load(), err)
+		}
+	})
+}
+
 // Without a callback for what is lost, all of the time goes to delivery; for a single event,
 // nearly all.
 func TestShutdownDeliversToTheEnd(t *testing.T) {
