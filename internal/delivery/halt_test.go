@@ -141,10 +141,10 @@ func TestPingDuringAProbe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{answer: func(n int, ids []int) (delivery.Result, error) {
-			switch {
-			case n == 1:
+			switch n {
+			case 1:
 				return status(401)
-			case n == 2: // the probe, which Flush asks for
+			case 2: // the probe, which Flush asks for
 				time.Sleep(5 * time.Second)
 				return status(401)
 			default:
