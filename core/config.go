@@ -93,9 +93,8 @@ type Config struct {
 	// MaxAttempts is how often an event is sent before it is given up, 1 to
 	// 1,000,000. It may be a few more where other events are delivered meanwhile, to
 	// find out which event of a batch is at fault. Requests that meet a halt do not
-	// count. Default 0: transient failures are
-	// retried until the event is delivered, pushed out of a full queue, or left over
-	// at shutdown.
+	// count. Default 0: transient failures are retried until the event is delivered,
+	// pushed out of a full queue, or left over at shutdown.
 	MaxAttempts int
 
 	// RetryDelay is the wait before the first retry, 1ms to 1h. It doubles for each

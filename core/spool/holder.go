@@ -29,6 +29,13 @@ func noteHolder(dir string) {
 	_ = f.Close()
 }
 
+// forgetHolder removes what noteHolder has written, unless another process has since.
+func forgetHolder(dir string) {
+	if holder(dir) == ownPID() {
+		_ = os.Remove(filepath.Join(dir, holderName))
+	}
+}
+
 // holder returns the ID of the process that has the folder, "" if it is not known.
 func holder(dir string) string {
 	path := filepath.Join(dir, holderName)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -87,9 +86,7 @@ func (s *store) reopen() (lost bool, err error) {
 
 // refuse leaves the folder to the process whose events are in it.
 func (s *store) refuse() error {
-	if holder(s.dir) == ownPID() {
-		_ = os.Remove(filepath.Join(s.dir, holderName))
-	}
+	forgetHolder(s.dir)
 	s.lock.release()
 	return fmt.Errorf("spool: %s: %w", s.path(), errForeign)
 }

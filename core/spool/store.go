@@ -146,8 +146,8 @@ func (s *store) Close() (err error) {
 	}
 	s.closed = true
 	defer s.lock.release()
-	if s.lock.file != nil && holder(s.dir) == ownPID() {
-		_ = os.Remove(filepath.Join(s.dir, holderName))
+	if s.lock.file != nil {
+		forgetHolder(s.dir)
 	}
 	if s.db == nil {
 		return err

@@ -91,6 +91,15 @@ func idsIn(body []byte) ([]int, error) {
 	return ids, nil
 }
 
+// idIn returns the ID of an event.
+func idIn(event []byte) (int, error) {
+	ids, err := idsIn(fmt.Appendf(nil, `{"batch":[%s]}`, event))
+	if err != nil {
+		return 0, err
+	}
+	return ids[0], nil
+}
+
 // status is an answer with this status.
 func status(code int) (delivery.Result, error) {
 	return delivery.Result{}, &delivery.SendError{StatusCode: code}

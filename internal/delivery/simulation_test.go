@@ -174,7 +174,11 @@ func (w *world) idsOf(body []byte) []int {
 
 // idOf returns the ID of an event.
 func (w *world) idOf(event []byte) int {
-	return w.idsOf(fmt.Appendf(nil, `{"batch":[%s]}`, event))[0]
+	id, err := idIn(event)
+	if err != nil {
+		w.Errorf("%v: %.100s", err, event)
+	}
+	return id
 }
 
 // idsOn returns the IDs of the events on a disk that nobody uses.

@@ -180,11 +180,11 @@ func (m *memory) kept(tb testing.TB) []int {
 	defer m.mu.Unlock()
 	var ids []int
 	for _, key := range slices.Sorted(maps.Keys(m.records)) {
-		one, err := idsIn([]byte(`{"batch":[` + string(m.records[key].Body) + `]}`))
+		id, err := idIn(m.records[key].Body)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		ids = append(ids, one...)
+		ids = append(ids, id)
 	}
 	return ids
 }
@@ -739,11 +739,11 @@ func TestShutdownReportsWhatIsNoLongerOnDisk(t *testing.T) {
 				t.Errorf("%d items reported without their bodies: %v", r.Untold, r.Err)
 			}
 			for _, it := range r.Items {
-				ids, err := idsIn([]byte(`{"batch":[` + string(it.Body) + `]}`))
+				id, err := idIn(it.Body)
 				if err != nil {
 					t.Error(err)
 				}
-				told = append(told, ids...)
+				told = append(told, id)
 			}
 		}
 		d := start(t, cfg)
