@@ -35,7 +35,7 @@ type Stats struct {
 	Spooled      int                   // events on disk, in Config.Spool; some may be in memory too
 	SpooledBytes int                   // and the size of their JSON
 	SpoolDown    bool                  // the Spool does not work at present: events are kept in memory only
-	Recovered    uint64                // the part of Accepted that an earlier process left in the Spool
+	Recovered    uint64                // the part of Accepted that other processes left in the Spool
 	Retries      uint64                // requests that repeated events of a failed or refused one
 	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
 	Panics       uint64                // panics in the app's part of Config, and in functions given to options and Link

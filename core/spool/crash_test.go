@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,7 +49,9 @@ func crashChild() {
 		_ = out.Flush()
 	}
 	say("open")
-	s, err := spool.Open(os.Getenv("KLIME_CRASH_DIR"), spool.Options{WriteAhead: os.Getenv("KLIME_CRASH_AHEAD") != ""})
+	s, err := spool.Open(os.Getenv("KLIME_CRASH_DIR"), spool.Options{
+		WriteAhead: os.Getenv("KLIME_CRASH_AHEAD") != "", Shared: os.Getenv("KLIME_CRASH_SHARED") != "",
+	})
 	if err != nil {
 		say("error " + err.Error())
 		return
@@ -226,6 +230,62 @@ func TestCrashWriteAhead(t *testing.T) {
 	if len(lost) > 0 {
 		t.Errorf("%d of %d acknowledged events are lost: %.10v …", len(lost), acked, lost)
 	}
+}
+
+// Processes that overlap share a folder, and are killed: also while they take over what
+// others have left. With write-ahead no acknowledged event is lost.
+func TestCrashShared(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("kills with SIGKILL")
+	}
+	srv, dir := newServer(t, http.StatusOK), t.TempDir()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	var acked []string
+	var alive []*child
+	kill := func(c *child) {
+		c.kill()
+		if c.fault != "" {
+			t.Error(c.fault)
+		}
+		acked = append(acked, c.acked...)
+	}
+	for run := range kills(t) {
+		srv.be([]int{http.StatusOK, http.StatusServiceUnavailable}[random.IntN(2)])
+		c := startChild(t, dir, srv.URL, fmt.Sprint(run), true, "KLIME_CRASH_SHARED=1")
+		c.listen("ready", 30*time.Second)
+		c.listen("-", time.Duration(random.IntN(200))*time.Millisecond)
+		if alive = append(alive, c); len(alive) == 3 {
+			i := random.IntN(3)
+			kill(alive[i])
+			alive = slices.Delete(alive, i, i+1)
+		}
+	}
+	for _, c := range alive {
+		kill(c)
+	}
+	if len(acked) == 0 {
+		t.Fatal("nothing was acknowledged")
+	}
+
+	srv.be(http.StatusOK)
+	cfg, log := config(t, srv.URL, dir, spool.Options{Shared: true})
+	client := newClient(t, cfg)
+	eventually(t, "all have arrived", func() bool {
+		return !slices.ContainsFunc(acked, func(id string) bool { return !srv.has(id) })
+	})
+	if err := client.Flush(t.Context()); err != nil {
+		t.Errorf("Flush: %v", err)
+	}
+	if s := client.Stats(); s.Dropped[klime.DropSpoolLost] != 0 || s.Spooled != 0 || strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("stats %+v; log:\n%s", s, log)
+	}
+	parts, _ := filepath.Glob(filepath.Join(dir, "klime-spool.[0-9]*"))
+	arrived, twice := srv.arrived()
+	t.Logf("acknowledged %d, arrived %d, of them twice or more %d; parts %d, taken over or recovered by the last %d",
+		len(acked), arrived, twice, len(parts)+1, client.Stats().Recovered)
 }
 
 // Without write-ahead, a crash loses at most what was in memory: the queue, and what was

@@ -79,3 +79,55 @@ func ExampleOptions_writeAhead() {
 	// on disk: true 1
 	// shutdown: <nil>
 }
+
+// In a deploy, the new process starts before the old one has ended. Both have the same
+// folder. Klime is down, so that they leave events, which a later process delivers.
+func ExampleOptions_shared() {
+	dir, err := os.MkdirTemp("", "spool")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	var klimeServer flaky
+	start := func() *klime.Client {
+		disk, err := spool.Open(dir, spool.Options{Shared: true})
+		if err != nil {
+			log.Print(err)
+		}
+		client, err := klime.New(klime.Config{Transport: &klimeServer, Spool: disk})
+		if err != nil {
+			log.Print(err)
+		}
+		return client
+	}
+	end := func(client *klime.Client) {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // in an app, longer
+		defer cancel()
+		if err := client.Shutdown(ctx); err != nil {
+			log.Print(err)
+		}
+	}
+
+	older, newer := start(), start()
+	for _, client := range []*klime.Client{older, newer} {
+		if err := client.Track(context.Background(), "Report Generated", nil, klime.ForUser("user-7")); err != nil {
+			log.Print(err)
+		}
+		end(client)
+		fmt.Println("left:", client.Stats().Spooled)
+	}
+
+	klimeServer.up.Store(true)
+	newest := start() // one that lives already looks once a minute
+	for newest.Stats().Sent < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	end(newest)
+	fmt.Println("delivered:", newest.Stats().Sent)
+
+	// Output:
+	// left: 1
+	// left: 1
+	// delivered: 2
+}

@@ -27,13 +27,18 @@ const (
 	maxEmptyFile = 16 << 20
 )
 
-// open takes the lock of the folder and opens its file, or makes one. A damaged file
-// is set aside, and so is a link. It does not ask whose events are in the file.
-func (s *store) open() (err error) {
+// reserve makes the folder, if there is none, and takes its lock.
+func (s *store) reserve() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return err //nolint:wrapcheck // explain does
 	}
-	if err := s.lock.take(); err != nil {
+	return s.lock.take()
+}
+
+// open reserves the folder and opens its file, or makes one. A damaged file is set aside,
+// and so is a link. It does not ask whose events are in the file.
+func (s *store) open() (err error) {
+	if err := s.reserve(); err != nil {
 		return s.explain(err)
 	}
 	before := s.totals
@@ -197,7 +202,7 @@ func (s *store) explain(err error) error {
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%w: %s is held by process %s; give each process a folder of its own",
+		return fmt.Errorf("%w: %s is held by process %s; processes that are to share a folder need Options.Shared",
 			ErrInUse, s.dir, cmp.Or(awaitHolder(s.dir), "(unknown)"))
 	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone):
 		return fmt.Errorf("spool: %w", err)

@@ -44,6 +44,14 @@ type Options struct {
 	// in memory only. Events that a middleware makes of requests do not wait: they go
 	// to disk as without WriteAhead. Default false.
 	WriteAhead bool
+
+	// Shared lets processes have the folder at the same time: the old and the new one of
+	// a deploy, or the children of one parent. Each takes the first part that is free: the
+	// folder itself, or klime-spool.1, klime-spool.2, … in it. Once a minute a client looks
+	// at the parts whose processes have ended, takes over what they left, and delivers it:
+	// all of them must send to the same Klime project. Each has MaxBytes of its own.
+	// Default false.
+	Shared bool
 }
 
 // Policy says which events give way when those on disk take all of
@@ -71,6 +79,8 @@ const automaticShare = 4
 // Spool is a folder of events on disk. A nil Spool in a Config stands for none.
 type Spool struct {
 	opts Options
+
+	dir string // as given to Open, absolute
 
 	mu       sync.Mutex
 	store    *store // nil when a client has it, or when it is closed
@@ -105,11 +115,16 @@ func Open(dir string, opts Options) (*Spool, error) {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	s := newStore(dir, opts.MaxBytes, opts.WhenFull)
-	if err := s.open(); err != nil && !isDiskFull(err) {
+	if opts.Shared {
+		s, err = openShared(dir, opts)
+	} else {
+		err = s.open()
+	}
+	if err != nil && !isDiskFull(err) {
 		s.lock.release()
 		return nil, err
 	}
-	return &Spool{opts: opts, store: s}, nil
+	return &Spool{opts: opts, dir: dir, store: s}, nil
 }
 
 // isDiskFull reports whether err goes away when somebody frees disk space.
@@ -130,6 +145,9 @@ func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 	s.store, s.attached = nil, s.store
 	s.attached.setLogger(logger)
 	storage := delivery.Storage{Spool: s.attached, WriteAhead: s.opts.WriteAhead}
+	if s.opts.Shared {
+		storage.Leftovers = &leftovers{dir: s.dir, own: s.attached, logger: logger, kept: map[string]bool{}}
+	}
 	if s.opts.WhenFull == Reject {
 		storage.Fits = s.opts.fits
 	}

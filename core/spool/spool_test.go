@@ -392,6 +392,42 @@ func TestNoSpool(t *testing.T) {
 	track(t, one, "b")
 }
 
+// The processes of a deploy that overlap share a folder. What they leave in an outage is
+// delivered by a later one, by whichever part it is in, and each process's account closes.
+func TestSharedFolderIsDelivered(t *testing.T) {
+	t.Parallel()
+	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
+	start := func() *klime.Client {
+		cfg, _ := config(t, srv.URL, dir, spool.Options{Shared: true})
+		return newClient(t, cfg)
+	}
+	older, newer := start(), start()
+	track(t, older, ids("older", 300)...)
+	track(t, newer, ids("newer", 200)...)
+	shutdown(t, older, 0)
+	shutdown(t, newer, 0)
+	if a, b := older.Stats(), newer.Stats(); a.Spooled != 300 || b.Spooled != 200 {
+		t.Fatalf("left: %d and %d", a.Spooled, b.Spooled)
+	}
+
+	srv.be(http.StatusOK)
+	newest := start()
+	track(t, newest, ids("newest", 100)...)
+	eventually(t, "all have arrived", func() bool { n, _ := srv.arrived(); return n == 600 })
+	if err := newest.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	shutdown(t, newest, time.Minute)
+	if s := newest.Stats(); s.Recovered != 500 || s.Sent != 600 || s.Spooled != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	last := start()
+	shutdown(t, last, time.Minute)
+	if _, twice := srv.arrived(); twice > 0 || last.Stats().Accepted > 0 {
+		t.Errorf("%d arrived twice; the next process has %+v", twice, last.Stats())
+	}
+}
+
 // A client that cannot be made does not take the spool: it is there for another, or can
 // be closed.
 func TestNoClient(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 
 	"github.com/gofiber/fiber/v2"
@@ -52,7 +50,7 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 		return err
 	}
 	defer leave()
-	if cfg.Spool, err = freeSpool(dir); err != nil {
+	if cfg.Spool, err = spool.Open(dir, spool.Options{Shared: true}); err != nil {
 		slog.Warn("events are kept in memory only", "error", err)
 	}
 	client, err := klime.New(cfg)
@@ -60,17 +58,6 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 		slog.Warn("no analytics", "error", err)
 	}
 	return ServeFiber(ctx, newApp(client), addr, client)
-}
-
-// freeSpool opens the first folder below dir that no other child has. After a restart
-// the same names are used again, so that what was left is delivered.
-func freeSpool(dir string) (*spool.Spool, error) {
-	for i := 0; ; i++ {
-		disk, err := spool.Open(filepath.Join(dir, strconv.Itoa(i)), spool.Options{})
-		if !errors.Is(err, spool.ErrInUse) {
-			return disk, err
-		}
-	}
 }
 
 // together is called by each child when it begins. The returned function waits until all

@@ -76,7 +76,7 @@ func (o Outcome) dropError() error {
 type Counts struct {
 	Accepted, Sent, Failed, Evicted, Abandoned uint64
 	SpoolBusy, SpoolFull, SpoolLost            uint64
-	Recovered                                  uint64 // those of Accepted that were in the spool at the start
+	Recovered                                  uint64 // those of Accepted that earlier processes left in the spool
 	Retries                                    uint64 // requests that repeated events of a failed or refused one
 	Late                                       uint64 // items refused with ErrClosed; not in Accepted
 	Held, HeldBytes                            int    // in memory alone: queued, in flight, waiting for a retry or being written

@@ -17,6 +17,9 @@ type keeper struct {
 	reopenAt time.Time // when to call Reopen
 	removeAt time.Time // when to remove records; zero if there are none
 	portion  int       // after a failure, the most records to remove at once; 0 for any number
+
+	inheritAt    time.Time // when to look at what ended processes left
+	inheritFails bool      // the last look failed, which has been logged
 }
 
 // run works until end is closed. Then it writes what is left in memory.
@@ -70,7 +73,7 @@ func (k *keeper) step(now time.Time) time.Time {
 				k.removeAt = k.reopenAt
 				k.reopen()
 			}
-		} else if !k.load() {
+		} else if !k.load() && !k.inherit(now) {
 			break
 		}
 	}
@@ -80,10 +83,14 @@ func (k *keeper) step(now time.Time) time.Time {
 	case k.removeAt.IsZero():
 		k.removeAt = now.Add(removalsAfter)
 	}
+	at := k.removeAt
 	if k.faulty {
-		return earliest(k.reopenAt, k.removeAt)
+		at = earliest(at, k.reopenAt)
 	}
-	return k.removeAt
+	if now.Before(k.inheritAt) { // else it is looked at as soon as the disk is done with the rest
+		at = earliest(at, k.inheritAt)
+	}
+	return at
 }
 
 // commit writes and removes records, and handles the outcome.

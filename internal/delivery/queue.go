@@ -44,7 +44,7 @@ type queue struct {
 	untold        int     // more of them
 	waiters       waiters
 	accepted      uint64           // items so far
-	recovered     uint64           // those of them that were on disk at the start
+	recovered     uint64           // those of them that earlier processes left on disk
 	ended         [outcomes]uint64 // items, by how they ended
 	disk          *disk
 	alarm         int // push wakes the dispatcher when this many items wait

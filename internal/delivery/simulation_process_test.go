@@ -1,8 +1,11 @@
 package delivery_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,13 +18,14 @@ type process struct {
 	*delivery.Deliverer
 
 	spool     *memory
+	leftovers *estate
 	dead      chan struct{} // closed when it has crashed: it reaches nothing any more
 	inFlight  int           // requests that are neither one-shot sends nor pings
 	abandoned int           // items that Shutdown has reported without their bodies
 }
 
 func (w *world) start() *process {
-	p := &process{world: w, spool: w.disk, dead: make(chan struct{})}
+	p := &process{world: w, spool: w.disk, leftovers: w.left, dead: make(chan struct{})}
 	cfg := w.cfg
 	cfg.Transport = p
 	cfg.OnOutcome = p.tell
@@ -34,6 +38,9 @@ func (w *world) start() *process {
 	}
 	if p.spool != nil {
 		cfg.Spool = p.spool
+	}
+	if p.leftovers != nil {
+		cfg.Leftovers = p.leftovers
 	}
 	p.Deliverer = delivery.New(cfg)
 	return p
@@ -100,14 +107,14 @@ func (p *process) liveInPeace() {
 	p.manner = likesAll
 	p.mu.Unlock()
 	begin, c := time.Now(), p.Counts()
-	most := 10*time.Minute + time.Duration(c.Held+c.Spooled)*time.Second
+	most := 10*time.Minute + time.Duration(c.Held+c.Spooled+p.leftovers.len())*time.Second
 	if p.dice.once(2) {
 		time.Sleep(2 * time.Minute) // a halt is probed once a minute
 		if err := p.Flush(context.Background()); err != nil {
 			p.Errorf("Flush in good weather: %v", err)
 		}
 	}
-	for ; c.Held+c.Spooled > 0 && time.Since(begin) < most; c = p.Counts() {
+	for ; (c.Held+c.Spooled > 0 || p.leftovers.len() > 0) && time.Since(begin) < most; c = p.Counts() {
 		time.Sleep(time.Second)
 	}
 	p.checkEnd(p.end(time.Minute))
@@ -240,6 +247,24 @@ func (p *process) end(within time.Duration) (stuck bool) {
 	return p.inFlight > 0 || p.spool != nil && p.spool.isUsed()
 }
 
+func byKey(a, b delivery.Record) int { return cmp.Compare(a.Key, b.Key) }
+
+// leaveDisk leaves the disk to the next process: as the disk that it uses, or as one that
+// an ended process has left.
+func (p *process) leaveDisk() {
+	if p.spool == nil {
+		return
+	}
+	if p.leftovers != nil { // first, or what is taken over just now is in neither
+		p.left = p.leftovers.clone()
+	}
+	p.disk = p.spool.clone()
+	if p.left != nil && p.dice.once(2) {
+		p.left.leave(slices.SortedFunc(maps.Values(p.disk.records), byKey)...)
+		clear(p.disk.records)
+	}
+}
+
 // checkEnd checks a process that was shut down: unless somebody is stuck, the owner of each
 // item has been told, or it is on disk.
 func (p *process) checkEnd(stuck bool) {
@@ -249,13 +274,11 @@ func (p *process) checkEnd(stuck bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.spool != nil {
-		p.disk = p.spool.clone()
-	}
+	p.leaveDisk()
 	if p.abandoned > 0 && !stuck {
 		p.Errorf("%d abandoned items reported without their bodies, though nobody is stuck", p.abandoned)
 	}
-	onDisk := p.idsOn(p.disk)
+	onDisk := p.idsOnDisk()
 	for id, f := range p.items {
 		if f.process == p && f.accepted && len(f.told) == 0 && !onDisk[id] && !stuck {
 			p.Errorf("item %d: its owner has not been told, nor is it on disk", id)
@@ -266,10 +289,10 @@ func (p *process) checkEnd(stuck bool) {
 // crash ends a process with a spool at once: the next one finds what is on disk now.
 func (p *process) crash(stop func()) {
 	p.mu.Lock()
-	p.disk = p.spool.clone()
+	p.leaveDisk()
 	close(p.dead)
 	p.crashed = true
-	onDisk := p.idsOn(p.disk)
+	onDisk := p.idsOnDisk()
 	p.Logf("crash: %d events on disk", len(onDisk))
 	for id, f := range p.items {
 		mayBeDropped := p.disk.max > 0 // and its report dies with the process

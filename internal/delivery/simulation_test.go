@@ -48,6 +48,7 @@ type world struct {
 
 	mu      sync.Mutex
 	disk    *memory                  // of the next process; nil without a spool
+	left    *estate                  // the disks of earlier ones; nil if it does not have them
 	items   []*fate                  // by ID
 	untold  map[delivery.Outcome]int // how many items were reported without their bodies, by how they ended
 	crashed bool                     // a process has, and could not report all
@@ -94,6 +95,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w.disk = newMemory()
 	w.disk.max = max(0, d.below(400)-200)
+	if d.once(2) {
+		w.left = &estate{}
+	}
 	w.harsh, w.lossy = d.once(2), d.once(8)
 	w.cfg.WriteAhead = d.once(2)
 	if most := 1 + d.below(100); d.once(4) {
@@ -181,11 +185,16 @@ func (w *world) idOf(event []byte) int {
 	return id
 }
 
-// idsOn returns the IDs of the events on a disk that nobody uses.
-func (w *world) idsOn(m *memory) map[int]bool {
+// idsOnDisk returns the IDs of the events on disk, which nobody uses.
+func (w *world) idsOnDisk() map[int]bool {
 	ids := map[int]bool{}
-	if m != nil {
-		for _, r := range m.records {
+	if w.disk != nil {
+		for _, r := range w.disk.records {
+			ids[w.idOf(r.Body)] = true
+		}
+	}
+	if w.left != nil {
+		for _, r := range w.left.records {
 			ids[w.idOf(r.Body)] = true
 		}
 	}

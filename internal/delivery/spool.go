@@ -27,6 +27,9 @@ type Storage struct {
 	Spool      Spool // nil for none; closed at the end of Shutdown
 	WriteAhead bool  // write explicit items to disk before Enqueue returns
 
+	// Leftovers are taken over into the Spool. Nil stands for none.
+	Leftovers Leftovers
+
 	// Fits reports whether the spool has room for this many records, whose bodies
 	// have size bytes together, if the last one is automatic or not. Items that do
 	// not fit are refused. Nil stands for a Spool that makes room itself. Fits is

@@ -1,0 +1,215 @@
+package spool
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// heir opens a part of a shared folder, as a client does, and returns what is left in
+// the others.
+func heir(tb testing.TB, dir string, opts Options) (*store, *leftovers) {
+	tb.Helper()
+	opts.Shared = true
+	s, err := Open(dir, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	storage, err := s.Attach(slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	own, left := s.attached, storage.Leftovers.(*leftovers)
+	tb.Cleanup(func() { _ = own.Close() })
+	return own, left
+}
+
+// take is Take with what the keeper gives it. It returns the keys.
+func take(tb testing.TB, l *leftovers) (taken []uint64) {
+	tb.Helper()
+	read, err := l.Take(5000, 4<<20)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, r := range read {
+		taken = append(taken, r.Key)
+	}
+	return taken
+}
+
+func done(tb testing.TB, l *leftovers, safe bool) {
+	tb.Helper()
+	if err := l.Done(safe); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Each process gets a part of its own, and later ones get those that are free again. What
+// was left in a part is found when its process has ended, not before, and is there until
+// it is safe elsewhere.
+func TestSharedFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, ofFirst := heir(t, dir, Options{})
+	second, ofSecond := heir(t, dir, Options{})
+	third, _ := heir(t, dir, Options{})
+	if first.dir != dir || second.dir != filepath.Join(dir, "klime-spool.1") || third.dir != filepath.Join(dir, "klime-spool.2") {
+		t.Fatalf("parts %s, %s, %s", first.dir, second.dir, third.dir)
+	}
+	for i, s := range []*store{first, second, third} {
+		commit(t, s, records(uint64(10*i+1), uint64(10*i+3), i == 1, 100))
+	}
+	if got := take(t, ofFirst); got != nil {
+		t.Errorf("taken from living processes: %v", got)
+	}
+
+	if err := third.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := take(t, ofSecond); !same(got, []uint64{21, 22, 23}) {
+		t.Errorf("left by the third: %v", got)
+	}
+	if got := take(t, ofFirst); got != nil {
+		t.Errorf("taken by two: %v", got)
+	}
+	done(t, ofSecond, false)
+	if got := take(t, ofFirst); !same(got, []uint64{21, 22, 23}) {
+		t.Errorf("not safe, but gone: %v", got)
+	}
+	done(t, ofFirst, true)
+	if got := take(t, ofSecond); got != nil {
+		t.Errorf("safe, but there: %v", got)
+	}
+
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := take(t, ofSecond); !same(got, []uint64{1, 2, 3}) {
+		t.Errorf("left by the first: %v", got)
+	}
+	fourth, _ := heir(t, dir, Options{})
+	if fourth.dir != filepath.Join(dir, "klime-spool.2") {
+		t.Errorf("while the first part is emptied, the next process has %s", fourth.dir)
+	}
+	done(t, ofSecond, true)
+	fifth, _ := heir(t, dir, Options{})
+	if fifth.dir != dir || fifth.totals.records != 0 {
+		t.Errorf("the next has %s with %d records", fifth.dir, fifth.totals.records)
+	}
+}
+
+// A portion is small beside what the own part may hold, and none is taken while that is
+// half full.
+func TestLeftoversFit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	own, left := heir(t, dir, Options{MaxBytes: 1 << 20})
+	other, _ := heir(t, dir, Options{})
+	commit(t, other, records(1, 100, false, 10_000))
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := take(t, left); len(got) == 0 || len(got) > 27 {
+		t.Errorf("%d records of 10 kB taken into a spool of 1 MiB", len(got))
+	}
+	done(t, left, true)
+	if got := take(t, left); len(got) == 0 || got[0] == 1 {
+		t.Errorf("then %v", got)
+	}
+	done(t, left, false)
+	commit(t, own, records(1, 60, false, 10_000))
+	if got := take(t, left); got != nil {
+		t.Errorf("%d taken into a spool that is half full", len(got))
+	}
+}
+
+// A damaged part is set aside, and one that is out of reach does not hide the others.
+func TestLeftoversOfBadParts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	own, left := heir(t, dir, Options{})
+	var log strings.Builder
+	left.logger = slog.New(slog.NewTextHandler(&log, nil))
+	for _, name := range []string{"klime-spool.1", "klime-spool.2", "klime-spool.3", "klime-spool.x"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damagedFile := filepath.Join(dir, "klime-spool.1", fileName)
+	if err := os.WriteFile(damagedFile, make([]byte, 100_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// A folder in place of the lock: the system cannot open it.
+	if err := os.WriteFile(filepath.Join(dir, "klime-spool.2", fileName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "klime-spool.2", lockName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	good := newStore(filepath.Join(dir, "klime-spool.3"), own.max, DropOldest)
+	if err := good.open(); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, good, records(1, 3, false, 10))
+	if err := good.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	read, err := left.Take(5000, 4<<20)
+	if len(read) != 3 || err == nil || !strings.Contains(err.Error(), "klime-spool.2") {
+		t.Errorf("%d records, %v", len(read), err)
+	}
+	done(t, left, true)
+	if n := strings.Count(log.String(), "is set aside"); n != 1 || !strings.Contains(log.String(), "klime-spool.1") {
+		t.Errorf("log:\n%s", &log)
+	}
+	if read, err = left.Take(5000, 4<<20); len(read) != 0 || err == nil {
+		t.Errorf("then %d records, %v", len(read), err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(dir, "klime-spool.x")); err != nil || len(entries) > 0 {
+		t.Errorf("a folder that is no part has %d files, %v", len(entries), err)
+	}
+}
+
+// What cannot be removed is not taken again and again.
+func TestLeftoversThatStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other, _ := heir(t, dir, Options{})
+	_, left := heir(t, dir, Options{})
+	commit(t, other, records(1, 3, false, 10))
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := take(t, left); len(got) != 3 {
+		t.Fatalf("taken %v", got)
+	}
+	if err := left.from.file.Close(); err != nil { // the disk fails now
+		t.Fatal(err)
+	}
+	if err := left.Done(true); err == nil {
+		t.Error("Done has not noticed")
+	}
+	if got := take(t, left); got != nil {
+		t.Errorf("taken again: %v", got)
+	}
+}
+
+// There is an end to the parts of a folder.
+func TestSharedByTooMany(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range maxParts {
+		s := newStore(part(dir, i), 1<<20, DropOldest)
+		if err := s.reserve(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.lock.release)
+	}
+	if _, err := Open(dir, Options{Shared: true}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dir) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,256 @@
+package delivery_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// estate is Leftovers in memory.
+type estate struct {
+	mu      sync.Mutex
+	records []delivery.Record
+	taken   int   // records that Take returned, until Done
+	looks   int   // calls of Take
+	stays   int   // calls of Done that removed nothing
+	takeBad error // of the next Take
+	doneBad error // of the next Done
+}
+
+func (e *estate) Take(records, size int) ([]delivery.Record, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.taken > 0 {
+		panic("Take before Done")
+	}
+	e.looks++
+	for e.taken < min(records, len(e.records)) {
+		if size -= len(e.records[e.taken].Body); size < 0 && e.taken > 0 {
+			break
+		}
+		e.taken++
+	}
+	return slices.Clone(e.records[:e.taken]), e.takeBad
+}
+
+func (e *estate) Done(safe bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.taken == 0 {
+		panic("Done without Take")
+	}
+	if !safe || e.doneBad != nil {
+		e.stays++
+	} else {
+		e.records = e.records[e.taken:]
+	}
+	e.taken = 0
+	return e.doneBad
+}
+
+func (e *estate) leave(records ...delivery.Record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.records = append(e.records, records...)
+}
+
+func (e *estate) set(change func(*estate)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(e)
+}
+
+// clone returns what the next process finds.
+func (e *estate) clone() *estate {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return &estate{records: slices.Clone(e.records)}
+}
+
+func (e *estate) len() int {
+	if e == nil {
+		return 0
+	}
+	n, _ := e.left()
+	return n
+}
+
+// left returns how many records are left, and how often somebody looked.
+func (e *estate) left() (records, looks int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.records), e.looks
+}
+
+func heirConfig(t delivery.Transport, m *memory, e *estate) delivery.Config {
+	cfg := spoolConfig(t, m)
+	cfg.Leftovers = e
+	return cfg
+}
+
+// What ended processes have left is delivered, at the start and later, whatever its keys were.
+func TestLeftoversAreDelivered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(200)
+		var left estate
+		left.leave(recordsUpTo(300)...)
+		d := start(t, heirConfig(e, m, &left))
+		enqueue(t, d, 301, 310)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !slices.Equal(e.delivered(), upTo(310)) {
+			t.Errorf("%d delivered", len(e.delivered()))
+		}
+		checkSum(t, d)
+		if c := d.Counts(); c.Recovered != 300 || c.Accepted != 310 || c.Sent != 310 || c.Spooled != 0 {
+			t.Errorf("counts %+v", c)
+		}
+
+		left.leave(recordsUpTo(311)[310])
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := d.Flush(t.Context()); err != nil || !slices.Equal(e.delivered(), upTo(311)) {
+			t.Errorf("Flush: %v, %d delivered", err, len(e.delivered()))
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if records, looks := left.left(); records != 0 || looks > 15 || m.len() != 0 {
+			t.Errorf("%d left, %d looks in some 11 minutes, %d on disk", records, looks, m.len())
+		}
+	})
+}
+
+// In an outage only a portion is taken over, and the rest stays where it is for any process.
+// What was taken over is on disk: the next process delivers it.
+func TestLeftoversAreTakenOverInPortions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const all, portion = 20_000, 5000
+		m, e := newMemory(), newOutage(503)
+		var left estate
+		left.leave(recordsUpTo(all)...)
+		d := start(t, heirConfig(e, m, &left))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if records, _ := left.left(); records != all-portion || m.len() != portion {
+			t.Errorf("%d left and %d on disk", records, m.len())
+		}
+		if c := d.Counts(); c.Recovered != portion || c.Spooled != portion {
+			t.Errorf("counts %+v", c)
+		}
+		if err := shutdown(t, d); err != nil || m.len() != portion {
+			t.Errorf("Shutdown: %v, %d on disk", err, m.len())
+		}
+
+		m.closed = false
+		e.setStatus(200)
+		d = start(t, heirConfig(e, m, &left))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if records, _ := left.left(); records != 0 || m.len() != 0 || !slices.Equal(e.delivered(), upTo(all)) {
+			t.Errorf("%d left, %d on disk, %d delivered", records, m.len(), len(e.delivered()))
+		}
+		checkSum(t, d)
+	})
+}
+
+// Damaged records count as lost, once.
+func TestLeftoversMayBeDamaged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(200)
+		var left estate
+		left.leave(recordsUpTo(3)...)
+		left.records[1].Damaged = true
+		cfg := heirConfig(e, newMemory(), &left)
+		var reports []delivery.Report
+		cfg.OnReport = func(r delivery.Report) { reports = append(reports, r) }
+		d := start(t, cfg)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if !slices.Equal(e.delivered(), []int{1, 3}) {
+			t.Errorf("delivered %v", e.delivered())
+		}
+		if c := d.Counts(); c.Accepted != 3 || c.Sent != 2 || c.SpoolLost != 1 {
+			t.Errorf("counts %+v", c)
+		}
+		if len(reports) != 1 || !errors.Is(reports[0].Err, delivery.ErrSpoolLost) || reports[0].Untold != 1 {
+			t.Errorf("reports %+v", reports)
+		}
+	})
+}
+
+// If they cannot be written they are not removed either, and are taken over when the
+// disk works again.
+func TestLeftoversStayWhenTheDiskFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(200)
+		m.full = true
+		var left estate
+		left.leave(recordsUpTo(10)...)
+		d := start(t, heirConfig(e, m, &left))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if records, _ := left.left(); records != 10 || left.stays == 0 {
+			t.Errorf("%d are left, after %d attempts", records, left.stays)
+		}
+		checkSum(t, d)
+		m.set(func(m *memory) { m.full = false })
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if records, _ := left.left(); records != 0 || m.len() != 0 {
+			t.Errorf("%d are left, %d on disk", records, m.len())
+		}
+		checkSum(t, d)
+		delivered := e.delivered()
+		slices.Sort(delivered)
+		if !slices.Equal(slices.Compact(delivered), upTo(10)) {
+			t.Errorf("delivered %v", delivered)
+		}
+	})
+}
+
+// A folder that cannot be read, or not be written, is logged, not every minute, and does
+// not keep events of this process from being delivered.
+func TestLeftoversMayBeOutOfReach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(200)
+		left := estate{takeBad: errDisk}
+		cfg := heirConfig(e, m, &left)
+		var log bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		enqueue(t, d, 1, 10)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "cannot be taken over"); n != 1 || !strings.Contains(log.String(), errDisk.Error()) {
+			t.Errorf("logged %d times:\n%s", n, &log)
+		}
+		left.set(func(e *estate) { e.takeBad, e.doneBad = nil, errDisk })
+		left.leave(recordsUpTo(11)[10])
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		left.set(func(e *estate) { e.doneBad = nil })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if records, _ := left.left(); records != 0 || strings.Count(log.String(), "but not removed") != 1 {
+			t.Errorf("%d are left; log:\n%s", records, &log)
+		}
+		twice := append(upTo(11), 11)
+		if err := d.Flush(t.Context()); err != nil || !slices.Equal(e.delivered(), twice) {
+			t.Errorf("Flush: %v; delivered %v", err, e.delivered())
+		}
+		checkSum(t, d)
+	})
+}
