@@ -2,7 +2,7 @@ package klime
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once frozen, what was found beneath it
+	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; once frozen, also what else was found
 	members      membership
 	hasUser      bool  // declared.user counts even if it is empty
 	hasGroup     bool  // declared.group counts even if it is empty
@@ -14,8 +14,9 @@ type knowledge struct {
 // identify finds out to whom an event belongs. For the user and for the group, the
 // first source that has an answer counts:
 //
-//  1. what the app has declared; once that is frozen, then what was found at the end of the
-//     request, and nothing else. Silenced and unmatched requests are not frozen
+//  1. what the app has declared. When the request ends, what else was found is added to it
+//     for good (frozen), and no other source is asked from then on; not so for requests
+//     that were silenced or had no route
 //  2. the resolvers, from the innermost scope to the outermost; for those that have
 //     ended, what they found
 //  3. the plain values in ctx, then those that lay in the request's context outside the
@@ -77,7 +78,7 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 	}
 }
 
-// find asks the sources 2 to 6 of identify. S is the innermost scope; ended says whether
+// find asks the sources 2 to 6 of identify. s is the innermost scope; ended says whether
 // any scope of the request has ended.
 func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	for open := s; open != nil && !id.complete(); open = open.outer() {

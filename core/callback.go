@@ -65,20 +65,6 @@ func (c *Client) guard(what string, log *throttle.Throttle, call func()) {
 	returned = true
 }
 
-// batchResult returns the public form of an answer. The named events are those of
-// r.Rejected, in the same order.
-func batchResult(r delivery.Result, named []Event) BatchResult {
-	result := BatchResult{Accepted: r.Accepted, Failed: r.Failed}
-	for i, rejected := range r.Rejected {
-		e := EventError{Index: rejected.Index, Code: rejected.Code, Message: rejected.Message}
-		if i < len(named) {
-			e.Event = named[i]
-		}
-		result.Errors = append(result.Errors, e)
-	}
-	return result
-}
-
 // filter lets Config.BeforeSend change the event that body encodes, and encodes it
 // again. The body it returns is nil if the event must not be sent. The app may keep the
 // event that it gets, and read it, so nothing is written to that afterwards.

@@ -132,10 +132,9 @@ func (c claimSet) traits(names map[string]string) Traits {
 
 // claimedID reads an ID. An integer may come as a float64, as encoding/json decodes it.
 func claimedID(claim any) string {
-	const exactly = 1 << 53 // smaller integers are exact as float64
 	switch v := claim.(type) {
 	case float64:
-		if v != math.Trunc(v) || math.Abs(v) >= exactly {
+		if v != math.Trunc(v) || math.Abs(v) >= maxExact {
 			return ""
 		}
 		return nonZero(int64(v))

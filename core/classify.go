@@ -106,7 +106,7 @@ func isNoiseMethod(method string) bool {
 // mean that the other router has no route either, unless the app has named the route,
 // or a middleware inside that router has seen one.
 func isUnmatched(x *Exchange, rule ruling) bool {
-	if rule.matched {
+	if x.matched {
 		return false
 	}
 	mayBeUnmatched := x.Route == "" || rule.name == "" && strings.HasSuffix(x.Route, "*")

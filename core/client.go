@@ -144,8 +144,7 @@ func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...
 
 func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event string, p Properties, opts []EventOption) error {
 	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
-	ok, err := c.track(ctx, scope, silent, &d, opts)
-	if !ok {
+	if ok, err := c.track(ctx, scope, silent, &d, opts); !ok {
 		return err
 	}
 	return c.send(ctx, &d, nil)
@@ -158,8 +157,7 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 // returns nil.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	ok, err := c.describe(ctx, &d, opts)
-	if !ok {
+	if ok, err := c.describe(ctx, &d, opts); !ok {
 		return err
 	}
 	return c.send(ctx, &d, nil)
@@ -174,26 +172,24 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // returns nil: an admin page that silences its requests calls Group with another context.
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	ok, err := c.describe(ctx, &d, opts)
-	if !ok {
+	if ok, err := c.describe(ctx, &d, opts); !ok {
 		return err
 	}
 	return c.send(ctx, &d, nil)
 }
 
-// TrackSync is [Client.Track] that waits for Klime's answer. It makes one request at
-// once, without the queue and its retries, bounded by ctx, Config.Timeout and the
-// context of a Shutdown called meanwhile. Its error is nil only if Klime has
-// accepted the event, or if there was nothing to send (a nil client, a silenced request,
-// BeforeSend): then the BatchResult is zero. A failed request is a [DeliveryError], and the
-// event is not tried again. While sending is halted, there is no request unless a probe is due
-// and succeeds, and the error is the reason. Only where a kept connection turns out to be closed does
-// net/http repeat the request at once, over another one and with the same message ID.
+// TrackSync is [Client.Track] with one request at once, past the queue and its retries. It
+// waits for Klime's answer, bounded by ctx, Config.Timeout and the context of a Shutdown
+// called meanwhile. The error is nil only if Klime has accepted the event, or if there was
+// nothing to send (a nil client, a silenced request, BeforeSend): then the BatchResult is
+// zero. A failed request is a [DeliveryError], and the event is not tried again; only if a
+// kept connection turns out to be closed does net/http repeat the request, with the same
+// message ID. While sending is halted, it returns the reason, unless a probe is due and
+// succeeds.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	scope, silent := c.scopeOf(ctx)
 	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
-	ok, err := c.track(ctx, scope, silent, &d, opts)
-	if !ok {
+	if ok, err := c.track(ctx, scope, silent, &d, opts); !ok {
 		return BatchResult{}, err
 	}
 	return c.sendNow(ctx, &d)
@@ -203,8 +199,7 @@ func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts
 // request, too, it returns a zero BatchResult and nil.
 func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	ok, err := c.describe(ctx, &d, opts)
-	if !ok {
+	if ok, err := c.describe(ctx, &d, opts); !ok {
 		return BatchResult{}, err
 	}
 	return c.sendNow(ctx, &d)
@@ -214,8 +209,7 @@ func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts
 // request, too, it returns a zero BatchResult and nil.
 func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	ok, err := c.describe(ctx, &d, opts)
-	if !ok {
+	if ok, err := c.describe(ctx, &d, opts); !ok {
 		return BatchResult{}, err
 	}
 	return c.sendNow(ctx, &d)
@@ -262,11 +256,10 @@ func (c *Client) Flush(ctx context.Context) error {
 //
 // Shutdown does not wait out a backoff, a Retry-After or the pause of a halt: it
 // tries at once, or as soon as a hanging request makes room (see Config.Senders).
-// It waits for requests in flight as long as ctx allows, even if sending is halted;
-// with a Spool it keeps a fifth of the time, 1 s at most, for what is left, and with only an
-// OnError 1 ms for each event held, but not more than that.
-// What [RollUp] has counted is queued first; a BeforeSend that does not return delays
-// this until ctx ends.
+// It waits for requests in flight as long as ctx allows, even if sending is halted, but
+// with a Spool or an OnError keeps some time for what is left: a fifth, 1 s at most, and for
+// an OnError alone no more than 1 ms for each event held. What [RollUp] has counted is
+// queued first; a BeforeSend that does not return delays this until ctx ends.
 func (c *Client) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil

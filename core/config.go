@@ -43,10 +43,9 @@ const (
 // default; only WriteKey has none.
 type Config struct {
 	// WriteKey is the key that Klime gave you to send with. It is needed unless
-	// there is a Transport. It is not shown when a Config is printed, except when the
-	// Config is in an unexported field of your own struct, or is printed with the verb %w
-	// or %p: there fmt and slog call no methods, and print the key. Do not print such a
-	// struct.
+	// there is a Transport. Printing a Config hides it, but where fmt and slog call no
+	// methods they print the key: for the verbs %w and %p, and for a Config in an
+	// unexported field.
 	WriteKey string
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.

@@ -116,7 +116,7 @@ func (t *Tracker) askKind(x *Exchange, kind Kind) (asked Kind) {
 	return t.classifyWith(shown, kind)
 }
 
-// eventName is the name under which a request is recorded, "" if it is not. Given is
+// eventName is the name under which a request is recorded, "" if it is not. given is
 // the name that the app has chosen for the request or its route.
 func (t *Tracker) eventName(kind Kind, given string, x *Exchange) (name string, named bool) {
 	switch {

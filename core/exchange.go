@@ -63,6 +63,7 @@ type Exchange struct {
 	Native any
 
 	upgraded bool          // Status was 101, even if a panic has changed it since
+	matched  bool          // an inner router has found a route, perhaps under another path
 	took     time.Duration // from Start to Observe
 }
 
@@ -86,7 +87,7 @@ func (x *Exchange) Recovered(v any) {
 }
 
 // assumeAnswer sets what is most likely sent for a request that no handler has answered.
-// Ended is why its context has ended, nil if it has not.
+// ended is why its context has ended, nil if it has not.
 func (x *Exchange) assumeAnswer(ended error) {
 	switch {
 	case x.Panicked:

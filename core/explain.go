@@ -70,7 +70,7 @@ func (e *explainer) request(x *Exchange, dec *decision, o outcome) {
 // notKnown is the source of an ID that is missing.
 const notKnown = "not known"
 
-// source says where an ID comes from. Declared is what the app has said it is.
+// source says where an ID comes from. declared is what the app has said it is.
 func (dec *decision) source(id, declared string, checked membershipCheck) string {
 	switch {
 	case id == "" && checked != member:

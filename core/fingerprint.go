@@ -109,11 +109,11 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 	if plain, ok := plainOf(value); ok {
 		return f.value(plain, depth)
 	}
-	return f.any(value)
+	return f.other(value)
 }
 
-// any hashes a value of any other type, such as one of the app's own.
-func (f *fingerprint) any(value any) uint64 {
+// other hashes a value of a type that value does not know, such as one of the app's own.
+func (f *fingerprint) other(value any) uint64 {
 	switch value.(type) {
 	case json.Marshaler, encoding.TextMarshaler:
 		return f.encoded(value)
@@ -162,14 +162,16 @@ func (f *fingerprint) unsigned(n uint64) uint64 {
 	return mix(tagUnsigned, maphash.Comparable(f.seed, n))
 }
 
+// maxExact is how far float64 tells integers apart.
+const maxExact = 1 << 53
+
 // float hashes a number that an int64 or uint64 holds like that integer, and any
 // other by its bits, so that a NaN equals itself.
 func (f *fingerprint) float(n float64) uint64 {
-	const exactly = 1 << 53 // a float64 holds every integer below exactly
 	switch abs := math.Abs(n); {
-	case abs < exactly && n == math.Trunc(n):
+	case abs < maxExact && n == math.Trunc(n):
 		return f.integer(int64(n))
-	case abs >= exactly && abs < 1<<64:
+	case abs >= maxExact && abs < 1<<64:
 		digits := strconv.FormatFloat(n, 'f', -1, 64) // as it is sent
 		if i, err := strconv.ParseInt(digits, 10, 64); err == nil {
 			return f.integer(i)

@@ -134,11 +134,11 @@ func FuzzPatternTable(f *testing.F) {
 		first := firstOf(patterns, method, nil, path)
 		for i, p := range patterns {
 			for _, q := range patterns[i+1:] {
-				if moreSpecific(p, q) >= 0 || moreSpecific(q, p) <= 0 {
+				if bySpecificity(p, q) >= 0 || bySpecificity(q, p) <= 0 {
 					t.Errorf("%q does not go before %q", p.text, q.text)
 				}
 			}
-			if p.matches(method, path, false) && (first == nil || moreSpecific(first, p) > 0) {
+			if p.matches(method, path, false) && (first == nil || bySpecificity(first, p) > 0) {
 				t.Errorf("%s %q: %q matches, and is not the one meant", method, path, p.text)
 			}
 		}

@@ -48,23 +48,23 @@ func SetProperty(ctx context.Context, key string, v any) {
 	if scope == nil {
 		return
 	}
-	fits := len(key) <= maxPropertyBytes
-	if fits {
-		value, err := appendValue(nil, scope.client().redactProperty(key, v), 0) // encoded now, as v may change later
-		switch {
-		case errors.Is(err, ErrEventTooLarge):
-			fits = false
-		case err != nil:
-			scope.client().noteInvalid(fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err), "")
-			return
-		default:
-			scope.update(func(r *request) { fits = r.setProperty(strings.Clone(key), value) })
-		}
+	c := scope.client()
+	var value []byte
+	err := ErrEventTooLarge
+	if len(key) <= maxPropertyBytes {
+		value, err = appendValue(nil, c.redactProperty(key, v), 0) // encoded now, as v may change later
 	}
-	if !fits {
-		scope.client().noteInvalid(fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
-			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key)), "")
+	if err == nil {
+		scope.update(func(r *request) { err = r.setProperty(key, value) })
 	}
+	switch {
+	case errors.Is(err, ErrEventTooLarge):
+		err = fmt.Errorf("%w: more than %d properties, or %d bytes of them: %s left out",
+			ErrEventTooLarge, maxProperties, maxPropertyBytes, quoted(key))
+	case err != nil:
+		err = fmt.Errorf("%w: property %s: %w", ErrNotEncodable, quoted(key), err)
+	}
+	c.noteInvalid(err, "")
 }
 
 // Skip drops the automatic event of this request. Events that the app tracks itself

@@ -188,7 +188,7 @@ func (r traffic) serve(handler func(ctx context.Context)) {
 	if r.target != "" {
 		incoming = &http.Request{RequestURI: r.target}
 	}
-	scope := r.tracker.BeginIn(new(klime.Scope), ctx, incoming)
+	scope := r.tracker.BeginIn(ctx, new(klime.Scope), incoming)
 	scope.Bind(native, nil)
 	if handler != nil {
 		handler(scope)

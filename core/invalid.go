@@ -36,7 +36,7 @@ func invalidKind(err error) int {
 }
 
 // noteInvalid counts an error that cannot be returned to a caller, and logs it unless it
-// has just logged another of its kind. Event is the name of the event, if it has one.
+// has just logged another of its kind. event is the name of the event, if it has one.
 func (c *Client) noteInvalid(err error, event string) {
 	if c == nil || err == nil || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrSpoolFull) ||
 		errors.Is(err, ErrClosed) || errors.Is(err, ErrNotDurable) {

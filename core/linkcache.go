@@ -46,8 +46,8 @@ func (g *generations) find(token uint64) (_ sentFact, known, isRecent bool) {
 	return fact, ok, false
 }
 
-func (g *generations) put(token uint64, fact sentFact, isRecent bool) {
-	if !isRecent && len(g.recent) >= g.most {
+func (g *generations) put(token uint64, fact sentFact) {
+	if _, isRecent := g.recent[token]; !isRecent && len(g.recent) >= g.most {
 		g.previous, g.recent = g.recent, make(map[uint64]sentFact)
 	}
 	g.recent[token] = fact
@@ -131,10 +131,10 @@ func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint 
 		return false, nil // nearly always
 	default:
 		last.changes = 0
-		l.pairs.put(call.token, last, isRecent)
+		l.pairs.put(call.token, last)
 		return false, nil
 	}
-	l.pairs.put(call.token, next, isRecent)
+	l.pairs.put(call.token, next)
 	if call.hasGroup && call.hasTraits && l.changeGroup(now, call.group, call.traits) {
 		hint = l.onDisputed
 	}
@@ -161,7 +161,7 @@ func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
 // changeGroup notes the traits that are sent of a group. It reports whether they have
 // just changed for the manyChanges-th time.
 func (l *linkCache) changeGroup(now time.Duration, group, traits uint64) (tooOften bool) {
-	last, known, isRecent := l.groups.find(group)
+	last, known, _ := l.groups.find(group)
 	known = known && now < last.expires
 	switch {
 	case known && last.traits == traits: // it expires when it would have
@@ -171,7 +171,7 @@ func (l *linkCache) changeGroup(now time.Duration, group, traits uint64) (tooOft
 	default:
 		last = sentFact{traits: traits, expires: now + l.ttl}
 	}
-	l.groups.put(group, last, isRecent)
+	l.groups.put(group, last)
 	return tooOften
 }
 

@@ -49,7 +49,7 @@ func (l *loan) bind(native any, values valuer) {
 	l.state.Or(loanBound)
 }
 
-// borrow lends the request. If ok, giveBack must be called. FoundCircular says that this
+// borrow lends the request. If ok, giveBack must be called. foundCircular says that this
 // call is the one that was refused because the loan looks circular; later calls are
 // refused without it, until all have given the request back.
 //

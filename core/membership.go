@@ -85,9 +85,6 @@ func (k *knowledge) checkMembership(id *identity) {
 
 // countLeftOut counts an event from which RequireMembership has left out the group.
 func (c *Client) countLeftOut(checked membershipCheck) {
-	if c == nil {
-		return
-	}
 	switch checked {
 	case member:
 	case notLinked:

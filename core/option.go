@@ -79,19 +79,7 @@ func RequireMembership() Option {
 // knows less exactly. The function is called after the handler; "" leaves the route to
 // the adapter.
 func RouteFrom[N any](find func(native N) string) Option {
-	return Option{func(t *Tracker) error {
-		if find == nil {
-			return fmt.Errorf("%w: Route (RouteFrom, Mux) without a function", ErrInvalidOption)
-		}
-		t.route = func(native any) answer {
-			request, ok := native.(N)
-			if !ok {
-				return answer{problem: problemForeign}
-			}
-			return answer{id: find(request)}
-		}
-		return nil
-	}}
+	return resolverOf(find).option("Route (RouteFrom, Mux)", func(t *Tracker) *resolver { return &t.route })
 }
 
 // SkipRoutes drops the automatic events of requests that match one of the patterns, such
@@ -101,10 +89,9 @@ func RouteFrom[N any](find func(native N) string) Option {
 // {name} and :name stand for one segment; /* at the end stands for all that follows, even
 // nothing. Patterns are compared with the request's route, or if that is not known or
 // ends in /*, with its path. A slash at the end of a pattern makes no difference, except
-// that "/internal/" also stands for the route "/internal/*", which net/http writes in that
-// way, unless that has a name of its own. It does not stand for the routes within that:
-// "/internal/*" does. Tracker.Err reports malformed patterns, and the log at Shutdown names
-// patterns that no request has matched.
+// that "/internal/" also matches net/http's route of that name, which ends in /*; but
+// unlike "/internal/*" not the routes within it. Tracker.Err reports malformed patterns,
+// and the log at Shutdown names patterns that no request has matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns("SkipRoutes", patterns)
@@ -117,8 +104,8 @@ func SkipRoutes(patterns ...string) Option {
 // middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
 // if handlers call these, use [SkipRoutes] instead. Patterns are written as for
 // SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
-// folder, "/static/" for its index alone. Paths are compared percent-decoded: a % is
-// written as it is, and for a space, ? or # stands a parameter, as in "/my{any}report" for
+// folder, "/static/" for its index alone. Paths are compared percent-decoded. A pattern
+// may contain a %, but no space, ? or #: write a parameter instead, "/my{any}report" for
 // "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
@@ -136,9 +123,9 @@ func IgnoreRoutes(patterns ...string) Option {
 // {"POST /reports": "Report Generated"}. Patterns are written as for [SkipRoutes]. If
 // several match, the most specific one counts: segment by segment, a literal goes before
 // a parameter, and a parameter before the rest of a path; then a pattern with a method
-// goes before one without. A name holds for answers below 400, and of gRPC for OK;
-// failures are API calls.
-// [SetEvent] and an adapter's Event take precedence.
+// goes before one without. Beside "/docs/*", "/docs/" names the index alone. A name
+// holds for answers below 400, and of gRPC for OK; failures are API calls. [SetEvent] and
+// an adapter's Event take precedence.
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns("NameRoutes", slices.Sorted(maps.Keys(names)))
@@ -157,7 +144,7 @@ func NameRoutes(names map[string]string) Option {
 				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
 			}
 		}
-		slices.SortStableFunc(t.rules.named, moreSpecific)
+		slices.SortStableFunc(t.rules.named, bySpecificity)
 		separate(t.rules.named)
 		return err
 	}}
@@ -255,7 +242,7 @@ func Capture(what ...Captured) Option {
 	return Option{func(t *Tracker) error {
 		for _, c := range what {
 			if c < IP || c > Referrer {
-				return fmt.Errorf("%w: Capture of %d", ErrInvalidOption, c)
+				return fmt.Errorf("%w: Capture of %d, allowed are IP, UserAgent, Path and Referrer", ErrInvalidOption, c)
 			}
 		}
 		t.capture = append(t.capture, what...)

@@ -53,7 +53,7 @@ func parsePattern(text string) (*pattern, error) {
 func mistakeIn(method, path string) string {
 	switch {
 	case method != "" && method != knownMethod(method):
-		return "before the path may stand a method in capitals, such as POST, and a space"
+		return "before the path there is room for one method, in capitals: POST /reports"
 	case !strings.HasPrefix(path, "/"):
 		return "the path must begin with a slash"
 	case strings.Count(path, "{") != strings.Count(path, "}"):
@@ -254,10 +254,10 @@ func separate(patterns []*pattern) {
 	}
 }
 
-// moreSpecific compares patterns so that the most specific one is sorted first: segment
+// bySpecificity compares patterns so that the most specific one is sorted first: segment
 // by segment, a literal goes before a parameter, and a parameter before the rest of a
 // path; then a pattern with a method goes before one without.
-func moreSpecific(a, b *pattern) int {
+func bySpecificity(a, b *pattern) int {
 	for i := range min(len(a.segments), len(b.segments)) {
 		if c := a.segments[i].compare(b.segments[i]); c != 0 {
 			return c
@@ -312,7 +312,7 @@ func parsePatterns(option string, texts []string) ([]*pattern, error) {
 	return patterns, errors.Join(errs...)
 }
 
-// distinct returns patterns sorted by moreSpecific. Of those that mean the same, it keeps
+// distinct returns patterns sorted by bySpecificity. Of those that mean the same, it keeps
 // the first.
 func distinct(patterns []*pattern) []*pattern {
 	known := map[string]bool{}
@@ -322,6 +322,6 @@ func distinct(patterns []*pattern) []*pattern {
 			known[shape], kept = true, append(kept, p)
 		}
 	}
-	slices.SortStableFunc(kept, moreSpecific)
+	slices.SortStableFunc(kept, bySpecificity)
 	return kept
 }

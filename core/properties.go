@@ -124,8 +124,8 @@ const maxProperties = 100
 // room for the rest of the event, which would be refused if it were too large.
 const maxPropertyBytes = maxEventBytes - 16*1024
 
-// setProperty sets a property, and reports whether there was room for it.
-func (r *request) setProperty(key string, value []byte) bool {
+// setProperty sets a property, or returns ErrEventTooLarge if there is no room for it.
+func (r *request) setProperty(key string, value []byte) error {
 	size, at := len(key)+len(value), len(r.properties)
 	for i, p := range r.properties {
 		if p.key == key {
@@ -136,11 +136,11 @@ func (r *request) setProperty(key string, value []byte) bool {
 	}
 	switch {
 	case size > maxPropertyBytes, at == maxProperties:
-		return false
+		return ErrEventTooLarge
 	case at < len(r.properties):
 		r.properties[at].value = value
 	default:
-		r.properties = append(r.properties, property{key, value})
+		r.properties = append(r.properties, property{strings.Clone(key), value})
 	}
-	return true
+	return nil
 }

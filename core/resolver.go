@@ -120,8 +120,8 @@ func (t *Tracker) tellProblem(a answer, f *appFunc) {
 	case problemForeign:
 		t.setupHints.foreignOption(t.client)
 	case problemWrongType:
-		t.setupHints.noID(f, a.id)
+		f.hintNoID(a.id)
 	case problemNotUTF8:
-		t.setupHints.notUTF8(f)
+		f.hintNotUTF8()
 	}
 }

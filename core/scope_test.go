@@ -1061,9 +1061,9 @@ func TestScopeUsedTwice(t *testing.T) {
 	client, wire := newClient(t)
 	tracker := klime.NewTracker(client)
 	used := new(klime.Scope)
-	first := tracker.BeginIn(used, t.Context(), nil)
+	first := tracker.BeginIn(t.Context(), used, nil)
 	klime.SetUser(first, "u1")
-	second := tracker.BeginIn(used, t.Context(), nil)
+	second := tracker.BeginIn(t.Context(), used, nil)
 	klime.SetUser(second, "u2")
 	for _, s := range []*klime.Scope{first, second} {
 		tracker.Observe(s, klime.Exchange{Method: http.MethodPost, Path: "/", Route: "/", Status: http.StatusOK})

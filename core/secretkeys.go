@@ -37,10 +37,6 @@ const (
 	secret
 )
 
-// countable ends keys that hold a token, but whose plural may be a count: the
-// promptTokens of a language model.
-const countable = "token"
-
 // secretWords are what makes a key a secret's.
 type secretWords struct{ anywhere, atEnd []secretWord }
 
@@ -81,12 +77,12 @@ func newSecretWords(keys []string) (s secretWords) {
 // secrecyOf returns the secrecy of a key, computed once for each that is not very long.
 func (r *redactor) secrecyOf(key string) secrecy {
 	if len(key) > maxKnownKeyBytes {
-		return r.findSecrecy(key)
+		return r.secrets().secrecyOf(key)
 	}
 	if known, ok := r.known.Load(key); ok {
 		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
 	}
-	found := r.findSecrecy(key)
+	found := r.secrets().secrecyOf(key)
 	if r.size.Load() < maxKnownKeys {
 		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
 			r.size.Add(1)
@@ -95,22 +91,14 @@ func (r *redactor) secrecyOf(key string) secrecy {
 	return found
 }
 
-func (r *redactor) findSecrecy(key string) secrecy {
-	found := r.secrets().secrecyOf(wordsOf(key))
-	if found == secretUnlessNumber && !strings.HasSuffix(strings.ToLower(key), "tokens") {
-		found = secret // in the singular, a number may be the token itself
-	}
-	return found
-}
-
-// secrecyOf returns the secrecy of a key with these words.
-func (s secretWords) secrecyOf(words []string) secrecy {
-	key := newWordedKey(words)
+// secrecyOf returns the secrecy of a key.
+func (s secretWords) secrecyOf(name string) secrecy {
+	key := newWordedKey(wordsOf(name))
 	found := notSecret
 	for _, end := range s.atEnd {
 		switch {
 		case !key.endsWith(end):
-		case end.joined == countable:
+		case end.joined == "token" && strings.HasSuffix(key.joined, "tokens"): // promptTokens of a language model are a count
 			found = secretUnlessNumber
 		default:
 			return secret

@@ -24,36 +24,31 @@ const alwaysAnonymous = 50
 // then on there is no such hint.
 const manyAttributed = 10_000
 
-// tell logs a hint if it is the first of its kind.
-func (h *setupHints) tell(c *Client, kind *sync.Once, text string, attrs ...slog.Attr) {
-	kind.Do(func() { c.hint(slog.LevelWarn, text, attrs...) })
-}
-
 func (h *setupHints) noRoute(c *Client) {
-	h.tell(c, &h.route, "a request's route is not known, so its event has none; "+
+	c.hintOnce(&h.route, "a request's route is not known, so its event has none; "+
 		"the docs of the adapter's package say when that happens, and what to do")
 }
 
 func (h *setupHints) circularResolver(c *Client) {
-	h.tell(c, &h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; it gets no answer")
+	c.hintOnce(&h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; it gets no answer")
 }
 
 func (h *setupHints) foreignOption(c *Client) {
-	h.tell(c, &h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
+	c.hintOnce(&h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
 }
 
-func (h *setupHints) noID(f *appFunc, kind string) {
-	h.tell(f.client, &f.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
+func (f *appFunc) hintNoID(kind string) {
+	f.client.hintOnce(&f.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
 		slog.String("function", f.name), slog.String("type", kind))
 }
 
-func (h *setupHints) notUTF8(f *appFunc) {
-	h.tell(f.client, &f.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
+func (f *appFunc) hintNotUTF8() {
+	f.client.hintOnce(&f.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
 		"return text, such as the String of a UUID", slog.String("function", f.name))
 }
 
 func (h *setupHints) withoutLink(c *Client) {
-	h.tell(c, &h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
+	c.hintOnce(&h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
 		"it needs a Link in front of every request")
 }
 
@@ -61,7 +56,7 @@ func (h *setupHints) withoutLink(c *Client) {
 func (t *Tracker) hintInside(outer *Tracker) {
 	unheard := func(c Captured) bool { return !slices.Contains(outer.capture, c) }
 	if t.rollUp != nil && t.rollUp != outer.rollUp || t.sampler.on && t.sampler != outer.sampler || slices.ContainsFunc(t.capture, unheard) {
-		t.setupHints.tell(t.client, &t.setupHints.inside, "RollUp, Sample or Capture is given to a Middleware inside another one "+
+		t.client.hintOnce(&t.setupHints.inside, "RollUp, Sample or Capture is given to a Middleware inside another one "+
 			"of the same client, where it has no effect; give it to the outermost")
 	}
 }
@@ -84,7 +79,7 @@ func (h *setupHints) anonymous(c *Client) {
 	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous {
 		return
 	}
-	h.tell(c, &h.nobody, "almost no request so far has had a user, and without one nothing is recorded: use the UserID option, "+
+	c.hintOnce(&h.nobody, "almost no request so far has had a user, and without one nothing is recorded: use the UserID option, "+
 		`klime.SetUser or Link (after Middleware), or the context value "userId"; if the user is known only behind a middleware `+
 		"further in, put Middleware once more behind that one", slog.Int64("requests", unknown))
 }

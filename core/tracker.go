@@ -23,7 +23,7 @@ const (
 //		next.ServeHTTP(w, r)
 //		return
 //	}
-//	scope := tracker.BeginIn(new(klime.Scope), r.Context(), r)
+//	scope := tracker.BeginIn(r.Context(), new(klime.Scope), r)
 //	scope.Bind(r, nil)
 //	scope.ReadHeader(r.Header.Get)
 //	defer func() {
@@ -81,14 +81,15 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		}
 	}
 	t.err = errors.Join(errs...)
+	if c == nil {
+		return t
+	}
+	c.rules.watch(&t.rules)
+	t.requireMembership = t.requireMembership && c.cfg.Mode != UserMode // whose events have no group
 	if t.rollUpWindow > 0 {
 		t.rollUp = c.rollUp(t.rollUpWindow)
 	}
-	if c != nil {
-		c.rules.watch(&t.rules)
-		t.requireMembership = t.requireMembership && c.cfg.Mode != UserMode // whose events have no group
-	}
-	if t.err != nil && c != nil {
+	if t.err != nil {
 		for line := range strings.Lines(t.err.Error()) { // one for each mistake
 			c.cfg.Logger.Error("klime: a middleware option is wrong and left out", slog.String("error", strings.TrimSpace(line)))
 		}
@@ -109,7 +110,7 @@ func (t *Tracker) Err() error { return t.err }
 //   - a health check ([HealthRoutes]) by a caller known to make them, unless
 //     [NameRoutes] names it
 //
-// Header returns a header of the request, as in [Scope.ReadHeader]; it is not kept.
+// header returns a header of the request, as in [Scope.ReadHeader]; it is not kept.
 func (t *Tracker) Ignores(method, path string, header func(name string) string) bool {
 	why := t.rules.ignores(method, path, header)
 	if why == "" {
@@ -134,19 +135,19 @@ func (t *Tracker) Ignores(method, path string, header func(name string) string) 
 //
 // Only BeginIn can recognise a request that the app makes to itself.
 func (t *Tracker) Begin(ctx context.Context) *Scope {
-	return t.BeginIn(new(Scope), ctx, nil)
+	return t.BeginIn(ctx, new(Scope), nil)
 }
 
 // BeginIn is Begin with a zero Scope that the adapter has allocated, for example as a
 // field of what it allocates for each request anyway. If it was used for a request
 // before, what that request has started may still use it: BeginIn returns a new one then.
 //
-// Incoming is the request as the middleware received it, or nil if the framework is not
+// incoming is the request as the middleware received it, or nil if the framework is not
 // built on net/http. It serves to recognise a request that the app makes to itself with
 // the context of another one, as an endpoint for batches does: its RequestURI is
 // different or empty, and its header is another map. Such a request has an event of its
 // own. If its user or group is not known, it has those of the other request.
-func (t *Tracker) BeginIn(s *Scope, ctx context.Context, incoming *http.Request) *Scope { //nolint:revive // s is where the result goes
+func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request) *Scope {
 	if s.tracker != nil {
 		s = new(Scope)
 	}
@@ -196,10 +197,9 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 		rt = t.routes.lookup(remarks.route.text) // the innermost middleware is nearest to the handler
 	}
 	x.Route = rt.text
-	x.Unmatched = x.Unmatched || remarks.unmatched
+	x.Unmatched, x.matched = x.Unmatched || remarks.unmatched, remarks.matched
 	x.normalize()
 	rule := t.rules.rulingFor(x.Method, rt, x.Path)
-	rule.matched = remarks.matched
 	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
 	remarks.silent = remarks.silent || remarks.optedOut || s.isSilentAround()
 	var dec decision

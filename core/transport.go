@@ -52,6 +52,20 @@ func (a transportAdapter) Send(ctx context.Context, body []byte, events int) (de
 	return delivery.NewResult(events, rejections(result.Errors)), nil
 }
 
+// batchResult returns the public form of an answer. The named events are those of
+// r.Rejected, in the same order.
+func batchResult(r delivery.Result, named []Event) BatchResult {
+	result := BatchResult{Accepted: r.Accepted, Failed: r.Failed}
+	for i, rejected := range r.Rejected {
+		e := EventError{Index: rejected.Index, Code: rejected.Code, Message: rejected.Message}
+		if i < len(named) {
+			e.Event = named[i]
+		}
+		result.Errors = append(result.Errors, e)
+	}
+	return result
+}
+
 func rejections(errs []EventError) []delivery.Rejection {
 	rejected := make([]delivery.Rejection, len(errs))
 	for i, e := range errs {

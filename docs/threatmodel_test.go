@@ -28,7 +28,7 @@ func TestThreatModelNamesTests(t *testing.T) {
 			for _, name := range named.FindAllStringSubmatch(names, -1) {
 				declared := "func " + name[1] + "("
 				if folder == "conformance" {
-					declared = `t.Run("` + name[1] + `"`
+					declared = `.test(t, "` + name[1] + `"`
 				}
 				if !strings.Contains(code, declared) {
 					t.Errorf("%s has no %s", folder, name[1])

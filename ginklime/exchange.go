@@ -22,7 +22,7 @@ type exchange struct {
 }
 
 // describe adds to x what can be told once the handlers of r, the request that was
-// passed on, are done. Panicked is what they panicked with, nil if they did not.
+// passed on, are done. panicked is what they panicked with, nil if they did not.
 func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, panicked any) {
 	w := e.innermostWriter(c)
 	x.RequestBytes, x.Caller = r.ContentLength, caller{c}

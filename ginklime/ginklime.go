@@ -30,7 +30,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		}
 		start := time.Now()
 		e := &exchange{c: c}
-		scope := tracker.BeginIn(&e.Scope, incoming.Context(), incoming)
+		scope := tracker.BeginIn(incoming.Context(), &e.Scope, incoming)
 		scope.Bind(c, (*lent)(e))
 		scope.ReadHeader(c.GetHeader)
 		r := e.PassOn(e, incoming)

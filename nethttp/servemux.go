@@ -121,7 +121,7 @@ func wholePath(incoming *http.Request) string {
 }
 
 // unstripped is the path of r with the prefix that [http.StripPrefix] has taken
-// off. Taken is that prefix alone, percent-encoded as it came.
+// off. taken is that prefix alone, percent-encoded as it came.
 func unstripped(r *http.Request) (path, taken string) {
 	if rest, all := strings.CutPrefix(r.RequestURI, r.URL.Path); all && (rest == "" || rest[0] == '?') {
 		return r.URL.Path, "" // the usual case

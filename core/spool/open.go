@@ -9,9 +9,6 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,13 +16,9 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-const (
-	asideInfix = ".damaged-"
-	maxAside   = 3 // damaged files that are kept
-
-	// A larger file without records is made anew, as bbolt's files never shrink.
-	maxEmptyFile = 16 << 20
-)
+// maxEmptyFile is the size above which a file without records is made anew, as bbolt's
+// files never shrink.
+const maxEmptyFile = 16 << 20
 
 // reserve makes the folder, if there is none, and takes its lock.
 func (s *store) reserve() error {
@@ -181,18 +174,18 @@ func (s *store) initialize() error {
 		return err
 	}
 	s.ownID, s.totals = t.id, t
-	return syncFolder(s.dir)
+	syncFolder(s.dir)
+	return nil
 }
 
 // syncFolder makes the file names in a folder durable, where the system can.
-func syncFolder(dir string) error {
+func syncFolder(dir string) {
 	f, err := os.Open(dir) //nolint:gosec // the folder is the app's choice
 	if err != nil {
-		return nil //nolint:nilerr // the file itself is written
+		return // the file itself is written
 	}
 	_ = f.Sync()
 	_ = f.Close()
-	return nil
 }
 
 // explain classifies an error of opening: ErrInUse if another process has the
@@ -208,41 +201,6 @@ func (s *store) explain(err error) error {
 		return fmt.Errorf("spool: %w", err)
 	default:
 		return fmt.Errorf("spool: %w: %w", errCorrupt, err)
-	}
-}
-
-// setAside renames the file, unless it is gone, and keeps only the newest maxAside of
-// such files.
-func (s *store) setAside() error {
-	s.closeDB()
-	name := s.path() + asideInfix + time.Now().UTC().Format("20060102T150405.000000000Z")
-	err := os.Rename(s.path(), name)
-	gone := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !gone {
-		return fmt.Errorf("spool: damaged file: %w", err)
-	}
-	s.broken = nil
-	if gone {
-		return nil
-	}
-	if aside, err := os.Lstat(name); err == nil && aside.Mode().IsRegular() {
-		_ = os.Chmod(name, 0o600) // it may hold events
-	}
-	s.warn(warning{"was damaged or no regular file, and is set aside", name})
-	s.prune(name)
-	return nil
-}
-
-// prune deletes the oldest files that were set aside, but not the newest, whatever the
-// clock says.
-func (s *store) prune(newest string) {
-	entries, _ := os.ReadDir(s.dir) // sorted by name, which is by age
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
-		return !strings.HasPrefix(e.Name(), fileName+asideInfix) || e.Name() == filepath.Base(newest)
-	})
-	for len(entries) >= maxAside {
-		_ = os.Remove(filepath.Join(s.dir, entries[0].Name()))
-		entries = entries[1:]
 	}
 }
 

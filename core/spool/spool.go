@@ -155,7 +155,7 @@ func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 }
 
 // fits reports whether so many records, with bodies of size bytes in all, have room.
-// Automatic is whether the last of them is.
+// automatic is whether the last of them is.
 func (o Options) fits(records, size int, automatic bool) bool {
 	most := o.MaxBytes
 	if automatic {

@@ -62,8 +62,9 @@ type work struct {
 
 // takeWork takes what the next commit is to write and remove. Removals alone are
 // worth a commit only if they are due (removals), or if they are many and the disk works.
-// If a portion is given, they go first, so many at once, and nothing is written meanwhile:
-// that makes room, and what was written again is not taken for what is to be removed.
+// If a portion is given, it takes at most that many removals and nothing to write, until
+// there are no more of them: that makes room first, and keeps an item that is written
+// again from being removed by the removal of its old record.
 func (q *queue) takeWork(removals bool, portion int) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()

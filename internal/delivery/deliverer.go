@@ -313,9 +313,13 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 }
 
 // wakeDispatcher wakes the dispatcher.
-func (d *Deliverer) wakeDispatcher() {
+func (d *Deliverer) wakeDispatcher() { signal(d.wake) }
+
+// signal wakes whoever reads from c, which has room for one signal, unless there is one in it
+// already.
+func signal(c chan<- struct{}) {
 	select {
-	case d.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

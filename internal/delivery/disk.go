@@ -52,12 +52,7 @@ func newDisk(s *Storage, q *queue) *disk {
 }
 
 // wakeKeeper wakes the keeper.
-func (k *disk) wakeKeeper() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
-}
+func (k *disk) wakeKeeper() { signal(k.wake) }
 
 // writable reports whether there is a disk that takes records.
 func (k *disk) writable() bool { return k.up && !k.stalled }

@@ -18,9 +18,9 @@ type dispatcher struct {
 
 	replayJobs int  // jobs in flight with items from disk
 	freshNext  bool // new items go before those from disk, if both are due
-	othersNext bool // either goes before those from quarantine
+	othersNext bool // new items and those from disk go before those from quarantine
 
-	failureLogged bool // and that it is over has not been logged yet
+	failureLogged bool // a failure was logged, and its end was not yet
 
 	newest   uint64    // seq of the newest item that was seen
 	napUntil time.Time // when to look at an empty queue again: nothing can be due earlier

@@ -26,7 +26,7 @@ type gate struct {
 	opensAt       time.Time  // no batch goes out before this
 	halt          *SendError // why sending is halted; nil if it is not
 	nextProbe     time.Time  // no probe of a halted endpoint goes out before this
-	probes        int        // of this halt, for which the wait was short
+	probes        int        // of this halt, after a short wait: see untilProbe
 	epoch         int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
 	provenBy      int        // epoch of the last probe that has ended a halt
 	hurried       bool       // Shutdown waits: each delay is as long as the first
@@ -89,11 +89,9 @@ func (g *gate) pause(failures int) time.Duration {
 // hurry lets the next batch go out at once, whatever we were waiting for and
 // whatever is in flight: what Shutdown does not deliver now may never be delivered.
 func (g *gate) hurry() {
-	if !g.hurried {
-		g.hurried = true
-		g.epoch++
-		g.failures, g.opensAt, g.nextProbe = 0, time.Time{}, time.Time{}
-	}
+	g.hurried = true
+	g.epoch++
+	g.failures, g.opensAt, g.nextProbe = 0, time.Time{}, time.Time{}
 }
 
 // prove notes that events have been accepted.

@@ -41,11 +41,7 @@ func (l *line) leave(p *place) {
 
 // wakeFirst tells the first caller to look for room.
 func (l *line) wakeFirst() {
-	if l.first == nil {
-		return
-	}
-	select {
-	case l.first.turn <- struct{}{}:
-	default: // it has been told, and has not looked yet
+	if l.first != nil {
+		signal(l.first.turn)
 	}
 }

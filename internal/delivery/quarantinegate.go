@@ -10,7 +10,7 @@ const lastingFailures = 3
 // quarantineGate decides when quarantined items are tried again, and how many at
 // once. It belongs to the dispatcher.
 type quarantineGate struct {
-	healthy    bool      // what went out since items outside the quarantine failed was delivered: what fails now is at fault
+	healthy    bool      // something was delivered since items outside the quarantine last failed: what fails in it now is at fault
 	shrink     int       // suspects are tried in batches of 2^-shrink of the usual
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this

@@ -85,10 +85,7 @@ func (r *reporter) wakeUp(now time.Time) {
 		return // all it would do is log, and that is not due
 	}
 	r.woken = now
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	signal(r.wake)
 }
 
 // trim reduces the items of a report to their number if there is no room for them.

@@ -170,9 +170,9 @@ func encodeBatch(items []Item) []byte {
 }
 
 // split returns what to send in place of a refused part, the last element first: the
-// events that the answer names apart from the others, or else two halves. It settles a
-// part that is refused for good: an event alone, or all of those that an answer names,
-// which may be the wrong ones as long as others are among them.
+// events that the answer names apart from the others, or else two halves. The answer may
+// name the wrong ones, so they get another request, without the others. What is refused for
+// good is settled: an event alone, or a part of which the answer names every event.
 func (d *Deliverer) split(p part, failure *SendError) []part {
 	good, bad := separate(p.items, failure.Rejected)
 	switch {

@@ -147,7 +147,7 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 }
 
 // reserve returns how much of Shutdown's time is kept for what cannot be delivered in it.
-// Most bounds it.
+// most bounds it.
 func (d *Deliverer) reserve(most time.Duration) time.Duration {
 	switch {
 	case d.keeping != nil:

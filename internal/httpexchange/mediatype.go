@@ -27,14 +27,6 @@ func (m *MediaType) Fix(header http.Header) {
 	m.fixed = true
 }
 
-// firstValue is Header.Get for a name in canonical form, without canonicalizing it.
-func firstValue(header http.Header, name string) string {
-	if values := header[name]; len(values) > 0 {
-		return values[0]
-	}
-	return ""
-}
-
 // Flush notes that the header is sent. The type is guessed now, from the bytes that
 // have come. If there are none, there is no type.
 func (m *MediaType) Flush(header http.Header) {

@@ -22,7 +22,7 @@ func Path(incoming *http.Request) string { return incoming.URL.Path }
 type exchange struct {
 	Passed
 
-	response Response
+	response shaped
 }
 
 // Middleware records requests with client; if that is nil, it leaves handlers as they
@@ -42,7 +42,7 @@ func Middleware(
 				return
 			}
 			e := new(exchange)
-			scope, response := tracker.BeginIn(&e.Scope, incoming.Context(), incoming), &e.response
+			scope, response := tracker.BeginIn(incoming.Context(), &e.Scope, incoming), &e.response
 			r := e.PassOn(e, incoming)
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)

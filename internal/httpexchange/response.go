@@ -29,9 +29,9 @@ type Response struct {
 // observe starts to observe the answer that is written to w. It returns the writer to
 // use in place of w, with the same optional interfaces and with Unwrap for
 // http.ResponseController.
-func (r *Response) observe(w http.ResponseWriter) http.ResponseWriter {
-	r.next, r.start = w, time.Now()
-	return r.shape(abilitiesOf(w))
+func (s *shaped) observe(w http.ResponseWriter) http.ResponseWriter {
+	s.next, s.start = w, time.Now()
+	return s.shape(abilitiesOf(w))
 }
 
 // Header implements http.ResponseWriter.

@@ -123,8 +123,12 @@ func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
+// shaped is a Response that can be turned into an http1 or http2, which are the same memory
+// with more methods: so they need no allocation.
+type shaped struct{ Response }
+
 // http1 is the shape of net/http's writer for HTTP/1.
-type http1 Response
+type http1 shaped
 
 const http1Abilities = flushes | hijacks | readsFrom | notifies
 
@@ -136,33 +140,21 @@ type http1Writer interface {
 	http.CloseNotifier //nolint:staticcheck // deprecated, and still asked for
 }
 
-func (w *http1) Header() http.Header                          { return (*Response)(w).Header() }
-func (w *http1) Write(p []byte) (int, error)                  { return (*Response)(w).Write(p) }
-func (w *http1) WriteString(s string) (int, error)            { return (*Response)(w).WriteString(s) }
-func (w *http1) WriteHeader(status int)                       { (*Response)(w).WriteHeader(status) }
-func (w *http1) Unwrap() http.ResponseWriter                  { return (*Response)(w).Unwrap() }
-func (w *http1) Flush()                                       { (*Response)(w).flush() }
-func (w *http1) FlushError() error                            { return (*Response)(w).flushError() }
-func (w *http1) Hijack() (net.Conn, *bufio.ReadWriter, error) { return (*Response)(w).hijack() }
-func (w *http1) ReadFrom(src io.Reader) (int64, error)        { return (*Response)(w).readFrom(src) }
-func (w *http1) CloseNotify() <-chan bool                     { return (*Response)(w).closeNotify() }
+func (w *http1) Flush()                                       { w.flush() }
+func (w *http1) FlushError() error                            { return w.flushError() }
+func (w *http1) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.hijack() }
+func (w *http1) ReadFrom(src io.Reader) (int64, error)        { return w.readFrom(src) }
+func (w *http1) CloseNotify() <-chan bool                     { return w.closeNotify() }
 
 // http2 is the shape of net/http's writer for HTTP/2.
-type http2 Response
+type http2 shaped
 
 const http2Abilities = flushes | pushes | notifies
 
-func (w *http2) Header() http.Header               { return (*Response)(w).Header() }
-func (w *http2) Write(p []byte) (int, error)       { return (*Response)(w).Write(p) }
-func (w *http2) WriteString(s string) (int, error) { return (*Response)(w).WriteString(s) }
-func (w *http2) WriteHeader(status int)            { (*Response)(w).WriteHeader(status) }
-func (w *http2) Unwrap() http.ResponseWriter       { return (*Response)(w).Unwrap() }
-func (w *http2) Flush()                            { (*Response)(w).flush() }
-func (w *http2) FlushError() error                 { return (*Response)(w).flushError() }
-func (w *http2) Push(target string, opts *http.PushOptions) error {
-	return (*Response)(w).push(target, opts)
-}
-func (w *http2) CloseNotify() <-chan bool { return (*Response)(w).closeNotify() }
+func (w *http2) Flush()                                           { w.flush() }
+func (w *http2) FlushError() error                                { return w.flushError() }
+func (w *http2) Push(target string, opts *http.PushOptions) error { return w.push(target, opts) }
+func (w *http2) CloseNotify() <-chan bool                         { return w.closeNotify() }
 
 // The parts of other shapes.
 type (
@@ -183,12 +175,13 @@ func (w notifying) CloseNotify() <-chan bool                       { return w.r.
 // shape is the writer with these abilities.
 //
 //nolint:funlen // a table
-func (r *Response) shape(can ability) http.ResponseWriter {
+func (s *shaped) shape(can ability) http.ResponseWriter {
+	r := &s.Response
 	switch can {
 	case http1Abilities:
-		return (*http1)(r)
+		return (*http1)(s)
 	case http2Abilities:
-		return (*http2)(r)
+		return (*http2)(s)
 	case flushes:
 		return struct {
 			*Response

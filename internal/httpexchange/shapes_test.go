@@ -56,7 +56,7 @@ func TestShapes(t *testing.T) {
 	t.Parallel()
 	for can := range notifies << 1 {
 		next := &able{ResponseRecorder: httptest.NewRecorder()}
-		r := &Response{next: next}
+		r := &shaped{Response{next: next}}
 		w := r.shape(can)
 		if got := abilitiesOf(w); got != can {
 			t.Errorf("%06b: the writer has %06b", can, got)
@@ -158,7 +158,7 @@ func TestThroughUnwrap(t *testing.T) {
 	}
 	incoming := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	for name, tt := range tests {
-		r := &Response{passed: &Passed{incoming: incoming}}
+		r := &shaped{Response{passed: &Passed{incoming: incoming}}}
 		w := r.observe(onlyUnwraps{tt.original})
 		if can := abilitiesOf(w); can != 0 {
 			t.Errorf("%s: the writer has %06b by itself", name, can)
@@ -176,7 +176,7 @@ func TestThroughUnwrap(t *testing.T) {
 
 // Unwrap allocates nothing, and what is written past the writer is counted too.
 func TestUnwrapped(t *testing.T) {
-	r := new(Response)
+	r := new(shaped)
 	w := r.observe(httptest.NewRecorder())
 	if got := testing.AllocsPerRun(100, func() { unwrap(w) }); got != 0 {
 		t.Errorf("%v allocations", got)
@@ -199,7 +199,7 @@ func TestUnwrappedAbilities(t *testing.T) {
 		"nothing":       {original: onlyMethods{}},
 		"by its Unwrap": {original: unwraps{}, further: true},
 	} {
-		w := new(Response).observe(test.original)
+		w := new(shaped).observe(test.original)
 		if got := testing.AllocsPerRun(100, func() { unwrap(w) }); got != 0 {
 			t.Errorf("%s: %v allocations", name, got)
 		}
@@ -221,7 +221,7 @@ func (unwraps) Unwrap() http.ResponseWriter { return nil }
 // The writers of net/http cost no allocation besides the Response.
 func TestShapesOfNetHTTP(t *testing.T) {
 	for name, can := range map[string]ability{"HTTP/1": http1Abilities, "HTTP/2": http2Abilities} {
-		r := &Response{next: httptest.NewRecorder()}
+		r := &shaped{Response{next: httptest.NewRecorder()}}
 		if got := testing.AllocsPerRun(100, func() { r.shape(can) }); got != 0 {
 			t.Errorf("%s: %v allocations", name, got)
 		}
@@ -239,7 +239,7 @@ func TestWriteString(t *testing.T) {
 		"with":    httptest.NewRecorder(),
 		"without": onlyWrites{httptest.NewRecorder()},
 	} {
-		r := &Response{passed: new(Passed)}
+		r := &shaped{Response{passed: new(Passed)}}
 		w := r.observe(original)
 		if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
 			t.Errorf("%s: %d, %v", name, n, err)

@@ -40,7 +40,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 				return next(c)
 			}
 			start := time.Now()
-			scope := tracker.BeginIn(new(klime.Scope), incoming.Context(), incoming)
+			scope := tracker.BeginIn(incoming.Context(), new(klime.Scope), incoming)
 			scope.Bind(c, keys{c})
 			scope.ReadHeader(incoming.Header.Get)
 			r := passOn(scope, incoming)

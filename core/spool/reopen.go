@@ -63,7 +63,7 @@ func (s *store) tell(err error) {
 	s.told = true
 }
 
-// reopen opens the file again. Lost says that it is another file, which is empty.
+// reopen opens the file again. lost says that it is another file, which is empty.
 // Another file with events is left alone: the client does not know them, and would
 // mistake them for its own, whose keys may be the same. The lock does not prevent
 // that, as the whole folder may have been replaced.
