@@ -76,7 +76,7 @@ func (f *figures) examine() Health {
 	fields := f.fields()
 	for _, find := range []func() Finding{
 		f.rejected, f.refused, f.userIDs, f.groupIDs, f.usersAlone, f.groupsUncalled, f.groupCalls, f.customersUnnamed,
-		f.usersUnnamed, f.deferred, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
+		f.usersUnnamed, f.deferred, f.coarseRoutes, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
 	} {
 		if finding := find(); finding.Count > 0 {
 			if finding.Examples == nil {
@@ -202,7 +202,8 @@ func (f *figures) groupLink(id string) string {
 func (f *figures) usersAlone() Finding {
 	x := Finding{
 		Kind: "users_without_group", Severity: severityWarning, Title: "Users without a customer",
-		Advice: "Their events count for no customer, unless an event names a group. Call group() with the user, or Link, when they sign in.",
+		Advice: "Their events count for no customer, unless an event names a group. Call group() with the user, or Link, when they sign in. " +
+			"If your customers are single people, start with -mode user.",
 	}
 	if f.mode == UserMode {
 		return x
@@ -272,6 +273,43 @@ func (f *figures) usersUnnamed() Finding {
 		if a := f.users[id]; a.name() == "" && a.traits.Text(emailKey) == "" {
 			x.example(id, "", userLink(id))
 		}
+	}
+	return x
+}
+
+// apiCalled is the name of a request to which the app has given no other.
+const apiCalled = "API Called"
+
+// coarseRoutes looks for API calls that cannot be told apart by what they do. A few may be
+// meant: of a proxy, say.
+func (f *figures) coarseRoutes() Finding {
+	x := Finding{
+		Kind: "coarse_routes", Severity: severityHint, Title: "Requests whose route says little",
+		Advice: "Many API calls have no route, or one that ends in /*: a router inside another knows more. Put the middleware around the " +
+			"inner one too; with another router than the framework's own, say where its route is.",
+	}
+	all, coarse := 0, make(map[routeKey]int)
+	for _, r := range f.snap.Records {
+		name := r.Event.Event
+		if r.Usage == nil || name != apiCalled && name != "API Usage Recorded" { // a page for all paths is an app in the browser
+			continue
+		}
+		all += r.Usage.Count
+		if route := r.Usage.Route; route == "" || strings.HasSuffix(route, "/*") {
+			coarse[routeKey{r.Usage.Method, cmp.Or(route, "(none)")}] += r.Usage.Count
+			x.Count += r.Usage.Count
+		}
+	}
+	if x.Count*5 < all {
+		return Finding{}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(coarse), func(a, b routeKey) int {
+		return cmp.Or(cmp.Compare(coarse[b], coarse[a]), strings.Compare(a.route, b.route), strings.Compare(a.method, b.method))
+	}) {
+		if len(x.Examples) == maxExamples {
+			break
+		}
+		x.Examples = append(x.Examples, Example{What: key.method + " " + key.route, Detail: plural(coarse[key], "request"), Link: eventsLink("event", apiCalled)})
 	}
 	return x
 }
