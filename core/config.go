@@ -77,8 +77,10 @@ type Config struct {
 
 	// QueueBytes limits the bytes of events in memory: queued, in flight and waiting
 	// for a retry together. Overflow says what gives way beyond that. Each request
-	// holds a copy of its events on top, up to 10 MB per sender. 200 KiB to 1 TiB.
-	// Default 64 MiB.
+	// holds a copy of its events on top, up to 10 MB per sender. With what Go's garbage
+	// collector leaves, a process may grow by three to four times QueueBytes in an outage:
+	// in a small container, make it smaller or set GOMEMLIMIT. 200 KiB to 1 TiB. Default
+	// 64 MiB.
 	QueueBytes int
 
 	// Overflow says what gives way when the queue is full. Default DropOldest.

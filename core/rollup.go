@@ -57,7 +57,7 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 	if r.closed {
 		return ErrClosed
 	}
-	if r.current != nil && !now.Before(r.current.end) {
+	if r.current != nil && r.current.isOver(now) {
 		r.finish()
 	}
 	if r.current != nil && r.current.isFull(key) {

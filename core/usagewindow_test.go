@@ -33,6 +33,30 @@ func TestWindowsThatBecomeOne(t *testing.T) {
 	}
 }
 
+// A window ends when its time has passed, but also when the clock was set, or the machine
+// slept: a window that began before would say so of what comes now.
+func TestWindowsEndWhenTheClockIsSet(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		passed, shift time.Duration // by the monotonic clock; what the wall clock has gone on beyond that
+		over          bool
+	}{
+		{59 * time.Minute, 0, false},
+		{time.Hour, 0, true},
+		{time.Second, 8 * time.Hour, true},
+		{time.Minute, -2 * time.Minute, true},
+		{0, -time.Millisecond, false}, // a request that ended before the one that began the window
+		{2 * time.Hour, -2 * time.Hour, true},
+	} {
+		now := time.Now()
+		began := now.Add(-test.passed)
+		w := &usageWindow{start: began.Add(-test.shift).Round(0), end: began.Add(time.Hour), length: time.Hour}
+		if got := w.isOver(now); got != test.over {
+			t.Errorf("%v after it began, with a clock set by %v: over is %v", test.passed, test.shift, got)
+		}
+	}
+}
+
 // A window that has many keys absorbs no further ones: that would take long, under a lock.
 // Of the same users an outage may have as many windows as it likes.
 func TestWindowsStayBounded(t *testing.T) {

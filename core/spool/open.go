@@ -39,7 +39,7 @@ func (s *store) open() (err error) {
 		if err != nil {
 			s.totals = before
 		}
-		if !errors.Is(err, ErrInUse) {
+		if err == nil || isDiskFull(err) {
 			noteHolder(s.dir)
 		}
 	}()

@@ -127,7 +127,7 @@ func TestFolderIsReplacedAtRunTime(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 	shutdown(t, client, time.Minute)
-	if n := strings.Count(log.String(), "events of another process"); n != 1 || strings.Contains(log.String(), "not closed") {
+	if n := strings.Count(log.String(), "did not put there"); n != 1 || strings.Contains(log.String(), "not closed") {
 		t.Errorf("%d log lines: %s", n, log)
 	}
 	cfg, _ := config(t, srv.URL, dir, spool.Options{})
@@ -168,7 +168,7 @@ func TestFolderIsReplacedInAnOutage(t *testing.T) {
 	if s := client.Stats(); !errors.Is(err, klime.ErrSpoolLost) || !strings.Contains(err.Error(), "51 events") || s.Spooled != 0 {
 		t.Errorf("Shutdown: %v, stats %+v", err, s)
 	}
-	if text := log.String(); strings.Count(text, "events of another process") != 2 || !strings.Contains(text, "not closed") {
+	if text := log.String(); strings.Count(text, "did not put there") != 2 || !strings.Contains(text, "not closed") {
 		t.Errorf("log %s", text)
 	}
 }

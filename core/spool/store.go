@@ -33,7 +33,7 @@ var (
 var (
 	errCorrupt = errors.New("file is damaged")
 	errGone    = errors.New("file was deleted or replaced")
-	errForeign = errors.New("file has events of another process")
+	errForeign = errors.New("file has events that this process did not put there, or an earlier file of its own is back")
 	errClosed  = errors.New("closed")
 )
 

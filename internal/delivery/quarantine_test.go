@@ -517,6 +517,41 @@ func TestAnOutageIsNobodysFault(t *testing.T) {
 	}
 }
 
+// Over a slow link, batches that are too large for it time out, and smaller ones do not.
+// Where the size is found that gets through, it is kept for a while: batches that grow at
+// once would time out every other time.
+func TestASlowLink(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const events, size, bytesPerSecond = 300, 60_000, 140_000
+		timeouts := 0
+		cfg := config(nil)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			takes := time.Duration(len(ids)) * size * time.Second / bytesPerSecond
+			if takes > cfg.Timeout {
+				timeouts++
+				return delivery.Result{}, errHang
+			}
+			time.Sleep(takes)
+			return ok(len(ids))
+		}}
+		cfg.Transport, cfg.Senders = e, 1
+		d := start(t, cfg)
+		for id := 1; id <= events; id++ {
+			if err := d.Enqueue(t.Context(), item(id, false, size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin := time.Now()
+		if err := d.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); timeouts > 10 || took > 4*time.Minute {
+			t.Errorf("%d events of 0.4 s took %v, with %d timeouts", events, took, timeouts)
+		}
+	})
+}
+
 // A wait that an answer asks for counts in quarantine too.
 func TestQuarantineHonoursRetryAfter(t *testing.T) {
 	t.Parallel()

@@ -15,6 +15,7 @@ type quarantineGate struct {
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this
 	failures   int       // of culprits, in a row
+	successes  int       // of suspects, in a row since shrink changed
 	inFlight   bool      // a job with some of them is out: there is one at a time
 }
 
@@ -44,7 +45,10 @@ func (g *quarantineGate) delivered(from source, isOld bool) {
 	g.healthy = g.healthy || !isOld
 	switch from {
 	case fromSuspects:
-		g.shrink, g.suspectsAt = max(0, g.shrink-1), time.Time{}
+		g.suspectsAt = time.Time{}
+		if g.successes++; g.shrink > 0 && g.successes >= growAfter { // what just failed would fail again
+			g.shrink, g.successes = g.shrink-1, 0
+		}
 	case fromCulprits:
 		g.failures, g.culpritsAt = 0, time.Time{}
 	case fromQueue, fromDisk:
@@ -57,6 +61,7 @@ func (g *quarantineGate) halve(tried, usual int) {
 	for g.shrink < maxShrink && usual>>g.shrink > max(1, tried/2) {
 		g.shrink++
 	}
+	g.successes = 0
 }
 
 // hurry lets all quarantined items be tried at once.

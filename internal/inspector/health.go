@@ -309,7 +309,7 @@ func (f *figures) coarseRoutes() Finding {
 		if len(x.Examples) == maxExamples {
 			break
 		}
-		x.Examples = append(x.Examples, Example{What: key.method + " " + key.route, Detail: plural(coarse[key], "request"), Link: eventsLink("event", apiCalled)})
+		x.Examples = append(x.Examples, Example{key.method + " " + key.route, plural(coarse[key], "request"), eventsLink("event", apiCalled)})
 	}
 	return x
 }
