@@ -19,10 +19,11 @@
 //
 // A folder belongs to one process at a time, from Open to Shutdown: another's Open
 // fails, and is not tried again. Processes that overlap, such as in a deploy, need
-// [Options.Shared]. The lock file, klime-spool.lock, must not be removed. If another process has used the folder all
-// the same, or it was replaced by another's, events of the other process are left
-// alone: the next process that opens the folder sends them. What is in a file that was
-// replaced or deleted is delivered for as long as the process has it open.
+// [Options.Shared]. The lock file, klime-spool.lock, must not be removed. If another
+// process has used the folder all the same, or it was replaced by another's, events of
+// the other process are left alone: the next process that opens the folder sends them.
+// What is in a file that was replaced or deleted is delivered for as long as the process
+// has it open.
 //
 // The file of events is a bbolt database, in which each record has a checksum. A
 // damaged file is renamed and never keeps the app from starting. While the disk is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 const lockTries = 3
@@ -25,6 +26,8 @@ type lock struct {
 	path string
 	file *os.File // nil while it is not held
 }
+
+func newLock(dir string) *lock { return &lock{path: filepath.Join(dir, lockName)} }
 
 // take takes the lock, unless it is held already. If the folder was deleted
 // meanwhile, it takes the lock of the new folder.

@@ -20,8 +20,18 @@ import (
 // files never shrink.
 const maxEmptyFile = 16 << 20
 
-// reserve makes the folder, if there is none, and takes its lock.
+// reserve makes the folder, if there is none, and takes its lock. Of a shared folder, it
+// takes another part if it cannot have this one.
 func (s *store) reserve() error {
+	err := s.reserveDir()
+	if err == nil || s.shared == "" || isDiskFull(err) {
+		return err
+	}
+	return s.reservePart()
+}
+
+// reserveDir is reserve for this folder alone.
+func (s *store) reserveDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err //nolint:wrapcheck // explain does
 	}
@@ -76,6 +86,7 @@ func (s *store) openFile() error {
 			return s.explain(err)
 		}
 		if !os.SameFile(s.info, info) && !s.hasBothMetas() { // once a file: while the disk is full, it is opened again and again
+			s.oneMeta = true
 			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost, or sent again", s.path()})
 		}
 		s.info = info
@@ -194,10 +205,12 @@ func (s *store) explain(err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError
 	switch {
+	case s.shared != "" && errors.Is(err, errLocked):
+		return fmt.Errorf("%w: all %d parts of %s", ErrInUse, maxParts, s.shared)
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s is held by process %s; processes that are to share a folder need Options.Shared",
 			ErrInUse, s.dir, cmp.Or(awaitHolder(s.dir), "(unknown)"))
-	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone):
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), s.keepsNewer && errors.Is(err, errVersion):
 		return fmt.Errorf("spool: %w", err)
 	default:
 		return fmt.Errorf("spool: %w: %w", errCorrupt, err)

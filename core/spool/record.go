@@ -121,7 +121,7 @@ func (t totals) encode() []byte {
 
 func decodeTotals(b []byte) (totals, error) {
 	if len(b) > 0 && b[0] != fileFormat {
-		return totals{}, errors.New("written by another version")
+		return totals{}, errVersion
 	}
 	if len(b) != totalsSize || binary.BigEndian.Uint32(b[totalsSize-4:]) != crc32.Checksum(b[:totalsSize-4], castagnoli) {
 		return totals{}, errDamaged

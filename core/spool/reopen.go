@@ -124,7 +124,7 @@ func (s *store) move() error {
 		return err
 	}
 	s.closeDB()
-	fresh.max = s.max
+	fresh.max, fresh.shared = s.max, s.shared
 	*s = *fresh
 	return nil
 }

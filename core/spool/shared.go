@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -20,21 +21,6 @@ const (
 	maxParts   = 256
 )
 
-// openShared opens the first part of a shared folder that no other process has.
-func openShared(dir string, opts Options) (s *store, err error) {
-	for i := range maxParts {
-		s = newStore(part(dir, i), opts.MaxBytes, opts.WhenFull)
-		if errors.Is(s.reserve(), errLocked) {
-			continue
-		}
-		if err := s.open(); !errors.Is(err, ErrInUse) {
-			return s, err
-		}
-		s.lock.release()
-	}
-	return s, fmt.Errorf("%w: %s, by %d processes", ErrInUse, dir, maxParts)
-}
-
 // part returns the path of a part of a shared folder.
 func part(dir string, i int) string {
 	if i == 0 {
@@ -51,40 +37,72 @@ func parts(dir string) ([]string, error) {
 	}
 	found := []string{dir}
 	for _, e := range entries {
-		if number, is := strings.CutPrefix(e.Name(), partPrefix); is {
-			if _, err := strconv.ParseUint(number, 10, 32); err == nil {
-				found = append(found, filepath.Join(dir, e.Name()))
-			}
+		number, is := strings.CutPrefix(e.Name(), partPrefix)
+		if _, err := strconv.ParseUint(number, 10, 32); is && err == nil && e.IsDir() { // a link may lead anywhere
+			found = append(found, filepath.Join(dir, e.Name()))
 		}
 	}
 	return found, nil
 }
 
+// reservePart reserves the first part of the shared folder that it can. A full disk is no
+// reason to look further: it has no room for other parts either.
+func (s *store) reservePart() error {
+	var first error
+	for i := range maxParts {
+		s.setDir(part(s.shared, i))
+		err := s.reserveDir()
+		switch {
+		case err == nil, isDiskFull(err):
+			return err
+		case first == nil && !errors.Is(err, errLocked):
+			first = err
+		}
+	}
+	s.setDir(s.shared)
+	if first != nil {
+		return first
+	}
+	return errLocked
+}
+
 // leftovers implements delivery.Leftovers with the parts of a shared folder that no
 // process has.
 type leftovers struct {
-	dir    string
 	own    *store
 	logger *slog.Logger
 
-	from  *store          // what was taken from last, locked; nil after Done
-	taken []uint64        // keys in it
-	kept  map[string]bool // parts from which records could not be removed: they would be taken again and again
+	from   *store            // what was taken from last, locked; nil after Done
+	taken  []uint64          // keys in it
+	undone map[string]undone // by part, what is safe elsewhere and could not be removed
+}
+
+// undone is what is still to be removed from a part, as long as no other process has used
+// it since.
+type undone struct {
+	totals totals
+	keys   []uint64
+}
+
+func newLeftovers(own *store, logger *slog.Logger) *leftovers {
+	return &leftovers{own: own, logger: logger, undone: map[string]undone{}}
 }
 
 // Take implements delivery.Leftovers. A part that cannot be read does not keep it from the
 // others, so that there may be both records and an error.
 func (l *leftovers) Take(records, size int) ([]delivery.Record, error) {
 	if sizeOnDisk(l.own.totals.records, l.own.totals.size) > l.own.max/2 {
-		return nil, nil
+		return nil, delivery.ErrSpoolFull
 	}
-	found, err := parts(l.dir)
+	found, err := parts(l.own.shared)
 	for _, dir := range found {
-		if dir == l.own.dir || l.kept[dir] {
+		if dir == l.own.dir {
 			continue
 		}
 		read, cause := l.takeFrom(dir, records, min(size, int(l.own.max/4)))
-		err = errors.Join(err, cause)
+		if cause != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", dir, cause))
+		}
 		if len(read) > 0 {
 			return read, err
 		}
@@ -95,16 +113,17 @@ func (l *leftovers) Take(records, size int) ([]delivery.Record, error) {
 // takeFrom takes records from one part, if there is one and no process has it.
 func (l *leftovers) takeFrom(dir string, records, size int) ([]delivery.Record, error) {
 	s := newStore(dir, math.MaxInt64, DropOldest)
-	s.logger = l.logger
-	if _, err := os.Lstat(s.path()); err != nil {
-		return nil, nil //nolint:nilerr // then there is nothing
-	}
-	err := s.reserve()
-	switch {
-	case errors.Is(err, errLocked):
+	s.logger, s.keepsNewer = l.logger, true
+	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	case err == nil:
-		err = s.open()
+	}
+	err := s.open()
+	if errors.Is(err, ErrInUse) {
+		s.lock.release()
+		return nil, nil
+	}
+	if err == nil {
+		err = l.removeUndone(s)
 	}
 	var read []delivery.Record
 	if err == nil {
@@ -123,14 +142,30 @@ func (l *leftovers) takeFrom(dir string, records, size int) ([]delivery.Record, 
 	return read, nil
 }
 
-// Done implements delivery.Leftovers.
-func (l *leftovers) Done(safe bool) (err error) {
-	if safe {
-		if _, err = l.from.Commit(nil, l.taken); err != nil {
-			l.kept[l.from.dir] = true
+// removeUndone removes from a part what could not be removed before.
+func (l *leftovers) removeUndone(s *store) error {
+	u, is := l.undone[s.dir]
+	if is && s.totals == u.totals {
+		if _, err := s.Commit(nil, u.keys); err != nil {
+			return err
 		}
 	}
-	err = errors.Join(err, l.from.Close())
+	delete(l.undone, s.dir)
+	return nil
+}
+
+// Done implements delivery.Leftovers.
+func (l *leftovers) Done(safe bool) (err error) {
+	s := l.from
+	before := s.totals
+	if safe {
+		if _, err = s.Commit(nil, l.taken); err != nil {
+			l.undone[s.dir] = undone{before, l.taken}
+			err = fmt.Errorf("%s: %w", s.dir, err)
+		}
+	}
+	s.totals.records = 0 // for Close, which has nothing to rescue here
+	_ = s.Close()
 	l.from, l.taken = nil, nil
 	return err
 }

@@ -5,8 +5,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // heir opens a part of a shared folder, as a client does, and returns what is left in
@@ -121,8 +126,8 @@ func TestLeftoversFit(t *testing.T) {
 	}
 	done(t, left, false)
 	commit(t, own, records(1, 60, false, 10_000))
-	if got := take(t, left); got != nil {
-		t.Errorf("%d taken into a spool that is half full", len(got))
+	if read, err := left.Take(5000, 4<<20); read != nil || !errors.Is(err, delivery.ErrSpoolFull) {
+		t.Errorf("%d taken into a spool that is half full, %v", len(read), err)
 	}
 }
 
@@ -174,27 +179,171 @@ func TestLeftoversOfBadParts(t *testing.T) {
 	}
 }
 
-// What cannot be removed is not taken again and again.
+// What could not be removed is removed later, and not taken again. If another process has
+// used the part since, that is up to it.
 func TestLeftoversThatStay(t *testing.T) {
 	t.Parallel()
+	for _, usedSince := range []bool{false, true} {
+		dir := t.TempDir()
+		other, _ := heir(t, dir, Options{})
+		_, left := heir(t, dir, Options{})
+		commit(t, other, records(1, 6000, false, 10))
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(t, left); len(got) != 5000 {
+			t.Fatalf("taken %v", got)
+		}
+		if err := left.from.file.Close(); err != nil { // the disk fails now
+			t.Fatal(err)
+		}
+		if err := left.Done(true); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("Done: %v", err)
+		}
+		want := rangeOf(5001, 6000)
+		if usedSince {
+			s, _ := heir(t, dir, Options{})
+			commit(t, s, nil, rangeOf(1001, 6000)...)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			want = rangeOf(1, 1000)
+		}
+		if got := take(t, left); !same(got, want) {
+			t.Errorf("used since: %v: then %d from %d to %d", usedSince, len(got), got[0], got[len(got)-1])
+		}
+		done(t, left, true)
+		if got := take(t, left); got != nil {
+			t.Errorf("then %v", got)
+		}
+	}
+}
+
+// A part whose folder is deleted does not come back with what is safe elsewhere.
+func TestLeftoversOfADeletedPart(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("open files cannot be deleted")
+	}
 	dir := t.TempDir()
-	other, _ := heir(t, dir, Options{})
 	_, left := heir(t, dir, Options{})
+	other, _ := heir(t, dir, Options{})
 	commit(t, other, records(1, 3, false, 10))
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := take(t, left); len(got) != 3 {
-		t.Fatalf("taken %v", got)
+		t.Fatal(got)
 	}
-	if err := left.from.file.Close(); err != nil { // the disk fails now
+	if err := os.RemoveAll(other.dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := left.Done(true); err == nil {
 		t.Error("Done has not noticed")
 	}
+	if again, _ := heir(t, dir, Options{}); again.dir != other.dir || again.totals.records > 0 {
+		t.Errorf("%s has %d records", again.dir, again.totals.records)
+	}
+}
+
+// What a newer version has written is left to it: in a deploy, the old process looks at what
+// the new one has left.
+func TestLeftoversOfANewerVersion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, left := heir(t, dir, Options{})
+	other, _ := heir(t, dir, Options{})
+	commit(t, other, records(1, 3, false, 10))
+	err := other.db.Update(func(tx *bolt.Tx) error {
+		newer := other.totals.encode()
+		newer[0] = fileFormat + 1
+		return tx.Bucket(headBucket).Put(totalsKey, newer)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.totals.records = 0 // for Close
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if read, err := left.Take(5000, 4<<20); read != nil || !errors.Is(err, errVersion) || !strings.Contains(err.Error(), other.dir) {
+		t.Errorf("taken %v, %v", read, err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(other.dir, fileName+"*")); len(files) != 1 {
+		t.Errorf("files %v", files)
+	}
+}
+
+// Damage that does no harm is logged once, not at each look.
+func TestLeftoversWithADamagedMeta(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, left := heir(t, dir, Options{})
+	var log strings.Builder
+	left.logger = slog.New(slog.NewTextHandler(&log, nil))
+	other, _ := heir(t, dir, Options{})
+	commit(t, other, records(1, 3, false, 10))
+	commit(t, other, nil, 1, 2, 3)
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(other.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[os.Getpagesize()+30] ^= 1 // of the older of two commits
+	if err := os.WriteFile(other.path(), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if got := take(t, left); got != nil {
+			t.Errorf("taken %v", got)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, &log)
+	}
+}
+
+// A part that cannot be used does not keep a process from the others, nor does one that
+// another process has taken while this one could not use it.
+func TestSharedWithBadParts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	heir(t, dir, Options{})
+	if err := os.WriteFile(part(dir, 1), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, left := heir(t, dir, Options{})
+	if own.dir != part(dir, 2) {
+		t.Errorf("it has %s", own.dir)
+	}
 	if got := take(t, left); got != nil {
-		t.Errorf("taken again: %v", got)
+		t.Errorf("taken %v", got)
+	}
+
+	own.closeDB()
+	own.setDir(dir) // as if it had come to nothing there, on a full disk
+	if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 2) {
+		t.Errorf("then it has %s: %v, %v, %v", own.dir, lost, writable, err)
+	}
+}
+
+// A link in place of a part leads to a folder that is none of ours.
+func TestSharedWithLinks(t *testing.T) {
+	t.Parallel()
+	dir, foreign := t.TempDir(), t.TempDir()
+	other, _ := opened(t, foreign, Options{})
+	commit(t, other, records(1, 3, false, 10))
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(foreign, part(dir, 9)); err != nil {
+		t.Skip(err)
+	}
+	_, left := heir(t, dir, Options{})
+	if got := take(t, left); got != nil {
+		t.Errorf("taken %v", got)
 	}
 }
 

@@ -46,11 +46,12 @@ type Options struct {
 	WriteAhead bool
 
 	// Shared lets processes have the folder at the same time: the old and the new one of
-	// a deploy, or the children of one parent. Each takes the first part that is free: the
-	// folder itself, or klime-spool.1, klime-spool.2, … in it. Once a minute a client looks
-	// at the parts whose processes have ended, takes over what they left, and delivers it:
-	// all of them must send to the same Klime project. Each has MaxBytes of its own.
-	// Default false.
+	// a deploy, or the children of one parent. Each takes the first part that it can: the
+	// folder itself, or klime-spool.1 to klime-spool.255 in it. At its start and once a
+	// minute, a client takes over what was left in parts that no process has, and delivers
+	// it. All processes must have Shared, and send to the same Klime project. Each has
+	// MaxBytes of its own. On Solaris, illumos, AIX and Android, two clients of one process
+	// must not share a folder. Default false.
 	Shared bool
 }
 
@@ -79,8 +80,6 @@ const automaticShare = 4
 // Spool is a folder of events on disk. A nil Spool in a Config stands for none.
 type Spool struct {
 	opts Options
-
-	dir string // as given to Open, absolute
 
 	mu       sync.Mutex
 	store    *store // nil when a client has it, or when it is closed
@@ -116,15 +115,13 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	s := newStore(dir, opts.MaxBytes, opts.WhenFull)
 	if opts.Shared {
-		s, err = openShared(dir, opts)
-	} else {
-		err = s.open()
+		s.shared = dir
 	}
-	if err != nil && !isDiskFull(err) {
+	if err := s.open(); err != nil && !isDiskFull(err) {
 		s.lock.release()
 		return nil, err
 	}
-	return &Spool{opts: opts, dir: dir, store: s}, nil
+	return &Spool{opts: opts, store: s}, nil
 }
 
 // isDiskFull reports whether err goes away when somebody frees disk space.
@@ -146,7 +143,7 @@ func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 	s.attached.setLogger(logger)
 	storage := delivery.Storage{Spool: s.attached, WriteAhead: s.opts.WriteAhead}
 	if s.opts.Shared {
-		storage.Leftovers = &leftovers{dir: s.dir, own: s.attached, logger: logger, kept: map[string]bool{}}
+		storage.Leftovers = newLeftovers(s.attached, logger)
 	}
 	if s.opts.WhenFull == Reject {
 		storage.Fits = s.opts.fits

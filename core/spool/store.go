@@ -35,40 +35,46 @@ var (
 	errGone    = errors.New("file was deleted or replaced")
 	errForeign = errors.New("file has events that this process did not put there, or an earlier file of its own is back")
 	errClosed  = errors.New("closed")
+	errVersion = errors.New("written by another version of klime-go")
 )
 
 // store implements delivery.Spool with one file. After an error its db is nil until
 // Reopen succeeds, except while the file is not at its path.
 type store struct {
 	dir    string
-	max    int64 // bytes
+	shared string // the folder of which dir is a part; "" if it is not shared
+	max    int64  // bytes
 	policy Policy
 	logger *slog.Logger // nil until a client has the store
 	untold []warning    // from before there was a logger
 	lock   *lock        // of the folder, held also while there is no db
 
-	db     *bolt.DB    // nil while there is a fault
-	file   *os.File    // of db
-	info   fs.FileInfo // of file
-	ownID  uint64      // what this process writes as the id of totals
-	totals totals
-	broken fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
-	closed bool
+	db      *bolt.DB    // nil while there is a fault
+	file    *os.File    // of db
+	info    fs.FileInfo // of file
+	ownID   uint64      // what this process writes as the id of totals
+	totals  totals
+	oneMeta bool        // of the two pages that name the last commits, one was damaged when the file was opened
+	broken  fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
+	closed  bool
 
-	displaced bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
-	told      bool // the log says why the folder cannot be used
+	keepsNewer bool // a file that a newer version has written is an error, not damage
+	displaced  bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
+	told       bool // the log says why the folder cannot be used
 }
 
 func newStore(dir string, maxBytes int64, policy Policy) *store {
-	return &store{
-		dir: dir, max: maxBytes, policy: policy,
-		lock:  &lock{path: filepath.Join(dir, lockName)},
-		ownID: newID(),
-	}
+	return &store{dir: dir, max: maxBytes, policy: policy, lock: newLock(dir), ownID: newID()}
 }
 
 // newID returns a random ID, never 0, which stands for none.
 func newID() uint64 { return rand.Uint64() | 1 }
+
+// setDir goes to another folder. A lock on this one ends.
+func (s *store) setDir(dir string) {
+	s.lock.release()
+	s.dir, s.lock = dir, newLock(dir)
+}
 
 func (s *store) path() string { return filepath.Join(s.dir, fileName) }
 
@@ -141,7 +147,7 @@ func (s *store) Close() (err error) {
 			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, cause)
 		}
 	}
-	if err == nil && s.db != nil && s.totals.records > 0 {
+	if err == nil && s.db != nil && (s.totals.records > 0 || s.oneMeta) {
 		s.repeatCommit()
 	}
 	s.closed = true

@@ -60,6 +60,16 @@ type work struct {
 	remove []uint64
 }
 
+// records are what is to be written.
+func (w work) records() []Record {
+	add := make([]Record, len(w.items))
+	for i := range w.items {
+		it := &w.items[i]
+		add[i] = Record{Key: it.seq, Body: it.Body, Automatic: it.Automatic, Attempts: int(it.attempts - it.pardoned)}
+	}
+	return add
+}
+
 // takeWork takes what the next commit is to write and remove. Removals alone are
 // worth a commit only if they are due (removals), or if they are many and the disk works.
 // If a portion is given, it takes at most that many removals and nothing to write, until
@@ -120,6 +130,11 @@ type aftermath struct {
 func (q *queue) written(w work, dropped []Record) aftermath {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.noteWritten(w, dropped)
+}
+
+// noteWritten is written under the lock.
+func (q *queue) noteWritten(w work, dropped []Record) aftermath {
 	var a aftermath
 	k := q.disk
 	k.stalled = false

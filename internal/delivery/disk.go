@@ -16,6 +16,7 @@ type disk struct {
 	urgent    []diskWrite // items to write, for each of which a caller waits
 	spill     deque       // other items to write; they have left their lanes
 	unwritten amount      // items to write, and those being written
+	reserved  int         // records being taken over: they have keys, and are not accepted yet
 
 	kept     amount              // records of items that have not ended
 	loaded   map[uint64]struct{} // keys of those whose items are in memory too
@@ -83,10 +84,10 @@ func (k *disk) hasLoaded(seq uint64) bool {
 	return is
 }
 
-// notHeld returns how many accepted items the queue does not hold: those on their
-// way to the disk or on disk alone.
+// notHeld returns how many items the queue does not hold, but Flush waits for: those on
+// their way to the disk or on disk alone.
 func (k *disk) notHeld() int {
-	return k.unwritten.items + k.kept.items - k.inMemory.items
+	return k.unwritten.items + k.reserved + k.kept.items - k.inMemory.items
 }
 
 // unload notes that an item is no longer in memory too.

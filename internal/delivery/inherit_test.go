@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -23,9 +24,11 @@ type estate struct {
 	stays   int   // calls of Done that removed nothing
 	takeBad error // of the next Take
 	doneBad error // of the next Done
+	slow    time.Duration
 }
 
 func (e *estate) Take(records, size int) ([]delivery.Record, error) {
+	time.Sleep(e.slow)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.taken > 0 {
@@ -154,12 +157,103 @@ func TestLeftoversAreTakenOverInPortions(t *testing.T) {
 		m.closed = false
 		e.setStatus(200)
 		d = start(t, heirConfig(e, m, &left))
-		time.Sleep(time.Hour)
+		time.Sleep(50 * time.Second) // the next portion does not wait for a minute
 		synctest.Wait()
 		if records, _ := left.left(); records != 0 || m.len() != 0 || !slices.Equal(e.delivered(), upTo(all)) {
 			t.Errorf("%d left, %d on disk, %d delivered", records, m.len(), len(e.delivered()))
 		}
 		checkSum(t, d)
+	})
+}
+
+// What is written to the own disk is what was left.
+func TestLeftoversStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		var left estate
+		left.leave(recordsUpTo(2)...)
+		left.records[0].Automatic, left.records[0].Attempts, left.records[0].Key = true, 7, 1000
+		want := slices.Clone(left.records)
+		d := start(t, heirConfig(newOutage(503), m, &left))
+		enqueue(t, d, 3, 3)
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		for i, key := range slices.Sorted(maps.Keys(m.records)) {
+			r := m.records[key]
+			if !bytes.Equal(r.Body, want[i].Body) || r.Automatic != want[i].Automatic || r.Attempts != want[i].Attempts || key > 3 {
+				t.Errorf("record %d is %+v, want %+v", key, r, want[i])
+			}
+		}
+		if len(m.records) != 2 {
+			t.Errorf("%d records", len(m.records))
+		}
+	})
+}
+
+// Nothing is taken over once Shutdown has begun.
+func TestLeftoversAfterShutdownStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		left := estate{slow: 300 * time.Millisecond}
+		left.leave(recordsUpTo(10)...)
+		cfg := heirConfig(newOutage(200), newMemory(), &left)
+		var log bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		time.Sleep(100 * time.Millisecond)
+		if err := shutdown(t, d); err != nil || d.Counts().Accepted > 0 || left.len() != 10 || log.Len() > 0 {
+			t.Errorf("Shutdown: %v; counts %+v, %d left; log: %s", err, d.Counts(), left.len(), &log)
+		}
+	})
+}
+
+// tightDisk is a disk with room for small commits, and for the probe of Reopen.
+type tightDisk struct {
+	*memory
+
+	most int // records that a commit may add
+}
+
+func (n *tightDisk) Commit(add []delivery.Record, remove []uint64) ([]delivery.Record, error) {
+	if len(add) > n.most {
+		return nil, errDisk
+	}
+	return n.memory.Commit(add, remove)
+}
+
+// Where a portion has no room on the disk, nothing happens to it, nor to the app's own
+// events, and a smaller one is tried.
+func TestLeftoversOnANarrowDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(200)
+		var left estate
+		left.leave(recordsUpTo(5000)...)
+		cfg := heirConfig(e, m, &left)
+		cfg.Spool, cfg.WriteAhead, cfg.QueueSize = &tightDisk{m, 1000}, true, 1000
+		var log bytes.Buffer
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d := start(t, cfg)
+		for id := 5001; id <= 5900; id++ {
+			if err := d.Enqueue(t.Context(), item(id, false, 0)); err != nil {
+				t.Fatalf("item %d: %v", id, err)
+			}
+		}
+		flushed := make(chan error, 1)
+		go func() { flushed <- d.Flush(t.Context()) }()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		checkSum(t, d)
+		if !slices.Equal(e.delivered(), upTo(5900)) || left.len() > 0 || m.len() > 0 || len(flushed) == 0 {
+			t.Errorf("%d delivered, %d left, %d on disk, flushed: %v", len(e.delivered()), left.len(), m.len(), len(flushed) > 0)
+		}
+		if c := d.Counts(); c.Sent != 5900 || c.Recovered != 5000 {
+			t.Errorf("counts %+v", c)
+		}
+		if text := log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "cannot be taken over") {
+			t.Errorf("log:\n%s", text)
+		}
 	})
 }
 

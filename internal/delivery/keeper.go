@@ -17,9 +17,7 @@ type keeper struct {
 	reopenAt time.Time // when to call Reopen
 	removeAt time.Time // when to remove records; zero if there are none
 	portion  int       // after a failure, the most records to remove at once; 0 for any number
-
-	inheritAt    time.Time // when to look at what ended processes left
-	inheritFails bool      // the last look failed, which has been logged
+	heir     heir
 }
 
 // run works until end is closed. Then it writes what is left in memory.
@@ -87,21 +85,16 @@ func (k *keeper) step(now time.Time) time.Time {
 	if k.faulty {
 		at = earliest(at, k.reopenAt)
 	}
-	if now.Before(k.inheritAt) { // else it is looked at as soon as the disk is done with the rest
-		at = earliest(at, k.inheritAt)
+	if now.Before(k.heir.at) { // else there is a look as soon as the disk is done with the rest
+		at = earliest(at, k.heir.at)
 	}
 	return at
 }
 
 // commit writes and removes records, and handles the outcome.
 func (k *keeper) commit(w work) {
-	add := make([]Record, len(w.items))
-	for i := range w.items {
-		it := &w.items[i]
-		add[i] = Record{Key: it.seq, Body: it.Body, Automatic: it.Automatic, Attempts: int(it.attempts - it.pardoned)}
-	}
 	k.removeAt = time.Time{}
-	dropped, err := k.cfg.Spool.Commit(add, w.remove)
+	dropped, err := k.cfg.Spool.Commit(w.records(), w.remove)
 	if err != nil {
 		k.portion = smaller(len(w.remove) + len(w.items))
 		k.fail(w, err)
@@ -110,8 +103,13 @@ func (k *keeper) commit(w work) {
 	if k.portion *= 2; k.queue.removals() == 0 {
 		k.portion = 0
 	}
-	a := k.queue.written(w, dropped)
+	k.tellAftermath(k.queue.written(w, dropped))
+}
+
+// tellAftermath reports what a commit has led to.
+func (k *keeper) tellAftermath(a aftermath) {
 	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
+	k.tellEnded(a.evicted, Evicted, ErrQueueFull)
 	k.tellAll(a.forgotten, Evicted)
 	k.wakeDispatcher()
 }
@@ -133,9 +131,7 @@ func (k *keeper) fail(w work, err error) {
 	}
 	k.faulty, k.down = true, true
 	k.reopenAt = time.Now().Add(reopenInterval)
-	a := k.queue.failed(w, err)
-	k.tellEnded(a.evicted, Evicted, ErrQueueFull)
-	k.wakeDispatcher()
+	k.tellAftermath(k.queue.failed(w, err))
 }
 
 // reopen tries to get the spool to work again.
@@ -147,9 +143,10 @@ func (k *keeper) reopen() {
 		k.queue.stillFails(err) // which has been logged
 		return
 	}
+	wasFaulty := k.faulty
 	k.faulty, k.down = !writable, false
 	ended := k.queue.reopened(lost, writable)
-	if writable {
+	if writable && wasFaulty {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
 	k.lose(nil, ended)
