@@ -16,7 +16,7 @@ import (
 // another handler, its part of the route is known only once it has routed.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
 	var known trees
-	return httpexchange.Middleware(client, httpexchange.Path, known.pattern, opts)
+	return httpexchange.Middleware(client, nil, known.pattern, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

@@ -16,14 +16,15 @@ import (
 // request, as [http.TimeoutHandler] does: see [Mux]. If the mux leads to another
 // mux behind [http.StripPrefix], only the prefix is seen from outside. Put
 // Middleware around the inner mux too: it joins the outer one, and there is still
-// one event, now with the whole route. For other routers see [Route].
+// one event, now with the whole route. If several prefixes are stripped, one after
+// the other, put it around each of the muxes. For other routers see [Route].
 //
 // Middleware does not see the answer of a handler outside it, such as a
 // TimeoutHandler or a recovery that answers in place of what is inside. If a
 // handler takes over connections for HTTP/2, as h2c.NewHandler does, Middleware
 // must be inside that handler: from outside, none of their requests are seen.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
-	return httpexchange.Middleware(client, wholePath, matchedPattern, opts)
+	return httpexchange.Middleware(client, wayTo, matchedPattern, opts)
 }
 
 // UserID says how to find the user of a request: a string, an integer, an

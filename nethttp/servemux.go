@@ -11,10 +11,17 @@ import (
 // matchedPattern is the pattern that a ServeMux has set in r, the request that was
 // passed on. A pattern in incoming is that of an outer mux.
 func matchedPattern(incoming, r *http.Request, _ int) (pattern string, unmatched bool) {
-	if incoming.Pattern == "" || r.Pattern == incoming.Pattern { // no mux outside, or none inside that has matched
+	switch incoming.Pattern {
+	case "":
 		return withRest(r.Pattern), false
+	case r.Pattern: // no mux inside has matched, or one with the same pattern
+		if before := httpexchange.WayOf(r).Before; before != "" {
+			return before + withRest(pathOf(r.Pattern)), false
+		}
+		return withRest(r.Pattern), false
+	default:
+		return withPrefix(r, r.Pattern), false
 	}
-	return withPrefix(r, r.Pattern, incoming.Pattern), false
 }
 
 // askMux is the pattern that mux, or a mux nested in it, matches for r as it came.
@@ -28,7 +35,7 @@ func askMux(mux *http.ServeMux, r *http.Request) string {
 	if incoming != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // r was changed before mux served it
 		return ""
 	}
-	return withPrefix(r, pattern, r.Pattern)
+	return withPrefix(r, pattern)
 }
 
 // patternOf is the pattern that mux, or a mux nested in it, matches for r.
@@ -40,31 +47,25 @@ func patternOf(mux *http.ServeMux, r *http.Request) string {
 	return pattern
 }
 
-// withPrefix puts what [http.StripPrefix] has taken between an outer mux and an
-// inner one before the pattern of the inner one. It is "" if the pattern is, because
-// the inner mux has answered by itself, or if the prefix is unknown.
-func withPrefix(r *http.Request, pattern, outer string) string {
-	pattern = withRest(pathOf(pattern))
-	if pattern == "" || outer == "" {
-		return pattern
-	}
-	prefix, known := strippedPrefix(httpexchange.Original(r), outer)
-	if !known {
+// withPrefix puts what [http.StripPrefix] has taken off outside before the pattern of a
+// mux inside. It is "" if the pattern is, because that mux has answered by itself, or if
+// the prefix is unknown.
+func withPrefix(r *http.Request, pattern string) string {
+	way := httpexchange.WayOf(r)
+	if pattern == "" || way.Lost {
 		return ""
 	}
-	return prefix + pattern
+	return way.Prefix + withRest(pathOf(pattern))
 }
 
 // wholeRoute completes a pattern that an app's own router has matched: if
 // [http.StripPrefix] stands outside, the router may or may not know the prefix.
 func wholeRoute(r *http.Request, pattern string) string {
-	if pattern == "" || r.Pattern == "" {
+	taken := httpexchange.WayOf(r).Taken
+	if taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
 		return pattern
 	}
-	if _, taken := unstripped(httpexchange.Original(r)); taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
-		return pattern
-	}
-	return withPrefix(r, pattern, r.Pattern)
+	return withPrefix(r, pattern)
 }
 
 // withRest spells out that a pattern with a slash at its end matches any rest of
@@ -76,19 +77,57 @@ func withRest(pattern string) string {
 	return pattern
 }
 
-// strippedPrefix is what [http.StripPrefix] has taken between an outer mux and r.
-// It consists of segments of the outer pattern, as segments of the path may be IDs. It
-// is unknown if more was taken than the outer pattern names.
-func strippedPrefix(r *http.Request, outer string) (prefix string, known bool) {
-	_, taken := unstripped(r)
-	if taken == "" {
-		return "", true
+// wayTo tells how a request has come to a middleware through muxes and
+// [http.StripPrefix]. Of the muxes since the middleware around that one, it knows the
+// first and the last.
+func wayTo(incoming *http.Request) *httpexchange.Way {
+	if incoming.Pattern == "" {
+		return nil // the usual case
 	}
-	segments, n := strings.Split(pathOf(outer), "/"), strings.Count(taken, "/")+1
-	if n >= len(segments) || !covers(segments, strings.Split(taken+r.URL.EscapedPath(), "/")) {
-		return "", false // the outer mux names only a part of the prefix, or stands inside StripPrefix
+	if rest, all := strings.CutPrefix(incoming.RequestURI, incoming.URL.Path); all && (rest == "" || rest[0] == '?') {
+		return nil // nothing was taken off
 	}
-	return strings.Join(segments[:n], "/"), true
+	way, outer, first := httpexchange.Around(incoming)
+	if outer == nil {
+		asked, err := url.ParseRequestURI(incoming.RequestURI)
+		if err != nil { // it was not read by a server
+			return nil
+		}
+		outer = asked
+	}
+	if first != way.Pattern || incoming.Pattern != way.Pattern { // a mux has matched since
+		way.Before, way.Pattern = way.Prefix, incoming.Pattern
+	}
+	taken, inside := strings.CutSuffix(outer.EscapedPath(), incoming.URL.EscapedPath())
+	switch {
+	case !inside, taken == "" && way.Taken == "": // the path was rewritten, or nothing was taken off
+		return nil
+	case taken == "":
+		return &way
+	}
+	way.Taken += strings.TrimSuffix(outer.Path, incoming.URL.Path)
+	for _, pattern := range [...]string{first, incoming.Pattern} {
+		if name := nameOf(taken, pattern, incoming.URL.EscapedPath()); name != "" {
+			way.Prefix += name
+			if pattern != incoming.Pattern { // which is that of a mux inside of the StripPrefix
+				way.Before = way.Prefix
+			}
+			return &way
+		}
+	}
+	way.Lost = true
+	return &way
+}
+
+// nameOf names what was taken off in front of the rest of a path, in segments of the
+// pattern of a mux. It is "" if more was taken off than the pattern names, or if that mux
+// stands inside of the [http.StripPrefix].
+func nameOf(taken, pattern, rest string) string {
+	segments, n := strings.Split(pathOf(pattern), "/"), strings.Count(taken, "/")+1
+	if n >= len(segments) || !covers(segments, strings.Split(taken+rest, "/")) {
+		return ""
+	}
+	return strings.Join(segments[:n], "/")
 }
 
 // covers reports whether a pattern matches a path, both split into segments.
@@ -105,36 +144,6 @@ func covers(pattern, path []string) bool {
 		}
 	}
 	return len(pattern) == len(path)
-}
-
-// wholePath is the path that the client asked for. Inside [http.StripPrefix] it
-// includes the prefix if the route does too: if an outer mux has set its pattern.
-func wholePath(incoming *http.Request) string {
-	if incoming.Pattern == "" {
-		return incoming.URL.Path
-	}
-	if _, known := strippedPrefix(incoming, incoming.Pattern); !known {
-		return incoming.URL.Path // the mux itself stands inside StripPrefix
-	}
-	path, _ := unstripped(incoming)
-	return path
-}
-
-// unstripped is the path of r with the prefix that [http.StripPrefix] has taken
-// off. taken is that prefix alone, percent-encoded as it came.
-func unstripped(r *http.Request) (path, taken string) {
-	if rest, all := strings.CutPrefix(r.RequestURI, r.URL.Path); all && (rest == "" || rest[0] == '?') {
-		return r.URL.Path, "" // the usual case
-	}
-	asked, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil { // r was not read by a server
-		return r.URL.Path, ""
-	}
-	taken, inner := strings.CutSuffix(asked.EscapedPath(), r.URL.EscapedPath())
-	if !inner || taken == "" {
-		return r.URL.Path, ""
-	}
-	return asked.Path, taken
 }
 
 // pathOf is a pattern without its method and host.

@@ -163,6 +163,63 @@ func TestStripPrefixIsNotThePattern(t *testing.T) {
 	}
 }
 
+// Behind several muxes and stripped prefixes, the route is still the whole one.
+func TestNestedMuxes(t *testing.T) {
+	t.Parallel()
+	// The middle mux leads to a mux, one with its own pattern, a handler, another router, and a mux behind one more
+	// prefix, whose pattern only a Middleware around the middle mux tells.
+	const requests = "GET /rss/v1/feeds/7, GET /rss/v1/gone, GET /rss/v1/none, POST /rss/login, GET /rss/leaf/7, GET /rss/v1/r/7, " +
+		"POST /rss/more/things/7, GET /rss/none"
+	const want = "GET /rss/v1/feeds/{id} 200, GET /rss/v1/gone 404, POST /rss/login 200, GET /rss/leaf/{id} 200, GET /rss/v1/r/{id} 200, "
+	const told, notTold = want + "POST /rss/more/things/{id} 200", want + "POST /rss/* 200"
+	same := func(next http.Handler) http.Handler { return next }
+	for name, test := range map[string]struct {
+		base            string                          // what is stripped outside everything
+		mid             bool                            // there is a Middleware around the middle mux
+		outside, inside func(http.Handler) http.Handler // in front of the outermost mux and of the inner ones
+		want            string
+	}{
+		"Middleware around two":            {"", false, same, same, notTold},
+		"Middleware around three":          {"", true, same, same, told},
+		"two, the request replaced":        {"", false, same, replace, notTold},
+		"three, the request replaced":      {"", true, replace, replace, told},
+		"two, all behind another prefix":   {"/base", false, same, replace, notTold},
+		"three, all behind another prefix": {"/base", true, replace, same, told},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				around := func(mux *http.ServeMux) http.Handler {
+					return nethttp.Middleware(client, nethttp.Mux(mux))(test.inside(mux))
+				}
+				api, login, more := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+				api.Handle("GET /v1/feeds/{id}", status(http.StatusOK))
+				api.Handle("GET /v1/gone", status(http.StatusNotFound))
+				login.Handle("POST /login", status(http.StatusOK))
+				more.Handle("/things/{id}", status(http.StatusOK))
+				router := nethttp.Route(func(*http.Request) string { return "/v1/r/{id}" })
+
+				mid := http.NewServeMux()
+				mid.Handle("/v1/", around(api))
+				mid.Handle("POST /login", around(login))
+				mid.Handle("/leaf/{id}", nethttp.Middleware(client)(status(http.StatusOK)))
+				mid.Handle("/v1/r/", nethttp.Middleware(client, router)(status(http.StatusOK)))
+				mid.Handle("/more/", http.StripPrefix("/more", around(more)))
+				var app http.Handler = mid
+				if test.mid {
+					app = around(mid)
+				}
+				root := http.NewServeMux()
+				root.Handle("/rss/", http.StripPrefix("/rss", app))
+				return http.StripPrefix(test.base, nethttp.Middleware(client, jane(), nethttp.Mux(root))(test.outside(root)))
+			}, strings.Split(strings.ReplaceAll(requests, " /", " "+test.base+"/"), ", ")...)
+			if got != test.want {
+				t.Errorf("\n got %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
 // A mux inside http.StripPrefix, and a Middleware in it, know nothing of the prefix:
 // it is missing from both path and route. A Middleware outside StripPrefix goes by the
 // whole path.

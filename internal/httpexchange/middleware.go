@@ -15,9 +15,6 @@ import (
 // unmatched says that the router is known to have found no route.
 type Route func(incoming, passed *http.Request, status int) (pattern string, unmatched bool)
 
-// Path is the path of a request for a router that sees the whole of it.
-func Path(incoming *http.Request) string { return incoming.URL.Path }
-
 // exchange holds what is kept of one exchange, in one allocation.
 type exchange struct {
 	Passed
@@ -26,9 +23,10 @@ type exchange struct {
 }
 
 // Middleware records requests with client; if that is nil, it leaves handlers as they
-// are. path returns the whole path of a request, which the pattern of its route matches.
+// are. wayTo tells how a request has come, nil for the zero Way; it is nil for a router
+// that does not look further out.
 func Middleware(
-	client *klime.Client, path func(incoming *http.Request) string, route Route, opts []klime.Option,
+	client *klime.Client, wayTo func(incoming *http.Request) *Way, route Route, opts []klime.Option,
 ) func(http.Handler) http.Handler {
 	tracker := klime.NewTracker(client, opts...)
 	return func(next http.Handler) http.Handler {
@@ -36,14 +34,22 @@ func Middleware(
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, incoming *http.Request) {
-			whole, seen := path(incoming), incoming.URL.Path // some routers change it in place
+			var way *Way
+			if wayTo != nil {
+				way = wayTo(incoming)
+			}
+			seen := incoming.URL.Path // some routers change it in place
+			whole := way.whole(seen)
 			if tracker.Ignores(incoming.Method, whole, caller{incoming}.Header) {
 				next.ServeHTTP(w, incoming)
 				return
 			}
 			e := new(exchange)
 			scope, response := tracker.BeginIn(incoming.Context(), &e.Scope, incoming), &e.response
-			r := e.PassOn(e, incoming)
+			r := e.PassOn(way.in(e), incoming)
+			if wayTo != nil {
+				e.passed = r
+			}
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)
 			response.passed = &e.Passed

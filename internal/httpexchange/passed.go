@@ -15,7 +15,8 @@ type Passed struct {
 	Scope klime.Scope
 
 	incoming      *http.Request
-	path, rawPath string // as they came: handlers may change them in the URL, which both requests share
+	passed        *http.Request // if its Way is known; the first mux that it reaches sets its pattern
+	path, rawPath string        // as they came: handlers may change them in the URL, which both requests share
 	takeover      atomic.Pointer[takeover]
 }
 

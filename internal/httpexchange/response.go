@@ -19,12 +19,13 @@ type Response struct {
 	next   http.ResponseWriter
 	passed *Passed
 	start  time.Time
-	status int // of the final header, 0 until that is written
+	status int // of the final header, 0 until that is written, or takenOver
 	bytes  int64
 	media  MediaType
-
-	hijacked bool // the connection was taken over before an answer
 }
+
+// takenOver stands in place of a status if the connection was taken over before an answer.
+const takenOver = -1
 
 // observe starts to observe the answer that is written to w. It returns the writer to
 // use in place of w, with the same optional interfaces and with Unwrap for
@@ -81,7 +82,7 @@ func (r *Response) beforeFlush() {
 
 // begin notes the status of the final header. Later ones do not count.
 func (r *Response) begin(status int) {
-	if r.status == 0 && !r.hijacked && !Informational(status) {
+	if r.status == 0 && !Informational(status) {
 		r.status = status
 		r.media.Fix(r.next.Header())
 	}
@@ -89,7 +90,9 @@ func (r *Response) begin(status int) {
 
 // afterHijack notes that the connection was taken over.
 func (r *Response) afterHijack(conn net.Conn) {
-	r.hijacked = r.status == 0
+	if r.status == 0 {
+		r.status = takenOver
+	}
 	r.passed.Hijacked(conn)
 }
 
@@ -137,7 +140,7 @@ func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Start = r.start
 	x.Status = r.status
 	x.ResponseBytes = r.bytes
-	x.Hijacked = r.hijacked
+	x.Hijacked = r.status == takenOver
 	x.Conn = r.passed.Conn()
 	x.Unanswered = r.status == 0
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)

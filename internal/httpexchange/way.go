@@ -1,0 +1,67 @@
+package httpexchange
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Way is how a request has come to a middleware behind muxes, if a prefix was taken off
+// its path on the way. The zero Way is that of any other request. A middleware finds it
+// out once, before the handlers: afterwards, patterns further out may change.
+type Way struct {
+	Taken   string // the prefix, as it is in the path
+	Prefix  string // the prefix in segments of the muxes' patterns, as those of the path may be IDs
+	Before  string // the part of Prefix that was taken off before the last of the muxes
+	Pattern string // of that mux
+	Lost    bool   // the patterns do not name all that was taken off
+}
+
+// whole is the path that the client asked for where a middleware sees this one, as far as
+// the route is known too. The Way may be nil.
+func (w *Way) whole(path string) string {
+	if w == nil || w.Lost {
+		return path
+	}
+	return w.Taken + path
+}
+
+// in returns the context with which e passes a request on. The Way may be nil.
+func (w *Way) in(e *exchange) context.Context {
+	if w == nil {
+		return e
+	}
+	return context.WithValue(e, &e.Passed, w)
+}
+
+// WayOf returns the Way to the innermost middleware that r has passed.
+func WayOf(r *http.Request) Way { return passedBy(r).way(r) }
+
+// Around returns the Way to the middleware around the one to which r has come, the path
+// that it has seen, and the pattern of the first mux that has matched since. path is nil
+// if there is none, or if it has seen another request, for which the app has made this one.
+func Around(r *http.Request) (way Way, path *url.URL, first string) {
+	p := passedBy(r)
+	for p != nil && p.passed == nil { // of a router that does not know what was taken off outside
+		p = passedBy(p.incoming)
+	}
+	if p == nil || p.incoming.RequestURI != r.RequestURI {
+		return Way{}, nil, ""
+	}
+	return p.way(r), &url.URL{Path: p.path, RawPath: p.rawPath}, p.passed.Pattern
+}
+
+// passedBy returns what is known of the innermost middleware that r has passed, nil if
+// there is none.
+func passedBy(r *http.Request) *Passed {
+	p, _ := r.Context().Value(passedKey{}).(*Passed)
+	return p
+}
+
+// way returns the Way to p, by which r has passed.
+func (p *Passed) way(r *http.Request) Way {
+	if way, ok := r.Context().Value(p).(*Way); ok {
+		return *way
+	}
+	return Way{}
+}
