@@ -32,6 +32,9 @@ func askMux(mux *http.ServeMux, r *http.Request) string {
 	if pattern == r.Pattern {
 		return ""
 	}
+	if incoming == r && httpexchange.IsMatched(r) && covers(segmentsOf(pattern), segmentsOf(r.Pattern)) { // by a mux further in
+		return ""
+	}
 	if incoming != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // r was changed before mux served it
 		return ""
 	}
@@ -123,7 +126,7 @@ func wayTo(incoming *http.Request) *httpexchange.Way {
 // pattern of a mux. It is "" if more was taken off than the pattern names, or if that mux
 // stands inside of the [http.StripPrefix].
 func nameOf(taken, pattern, rest string) string {
-	segments, n := strings.Split(pathOf(pattern), "/"), strings.Count(taken, "/")+1
+	segments, n := segmentsOf(pattern), strings.Count(taken, "/")+1
 	if n >= len(segments) || !covers(segments, strings.Split(taken+rest, "/")) {
 		return ""
 	}
@@ -145,6 +148,9 @@ func covers(pattern, path []string) bool {
 	}
 	return len(pattern) == len(path)
 }
+
+// segmentsOf is a pattern without its method and host, split into segments.
+func segmentsOf(pattern string) []string { return strings.Split(pathOf(pattern), "/") }
 
 // pathOf is a pattern without its method and host.
 func pathOf(pattern string) string {

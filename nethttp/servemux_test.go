@@ -420,6 +420,41 @@ func TestMuxIsAsked(t *testing.T) {
 	}
 }
 
+// If the mux that is asked leads to another one, the route is that of the inner one where
+// it is seen. If it is the inner one itself, it knows the route where that is not seen.
+func TestMuxIsAskedAndAnotherIsSeen(t *testing.T) {
+	t.Parallel()
+	same := func(next http.Handler) http.Handler { return http.HandlerFunc(next.ServeHTTP) }
+	for name, test := range map[string]struct {
+		inner   bool // the inner mux is asked
+		between func(http.Handler) http.Handler
+		want    string
+	}{
+		"outer, seen":     {false, same, "GET /admin/users/{user} 200, GET /admin/gone 404"},
+		"outer, not seen": {false, replace, "GET /{area}/* 200"},
+		"inner, seen":     {true, same, "GET /admin/users/{user} 200, GET /admin/gone 404"},
+		"inner, not seen": {true, replace, "GET /admin/users/{user} 200, GET /admin/gone 404"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				admin, mux := http.NewServeMux(), http.NewServeMux()
+				admin.Handle("GET /admin/users/{user}", status(http.StatusOK))
+				admin.Handle("GET /admin/gone", status(http.StatusNotFound))
+				mux.Handle("/{area}/", test.between(admin))
+				asked := mux
+				if test.inner {
+					asked = admin
+				}
+				return nethttp.Middleware(client, jane(), nethttp.Mux(asked))(mux)
+			}, "GET /admin/users/1", "GET /admin/gone", "GET /admin/none")
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 // The route is that of the request as it came, even if the handler changes its path
 // or host, as a proxy does.
 func TestRequestChangedByTheHandler(t *testing.T) {

@@ -59,12 +59,12 @@ func Middleware(
 				var x klime.Exchange
 				response.describe(&x, r, panicked)
 				x.Route, x.Unmatched = route(incoming, r, x.Status)
-				GiveBack(incoming, r)
 				x.Path = whole
 				if x.Location != "" {
 					x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))
 				}
 				tracker.Observe(scope, x)
+				GiveBack(incoming, r) // last: a Route option compares the two
 				if panicked != nil {
 					panic(panicked)
 				}

@@ -51,6 +51,12 @@ func Around(r *http.Request) (way Way, path *url.URL, first string) {
 	return p.way(r), &url.URL{Path: p.path, RawPath: p.rawPath}, p.passed.Pattern
 }
 
+// IsMatched reports whether a mux has matched r since it was passed on.
+func IsMatched(r *http.Request) bool {
+	p := passedBy(r)
+	return p != nil && r.Pattern != p.incoming.Pattern
+}
+
 // passedBy returns what is known of the innermost middleware that r has passed, nil if
 // there is none.
 func passedBy(r *http.Request) *Passed {
