@@ -3,6 +3,7 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,28 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 		}
 		if told := strings.Contains(log.String(), "no request has passed a Middleware"); told != tt.want {
 			t.Errorf("%s: log %s", name, log)
+		}
+	}
+}
+
+// A middleware further in, around a part of the app that nobody has used, is no mistake.
+func TestOneOfSeveralMiddlewares(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 100} { // of 100, those that requests have passed give way to the others
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+		for range n {
+			traffic{tracker: klime.NewTracker(client)}.serve(nil)
+		}
+		for range n {
+			klime.NewTracker(client)
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		const told = `level=DEBUG msg="klime: no request has passed one of several Middlewares`
+		if got := log.String(); strings.Contains(got, "no request has passed a Middleware") || !strings.Contains(got, told) {
+			t.Errorf("%d of each: log %s", n, got)
 		}
 	}
 }

@@ -9,11 +9,12 @@ import (
 // maxWatched is how many middlewares of a client are watched. Usually there are few.
 const maxWatched = 100
 
-// watchedRules are the rules of a client's middlewares, watched for those that no request
-// passes, and for unused patterns.
+// watchedRules are the rules of a client's middlewares, watched for requests that pass
+// none of them, and for unused patterns.
 type watchedRules struct {
-	mu  sync.Mutex
-	all []*rules
+	mu     sync.Mutex
+	all    []*rules
+	passed bool // a request has passed one that is no longer watched
 }
 
 // watch adds a middleware's rules. Those of others that have served their time give way:
@@ -23,6 +24,7 @@ func (w *watchedRules) watch(r *rules) {
 	defer w.mu.Unlock()
 	if len(w.all) == maxWatched {
 		w.all = slices.DeleteFunc(w.all, func(r *rules) bool { return r.passed.Load() && len(r.own()) == 0 })
+		w.passed = w.passed || len(w.all) < maxWatched
 	}
 	if len(w.all) < maxWatched {
 		w.all = append(w.all, r)
@@ -33,12 +35,20 @@ func (w *watchedRules) watch(r *rules) {
 func (w *watchedRules) tellUnused(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	passed, unused := w.passed, false
 	for _, r := range w.all {
-		if !r.passed.Load() {
-			c.hint(slog.LevelInfo, "no request has passed a Middleware that was set up; it must come before the routes, "+
-				"and around what the server serves")
-			break // one line for all of them
+		if r.passed.Load() {
+			passed = true
+		} else {
+			unused = true
 		}
+	}
+	switch {
+	case unused && passed:
+		c.hint(slog.LevelDebug, "no request has passed one of several Middlewares; perhaps nobody has used that part of the app")
+	case unused:
+		c.hint(slog.LevelInfo, "no request has passed a Middleware that was set up; it must come before the routes, "+
+			"and around what the server serves")
 	}
 	for _, r := range w.all {
 		if unused := r.unused(); r.passed.Load() && len(unused) > 0 {
