@@ -48,7 +48,7 @@ func Middleware(
 			scope, response := tracker.BeginIn(incoming.Context(), &e.Scope, incoming), &e.response
 			r := e.PassOn(way.in(e), incoming)
 			if wayTo != nil {
-				e.passed = r
+				e.passed.Store(r)
 			}
 			scope.Bind(r, nil)
 			scope.ReadHeader(caller{r}.Header)
@@ -65,6 +65,7 @@ func Middleware(
 				}
 				tracker.Observe(scope, x)
 				GiveBack(incoming, r) // last: a Route option compares the two
+				e.passed.Store(nil)
 				if panicked != nil {
 					panic(panicked)
 				}

@@ -15,9 +15,13 @@ type Passed struct {
 	Scope klime.Scope
 
 	incoming      *http.Request
-	passed        *http.Request // if its Way is known; the first mux that it reaches sets its pattern
-	path, rawPath string        // as they came: handlers may change them in the URL, which both requests share
+	path, rawPath string // as they came: handlers may change them in the URL, which both requests share
 	takeover      atomic.Pointer[takeover]
+
+	// passed is the request that was passed on, if its Way is known: the first mux that it
+	// reaches sets its pattern. It is nil once the handlers have returned, or a context that
+	// is kept would keep what they have left in the request.
+	passed atomic.Pointer[http.Request]
 }
 
 // passedKey finds the innermost Passed in a context.

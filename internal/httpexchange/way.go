@@ -41,14 +41,15 @@ func WayOf(r *http.Request) Way { return passedBy(r).way(r) }
 // that it has seen, and the pattern of the first mux that has matched since. path is nil
 // if there is none, or if it has seen another request, for which the app has made this one.
 func Around(r *http.Request) (way Way, path *url.URL, first string) {
-	p := passedBy(r)
-	for p != nil && p.passed == nil { // of a router that does not know what was taken off outside
-		p = passedBy(p.incoming)
+	for p := passedBy(r); p != nil; p = passedBy(p.incoming) { // some are of routers that do not know their Way
+		if passed := p.passed.Load(); passed != nil {
+			if p.incoming.RequestURI != r.RequestURI {
+				break
+			}
+			return p.way(r), &url.URL{Path: p.path, RawPath: p.rawPath}, passed.Pattern
+		}
 	}
-	if p == nil || p.incoming.RequestURI != r.RequestURI {
-		return Way{}, nil, ""
-	}
-	return p.way(r), &url.URL{Path: p.path, RawPath: p.rawPath}, p.passed.Pattern
+	return Way{}, nil, ""
 }
 
 // IsMatched reports whether a mux has matched r since it was passed on.
