@@ -43,9 +43,9 @@ const (
 // default; only WriteKey has none.
 type Config struct {
 	// WriteKey is the key that Klime gave you to send with. It is needed unless
-	// there is a Transport. Printing a Config hides it, but where fmt and slog call no
-	// methods they print the key: for the verbs %w and %p, and for a Config in an
-	// unexported field.
+	// there is a Transport. A Config that is printed hides it, but fmt and slog call no
+	// methods, and print the key, for the verbs %w and %p and for a Config in an unexported
+	// field of your own struct: do not print such a struct.
 	WriteKey string
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.
@@ -79,7 +79,7 @@ type Config struct {
 	// for a retry together. Overflow says what gives way beyond that. Each request
 	// holds a copy of its events on top, up to 10 MB per sender. With what Go's garbage
 	// collector leaves, a process may grow by three to four times QueueBytes in an outage:
-	// in a small container, make it smaller or set GOMEMLIMIT. 200 KiB to 1 TiB. Default
+	// in a small container, lower QueueBytes or set GOMEMLIMIT. 200 KiB to 1 TiB. Default
 	// 64 MiB.
 	QueueBytes int
 

@@ -79,7 +79,19 @@ func RequireMembership() Option {
 // knows less exactly. The function is called after the handler; "" leaves the route to
 // the adapter.
 func RouteFrom[N any](find func(native N) string) Option {
-	return resolverOf(find).option("Route (RouteFrom, Mux)", func(t *Tracker) *resolver { return &t.route })
+	return Option{func(t *Tracker) error {
+		if find == nil {
+			return fmt.Errorf("%w: Route (RouteFrom, Mux) without a function", ErrInvalidOption)
+		}
+		t.route = func(native any) answer {
+			request, ok := native.(N)
+			if !ok {
+				return answer{problem: problemForeign}
+			}
+			return answer{id: find(request)} // which need not be UTF-8, as an ID must
+		}
+		return nil
+	}}
 }
 
 // SkipRoutes drops the automatic events of requests that match one of the patterns, such
@@ -89,9 +101,10 @@ func RouteFrom[N any](find func(native N) string) Option {
 // {name} and :name stand for one segment; /* at the end stands for all that follows, even
 // nothing. Patterns are compared with the request's route, or if that is not known or
 // ends in /*, with its path. A slash at the end of a pattern makes no difference, except
-// that "/internal/" also matches net/http's route of that name, which ends in /*; but
-// unlike "/internal/*" not the routes within it. Tracker.Err reports malformed patterns,
-// and the log at Shutdown names patterns that no request has matched.
+// that "/internal/" also matches net/http's route of that name, which ends in /*, unless
+// that has a name of its own. It does not match the routes within it: "/internal/*" does.
+// Tracker.Err reports malformed patterns, and the log at Shutdown names patterns that no
+// request has matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parsePatterns("SkipRoutes", patterns)

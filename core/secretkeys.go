@@ -98,7 +98,7 @@ func (s secretWords) secrecyOf(name string) secrecy {
 	for _, end := range s.atEnd {
 		switch {
 		case !key.endsWith(end):
-		case end.joined == "token" && strings.HasSuffix(key.joined, "tokens"): // promptTokens of a language model are a count
+		case end.joined == "token" && strings.HasSuffix(strings.ToLower(name), "tokens"): // promptTokens of a language model are a count
 			found = secretUnlessNumber
 		default:
 			return secret

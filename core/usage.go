@@ -30,15 +30,10 @@ type usageWindow struct {
 	queued      chan struct{}      // closed when all its events were queued or dropped
 }
 
-// clockSlack is how far a request may be before its window: it ended just before that began,
-// or the clock was corrected a little.
-const clockSlack = time.Second
-
-// isOver reports whether the window's time has passed, or is not what the clock shows: it
-// was set, or has gone on while the machine slept and the monotonic clock did not.
+// isOver reports whether the window's time has passed, or the clock shows a later one: it was
+// set, or has gone on while the machine slept and the monotonic clock did not.
 func (w *usageWindow) isOver(now time.Time) bool {
-	at := now.Sub(w.start) // by the wall clock, as start has no other
-	return !now.Before(w.end) || at < -clockSlack || at >= w.length
+	return !now.Before(w.end) || now.Sub(w.start) >= w.length // by the wall clock, as start has no other
 }
 
 // usageKey is what each event is about.

@@ -1,7 +1,9 @@
 package klime
 
 import (
+	"context"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,27 +35,33 @@ func TestWindowsThatBecomeOne(t *testing.T) {
 	}
 }
 
-// A window ends when its time has passed, but also when the clock was set, or the machine
-// slept: a window that began before would say so of what comes now.
+// A window ends when its time has passed, but also when the clock shows a later one, as it
+// was set, or the machine slept: its event would say of calls of today that they were
+// made yesterday. A request that ended before the one that began the window is counted in it.
 func TestWindowsEndWhenTheClockIsSet(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		passed, shift time.Duration // by the monotonic clock; what the wall clock has gone on beyond that
-		over          bool
-	}{
-		{59 * time.Minute, 0, false},
-		{time.Hour, 0, true},
-		{time.Second, 8 * time.Hour, true},
-		{time.Minute, -2 * time.Minute, true},
-		{0, -time.Millisecond, false}, // a request that ended before the one that began the window
-		{2 * time.Hour, -2 * time.Hour, true},
+	c, err := New(Config{WriteKey: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Shutdown(context.Background()) }()
+	for shift, want := range map[time.Duration]bool{
+		0: false, 59 * time.Minute: false, -time.Minute: false, time.Hour: true, 8 * time.Hour: true,
 	} {
-		now := time.Now()
-		began := now.Add(-test.passed)
-		w := &usageWindow{start: began.Add(-test.shift).Round(0), end: began.Add(time.Hour), length: time.Hour}
-		if got := w.isOver(now); got != test.over {
-			t.Errorf("%v after it began, with a clock set by %v: over is %v", test.passed, test.shift, got)
+		r := newRollUp(c, time.Hour)
+		now, x := morning(), &Exchange{Method: http.MethodGet, Route: "/", Status: http.StatusOK}
+		if err := r.add(now, identity{user: "u1"}, x); err != nil {
+			t.Fatal(err)
 		}
+		began := r.current
+		began.start = began.start.Add(-shift) // as if the clock had gone on by so much since
+		if err := r.add(now, identity{user: "u1"}, x); err != nil {
+			t.Fatal(err)
+		}
+		if ended := r.current != began; ended != want {
+			t.Errorf("a clock set by %v: ended is %v", shift, ended)
+		}
+		r.flush(true)
 	}
 }
 

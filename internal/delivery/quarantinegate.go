@@ -15,7 +15,7 @@ type quarantineGate struct {
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this
 	failures   int       // of culprits, in a row
-	successes  int       // of suspects, in a row since shrink changed
+	successes  int       // of suspects, since shrink changed
 	inFlight   bool      // a job with some of them is out: there is one at a time
 }
 

@@ -277,39 +277,43 @@ func (f *figures) usersUnnamed() Finding {
 	return x
 }
 
-// apiCalled is the name of a request to which the app has given no other.
-const apiCalled = "API Called"
+// manyCalls is how many API calls it takes until their routes are looked at.
+const manyCalls = 20
 
-// coarseRoutes looks for API calls that cannot be told apart by what they do. A few may be
-// meant: of a proxy, say.
+// coarseRoutes looks for API calls that cannot be told apart by what they do. A few are
+// meant, and those that were refused may not have come to the router.
 func (f *figures) coarseRoutes() Finding {
 	x := Finding{
 		Kind: "coarse_routes", Severity: severityHint, Title: "Requests whose route says little",
 		Advice: "Many API calls have no route, or one that ends in /*: a router inside another knows more. Put the middleware around the " +
-			"inner one too; with another router than the framework's own, say where its route is.",
+			"inner one too; with another router than the framework's own, say what its route is. For Connect and gRPC, register each " +
+			"call. If the handlers take the rest of the path themselves, nothing is wrong.",
 	}
-	all, coarse := 0, make(map[routeKey]int)
+	type call struct{ name, method, route string }
+	all, coarse := 0, make(map[call]int)
 	for _, r := range f.snap.Records {
-		name := r.Event.Event
-		if r.Usage == nil || name != apiCalled && name != "API Usage Recorded" { // a page for all paths is an app in the browser
+		u, name := r.Usage, r.Event.Event
+		if u == nil || name != "API Called" && name != "API Usage Recorded" || // a page for all paths is an app in the browser
+			r.Library.Name != "go-sdk" || u.ClientErrors+u.ServerErrors == u.Count {
 			continue
 		}
-		all += r.Usage.Count
-		if route := r.Usage.Route; route == "" || strings.HasSuffix(route, "/*") {
-			coarse[routeKey{r.Usage.Method, cmp.Or(route, "(none)")}] += r.Usage.Count
-			x.Count += r.Usage.Count
+		all += u.Count
+		if u.Route == "" || strings.HasSuffix(u.Route, "/*") {
+			coarse[call{name, u.Method, cmp.Or(u.Route, "(none)")}] += u.Count
+			x.Count += u.Count
 		}
 	}
-	if x.Count*5 < all {
+	if all < manyCalls || x.Count*5 < all {
 		return Finding{}
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(coarse), func(a, b routeKey) int {
-		return cmp.Or(cmp.Compare(coarse[b], coarse[a]), strings.Compare(a.route, b.route), strings.Compare(a.method, b.method))
+	for _, c := range slices.SortedFunc(maps.Keys(coarse), func(a, b call) int {
+		return cmp.Or(cmp.Compare(coarse[b], coarse[a]), cmp.Compare(a.route, b.route), cmp.Compare(a.method, b.method),
+			cmp.Compare(a.name, b.name))
 	}) {
 		if len(x.Examples) == maxExamples {
 			break
 		}
-		x.Examples = append(x.Examples, Example{key.method + " " + key.route, plural(coarse[key], "request"), eventsLink("event", apiCalled)})
+		x.Examples = append(x.Examples, Example{c.method + " " + c.route, plural(coarse[c], "request"), eventsLink("event", c.name)})
 	}
 	return x
 }
