@@ -2,7 +2,7 @@ package klime
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; when the request has ended, also what else was found
+	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; at the request's end, also what else was found
 	members      membership
 	hasUser      bool  // declared.user counts even if it is empty
 	hasGroup     bool  // declared.group counts even if it is empty

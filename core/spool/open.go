@@ -2,7 +2,6 @@ package spool
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,31 +19,43 @@ import (
 // files never shrink.
 const maxEmptyFile = 16 << 20
 
-// reserve makes the folder, if there is none, and takes its lock. Of a shared folder, it
-// takes another part if it cannot have this one.
+// reserve makes the folder, if there is none, and takes its lock.
 func (s *store) reserve() error {
-	err := s.reserveDir()
-	if err == nil || s.shared == "" || isDiskFull(err) {
-		return err
-	}
-	return s.reservePart()
-}
-
-// reserveDir is reserve for this folder alone.
-func (s *store) reserveDir() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err //nolint:wrapcheck // explain does
 	}
 	return s.lock.take()
 }
 
-// open reserves the folder and opens its file, or makes one. A damaged file is set aside,
-// and so is a link. It does not ask whose events are in the file.
-func (s *store) open() (err error) {
+// open opens the folder. Of a shared one it takes another part if it cannot use this one,
+// unless there are events of its own in this one. A full disk is no reason to look
+// further: it has no room for other parts either.
+func (s *store) open() error {
+	err := s.openDir()
+	if s.shared == "" || s.totals.records > 0 {
+		return err
+	}
+	for i := 0; i < maxParts && err != nil && !isDiskFull(err); i++ {
+		s.setDir(part(s.shared, i))
+		if next := s.openDir(); next == nil || errors.Is(err, ErrInUse) { // another error says more
+			err = next
+		}
+	}
+	if err != nil {
+		s.setDir(s.shared)
+	}
+	return err
+}
+
+// openDir reserves the folder and opens its file, or makes one. A damaged file is set
+// aside, and so is a link. Once the client knows what is in the store, another process's
+// file with events is left alone: the client would mistake them for its own, whose keys may
+// be the same. The lock does not prevent that, as the whole folder may have been replaced.
+func (s *store) openDir() (err error) {
 	if err := s.reserve(); err != nil {
 		return s.explain(err)
 	}
-	before := s.totals
+	before, own := s.totals, s.ownID
 	defer func() {
 		if err != nil {
 			s.totals = before
@@ -64,6 +75,10 @@ func (s *store) open() (err error) {
 			return err
 		}
 		err = s.openFile()
+	}
+	if err == nil && s.isKnown && s.totals.records > 0 && !s.totals.follows(before, own) {
+		s.closeDB()
+		return s.refuse()
 	}
 	return err
 }
@@ -205,11 +220,8 @@ func (s *store) explain(err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError
 	switch {
-	case s.shared != "" && errors.Is(err, errLocked):
-		return fmt.Errorf("%w: all %d parts of %s", ErrInUse, maxParts, s.shared)
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%w: %s is held by process %s; processes that are to share a folder need Options.Shared",
-			ErrInUse, s.dir, cmp.Or(awaitHolder(s.dir), "(unknown)"))
+		return fmt.Errorf("%w: %s", ErrInUse, s.dir)
 	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), s.keepsNewer && errors.Is(err, errVersion):
 		return fmt.Errorf("spool: %w", err)
 	default:

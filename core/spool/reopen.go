@@ -64,24 +64,13 @@ func (s *store) tell(err error) {
 }
 
 // reopen opens the file again. lost says that it is another file, which is empty.
-// Another file with events is left alone: the client does not know them, and would
-// mistake them for its own, whose keys may be the same. The lock does not prevent
-// that, as the whole folder may have been replaced.
 func (s *store) reopen() (lost bool, err error) {
 	before, own := s.totals, s.ownID
+	s.isKnown = true
 	if err := s.open(); err != nil {
 		return false, err
 	}
-	switch {
-	case s.totals.follows(before, own):
-		return false, nil
-	case s.totals.records > 0:
-		s.closeDB()
-		s.totals = before
-		return false, s.refuse()
-	default:
-		return before.id != 0, nil
-	}
+	return before.id != 0 && !s.totals.follows(before, own), nil
 }
 
 // refuse leaves the folder to the process whose events are in it.
@@ -110,13 +99,10 @@ func (s *store) probe() error {
 func (s *store) move() error {
 	// All records must fit, even if an earlier process wrote them with a higher MaxBytes.
 	fresh := newStore(s.dir, math.MaxInt64, s.policy)
+	fresh.shared, fresh.keepsNewer, fresh.isKnown = s.shared, s.keepsNewer, true
 	fresh.logger, fresh.untold, fresh.lock = s.logger, s.untold, s.lock
 	if err := fresh.open(); err != nil {
 		return err
-	}
-	if fresh.totals.records > 0 {
-		fresh.closeDB()
-		return fresh.refuse()
 	}
 	if err := s.copyTo(fresh); err != nil {
 		fresh.closeDB()
@@ -124,7 +110,7 @@ func (s *store) move() error {
 		return err
 	}
 	s.closeDB()
-	fresh.max, fresh.shared = s.max, s.shared
+	fresh.max = s.max
 	*s = *fresh
 	return nil
 }

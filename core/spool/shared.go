@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
@@ -29,41 +28,16 @@ func part(dir string, i int) string {
 	return filepath.Join(dir, partPrefix+strconv.Itoa(i))
 }
 
-// parts returns the paths of all parts that a shared folder has.
-func parts(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
+// parts returns the paths of all parts that a shared folder has. A link is none: it may lead
+// anywhere.
+func parts(dir string) []string {
 	found := []string{dir}
-	for _, e := range entries {
-		number, is := strings.CutPrefix(e.Name(), partPrefix)
-		if _, err := strconv.ParseUint(number, 10, 32); is && err == nil && e.IsDir() { // a link may lead anywhere
-			found = append(found, filepath.Join(dir, e.Name()))
+	for i := 1; i < maxParts; i++ {
+		if info, err := os.Lstat(part(dir, i)); err == nil && info.IsDir() {
+			found = append(found, part(dir, i))
 		}
 	}
-	return found, nil
-}
-
-// reservePart reserves the first part of the shared folder that it can. A full disk is no
-// reason to look further: it has no room for other parts either.
-func (s *store) reservePart() error {
-	var first error
-	for i := range maxParts {
-		s.setDir(part(s.shared, i))
-		err := s.reserveDir()
-		switch {
-		case err == nil, isDiskFull(err):
-			return err
-		case first == nil && !errors.Is(err, errLocked):
-			first = err
-		}
-	}
-	s.setDir(s.shared)
-	if first != nil {
-		return first
-	}
-	return errLocked
+	return found
 }
 
 // leftovers implements delivery.Leftovers with the parts of a shared folder that no
@@ -94,8 +68,8 @@ func (l *leftovers) Take(records, size int) ([]delivery.Record, error) {
 	if sizeOnDisk(l.own.totals.records, l.own.totals.size) > l.own.max/2 {
 		return nil, delivery.ErrSpoolFull
 	}
-	found, err := parts(l.own.shared)
-	for _, dir := range found {
+	var err error
+	for _, dir := range parts(l.own.shared) {
 		if dir == l.own.dir {
 			continue
 		}
@@ -130,7 +104,7 @@ func (l *leftovers) takeFrom(dir string, records, size int) ([]delivery.Record, 
 		read, err = s.Read(0, records, size, func(uint64) bool { return false })
 	}
 	if errors.Is(err, errCorrupt) {
-		err = s.open() // which sets the file aside, and says so
+		read, err = nil, s.open() // which sets the file aside, and says so
 	}
 	if len(read) == 0 {
 		return nil, errors.Join(err, s.Close())

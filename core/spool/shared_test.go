@@ -269,6 +269,9 @@ func TestLeftoversOfANewerVersion(t *testing.T) {
 	if read, err := left.Take(5000, 4<<20); read != nil || !errors.Is(err, errVersion) || !strings.Contains(err.Error(), other.dir) {
 		t.Errorf("taken %v, %v", read, err)
 	}
+	if own, _ := heir(t, dir, Options{}); own.dir != part(dir, 2) {
+		t.Errorf("another process has %s", own.dir)
+	}
 	if files, _ := filepath.Glob(filepath.Join(other.dir, fileName+"*")); len(files) != 1 {
 		t.Errorf("files %v", files)
 	}
@@ -326,6 +329,96 @@ func TestSharedWithBadParts(t *testing.T) {
 	own.setDir(dir) // as if it had come to nothing there, on a full disk
 	if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 2) {
 		t.Errorf("then it has %s: %v, %v, %v", own.dir, lost, writable, err)
+	}
+}
+
+// A process keeps its part through faults, as long as there are events of its own in it.
+func TestSharedPartIsKept(t *testing.T) {
+	t.Parallel()
+	for _, left := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "shared")
+		ended, _ := heir(t, dir, Options{})
+		own, _ := heir(t, dir, Options{})
+		if left {
+			commit(t, ended, records(1, 3, false, 10))
+		}
+		if err := ended.Close(); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, own, records(1, 5, false, 10))
+		own.closeDB() // as after an error of the disk
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Skip(err) // with open files, on Windows
+		}
+		if err := os.WriteFile(dir, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, writable, err := own.Reopen(); writable || err == nil {
+			t.Errorf("while the folder is away: %v, %v", writable, err)
+		}
+		if err := errors.Join(os.Remove(dir), os.Rename(dir+".away", dir)); err != nil {
+			t.Fatal(err)
+		}
+		if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 1) {
+			t.Errorf("back in %s: lost %v, writable %v, %v", own.dir, lost, writable, err)
+		}
+	}
+}
+
+// A process that had nothing on disk yet passes parts in which there are leftovers: its
+// account does not know them.
+func TestSharedReopenPassesLeftovers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, _ := heir(t, dir, Options{})
+	heir(t, dir, Options{})
+	own, _ := heir(t, dir, Options{})
+	commit(t, first, records(1, 3, false, 10))
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := own.Kept(); err != nil {
+		t.Fatal(err)
+	}
+	own.closeDB()
+	own.setDir(part(dir, 1)) // as if it had come to nothing there, on a full disk
+	if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 2) {
+		t.Errorf("it has %s: %v, %v, %v", own.dir, lost, writable, err)
+	}
+}
+
+// If the folder was deleted while a process had it open, and another one has it now, the
+// events go to another part.
+func TestSharedDeletedAndTaken(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "shared")
+	own, _ := heir(t, dir, Options{})
+	commit(t, own, records(1, 3, false, 10))
+	if _, _, _, err := own.Kept(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Skip(err) // with open files, on Windows
+	}
+	heir(t, dir, Options{})
+	if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 1) {
+		t.Errorf("it has %s: %v, %v, %v", own.dir, lost, writable, err)
+	}
+	if got := keys(t, own); !same(got, rangeOf(1, 3)) {
+		t.Errorf("records %v", got)
+	}
+}
+
+// bbolt's lock counts too: of a process whose lock file was deleted, say.
+func TestSharedWithALockOfBolt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, _ := heir(t, dir, Options{})
+	if err := os.Remove(first.lock.path); err != nil {
+		t.Skip(err) // of an open file, on Windows
+	}
+	if own, _ := heir(t, dir, Options{}); own.dir != part(dir, 1) {
+		t.Errorf("it has %s", own.dir)
 	}
 }
 

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -93,7 +94,8 @@ var _ klime.Spool = (*Spool)(nil)
 // that is given the Spool.
 //
 // A damaged file is set aside, and a full disk is no error: the client tries again.
-// Open fails with [ErrInUse], which names the process that has the folder, with
+// Open fails with [ErrInUse], which names the process that has the folder (of a shared
+// one: if all its parts are in use), with
 // [ErrInvalidOptions], or with the system's error if the folder cannot be made or
 // written. The Spool is then nil, and a client that is given it works without one.
 func Open(dir string, opts Options) (*Spool, error) {
@@ -115,11 +117,19 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	s := newStore(dir, opts.MaxBytes, opts.WhenFull)
 	if opts.Shared {
-		s.shared = dir
+		s.shared, s.keepsNewer = dir, true
 	}
 	if err := s.open(); err != nil && !isDiskFull(err) {
 		s.lock.release()
-		return nil, err
+		switch {
+		case !errors.Is(err, ErrInUse):
+			return nil, err
+		case opts.Shared:
+			return nil, fmt.Errorf("%w: all %d parts of %s", ErrInUse, maxParts, dir)
+		default:
+			return nil, fmt.Errorf("%w is held by process %s; processes that are to share a folder need Options.Shared",
+				err, cmp.Or(awaitHolder(dir), "(unknown)"))
+		}
 	}
 	return &Spool{opts: opts, store: s}, nil
 }

@@ -57,6 +57,7 @@ type store struct {
 	oneMeta bool        // of the two pages that name the last commits, one was damaged when the file was opened
 	broken  fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
 	closed  bool
+	isKnown bool // the client knows what is in the store: what else turns up is another process's
 
 	keepsNewer bool // a file that a newer version has written is an error, not damage
 	displaced  bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added

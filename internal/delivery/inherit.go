@@ -11,6 +11,10 @@ import (
 // was nothing, or it could not be taken over.
 const inheritInterval = time.Minute
 
+// narrowBytes is what is taken at once after a failure, until none is left: less than what
+// Reopen has just written to see whether the disk takes it.
+const narrowBytes = 256 << 10
+
 // Leftovers are records that processes which have ended left in folders of their own. One
 // goroutine uses them.
 type Leftovers interface {
@@ -28,8 +32,8 @@ type Leftovers interface {
 // heir is the part of the keeper that takes over what ended processes left.
 type heir struct {
 	at    time.Time // when to look next
-	most  int       // records to take at once, after a failure until none are left; 0 for as many as usual
-	fails bool      // the last look failed, which has been logged
+	size  int       // of the bodies to take at once; 0 for the usual
+	fault string    // why the last look failed, which has been logged; or ""
 }
 
 // inherit writes records that ended processes left to this one's spool, and reports
@@ -44,13 +48,13 @@ func (k *keeper) inherit(now time.Time) bool {
 		return true
 	}
 	k.heir.at = now.Add(inheritInterval)
-	records, err := k.cfg.Leftovers.Take(cmp.Or(k.heir.most, maxCommitItems), maxCommitBytes)
+	records, err := k.cfg.Leftovers.Take(maxCommitItems, cmp.Or(k.heir.size, maxCommitBytes))
 	if errors.Is(err, ErrSpoolFull) {
 		k.heir.at = now.Add(removalsAfter)
 		return false
 	}
 	if len(records) == 0 {
-		k.heir.most = 0
+		k.heir.size = 0
 	} else {
 		cause := k.takeOver(records)
 		err = errors.Join(err, cause)
@@ -61,10 +65,14 @@ func (k *keeper) inherit(now time.Time) bool {
 			k.heir.at = now // for more
 		}
 	}
-	if err != nil && !k.heir.fails && !errors.Is(err, ErrClosed) {
+	fault := ""
+	if err != nil && !errors.Is(err, ErrClosed) {
+		fault = err.Error()
+	}
+	if fault != "" && fault != k.heir.fault && !k.faulty { // which has been logged
 		k.cfg.Logger.Warn("klime: what an ended process left cannot be taken over", slog.Any("error", err))
 	}
-	k.heir.fails = err != nil
+	k.heir.fault = fault
 	return len(records) > 0
 }
 
@@ -78,7 +86,7 @@ func (k *keeper) takeOver(records []Record) error {
 	dropped, err := k.cfg.Spool.Commit(w.records(), nil)
 	if err != nil {
 		k.queue.giveUp(w)
-		k.heir.most = max(1, len(records)/4)
+		k.heir.size = narrowBytes
 		k.down = true
 		if k.reopen(); k.down || k.faulty {
 			k.faulty = false // it has not been logged

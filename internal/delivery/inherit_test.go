@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -212,11 +213,15 @@ func TestLeftoversAfterShutdownStay(t *testing.T) {
 type tightDisk struct {
 	*memory
 
-	most int // records that a commit may add
+	most int // bytes that a commit may add
 }
 
 func (n *tightDisk) Commit(add []delivery.Record, remove []uint64) ([]delivery.Record, error) {
-	if len(add) > n.most {
+	size := 0
+	for _, r := range add {
+		size += len(r.Body)
+	}
+	if size > n.most {
 		return nil, errDisk
 	}
 	return n.memory.Commit(add, remove)
@@ -229,9 +234,11 @@ func TestLeftoversOnANarrowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, e := newMemory(), newOutage(200)
 		var left estate
-		left.leave(recordsUpTo(5000)...)
+		for id := range 5000 {
+			left.leave(delivery.Record{Key: uint64(id + 1), Body: item(id+1, false, 500).Body})
+		}
 		cfg := heirConfig(e, m, &left)
-		cfg.Spool, cfg.WriteAhead, cfg.QueueSize = &tightDisk{m, 1000}, true, 1000
+		cfg.Spool, cfg.WriteAhead, cfg.QueueSize = &tightDisk{m, 300 << 10}, true, 1000
 		var log bytes.Buffer
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		d := start(t, cfg)
@@ -347,4 +354,106 @@ func TestLeftoversMayBeOutOfReach(t *testing.T) {
 		}
 		checkSum(t, d)
 	})
+}
+
+// halfway is a disk that fails once although it has written.
+type halfway struct {
+	*memory
+
+	failed bool
+}
+
+func (h *halfway) Commit(add []delivery.Record, remove []uint64) ([]delivery.Record, error) {
+	dropped, err := h.memory.Commit(add, remove)
+	if !h.failed && len(add) > 0 {
+		h.failed, err = true, errDisk
+	}
+	return dropped, err
+}
+
+// A portion that was written though the commit failed is not there twice, and a Flush that
+// has seen it ends.
+func TestLeftoversWrittenAllTheSame(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(), newOutage(200)
+		m.latency = time.Second
+		var left estate
+		left.leave(recordsUpTo(10)...)
+		cfg := heirConfig(e, m, &left)
+		cfg.Spool = &halfway{memory: m}
+		d := start(t, cfg)
+		time.Sleep(500 * time.Millisecond)
+		begin := time.Now()
+		if err := d.Flush(t.Context()); err != nil || time.Since(begin) != 500*time.Millisecond {
+			t.Errorf("Flush: %v after %v", err, time.Since(begin))
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		checkSum(t, d)
+		if !slices.Equal(e.delivered(), upTo(10)) || m.len() > 0 || left.len() > 0 {
+			t.Errorf("delivered %v, %d on disk, %d left", e.delivered(), m.len(), left.len())
+		}
+	})
+}
+
+// If Shutdown gives up while a portion is written, it is on disk for the next process, and
+// counted there.
+func TestLeftoversWrittenTooLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.latency = 10 * time.Second
+		var left estate
+		left.leave(recordsUpTo(10)...)
+		d := start(t, heirConfig(newOutage(200), m, &left))
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := d.Shutdown(ctx)
+		before := d.Counts()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		checkSum(t, d)
+		if c := d.Counts(); err != nil || c != before || c.Accepted > 0 || m.len() != 10 || left.len() != 0 {
+			t.Errorf("Shutdown: %v; counts %+v, then %+v; %d on disk, %d left", err, before, c, m.len(), left.len())
+		}
+	})
+}
+
+// Each cause is logged once, and a fault of the own disk as such.
+func TestLeftoversAndTheLog(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		full bool  // from then on
+		next error // of Take, from then on
+		want []string
+	}{
+		"own disk":  {true, errDisk, []string{"the spool fails", "cannot be taken over"}},
+		"two parts": {false, errHang, []string{"cannot be taken over\" error=\"disk on fire", "cannot be taken over\" error=hang"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, left := newMemory(), estate{takeBad: errDisk}
+				cfg := heirConfig(newOutage(200), m, &left)
+				var log bytes.Buffer
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				start(t, cfg)
+				time.Sleep(10 * time.Minute)
+				m.set(func(m *memory) { m.full = test.full })
+				left.set(func(e *estate) { e.takeBad = test.next })
+				if test.full {
+					left.leave(recordsUpTo(10)...)
+				}
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				for _, line := range test.want {
+					if n := strings.Count(log.String(), line); n != 1 {
+						t.Errorf("%q is logged %d times:\n%s", line, n, &log)
+					}
+				}
+			})
+		})
+	}
 }
