@@ -63,6 +63,23 @@ func TestOneOfSeveralMiddlewares(t *testing.T) {
 	}
 }
 
+// Of very many that no request has passed, later ones are not watched: perhaps one has.
+func TestOneOfVeryManyMiddlewares(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+	for range 100 {
+		klime.NewTracker(client)
+	}
+	traffic{tracker: klime.NewTracker(client)}.serve(nil)
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "no request has passed a Middleware") {
+		t.Errorf("log %s", log)
+	}
+}
+
 // However many middlewares have served their time, later ones are watched.
 func TestManyMiddlewares(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,8 @@ func (w *watchedRules) watch(r *rules) {
 	}
 	if len(w.all) < maxWatched {
 		w.all = append(w.all, r)
+	} else {
+		w.passed = true // perhaps
 	}
 }
 
@@ -35,18 +37,18 @@ func (w *watchedRules) watch(r *rules) {
 func (w *watchedRules) tellUnused(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	passed, unused := w.passed, false
+	passed, idle := w.passed, false
 	for _, r := range w.all {
 		if r.passed.Load() {
 			passed = true
 		} else {
-			unused = true
+			idle = true
 		}
 	}
 	switch {
-	case unused && passed:
+	case idle && passed:
 		c.hint(slog.LevelDebug, "no request has passed one of several Middlewares; perhaps nobody has used that part of the app")
-	case unused:
+	case idle:
 		c.hint(slog.LevelInfo, "no request has passed a Middleware that was set up; it must come before the routes, "+
 			"and around what the server serves")
 	}

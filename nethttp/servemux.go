@@ -15,8 +15,8 @@ func matchedPattern(incoming, r *http.Request, _ int) (pattern string, unmatched
 	case "":
 		return withRest(r.Pattern), false
 	case r.Pattern: // no mux inside has matched, or one with the same pattern
-		if before := httpexchange.WayOf(r).Before; before != "" {
-			return before + withRest(pathOf(r.Pattern)), false
+		if way := httpexchange.WayOf(r); way.Taken != "" && !way.Lost {
+			return withRest(way.Route), false
 		}
 		return withRest(r.Pattern), false
 	default:
@@ -84,8 +84,8 @@ func withRest(pattern string) string {
 // [http.StripPrefix]. Of the muxes since the middleware around that one, it knows the
 // first and the last.
 func wayTo(incoming *http.Request) *httpexchange.Way {
-	if incoming.Pattern == "" {
-		return nil // the usual case
+	if incoming.Pattern == "" || incoming.RequestURI == "" {
+		return nil // no mux, as usual, or not read by a server
 	}
 	if rest, all := strings.CutPrefix(incoming.RequestURI, incoming.URL.Path); all && (rest == "" || rest[0] == '?') {
 		return nil // nothing was taken off
@@ -93,56 +93,86 @@ func wayTo(incoming *http.Request) *httpexchange.Way {
 	way, outer, first := httpexchange.Around(incoming)
 	if outer == nil {
 		asked, err := url.ParseRequestURI(incoming.RequestURI)
-		if err != nil { // it was not read by a server
+		if err != nil {
 			return nil
 		}
 		outer = asked
 	}
-	if first != way.Pattern || incoming.Pattern != way.Pattern { // a mux has matched since
-		way.Before, way.Pattern = way.Prefix, incoming.Pattern
-	}
 	taken, inside := strings.CutSuffix(outer.EscapedPath(), incoming.URL.EscapedPath())
-	switch {
-	case !inside, taken == "" && way.Taken == "": // the path was rewritten, or nothing was taken off
+	if !inside || taken == "" && way.Taken == "" { // the path was rewritten, or nothing was taken off
 		return nil
-	case taken == "":
-		return &way
 	}
-	way.Taken += strings.TrimSuffix(outer.Path, incoming.URL.Path)
-	for _, pattern := range [...]string{first, incoming.Pattern} {
-		if name := nameOf(taken, pattern, incoming.URL.EscapedPath()); name != "" {
-			way.Prefix += name
-			if pattern != incoming.Pattern { // which is that of a mux inside of the StripPrefix
-				way.Before = way.Prefix
-			}
-			return &way
+	further, known := strings.CutPrefix(way.Route, way.Prefix) // what muxes outside of the middleware around this one tell of outer
+	if !known {
+		further = ""
+	}
+	last, matched := incoming.Pattern, incoming.Pattern != way.Pattern
+	if first == way.Pattern { // no mux has set it since
+		first = further
+	}
+	if !matched {
+		last = further
+	}
+	path, names := strings.Split(outer.EscapedPath(), "/"), []string{""}
+	if taken != "" {
+		names = namesOf(taken, path, first, last)
+		way.Taken += strings.TrimSuffix(outer.Path, incoming.URL.Path)
+	}
+	way.Lost = way.Lost || names == nil
+	if matched && !way.Lost {
+		way.Pattern, way.Route = last, routeOf(last, path, names)
+		if way.Route != "" {
+			way.Route = way.Prefix + way.Route
 		}
 	}
-	way.Lost = true
+	way.Prefix += strings.Join(names, "/")
 	return &way
 }
 
-// nameOf names what was taken off in front of the rest of a path, in segments of the
-// pattern of a mux. It is "" if more was taken off than the pattern names, or if that mux
-// stands inside of the [http.StripPrefix].
-func nameOf(taken, pattern, rest string) string {
-	segments, n := segmentsOf(pattern), strings.Count(taken, "/")+1
-	if n >= len(segments) || !covers(segments, strings.Split(taken+rest, "/")) {
-		return ""
+// namesOf names what was taken off a path, in segments of the first of the patterns that
+// goes so far, behind the slash. It is nil if none does.
+func namesOf(taken string, path []string, patterns ...string) []string {
+	n := strings.Count(taken, "/") + 1
+	for _, pattern := range patterns {
+		if segments := segmentsOf(pattern); n < len(segments) && covers(segments, path) {
+			return segments[:n]
+		}
 	}
-	return strings.Join(segments[:n], "/")
+	return nil
+}
+
+// routeOf is what a mux has matched of a path of which a prefix with these names was taken
+// off. The mux may stand in front of that, behind it, or in between. If the path does not
+// tell which, it is "", and the middleware around this one knows more.
+func routeOf(pattern string, path, names []string) (route string) {
+	for i := range names {
+		switch {
+		case !covers(segmentsOf(pattern)[1:], path[i+1:]):
+		case i == 0 && strings.HasPrefix(pathOf(pattern), strings.Join(names, "/")+"/"): // it has given the names
+			return pathOf(pattern)
+		case route != "":
+			return ""
+		default:
+			route = strings.Join(names[:i+1], "/") + pathOf(pattern)
+		}
+	}
+	return route
 }
 
 // covers reports whether a pattern matches a path, both split into segments.
 func covers(pattern, path []string) bool {
 	for i, segment := range pattern {
 		if i == len(pattern)-1 && (segment == "" || segment == "*" || strings.HasSuffix(segment, "...}")) {
-			return len(path) >= i
+			return len(path) > i
 		}
 		if i == len(path) {
 			return false
 		}
-		if decoded, _ := url.PathUnescape(path[i]); segment != decoded && !strings.Contains(segment, "{") {
+		if strings.Contains(segment, "{") {
+			continue
+		}
+		literal, _ := url.PathUnescape(segment) // as a mux does
+		if decoded, _ := url.PathUnescape(path[i]); decoded != literal {
 			return false
 		}
 	}

@@ -567,3 +567,92 @@ func TestHandlersInside(t *testing.T) {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
 }
+
+// A mux may stand in front of what was taken off, between two prefixes, or behind; and an
+// outer pattern may match by chance what a mux further in has matched.
+func TestWhereTheMuxStands(t *testing.T) {
+	t.Parallel()
+	stripOne := func(next http.Handler) http.Handler { // a segment, as of a tenant
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			tenant, _, _ := strings.Cut(r.URL.Path[1:], "/")
+			http.StripPrefix("/"+tenant, next).ServeHTTP(w, r)
+		})
+	}
+	on := func(pattern string, next http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle(pattern, next)
+		return mux
+	}
+	leaf := status(http.StatusOK)
+	for name, test := range map[string]struct {
+		build      func(m func(http.Handler) http.Handler) http.Handler
+		path, want string
+	}{
+		"tenant, Middleware around the middle mux, request replaced": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/{org}/", stripOne(m(replace(on("/projects/", http.StripPrefix("/projects", m(on("/{id}", leaf)))))))))
+		}, "/acme/projects/7", "GET /{org}/projects/{id} 200"},
+		"tenant and kind, of one pattern, taken off one by one": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/{org}/{kind}/", stripOne(m(stripOne(m(on("/{id}", leaf)))))))
+		}, "/acme/projects/7", "GET /{org}/{kind}/{id} 200"},
+		"mux between two prefixes, around a handler": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/app/static/", http.StripPrefix("/app", on("/static/", http.StripPrefix("/static", m(leaf))))))
+		}, "/app/static/x.json", "GET /app/static/* 200"},
+		"muxes in front of the prefix, request replaced": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", replace(on("/api/v1/", http.StripPrefix("/api", m(leaf))))))
+		}, "/api/v1/7", "GET /api/v1/* 200"},
+		"muxes in front of the prefix, Middleware, request replaced": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", m(replace(on("/api/v1/", http.StripPrefix("/api", m(leaf)))))))
+		}, "/api/v1/7", "GET /api/v1/* 200"},
+		"exact": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", replace(on("/api/v1/{id}", http.StripPrefix("/api", m(leaf))))))
+		}, "/api/v1/7", "GET /api/v1/{id} 200"},
+		"percent-encoded pattern": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/my%20api/", http.StripPrefix("/my api", m(on("/{id}", leaf)))))
+		}, "/my%20api/7", "GET /my%20api/{id} 200"},
+		"Unicode": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/café/", http.StripPrefix("/café", m(on("/{id}", leaf)))))
+		}, "/caf%C3%A9/7", "GET /café/{id} 200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				return test.build(nethttp.Middleware(client, jane()))
+			}, "GET "+test.path)
+			if got != test.want {
+				t.Errorf("\n got %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// A request that the app makes to itself is not on the way of the other one, even if
+// neither was read by a server.
+func TestWayOfARequestWithin(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		m := nethttp.Middleware(client, jane())
+		things, other, api, app := http.NewServeMux(), http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+		things.Handle("/x", status(http.StatusOK))
+		other.Handle("/other/", http.StripPrefix("/other", m(things)))
+		api.HandleFunc("POST /x", func(_ http.ResponseWriter, r *http.Request) {
+			within, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "/other/x", http.NoBody)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			other.ServeHTTP(httptest.NewRecorder(), within)
+		})
+		app.Handle("/api/", http.StripPrefix("/api", m(api)))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			outer, err := http.NewRequestWithContext(t.Context(), r.Method, r.URL.String(), http.NoBody)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			m(app).ServeHTTP(w, outer)
+		})
+	}, "POST /api/x")
+	if strings.Contains(got, "GET /api/x") {
+		t.Errorf("the route of another request: %s", got)
+	}
+}

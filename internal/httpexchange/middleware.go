@@ -46,7 +46,7 @@ func Middleware(
 			}
 			e := new(exchange)
 			scope, response := tracker.BeginIn(incoming.Context(), &e.Scope, incoming), &e.response
-			r := e.PassOn(way.in(e), incoming)
+			r := e.PassOn(way.contextWith(e), incoming)
 			if wayTo != nil {
 				e.passed.Store(r)
 			}

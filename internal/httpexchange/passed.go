@@ -79,7 +79,7 @@ func Original(r *http.Request) *http.Request {
 // whose files net/http removes. If they have left nothing, it writes nothing: a handler
 // on which a middleware outside has given up may end while the server reads the original.
 func GiveBack(incoming, passed *http.Request) {
-	if passed.Pattern != "" {
+	if passed.Pattern != "" && passed.Pattern != incoming.Pattern {
 		incoming.Pattern = passed.Pattern
 	}
 	if passed.MultipartForm != nil && incoming.MultipartForm == nil {

@@ -6,15 +6,16 @@ import (
 	"net/url"
 )
 
-// Way is how a request has come to a middleware behind muxes, if a prefix was taken off
-// its path on the way. The zero Way is that of any other request. A middleware finds it
-// out once, before the handlers: afterwards, patterns further out may change.
+// Way is how a request has come to a middleware: for GET /rss/v1/feeds/7, through a mux
+// with /rss/ and StripPrefix("/rss") to a mux with /v1/. It is the zero Way if nothing was
+// taken off the path, or not behind a mux. A middleware finds it out once, before the
+// handlers: afterwards, patterns further out may change.
 type Way struct {
-	Taken   string // the prefix, as it is in the path
-	Prefix  string // the prefix in segments of the muxes' patterns, as those of the path may be IDs
-	Before  string // the part of Prefix that was taken off before the last of the muxes
-	Pattern string // of that mux
-	Lost    bool   // the patterns do not name all that was taken off
+	Taken   string // what was taken off the path: /rss
+	Prefix  string // the same in segments of the muxes' patterns, as those of the path may be IDs
+	Pattern string // of the last mux, as it has set it: /v1/
+	Route   string // the same for the whole path: /rss/v1/; "" if that is not certain
+	Lost    bool   // the patterns do not name all that was taken off: there is no Prefix
 }
 
 // whole is the path that the client asked for where a middleware sees this one, as far as
@@ -26,8 +27,8 @@ func (w *Way) whole(path string) string {
 	return w.Taken + path
 }
 
-// in returns the context with which e passes a request on. The Way may be nil.
-func (w *Way) in(e *exchange) context.Context {
+// contextWith returns the context with which e passes a request on. The Way may be nil.
+func (w *Way) contextWith(e *exchange) context.Context {
 	if w == nil {
 		return e
 	}
@@ -38,9 +39,10 @@ func (w *Way) in(e *exchange) context.Context {
 func WayOf(r *http.Request) Way { return passedBy(r).way(r) }
 
 // Around returns the Way to the middleware around the one to which r has come, the path
-// that it has seen, and the pattern of the first mux that has matched since. path is nil
-// if there is none, or if it has seen another request, for which the app has made this one.
-func Around(r *http.Request) (way Way, path *url.URL, first string) {
+// that it has seen, and the pattern in the request that it passed on: of a mux since, or the
+// one with which that request came. path is nil if there is none, or if it has seen another
+// request, for which the app has made this one.
+func Around(r *http.Request) (way Way, path *url.URL, pattern string) {
 	for p := passedBy(r); p != nil; p = passedBy(p.incoming) { // some are of routers that do not know their Way
 		if passed := p.passed.Load(); passed != nil {
 			if p.incoming.RequestURI != r.RequestURI {
