@@ -171,7 +171,10 @@ func covers(pattern, path []string) bool {
 		if strings.Contains(segment, "{") {
 			continue
 		}
-		literal, _ := url.PathUnescape(segment) // as a mux does
+		literal, err := url.PathUnescape(segment) // as a mux does
+		if err != nil {
+			literal = segment
+		}
 		if decoded, _ := url.PathUnescape(path[i]); decoded != literal {
 			return false
 		}

@@ -609,6 +609,9 @@ func TestWhereTheMuxStands(t *testing.T) {
 		"percent-encoded pattern": {func(m func(http.Handler) http.Handler) http.Handler {
 			return m(on("/my%20api/", http.StripPrefix("/my api", m(on("/{id}", leaf)))))
 		}, "/my%20api/7", "GET /my%20api/{id} 200"},
+		"pattern with a bad escape": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/100%/", http.StripPrefix("/100%", m(on("/{id}", leaf)))))
+		}, "/100%25/7", "GET /100%/{id} 200"},
 		"Unicode": {func(m func(http.Handler) http.Handler) http.Handler {
 			return m(on("/café/", http.StripPrefix("/café", m(on("/{id}", leaf)))))
 		}, "/caf%C3%A9/7", "GET /café/{id} 200"},

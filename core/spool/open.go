@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (s *store) open() error {
 	}
 	for i := 0; i < maxParts && err != nil && !isDiskFull(err); i++ {
 		s.setDir(part(s.shared, i))
-		if next := s.openDir(); next == nil || errors.Is(err, ErrInUse) { // another error says more
+		if next := s.openDir(); next == nil || isDiskFull(next) || errors.Is(err, ErrInUse) { // another error says more
 			err = next
 		}
 	}
@@ -221,7 +222,11 @@ func (s *store) explain(err error) error {
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%w: %s", ErrInUse, s.dir)
+		err = fmt.Errorf("%w: %s", ErrInUse, s.dir)
+		if s.shared == "" && s.isKnown { // else Open says it, or goes to another part
+			err = fmt.Errorf("%w is held by process %s", err, cmp.Or(holder(s.dir), "(unknown)"))
+		}
+		return err
 	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), s.keepsNewer && errors.Is(err, errVersion):
 		return fmt.Errorf("spool: %w", err)
 	default:

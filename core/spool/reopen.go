@@ -107,6 +107,10 @@ func (s *store) move() error {
 	if err := s.copyTo(fresh); err != nil {
 		fresh.closeDB()
 		_ = os.Remove(fresh.path())
+		if fresh.lock != s.lock { // of another part
+			forgetHolder(fresh.dir)
+			fresh.lock.release()
+		}
 		return err
 	}
 	s.closeDB()

@@ -409,6 +409,29 @@ func TestSharedDeletedAndTaken(t *testing.T) {
 	}
 }
 
+// If the move to another part fails, as on a full disk, that part is free again.
+func TestSharedMoveFails(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "shared")
+	own, _ := heir(t, dir, Options{})
+	commit(t, own, records(1, 3, false, 10))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Skip(err) // with open files, on Windows
+	}
+	heir(t, dir, Options{})
+	if err := own.db.Close(); err != nil { // so that the copy fails
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, writable, _ := own.Reopen(); writable {
+			t.Error("it has moved")
+		}
+	}
+	if next, _ := heir(t, dir, Options{}); next.dir != part(dir, 1) {
+		t.Errorf("the next process has %s", next.dir)
+	}
+}
+
 // bbolt's lock counts too: of a process whose lock file was deleted, say.
 func TestSharedWithALockOfBolt(t *testing.T) {
 	t.Parallel()

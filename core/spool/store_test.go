@@ -809,7 +809,7 @@ func TestReplacedFolder(t *testing.T) {
 	readable(rangeOf(5, 11)...)
 	fail(t, s, nothing)
 	readable(rangeOf(5, 11)...)
-	if n := strings.Count(log.String(), "cannot use its folder"); n != 1 || !strings.Contains(log.String(), ErrInUse.Error()) {
+	if n := strings.Count(log.String(), "cannot use its folder"); n != 1 || !strings.Contains(log.String(), ErrInUse.Error()) || !strings.Contains(log.String(), "held by process "+ownPID()) {
 		t.Errorf("%d log lines: %s", n, log)
 	}
 	if err := os.RemoveAll(dir); err != nil {
