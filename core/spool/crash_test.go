@@ -221,6 +221,17 @@ func kills(t *testing.T) int {
 	return 8
 }
 
+// beforeKills returns what a test that kills needs: a server, a folder, and chance.
+func beforeKills(t *testing.T) (srv *server, dir string, random *rand.Rand) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("kills with SIGKILL")
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return newServer(t, http.StatusOK), t.TempDir(), rand.New(rand.NewPCG(seed, 1))
+}
+
 // Processes that use one folder, one after the other, are killed at random moments:
 // while they open, replay, track and shut down. Klime comes and goes. With write-ahead
 // no acknowledged event is lost.
@@ -236,13 +247,7 @@ func TestCrashWriteAhead(t *testing.T) {
 // others have left. With write-ahead no acknowledged event is lost.
 func TestCrashShared(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("kills with SIGKILL")
-	}
-	srv, dir := newServer(t, http.StatusOK), t.TempDir()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	srv, dir, random := beforeKills(t)
 	var acked []string
 	var alive []*child
 	kill := func(c *child) {
@@ -356,13 +361,7 @@ func TestSecondProcess(t *testing.T) {
 // crashLoop returns the events that were lost, and how many each process may lose.
 func crashLoop(t *testing.T, ahead bool) (acked int, lost []string, mayGo map[string]int) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("kills with SIGKILL")
-	}
-	srv, dir := newServer(t, http.StatusOK), t.TempDir()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	srv, dir, random := beforeKills(t)
 	all := []string{}
 	mayGo = map[string]int{}
 	moments := map[string]int{}

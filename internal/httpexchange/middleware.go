@@ -65,7 +65,9 @@ func Middleware(
 				}
 				tracker.Observe(scope, x)
 				GiveBack(incoming, r) // last: a Route option compares the two
-				e.passed.Store(nil)
+				if wayTo != nil {
+					e.passed.Store(nil)
+				}
 				if panicked != nil {
 					panic(panicked)
 				}
