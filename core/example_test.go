@@ -224,6 +224,44 @@ func ExampleClient_Ping() {
 	// check KLIME_WRITE_KEY: status 401
 }
 
+// An import of the companies and users that an app already has makes events faster than
+// they are delivered. With a Flush now and then none is dropped, and those of requests
+// that are served meanwhile have room.
+func ExampleClient_Flush_import() {
+	client, recorder := newExample()
+	err := importAccounts(context.Background(), client, []account{
+		{orgID: "org_abc", orgName: "Acme", ownerID: "user_123", email: "jane@acme.example"},
+		{orgID: "org_def", orgName: "Globex", ownerID: "user_456", email: "joe@globex.example"},
+	})
+	fmt.Println(err)
+	finish(client, recorder)
+	// Output:
+	// <nil>
+	// identify "" user="user_123" group=""
+	// group "" user="user_123" group="org_abc"
+	// identify "" user="user_456" group=""
+	// group "" user="user_456" group="org_def"
+}
+
+// account is a company with its owner.
+type account struct{ orgID, orgName, ownerID, email string }
+
+func importAccounts(ctx context.Context, client *klime.Client, accounts []account) error {
+	for i, a := range accounts {
+		owner := klime.User{ID: a.ownerID, Traits: klime.Traits{"email": a.email}}
+		company := klime.Group{ID: a.orgID, Traits: klime.Traits{"name": a.orgName}}
+		if err := client.Link(ctx, owner, company); err != nil {
+			slog.Warn("account not recorded", "account", i, "error", err)
+		}
+		if i%1000 == 999 { // the queue holds 10,000 events
+			if err := client.Flush(ctx); err != nil {
+				return err // Klime cannot be reached: import again later
+			}
+		}
+	}
+	return client.Flush(ctx)
+}
+
 // A function that may be frozen after each invocation delivers what it has before.
 func ExampleClient_Flush() {
 	client, recorder := newExample()

@@ -34,7 +34,7 @@ func quoted(document string) []string {
 	case "testing.md":
 		return []string{"../klimetest/guide_test.go", "../fiberklime/guide_test.go"}
 	case "who-is-the-customer.md":
-		return []string{"../examples/auth/*/*.go", "../examples/jobs/main.go", "../core/example_privacy_test.go"}
+		return []string{"../examples/auth/*/*.go", "../examples/jobs/main.go", "../core/example_privacy_test.go", "../core/example_test.go"}
 	case "write-your-own-adapter.md":
 		return []string{"../examples/echo/echoklime/*.go", "../examples/routers/*.go"}
 	default:
