@@ -208,10 +208,12 @@ type dice struct {
 }
 
 // below returns a number from 0 to n-1.
-func (d *dice) below(n int) int {
+func (d *dice) below(n int) int { return int(d.below64(int64(n))) }
+
+func (d *dice) below64(n int64) int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.random.IntN(n)
+	return d.random.Int64N(n)
 }
 
 // once is true once in n times.
@@ -219,7 +221,7 @@ func (d *dice) once(n int) bool { return d.below(n) == 0 }
 
 // between returns a duration from low to high.
 func (d *dice) between(low, high time.Duration) time.Duration {
-	return low + time.Duration(d.below(int(high-low)+1))
+	return low + time.Duration(d.below64(int64(high-low)+1)) // an int may have 32 bits
 }
 
 // isAccepted reports whether Enqueue has accepted an item, given its error.
