@@ -133,10 +133,10 @@ func (c *Client) reportTo() func(delivery.Report) {
 // the past tense: "Report Generated".
 //
 // The error is, or wraps, one of [ErrMissingEvent], [ErrMissingIdentity],
-// [ErrMissingUser], [ErrMissingGroup], [ErrUserMode], [ErrEventTooLarge],
-// [ErrNotEncodable], [ErrQueueFull], [ErrSpoolFull], [ErrClosed] and
-// [ErrNotDurable]. Only after ErrNotDurable is the event still sent. In a silenced
-// request nothing is sent, and Track returns nil.
+// [ErrMissingUser], [ErrMissingGroup], [ErrInvalidOption] (ForUser beside ForGroup),
+// [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable], [ErrQueueFull],
+// [ErrSpoolFull], [ErrClosed] and [ErrNotDurable]. Only after ErrNotDurable is the
+// event still sent. In a silenced request nothing is sent, and Track returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	scope, silent := c.scopeOf(ctx)
 	return c.trackIn(ctx, scope, silent, event, p, opts)
@@ -268,6 +268,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	defer cancel()
 	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
+	c.hintAnonymous()
 	c.hangUp()
 	c.metrics.close()
 	return publicError(err)

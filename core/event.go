@@ -119,7 +119,7 @@ func InGroup(id string) EventOption { return EventOption{kind: optInGroup, text:
 
 // ForGroup makes it an event of the organisation itself, such as a webhook or
 // a nightly job: this group and no user. An empty ID makes the call fail with
-// [ErrMissingGroup].
+// [ErrMissingGroup], and [ForUser] beside it with [ErrInvalidOption].
 func ForGroup(id string) EventOption { return EventOption{kind: optForGroup, text: id} }
 
 // At says when the event happened. The default is now, and so is the zero time. It
@@ -137,10 +137,9 @@ func WithContext(key string, value any) EventOption {
 }
 
 // apply applies the options to e, which may have the identity of the request
-// already. Their order matters only between ForUser and ForGroup, where the last one
-// wins.
+// already. Of two groups, the last one wins.
 func (e *Event) apply(opts []EventOption) error {
-	groupNamed, userNamed := false, false
+	groupNamed, userNamed, userless := false, false, false
 	for i := range opts {
 		o := &opts[i]
 		switch o.kind {
@@ -153,10 +152,8 @@ func (e *Event) apply(opts []EventOption) error {
 			if o.text == "" {
 				return ErrMissingGroup
 			}
-			if o.kind == optForGroup {
-				e.UserID = ""
-			}
 			e.GroupID, groupNamed = o.text, true
+			userless = userless || o.kind == optForGroup
 		case optAt:
 			e.Timestamp = o.time
 		case optWithMessageID:
@@ -168,7 +165,12 @@ func (e *Event) apply(opts []EventOption) error {
 			e.Context[o.text] = o.value
 		}
 	}
-	if userNamed && !groupNamed && e.Type == TrackEvent {
+	switch {
+	case userNamed && userless:
+		return fmt.Errorf("%w: ForGroup is for an event without a user; beside ForUser use InGroup", ErrInvalidOption)
+	case userless:
+		e.UserID = ""
+	case userNamed && !groupNamed && e.Type == TrackEvent:
 		e.GroupID = ""
 	}
 	return nil

@@ -29,11 +29,8 @@ func TestOptionsAndInheritedIdentity(t *testing.T) {
 		{"InGroup, ForUser", []klime.EventOption{in, user}, "u1/g1"},
 		{"InGroup, ForGroup", []klime.EventOption{in, klime.ForGroup("g2")}, "/g2"},
 		{"ForGroup, InGroup", []klime.EventOption{klime.ForGroup("g2"), in}, "/g1"},
-		{"ForUser, ForGroup: no user", []klime.EventOption{user, group}, "/g1"},
-		{"ForGroup, ForUser: a user after all", []klime.EventOption{group, user}, "u1/g1"},
 		{"ForUser twice: the last", []klime.EventOption{user, klime.ForUser("u2")}, "u2/"},
 		{"InGroup twice: the last", []klime.EventOption{in, klime.InGroup("g2")}, "u0/g2"},
-		{"ForUser, ForGroup, InGroup", []klime.EventOption{user, group, klime.InGroup("g2")}, "/g2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,6 +76,9 @@ func TestOptionsOfEachCall(t *testing.T) {
 		{"ForGroup, not UTF-8", track(klime.ForGroup("g\xf1")), klime.ErrMissingGroup, ""},
 		{"InGroup without ID", track(klime.ForUser("u1"), klime.InGroup("")), klime.ErrMissingGroup, ""},
 		{"ForGroup without ID", track(klime.ForGroup("")), klime.ErrMissingGroup, ""},
+		{"ForUser, ForGroup", track(klime.ForUser("u1"), klime.ForGroup("g1")), klime.ErrInvalidOption, ""},
+		{"ForGroup, ForUser", track(klime.ForGroup("g1"), klime.ForUser("u1")), klime.ErrInvalidOption, ""},
+		{"ForUser, ForGroup, InGroup", track(klime.ForUser("u1"), klime.ForGroup("g1"), klime.InGroup("g2")), klime.ErrInvalidOption, ""},
 		{"identify", identify("u1"), nil, "u1/"},
 		{"identify without ID", identify(""), klime.ErrMissingUser, ""},
 		{"identify, not UTF-8", identify("\xf1"), klime.ErrMissingUser, ""},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -26,8 +27,8 @@ type Group struct {
 // in every request: each fact is sent once per Config.LinkTTL, and again by the next
 // call after its traits have changed or it could not be delivered. A fact that Klime
 // has refused, that was given up after Config.MaxAttempts, or that Config.BeforeSend has
-// dropped, waits a minute unless its traits change. A zero Group is ignored, and in user
-// mode all groups are.
+// dropped, waits a minute unless its traits change. A Group that is zero, or has neither an
+// ID nor a trait that is not zero, is ignored; in user mode all groups are.
 //
 // Link also says whose request ctx belongs to: the user's and, if there is just one
 // group, that group's. With several groups, name the active one with [SetGroup] or a
@@ -87,18 +88,29 @@ func (c *Client) hintDisputedTraits() {
 		"give a group only traits that are the same for all of its users")
 }
 
-// linkable leaves out groups without an ID. A zero Group stands for none, such as
-// that of a user without a company; one with traits or a wrong ID is a mistake.
+// linkable leaves out groups without an ID. A zero Group stands for none, such as that of
+// a user without a company, and so does one with nothing but zero traits, as a session
+// without a company gives them. One with other traits or a wrong ID is a mistake.
 func linkable(groups []Group) ([]Group, error) {
 	isNone := func(g Group) bool { return !isID(g.ID) }
 	if !slices.ContainsFunc(groups, isNone) {
 		return groups, nil
 	}
 	var err error
-	if i := slices.IndexFunc(groups, func(g Group) bool { return isNone(g) && (g.ID != "" || len(g.Traits) > 0) }); i >= 0 {
+	if i := slices.IndexFunc(groups, func(g Group) bool { return isNone(g) && (g.ID != "" || !g.Traits.areZero()) }); i >= 0 {
 		err = noID(ErrMissingGroup, groups[i].ID)
 	}
 	return slices.DeleteFunc(slices.Clone(groups), isNone), err
+}
+
+// areZero reports whether no trait says anything.
+func (t Traits) areZero() bool {
+	for _, value := range t {
+		if value != nil && !reflect.ValueOf(value).IsZero() {
+			return false
+		}
+	}
+	return true
 }
 
 // linkOnce sends a fact unless it is known as sent: that the user belongs to the

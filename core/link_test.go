@@ -431,8 +431,10 @@ func TestLinkNeedsIDs(t *testing.T) {
 		t.Errorf("of nobody was sent %v, or taken %s/%s", got, scope.UserID(), scope.GroupID())
 	}
 	jane := klime.User{ID: "u1", Traits: named("Jane")}
-	if err := client.Link(scope, jane, klime.Group{}); err != nil { // a user without a company
-		t.Errorf("error %v for a zero group", err)
+	for _, zero := range []klime.Group{{}, {Traits: klime.Traits{"name": "", "plan": nil, "seats": 0}}} { // a user without a company
+		if err := client.Link(scope, jane, zero); err != nil {
+			t.Errorf("error %v for a zero group", err)
+		}
 	}
 	for _, none := range []klime.Group{{ID: " "}, {Traits: named("Acme")}} {
 		if err := client.Link(scope, jane, none, klime.Group{ID: "g1"}); !errors.Is(err, klime.ErrMissingGroup) {

@@ -16,10 +16,10 @@ type rules struct {
 
 	ownHealth bool // health comes from the app and not from the defaults
 
-	passed atomic.Bool // some request has passed the middleware
+	passed atomic.Bool // some request for a route has passed the middleware, or one that is ignored
 }
 
-// pass notes a request. All but the first only read, so that processors do not contend.
+// pass notes such a request. All but the first only read, so that processors do not contend.
 func (r *rules) pass() {
 	if !r.passed.Load() {
 		r.passed.Store(true)

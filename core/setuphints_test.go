@@ -22,6 +22,9 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 		"none":         {serve: func(*klime.Tracker) {}, want: true},
 		"none, NoHint": {serve: func(*klime.Tracker) {}, quiet: true},
 		"one":          {serve: func(tracker *klime.Tracker) { traffic{tracker: tracker}.serve(nil) }},
+		"one that no route matches": {serve: func(tracker *klime.Tracker) {
+			traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", Route: "no slash", Path: "/favicon.ico", Status: 404}}.serve(nil)
+		}, want: true},
 		"one that is ignored": {serve: func(tracker *klime.Tracker) {
 			tracker.Ignores("GET", "/internal", func(string) string { return "" })
 		}},
@@ -35,8 +38,37 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if told := strings.Contains(log.String(), "no request has passed a Middleware"); told != tt.want {
+		if told := strings.Contains(log.String(), "no request for a route has passed a Middleware"); told != tt.want {
 			t.Errorf("%s: log %s", name, log)
+		}
+	}
+}
+
+// Whoever tries out an app with a wrong setup learns at Shutdown why there is nothing.
+func TestNobodyAtShutdown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		requests int
+		somebody bool
+		want     int
+	}{
+		"no requests": {}, "some": {requests: 10, want: 1}, "some, and a user": {requests: 10, somebody: true},
+		"many: the log has said so": {requests: 100, want: 1},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+		tracker := klime.NewTracker(client)
+		for range tt.requests {
+			traffic{tracker: tracker}.serve(nil)
+		}
+		if tt.somebody {
+			traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(nil)
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Count(log.String(), "has had a user, and without one nothing is recorded"); got != tt.want {
+			t.Errorf("%s: told %d times, want %d: %s", name, got, tt.want, log)
 		}
 	}
 }
@@ -56,8 +88,8 @@ func TestOneOfSeveralMiddlewares(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		const told = `level=DEBUG msg="klime: no request has passed one of several Middlewares`
-		if got := log.String(); strings.Contains(got, "no request has passed a Middleware") || !strings.Contains(got, told) {
+		const told = `level=DEBUG msg="klime: no request for a route has passed one of several Middlewares`
+		if got := log.String(); strings.Contains(got, "no request for a route has passed a Middleware") || !strings.Contains(got, told) {
 			t.Errorf("%d of each: log %s", n, got)
 		}
 	}
@@ -75,7 +107,7 @@ func TestOneOfVeryManyMiddlewares(t *testing.T) {
 	if err := client.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(log.String(), "no request has passed a Middleware") {
+	if strings.Contains(log.String(), "no request for a route has passed a Middleware") {
 		t.Errorf("log %s", log)
 	}
 }
@@ -92,7 +124,7 @@ func TestManyMiddlewares(t *testing.T) {
 	if err := client.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "no request has passed") {
+	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "no request for a route has passed") {
 		t.Errorf("log %s", log)
 	}
 }

@@ -151,7 +151,6 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	if s.tracker != nil {
 		s = new(Scope)
 	}
-	t.rules.pass()
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
 		return s
@@ -183,6 +182,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
+		t.rules.pass()
 		x.Route = rt.text
 		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return
@@ -208,6 +208,9 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
 	unrouted := x.Route == "" && isUnmatched(x, rule)
+	if !unrouted {
+		t.rules.pass()
+	}
 	s.finish(&dec, x, dec.name != "" || !remarks.silent && !unrouted)
 	if !remarks.silent {
 		s.annotate(s.parent, dec.id)
@@ -233,7 +236,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 		t.setupHints.anonymous(t.client)
 		return outcomeNobody
 	}
-	t.noteAttributed(x, id.checked)
+	t.noteAttributed(x, id)
 	now := time.Now() // later than Start and took, if functions of the app took long
 	unnamed := !dec.named && dec.kind == KindAPI
 	if unnamed && t.rollUp != nil {
@@ -268,13 +271,13 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 
 // noteAttributed counts a request with a known user or group, and hints at what is most
 // likely wrong with the middleware's setup.
-func (t *Tracker) noteAttributed(x *Exchange, checked membershipCheck) {
-	t.setupHints.attributed()
+func (t *Tracker) noteAttributed(x *Exchange, id identity) {
+	t.setupHints.attributed(t.client, id, t.group != nil && t.client.cfg.Mode != UserMode)
 	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
 		t.setupHints.noRoute(t.client)
 	}
-	t.client.countLeftOut(checked)
-	if checked == notLinked {
+	t.client.countLeftOut(id.checked)
+	if id.checked == notLinked {
 		t.setupHints.withoutLink(t.client)
 	}
 }

@@ -962,6 +962,8 @@ func TestSetupHints(t *testing.T) {
 		{"always nobody", nil, 200, klime.Exchange{}, "almost no request so far has had a user"},
 		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
 		{"somebody", []klime.Option{asUser("u1")}, 90, klime.Exchange{}, ""},
+		{"never a group, though there is an option", []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith(""))}, 200, klime.Exchange{}, "no request so far has had a group"},
+		{"a group", []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith("g1"))}, 200, klime.Exchange{}, ""},
 		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
 		{"no route, and refused before the router", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash", Status: 401}, ""},
 		{"no route, and nobody", nil, 3, klime.Exchange{Route: "no slash"}, ""},
@@ -978,7 +980,7 @@ func TestSetupHints(t *testing.T) {
 		{
 			"a group of a type that is no ID",
 			[]klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { return 1.5 })}, 3,
-			klime.Exchange{}, "that cannot be an ID; its answer is ignored\" function=GroupID type=float64",
+			klime.Exchange{}, "encoding.TextMarshaler\" function=GroupID type=float64",
 		},
 		{
 			"a user who is no text", []klime.Option{klime.ResolveUser(func(any) any { return "secret\xff" })}, 3,

@@ -47,9 +47,9 @@ func (w *watchedRules) tellUnused(c *Client) {
 	}
 	switch {
 	case idle && passed:
-		c.hint(slog.LevelDebug, "no request has passed one of several Middlewares; perhaps nobody has used that part of the app")
+		c.hint(slog.LevelDebug, "no request for a route has passed one of several Middlewares; perhaps nobody has used that part of the app")
 	case idle:
-		c.hint(slog.LevelInfo, "no request has passed a Middleware that was set up; it must come before the routes, "+
+		c.hint(slog.LevelInfo, "no request for a route has passed a Middleware that was set up; it must come before the routes, "+
 			"and around what the server serves")
 	}
 	for _, r := range w.all {
