@@ -162,8 +162,9 @@ func knownMethod(method string) string {
 }
 
 // isCanonicalRedirect reports whether the answer redirects to another form of the
-// requested path, as routers do: cleaned, in the right case, with or without a slash at
-// its end. Nothing has been done yet, and the caller will ask again.
+// requested URL. Routers do so to the path cleaned, in the right case, with or without a
+// slash at its end; others to https, or the right host. Nothing has been done yet, and the
+// caller will ask again. After 302 and 303 it asks for what a form has led to.
 func isCanonicalRedirect(x *Exchange) bool {
 	switch x.Status {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -171,7 +172,8 @@ func isCanonicalRedirect(x *Exchange) bool {
 		return false
 	}
 	location, err := url.Parse(x.Location)
-	return err == nil && location.Path != x.Path && strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path))
+	return err == nil && (location.Path != x.Path || location.Host != "") &&
+		strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path))
 }
 
 // isPrefetch reports whether a request only guesses what the user will open next. The

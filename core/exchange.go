@@ -35,6 +35,12 @@ type Exchange struct {
 	// answer instead, so that the request counts as aborted.
 	Unanswered bool
 
+	// AnsweredOutside says that a handler has failed and left the answer to whoever is
+	// outside of the adapter, as with the errors of a Gin context. Status, ResponseBytes and
+	// ContentType are then not known, and are ignored. The request counts as failed: its
+	// event has no name of its own, and a group that it only claims does not count.
+	AnsweredOutside bool
+
 	// Hijacked says that a handler has taken over the connection without an answer, and
 	// writes to it directly, which the adapter cannot see. The status is then 101 if the
 	// caller has asked for another protocol, and not known otherwise. Status,
@@ -158,6 +164,9 @@ func (x *Exchange) measure() {
 // turnsAway reports whether the answer refuses the caller, so that the group it claims
 // cannot be trusted. With gRPC, it does so behind a status 200.
 func (x *Exchange) turnsAway() bool {
+	if x.AnsweredOutside {
+		return true // perhaps
+	}
 	switch x.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return true
@@ -175,7 +184,7 @@ func (x *Exchange) succeeded() bool {
 }
 
 // failed reports whether the caller got no answer from the handler.
-func (x *Exchange) failed() bool { return x.Panicked || x.Aborted && x.Status == 0 }
+func (x *Exchange) failed() bool { return x.Panicked || x.AnsweredOutside || x.Aborted && x.Status == 0 }
 
 // speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.
 func (x *Exchange) speaksAnotherProtocol() bool {

@@ -10,7 +10,7 @@ import (
 // setupHints log what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type setupHints struct {
-	route, circular, nobody, groupless, foreign, linkless, inside sync.Once
+	route, circular, nobody, groupless, foreign, linkless, inside, outside sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
 	grouped atomic.Bool  // one of these has had a group
@@ -40,6 +40,11 @@ func (h *setupHints) circularResolver(c *Client) {
 
 func (h *setupHints) foreignOption(c *Client) {
 	c.hintOnce(&h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
+}
+
+func (h *setupHints) answeredOutside(c *Client) {
+	c.hintOnce(&h.outside, "a handler has failed, and a middleware outside of Middleware answers, so the status is not known; "+
+		"put Middleware outside of that one")
 }
 
 func (f *appFunc) hintNoID(kind string) {

@@ -172,9 +172,13 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
+	x.AnsweredOutside = x.AnsweredOutside && s == s.root // or the outer middleware sees the answer
 	switch {
 	case x.Hijacked:
 		x.hijack()
+	case x.AnsweredOutside:
+		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
+		t.setupHints.answeredOutside(t.client)
 	case x.Unanswered:
 		x.assumeAnswer(s.Err())
 	}

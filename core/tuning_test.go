@@ -67,6 +67,14 @@ func TestNamesAndNoise(t *testing.T) {
 			name: "a named route, asked for in another form", opts: []klime.Option{names},
 			in: klime.Exchange{Route: "/reports", Path: "/reports/", Status: 307, Location: "/reports"},
 		},
+		{
+			name: "a named route, asked for without TLS", opts: []klime.Option{names},
+			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 301, Location: "https://app.example.com/reports"},
+		},
+		{
+			name: "a named route that leads to the page of its form", opts: []klime.Option{names}, want: "Report Generated",
+			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 303, Location: "https://app.example.com/reports"},
+		},
 		{name: "a blank name is none", in: klime.Exchange{}, do: func(ctx context.Context) { klime.SetEvent(ctx, " ") }, want: "API Called"},
 		{name: "a named redirect", opts: []klime.Option{names}, in: with(page, "GET", "/moved", 302), want: "Link Followed"},
 		{name: "SetEvent goes before", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports"}, do: func(ctx context.Context) { klime.SetEvent(ctx, "Done") }, want: "Done"},

@@ -1,10 +1,13 @@
 package ginklime_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -428,6 +431,95 @@ func TestHandlerThatOutlivesItsRequest(t *testing.T) {
 	}
 	if want := []string{"Jane's of jane in  <nil>", "API Called of bob in globex /"}; !slices.Equal(got, want) {
 		t.Errorf("recorded %q, want %q", got, want)
+	}
+}
+
+// A middleware often answers for the errors that handlers leave in c. If it stands outside
+// of ours, the answer is not known, and must not pass for a success.
+func TestErrorsOfTheContext(t *testing.T) {
+	t.Parallel()
+	answer := func(c *gin.Context) {
+		c.Next()
+		if len(c.Errors) > 0 {
+			c.Status(http.StatusForbidden)
+		}
+	}
+	for name, tt := range map[string]struct {
+		outside bool
+		twice   bool
+		want    string
+		hints   int
+	}{
+		"outside":          {outside: true, want: `API Called "" <nil>`, hints: 1},
+		"inside":           {want: `API Called "" 403`},
+		"between two ones": {twice: true, want: `API Called "" 403`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := klimetest.NewServer(t)
+			var log bytes.Buffer
+			cfg := server.Config()
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			client, err := klime.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours := ginklime.Middleware(client,
+				klime.NameRoutes(map[string]string{"GET /reports": "Report Viewed"}),
+				ginklime.UserID(func(*gin.Context) string { return "jane" }),
+				ginklime.GroupID(func(*gin.Context) string { return "forged" }))
+			engine := gin.New()
+			if tt.outside {
+				engine.Use(answer, ours)
+			} else {
+				engine.Use(ours, answer)
+			}
+			if tt.twice {
+				engine.Use(ours)
+			}
+			engine.GET("/reports", func(c *gin.Context) { _ = c.Error(errors.New("not a member")) })
+			w := httptest.NewRecorder()
+			engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/reports", http.NoBody))
+			e := server.Wait(1)[0]
+			if got := fmt.Sprintf("%s %q %v", e.Event, e.GroupID, e.Properties["status"]); got != tt.want || w.Code != http.StatusForbidden {
+				t.Errorf("answered %d, recorded %s, want %s", w.Code, got, tt.want)
+			}
+			if err := client.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if got := strings.Count(log.String(), "put Middleware outside of that one"); got != tt.hints {
+				t.Errorf("log %s", log.String())
+			}
+		})
+	}
+}
+
+// statusKeeper is a writer that keeps any status it is given, as that of gin-contrib/gzip.
+type statusKeeper struct {
+	gin.ResponseWriter
+
+	status int
+}
+
+func (k *statusKeeper) WriteHeader(status int) {
+	k.status = status
+	k.ResponseWriter.WriteHeader(status)
+}
+
+func (k *statusKeeper) Status() int { return k.status }
+
+// Gin's streams set the status -1, which Gin ignores.
+func TestStreamInsideAnotherWriter(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	engine := gin.New()
+	engine.Use(func(c *gin.Context) { c.Writer = &statusKeeper{ResponseWriter: c.Writer} }, ginklime.Middleware(server.Client(),
+		ginklime.UserID(func(*gin.Context) string { return "jane" })))
+	engine.GET("/events", func(c *gin.Context) { c.SSEvent("tick", 1) })
+	w := httptest.NewRecorder()
+	engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events", http.NoBody))
+	if e := server.Wait(1)[0]; w.Code != http.StatusOK || e.Properties["protocol"] != "sse" || fmt.Sprint(e.Properties["status"]) != "200" {
+		t.Errorf("answered %d, recorded %+v", w.Code, e.Properties)
 	}
 }
 

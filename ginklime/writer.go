@@ -84,6 +84,8 @@ func (w *writer) answered() bool { return w.stated || w.Written() }
 // handlers.
 func (w *writer) sentStatus() int {
 	switch status := w.Status(); {
+	case status <= 0: // such as c.Stream sets: Gin ignores it, but a writer further out may keep it
+		return http.StatusOK
 	case status < 100 || status > 999:
 		return http.StatusInternalServerError
 	case httpexchange.Informational(status):
