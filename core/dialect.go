@@ -11,7 +11,7 @@ import (
 //	/files/*                    * stands for the rest of the path
 //
 // It knows the patterns of net/http (with method and host), gin, chi, fiber,
-// gorilla/mux and httprouter. A trailing slash is dropped.
+// gorilla/mux, httprouter and goa. A trailing slash is dropped.
 func normalizeRoute(pattern string) string {
 	if isPlain(pattern) {
 		return pattern
@@ -82,13 +82,19 @@ func normalizeSegment(s string) string {
 	switch {
 	case s == "" || s == "{$}":
 		return ""
-	case s[0] == '*' || s[0] == '+' || strings.HasSuffix(s, "...}") && s[0] == '{' && closing(s, 0, '{', '}') == len(s)-1:
+	case s[0] == '*' || s[0] == '+' || takesTheRest(s):
 		return "*"
 	case s[0] == ':':
 		return normalizeBraces(literalColons(normalizeColons(s)))
 	default:
 		return normalizeBraces(literalColons(s))
 	}
+}
+
+// takesTheRest reports whether a segment is a parameter in braces for the rest of the path:
+// {path...}, or {*path}.
+func takesTheRest(s string) bool {
+	return s[0] == '{' && closing(s, 0, '{', '}') == len(s)-1 && (strings.HasSuffix(s, "...}") || strings.HasPrefix(s, "{*"))
 }
 
 // normalizeBraces drops the constraints of parameters in braces: {id:[0-9]{2}}.json

@@ -62,6 +62,7 @@ func TestNormalizeRoute(t *testing.T) {
 
 		{"gorilla", "/reports/{id:[0-9]+}", "/reports/{id}"},
 		{"httprouter", "/files/*filepath", "/files/*"},
+		{"goa", "/files/{*path}", "/files/*"},
 
 		{"none", "", ""},
 		{"none", "reports", ""},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -24,8 +25,9 @@ import (
 //     while its request goes on.
 //   - Fiber turns errors into answers after all middlewares. To see the answer, this
 //     one calls the app's ErrorHandler itself, once. Middlewares before it therefore
-//     see an answer and no error. What they change in the answer (Compress, ETag, also
-//     Config.ETag) is not recorded. A middleware that acts on the error, such as
+//     see an answer and no error; OpenTelemetry's span of c.UserContext() gets it from
+//     this one. What they change in the answer (Compress, ETag, also Config.ETag) is
+//     not recorded. A middleware that acts on the error, such as
 //     idempotency, cache or a transaction, must go after this one: before it, a
 //     failure looks like any answer, and is stored or committed. Between two of the same
 //     client it is after this one: the inner Middleware leaves errors to the outer.
@@ -79,6 +81,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		if err == nil || scope.Joined() {
 			return err //nolint:wrapcheck // the outermost turns it into an answer
 		}
+		trace.SpanFromContext(scope).RecordError(err) // the instrumentation before this one no longer sees it
 		if c.App().ErrorHandler(c, err) != nil {
 			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v3"
+	"go.opentelemetry.io/otel/trace"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -36,9 +37,10 @@ import (
 //     while its request goes on, and have it track with c.Context().
 //   - Fiber turns errors into answers after all middlewares. To see the answer, this one
 //     calls the app's ErrorHandler itself, once. Middlewares before it therefore see an
-//     answer and no error, unless it is Fiber's own error that no route matches. What they
-//     change in the answer is not recorded. A middleware that acts on the error, such as
-//     idempotency, cache or a transaction, must go after this one. Between two of the same
+//     answer and no error, unless it is Fiber's own error that no route matches;
+//     OpenTelemetry's span of c.Context() gets it from this one. What they change in the
+//     answer is not recorded. A middleware that acts on the error, such as idempotency,
+//     cache or a transaction, must go after this one. Between two of the same
 //     client it is after this one: the inner Middleware leaves errors to the outer.
 //   - Fiber's timeout goes after this one. A handler that is too late goes on with c, so
 //     nothing is read from c then, and UserID and GroupID are not asked: the request has
@@ -91,6 +93,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		if err = c.Next(); err == nil || scope.Joined() || isAnswered(c, scope) || isUnrouted(c, err) {
 			return err // the outermost, or Fiber, turns it into an answer
 		}
+		trace.SpanFromContext(scope).RecordError(err) // the instrumentation before this one no longer sees it
 		if c.App().ErrorHandler(c, err) != nil {
 			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
 		}
