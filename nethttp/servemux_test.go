@@ -553,19 +553,38 @@ func TestHandlersInside(t *testing.T) {
 	record(http.TimeoutHandler(mux, time.Nanosecond, "late")).ServeHTTP(httptest.NewRecorder(), get)
 	post := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/large", strings.NewReader("too much"))
 	record(http.MaxBytesHandler(mux, 3)).ServeHTTP(httptest.NewRecorder(), post)
-	// Compressed, and without a type: net/http guesses none.
-	record(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	// Compressed, and without a type: net/http guesses none, but what compresses may.
+	compressed := record(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "br")
 		_, _ = w.Write([]byte("<!doctype html>"))
-	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/large", http.NoBody))
+	}))
+	for _, handler := range []http.Handler{compressed, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		compressed.ServeHTTP(guesser{w}, r)
+	})} {
+		srv := httptest.NewServer(handler)
+		if resp, err := http.Get(srv.URL + "/page"); err == nil {
+			resp.Body.Close()
+		}
+		srv.Close()
+	}
 	var got []string
-	for _, e := range server.Wait(3) {
+	for _, e := range server.Wait(4) {
 		got = append(got, fmt.Sprint(e.Event, " ", e.Properties["route"], " ", e.Properties["status"], " ", e.Properties["responseBytes"]))
 	}
-	want := []string{"API Called /slow 503 4", "API Called /large 413 0", "API Called <nil> 200 15"}
+	want := []string{"API Called /slow 503 4", "API Called /large 413 0", "API Called <nil> 200 15", "Page Viewed <nil> 200 15"}
 	if !slices.Equal(got, want) {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
+}
+
+// guesser declares the type at a Write, as writers that compress do.
+type guesser struct{ http.ResponseWriter }
+
+func (g guesser) Write(p []byte) (int, error) {
+	if g.Header().Get("Content-Type") == "" {
+		g.Header().Set("Content-Type", http.DetectContentType(p))
+	}
+	return g.ResponseWriter.Write(p)
 }
 
 // A mux may stand in front of what was taken off, between two prefixes, or behind; and an

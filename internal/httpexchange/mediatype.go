@@ -12,6 +12,7 @@ type MediaType struct {
 	head  []byte // first bytes of the body, if they come in pieces, until there are enough
 	fixed bool   // the header is sent: what is set later does not count
 	guess bool   // the type is to be guessed from the first bytes of the body
+	late  bool   // net/http guesses none, but a writer further out, which compresses, may have at the first Write
 }
 
 // Fix notes that the header is sent as it is.
@@ -24,6 +25,7 @@ func (m *MediaType) Fix(header http.Header) {
 		m.value = values[0]
 	}
 	m.guess = !declared && firstValue(header, "Content-Encoding") == "" && firstValue(header, "Transfer-Encoding") == ""
+	m.late = !declared && !m.guess
 	m.fixed = true
 }
 
@@ -86,5 +88,8 @@ func (m *MediaType) needsSniff(header http.Header) bool {
 // Of returns the Content-Type of a complete answer, "" if it has none.
 func (m *MediaType) Of(header http.Header) string {
 	m.Flush(header)
+	if m.late {
+		return firstValue(header, "Content-Type")
+	}
 	return m.value
 }
