@@ -153,3 +153,22 @@ func TestNilContexts(t *testing.T) {
 		}
 	})
 }
+
+// What BeforeSend takes out of the context stays out, except for the library's own name.
+func TestBeforeSendTakesAwayTheApp(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t, func(cfg *klime.Config) {
+		cfg.App = klime.App{Name: "internal-name"}
+		cfg.BeforeSend = func(e *klime.Event) bool {
+			clear(e.Context)
+			return true
+		}
+	})
+	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := wire.one(t, client)["context"].(map[string]any)
+	if len(got) != 1 || got["library"] == nil {
+		t.Errorf("context %v", got)
+	}
+}

@@ -82,7 +82,7 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 	if !wanted {
 		return nil, nil
 	}
-	d := draft{Event: event}
+	d := draft{Event: event, complete: true}
 	if c.cfg.Mode == UserMode {
 		d.GroupID = ""
 	}

@@ -17,6 +17,7 @@ type draft struct {
 	automatic bool // made by a middleware, not by the app
 	patient   bool // waits for room in the queue rather than evict others
 	filtered  bool // dropped by BeforeSend
+	complete  bool // its Context is what BeforeSend has left of the whole
 	queued    time.Time
 	token     uint64 // handed back with the outcome; 0 for none
 	telemetry telemetry

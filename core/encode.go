@@ -129,7 +129,7 @@ func appendField(b []byte, prefix, value string) []byte {
 
 func (enc *encoder) appendContext(b []byte, d *draft, r *requestProperties) ([]byte, error) {
 	b = append(b, `,"context":{`+libraryContext...)
-	if enc.app != "" {
+	if enc.app != "" && !d.complete {
 		if _, own := d.Context["app"]; !own {
 			b = append(b, enc.app...)
 		}
