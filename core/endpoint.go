@@ -15,7 +15,8 @@ func (c Config) batchURL() (string, error) {
 	u, err := url.Parse(c.Endpoint)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: Endpoint is not a URL such as https://klime.example.com or http://127.0.0.1:8081", ErrInvalidConfig) // err would quote it, key and all
+		// err would quote it, key and all
+		return "", fmt.Errorf("%w: Endpoint is not a URL such as https://klime.example.com or http://127.0.0.1:8081", ErrInvalidConfig)
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", fmt.Errorf("%w: Endpoint must begin with https://, or with http:// on this machine", ErrInvalidConfig)
 	case u.Host == "" || u.Hostname() == "":

@@ -184,7 +184,9 @@ func (x *Exchange) succeeded() bool {
 }
 
 // failed reports whether the caller got no answer from the handler.
-func (x *Exchange) failed() bool { return x.Panicked || x.AnsweredOutside || x.Aborted && x.Status == 0 }
+func (x *Exchange) failed() bool {
+	return x.Panicked || x.AnsweredOutside || x.Aborted && x.Status == 0
+}
 
 // speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.
 func (x *Exchange) speaksAnotherProtocol() bool {

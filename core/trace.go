@@ -141,6 +141,15 @@ func (s *Scope) beganUnderSpan() bool {
 	return trace.SpanContextFromContext(s.root.parent).IsValid()
 }
 
+// RecordError records a handler's error on the span under which the request began, if there
+// is one. It is for adapters that turn the error into an answer themselves, so that the
+// instrumentation further out does not see it.
+func (s *Scope) RecordError(err error) {
+	if s != nil {
+		trace.SpanFromContext(s.parent).RecordError(err)
+	}
+}
+
 // annotate writes whose request it is on the span in ctx, for [AnnotateSpan].
 func (s *Scope) annotate(ctx context.Context, id identity) {
 	if s == nil || !s.root.tracker.annotateSpan {

@@ -253,7 +253,7 @@ func TestErrorHandlers(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	const page, data = "/file/page.html", "/file/data.json"
-	folder, err := os.MkdirTemp("", "klime") // not t.TempDir: Fiber keeps files open for seconds, and Windows removes no open file
+	folder, err := os.MkdirTemp("", "klime") //nolint:usetesting // Fiber keeps files open for seconds, and Windows removes no open file
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"go.opentelemetry.io/otel/trace"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -81,7 +80,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		if err == nil || scope.Joined() {
 			return err //nolint:wrapcheck // the outermost turns it into an answer
 		}
-		trace.SpanFromContext(scope).RecordError(err) // the instrumentation before this one no longer sees it
+		scope.RecordError(err)
 		if c.App().ErrorHandler(c, err) != nil {
 			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
 		}

@@ -36,7 +36,7 @@ func TestErrorOnTheSpan(t *testing.T) {
 			told = append(told, span.Status.Code.String())
 			for _, event := range span.Events {
 				for _, a := range event.Attributes {
-					told = append(told, event.Name+" "+a.Value.Emit())
+					told = append(told, event.Name+" "+a.Value.String())
 				}
 			}
 		}

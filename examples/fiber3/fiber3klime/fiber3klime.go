@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v3"
-	"go.opentelemetry.io/otel/trace"
 
 	klime "github.com/klimeapp/klime-go/core"
 )
@@ -93,7 +92,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 		if err = c.Next(); err == nil || scope.Joined() || isAnswered(c, scope) || isUnrouted(c, err) {
 			return err // the outermost, or Fiber, turns it into an answer
 		}
-		trace.SpanFromContext(scope).RecordError(err) // the instrumentation before this one no longer sees it
+		scope.RecordError(err)
 		if c.App().ErrorHandler(c, err) != nil {
 			return c.SendStatus(http.StatusInternalServerError) // as Fiber does
 		}
