@@ -22,7 +22,7 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 		return nil, ErrClosed
 	}
 	switch {
-	case !q.disk.up:
+	case q.disk.state != working:
 		return nil, notDurable(q.disk.fault)
 	case q.disk.stalled:
 		return nil, notDurable(ErrSpoolBusy)
@@ -80,7 +80,7 @@ func (q *queue) takeWork(removals bool, portion int) work {
 	defer q.mu.Unlock()
 	var w work
 	k, size := q.disk, 0
-	if portion > 0 && len(k.removing) > 0 && (removals || k.up) {
+	if portion > 0 && len(k.removing) > 0 && (removals || k.state == working) {
 		w.remove = slices.Sorted(maps.Keys(k.removing))
 		w.remove = w.remove[:min(portion, len(w.remove))]
 		for _, key := range w.remove {
@@ -96,7 +96,7 @@ func (q *queue) takeWork(removals bool, portion int) work {
 		w.items = append(w.items, next)
 		size += len(next.Body)
 	}
-	if len(w.items) > 0 || removals || k.up && len(k.removing) >= maxRemovals {
+	if len(w.items) > 0 || removals || k.state == working && len(k.removing) >= maxRemovals {
 		w.remove = slices.Sorted(maps.Keys(k.removing))
 		clear(k.removing)
 	}
@@ -200,7 +200,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 	defer q.mu.Unlock()
 	var a aftermath
 	k := q.disk
-	k.up, k.readable, k.stalled, k.fault = false, false, false, cause
+	k.state, k.stalled, k.fault = broken, false, cause
 	for _, key := range w.remove {
 		k.removing[key] = struct{}{}
 	}

@@ -74,7 +74,7 @@ func New(cfg Config) *Deliverer {
 		k := &keeper{Deliverer: d}
 		if err := d.queue.disk.fault; err != nil {
 			k.fail(work{}, err)
-			k.reopen()
+			k.reopen(nil)
 		}
 		d.keeping = startWorker(k.run)
 	}

@@ -5,13 +5,11 @@ import "time"
 // disk is the queue's account of the spool. A record is either on disk alone, or
 // loaded: its item is in memory too, waiting or in flight. The queue's lock guards it.
 type disk struct {
-	fits     func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
-	isThere  bool                                         // there is a spool
-	fault    error                                        // why the spool failed last; nil if it never has
-	up       bool                                         // the spool takes records
-	readable bool                                         // records can at least be read and removed
-	stalled  bool                                         // the commit under way takes too long
-	wake     chan struct{}                                // wakes the keeper
+	fits    func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
+	state   diskState                                    // only the keeper changes it, which may read it without the lock
+	fault   error                                        // why the spool failed last; nil if it never has
+	stalled bool                                         // the commit under way takes too long
+	wake    chan struct{}                                // wakes the keeper
 
 	urgent    []diskWrite // items to write, for each of which a caller waits
 	spill     deque       // other items to write; they have left their lanes
@@ -28,6 +26,16 @@ type disk struct {
 	tokens   map[uint64]uint64   // by key, of items on disk alone
 }
 
+// diskState says what the spool can be used for.
+type diskState int
+
+const (
+	noDisk   diskState = iota // there is no spool
+	broken                    // nothing, until Reopen succeeds
+	readOnly                  // records can be read, and perhaps removed, but not added
+	working
+)
+
 // newDisk returns the account of a spool and enters what is in it into the queue's
 // counts.
 func newDisk(s *Storage, q *queue) *disk {
@@ -39,11 +47,9 @@ func newDisk(s *Storage, q *queue) *disk {
 	q.recovered = q.accepted
 	q.lastSeq = last
 	return &disk{
-		isThere:  true,
+		state:    working,
 		fault:    err,
 		fits:     s.Fits,
-		up:       true,
-		readable: true,
 		wake:     make(chan struct{}, 1),
 		kept:     amount{records, size},
 		loaded:   map[uint64]struct{}{},
@@ -55,8 +61,11 @@ func newDisk(s *Storage, q *queue) *disk {
 // wakeKeeper wakes the keeper.
 func (k *disk) wakeKeeper() { signal(k.wake) }
 
-// writable reports whether there is a disk that takes records.
-func (k *disk) writable() bool { return k.up && !k.stalled }
+// readable reports whether records can at least be read.
+func (k *disk) readable() bool { return k.state >= readOnly }
+
+// writable reports whether records can be added now.
+func (k *disk) writable() bool { return k.state == working && !k.stalled }
 
 // takes reports whether the disk can take an item now.
 func (k *disk) takes(it *Item) bool {

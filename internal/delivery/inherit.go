@@ -40,7 +40,7 @@ type heir struct {
 // whether there is more to do. Between the commit and Done a crash leaves them in both,
 // and they are sent twice.
 func (k *keeper) inherit(now time.Time) bool {
-	if k.cfg.Leftovers == nil || k.faulty || now.Before(k.heir.at) || !k.queue.mayInherit() {
+	if k.cfg.Leftovers == nil || k.queue.disk.state != working || now.Before(k.heir.at) || !k.queue.mayInherit() {
 		return false
 	}
 	if k.queue.removals() > 0 { // they make room
@@ -69,7 +69,7 @@ func (k *keeper) inherit(now time.Time) bool {
 	if err != nil && !errors.Is(err, ErrClosed) {
 		fault = err.Error()
 	}
-	if fault != "" && fault != k.heir.fault && !k.faulty { // which has been logged
+	if fault != "" && fault != k.heir.fault && k.queue.disk.state == working { // else that has been logged
 		k.cfg.Logger.Warn("klime: what an ended process left cannot be taken over", slog.Any("error", err))
 	}
 	k.heir.fault = fault
@@ -87,11 +87,7 @@ func (k *keeper) takeOver(records []Record) error {
 	if err != nil {
 		k.queue.giveUp(w)
 		k.heir.size = narrowBytes
-		k.down = true
-		if k.reopen(); k.down || k.faulty {
-			k.faulty = false // it has not been logged
-			k.fail(work{}, err)
-		}
+		k.reopen(err)
 		return err
 	}
 	a, ok := k.queue.inherited(w, damaged, dropped)

@@ -12,9 +12,7 @@ import (
 type keeper struct {
 	*Deliverer
 
-	faulty   bool      // the spool has failed and does not take records yet
-	down     bool      // it cannot be used at all; what there is to do waits
-	reopenAt time.Time // when to call Reopen
+	reopenAt time.Time // when to call Reopen, unless the disk works
 	removeAt time.Time // when to remove records; zero if there are none
 	portion  int       // after a failure, the most records to remove at once; 0 for any number
 	heir     heir
@@ -57,32 +55,33 @@ func (k *keeper) close() {
 
 // step does all that there is to do, and returns when to look again.
 func (k *keeper) step(now time.Time) time.Time {
-	if k.faulty && !now.Before(k.reopenAt) {
+	disk := k.queue.disk
+	if disk.state != working && !now.Before(k.reopenAt) {
 		k.reopenAt = now.Add(reopenInterval)
-		k.reopen()
+		k.reopen(nil)
 	}
-	for !k.down {
+	for disk.readable() {
 		due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
 		w := k.queue.takeWork(due, k.portion)
 		if len(w.items) > 0 || len(w.remove) > 0 {
-			wasFaulty := k.faulty
+			before := disk.state
 			k.commit(w)
-			if wasFaulty && k.down { // what cannot be removed can still be read
+			if before == readOnly && disk.state == broken { // what cannot be removed can still be read
 				k.removeAt = k.reopenAt
-				k.reopen()
+				k.reopen(nil)
 			}
 		} else if !k.load() && !k.inherit(now) {
 			break
 		}
 	}
 	switch removals := k.queue.removals(); {
-	case k.down, removals == 0:
+	case !disk.readable(), removals == 0:
 		k.removeAt = time.Time{}
 	case k.removeAt.IsZero():
 		k.removeAt = now.Add(removalsAfter)
 	}
 	at := k.removeAt
-	if k.faulty {
+	if disk.state != working {
 		at = earliest(at, k.reopenAt)
 	}
 	if now.Before(k.heir.at) { // else there is a look as soon as the disk is done with the rest
@@ -126,27 +125,29 @@ func smaller(n int) int {
 
 // fail handles the failure of a commit or a read.
 func (k *keeper) fail(w work, err error) {
-	if !k.faulty {
+	if k.queue.disk.state == working {
 		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))
 	}
-	k.faulty, k.down = true, true
 	k.reopenAt = time.Now().Add(reopenInterval)
 	k.tellAftermath(k.queue.failed(w, err))
 }
 
-// reopen tries to get the spool to work again.
-func (k *keeper) reopen() {
+// reopen tries to get the spool to work again. news is a fault that nobody knows of yet, and
+// need not if it is over by that.
+func (k *keeper) reopen(news error) {
 	k.moving.Store(true)
 	defer k.moving.Store(false)
 	lost, writable, err := k.cfg.Spool.Reopen()
+	if news != nil && !writable {
+		k.fail(work{}, news)
+	}
 	if err != nil {
 		k.queue.stillFails(err) // which has been logged
 		return
 	}
-	wasFaulty := k.faulty
-	k.faulty, k.down = !writable, false
+	before := k.queue.disk.state
 	ended := k.queue.reopened(lost, writable)
-	if writable && wasFaulty {
+	if writable && before != working {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
 	k.lose(nil, ended)
@@ -190,10 +191,10 @@ func (k *keeper) load() bool {
 func (k *keeper) finish() {
 	k.portion = 0
 	for range 2 {
-		if k.down {
-			k.reopen()
+		if !k.queue.disk.readable() {
+			k.reopen(nil)
 		}
-		if k.down {
+		if !k.queue.disk.readable() {
 			return
 		}
 		k.queue.spillAll()
@@ -205,7 +206,7 @@ func (k *keeper) finish() {
 
 // writeRest writes all that waits to be written, and reports whether it could.
 func (k *keeper) writeRest() bool {
-	for !k.down {
+	for k.queue.disk.readable() {
 		w := k.queue.takeWork(true, k.portion)
 		if len(w.items) == 0 && len(w.remove) == 0 {
 			return true

@@ -113,7 +113,7 @@ func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error)
 		if a.place = at; at == nil {
 			a.place = line.join()
 		}
-		a.place.awaitsDisk = q.disk.up && q.disk.hasRoom(it)
+		a.place.awaitsDisk = q.disk.state == working && q.disk.hasRoom(it)
 	case at != nil:
 		line.leave(at)
 	}
@@ -429,6 +429,6 @@ func (q *queue) snapshot() Counts {
 		Held:      q.held.items + q.oneShotAmount.items + k.unwritten.items - k.inMemory.items,
 		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + k.unwritten.bytes - k.inMemory.bytes,
 		Spooled:   k.kept.items, SpooledBytes: k.kept.bytes,
-		SpoolDown: k.isThere && !k.writable(),
+		SpoolDown: k.state != noDisk && !k.writable(),
 	}
 }

@@ -15,7 +15,7 @@ func (q *queue) nextRead() (from uint64, records, size int) {
 	defer q.mu.Unlock()
 	k := q.disk
 	window := amount{4 * q.takeItems, q.maxBytes / 4}
-	if !k.readable || k.kept.items == k.inMemory.items || k.replay.len() >= window.items/2 || k.replay.bytes >= window.bytes/2 {
+	if !k.readable() || k.kept.items == k.inMemory.items || k.replay.len() >= window.items/2 || k.replay.bytes >= window.bytes/2 {
 		return 0, 0, 0
 	}
 	room := min(window.items-k.replay.len(), q.maxItems-q.held.items)
@@ -105,7 +105,7 @@ func (q *queue) takeReplay(shrink int) []Item {
 
 // refillReplay has the keeper read more from disk if few items are left to send.
 func (q *queue) refillReplay() {
-	if k := q.disk; k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
+	if k := q.disk; k.readable() && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
 		k.wakeKeeper()
 	}
 }
@@ -115,7 +115,10 @@ func (q *queue) refillReplay() {
 func (q *queue) reopened(lost, writable bool) loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.up, q.disk.readable = writable, true
+	q.disk.state = readOnly
+	if writable {
+		q.disk.state = working
+	}
 	q.announceRoom()
 	if !lost {
 		return loss{}
@@ -135,7 +138,7 @@ func (q *queue) stillFails(err error) {
 func (q *queue) closedLost() loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.up = false
+	q.disk.state = broken
 	return q.diskLost()
 }
 
