@@ -21,7 +21,6 @@ type disk struct {
 	inMemory amount              // the items of loaded
 	removing map[uint64]struct{} // keys of records whose items have ended
 	cursor   uint64              // no record with a lower key is on disk alone, except those being read now
-	expected int                 // records on disk alone when the read under way was asked for
 	replay   deque               // loaded items that wait for a sender
 	tokens   map[uint64]uint64   // by key, of items on disk alone
 }
@@ -93,10 +92,13 @@ func (k *disk) hasLoaded(seq uint64) bool {
 	return is
 }
 
+// alone returns how many records are on disk alone.
+func (k *disk) alone() int { return k.kept.items - k.inMemory.items }
+
 // notHeld returns how many items the queue does not hold, but Flush waits for: those on
 // their way to the disk or on disk alone.
 func (k *disk) notHeld() int {
-	return k.unwritten.items + k.reserved + k.kept.items - k.inMemory.items
+	return k.unwritten.items + k.reserved + k.alone()
 }
 
 // unload notes that an item is no longer in memory too.

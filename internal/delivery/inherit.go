@@ -93,7 +93,7 @@ func (k *keeper) takeOver(records []Record) error {
 	a, ok := k.queue.inherited(w, damaged, dropped)
 	k.tellAftermath(a)
 	if ok {
-		k.lose(damaged, loss{})
+		k.lose(loss{items: len(damaged)})
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (k *keeper) takeOver(records []Record) error {
 func (q *queue) mayInherit() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.phase == open && q.disk.kept.items == q.disk.inMemory.items && q.disk.kept.items <= q.maxItems/10
+	return q.phase == open && q.disk.alone() == 0 && q.disk.kept.items <= q.maxItems/10
 }
 
 // reserve gives keys to records that another process left. They are not accepted until they

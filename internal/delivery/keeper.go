@@ -49,7 +49,7 @@ func (k *keeper) close() {
 	}
 	k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
 	if errors.Is(err, ErrSpoolLost) {
-		k.lose(nil, k.queue.closedLost())
+		k.lose(k.queue.closedLost())
 	}
 }
 
@@ -150,40 +150,37 @@ func (k *keeper) reopen(news error) {
 	if writable && before != working {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
-	k.lose(nil, ended)
+	k.lose(ended)
 	k.wakeDispatcher()
 }
 
-// lose reports items that were on disk and are lost: these, and more of them that
-// are known only by number and token.
-func (k *keeper) lose(items []Item, more loss) {
-	n := len(items) + more.items
-	if n == 0 {
+// lose reports items that were on disk and are lost.
+func (k *keeper) lose(l loss) {
+	if l.items == 0 {
 		return
 	}
-	k.tellAll(items, SpoolLost)
-	for _, token := range more.tokens {
+	for _, token := range l.tokens {
 		k.tell(token, SpoolLost)
 	}
-	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
+	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(l.items), Untold: l.items})
 }
 
 // load reads records that are on disk alone, the oldest first, for the senders. It
 // reports whether there may be more to do.
 func (k *keeper) load() bool {
-	from, records, size := k.queue.nextRead()
-	if records == 0 {
+	next := k.queue.nextRead()
+	if next.records == 0 {
 		return false
 	}
-	read, err := k.cfg.Spool.Read(from, records, size, k.queue.isKnown)
+	records, err := k.cfg.Spool.Read(next.from, next.records, next.size, k.queue.isKnown)
 	if err != nil {
 		k.fail(work{}, fmt.Errorf("read: %w", err))
 		return false
 	}
-	l := k.queue.load(from, read)
-	k.lose(l.damaged, l.missing)
+	lost, more := k.queue.load(next, records)
+	k.lose(lost)
 	k.wakeDispatcher()
-	return l.progress
+	return more
 }
 
 // finish writes what is left in memory. If the disk was not used for long, a fault may
