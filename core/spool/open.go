@@ -227,7 +227,8 @@ func (s *store) explain(err error) error {
 			err = fmt.Errorf("%w is held by process %s", err, cmp.Or(holder(s.dir), "(unknown)"))
 		}
 		return err
-	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), s.keepsNewer && errors.Is(err, errVersion):
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone),
+		s.shared != "" && errors.Is(err, errVersion): // in a deploy, the old process looks at what the new one has left
 		return fmt.Errorf("spool: %w", err)
 	default:
 		return fmt.Errorf("spool: %w: %w", errCorrupt, err)
@@ -236,8 +237,8 @@ func (s *store) explain(err error) error {
 
 // closeDB closes the db and its file, if they are open.
 func (s *store) closeDB() {
-	if s.db != nil && guarded(s.db.Close) == nil {
-		s.db, s.file = nil, nil
+	if s.db != nil {
+		_ = guarded(s.db.Close)
 	}
 	s.abandonDB()
 }

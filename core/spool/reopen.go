@@ -25,8 +25,6 @@ const (
 func (s *store) Reopen() (lost, writable bool, err error) {
 	s.displaced = false
 	switch {
-	case s.closed:
-		err = fmt.Errorf("spool: %w", errClosed)
 	case s.db == nil:
 		lost, err = s.reopen()
 	case s.checkInPlace() != nil:
@@ -99,7 +97,7 @@ func (s *store) probe() error {
 func (s *store) move() error {
 	// All records must fit, even if an earlier process wrote them with a higher MaxBytes.
 	fresh := newStore(s.dir, math.MaxInt64, s.policy)
-	fresh.shared, fresh.keepsNewer, fresh.isKnown = s.shared, s.keepsNewer, true
+	fresh.shared, fresh.isKnown = s.shared, true
 	fresh.logger, fresh.untold, fresh.lock = s.logger, s.untold, s.lock
 	if err := fresh.open(); err != nil {
 		return err

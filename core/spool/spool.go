@@ -117,7 +117,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	s := newStore(dir, opts.MaxBytes, opts.WhenFull)
 	if opts.Shared {
-		s.shared, s.keepsNewer = dir, true
+		s.shared = dir
 	}
 	if err := s.open(); err != nil && !isDiskFull(err) {
 		s.lock.release()

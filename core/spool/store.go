@@ -56,12 +56,10 @@ type store struct {
 	totals  totals
 	oneMeta bool        // of the two pages that name the last commits, one was damaged when the file was opened
 	broken  fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
-	closed  bool
-	isKnown bool // the client knows what is in the store: what else turns up is another process's
+	isKnown bool        // the client knows what is in the store: what else turns up is another process's
 
-	keepsNewer bool // a file that a newer version has written is an error, not damage
-	displaced  bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
-	told       bool // the log says why the folder cannot be used
+	displaced bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
+	told      bool // the log says why the folder cannot be used
 }
 
 func newStore(dir string, maxBytes int64, policy Policy) *store {
@@ -143,34 +141,43 @@ func (s *store) checkInPlace() error { return checkIsAt(s.file, s.path()) }
 
 // Close implements delivery.Spool. That the file was deleted may show only here.
 func (s *store) Close() (err error) {
-	if s.db != nil && s.totals.records > 0 && s.checkInPlace() != nil {
-		if cause := s.move(); cause != nil {
-			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, cause)
+	if s.db != nil && s.totals.records > 0 {
+		if s.checkInPlace() != nil {
+			err = s.move()
+		}
+		if err != nil {
+			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, err)
+		} else {
+			s.repeatCommit()
 		}
 	}
-	if err == nil && s.db != nil && (s.totals.records > 0 || s.oneMeta) {
+	return errors.Join(err, s.release())
+}
+
+// release closes the file and gives up the folder, whatever is in it.
+func (s *store) release() (err error) {
+	if s.db != nil && s.oneMeta {
 		s.repeatCommit()
 	}
-	s.closed = true
-	defer s.lock.release()
+	if s.db != nil {
+		err = guarded(s.db.Close)
+	}
+	s.abandonDB()
 	if s.lock.file != nil {
 		forgetHolder(s.dir)
+		s.lock.release()
 	}
-	if s.db == nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
 	}
-	if cause := guarded(s.db.Close); cause != nil {
-		s.abandonDB()
-		return errors.Join(err, fmt.Errorf("spool: %w", cause))
-	}
-	s.db, s.file = nil, nil
-	return err
+	return nil
 }
 
 // repeatCommit makes an empty commit. If the page that names the last commit is damaged,
 // bbolt goes back to the one before it, which has the same records then.
 func (s *store) repeatCommit() {
 	err := s.withDB(func() error { return s.db.Update(func(*bolt.Tx) error { return nil }) })
+	s.oneMeta = s.oneMeta && err != nil
 	if err != nil && s.logger != nil {
 		s.logger.Warn("klime: the spool's last commit could not be repeated, its events are on disk all the same", slog.Any("error", err))
 	}

@@ -130,11 +130,6 @@ type aftermath struct {
 func (q *queue) written(w work, dropped []Record) aftermath {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.noteWritten(w, dropped)
-}
-
-// noteWritten is written under the lock.
-func (q *queue) noteWritten(w work, dropped []Record) aftermath {
 	var a aftermath
 	k := q.disk
 	k.stalled = false
@@ -157,17 +152,25 @@ func (q *queue) noteWritten(w work, dropped []Record) aftermath {
 		}
 	}
 	q.explicit.restore(explicit)
-	refused := map[uint64]error{}
-	for i := range dropped {
-		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
-		if it, ended := q.dropRecord(&dropped[i], SpoolFull); ended {
-			refused[it.seq] = ErrSpoolFull
-			a.dropped = append(a.dropped, it)
-		}
-	}
+	var refused map[uint64]error
+	a.dropped, refused = q.dropRecords(dropped)
 	w.reply(func(seq uint64) error { return refused[seq] })
 	q.announceRoom()
 	return a
+}
+
+// dropRecords handles records that had to go for want of room. It returns the items that
+// ended by that, and what those who wait for one of the records are told.
+func (q *queue) dropRecords(dropped []Record) (ended []Item, refused map[uint64]error) {
+	refused = make(map[uint64]error, len(dropped))
+	for i := range dropped {
+		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
+		if it, hasEnded := q.dropRecord(&dropped[i], SpoolFull); hasEnded {
+			refused[it.seq] = ErrSpoolFull
+			ended = append(ended, it)
+		}
+	}
+	return ended, refused
 }
 
 // dropRecord handles the loss of a record. It reports whether that ended its item: it

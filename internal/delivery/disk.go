@@ -14,7 +14,7 @@ type disk struct {
 	urgent    []diskWrite // items to write, for each of which a caller waits
 	spill     deque       // other items to write; they have left their lanes
 	unwritten amount      // items to write, and those being written
-	reserved  int         // records being taken over: they have keys, and are not accepted yet
+	reserved  int         // records being taken over: they have keys, and are not accepted yet, but Flush waits for them
 
 	kept     amount              // records of items that have not ended
 	loaded   map[uint64]struct{} // keys of those whose items are in memory too

@@ -15,7 +15,10 @@ type keeper struct {
 	reopenAt time.Time // when to call Reopen, unless the disk works
 	removeAt time.Time // when to remove records; zero if there are none
 	portion  int       // after a failure, the most records to remove at once; 0 for any number
-	heir     heir
+
+	inheritAt    time.Time // when to look for leftovers next
+	inheritBytes int       // to take over at once; 0 for the usual
+	inheritFault string    // why the last look failed, which has been logged; or ""
 }
 
 // run works until end is closed. Then it writes what is left in memory.
@@ -84,8 +87,8 @@ func (k *keeper) step(now time.Time) time.Time {
 	if disk.state != working {
 		at = earliest(at, k.reopenAt)
 	}
-	if now.Before(k.heir.at) { // else there is a look as soon as the disk is done with the rest
-		at = earliest(at, k.heir.at)
+	if now.Before(k.inheritAt) { // else there is a look as soon as the disk is done with the rest
+		at = earliest(at, k.inheritAt)
 	}
 	return at
 }

@@ -58,7 +58,7 @@ type Spool interface {
 	// read and perhaps removed, but not added.
 	Reopen() (lost, writable bool, err error)
 
-	// Close fails with ErrSpoolLost if nothing is left of what was kept.
+	// Close is the last call. It fails with ErrSpoolLost if nothing is left of what was kept.
 	Close() error
 }
 
