@@ -89,7 +89,7 @@ func (l *leftovers) open(dir string, records, size int) (s *store, read []delive
 	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
-	err = s.openDir()
+	err = s.openDir(true)
 	if errors.Is(err, ErrInUse) {
 		s.lock.release()
 		return nil, nil, nil
@@ -101,7 +101,7 @@ func (l *leftovers) open(dir string, records, size int) (s *store, read []delive
 		read, err = s.Read(0, records, size, func(uint64) bool { return false })
 	}
 	if errors.Is(err, errCorrupt) {
-		read, err = nil, s.openDir() // which sets the file aside, and says so
+		read, err = nil, s.openDir(true) // which sets the file aside, and says so
 	}
 	if len(read) == 0 {
 		return nil, nil, errors.Join(err, s.release())

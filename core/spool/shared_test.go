@@ -167,7 +167,7 @@ func TestLeftoversOfBadParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := newStore(filepath.Join(dir, "klime-spool.3"), own.max, DropOldest)
-	if err := good.open(); err != nil {
+	if err := good.open(true); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, good, records(1, 3, false, 10))

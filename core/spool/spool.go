@@ -119,7 +119,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 	if opts.Shared {
 		s.shared = dir
 	}
-	if err := s.open(); err != nil && !isDiskFull(err) {
+	if err := s.open(true); err != nil && !isDiskFull(err) {
 		s.lock.release()
 		switch {
 		case !errors.Is(err, ErrInUse):

@@ -41,25 +41,25 @@ var (
 // store implements delivery.Spool with one file. After an error its db is nil until
 // Reopen succeeds, except while the file is not at its path.
 type store struct {
+	max    int64 // bytes
+	policy Policy
+
 	dir    string
 	shared string // the folder of which dir is a part; "" if it is not shared
-	max    int64  // bytes
-	policy Policy
+	lock   *lock  // of dir, held also while there is no db
+
+	db        *bolt.DB    // nil while there is a fault
+	file      *os.File    // of db
+	info      fs.FileInfo // of file
+	totals    totals
+	ownID     uint64      // what this process writes as the id of totals
+	oneMeta   bool        // of the two pages that name the last commits, one was damaged when the file was opened
+	broken    fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
+	displaced bool        // the file is not at its path, nor can be made anew there: records are read and removed, but not added
+
 	logger *slog.Logger // nil until a client has the store
 	untold []warning    // from before there was a logger
-	lock   *lock        // of the folder, held also while there is no db
-
-	db      *bolt.DB    // nil while there is a fault
-	file    *os.File    // of db
-	info    fs.FileInfo // of file
-	ownID   uint64      // what this process writes as the id of totals
-	totals  totals
-	oneMeta bool        // of the two pages that name the last commits, one was damaged when the file was opened
-	broken  fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
-	isKnown bool        // the client knows what is in the store: what else turns up is another process's
-
-	displaced bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
-	told      bool // the log says why the folder cannot be used
+	told   bool         // the log says why the folder cannot be used
 }
 
 func newStore(dir string, maxBytes int64, policy Policy) *store {
@@ -163,10 +163,7 @@ func (s *store) release() (err error) {
 		err = guarded(s.db.Close)
 	}
 	s.abandonDB()
-	if s.lock.file != nil {
-		forgetHolder(s.dir)
-		s.lock.release()
-	}
+	s.vacate()
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
