@@ -79,41 +79,41 @@ func (q *queue) takeWork(removals bool, portion int) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var w work
-	k, size := q.disk, 0
-	if portion > 0 && len(k.removing) > 0 && (removals || k.state == working) {
-		w.remove = slices.Sorted(maps.Keys(k.removing))
+	disk, size := q.disk, 0
+	if portion > 0 && len(disk.removing) > 0 && (removals || disk.state == working) {
+		w.remove = slices.Sorted(maps.Keys(disk.removing))
 		w.remove = w.remove[:min(portion, len(w.remove))]
 		for _, key := range w.remove {
-			delete(k.removing, key)
+			delete(disk.removing, key)
 		}
 		return w
 	}
 	for len(w.items) < maxCommitItems && size < maxCommitBytes {
-		next, ok := k.nextWrite()
+		next, ok := disk.nextWrite()
 		if !ok {
 			break
 		}
 		w.items = append(w.items, next)
 		size += len(next.Body)
 	}
-	if len(w.items) > 0 || removals || k.state == working && len(k.removing) >= maxRemovals {
-		w.remove = slices.Sorted(maps.Keys(k.removing))
-		clear(k.removing)
+	if len(w.items) > 0 || removals || disk.state == working && len(disk.removing) >= maxRemovals {
+		w.remove = slices.Sorted(maps.Keys(disk.removing))
+		clear(disk.removing)
 	}
 	return w
 }
 
 // nextWrite takes the next item to write, if there is one: first those for which a
 // caller waits.
-func (k *disk) nextWrite() (next diskWrite, ok bool) {
+func (d *disk) nextWrite() (next diskWrite, ok bool) {
 	switch {
-	case len(k.urgent) > 0:
-		next = k.urgent[0]
-		k.urgent[0] = diskWrite{} // lets the body be collected
-		k.urgent = k.urgent[1:]
+	case len(d.urgent) > 0:
+		next = d.urgent[0]
+		d.urgent[0] = diskWrite{} // lets the body be collected
+		d.urgent = d.urgent[1:]
 		return next, true
-	case k.spill.len() > 0:
-		return diskWrite{Item: k.spill.popFront()}, true
+	case d.spill.len() > 0:
+		return diskWrite{Item: d.spill.popFront()}, true
 	default:
 		return diskWrite{}, false
 	}
@@ -131,8 +131,8 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var a aftermath
-	k := q.disk
-	k.stalled = false
+	disk := q.disk
+	disk.stalled = false
 	if q.phase == abandoned {
 		w.reply(func(uint64) error { return nil })
 		return a
@@ -140,11 +140,11 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 	var explicit []Item
 	for i := range w.items {
 		it := &w.items[i].Item
-		k.unwritten.remove(it)
-		k.kept.add(it)
+		disk.unwritten.remove(it)
+		disk.kept.add(it)
 		if w.items[i].done != nil && q.fits(it) {
-			k.loaded[it.seq] = struct{}{}
-			k.inMemory.add(it)
+			disk.loaded[it.seq] = struct{}{}
+			disk.inMemory.add(it)
 			q.enterMemory(it)
 			explicit = append(explicit, *it)
 		} else if q.noteDiskOnly(it) {
@@ -176,18 +176,18 @@ func (q *queue) dropRecords(dropped []Record) (ended []Item, refused map[uint64]
 // dropRecord handles the loss of a record. It reports whether that ended its item: it
 // does not if the item had ended already or is in memory too.
 func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
-	k := q.disk
-	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: k.tokens[r.Key]}
-	if _, ended := k.removing[r.Key]; ended {
-		delete(k.removing, r.Key)
+	disk := q.disk
+	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: disk.tokens[r.Key]}
+	if _, ended := disk.removing[r.Key]; ended {
+		delete(disk.removing, r.Key)
 		return it, false
 	}
-	k.kept.remove(&it)
-	if k.hasLoaded(r.Key) {
-		k.unload(&it)
+	disk.kept.remove(&it)
+	if disk.hasLoaded(r.Key) {
+		disk.unload(&it)
 		return it, false
 	}
-	delete(k.tokens, r.Key)
+	delete(disk.tokens, r.Key)
 	q.ended[outcome]++
 	q.waiters.itemEnded(r.Key)
 	if r.Damaged {
@@ -202,10 +202,10 @@ func (q *queue) failed(w work, cause error) aftermath {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var a aftermath
-	k := q.disk
-	k.state, k.stalled, k.fault = broken, false, cause
+	disk := q.disk
+	disk.state, disk.stalled, disk.fault = broken, false, cause
 	for _, key := range w.remove {
-		k.removing[key] = struct{}{}
+		disk.removing[key] = struct{}{}
 	}
 	if q.phase == abandoned {
 		w.reply(func(uint64) error { return notDurable(cause) })
@@ -213,16 +213,16 @@ func (q *queue) failed(w work, cause error) aftermath {
 	}
 	var back []Item
 	for i := range w.items {
-		k.removing[w.items[i].seq] = struct{}{}
+		disk.removing[w.items[i].seq] = struct{}{}
 		back = append(back, w.items[i].Item)
 	}
-	for _, write := range k.urgent {
+	for _, write := range disk.urgent {
 		w.items = append(w.items, write)
 		back = append(back, write.Item)
 	}
-	k.urgent = nil
-	back = k.spill.drainTo(back)
-	k.cursor = 0
+	disk.urgent = nil
+	back = disk.spill.drainTo(back)
+	disk.cursor = 0
 	a.evicted = q.takeBack(back)
 	gone := map[uint64]bool{}
 	for i := range a.evicted {
@@ -263,16 +263,16 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 // recall takes back into memory, whatever its bounds, the items that the keeper has
 // not begun to write.
 func (q *queue) recall() []Item {
-	k := q.disk
+	disk := q.disk
 	var items []Item
-	rest := work{items: k.urgent}
+	rest := work{items: disk.urgent}
 	for _, write := range rest.items {
 		items = append(items, write.Item)
 	}
-	k.urgent = nil
-	items = k.spill.drainTo(items)
+	disk.urgent = nil
+	items = disk.spill.drainTo(items)
 	for i := range items {
-		k.unwritten.remove(&items[i])
+		disk.unwritten.remove(&items[i])
 		q.enterMemory(&items[i])
 	}
 	rest.reply(func(uint64) error { return notDurable(ErrSpoolBusy) })

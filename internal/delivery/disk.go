@@ -58,66 +58,66 @@ func newDisk(s *Storage, q *queue) *disk {
 }
 
 // wakeKeeper wakes the keeper.
-func (k *disk) wakeKeeper() { signal(k.wake) }
+func (d *disk) wakeKeeper() { signal(d.wake) }
 
 // readable reports whether records can at least be read.
-func (k *disk) readable() bool { return k.state >= readOnly }
+func (d *disk) readable() bool { return d.state >= readOnly }
 
 // writable reports whether records can be added now.
-func (k *disk) writable() bool { return k.state == working && !k.stalled }
+func (d *disk) writable() bool { return d.state == working && !d.stalled }
 
 // takes reports whether the disk can take an item now.
-func (k *disk) takes(it *Item) bool {
-	return k.writable() && k.unwritten.items < maxUnwrittenItems && k.unwritten.bytes+len(it.Body) <= maxUnwrittenBytes && k.hasRoom(it)
+func (d *disk) takes(it *Item) bool {
+	return d.writable() && d.unwritten.items < maxUnwrittenItems && d.unwritten.bytes+len(it.Body) <= maxUnwrittenBytes && d.hasRoom(it)
 }
 
 // hasRoom reports whether the spool has room for an item. Records that wait to be
 // removed do not count: they are removed before it is written.
-func (k *disk) hasRoom(it *Item) bool {
-	return k.fits == nil ||
-		k.fits(k.kept.items+k.unwritten.items+1, k.kept.bytes+k.unwritten.bytes+len(it.Body), it.Automatic)
+func (d *disk) hasRoom(it *Item) bool {
+	return d.fits == nil ||
+		d.fits(d.kept.items+d.unwritten.items+1, d.kept.bytes+d.unwritten.bytes+len(it.Body), it.Automatic)
 }
 
 // declineReason says why a disk that works does not take an item.
-func (k *disk) declineReason(it *Item) Outcome {
-	if !k.hasRoom(it) {
+func (d *disk) declineReason(it *Item) Outcome {
+	if !d.hasRoom(it) {
 		return SpoolFull
 	}
 	return SpoolBusy
 }
 
 // hasLoaded reports whether an item in memory is on disk too.
-func (k *disk) hasLoaded(seq uint64) bool {
-	_, is := k.loaded[seq]
+func (d *disk) hasLoaded(seq uint64) bool {
+	_, is := d.loaded[seq]
 	return is
 }
 
 // alone returns how many records are on disk alone.
-func (k *disk) alone() int { return k.kept.items - k.inMemory.items }
+func (d *disk) alone() int { return d.kept.items - d.inMemory.items }
 
 // notHeld returns how many items the queue does not hold, but Flush waits for: those on
 // their way to the disk or on disk alone.
-func (k *disk) notHeld() int {
-	return k.unwritten.items + k.reserved + k.alone()
+func (d *disk) notHeld() int {
+	return d.unwritten.items + d.reserved + d.alone()
 }
 
 // unload notes that an item is no longer in memory too.
-func (k *disk) unload(it *Item) {
-	delete(k.loaded, it.seq)
-	k.inMemory.remove(it)
+func (d *disk) unload(it *Item) {
+	delete(d.loaded, it.seq)
+	d.inMemory.remove(it)
 }
 
 // settled schedules the removal of the record of an item that has ended.
-func (k *disk) settled(it *Item) {
-	if !k.hasLoaded(it.seq) {
+func (d *disk) settled(it *Item) {
+	if !d.hasLoaded(it.seq) {
 		return
 	}
-	k.unload(it)
-	k.kept.remove(it)
-	if len(k.removing) == 0 || len(k.removing) >= maxRemovals {
-		defer k.wakeKeeper()
+	d.unload(it)
+	d.kept.remove(it)
+	if len(d.removing) == 0 || len(d.removing) >= maxRemovals {
+		defer d.wakeKeeper()
 	}
-	k.removing[it.seq] = struct{}{}
+	d.removing[it.seq] = struct{}{}
 }
 
 // spillFor makes room for an item without loss: it unloads items that are on disk

@@ -132,8 +132,8 @@ func (q *queue) giveUp(records []Record) {
 func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ended []Item, lost loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
-	k.reserved = 0
+	disk := q.disk
+	disk.reserved = 0
 	if q.phase == abandoned {
 		return nil, loss{}
 	}
@@ -141,8 +141,8 @@ func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ende
 	q.accepted, q.recovered = q.accepted+n, q.recovered+n
 	q.ended[SpoolLost] += uint64(damaged) //nolint:gosec // an amount
 	for i := range records {
-		k.kept.add(&Item{Body: records[i].Body})
-		k.cursor = min(k.cursor, records[i].Key)
+		disk.kept.add(&Item{Body: records[i].Body})
+		disk.cursor = min(disk.cursor, records[i].Key)
 	}
 	ended, _ = q.dropRecords(dropped)
 	q.refillReplay()

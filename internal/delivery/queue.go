@@ -354,10 +354,10 @@ func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.accepted += uint64(lost) //nolint:gosec // an amount
-	k := q.disk
-	n := lost + q.held.items + k.unwritten.items - k.inMemory.items // items that are on disk are not lost
-	k.unwritten, k.inMemory = amount{}, amount{}
-	clear(k.loaded)
+	disk := q.disk
+	n := lost + q.held.items + disk.unwritten.items - disk.inMemory.items // items that are on disk are not lost
+	disk.unwritten, disk.inMemory = amount{}, amount{}
+	clear(disk.loaded)
 	q.ended[Abandoned] += uint64(n) //nolint:gosec // an amount
 	q.held, q.heldAuto, q.phase = amount{}, amount{}, abandoned
 	q.waiters.endAll(ErrClosed)
@@ -421,14 +421,14 @@ func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
+	disk := q.disk
 	return Counts{
 		Accepted: q.accepted, Recovered: q.recovered,
 		Sent: q.ended[Sent], Failed: q.ended[Failed], Evicted: q.ended[Evicted], Abandoned: q.ended[Abandoned],
 		SpoolBusy: q.ended[SpoolBusy], SpoolFull: q.ended[SpoolFull], SpoolLost: q.ended[SpoolLost],
-		Held:      q.held.items + q.oneShotAmount.items + k.unwritten.items - k.inMemory.items,
-		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + k.unwritten.bytes - k.inMemory.bytes,
-		Spooled:   k.kept.items, SpooledBytes: k.kept.bytes,
-		SpoolDown: k.state != noDisk && !k.writable(),
+		Held:      q.held.items + q.oneShotAmount.items + disk.unwritten.items - disk.inMemory.items,
+		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + disk.unwritten.bytes - disk.inMemory.bytes,
+		Spooled:   disk.kept.items, SpooledBytes: disk.kept.bytes,
+		SpoolDown: disk.state != noDisk && !disk.writable(),
 	}
 }

@@ -20,19 +20,19 @@ type reading struct {
 func (q *queue) nextRead() reading {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
+	disk := q.disk
 	window := amount{4 * q.takeItems, q.maxBytes / 4}
-	if !k.readable() || k.alone() == 0 || k.replay.len() >= window.items/2 || k.replay.bytes >= window.bytes/2 {
+	if !disk.readable() || disk.alone() == 0 || disk.replay.len() >= window.items/2 || disk.replay.bytes >= window.bytes/2 {
 		return reading{}
 	}
-	records := min(window.items-k.replay.len(), q.maxItems-q.held.items)
-	size := min(window.bytes-k.replay.bytes, q.maxBytes-q.held.bytes)
+	records := min(window.items-disk.replay.len(), q.maxItems-q.held.items)
+	size := min(window.bytes-disk.replay.bytes, q.maxBytes-q.held.bytes)
 	if records <= 0 || size <= 0 {
 		return reading{}
 	}
-	from := k.cursor
-	k.cursor = math.MaxUint64
-	return reading{from, records, size, k.alone()}
+	from := disk.cursor
+	disk.cursor = math.MaxUint64
+	return reading{from, records, size, disk.alone()}
 }
 
 // isKnown reports whether a record need not be read: its item is in memory, or has
@@ -55,9 +55,9 @@ type loss struct {
 func (q *queue) load(r reading, records []Record) (lost loss, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
+	disk := q.disk
 	if len(records) == 0 {
-		k.cursor = 0
+		disk.cursor = 0
 		if r.from > 0 {
 			return loss{}, true
 		}
@@ -73,26 +73,26 @@ func (q *queue) load(r reading, records []Record) (lost loss, more bool) {
 				lost.items++
 				lost.tokens = append(lost.tokens, it.Token)
 			}
-			k.removing[rec.Key] = struct{}{}
+			disk.removing[rec.Key] = struct{}{}
 			from = rec.Key + 1
 			continue
 		}
 		it := Item{
-			Body: rec.Body, Automatic: rec.Automatic, Token: k.tokens[rec.Key], Queued: now,
+			Body: rec.Body, Automatic: rec.Automatic, Token: disk.tokens[rec.Key], Queued: now,
 			seq: rec.Key, attempts: int32(rec.Attempts), replayed: true, //nolint:gosec // small
 		}
 		if !q.fits(&it) && q.held.items > 0 {
 			break // it is read again later
 		}
-		delete(k.tokens, rec.Key)
-		k.loaded[rec.Key] = struct{}{}
-		k.inMemory.add(&it)
+		delete(disk.tokens, rec.Key)
+		disk.loaded[rec.Key] = struct{}{}
+		disk.inMemory.add(&it)
 		q.enterMemory(&it)
 		items = append(items, it)
 		from = rec.Key + 1
 	}
-	k.cursor = min(k.cursor, from)
-	k.replay.restore(items)
+	disk.cursor = min(disk.cursor, from)
+	disk.replay.restore(items)
 	return lost, from > r.from
 }
 
@@ -106,8 +106,8 @@ func (q *queue) takeReplay(shrink int) []Item {
 
 // refillReplay has the keeper read more from disk if few items are left to send.
 func (q *queue) refillReplay() {
-	if k := q.disk; k.readable() && k.alone() > 0 && k.replay.len() < 2*q.takeItems {
-		k.wakeKeeper()
+	if disk := q.disk; disk.readable() && disk.alone() > 0 && disk.replay.len() < 2*q.takeItems {
+		disk.wakeKeeper()
 	}
 }
 
@@ -145,16 +145,16 @@ func (q *queue) closedLost() loss {
 
 // diskLost ends all items that were on disk alone. Those in memory too stay there.
 func (q *queue) diskLost() loss {
-	k := q.disk
-	lost := q.lose(k.alone())
-	k.kept, k.inMemory = amount{}, amount{}
-	clear(k.loaded)
-	clear(k.removing)
+	disk := q.disk
+	lost := q.lose(disk.alone())
+	disk.kept, disk.inMemory = amount{}, amount{}
+	clear(disk.loaded)
+	clear(disk.removing)
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
 		q.quarantine.unspilledSince = time.Now()
 	}
-	for k.replay.len() > 0 { // they are like all others now
-		q.restore([]Item{k.replay.popFront()})
+	for disk.replay.len() > 0 { // they are like all others now
+		q.restore([]Item{disk.replay.popFront()})
 	}
 	return lost
 }
@@ -164,16 +164,16 @@ func (q *queue) diskLost() loss {
 // the others. Nor is it known whose tokens end, so that all do: one whose item is there
 // after all, as it left memory during the read, ends too early.
 func (q *queue) lose(n int) loss {
-	k := q.disk
+	disk := q.disk
 	q.ended[SpoolLost] += uint64(n) //nolint:gosec // an amount
-	if k.kept.items -= n; k.alone() == 0 {
-		k.kept = k.inMemory
+	if disk.kept.items -= n; disk.alone() == 0 {
+		disk.kept = disk.inMemory
 	}
 	if n > 0 {
 		q.waiters.endAll(ErrSpoolLost)
 	}
-	tokens := slices.Collect(maps.Values(k.tokens))
-	clear(k.tokens)
+	tokens := slices.Collect(maps.Values(disk.tokens))
+	clear(disk.tokens)
 	return loss{n, tokens}
 }
 
