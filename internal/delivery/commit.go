@@ -60,6 +60,8 @@ type work struct {
 	remove []uint64
 }
 
+func (w work) isNothing() bool { return len(w.items) == 0 && len(w.remove) == 0 }
+
 // records are what is to be written.
 func (w work) records() []Record {
 	add := make([]Record, len(w.items))

@@ -63,19 +63,7 @@ func (k *keeper) step(now time.Time) time.Time {
 		k.reopenAt = now.Add(reopenInterval)
 		k.reopen(nil)
 	}
-	for disk.readable() {
-		due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
-		w := k.queue.takeWork(due, k.portion)
-		if len(w.items) > 0 || len(w.remove) > 0 {
-			before := disk.state
-			k.commit(w)
-			if before == readOnly && disk.state == broken { // what cannot be removed can still be read
-				k.removeAt = k.reopenAt
-				k.reopen(nil)
-			}
-		} else if !k.load() && !k.inherit(now) {
-			break
-		}
+	for k.workOnce(now) {
 	}
 	switch removals := k.queue.removals(); {
 	case !disk.readable(), removals == 0:
@@ -91,6 +79,26 @@ func (k *keeper) step(now time.Time) time.Time {
 		at = earliest(at, k.inheritAt)
 	}
 	return at
+}
+
+// workOnce does the first thing that there is to do, and reports whether there may be more.
+func (k *keeper) workOnce(now time.Time) bool {
+	disk := k.queue.disk
+	if !disk.readable() {
+		return false
+	}
+	due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
+	w := k.queue.takeWork(due, k.portion)
+	if w.isNothing() {
+		return k.load() || k.inherit(now)
+	}
+	before := disk.state
+	k.commit(w)
+	if before == readOnly && disk.state == broken { // what cannot be removed can still be read
+		k.removeAt = k.reopenAt
+		k.reopen(nil)
+	}
+	return true
 }
 
 // commit writes and removes records, and handles the outcome.
@@ -208,7 +216,7 @@ func (k *keeper) finish() {
 func (k *keeper) writeRest() bool {
 	for k.queue.disk.readable() {
 		w := k.queue.takeWork(true, k.portion)
-		if len(w.items) == 0 && len(w.remove) == 0 {
+		if w.isNothing() {
 			return true
 		}
 		k.commit(w)

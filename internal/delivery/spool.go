@@ -63,10 +63,6 @@ type Spool interface {
 }
 
 const (
-	// spillGrace is how long an item may be in memory alone beyond the flush
-	// interval.
-	spillGrace = 3 * time.Second
-
 	// Bounds of what waits to be written, on top of the bounds of the queue.
 	maxUnwrittenItems = 100_000
 	maxUnwrittenBytes = 16 << 20
