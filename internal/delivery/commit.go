@@ -123,9 +123,8 @@ func (d *disk) nextWrite() (next diskWrite, ok bool) {
 
 // aftermath is what the keeper reports of a commit after the lock is released.
 type aftermath struct {
-	dropped   []Item // removed from disk for want of room
-	evicted   []Item // evicted from memory, as the disk failed
-	forgotten []Item // on disk, but without their tokens, whose owners are told Evicted
+	dropped []Item // removed from disk for want of room
+	evicted []Item // evicted from memory, as the disk failed
 }
 
 // written handles the success of a commit.
@@ -149,8 +148,8 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 			disk.inMemory.add(it)
 			q.enterMemory(it)
 			explicit = append(explicit, *it)
-		} else if q.noteDiskOnly(it) {
-			a.forgotten = append(a.forgotten, *it)
+		} else {
+			q.noteDiskOnly(it)
 		}
 	}
 	q.explicit.restore(explicit)

@@ -338,6 +338,13 @@ func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 	}
 }
 
+// tellForgotten tells Evicted of items that are on disk without their tokens.
+func (d *Deliverer) tellForgotten() {
+	for _, token := range d.queue.takeForgotten() {
+		d.tell(token, Evicted)
+	}
+}
+
 func (d *Deliverer) tell(token uint64, outcome Outcome) {
 	if token != 0 && d.cfg.OnOutcome != nil {
 		d.cfg.OnOutcome(token, outcome)

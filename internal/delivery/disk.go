@@ -14,13 +14,14 @@ type disk struct {
 	unwritten amount      // items to write, and those being written
 	reserved  int         // records being taken over: they have keys, and are not accepted yet, but Flush waits for them
 
-	kept     amount              // records of items that have not ended
-	loaded   map[uint64]struct{} // keys of those whose items are in memory too
-	inMemory amount              // the items of loaded
-	removing map[uint64]struct{} // keys of records whose items have ended
-	cursor   uint64              // no record with a lower key is on disk alone, except those being read now
-	replay   deque               // loaded items that wait for a sender
-	tokens   map[uint64]uint64   // by key, of items on disk alone
+	kept      amount              // records of items that have not ended
+	loaded    map[uint64]struct{} // keys of those whose items are in memory too
+	inMemory  amount              // the items of loaded
+	removing  map[uint64]struct{} // keys of records whose items have ended
+	cursor    uint64              // no record with a lower key is on disk alone, except those being read now
+	replay    deque               // loaded items that wait for a sender
+	tokens    map[uint64]uint64   // by key, of items on disk alone
+	forgotten []uint64            // tokens for which there was no room, whose owners are yet to be told Evicted
 }
 
 // diskState says what the spool can be used for.

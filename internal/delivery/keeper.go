@@ -58,6 +58,7 @@ func (k *keeper) close() {
 
 // step does all that there is to do, and returns when to look again.
 func (k *keeper) step(now time.Time) time.Time {
+	k.tellForgotten()
 	disk := k.queue.disk
 	if disk.state != working && !now.Before(k.reopenAt) {
 		k.reopenAt = now.Add(reopenInterval)
@@ -120,7 +121,6 @@ func (k *keeper) commit(w work) {
 func (k *keeper) tellAftermath(a aftermath) {
 	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
 	k.tellEnded(a.evicted, Evicted, ErrQueueFull)
-	k.tellAll(a.forgotten, Evicted)
 	k.wakeDispatcher()
 }
 

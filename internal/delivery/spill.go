@@ -57,18 +57,27 @@ func (q *queue) unloadOne() bool {
 	return false
 }
 
-// noteDiskOnly notes an item that is on disk alone now. It reports true if its token
-// is lost, as there is no room for it.
-func (q *queue) noteDiskOnly(it *Item) (forgotten bool) {
-	q.disk.cursor = min(q.disk.cursor, it.seq)
-	if it.Token == 0 {
-		return false
+// noteDiskOnly notes an item that is on disk alone now.
+func (q *queue) noteDiskOnly(it *Item) {
+	disk := q.disk
+	disk.cursor = min(disk.cursor, it.seq)
+	switch {
+	case it.Token == 0:
+	case len(disk.tokens) < maxTokens:
+		disk.tokens[it.seq] = it.Token
+	default:
+		disk.forgotten = append(disk.forgotten, it.Token)
+		disk.wakeKeeper()
 	}
-	if len(q.disk.tokens) >= maxTokens {
-		return true
-	}
-	q.disk.tokens[it.seq] = it.Token
-	return false
+}
+
+// takeForgotten returns the tokens that were forgotten since the last call.
+func (q *queue) takeForgotten() []uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	tokens := q.disk.forgotten
+	q.disk.forgotten = nil
+	return tokens
 }
 
 // spill hands an item that has left its lane to the disk.

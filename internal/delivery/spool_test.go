@@ -1129,29 +1129,43 @@ func TestTokensEndWithTheSpool(t *testing.T) {
 }
 
 // How many tokens of items on disk are kept is bounded. The owners of those that are not
-// kept are told that their items are evicted, once, though these are delivered.
+// kept are told that their items are evicted, once, though these are delivered. With
+// write-ahead, items also lose their tokens when they leave memory for others.
 func TestTokensAreBounded(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const most, over = 10_000, 500
-		m, e, told := newMemory(), newOutage(503), newTally()
-		cfg := spoolConfig(e, m)
-		cfg.QueueSize, cfg.OnOutcome = 100, told.add
-		d := start(t, cfg)
-		enqueueOwned(t, d, 1, most+over)
-		time.Sleep(time.Minute)
-		evicted := told.of(delivery.Evicted)
-		if c := d.Counts(); evicted < over-cfg.QueueSize || evicted > over || c.Evicted != 0 {
-			t.Errorf("told of %d evicted, counts %+v", evicted, c)
+	for _, writeAhead := range []bool{false, true} {
+		t.Run(fmt.Sprintf("write-ahead %v", writeAhead), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { testTokensAreBounded(t, writeAhead) })
+		})
+	}
+}
+
+func testTokensAreBounded(t *testing.T, writeAhead bool) {
+	t.Helper()
+	const most, over = 10_000, 500
+	m, e, told := newMemory(), newOutage(503), newTally()
+	cfg := spoolConfig(e, m)
+	cfg.QueueSize, cfg.OnOutcome, cfg.WriteAhead = 100, told.add, writeAhead
+	d := start(t, cfg)
+	enqueueOwned(t, d, 1, most+over)
+	for id := range cfg.QueueSize {
+		if err := d.Enqueue(t.Context(), item(most+over+id+1, true, 0)); err != nil {
+			t.Fatal(err)
 		}
-		e.setStatus(200)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
-		if c := d.Counts(); c.Sent != most+over || told.of(delivery.Sent) != most+over-evicted || told.of(delivery.Evicted) != evicted {
-			t.Errorf("told of %d sent and %d evicted, counts %+v", told.of(delivery.Sent), told.of(delivery.Evicted), c)
-		}
-	})
+	}
+	time.Sleep(time.Minute)
+	evicted := told.of(delivery.Evicted)
+	if c := d.Counts(); evicted < over-cfg.QueueSize || evicted > over || c.Evicted != 0 {
+		t.Errorf("told of %d evicted, counts %+v", evicted, c)
+	}
+	e.setStatus(200)
+	if err := shutdown(t, d); err != nil {
+		t.Error(err)
+	}
+	if c := d.Counts(); c.Sent != most+over+100 || told.of(delivery.Sent) != most+over-evicted || told.of(delivery.Evicted) != evicted {
+		t.Errorf("told of %d sent and %d evicted, counts %+v", told.of(delivery.Sent), told.of(delivery.Evicted), c)
+	}
 }
 
 // After random faults of the disk and of Klime, concurrent callers and a recovery, the
