@@ -121,22 +121,16 @@ func (d *disk) nextWrite() (next diskWrite, ok bool) {
 	}
 }
 
-// aftermath is what the keeper reports of a commit after the lock is released.
-type aftermath struct {
-	dropped []Item // removed from disk for want of room
-	evicted []Item // evicted from memory, as the disk failed
-}
-
-// written handles the success of a commit.
-func (q *queue) written(w work, dropped []Record) aftermath {
+// written handles the success of a commit. It returns the items that ended because their
+// records were dropped.
+func (q *queue) written(w work, dropped []Record) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var a aftermath
 	disk := q.disk
 	disk.stalled = false
 	if q.phase == abandoned {
 		w.reply(func(uint64) error { return nil })
-		return a
+		return nil
 	}
 	var explicit []Item
 	for i := range w.items {
@@ -153,11 +147,10 @@ func (q *queue) written(w work, dropped []Record) aftermath {
 		}
 	}
 	q.explicit.restore(explicit)
-	var refused map[uint64]error
-	a.dropped, refused = q.dropRecords(dropped)
+	ended, refused := q.dropRecords(dropped)
 	w.reply(func(seq uint64) error { return refused[seq] })
 	q.announceRoom()
-	return a
+	return ended
 }
 
 // dropRecords handles records that had to go for want of room. It returns the items that
@@ -198,11 +191,11 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 }
 
 // failed handles the failure of a commit. Nobody knows whether its items are on disk.
-// They stay in memory as far as there is room, and their records are to be removed.
-func (q *queue) failed(w work, cause error) aftermath {
+// They stay in memory as far as there is room, and their records are to be removed. It
+// returns those for which there is no room.
+func (q *queue) failed(w work, cause error) (evicted []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var a aftermath
 	disk := q.disk
 	disk.state, disk.stalled, disk.fault = broken, false, cause
 	for _, key := range w.remove {
@@ -210,7 +203,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 	}
 	if q.phase == abandoned {
 		w.reply(func(uint64) error { return notDurable(cause) })
-		return a
+		return nil
 	}
 	var back []Item
 	for i := range w.items {
@@ -224,10 +217,10 @@ func (q *queue) failed(w work, cause error) aftermath {
 	disk.urgent = nil
 	back = disk.spill.drainTo(back)
 	disk.cursor = 0
-	a.evicted = q.takeBack(back)
+	evicted = q.takeBack(back)
 	gone := map[uint64]bool{}
-	for i := range a.evicted {
-		gone[a.evicted[i].seq] = true
+	for i := range evicted {
+		gone[evicted[i].seq] = true
 	}
 	w.reply(func(seq uint64) error {
 		if gone[seq] {
@@ -236,7 +229,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 		return notDurable(cause)
 	})
 	q.announceRoom()
-	return a
+	return evicted
 }
 
 // takeBack returns items to memory that could not be written, the newest first. It

@@ -87,8 +87,9 @@ func (k *keeper) takeOver(records []Record) error {
 		return err
 	}
 	ended, lost := k.queue.inherited(records, damaged, dropped)
-	k.tellAftermath(aftermath{dropped: ended})
+	k.tellEnded(ended, SpoolFull, ErrSpoolFull)
 	k.lose(lost)
+	k.wakeDispatcher()
 	return nil
 }
 

@@ -114,13 +114,7 @@ func (k *keeper) commit(w work) {
 	if k.portion *= 2; k.queue.removals() == 0 {
 		k.portion = 0
 	}
-	k.tellAftermath(k.queue.written(w, dropped))
-}
-
-// tellAftermath reports what a commit has led to.
-func (k *keeper) tellAftermath(a aftermath) {
-	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
-	k.tellEnded(a.evicted, Evicted, ErrQueueFull)
+	k.tellEnded(k.queue.written(w, dropped), SpoolFull, ErrSpoolFull)
 	k.wakeDispatcher()
 }
 
@@ -140,7 +134,8 @@ func (k *keeper) fail(w work, err error) {
 		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))
 	}
 	k.reopenAt = time.Now().Add(reopenInterval)
-	k.tellAftermath(k.queue.failed(w, err))
+	k.tellEnded(k.queue.failed(w, err), Evicted, ErrQueueFull)
+	k.wakeDispatcher()
 }
 
 // reopen tries to get the spool to work again. news is a fault that nobody knows of yet, and
