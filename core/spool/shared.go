@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -44,7 +43,6 @@ func parts(dir string) []string {
 // process has.
 type leftovers struct {
 	own    *store
-	logger *slog.Logger
 	undone map[string]undone // by part, what is safe elsewhere and could not be removed
 }
 
@@ -55,8 +53,8 @@ type undone struct {
 	keys   []uint64
 }
 
-func newLeftovers(own *store, logger *slog.Logger) *leftovers {
-	return &leftovers{own: own, logger: logger, undone: map[string]undone{}}
+func newLeftovers(own *store) *leftovers {
+	return &leftovers{own: own, undone: map[string]undone{}}
 }
 
 // TakeOver implements delivery.Leftovers. A part that cannot be read does not keep it from
@@ -85,7 +83,7 @@ func (l *leftovers) TakeOver(records, size int, keep func([]delivery.Record) err
 // is nothing, it is closed again.
 func (l *leftovers) open(dir string, records, size int) (s *store, read []delivery.Record, err error) {
 	s = newStore(dir, math.MaxInt64, DropOldest)
-	s.shared, s.logger = l.own.shared, l.logger
+	s.shared, s.logger = l.own.shared, l.own.logger
 	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}

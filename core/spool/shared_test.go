@@ -149,7 +149,7 @@ func TestLeftoversOfBadParts(t *testing.T) {
 	dir := t.TempDir()
 	own, left := heir(t, dir, Options{})
 	var log strings.Builder
-	left.logger = slog.New(slog.NewTextHandler(&log, nil))
+	left.own.logger = slog.New(slog.NewTextHandler(&log, nil))
 	for _, name := range []string{"klime-spool.1", "klime-spool.2", "klime-spool.3", "klime-spool.x"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
@@ -286,7 +286,7 @@ func TestLeftoversWithADamagedMeta(t *testing.T) {
 	dir := t.TempDir()
 	_, left := heir(t, dir, Options{})
 	var log strings.Builder
-	left.logger = slog.New(slog.NewTextHandler(&log, nil))
+	left.own.logger = slog.New(slog.NewTextHandler(&log, nil))
 	other, _ := heir(t, dir, Options{})
 	commit(t, other, records(1, 3, false, 10))
 	commit(t, other, nil, 1, 2, 3)

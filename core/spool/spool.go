@@ -153,7 +153,7 @@ func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 	s.attached.setLogger(logger)
 	storage := delivery.Storage{Spool: s.attached, WriteAhead: s.opts.WriteAhead}
 	if s.opts.Shared {
-		storage.Leftovers = newLeftovers(s.attached, logger)
+		storage.Leftovers = newLeftovers(s.attached)
 	}
 	if s.opts.WhenFull == Reject {
 		storage.Fits = s.opts.fits

@@ -38,10 +38,10 @@ type queue struct {
 	oneShots      sync.WaitGroup // one-shot sends in flight
 	lastSeq       uint64
 	phase         phase
-	halt          error   // why sending is halted; nil if it is not
-	lines         [2]line // of callers who wait for room: with explicit items, with automatic ones
-	leftOut       deque   // patient items for which there was no room until Shutdown's time was over
-	untold        int     // more of them
+	halt          error // why sending is halted; nil if it is not
+	lines         lines // of callers who wait for room
+	leftOut       deque // patient items for which there was no room until Shutdown's time was over
+	untold        int   // more of them
 	waiters       waiters
 	accepted      uint64           // items so far
 	recovered     uint64           // those of them that earlier processes left on disk
@@ -101,7 +101,7 @@ type admission struct {
 func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	line := q.lineOf(it)
+	line := q.lines.lineFor(it)
 	patient = patient && q.mayWait(it)
 	if patient && at == nil && line.first != nil {
 		a.waits, a.wake = true, true
@@ -118,15 +118,6 @@ func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error)
 		line.leave(at)
 	}
 	return a, err
-}
-
-// lineOf returns the line in which an item waits. Automatic items have one of their
-// own: there may be room for explicit items that is not open to automatic ones.
-func (q *queue) lineOf(it *Item) *line {
-	if it.Automatic {
-		return &q.lines[1]
-	}
-	return &q.lines[0]
 }
 
 // refuses reports whether an item comes too late.
@@ -319,9 +310,8 @@ func (q *queue) leaveMemory(it *Item) {
 // announceRoom wakes the first caller in each line. A caller that leaves its line
 // wakes the next.
 func (q *queue) announceRoom() {
-	for i := range q.lines {
-		q.lines[i].wakeFirst()
-	}
+	q.lines.explicit.wakeFirst()
+	q.lines.automatic.wakeFirst()
 }
 
 // close refuses all further items except patient ones, and reports whether this call
@@ -408,15 +398,12 @@ func (q *queue) pending() pending {
 	defer q.mu.Unlock()
 	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.phase >= closing, replay: q.disk.replay.len(), last: q.lastSeq}
 	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
-	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
+	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && !q.lines.areEmpty()
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}
 	return p
 }
-
-// isAwaited reports whether a caller waits for room.
-func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].first != nil }
 
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()

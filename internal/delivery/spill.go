@@ -99,11 +99,8 @@ func (q *queue) spillOld(then time.Time) time.Time {
 		for lane.len() > 0 && !lane.front().Queued.After(then) && q.disk.takes(lane.front()) {
 			q.moveToDisk(lane.popFront())
 		}
-		if lane.len() == 0 || !q.disk.takes(lane.front()) {
-			continue
-		}
-		if at := lane.front().Queued; oldest.IsZero() || at.Before(oldest) {
-			oldest = at
+		if lane.len() > 0 && q.disk.takes(lane.front()) {
+			oldest = earliest(oldest, lane.front().Queued)
 		}
 	}
 	return oldest
