@@ -156,30 +156,6 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 	return q.len() <= seen.items || q.len() < items && q.bytes() < q.takeBytes
 }
 
-// acceptOneShot counts an item that its caller sends itself.
-func (q *queue) acceptOneShot(it *Item) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.phase >= closing {
-		return ErrClosed
-	}
-	q.register(it)
-	q.oneShotAmount.add(it)
-	q.oneShots.Add(1)
-	return nil
-}
-
-// settleOneShot ends an item of acceptOneShot. It does so even after abandon, since
-// only the caller knows how its send ended.
-func (q *queue) settleOneShot(it *Item, outcome Outcome) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.oneShotAmount.remove(it)
-	q.ended[outcome]++
-	q.waiters.itemEnded(it.seq)
-	q.oneShots.Done()
-}
-
 // register counts an item as accepted and gives it its place in the order of all.
 func (q *queue) register(it *Item) {
 	q.accepted++
