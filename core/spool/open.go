@@ -21,7 +21,7 @@ const maxEmptyFile = 16 << 20
 
 // open opens the folder. Of a shared one it takes another part if it cannot use this one,
 // unless there are events of its own in this one. A full disk is no reason to look
-// further: it has no room for other parts either.
+// further: it has no room for other parts either. For adopt, see openDir.
 func (s *store) open(adopt bool) error {
 	err := s.openDir(adopt)
 	if s.shared == "" || s.totals.records > 0 {
@@ -196,7 +196,6 @@ func (s *store) openDB() error {
 	return err
 }
 
-// initialize makes the buckets of a new file.
 func (s *store) initialize() error {
 	t := totals{id: newID()}
 	s.db.NoGrowSync = true // growing the file beforehand hides the system's error

@@ -255,7 +255,6 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	return w.err
 }
 
-// wakeDispatcher wakes the dispatcher.
 func (d *Deliverer) wakeDispatcher() { signal(d.wake) }
 
 // signal wakes whoever reads from c, which has room for one signal, unless there is one in it

@@ -56,7 +56,6 @@ func newDisk(s *Storage, q *queue) *disk {
 	}
 }
 
-// wakeKeeper wakes the keeper.
 func (d *disk) wakeKeeper() { signal(d.wake) }
 
 // readable reports whether records can at least be read.

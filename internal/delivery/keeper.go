@@ -42,7 +42,6 @@ func (k *keeper) run(end <-chan struct{}) {
 	}
 }
 
-// close closes the spool.
 func (k *keeper) close() {
 	k.moving.Store(true)
 	defer k.moving.Store(false)

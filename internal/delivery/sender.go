@@ -86,7 +86,6 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	return result, failure
 }
 
-// request makes one request.
 func (d *Deliverer) request(ctx context.Context, items []Item) (Result, *SendError) {
 	result, err := d.callTransport(ctx, items)
 	if result.Unnamed > 0 && d.unnamedLog.Allows(logInterval, time.Now()) {
@@ -103,7 +102,6 @@ func (d *Deliverer) request(ctx context.Context, items []Item) (Result, *SendErr
 	return result, failure
 }
 
-// tellRequest tells OnRequest of a request.
 func (d *Deliverer) tellRequest(items []Item, start time.Time, failure *SendError) {
 	if d.cfg.OnRequest != nil && len(items) > 0 {
 		took := time.Since(start)
