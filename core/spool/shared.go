@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -132,7 +133,9 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 	before := s.totals
 	if _, err := s.Commit(nil, keys); err != nil {
 		l.undone[s.dir] = undone{before, keys}
-		return 0, fmt.Errorf("%s: taken over, but not removed: %w", s.dir, err)
+		l.own.logger.Warn("klime: what an ended process left was taken over, but not removed",
+			slog.String("folder", s.dir), slog.Any("error", err))
+		return 0, nil
 	}
 	return len(keys), nil
 }

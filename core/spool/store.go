@@ -156,7 +156,7 @@ func (s *store) Close() (err error) {
 
 // release closes the file and gives up the folder, whatever is in it.
 func (s *store) release() (err error) {
-	if s.db != nil && s.oneMeta {
+	if s.db != nil && s.oneMeta && s.checkInPlace() == nil {
 		s.repeatCommit()
 	}
 	if s.db != nil {

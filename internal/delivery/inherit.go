@@ -24,9 +24,9 @@ type Leftovers interface {
 	// TakeOver gives some of them to keep, the oldest first: at most so many, and with bodies
 	// of at most size bytes, unless the first is larger. Their keys mean nothing here, and
 	// keep may change them. No other process gets them meanwhile. If keep returns nil, it
-	// has them on disk, and they are removed. TakeOver returns how many those were, and why
-	// others could not be had. ErrSpoolFull says that this process's own spool has no room
-	// for more now.
+	// has them on disk, and they are removed. TakeOver returns how many it has removed, and
+	// why others could not be had. ErrSpoolFull says that this process's own spool has no
+	// room for more now.
 	TakeOver(records, size int, keep func([]Record) error) (n int, err error)
 }
 
