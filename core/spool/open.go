@@ -2,7 +2,6 @@ package spool
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,25 +19,17 @@ import (
 // files never shrink.
 const maxEmptyFile = 16 << 20
 
-// reserve makes the folder, if there is none, and takes its lock.
-func (s *store) reserve() error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return err //nolint:wrapcheck // explain does
-	}
-	return s.lock.take()
-}
-
 // open opens the folder. Of a shared one it takes another part if it cannot use this one,
 // unless there are events of its own in this one. A full disk is no reason to look
-// further: it has no room for other parts either.
-func (s *store) open() error {
-	err := s.openDir()
+// further: it has no room for other parts either. For adopt, see openDir.
+func (s *store) open(adopt bool) error {
+	err := s.openDir(adopt)
 	if s.shared == "" || s.totals.records > 0 {
 		return err
 	}
 	for i := 0; i < maxParts && err != nil && !isDiskFull(err); i++ {
 		s.setDir(part(s.shared, i))
-		if next := s.openDir(); next == nil || isDiskFull(next) || errors.Is(err, ErrInUse) { // another error says more
+		if next := s.openDir(adopt); next == nil || isDiskFull(next) || errors.Is(err, ErrInUse) { // another error says more
 			err = next
 		}
 	}
@@ -48,38 +39,59 @@ func (s *store) open() error {
 	return err
 }
 
-// openDir reserves the folder and opens its file, or makes one. A damaged file is set
-// aside, and so is a link. Once the client knows what is in the store, another process's
-// file with events is left alone: the client would mistake them for its own, whose keys may
-// be the same. The lock does not prevent that, as the whole folder may have been replaced.
-func (s *store) openDir() (err error) {
+// openDir reserves the folder and opens the file in it, or makes one. Another process's file
+// with events is left alone unless adopt is set: a client that knows what is in the store
+// would mistake them for its own, whose keys may be the same. The lock does not prevent that,
+// as the whole folder may have been replaced.
+func (s *store) openDir(adopt bool) error {
 	if err := s.reserve(); err != nil {
 		return s.explain(err)
 	}
 	before, own := s.totals, s.ownID
-	defer func() {
-		if err != nil {
-			s.totals = before
-		}
-		if err == nil || isDiskFull(err) {
-			noteHolder(s.dir)
-		}
-	}()
+	err := s.openWhole()
+	if err == nil && !adopt && s.totals.records > 0 && !s.totals.follows(before, own) {
+		s.closeDB()
+		s.vacate()
+		err = fmt.Errorf("spool: %s: %w", s.path(), errForeign)
+	}
+	if err != nil {
+		s.totals = before
+	}
+	if err == nil || isDiskFull(err) {
+		noteHolder(s.dir)
+	}
+	return err
+}
+
+// reserve makes the folder, if there is none, and takes its lock.
+func (s *store) reserve() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err //nolint:wrapcheck // explain does
+	}
+	return s.lock.take()
+}
+
+// vacate leaves the folder to others.
+func (s *store) vacate() {
+	if s.lock.file != nil {
+		forgetHolder(s.dir)
+		s.lock.release()
+	}
+}
+
+// openWhole opens the file, or makes one. A damaged file is set aside, and so is a link.
+func (s *store) openWhole() error {
 	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
 		if err := s.setAside(); err != nil {
 			return err
 		}
 	}
-	err = s.openFile()
+	err := s.openFile()
 	if errors.Is(err, errCorrupt) {
 		if err := s.setAside(); err != nil {
 			return err
 		}
 		err = s.openFile()
-	}
-	if err == nil && s.isKnown && s.totals.records > 0 && !s.totals.follows(before, own) {
-		s.closeDB()
-		return s.refuse()
 	}
 	return err
 }
@@ -184,7 +196,6 @@ func (s *store) openDB() error {
 	return err
 }
 
-// initialize makes the buckets of a new file.
 func (s *store) initialize() error {
 	t := totals{id: newID()}
 	s.db.NoGrowSync = true // growing the file beforehand hides the system's error
@@ -222,12 +233,9 @@ func (s *store) explain(err error) error {
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
-		err = fmt.Errorf("%w: %s", ErrInUse, s.dir)
-		if s.shared == "" && s.isKnown { // else Open says it, or goes to another part
-			err = fmt.Errorf("%w is held by process %s", err, cmp.Or(holder(s.dir), "(unknown)"))
-		}
-		return err
-	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), s.keepsNewer && errors.Is(err, errVersion):
+		return fmt.Errorf("%w: %s", ErrInUse, s.dir)
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone),
+		s.shared != "" && errors.Is(err, errVersion): // in a deploy, the old process looks at what the new one has left
 		return fmt.Errorf("spool: %w", err)
 	default:
 		return fmt.Errorf("spool: %w: %w", errCorrupt, err)
@@ -236,8 +244,8 @@ func (s *store) explain(err error) error {
 
 // closeDB closes the db and its file, if they are open.
 func (s *store) closeDB() {
-	if s.db != nil && guarded(s.db.Close) == nil {
-		s.db, s.file = nil, nil
+	if s.db != nil {
+		_ = guarded(s.db.Close)
 	}
 	s.abandonDB()
 }

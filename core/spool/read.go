@@ -11,9 +11,8 @@ import (
 
 // Kept implements delivery.Spool.
 func (s *store) Kept() (records, size int, last uint64, err error) {
-	defer func() { s.isKnown = true }()
 	if s.db == nil { // the disk was full
-		if err := s.open(); err != nil {
+		if err := s.open(true); err != nil {
 			return 0, 0, 0, err
 		}
 	}

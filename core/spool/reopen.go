@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,8 +26,6 @@ const (
 func (s *store) Reopen() (lost, writable bool, err error) {
 	s.displaced = false
 	switch {
-	case s.closed:
-		err = fmt.Errorf("spool: %w", errClosed)
 	case s.db == nil:
 		lost, err = s.reopen()
 	case s.checkInPlace() != nil:
@@ -34,6 +33,9 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 		s.displaced = err != nil
 	default:
 		_ = s.lock.take() // an error does no harm: the file is open, and bbolt has locked it
+	}
+	if errors.Is(err, ErrInUse) && s.shared == "" {
+		err = fmt.Errorf("%w is held by process %s", err, cmp.Or(holder(s.dir), "(unknown)"))
 	}
 	if s.displaced || errors.Is(err, errForeign) {
 		s.tell(err)
@@ -66,18 +68,10 @@ func (s *store) tell(err error) {
 // reopen opens the file again. lost says that it is another file, which is empty.
 func (s *store) reopen() (lost bool, err error) {
 	before, own := s.totals, s.ownID
-	s.isKnown = true
-	if err := s.open(); err != nil {
+	if err := s.open(false); err != nil {
 		return false, err
 	}
 	return before.id != 0 && !s.totals.follows(before, own), nil
-}
-
-// refuse leaves the folder to the process whose events are in it.
-func (s *store) refuse() error {
-	forgetHolder(s.dir)
-	s.lock.release()
-	return fmt.Errorf("spool: %s: %w", s.path(), errForeign)
 }
 
 // probe writes something and removes it again: only that shows whether the file can
@@ -99,17 +93,15 @@ func (s *store) probe() error {
 func (s *store) move() error {
 	// All records must fit, even if an earlier process wrote them with a higher MaxBytes.
 	fresh := newStore(s.dir, math.MaxInt64, s.policy)
-	fresh.shared, fresh.keepsNewer, fresh.isKnown = s.shared, s.keepsNewer, true
-	fresh.logger, fresh.untold, fresh.lock = s.logger, s.untold, s.lock
-	if err := fresh.open(); err != nil {
+	fresh.shared, fresh.logger, fresh.untold, fresh.lock = s.shared, s.logger, s.untold, s.lock
+	if err := fresh.open(false); err != nil {
 		return err
 	}
 	if err := s.copyTo(fresh); err != nil {
 		fresh.closeDB()
 		_ = os.Remove(fresh.path())
 		if fresh.lock != s.lock { // of another part
-			forgetHolder(fresh.dir)
-			fresh.lock.release()
+			fresh.vacate()
 		}
 		return err
 	}

@@ -44,10 +44,6 @@ func parts(dir string) []string {
 // process has.
 type leftovers struct {
 	own    *store
-	logger *slog.Logger
-
-	from   *store            // what was taken from last, locked; nil after Done
-	taken  []uint64          // keys in it
 	undone map[string]undone // by part, what is safe elsewhere and could not be removed
 }
 
@@ -58,62 +54,58 @@ type undone struct {
 	keys   []uint64
 }
 
-func newLeftovers(own *store, logger *slog.Logger) *leftovers {
-	return &leftovers{own: own, logger: logger, undone: map[string]undone{}}
+func newLeftovers(own *store) *leftovers {
+	return &leftovers{own: own, undone: map[string]undone{}}
 }
 
-// Take implements delivery.Leftovers. A part that cannot be read does not keep it from the
-// others, so that there may be both records and an error.
-func (l *leftovers) Take(records, size int) ([]delivery.Record, error) {
+// TakeOver implements delivery.Leftovers. A part that cannot be read does not keep it from
+// the others.
+func (l *leftovers) TakeOver(records, size int, keep func([]delivery.Record) error) (n int, err error) {
 	if sizeOnDisk(l.own.totals.records, l.own.totals.size) > l.own.max/2 {
-		return nil, delivery.ErrSpoolFull
+		return 0, delivery.ErrSpoolFull
 	}
-	var err error
 	for _, dir := range parts(l.own.shared) {
 		if dir == l.own.dir {
 			continue
 		}
-		read, cause := l.takeFrom(dir, records, min(size, int(l.own.max/4)))
+		s, read, cause := l.open(dir, records, min(size, int(l.own.max/4)))
 		if cause != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", dir, cause))
 		}
 		if len(read) > 0 {
-			return read, err
+			n, cause = l.handOver(s, read, keep)
+			return n, errors.Join(err, cause)
 		}
 	}
-	return nil, err
+	return 0, err
 }
 
-// takeFrom takes records from one part, if there is one and no process has it.
-func (l *leftovers) takeFrom(dir string, records, size int) ([]delivery.Record, error) {
-	s := newStore(dir, math.MaxInt64, DropOldest)
-	s.logger, s.keepsNewer = l.logger, true
+// open opens a part, if there is one and no process has it, and reads what is in it. If that
+// is nothing, it is closed again.
+func (l *leftovers) open(dir string, records, size int) (s *store, read []delivery.Record, err error) {
+	s = newStore(dir, math.MaxInt64, DropOldest)
+	s.shared, s.logger = l.own.shared, l.own.logger
 	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	err := s.open()
+	err = s.openDir(true)
 	if errors.Is(err, ErrInUse) {
 		s.lock.release()
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err == nil {
 		err = l.removeUndone(s)
 	}
-	var read []delivery.Record
 	if err == nil {
 		read, err = s.Read(0, records, size, func(uint64) bool { return false })
 	}
 	if errors.Is(err, errCorrupt) {
-		read, err = nil, s.open() // which sets the file aside, and says so
+		read, err = nil, s.openDir(true) // which sets the file aside, and says so
 	}
 	if len(read) == 0 {
-		return nil, errors.Join(err, s.Close())
+		return nil, nil, errors.Join(err, s.release())
 	}
-	l.from = s
-	for i := range read {
-		l.taken = append(l.taken, read[i].Key)
-	}
-	return read, nil
+	return s, read, nil
 }
 
 // removeUndone removes from a part what could not be removed before.
@@ -128,18 +120,22 @@ func (l *leftovers) removeUndone(s *store) error {
 	return nil
 }
 
-// Done implements delivery.Leftovers.
-func (l *leftovers) Done(safe bool) (err error) {
-	s := l.from
-	before := s.totals
-	if safe {
-		if _, err = s.Commit(nil, l.taken); err != nil {
-			l.undone[s.dir] = undone{before, l.taken}
-			err = fmt.Errorf("%s: %w", s.dir, err)
-		}
+// handOver has keep write what was read from a part, removes it there, and closes the part.
+func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]delivery.Record) error) (int, error) {
+	defer func() { _ = s.release() }()
+	keys := make([]uint64, len(read))
+	for i := range read {
+		keys[i] = read[i].Key
 	}
-	s.totals.records = 0 // for Close, which has nothing to rescue here
-	_ = s.Close()
-	l.from, l.taken = nil, nil
-	return err
+	if err := keep(read); err != nil {
+		return 0, err
+	}
+	before := s.totals
+	if _, err := s.Commit(nil, keys); err != nil {
+		l.undone[s.dir] = undone{before, keys}
+		l.own.logger.Warn("klime: what an ended process left was taken over, but not removed",
+			slog.String("folder", s.dir), slog.Any("error", err))
+		return 0, nil
+	}
+	return len(keys), nil
 }

@@ -117,9 +117,9 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	s := newStore(dir, opts.MaxBytes, opts.WhenFull)
 	if opts.Shared {
-		s.shared, s.keepsNewer = dir, true
+		s.shared = dir
 	}
-	if err := s.open(); err != nil && !isDiskFull(err) {
+	if err := s.open(true); err != nil && !isDiskFull(err) {
 		s.lock.release()
 		switch {
 		case !errors.Is(err, ErrInUse):
@@ -153,7 +153,7 @@ func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 	s.attached.setLogger(logger)
 	storage := delivery.Storage{Spool: s.attached, WriteAhead: s.opts.WriteAhead}
 	if s.opts.Shared {
-		storage.Leftovers = newLeftovers(s.attached, logger)
+		storage.Leftovers = newLeftovers(s.attached)
 	}
 	if s.opts.WhenFull == Reject {
 		storage.Fits = s.opts.fits

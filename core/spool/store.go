@@ -41,27 +41,25 @@ var (
 // store implements delivery.Spool with one file. After an error its db is nil until
 // Reopen succeeds, except while the file is not at its path.
 type store struct {
+	max    int64 // bytes
+	policy Policy
+
 	dir    string
 	shared string // the folder of which dir is a part; "" if it is not shared
-	max    int64  // bytes
-	policy Policy
+	lock   *lock  // of dir, held also while there is no db
+
+	db        *bolt.DB    // nil while there is a fault
+	file      *os.File    // of db
+	info      fs.FileInfo // of file
+	totals    totals
+	ownID     uint64      // what this process writes as the id of totals
+	oneMeta   bool        // of the two pages that name the last commits, one was damaged when the file was opened
+	broken    fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
+	displaced bool        // the file is not at its path, nor can be made anew there: records are read and removed, but not added
+
 	logger *slog.Logger // nil until a client has the store
 	untold []warning    // from before there was a logger
-	lock   *lock        // of the folder, held also while there is no db
-
-	db      *bolt.DB    // nil while there is a fault
-	file    *os.File    // of db
-	info    fs.FileInfo // of file
-	ownID   uint64      // what this process writes as the id of totals
-	totals  totals
-	oneMeta bool        // of the two pages that name the last commits, one was damaged when the file was opened
-	broken  fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
-	closed  bool
-	isKnown bool // the client knows what is in the store: what else turns up is another process's
-
-	keepsNewer bool // a file that a newer version has written is an error, not damage
-	displaced  bool // the file is not at its path, nor can be made anew there: records are read and removed, but not added
-	told       bool // the log says why the folder cannot be used
+	told   bool         // the log says why the folder cannot be used
 }
 
 func newStore(dir string, maxBytes int64, policy Policy) *store {
@@ -143,34 +141,40 @@ func (s *store) checkInPlace() error { return checkIsAt(s.file, s.path()) }
 
 // Close implements delivery.Spool. That the file was deleted may show only here.
 func (s *store) Close() (err error) {
-	if s.db != nil && s.totals.records > 0 && s.checkInPlace() != nil {
-		if cause := s.move(); cause != nil {
-			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, cause)
+	if s.db != nil && s.totals.records > 0 {
+		if s.checkInPlace() != nil {
+			err = s.move()
+		}
+		if err != nil {
+			err = fmt.Errorf("%w: %w", delivery.ErrSpoolLost, err)
+		} else {
+			s.repeatCommit()
 		}
 	}
-	if err == nil && s.db != nil && (s.totals.records > 0 || s.oneMeta) {
+	return errors.Join(err, s.release())
+}
+
+// release closes the file and gives up the folder, whatever is in it.
+func (s *store) release() (err error) {
+	if s.db != nil && s.oneMeta && s.checkInPlace() == nil {
 		s.repeatCommit()
 	}
-	s.closed = true
-	defer s.lock.release()
-	if s.lock.file != nil {
-		forgetHolder(s.dir)
+	if s.db != nil {
+		err = guarded(s.db.Close)
 	}
-	if s.db == nil {
-		return err
+	s.abandonDB()
+	s.vacate()
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
 	}
-	if cause := guarded(s.db.Close); cause != nil {
-		s.abandonDB()
-		return errors.Join(err, fmt.Errorf("spool: %w", cause))
-	}
-	s.db, s.file = nil, nil
-	return err
+	return nil
 }
 
 // repeatCommit makes an empty commit. If the page that names the last commit is damaged,
 // bbolt goes back to the one before it, which has the same records then.
 func (s *store) repeatCommit() {
 	err := s.withDB(func() error { return s.db.Update(func(*bolt.Tx) error { return nil }) })
+	s.oneMeta = s.oneMeta && err != nil
 	if err != nil && s.logger != nil {
 		s.logger.Warn("klime: the spool's last commit could not be repeated, its events are on disk all the same", slog.Any("error", err))
 	}

@@ -22,7 +22,7 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 		return nil, ErrClosed
 	}
 	switch {
-	case !q.disk.up:
+	case q.disk.state != working:
 		return nil, notDurable(q.disk.fault)
 	case q.disk.stalled:
 		return nil, notDurable(ErrSpoolBusy)
@@ -60,6 +60,8 @@ type work struct {
 	remove []uint64
 }
 
+func (w work) isNothing() bool { return len(w.items) == 0 && len(w.remove) == 0 }
+
 // records are what is to be written.
 func (w work) records() []Record {
 	add := make([]Record, len(w.items))
@@ -79,112 +81,107 @@ func (q *queue) takeWork(removals bool, portion int) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var w work
-	k, size := q.disk, 0
-	if portion > 0 && len(k.removing) > 0 && (removals || k.up) {
-		w.remove = slices.Sorted(maps.Keys(k.removing))
+	disk, size := q.disk, 0
+	if portion > 0 && len(disk.removing) > 0 && (removals || disk.state == working) {
+		w.remove = slices.Sorted(maps.Keys(disk.removing))
 		w.remove = w.remove[:min(portion, len(w.remove))]
 		for _, key := range w.remove {
-			delete(k.removing, key)
+			delete(disk.removing, key)
 		}
 		return w
 	}
 	for len(w.items) < maxCommitItems && size < maxCommitBytes {
-		next, ok := k.nextWrite()
+		next, ok := disk.nextWrite()
 		if !ok {
 			break
 		}
 		w.items = append(w.items, next)
 		size += len(next.Body)
 	}
-	if len(w.items) > 0 || removals || k.up && len(k.removing) >= maxRemovals {
-		w.remove = slices.Sorted(maps.Keys(k.removing))
-		clear(k.removing)
+	if len(w.items) > 0 || removals || disk.state == working && len(disk.removing) >= maxRemovals {
+		w.remove = slices.Sorted(maps.Keys(disk.removing))
+		clear(disk.removing)
 	}
 	return w
 }
 
 // nextWrite takes the next item to write, if there is one: first those for which a
 // caller waits.
-func (k *disk) nextWrite() (next diskWrite, ok bool) {
+func (d *disk) nextWrite() (next diskWrite, ok bool) {
 	switch {
-	case len(k.urgent) > 0:
-		next = k.urgent[0]
-		k.urgent[0] = diskWrite{} // lets the body be collected
-		k.urgent = k.urgent[1:]
+	case len(d.urgent) > 0:
+		next = d.urgent[0]
+		d.urgent[0] = diskWrite{} // lets the body be collected
+		d.urgent = d.urgent[1:]
 		return next, true
-	case k.spill.len() > 0:
-		return diskWrite{Item: k.spill.popFront()}, true
+	case d.spill.len() > 0:
+		return diskWrite{Item: d.spill.popFront()}, true
 	default:
 		return diskWrite{}, false
 	}
 }
 
-// aftermath is what the keeper reports of a commit after the lock is released.
-type aftermath struct {
-	dropped   []Item // removed from disk for want of room
-	evicted   []Item // evicted from memory, as the disk failed
-	forgotten []Item // on disk, but without their tokens, whose owners are told Evicted
-}
-
-// written handles the success of a commit.
-func (q *queue) written(w work, dropped []Record) aftermath {
+// written handles the success of a commit. It returns the items that ended because their
+// records were dropped.
+func (q *queue) written(w work, dropped []Record) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.noteWritten(w, dropped)
-}
-
-// noteWritten is written under the lock.
-func (q *queue) noteWritten(w work, dropped []Record) aftermath {
-	var a aftermath
-	k := q.disk
-	k.stalled = false
+	disk := q.disk
+	disk.stalled = false
 	if q.phase == abandoned {
 		w.reply(func(uint64) error { return nil })
-		return a
+		return nil
 	}
 	var explicit []Item
 	for i := range w.items {
 		it := &w.items[i].Item
-		k.unwritten.remove(it)
-		k.kept.add(it)
+		disk.unwritten.remove(it)
+		disk.kept.add(it)
 		if w.items[i].done != nil && q.fits(it) {
-			k.loaded[it.seq] = struct{}{}
-			k.inMemory.add(it)
+			disk.loaded[it.seq] = struct{}{}
+			disk.inMemory.add(it)
 			q.enterMemory(it)
 			explicit = append(explicit, *it)
-		} else if q.noteDiskOnly(it) {
-			a.forgotten = append(a.forgotten, *it)
+		} else {
+			q.noteDiskOnly(it)
 		}
 	}
 	q.explicit.restore(explicit)
-	refused := map[uint64]error{}
-	for i := range dropped {
-		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
-		if it, ended := q.dropRecord(&dropped[i], SpoolFull); ended {
-			refused[it.seq] = ErrSpoolFull
-			a.dropped = append(a.dropped, it)
-		}
-	}
+	ended, refused := q.dropRecords(dropped)
 	w.reply(func(seq uint64) error { return refused[seq] })
 	q.announceRoom()
-	return a
+	return ended
+}
+
+// dropRecords handles records that had to go for want of room. It returns the items that
+// ended by that, and what those who wait for one of the records are told.
+func (q *queue) dropRecords(dropped []Record) (ended []Item, refused map[uint64]error) {
+	refused = make(map[uint64]error, len(dropped))
+	for i := range dropped {
+		refused[dropped[i].Key] = notDurable(ErrSpoolFull)
+		if it, hasEnded := q.dropRecord(&dropped[i], SpoolFull); hasEnded {
+			refused[it.seq] = ErrSpoolFull
+			ended = append(ended, it)
+		}
+	}
+	return ended, refused
 }
 
 // dropRecord handles the loss of a record. It reports whether that ended its item: it
 // does not if the item had ended already or is in memory too.
 func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
-	k := q.disk
-	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: k.tokens[r.Key]}
-	if _, ended := k.removing[r.Key]; ended {
-		delete(k.removing, r.Key)
+	disk := q.disk
+	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: disk.tokens[r.Key]}
+	if _, ended := disk.removing[r.Key]; ended {
+		delete(disk.removing, r.Key)
 		return it, false
 	}
-	k.kept.remove(&it)
-	if k.hasLoaded(r.Key) {
-		k.unload(&it)
+	disk.kept.remove(&it)
+	if disk.hasLoaded(r.Key) {
+		disk.unload(&it)
 		return it, false
 	}
-	delete(k.tokens, r.Key)
+	delete(disk.tokens, r.Key)
 	q.ended[outcome]++
 	q.waiters.itemEnded(r.Key)
 	if r.Damaged {
@@ -194,36 +191,36 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 }
 
 // failed handles the failure of a commit. Nobody knows whether its items are on disk.
-// They stay in memory as far as there is room, and their records are to be removed.
-func (q *queue) failed(w work, cause error) aftermath {
+// They stay in memory as far as there is room, and their records are to be removed. It
+// returns those for which there is no room.
+func (q *queue) failed(w work, cause error) (evicted []Item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var a aftermath
-	k := q.disk
-	k.up, k.readable, k.stalled, k.fault = false, false, false, cause
+	disk := q.disk
+	disk.state, disk.stalled, disk.fault = broken, false, cause
 	for _, key := range w.remove {
-		k.removing[key] = struct{}{}
+		disk.removing[key] = struct{}{}
 	}
 	if q.phase == abandoned {
 		w.reply(func(uint64) error { return notDurable(cause) })
-		return a
+		return nil
 	}
 	var back []Item
 	for i := range w.items {
-		k.removing[w.items[i].seq] = struct{}{}
+		disk.removing[w.items[i].seq] = struct{}{}
 		back = append(back, w.items[i].Item)
 	}
-	for _, write := range k.urgent {
+	for _, write := range disk.urgent {
 		w.items = append(w.items, write)
 		back = append(back, write.Item)
 	}
-	k.urgent = nil
-	back = k.spill.drainTo(back)
-	k.cursor = 0
-	a.evicted = q.takeBack(back)
+	disk.urgent = nil
+	back = disk.spill.drainTo(back)
+	disk.cursor = 0
+	evicted = q.takeBack(back)
 	gone := map[uint64]bool{}
-	for i := range a.evicted {
-		gone[a.evicted[i].seq] = true
+	for i := range evicted {
+		gone[evicted[i].seq] = true
 	}
 	w.reply(func(seq uint64) error {
 		if gone[seq] {
@@ -232,7 +229,7 @@ func (q *queue) failed(w work, cause error) aftermath {
 		return notDurable(cause)
 	})
 	q.announceRoom()
-	return a
+	return evicted
 }
 
 // takeBack returns items to memory that could not be written, the newest first. It
@@ -260,16 +257,16 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 // recall takes back into memory, whatever its bounds, the items that the keeper has
 // not begun to write.
 func (q *queue) recall() []Item {
-	k := q.disk
+	disk := q.disk
 	var items []Item
-	rest := work{items: k.urgent}
+	rest := work{items: disk.urgent}
 	for _, write := range rest.items {
 		items = append(items, write.Item)
 	}
-	k.urgent = nil
-	items = k.spill.drainTo(items)
+	disk.urgent = nil
+	items = disk.spill.drainTo(items)
 	for i := range items {
-		k.unwritten.remove(&items[i])
+		disk.unwritten.remove(&items[i])
 		q.enterMemory(&items[i])
 	}
 	rest.reply(func(uint64) error { return notDurable(ErrSpoolBusy) })

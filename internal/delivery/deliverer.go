@@ -74,7 +74,7 @@ func New(cfg Config) *Deliverer {
 		k := &keeper{Deliverer: d}
 		if err := d.queue.disk.fault; err != nil {
 			k.fail(work{}, err)
-			k.reopen()
+			k.reopen(nil)
 		}
 		d.keeping = startWorker(k.run)
 	}
@@ -196,50 +196,6 @@ func (d *Deliverer) noteLate(err error) error {
 	return err
 }
 
-// SendNow is a one-shot send: it delivers an item with one request, past queue and
-// backoff. While sending is halted it returns the reason, after at most one probe.
-// Its request ends with the context of Shutdown at the latest. An item whose Transport
-// does not return counts as failed.
-func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
-	halt := d.awaitGate(ctx)
-	if err := d.queue.acceptOneShot(&it); err != nil {
-		return Result{}, d.noteLate(err)
-	}
-	outcome := Failed
-	defer func() { d.queue.settleOneShot(&it, outcome) }()
-	if halt != nil {
-		return Result{}, halt
-	}
-	it.attempts = 1
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(d.oneShots, cancel)()
-	result, failure := d.sendFor(ctx, []Item{it})
-	if failure == nil {
-		if len(result.Rejected) == 0 {
-			outcome = Sent
-			d.oneShotSent.Store(true)
-		}
-		return result, nil
-	}
-	if judge(failure) == halting && !failure.isForbidden() { // else it may be about this event alone
-		select {
-		case d.haltCauses <- failure:
-		default:
-		}
-	}
-	return Result{}, failure
-}
-
-// awaitGate waits for the end of a halt. It returns the reason if the halt goes on.
-func (d *Deliverer) awaitGate(ctx context.Context) error {
-	if !d.Halted() {
-		return nil
-	}
-	w := d.queue.waitForGate()
-	return d.await(ctx, w)
-}
-
 // Counts says what became of the items so far.
 func (d *Deliverer) Counts() Counts {
 	c := d.queue.snapshot()
@@ -250,19 +206,6 @@ func (d *Deliverer) Counts() Counts {
 
 // Halted reports whether sending has stopped until a probe succeeds.
 func (d *Deliverer) Halted() bool { return d.halted.Load() }
-
-// Ping sends an empty batch, past queue and gate. If it succeeds while sending is halted, the
-// next probe is due at once.
-func (d *Deliverer) Ping(ctx context.Context) error {
-	if _, failure := d.sendFor(ctx, nil); failure != nil {
-		return failure
-	}
-	if d.Halted() {
-		d.pinged.Store(true)
-		d.wakeDispatcher()
-	}
-	return nil
-}
 
 // Flush returns when all items that were accepted before it have been settled,
 // one-shot sends included, when ctx ends, or when sending is halted. If the spool is
@@ -312,7 +255,6 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	return w.err
 }
 
-// wakeDispatcher wakes the dispatcher.
 func (d *Deliverer) wakeDispatcher() { signal(d.wake) }
 
 // signal wakes whoever reads from c, which has room for one signal, unless there is one in it
@@ -335,6 +277,13 @@ func (d *Deliverer) settle(items []Item, outcome Outcome) {
 func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 	for i := range items {
 		d.tell(items[i].Token, outcome)
+	}
+}
+
+// tellForgotten tells Evicted of items that are on disk without their tokens.
+func (d *Deliverer) tellForgotten() {
+	for _, token := range d.queue.takeForgotten() {
+		d.tell(token, Evicted)
 	}
 }
 

@@ -138,7 +138,6 @@ func (d *deque) drainTo(items []Item) []Item {
 	return items
 }
 
-// newBlock returns an empty block.
 func (d *deque) newBlock() *block {
 	b := d.spare
 	if b == nil {

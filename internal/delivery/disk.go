@@ -1,32 +1,38 @@
 package delivery
 
-import "time"
-
 // disk is the queue's account of the spool. A record is either on disk alone, or
 // loaded: its item is in memory too, waiting or in flight. The queue's lock guards it.
 type disk struct {
-	fits     func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
-	isThere  bool                                         // there is a spool
-	fault    error                                        // why the spool failed last; nil if it never has
-	up       bool                                         // the spool takes records
-	readable bool                                         // records can at least be read and removed
-	stalled  bool                                         // the commit under way takes too long
-	wake     chan struct{}                                // wakes the keeper
+	fits    func(records, size int, automatic bool) bool // see Storage.Fits; nil if the spool makes room itself
+	state   diskState                                    // only the keeper changes it, which may read it without the lock
+	fault   error                                        // why the spool failed last; nil if it never has
+	stalled bool                                         // the commit under way takes too long
+	wake    chan struct{}                                // wakes the keeper
 
 	urgent    []diskWrite // items to write, for each of which a caller waits
 	spill     deque       // other items to write; they have left their lanes
 	unwritten amount      // items to write, and those being written
-	reserved  int         // records being taken over: they have keys, and are not accepted yet
+	reserved  int         // records being taken over: they have keys, and are not accepted yet, but Flush waits for them
 
-	kept     amount              // records of items that have not ended
-	loaded   map[uint64]struct{} // keys of those whose items are in memory too
-	inMemory amount              // the items of loaded
-	removing map[uint64]struct{} // keys of records whose items have ended
-	cursor   uint64              // no record with a lower key is on disk alone, except those being read now
-	expected int                 // records on disk alone when the read under way was asked for
-	replay   deque               // loaded items that wait for a sender
-	tokens   map[uint64]uint64   // by key, of items on disk alone
+	kept      amount              // records of items that have not ended
+	loaded    map[uint64]struct{} // keys of those whose items are in memory too
+	inMemory  amount              // the items of loaded
+	removing  map[uint64]struct{} // keys of records whose items have ended
+	cursor    uint64              // no record with a lower key is on disk alone, except those being read now
+	replay    deque               // loaded items that wait for a sender
+	tokens    map[uint64]uint64   // by key, of items on disk alone
+	forgotten []uint64            // tokens for which there was no room, whose owners are yet to be told Evicted
 }
+
+// diskState says what the spool can be used for.
+type diskState int
+
+const (
+	noDisk   diskState = iota // there is no spool
+	broken                    // nothing, until Reopen succeeds
+	readOnly                  // records can be read, and perhaps removed, but not added
+	working
+)
 
 // newDisk returns the account of a spool and enters what is in it into the queue's
 // counts.
@@ -39,11 +45,9 @@ func newDisk(s *Storage, q *queue) *disk {
 	q.recovered = q.accepted
 	q.lastSeq = last
 	return &disk{
-		isThere:  true,
+		state:    working,
 		fault:    err,
 		fits:     s.Fits,
-		up:       true,
-		readable: true,
 		wake:     make(chan struct{}, 1),
 		kept:     amount{records, size},
 		loaded:   map[uint64]struct{}{},
@@ -52,190 +56,64 @@ func newDisk(s *Storage, q *queue) *disk {
 	}
 }
 
-// wakeKeeper wakes the keeper.
-func (k *disk) wakeKeeper() { signal(k.wake) }
+func (d *disk) wakeKeeper() { signal(d.wake) }
 
-// writable reports whether there is a disk that takes records.
-func (k *disk) writable() bool { return k.up && !k.stalled }
+// readable reports whether records can at least be read.
+func (d *disk) readable() bool { return d.state >= readOnly }
+
+// writable reports whether records can be added now.
+func (d *disk) writable() bool { return d.state == working && !d.stalled }
 
 // takes reports whether the disk can take an item now.
-func (k *disk) takes(it *Item) bool {
-	return k.writable() && k.unwritten.items < maxUnwrittenItems && k.unwritten.bytes+len(it.Body) <= maxUnwrittenBytes && k.hasRoom(it)
+func (d *disk) takes(it *Item) bool {
+	return d.writable() && d.unwritten.items < maxUnwrittenItems && d.unwritten.bytes+len(it.Body) <= maxUnwrittenBytes && d.hasRoom(it)
 }
 
 // hasRoom reports whether the spool has room for an item. Records that wait to be
 // removed do not count: they are removed before it is written.
-func (k *disk) hasRoom(it *Item) bool {
-	return k.fits == nil ||
-		k.fits(k.kept.items+k.unwritten.items+1, k.kept.bytes+k.unwritten.bytes+len(it.Body), it.Automatic)
+func (d *disk) hasRoom(it *Item) bool {
+	return d.fits == nil ||
+		d.fits(d.kept.items+d.unwritten.items+1, d.kept.bytes+d.unwritten.bytes+len(it.Body), it.Automatic)
 }
 
 // declineReason says why a disk that works does not take an item.
-func (k *disk) declineReason(it *Item) Outcome {
-	if !k.hasRoom(it) {
+func (d *disk) declineReason(it *Item) Outcome {
+	if !d.hasRoom(it) {
 		return SpoolFull
 	}
 	return SpoolBusy
 }
 
 // hasLoaded reports whether an item in memory is on disk too.
-func (k *disk) hasLoaded(seq uint64) bool {
-	_, is := k.loaded[seq]
+func (d *disk) hasLoaded(seq uint64) bool {
+	_, is := d.loaded[seq]
 	return is
 }
 
+// alone returns how many records are on disk alone.
+func (d *disk) alone() int { return d.kept.items - d.inMemory.items }
+
 // notHeld returns how many items the queue does not hold, but Flush waits for: those on
 // their way to the disk or on disk alone.
-func (k *disk) notHeld() int {
-	return k.unwritten.items + k.reserved + k.kept.items - k.inMemory.items
+func (d *disk) notHeld() int {
+	return d.unwritten.items + d.reserved + d.alone()
 }
 
 // unload notes that an item is no longer in memory too.
-func (k *disk) unload(it *Item) {
-	delete(k.loaded, it.seq)
-	k.inMemory.remove(it)
+func (d *disk) unload(it *Item) {
+	delete(d.loaded, it.seq)
+	d.inMemory.remove(it)
 }
 
 // settled schedules the removal of the record of an item that has ended.
-func (k *disk) settled(it *Item) {
-	if !k.hasLoaded(it.seq) {
+func (d *disk) settled(it *Item) {
+	if !d.hasLoaded(it.seq) {
 		return
 	}
-	k.unload(it)
-	k.kept.remove(it)
-	if len(k.removing) == 0 || len(k.removing) >= maxRemovals {
-		defer k.wakeKeeper()
+	d.unload(it)
+	d.kept.remove(it)
+	if len(d.removing) == 0 || len(d.removing) >= maxRemovals {
+		defer d.wakeKeeper()
 	}
-	k.removing[it.seq] = struct{}{}
-}
-
-// spillFor makes room for an item without loss: it unloads items that are on disk
-// too, and moves others there. If that is not enough, the disk takes the item itself,
-// if it can; then spillFor reports true, and the item is accepted.
-func (q *queue) spillFor(it *Item) bool {
-	q.unloadFor(it)
-	if q.fits(it) || len(it.Body) > q.maxBytes {
-		return false
-	}
-	for !q.fits(it) && q.canFit(it) {
-		lane := q.evictable()
-		if !q.disk.takes(lane.front()) {
-			break
-		}
-		q.moveToDisk(lane.popFront())
-	}
-	if q.fits(it) || !q.disk.takes(it) {
-		return false
-	}
-	q.register(it)
-	q.disk.spill.pushBack(it)
-	q.disk.unwritten.add(it)
-	q.disk.wakeKeeper()
-	return true
-}
-
-// unloadFor makes room for an item by unloading others that are on disk too.
-func (q *queue) unloadFor(it *Item) {
-	for q.held.items >= q.maxItems || q.held.bytes+len(it.Body) > q.maxBytes {
-		if !q.unloadOne() {
-			return
-		}
-	}
-}
-
-// unloadOne removes an item from memory that is on disk too, and reports whether
-// there was one.
-func (q *queue) unloadOne() bool {
-	if q.disk.replay.len() > 0 {
-		q.moveToDisk(q.disk.replay.popBack())
-		return true
-	}
-	for _, automatic := range [...]bool{true, false} {
-		for _, lane := range q.evictionOrder(automatic) {
-			if lane.len() > 0 && q.disk.hasLoaded(lane.front().seq) {
-				q.moveToDisk(lane.popFront())
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// noteDiskOnly notes an item that is on disk alone now. It reports true if its token
-// is lost, as there is no room for it.
-func (q *queue) noteDiskOnly(it *Item) (forgotten bool) {
-	q.disk.cursor = min(q.disk.cursor, it.seq)
-	if it.Token == 0 {
-		return false
-	}
-	if len(q.disk.tokens) >= maxTokens {
-		return true
-	}
-	q.disk.tokens[it.seq] = it.Token
-	return false
-}
-
-// spill hands an item that has left its lane to the disk.
-func (q *queue) spill(it Item) {
-	q.leaveMemory(&it)
-	q.disk.spill.pushBack(&it)
-	q.disk.unwritten.add(&it)
-	q.disk.wakeKeeper()
-}
-
-// spillOld moves items to disk that were queued before then, as far as the disk can
-// take them. It returns when the oldest of the others was queued, zero if there is
-// none, or none that the disk can take now.
-func (q *queue) spillOld(then time.Time) time.Time {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	oldest := q.spillQuarantine(then)
-	for _, lane := range []*deque{&q.explicit, &q.automatic} {
-		for lane.len() > 0 && !lane.front().Queued.After(then) && q.disk.takes(lane.front()) {
-			q.moveToDisk(lane.popFront())
-		}
-		if lane.len() == 0 || !q.disk.takes(lane.front()) {
-			continue
-		}
-		if at := lane.front().Queued; oldest.IsZero() || at.Before(oldest) {
-			oldest = at
-		}
-	}
-	return oldest
-}
-
-// moveToDisk unloads an item that has left its lane, or spills it if it is not on
-// disk yet.
-func (q *queue) moveToDisk(it Item) {
-	if !q.disk.hasLoaded(it.seq) {
-		q.spill(it)
-		return
-	}
-	q.leaveMemory(&it)
-	q.disk.unload(&it)
-	q.noteDiskOnly(&it)
-	q.refillReplay()
-}
-
-// spillAll moves to disk all waiting items for which it has room.
-func (q *queue) spillAll() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.phase == abandoned { // we no longer know which items are on disk too
-		return
-	}
-	for _, lane := range []*deque{&q.explicit, &q.automatic} { // explicit items first
-		var stays []Item
-		for lane.len() > 0 {
-			it := lane.popFront()
-			if q.disk.hasLoaded(it.seq) || q.disk.hasRoom(&it) {
-				q.moveToDisk(it)
-			} else {
-				stays = append(stays, it)
-			}
-		}
-		lane.restore(stays)
-	}
-	for q.unloadOne() {
-	}
+	d.removing[it.seq] = struct{}{}
 }

@@ -105,12 +105,12 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		switch {
 		case quarantined && (!s.othersNext || !fresh && !replay):
-			s.startQuarantined(from, max(s.quarantine.shrink, s.gate.shrink))
+			s.startQuarantined(from, max(s.quarantine.size.shrink, s.gate.size.shrink))
 		case replay && (!s.freshNext || !fresh):
 			s.startReplay()
 		default:
 			s.freshNext = false
-			s.start(job{items: s.queue.take(s.gate.shrink)})
+			s.start(job{items: s.queue.take(s.gate.size.shrink)})
 		}
 	}
 }
@@ -130,7 +130,7 @@ func (s *dispatcher) startQuarantined(from source, shrink int) {
 // with new items and leave them one sender, if there are several.
 func (s *dispatcher) startReplay() {
 	s.freshNext = true
-	if items := s.queue.takeReplay(s.gate.shrink); len(items) > 0 { // they may have made room for others meanwhile
+	if items := s.queue.takeReplay(s.gate.size.shrink); len(items) > 0 { // they may have made room for others meanwhile
 		s.replayJobs++
 		s.start(job{items: items, from: fromDisk})
 	}
@@ -217,7 +217,7 @@ func (s *dispatcher) start(j job) {
 	s.inFlight++
 	s.othersNext = j.from.isQuarantine()
 	s.quarantine.inFlight = s.quarantine.inFlight || s.othersNext
-	j.epoch, j.shrink = s.gate.epoch, s.gate.shrink
+	j.epoch, j.shrink = s.gate.epoch, s.gate.size.shrink
 	s.jobs <- j // does not block: it has room for one job per sender
 }
 
@@ -232,13 +232,9 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 	}
 	s.noteOneShots()
 	atFault := s.isAtFault(r)
-	if r.job.probe && s.gate.halt != nil || r.verdict == halting && !atFault {
-		for i := range r.unsettled { // no event is given up for a halt, as it may be the key or the address
-			r.unsettled[i].pardoned++
-		}
-	}
 	switch {
 	case r.job.probe && s.gate.halt != nil:
+		pardon(r.unsettled)
 		s.finishProbe(now, r)
 	case r.verdict == delivered, r.accepted && r.verdict == refused:
 		s.markHealthy(r.job)
@@ -247,11 +243,9 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		if len(r.unsettled) == 1 { // of several, some may be good
 			r.unsettled = s.giveUp(r.unsettled, r.failure)
 		}
-	case r.verdict == halting && r.job.epoch < s.gate.provenBy: // the halt has ended since
-	case r.verdict == halting && s.gate.pardon(r.job, r.failure):
-		s.backOff(now, r)
 	case r.verdict == halting:
-		s.halt(now, r.failure)
+		pardon(r.unsettled)
+		s.finishHalting(now, r)
 	case r.verdict == refused:
 		if s.gate.refusedWhole() {
 			s.halt(now, r.failure)
@@ -260,8 +254,8 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.backOff(now, r)
 		r.unsettled = s.giveUp(r.unsettled, r.failure)
 	}
-	if r.tooLarge && r.job.shrink >= s.gate.shrink {
-		s.gate.takeLess()
+	if r.tooLarge && r.job.shrink >= s.gate.size.shrink {
+		s.gate.size.halve()
 	}
 	s.lastFailure.Store(r.failure)
 	s.putBack(r, atFault)
@@ -321,6 +315,26 @@ func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 	}
 	if len(r.unsettled) == 1 && s.culpritLog.Allows(logInterval, now) {
 		s.cfg.Logger.Warn("klime: an event fails by itself while others are delivered, will retry", slog.Any("error", r.failure))
+	}
+}
+
+// pardon has the last attempt not count: no event is given up for a halt, as it may be the
+// key or the address.
+func pardon(items []Item) {
+	for i := range items {
+		items[i].pardoned++
+	}
+}
+
+// finishHalting halts sending, unless the halt has ended since the job went out, or the
+// failure may be about its events.
+func (s *dispatcher) finishHalting(now time.Time, r jobResult) {
+	switch {
+	case r.job.epoch < s.gate.provenBy:
+	case s.gate.tolerates(r.job, r.failure):
+		s.backOff(now, r)
+	default:
+		s.halt(now, r.failure)
 	}
 }
 

@@ -18,7 +18,8 @@
 //     quarantineGate (when to try quarantined items again).
 //   - The senders, Config.Senders goroutines, make the requests. They settle
 //     what was delivered or refused and return the rest to the dispatcher.
-//   - The keeper, one goroutine if there is a Spool, alone uses it.
+//   - The keeper, one goroutine if there is a Spool, alone uses it. It also takes over
+//     what ended processes left elsewhere.
 //   - The reporter, one goroutine with a mutex of its own, calls Config.OnReport
 //     and logs drops.
 //

@@ -9,8 +9,6 @@ const (
 	maxDelay      = 16 * time.Second // Config.RetryDelay doubles up to this
 	maxRetryAfter = 5 * time.Minute  // the longest that an answer may have us wait
 	probeInterval = time.Minute      // between two probes of a halted endpoint, at most
-	maxShrink     = 7                // 2^-7 of a hundred: one event
-	growAfter     = 8                // successes in a row before batches grow again
 	maxRefusals   = 3                // so many batches refused whole, or forbidden, since events were last accepted halt sending
 )
 
@@ -30,8 +28,7 @@ type gate struct {
 	epoch         int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
 	provenBy      int        // epoch of the last probe that has ended a halt
 	hurried       bool       // Shutdown waits: each delay is as long as the first
-	shrink        int        // batches are 2^-shrink of the usual: larger ones may not get through
-	successes     int        // successes in a row since shrink changed
+	size          batchSize
 }
 
 // allows reports whether another batch may go out beside those in flight. If it
@@ -60,7 +57,7 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	g.epoch++
 	g.failures++
 	if g.failures > 1 && failure.StatusCode == 0 { // a server or proxy that finds a request too large may hang up on it
-		g.takeLess()
+		g.size.halve()
 	}
 	wait := asked
 	if wait == 0 {
@@ -68,14 +65,6 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	}
 	g.opensAt = now.Add(wait)
 	return true
-}
-
-// takeLess halves the batches, until they have been accepted for a while.
-func (g *gate) takeLess() {
-	if g.shrink < maxShrink {
-		g.shrink++
-		g.successes = 0
-	}
 }
 
 // pause returns how long to wait after so many failures in a row.
@@ -101,10 +90,7 @@ func (g *gate) prove() { g.proven, g.forbiddenLeft = true, maxRefusals }
 func (g *gate) succeeded() {
 	g.failures, g.refusals, g.opensAt, g.halt = 0, 0, time.Time{}, nil
 	g.prove()
-	if g.successes++; g.shrink > 0 && g.successes >= growAfter {
-		g.shrink--
-		g.successes = 0
-	}
+	g.size.succeeded()
 }
 
 // refusedWhole counts a batch of which nothing was accepted, and reports whether
@@ -114,11 +100,10 @@ func (g *gate) refusedWhole() bool {
 	return g.refusals >= maxRefusals
 }
 
-// pardon reports whether sending may go on after a job has met a failure that would halt
-// it: a firewall forbids some events for what they say, but a wrong key all of them. A
-// job from quarantine says nothing new, nor does one that went out before the gate last
-// closed.
-func (g *gate) pardon(j job, failure *SendError) bool {
+// tolerates reports whether sending may go on after a failure that would halt it: a
+// firewall forbids some events for what they say, but a wrong key all of them. A job from
+// quarantine says nothing new, nor does one that went out before the gate last closed.
+func (g *gate) tolerates(j job, failure *SendError) bool {
 	if g.forbiddenLeft == 0 || !failure.isForbidden() {
 		return false
 	}

@@ -4,101 +4,92 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
-// inheritInterval is the time between two looks at what ended processes left, if there
-// was nothing, or it could not be taken over.
-const inheritInterval = time.Minute
+const (
+	// inheritInterval is the time between two looks at what ended processes left, if there
+	// was nothing, or it could not be taken over.
+	inheritInterval = time.Minute
 
-// narrowBytes is what is taken at once after a failure, until none is left: less than what
-// Reopen has just written to see whether the disk takes it.
-const narrowBytes = 256 << 10
+	// narrowBytes is what is taken over at once after a failure, until none is left: less
+	// than what Reopen has just written to see whether the disk takes it.
+	narrowBytes = 256 << 10
+)
 
 // Leftovers are records that processes which have ended left in folders of their own. One
 // goroutine uses them.
 type Leftovers interface {
-	// Take returns some of them, the oldest first: at most so many, and with bodies of at
-	// most size bytes, unless the first is larger. Their keys mean nothing here. If there
-	// are any, no other process gets them until Done. With an error there may be some all
-	// the same. ErrSpoolFull says that this process's own spool has no room for more now.
-	Take(records, size int) ([]Record, error)
-
-	// Done ends a Take that returned records. It removes them if they are safe, on disk
-	// elsewhere.
-	Done(safe bool) error
-}
-
-// heir is the part of the keeper that takes over what ended processes left.
-type heir struct {
-	at    time.Time // when to look next
-	size  int       // of the bodies to take at once; 0 for the usual
-	fault string    // why the last look failed, which has been logged; or ""
+	// TakeOver gives some of them to keep, the oldest first: at most so many, and with bodies
+	// of at most size bytes, unless the first is larger. Their keys mean nothing here, and
+	// keep may change them. No other process gets them meanwhile. If keep returns nil, it
+	// has them on disk, and they are removed. TakeOver returns how many it has removed, and
+	// why others could not be had. ErrSpoolFull says that this process's own spool has no
+	// room for more now.
+	TakeOver(records, size int, keep func([]Record) error) (n int, err error)
 }
 
 // inherit writes records that ended processes left to this one's spool, and reports
-// whether there is more to do. Between the commit and Done a crash leaves them in both,
-// and they are sent twice.
+// whether there is more to do. Between the commit and the removal a crash leaves them in
+// both, and they are sent twice.
 func (k *keeper) inherit(now time.Time) bool {
-	if k.cfg.Leftovers == nil || k.faulty || now.Before(k.heir.at) || !k.queue.mayInherit() {
+	if k.cfg.Leftovers == nil || k.queue.disk.state != working || now.Before(k.inheritAt) || !k.queue.mayInherit() {
 		return false
 	}
 	if k.queue.removals() > 0 { // they make room
 		k.commit(k.queue.takeWork(true, k.portion))
 		return true
 	}
-	k.heir.at = now.Add(inheritInterval)
-	records, err := k.cfg.Leftovers.Take(maxCommitItems, cmp.Or(k.heir.size, maxCommitBytes))
+	k.inheritAt = now.Add(inheritInterval)
+	n, err := k.cfg.Leftovers.TakeOver(maxCommitItems, cmp.Or(k.inheritBytes, maxCommitBytes), k.takeOver)
 	if errors.Is(err, ErrSpoolFull) {
-		k.heir.at = now.Add(removalsAfter)
+		k.inheritAt = now.Add(removalsAfter)
 		return false
 	}
-	if len(records) == 0 {
-		k.heir.size = 0
-	} else {
-		cause := k.takeOver(records)
-		err = errors.Join(err, cause)
-		if undone := k.cfg.Leftovers.Done(cause == nil); undone != nil {
-			k.cfg.Logger.Warn("klime: what an ended process left was taken over, but not removed", slog.Any("error", undone))
-		} else if cause == nil {
-			k.cfg.Logger.Info("klime: events that an ended process left are taken over", slog.Int("events", len(records)))
-			k.heir.at = now // for more
-		}
+	switch {
+	case n > 0:
+		k.cfg.Logger.Info("klime: events that an ended process left are taken over", slog.Int("events", n))
+		k.inheritAt = now // for more
+	case err == nil:
+		k.inheritBytes = 0
 	}
+	k.noteInheritance(err)
+	return n > 0
+}
+
+// noteInheritance logs each cause once why leftovers cannot be taken over, until it changes.
+func (k *keeper) noteInheritance(err error) {
 	fault := ""
 	if err != nil && !errors.Is(err, ErrClosed) {
 		fault = err.Error()
 	}
-	if fault != "" && fault != k.heir.fault && !k.faulty { // which has been logged
+	if fault != "" && fault != k.inheritFault && k.queue.disk.state == working { // else that has been logged
 		k.cfg.Logger.Warn("klime: what an ended process left cannot be taken over", slog.Any("error", err))
 	}
-	k.heir.fault = fault
-	return len(records) > 0
+	k.inheritFault = fault
 }
 
 // takeOver writes records that an ended process left. If that fails, as so many have no
 // room, nothing has happened to them, and the next portion is smaller.
 func (k *keeper) takeOver(records []Record) error {
-	w, damaged, err := k.queue.reserve(records)
+	n := len(records)
+	records = slices.DeleteFunc(records, func(r Record) bool { return r.Damaged })
+	damaged := n - len(records)
+	if !k.queue.reserve(records) {
+		return ErrClosed
+	}
+	dropped, err := k.cfg.Spool.Commit(records, nil)
 	if err != nil {
+		k.queue.giveUp(records)
+		k.inheritBytes = narrowBytes
+		k.reopen(err)
 		return err
 	}
-	dropped, err := k.cfg.Spool.Commit(w.records(), nil)
-	if err != nil {
-		k.queue.giveUp(w)
-		k.heir.size = narrowBytes
-		k.down = true
-		if k.reopen(); k.down || k.faulty {
-			k.faulty = false // it has not been logged
-			k.fail(work{}, err)
-		}
-		return err
-	}
-	a, ok := k.queue.inherited(w, damaged, dropped)
-	k.tellAftermath(a)
-	if ok {
-		k.lose(damaged, loss{})
-	}
+	ended, lost := k.queue.inherited(records, damaged, dropped)
+	k.tellEnded(ended, SpoolFull, ErrSpoolFull)
+	k.lose(lost)
+	k.wakeDispatcher()
 	return nil
 }
 
@@ -107,59 +98,54 @@ func (k *keeper) takeOver(records []Record) error {
 func (q *queue) mayInherit() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.phase == open && q.disk.kept.items == q.disk.inMemory.items && q.disk.kept.items <= q.maxItems/10
+	return q.phase == open && q.disk.alone() == 0 && q.disk.kept.items <= q.maxItems/10
 }
 
-// reserve gives keys to records that another process left. They are not accepted until they
-// are written. Damaged ones have no key: they end then.
-func (q *queue) reserve(records []Record) (w work, damaged []Item, err error) {
+// reserve gives records that another process left keys of this one's. They are not accepted
+// until they are written. It reports false once Shutdown has begun.
+func (q *queue) reserve(records []Record) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.phase != open {
-		return work{}, nil, ErrClosed
+		return false
 	}
-	now := time.Now()
 	for i := range records {
-		r := &records[i]
-		it := Item{Body: r.Body, Automatic: r.Automatic, Queued: now, attempts: int32(r.Attempts)} //nolint:gosec // small
-		if r.Damaged {
-			it.Body = nil
-			damaged = append(damaged, it)
-			continue
-		}
 		q.lastSeq++
-		it.seq = q.lastSeq
-		w.items = append(w.items, diskWrite{Item: it})
+		records[i].Key = q.lastSeq
 	}
-	q.disk.reserved = len(w.items)
-	return w, damaged, nil
+	q.disk.reserved = len(records)
+	return true
 }
 
 // giveUp forgets records that could not be written. Perhaps they were, all the same.
-func (q *queue) giveUp(w work) {
+func (q *queue) giveUp(records []Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.reserved = 0
-	for i := range w.items {
-		q.disk.removing[w.items[i].seq] = struct{}{}
-		q.waiters.itemEnded(w.items[i].seq)
+	for i := range records {
+		q.disk.removing[records[i].Key] = struct{}{}
+		q.waiters.itemEnded(records[i].Key)
 	}
 }
 
-// inherited accepts records that were written, and ends the damaged ones. It reports false
-// if the account is closed: then they are on disk for the next process.
-func (q *queue) inherited(w work, damaged []Item, dropped []Record) (a aftermath, ok bool) {
+// inherited accepts records that were written, and as many damaged ones, which end by that.
+// If the account is closed, they are on disk for the next process.
+func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ended []Item, lost loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.reserved = 0
+	disk := q.disk
+	disk.reserved = 0
 	if q.phase == abandoned {
-		return a, false
+		return nil, loss{}
 	}
-	n := uint64(len(w.items) + len(damaged))
+	n := uint64(len(records) + damaged) //nolint:gosec // an amount
 	q.accepted, q.recovered = q.accepted+n, q.recovered+n
-	q.ended[SpoolLost] += uint64(len(damaged))
-	for i := range w.items {
-		q.disk.unwritten.add(&w.items[i].Item)
+	q.ended[SpoolLost] += uint64(damaged) //nolint:gosec // an amount
+	for i := range records {
+		disk.kept.add(&Item{Body: records[i].Body})
+		disk.cursor = min(disk.cursor, records[i].Key)
 	}
-	return q.noteWritten(w, dropped), true
+	ended, _ = q.dropRecords(dropped)
+	q.refillReplay()
+	return ended, loss{items: damaged}
 }

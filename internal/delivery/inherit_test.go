@@ -20,44 +20,36 @@ import (
 type estate struct {
 	mu      sync.Mutex
 	records []delivery.Record
-	taken   int   // records that Take returned, until Done
-	looks   int   // calls of Take
-	stays   int   // calls of Done that removed nothing
-	takeBad error // of the next Take
-	doneBad error // of the next Done
+	looks   int   // calls of TakeOver
+	stays   int   // those that have removed nothing of what was there
+	readBad error // why some cannot be read
+	sticky  bool  // nothing can be removed
 	slow    time.Duration
 }
 
-func (e *estate) Take(records, size int) ([]delivery.Record, error) {
+func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error) (n int, err error) {
 	time.Sleep(e.slow)
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.taken > 0 {
-		panic("Take before Done")
-	}
 	e.looks++
-	for e.taken < min(records, len(e.records)) {
-		if size -= len(e.records[e.taken].Body); size < 0 && e.taken > 0 {
+	for n < min(records, len(e.records)) {
+		if size -= len(e.records[n].Body); size < 0 && n > 0 {
 			break
 		}
-		e.taken++
+		n++
 	}
-	return slices.Clone(e.records[:e.taken]), e.takeBad
-}
-
-func (e *estate) Done(safe bool) error {
+	taken := slices.Clone(e.records[:n])
+	e.mu.Unlock()
+	if n > 0 {
+		err = keep(taken)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.taken == 0 {
-		panic("Done without Take")
-	}
-	if !safe || e.doneBad != nil {
+	if err != nil || e.sticky {
 		e.stays++
-	} else {
-		e.records = e.records[e.taken:]
+		return 0, errors.Join(err, e.readBad)
 	}
-	e.taken = 0
-	return e.doneBad
+	e.records = e.records[n:]
+	return n, e.readBad
 }
 
 func (e *estate) leave(records ...delivery.Record) {
@@ -321,13 +313,13 @@ func TestLeftoversStayWhenTheDiskFails(t *testing.T) {
 	})
 }
 
-// A folder that cannot be read, or not be written, is logged, not every minute, and does
-// not keep events of this process from being delivered.
+// A folder that cannot be read, or not be written, does not keep events of this process from
+// being delivered. That it cannot be read is logged, not every minute.
 func TestLeftoversMayBeOutOfReach(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, e := newMemory(), newOutage(200)
-		left := estate{takeBad: errDisk}
+		left := estate{readBad: errDisk}
 		cfg := heirConfig(e, m, &left)
 		var log bytes.Buffer
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -338,15 +330,15 @@ func TestLeftoversMayBeOutOfReach(t *testing.T) {
 		if n := strings.Count(log.String(), "cannot be taken over"); n != 1 || !strings.Contains(log.String(), errDisk.Error()) {
 			t.Errorf("logged %d times:\n%s", n, &log)
 		}
-		left.set(func(e *estate) { e.takeBad, e.doneBad = nil, errDisk })
+		left.set(func(e *estate) { e.readBad, e.sticky = nil, true })
 		left.leave(recordsUpTo(11)[10])
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		left.set(func(e *estate) { e.doneBad = nil })
+		left.set(func(e *estate) { e.sticky = false })
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if records, _ := left.left(); records != 0 || strings.Count(log.String(), "but not removed") != 1 {
-			t.Errorf("%d are left; log:\n%s", records, &log)
+		if records, _ := left.left(); records != 0 {
+			t.Errorf("%d are left", records)
 		}
 		twice := append(upTo(11), 11)
 		if err := d.Flush(t.Context()); err != nil || !slices.Equal(e.delivered(), twice) {
@@ -426,7 +418,7 @@ func TestLeftoversAndTheLog(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		full bool  // from then on
-		next error // of Take, from then on
+		next error // of reading, from then on
 		want []string
 	}{
 		"own disk":  {true, errDisk, []string{"the spool fails", "cannot be taken over"}},
@@ -435,14 +427,14 @@ func TestLeftoversAndTheLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m, left := newMemory(), estate{takeBad: errDisk}
+				m, left := newMemory(), estate{readBad: errDisk}
 				cfg := heirConfig(newOutage(200), m, &left)
 				var log bytes.Buffer
 				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				start(t, cfg)
 				time.Sleep(10 * time.Minute)
 				m.set(func(m *memory) { m.full = test.full })
-				left.set(func(e *estate) { e.takeBad = test.next })
+				left.set(func(e *estate) { e.readBad = test.next })
 				if test.full {
 					left.leave(recordsUpTo(10)...)
 				}

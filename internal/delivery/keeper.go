@@ -12,12 +12,13 @@ import (
 type keeper struct {
 	*Deliverer
 
-	faulty   bool      // the spool has failed and does not take records yet
-	down     bool      // it cannot be used at all; what there is to do waits
-	reopenAt time.Time // when to call Reopen
+	reopenAt time.Time // when to call Reopen, unless the disk works
 	removeAt time.Time // when to remove records; zero if there are none
 	portion  int       // after a failure, the most records to remove at once; 0 for any number
-	heir     heir
+
+	inheritAt    time.Time // when to look for leftovers next
+	inheritBytes int       // to take over at once; 0 for the usual
+	inheritFault string    // why the last look failed, which has been logged; or ""
 }
 
 // run works until end is closed. Then it writes what is left in memory.
@@ -41,7 +42,6 @@ func (k *keeper) run(end <-chan struct{}) {
 	}
 }
 
-// close closes the spool.
 func (k *keeper) close() {
 	k.moving.Store(true)
 	defer k.moving.Store(false)
@@ -51,44 +51,54 @@ func (k *keeper) close() {
 	}
 	k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
 	if errors.Is(err, ErrSpoolLost) {
-		k.lose(nil, k.queue.closedLost())
+		k.lose(k.queue.closedLost())
 	}
 }
 
 // step does all that there is to do, and returns when to look again.
 func (k *keeper) step(now time.Time) time.Time {
-	if k.faulty && !now.Before(k.reopenAt) {
+	k.tellForgotten()
+	disk := k.queue.disk
+	if disk.state != working && !now.Before(k.reopenAt) {
 		k.reopenAt = now.Add(reopenInterval)
-		k.reopen()
+		k.reopen(nil)
 	}
-	for !k.down {
-		due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
-		w := k.queue.takeWork(due, k.portion)
-		if len(w.items) > 0 || len(w.remove) > 0 {
-			wasFaulty := k.faulty
-			k.commit(w)
-			if wasFaulty && k.down { // what cannot be removed can still be read
-				k.removeAt = k.reopenAt
-				k.reopen()
-			}
-		} else if !k.load() && !k.inherit(now) {
-			break
-		}
+	for k.workOnce(now) {
 	}
 	switch removals := k.queue.removals(); {
-	case k.down, removals == 0:
+	case !disk.readable(), removals == 0:
 		k.removeAt = time.Time{}
 	case k.removeAt.IsZero():
 		k.removeAt = now.Add(removalsAfter)
 	}
 	at := k.removeAt
-	if k.faulty {
+	if disk.state != working {
 		at = earliest(at, k.reopenAt)
 	}
-	if now.Before(k.heir.at) { // else there is a look as soon as the disk is done with the rest
-		at = earliest(at, k.heir.at)
+	if now.Before(k.inheritAt) { // else there is a look as soon as the disk is done with the rest
+		at = earliest(at, k.inheritAt)
 	}
 	return at
+}
+
+// workOnce does the first thing that there is to do, and reports whether there may be more.
+func (k *keeper) workOnce(now time.Time) bool {
+	disk := k.queue.disk
+	if !disk.readable() {
+		return false
+	}
+	due := !k.removeAt.IsZero() && !now.Before(k.removeAt)
+	w := k.queue.takeWork(due, k.portion)
+	if w.isNothing() {
+		return k.load() || k.inherit(now)
+	}
+	before := disk.state
+	k.commit(w)
+	if before == readOnly && disk.state == broken { // what cannot be removed can still be read
+		k.removeAt = k.reopenAt
+		k.reopen(nil)
+	}
+	return true
 }
 
 // commit writes and removes records, and handles the outcome.
@@ -103,14 +113,7 @@ func (k *keeper) commit(w work) {
 	if k.portion *= 2; k.queue.removals() == 0 {
 		k.portion = 0
 	}
-	k.tellAftermath(k.queue.written(w, dropped))
-}
-
-// tellAftermath reports what a commit has led to.
-func (k *keeper) tellAftermath(a aftermath) {
-	k.tellEnded(a.dropped, SpoolFull, ErrSpoolFull)
-	k.tellEnded(a.evicted, Evicted, ErrQueueFull)
-	k.tellAll(a.forgotten, Evicted)
+	k.tellEnded(k.queue.written(w, dropped), SpoolFull, ErrSpoolFull)
 	k.wakeDispatcher()
 }
 
@@ -126,63 +129,63 @@ func smaller(n int) int {
 
 // fail handles the failure of a commit or a read.
 func (k *keeper) fail(w work, err error) {
-	if !k.faulty {
+	if k.queue.disk.state == working {
 		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))
 	}
-	k.faulty, k.down = true, true
 	k.reopenAt = time.Now().Add(reopenInterval)
-	k.tellAftermath(k.queue.failed(w, err))
+	k.tellEnded(k.queue.failed(w, err), Evicted, ErrQueueFull)
+	k.wakeDispatcher()
 }
 
-// reopen tries to get the spool to work again.
-func (k *keeper) reopen() {
+// reopen tries to get the spool to work again. news is a fault that nobody knows of yet, and
+// need not if it is over by that.
+func (k *keeper) reopen(news error) {
 	k.moving.Store(true)
 	defer k.moving.Store(false)
 	lost, writable, err := k.cfg.Spool.Reopen()
+	if news != nil && !writable {
+		k.fail(work{}, news)
+	}
 	if err != nil {
 		k.queue.stillFails(err) // which has been logged
 		return
 	}
-	wasFaulty := k.faulty
-	k.faulty, k.down = !writable, false
+	before := k.queue.disk.state
 	ended := k.queue.reopened(lost, writable)
-	if writable && wasFaulty {
+	if writable && before != working {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
-	k.lose(nil, ended)
+	k.lose(ended)
 	k.wakeDispatcher()
 }
 
-// lose reports items that were on disk and are lost: these, and more of them that
-// are known only by number and token.
-func (k *keeper) lose(items []Item, more loss) {
-	n := len(items) + more.items
-	if n == 0 {
+// lose reports items that were on disk and are lost.
+func (k *keeper) lose(l loss) {
+	if l.items == 0 {
 		return
 	}
-	k.tellAll(items, SpoolLost)
-	for _, token := range more.tokens {
+	for _, token := range l.tokens {
 		k.tell(token, SpoolLost)
 	}
-	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
+	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(l.items), Untold: l.items})
 }
 
 // load reads records that are on disk alone, the oldest first, for the senders. It
 // reports whether there may be more to do.
 func (k *keeper) load() bool {
-	from, records, size := k.queue.nextRead()
-	if records == 0 {
+	next := k.queue.nextRead()
+	if next.records == 0 {
 		return false
 	}
-	read, err := k.cfg.Spool.Read(from, records, size, k.queue.isKnown)
+	records, err := k.cfg.Spool.Read(next.from, next.records, next.size, k.queue.isKnown)
 	if err != nil {
 		k.fail(work{}, fmt.Errorf("read: %w", err))
 		return false
 	}
-	l := k.queue.load(from, read)
-	k.lose(l.damaged, l.missing)
+	lost, more := k.queue.load(next, records)
+	k.lose(lost)
 	k.wakeDispatcher()
-	return l.progress
+	return more
 }
 
 // finish writes what is left in memory. If the disk was not used for long, a fault may
@@ -190,10 +193,10 @@ func (k *keeper) load() bool {
 func (k *keeper) finish() {
 	k.portion = 0
 	for range 2 {
-		if k.down {
-			k.reopen()
+		if !k.queue.disk.readable() {
+			k.reopen(nil)
 		}
-		if k.down {
+		if !k.queue.disk.readable() {
 			return
 		}
 		k.queue.spillAll()
@@ -205,9 +208,9 @@ func (k *keeper) finish() {
 
 // writeRest writes all that waits to be written, and reports whether it could.
 func (k *keeper) writeRest() bool {
-	for !k.down {
+	for k.queue.disk.readable() {
 		w := k.queue.takeWork(true, k.portion)
-		if len(w.items) == 0 && len(w.remove) == 0 {
+		if w.isNothing() {
 			return true
 		}
 		k.commit(w)

@@ -1,5 +1,18 @@
 package delivery
 
+// lines are where callers wait with explicit items and with automatic ones: there may be
+// room for explicit items that is not open to automatic ones.
+type lines struct{ explicit, automatic line }
+
+func (l *lines) lineFor(it *Item) *line {
+	if it.Automatic {
+		return &l.automatic
+	}
+	return &l.explicit
+}
+
+func (l *lines) areEmpty() bool { return l.explicit.first == nil && l.automatic.first == nil }
+
 // line is where callers wait for room: first come, first served. The queue's lock
 // guards it.
 type line struct{ first, last *place }

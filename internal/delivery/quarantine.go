@@ -90,22 +90,26 @@ func (q *queue) spillQuarantine(then time.Time) (oldest time.Time) {
 	case !q.disk.takes(&Item{}):
 		return time.Time{} // it takes no item at all
 	}
-	q.quarantine.unspilledSince = time.Time{}
+	since := time.Time{}
 	for _, lane := range q.quarantineDeques() {
 		for range lane.len() {
 			it := lane.popFront()
-			switch {
-			case q.disk.hasLoaded(it.seq):
-			case !q.disk.takes(&it):
-				q.quarantine.unspilledSince = earliest(q.quarantine.unspilledSince, it.Queued)
-			case it.Queued.After(then):
-				q.quarantine.unspilledSince, oldest = earliest(q.quarantine.unspilledSince, it.Queued), earliest(oldest, it.Queued)
-			default:
+			if q.disk.hasLoaded(it.seq) {
+				lane.pushBack(&it)
+				continue
+			}
+			hasRoom := q.disk.takes(&it)
+			if hasRoom && !it.Queued.After(then) {
 				q.spill(it)
 				continue
 			}
 			lane.pushBack(&it)
+			since = earliest(since, it.Queued)
+			if hasRoom {
+				oldest = earliest(oldest, it.Queued)
+			}
 		}
 	}
+	q.quarantine.unspilledSince = since
 	return oldest
 }

@@ -11,11 +11,10 @@ const lastingFailures = 3
 // once. It belongs to the dispatcher.
 type quarantineGate struct {
 	healthy    bool      // something was delivered since items outside the quarantine last failed: what fails in it now is at fault
-	shrink     int       // suspects are tried in batches of 2^-shrink of the usual
+	size       batchSize // of suspects
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this
 	failures   int       // of culprits, in a row
-	successes  int       // of suspects, since shrink changed
 	inFlight   bool      // a job with some of them is out: there is one at a time
 }
 
@@ -46,9 +45,7 @@ func (g *quarantineGate) delivered(from source, isOld bool) {
 	switch from {
 	case fromSuspects:
 		g.suspectsAt = time.Time{}
-		if g.successes++; g.shrink > 0 && g.successes >= growAfter { // what just failed would fail again
-			g.shrink, g.successes = g.shrink-1, 0
-		}
+		g.size.succeeded()
 	case fromCulprits:
 		g.failures, g.culpritsAt = 0, time.Time{}
 	case fromQueue, fromDisk:
@@ -58,10 +55,10 @@ func (g *quarantineGate) delivered(from source, isOld bool) {
 // halve makes the next batch of suspects at most half as large as the one just
 // tried. A usual batch has usual items.
 func (g *quarantineGate) halve(tried, usual int) {
-	for g.shrink < maxShrink && usual>>g.shrink > max(1, tried/2) {
-		g.shrink++
+	g.size.successes = 0
+	for usual>>g.size.shrink > max(1, tried/2) {
+		g.size.halve()
 	}
-	g.successes = 0
 }
 
 // hurry lets all quarantined items be tried at once.

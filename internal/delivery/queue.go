@@ -38,10 +38,10 @@ type queue struct {
 	oneShots      sync.WaitGroup // one-shot sends in flight
 	lastSeq       uint64
 	phase         phase
-	halt          error   // why sending is halted; nil if it is not
-	lines         [2]line // of callers who wait for room: with explicit items, with automatic ones
-	leftOut       deque   // patient items for which there was no room until Shutdown's time was over
-	untold        int     // more of them
+	halt          error // why sending is halted; nil if it is not
+	lines         lines // of callers who wait for room
+	leftOut       deque // patient items for which there was no room until Shutdown's time was over
+	untold        int   // more of them
 	waiters       waiters
 	accepted      uint64           // items so far
 	recovered     uint64           // those of them that earlier processes left on disk
@@ -101,7 +101,7 @@ type admission struct {
 func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	line := q.lineOf(it)
+	line := q.lines.lineFor(it)
 	patient = patient && q.mayWait(it)
 	if patient && at == nil && line.first != nil {
 		a.waits, a.wake = true, true
@@ -113,20 +113,11 @@ func (q *queue) push(it *Item, patient bool, at *place) (a admission, err error)
 		if a.place = at; at == nil {
 			a.place = line.join()
 		}
-		a.place.awaitsDisk = q.disk.up && q.disk.hasRoom(it)
+		a.place.awaitsDisk = q.disk.state == working && q.disk.hasRoom(it)
 	case at != nil:
 		line.leave(at)
 	}
 	return a, err
-}
-
-// lineOf returns the line in which an item waits. Automatic items have one of their
-// own: there may be room for explicit items that is not open to automatic ones.
-func (q *queue) lineOf(it *Item) *line {
-	if it.Automatic {
-		return &q.lines[1]
-	}
-	return &q.lines[0]
 }
 
 // refuses reports whether an item comes too late.
@@ -163,30 +154,6 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 	}
 	q.alarm = items
 	return q.len() <= seen.items || q.len() < items && q.bytes() < q.takeBytes
-}
-
-// acceptOneShot counts an item that its caller sends itself.
-func (q *queue) acceptOneShot(it *Item) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.phase >= closing {
-		return ErrClosed
-	}
-	q.register(it)
-	q.oneShotAmount.add(it)
-	q.oneShots.Add(1)
-	return nil
-}
-
-// settleOneShot ends an item of acceptOneShot. It does so even after abandon, since
-// only the caller knows how its send ended.
-func (q *queue) settleOneShot(it *Item, outcome Outcome) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.oneShotAmount.remove(it)
-	q.ended[outcome]++
-	q.waiters.itemEnded(it.seq)
-	q.oneShots.Done()
 }
 
 // register counts an item as accepted and gives it its place in the order of all.
@@ -319,9 +286,8 @@ func (q *queue) leaveMemory(it *Item) {
 // announceRoom wakes the first caller in each line. A caller that leaves its line
 // wakes the next.
 func (q *queue) announceRoom() {
-	for i := range q.lines {
-		q.lines[i].wakeFirst()
-	}
+	q.lines.explicit.wakeFirst()
+	q.lines.automatic.wakeFirst()
 }
 
 // close refuses all further items except patient ones, and reports whether this call
@@ -354,10 +320,10 @@ func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.accepted += uint64(lost) //nolint:gosec // an amount
-	k := q.disk
-	n := lost + q.held.items + k.unwritten.items - k.inMemory.items // items that are on disk are not lost
-	k.unwritten, k.inMemory = amount{}, amount{}
-	clear(k.loaded)
+	disk := q.disk
+	n := lost + q.held.items + disk.unwritten.items - disk.inMemory.items // items that are on disk are not lost
+	disk.unwritten, disk.inMemory = amount{}, amount{}
+	clear(disk.loaded)
 	q.ended[Abandoned] += uint64(n) //nolint:gosec // an amount
 	q.held, q.heldAuto, q.phase = amount{}, amount{}, abandoned
 	q.waiters.endAll(ErrClosed)
@@ -408,27 +374,24 @@ func (q *queue) pending() pending {
 	defer q.mu.Unlock()
 	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.phase >= closing, replay: q.disk.replay.len(), last: q.lastSeq}
 	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
-	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && q.isAwaited()
+	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && !q.lines.areEmpty()
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}
 	return p
 }
 
-// isAwaited reports whether a caller waits for room.
-func (q *queue) isAwaited() bool { return q.lines[0].first != nil || q.lines[1].first != nil }
-
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
+	disk := q.disk
 	return Counts{
 		Accepted: q.accepted, Recovered: q.recovered,
 		Sent: q.ended[Sent], Failed: q.ended[Failed], Evicted: q.ended[Evicted], Abandoned: q.ended[Abandoned],
 		SpoolBusy: q.ended[SpoolBusy], SpoolFull: q.ended[SpoolFull], SpoolLost: q.ended[SpoolLost],
-		Held:      q.held.items + q.oneShotAmount.items + k.unwritten.items - k.inMemory.items,
-		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + k.unwritten.bytes - k.inMemory.bytes,
-		Spooled:   k.kept.items, SpooledBytes: k.kept.bytes,
-		SpoolDown: k.isThere && !k.writable(),
+		Held:      q.held.items + q.oneShotAmount.items + disk.unwritten.items - disk.inMemory.items,
+		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + disk.unwritten.bytes - disk.inMemory.bytes,
+		Spooled:   disk.kept.items, SpooledBytes: disk.kept.bytes,
+		SpoolDown: disk.state != noDisk && !disk.writable(),
 	}
 }

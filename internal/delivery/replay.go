@@ -8,24 +8,31 @@ import (
 	"time"
 )
 
-// nextRead says what to read from disk next: from which key, and how much. It asks
-// for no records if enough items wait for a sender, or if memory has no room.
-func (q *queue) nextRead() (from uint64, records, size int) {
+// reading is what to read from disk: from which key, and how much. alone is how many records
+// were on disk alone when it began.
+type reading struct {
+	from                 uint64
+	records, size, alone int
+}
+
+// nextRead says what to read from disk next: no records if enough items wait for a
+// sender, or if memory has no room.
+func (q *queue) nextRead() reading {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
+	disk := q.disk
 	window := amount{4 * q.takeItems, q.maxBytes / 4}
-	if !k.readable || k.kept.items == k.inMemory.items || k.replay.len() >= window.items/2 || k.replay.bytes >= window.bytes/2 {
-		return 0, 0, 0
+	if !disk.readable() || disk.alone() == 0 || disk.replay.len() >= window.items/2 || disk.replay.bytes >= window.bytes/2 {
+		return reading{}
 	}
-	room := min(window.items-k.replay.len(), q.maxItems-q.held.items)
-	size = min(window.bytes-k.replay.bytes, q.maxBytes-q.held.bytes)
-	if room <= 0 || size <= 0 {
-		return 0, 0, 0
+	records := min(window.items-disk.replay.len(), q.maxItems-q.held.items)
+	size := min(window.bytes-disk.replay.bytes, q.maxBytes-q.held.bytes)
+	if records <= 0 || size <= 0 {
+		return reading{}
 	}
-	from, k.cursor = k.cursor, math.MaxUint64
-	k.expected = k.kept.items - k.inMemory.items
-	return from, room, size
+	from := disk.cursor
+	disk.cursor = math.MaxUint64
+	return reading{from, records, size, disk.alone()}
 }
 
 // isKnown reports whether a record need not be read: its item is in memory, or has
@@ -37,62 +44,56 @@ func (q *queue) isKnown(key uint64) bool {
 	return ended || q.disk.hasLoaded(key)
 }
 
-// loadResult is what came of a read.
-type loadResult struct {
-	damaged  []Item // items that ended because their records were damaged
-	missing  loss   // those that ended because their records are not there
-	progress bool   // there may be more to read now
-}
-
-// loss is items that ended because the spool was lost, or a part of it.
+// loss is items that ended because their records are damaged or gone.
 type loss struct {
 	items  int
-	tokens []uint64 // of those that had one
+	tokens []uint64
 }
 
-// load handles the records that were read, from the given key on.
-func (q *queue) load(from uint64, records []Record) loadResult {
+// load handles the records that were read. It returns what is lost, and whether there may be
+// more to read now.
+func (q *queue) load(r reading, records []Record) (lost loss, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	k := q.disk
+	disk := q.disk
 	if len(records) == 0 {
-		k.cursor = 0
-		if from > 0 {
-			return loadResult{progress: true}
+		disk.cursor = 0
+		if r.from > 0 {
+			return loss{}, true
 		}
-		return loadResult{missing: q.lose(k.expected)}
+		return q.lose(r.alone), false
 	}
-	var l loadResult
 	var items []Item
+	from := r.from
 	now := time.Now()
 	for i := range records {
-		r := &records[i]
-		if r.Damaged {
-			it, ended := q.dropRecord(r, SpoolLost)
-			if ended {
-				l.damaged = append(l.damaged, it)
+		rec := &records[i]
+		if rec.Damaged {
+			if it, ended := q.dropRecord(rec, SpoolLost); ended {
+				lost.items++
+				lost.tokens = append(lost.tokens, it.Token)
 			}
-			k.removing[r.Key] = struct{}{}
-			from, l.progress = r.Key+1, true
+			disk.removing[rec.Key] = struct{}{}
+			from = rec.Key + 1
 			continue
 		}
 		it := Item{
-			Body: r.Body, Automatic: r.Automatic, Token: k.tokens[r.Key], Queued: now,
-			seq: r.Key, attempts: int32(r.Attempts), replayed: true, //nolint:gosec // small
+			Body: rec.Body, Automatic: rec.Automatic, Token: disk.tokens[rec.Key], Queued: now,
+			seq: rec.Key, attempts: int32(rec.Attempts), replayed: true, //nolint:gosec // small
 		}
 		if !q.fits(&it) && q.held.items > 0 {
 			break // it is read again later
 		}
-		delete(k.tokens, r.Key)
-		k.loaded[r.Key] = struct{}{}
-		k.inMemory.add(&it)
+		delete(disk.tokens, rec.Key)
+		disk.loaded[rec.Key] = struct{}{}
+		disk.inMemory.add(&it)
 		q.enterMemory(&it)
 		items = append(items, it)
-		from, l.progress = r.Key+1, true
+		from = rec.Key + 1
 	}
-	k.cursor = min(k.cursor, from)
-	k.replay.restore(items)
-	return l
+	disk.cursor = min(disk.cursor, from)
+	disk.replay.restore(items)
+	return lost, from > r.from
 }
 
 // takeReplay removes items for one request from those that were read from disk.
@@ -105,8 +106,8 @@ func (q *queue) takeReplay(shrink int) []Item {
 
 // refillReplay has the keeper read more from disk if few items are left to send.
 func (q *queue) refillReplay() {
-	if k := q.disk; k.readable && k.kept.items > k.inMemory.items && k.replay.len() < 2*q.takeItems {
-		k.wakeKeeper()
+	if disk := q.disk; disk.readable() && disk.alone() > 0 && disk.replay.len() < 2*q.takeItems {
+		disk.wakeKeeper()
 	}
 }
 
@@ -115,7 +116,10 @@ func (q *queue) refillReplay() {
 func (q *queue) reopened(lost, writable bool) loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.up, q.disk.readable = writable, true
+	q.disk.state = readOnly
+	if writable {
+		q.disk.state = working
+	}
 	q.announceRoom()
 	if !lost {
 		return loss{}
@@ -135,22 +139,22 @@ func (q *queue) stillFails(err error) {
 func (q *queue) closedLost() loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.disk.up = false
+	q.disk.state = broken
 	return q.diskLost()
 }
 
 // diskLost ends all items that were on disk alone. Those in memory too stay there.
 func (q *queue) diskLost() loss {
-	k := q.disk
-	lost := q.lose(k.kept.items - k.inMemory.items)
-	k.kept, k.inMemory = amount{}, amount{}
-	clear(k.loaded)
-	clear(k.removing)
+	disk := q.disk
+	lost := q.lose(disk.alone())
+	disk.kept, disk.inMemory = amount{}, amount{}
+	clear(disk.loaded)
+	clear(disk.removing)
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
 		q.quarantine.unspilledSince = time.Now()
 	}
-	for k.replay.len() > 0 { // they are like all others now
-		q.restore([]Item{k.replay.popFront()})
+	for disk.replay.len() > 0 { // they are like all others now
+		q.restore([]Item{disk.replay.popFront()})
 	}
 	return lost
 }
@@ -160,16 +164,16 @@ func (q *queue) diskLost() loss {
 // the others. Nor is it known whose tokens end, so that all do: one whose item is there
 // after all, as it left memory during the read, ends too early.
 func (q *queue) lose(n int) loss {
-	k := q.disk
+	disk := q.disk
 	q.ended[SpoolLost] += uint64(n) //nolint:gosec // an amount
-	if k.kept.items -= n; k.kept.items == k.inMemory.items {
-		k.kept = k.inMemory
+	if disk.kept.items -= n; disk.alone() == 0 {
+		disk.kept = disk.inMemory
 	}
 	if n > 0 {
 		q.waiters.endAll(ErrSpoolLost)
 	}
-	tokens := slices.Collect(maps.Values(k.tokens))
-	clear(k.tokens)
+	tokens := slices.Collect(maps.Values(disk.tokens))
+	clear(disk.tokens)
 	return loss{n, tokens}
 }
 

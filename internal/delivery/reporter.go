@@ -79,7 +79,6 @@ func (r *reporter) count(outcome Outcome, items int, now time.Time) {
 	r.wakeUp(now)
 }
 
-// wakeUp wakes the goroutine.
 func (r *reporter) wakeUp(now time.Time) {
 	if r.tell == nil && now.Sub(r.woken) < logInterval {
 		return // all it would do is log, and that is not due

@@ -86,32 +86,6 @@ func (d *Deliverer) sendOnce(ctx context.Context, items []Item) (Result, *SendEr
 	return result, failure
 }
 
-// sendFor is sendOnce for a caller who waits. It returns soon after ctx ends, even if the
-// Transport does not: then nobody learns of a later answer.
-func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendError) {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	defer cancel()
-	start := time.Now()
-	var result Result
-	var failure *SendError
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		result, failure = d.request(ctx, items)
-	}()
-	waitFor(answered, ctx.Done(), stopGrace)
-	select {
-	case <-answered:
-		d.tellRequest(items, start, failure)
-		return result, failure
-	default:
-		late := &SendError{Attempts: 1, Err: ctx.Err()}
-		d.tellRequest(items, start, late)
-		return Result{}, late
-	}
-}
-
-// request makes one request.
 func (d *Deliverer) request(ctx context.Context, items []Item) (Result, *SendError) {
 	result, err := d.callTransport(ctx, items)
 	if result.Unnamed > 0 && d.unnamedLog.Allows(logInterval, time.Now()) {
@@ -128,7 +102,6 @@ func (d *Deliverer) request(ctx context.Context, items []Item) (Result, *SendErr
 	return result, failure
 }
 
-// tellRequest tells OnRequest of a request.
 func (d *Deliverer) tellRequest(items []Item, start time.Time, failure *SendError) {
 	if d.cfg.OnRequest != nil && len(items) > 0 {
 		took := time.Since(start)

@@ -51,6 +51,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		waitFor(d.keeping.done, ctx.Done(), keeperGrace)
 	}
 	rest := d.queue.drain()
+	d.tellForgotten()
 	d.settle(rest, Abandoned)
 	rest = d.queue.drainLeftOut(rest)
 	stuck := d.queue.abandon(lost)

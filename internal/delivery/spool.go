@@ -58,15 +58,11 @@ type Spool interface {
 	// read and perhaps removed, but not added.
 	Reopen() (lost, writable bool, err error)
 
-	// Close fails with ErrSpoolLost if nothing is left of what was kept.
+	// Close is the last call. It fails with ErrSpoolLost if nothing is left of what was kept.
 	Close() error
 }
 
 const (
-	// spillGrace is how long an item may be in memory alone beyond the flush
-	// interval.
-	spillGrace = 3 * time.Second
-
 	// Bounds of what waits to be written, on top of the bounds of the queue.
 	maxUnwrittenItems = 100_000
 	maxUnwrittenBytes = 16 << 20

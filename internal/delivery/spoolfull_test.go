@@ -247,3 +247,45 @@ func btoi(is bool) int {
 	}
 	return 0
 }
+
+// Records that make room on a full disk are counted and reported, and Flush does not
+// wait for them.
+func TestSpoolFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m, e := newMemory(), newOutage(503)
+		m.max, m.latency = 1000, time.Millisecond
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.OnReport = 100, told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 5000)
+		flushed := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			flushed <- d.Flush(ctx)
+		}()
+		time.Sleep(10 * time.Second)
+		c := d.Counts()
+		if c.SpoolFull < 3900 || c.Spooled > 1000 || m.len() > 1000 {
+			t.Errorf("counts %+v, %d on disk", c, m.len())
+		}
+		checkSum(t, d)
+		items, untold, err := told.count(delivery.SpoolFull)
+		if uint64(items+untold) != c.SpoolFull || !errors.Is(err, delivery.ErrSpoolFull) {
+			t.Errorf("told of %d and %d, %v", items, untold, err)
+		}
+		e.setStatus(200)
+		if err := <-flushed; err != nil {
+			t.Errorf("Flush: %v", err)
+		}
+		if err := shutdown(t, d); err != nil {
+			t.Error(err)
+		}
+		checkSum(t, d)
+		if c := d.Counts(); c.Spooled != 0 || c.Sent+c.SpoolFull != 5000 {
+			t.Errorf("counts %+v", c)
+		}
+	})
+}

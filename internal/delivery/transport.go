@@ -143,7 +143,6 @@ func (t *HTTP) hangUp() {
 	}
 }
 
-// post makes the request.
 func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *SendError) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
 	if err != nil {

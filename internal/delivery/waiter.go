@@ -158,7 +158,7 @@ func (q *queue) turnAwayAll(err error, evenClosed bool) (patiences []context.Can
 	q.halt = err
 	q.waiters.endAll(err)
 	q.waiters.openGate(err)
-	if first := q.lines[1].first; first != nil && (q.phase == open || !first.awaitsDisk) {
+	if first := q.lines.automatic.first; first != nil && (q.phase == open || !first.awaitsDisk) {
 		patiences = slices.Collect(maps.Values(q.waiters.forRoom))
 	}
 	return patiences

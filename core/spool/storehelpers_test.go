@@ -1,0 +1,116 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// opened returns the store of a folder. It is closed at the test's end.
+func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
+	tb.Helper()
+	s, err := Open(dir, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var log bytes.Buffer
+	_, err = s.Attach(slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	st := s.attached
+	tb.Cleanup(func() { _ = st.Close() })
+	return st, &log
+}
+
+func record(key uint64, automatic bool, size int) delivery.Record {
+	body := fmt.Sprintf(`{"id":%d,"pad":%q}`, key, strings.Repeat("x", size))
+	return delivery.Record{Key: key, Body: []byte(body), Automatic: automatic, Attempts: int(key % 3)}
+}
+
+func records(first, last uint64, automatic bool, size int) []delivery.Record {
+	var all []delivery.Record
+	for key := first; key <= last; key++ {
+		all = append(all, record(key, automatic, size))
+	}
+	return all
+}
+
+func commit(tb testing.TB, s *store, add []delivery.Record, remove ...uint64) []delivery.Record {
+	tb.Helper()
+	dropped, err := s.Commit(add, remove)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dropped
+}
+
+func none(uint64) bool { return false }
+
+// keys returns the keys of all records, and fails unless each is as it was written.
+func keys(tb testing.TB, s *store) []uint64 {
+	tb.Helper()
+	var all []uint64
+	var from uint64
+	for {
+		read, err := s.Read(from, 1000, 1<<30, none)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(read) == 0 {
+			return all
+		}
+		for _, r := range read {
+			if !bytes.HasPrefix(r.Body, fmt.Appendf(nil, `{"id":%d,`, r.Key)) || r.Damaged || r.Attempts != int(r.Key%3) {
+				tb.Fatalf("record %d is %+v", r.Key, r)
+			}
+			all = append(all, r.Key)
+			from = r.Key + 1
+		}
+	}
+}
+
+func same(a, b []uint64) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
+
+func rangeOf(first, last uint64) (all []uint64) {
+	for key := first; key <= last; key++ {
+		all = append(all, key)
+	}
+	return all
+}
+
+// filled returns the bytes of a spool's file with many records.
+func filled(tb testing.TB) []byte {
+	tb.Helper()
+	dir := tb.TempDir()
+	s, _ := opened(tb, dir, Options{})
+	for first := uint64(1); first <= 2000; first += 100 {
+		commit(tb, s, append(records(first, first+49, false, 200), records(first+50, first+99, true, 200)...), first-1, first-7)
+	}
+	if err := s.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return content
+}
+
+// fail calls before, and then makes the store meet a disk error.
+func fail(tb testing.TB, s *store, before func() error) {
+	tb.Helper()
+	errDisk := errors.New("disk on fire")
+	if err := s.withDB(func() error { return errors.Join(before(), errDisk) }); !errors.Is(err, errDisk) {
+		tb.Fatal(err)
+	}
+}
+
+func nothing() error { return nil }
