@@ -83,7 +83,7 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	for open := s; open != nil && !id.complete(); open = open.outer() {
 		if ended {
-			fill(&id, open.endedWithin().resolved)
+			fill(&id, open.findings().resolved)
 		}
 		fill(&id, open.resolve())
 	}
@@ -98,7 +98,7 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 		}
 	}
 	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
-		fill(&id, open.endedWithin().stored)
+		fill(&id, open.findings().stored)
 	}
 	if !id.complete() && end != ctx {
 		fill(&id, identityIn(end, ids))
