@@ -55,7 +55,8 @@ func (h *setupHints) withoutLink(c *Client) {
 // hintInside looks for options that have no effect, as t is inside outer.
 func (t *Tracker) hintInside(outer *Tracker) {
 	unheard := func(c Captured) bool { return !slices.Contains(outer.capture, c) }
-	if t.rollUp != nil && t.rollUp != outer.rollUp || t.sampler.on && t.sampler != outer.sampler || slices.ContainsFunc(t.capture, unheard) {
+	if t.rollUp != nil && t.rollUp != outer.rollUp || t.sampleRate < 1 && t.sampleRate != outer.sampleRate ||
+		slices.ContainsFunc(t.capture, unheard) {
 		t.client.hintOnce(&t.setupHints.inside, "RollUp, Sample or Capture is given to a Middleware inside another one "+
 			"of the same client, where it has no effect; give it to the outermost")
 	}
