@@ -2,13 +2,13 @@ package klime
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; at the request's end, also what else was found
-	members      membership
-	hasUser      bool  // declared.user counts even if it is empty
-	hasGroup     bool  // declared.group counts even if it is empty
-	frozen       bool  // the request is over, and what was found at its end is in declared
-	linkRequired bool  // by the option RequireMembership
-	ended        int32 // how many of the request's scopes have ended
+	declared          identity // what the app has said by SetUser, SetGroup and Link; at the request's end, also what else was found
+	members           membership
+	hasUser           bool  // declared.user counts even if it is empty
+	hasGroup          bool  // declared.group counts even if it is empty
+	frozen            bool  // the request is over, and what was found at its end is in declared
+	requireMembership bool  // by the option RequireMembership
+	ended             int32 // how many of the request's scopes have ended
 }
 
 // identify finds out to whom an event belongs. For the user and for the group, the

@@ -9,12 +9,13 @@ import (
 // Several middlewares may see one request, and a handler may make further requests
 // while it serves one. Each middleware begins a Scope, which may know others:
 //
-//	around  the Scope in whose open request it was begun, whether it has joined that or
-//	        not. It may belong to another client, or to the request whose handler makes
-//	        this one.
-//	outer   the Scope that it has joined: the same request, as seen by a middleware of
-//	        the same client further out.
-//	root    the outermost of these, which holds what they share.
+//	around     the Scope in whose open request it was begun, whether it has joined that or
+//	           not. It may belong to another client, or to the request whose handler makes
+//	           this one.
+//	outer      the Scope that it has joined: the same request, as seen by a middleware of
+//	           the same client further out.
+//	root       the outermost of these, which holds what they share.
+//	enclosing  the Scope, of the same client, of the request whose handler makes this one.
 
 // outer is the Scope that s has joined, nil for the root: the nearest around s that
 // belongs to the same request.
@@ -82,7 +83,7 @@ func (s *Scope) join(inner *Scope, incoming *http.Request) bool {
 	if r.incoming == nil {
 		r.incoming = incoming
 	}
-	r.linkRequired = r.linkRequired || inner.tracker.requireMembership
+	r.requireMembership = r.requireMembership || inner.tracker.requireMembership
 	return true
 }
 
@@ -199,8 +200,8 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	return nil, silent
 }
 
-// enclosing is the client's own Scope of the request within which that of s was made,
-// or nil.
+// enclosing is the client's own Scope of the request whose handler makes that of s, or
+// nil.
 func (s *Scope) enclosing() *Scope {
 	return s.root.around.ofClient(s.root.tracker.client)
 }
@@ -215,7 +216,7 @@ func (s *Scope) inheritFrom(outer *Scope) {
 	theirs.mu.Lock()
 	defer theirs.mu.Unlock()
 	ours.members = theirs.members
-	ours.linkRequired = ours.linkRequired || theirs.linkRequired
+	ours.requireMembership = ours.requireMembership || theirs.requireMembership
 	ours.optedOut = theirs.optedOut
 	ours.fallback = theirs.fallback
 }

@@ -158,7 +158,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	}
 	s.root = s
 	s.own.innermost, s.own.incoming = s, incoming
-	s.own.linkRequired = t.requireMembership
+	s.own.requireMembership = t.requireMembership
 	s.inheritFrom(s.enclosing())
 	return s
 }
