@@ -37,16 +37,6 @@ func (h *setupHints) foreignOption(c *Client) {
 	c.hintOnce(&h.foreign, "a UserID, GroupID or Route option is of another framework's package; it finds nothing here")
 }
 
-func (f *appFunc) hintNoID(kind string) {
-	f.client.hintOnce(&f.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored",
-		slog.String("function", f.name), slog.String("type", kind))
-}
-
-func (f *appFunc) hintNotUTF8() {
-	f.client.hintOnce(&f.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
-		"return text, such as the String of a UUID", slog.String("function", f.name))
-}
-
 func (h *setupHints) withoutLink(c *Client) {
 	c.hintOnce(&h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
 		"it needs a Link in front of every request")
