@@ -171,7 +171,7 @@ func (k *knowledge) declareGroup(id string) {
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
-	native, _, ok, foundCircular := s.loan.borrow()
+	ok, foundCircular := s.loan.borrow()
 	if foundCircular {
 		s.tracker.setupHints.circularResolver(s.client())
 	}
@@ -179,17 +179,16 @@ func (s *Scope) resolve() identity {
 		return identity{}
 	}
 	defer s.loan.giveBack()
-	return s.tracker.resolve(native)
+	return s.tracker.resolve(s.loan.native)
 }
 
 // stored reads the plain values of this scope's own request.
 func (s *Scope) stored() identity {
-	_, values, ok, _ := s.loan.borrow()
-	if !ok {
+	if ok, _ := s.loan.borrow(); !ok {
 		return identity{}
 	}
 	defer s.loan.giveBack()
-	return identityIn(values, s.client().interner())
+	return identityIn(s.loan.values, s.client().interner())
 }
 
 // finish ends the outermost scope, and sets what only the scope knows of the decision. If
