@@ -83,28 +83,28 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	for open := s; open != nil && !id.complete(); open = open.outer() {
 		if ended {
-			fill(&id, open.findings().resolved)
+			id.fill(open.findings().resolved)
 		}
-		fill(&id, open.resolve())
+		id.fill(open.resolve())
 	}
 	if id.complete() {
 		return id
 	}
 	ids := s.client().interner()
-	fill(&id, identityIn(ctx, ids))
+	id.fill(identityIn(ctx, ids))
 	if !id.complete() && ctx.Value(scopeKey{}) == nil { // a *gin.Context hides the request's own
 		for open := s; open != nil; open = open.outer() {
-			fill(&id, identityIn(open.parent, ids))
+			id.fill(identityIn(open.parent, ids))
 		}
 	}
 	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
-		fill(&id, open.findings().stored)
+		id.fill(open.findings().stored)
 	}
 	if !id.complete() && end != ctx {
-		fill(&id, identityIn(end, ids))
+		id.fill(identityIn(end, ids))
 	}
 	for open := s; open != nil && !id.complete(); open = open.outer() {
-		fill(&id, open.stored())
+		id.fill(open.stored())
 	}
 	return id
 }
@@ -116,7 +116,7 @@ func fillAround(id *identity, hasUser bool, around identity) {
 	if around.user != "" && around.user != id.user && (hasUser || id.user != "") {
 		around.group = ""
 	}
-	fill(id, around)
+	id.fill(around)
 }
 
 // declaredIdentity is whose request it is by the app's own word, and whether that is

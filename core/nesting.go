@@ -121,7 +121,7 @@ type findings struct {
 // can find out, and what the rules of its middleware say.
 func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
 	own := &findings{s.resolve(), identityIn(x.Values, s.client().interner())}
-	fill(&own.stored, s.stored())
+	own.stored.fill(s.stored())
 	if x.turnsAway() { // checked here, as an outer middleware may change the status
 		own.resolved.group, own.stored.group = "", ""
 	}
@@ -156,8 +156,8 @@ func (s *Scope) add(found *findings) {
 		s.found = found
 		return
 	}
-	fill(&s.found.resolved, found.resolved)
-	fill(&s.found.stored, found.stored)
+	s.found.resolved.fill(found.resolved)
+	s.found.stored.fill(found.stored)
 }
 
 // findings is what ended scopes have left to s.
