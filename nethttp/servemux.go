@@ -10,16 +10,16 @@ import (
 // matchedPattern is the pattern that a ServeMux has set in r, the request that was
 // passed on. A pattern in incoming is that of an outer mux.
 func matchedPattern(incoming, r *http.Request, _ int) (pattern string, unmatched bool) {
-	switch incoming.Pattern {
-	case "":
+	if incoming.Pattern == "" { // no mux outside, as usual
 		return withRest(r.Pattern), false
-	case r.Pattern: // no mux inside has matched, or one with the same pattern
-		if way := httpexchange.WayOf(r); way.Prefix != "" {
-			return withPrefix(way, way.Rest), false
-		}
-		return withRest(r.Pattern), false
+	}
+	switch way := httpexchange.WayOf(r); {
+	case r.Pattern != incoming.Pattern: // a mux inside has matched
+		return withPrefix(way, r.Pattern), false
+	case way.Prefix != "": // none has, or one with the same pattern
+		return withPrefix(way, way.Rest), false
 	default:
-		return withPrefix(httpexchange.WayOf(r), r.Pattern), false
+		return withRest(r.Pattern), false
 	}
 }
 
