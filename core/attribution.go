@@ -2,13 +2,13 @@ package klime
 
 // knowledge is the part of a request that says whose request it is.
 type knowledge struct {
-	declared     identity // what the app has said, by SetUser, SetGroup and the user of Link; at the request's end, also what else was found
-	members      membership
-	hasUser      bool  // declared.user counts even if it is empty
-	hasGroup     bool  // declared.group counts even if it is empty
-	frozen       bool  // the request is over, and what was found at its end is in declared
-	linkRequired bool  // by the option RequireMembership
-	ended        int32 // how many of the request's scopes have ended
+	declared          identity // what the app has said by SetUser, SetGroup and Link; at the request's end, also what else was found
+	members           membership
+	hasUser           bool  // declared.user counts even if it is empty
+	hasGroup          bool  // declared.group counts even if it is empty
+	frozen            bool  // the request is over, and what was found at its end is in declared
+	requireMembership bool  // by the option RequireMembership
+	ended             int32 // how many of the request's scopes have ended
 }
 
 // identify finds out to whom an event belongs. For the user and for the group, the
@@ -83,28 +83,28 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	for open := s; open != nil && !id.complete(); open = open.outer() {
 		if ended {
-			fill(&id, open.endedWithin().resolved)
+			id.fill(open.findings().resolved)
 		}
-		fill(&id, open.resolve())
+		id.fill(open.resolve())
 	}
 	if id.complete() {
 		return id
 	}
 	ids := s.client().interner()
-	fill(&id, identityIn(ctx, ids))
+	id.fill(identityIn(ctx, ids))
 	if !id.complete() && ctx.Value(scopeKey{}) == nil { // a *gin.Context hides the request's own
 		for open := s; open != nil; open = open.outer() {
-			fill(&id, identityIn(open.parent, ids))
+			id.fill(identityIn(open.parent, ids))
 		}
 	}
 	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
-		fill(&id, open.endedWithin().stored)
+		id.fill(open.findings().stored)
 	}
 	if !id.complete() && end != ctx {
-		fill(&id, identityIn(end, ids))
+		id.fill(identityIn(end, ids))
 	}
 	for open := s; open != nil && !id.complete(); open = open.outer() {
-		fill(&id, open.stored())
+		id.fill(open.stored())
 	}
 	return id
 }
@@ -116,7 +116,7 @@ func fillAround(id *identity, hasUser bool, around identity) {
 	if around.user != "" && around.user != id.user && (hasUser || id.user != "") {
 		around.group = ""
 	}
-	fill(id, around)
+	id.fill(around)
 }
 
 // declaredIdentity is whose request it is by the app's own word, and whether that is
@@ -171,7 +171,7 @@ func (k *knowledge) declareGroup(id string) {
 
 // resolve asks this scope's resolvers with its own request.
 func (s *Scope) resolve() identity {
-	native, _, ok, foundCircular := s.loan.borrow()
+	ok, foundCircular := s.loan.borrow()
 	if foundCircular {
 		s.tracker.setupHints.circularResolver(s.client())
 	}
@@ -179,17 +179,16 @@ func (s *Scope) resolve() identity {
 		return identity{}
 	}
 	defer s.loan.giveBack()
-	return s.tracker.resolve(native)
+	return s.tracker.resolve(s.loan.native)
 }
 
 // stored reads the plain values of this scope's own request.
 func (s *Scope) stored() identity {
-	_, values, ok, _ := s.loan.borrow()
-	if !ok {
+	if ok, _ := s.loan.borrow(); !ok {
 		return identity{}
 	}
 	defer s.loan.giveBack()
-	return identityIn(values, s.client().interner())
+	return identityIn(s.loan.values, s.client().interner())
 }
 
 // finish ends the outermost scope, and sets what only the scope knows of the decision. If

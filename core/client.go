@@ -195,8 +195,7 @@ func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts
 	return c.sendNow(ctx, &d)
 }
 
-// IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track. In a silenced
-// request, too, it returns a zero BatchResult and nil.
+// IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track.
 func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
 	if ok, err := c.describe(ctx, &d, opts); !ok {
@@ -205,8 +204,7 @@ func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts
 	return c.sendNow(ctx, &d)
 }
 
-// GroupSync is to [Client.Group] what [Client.TrackSync] is to Track. In a silenced
-// request, too, it returns a zero BatchResult and nil.
+// GroupSync is to [Client.Group] what [Client.TrackSync] is to Track.
 func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
 	if ok, err := c.describe(ctx, &d, opts); !ok {

@@ -42,10 +42,9 @@ const (
 // Config configures a [Client]. The zero value of each field stands for its
 // default; only WriteKey has none.
 type Config struct {
-	// WriteKey is the key that Klime gave you to send with. It is needed unless
-	// there is a Transport. A Config that is printed hides it, but fmt and slog call no
-	// methods, and print the key, for the verbs %w and %p and for a Config in an unexported
-	// field of your own struct: do not print such a struct.
+	// WriteKey is the key that Klime gave you to send with. It is needed unless there is
+	// a Transport. A Config that is printed hides it, except for the verbs %w and %p, and
+	// in an unexported field of another struct: there fmt and slog call no methods.
 	WriteKey string
 
 	// Endpoint is the base URL of Klime. Its path is kept, and /v1/batch is added.

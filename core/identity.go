@@ -26,7 +26,7 @@ func (id *identity) distrust(turnedAway bool) {
 func (id *identity) complete() bool { return id.user != "" && id.group != "" }
 
 // fill fills in what id lacks from other.
-func fill(id *identity, other identity) {
+func (id *identity) fill(other identity) {
 	if id.user == "" {
 		id.user = other.user
 	}

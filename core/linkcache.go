@@ -30,9 +30,9 @@ type linkCache struct {
 	groups generations
 }
 
-// generations hold facts, in two generations so that their number is bounded. A fact
-// that is asked for moves to the recent one. When that is full, it replaces the
-// previous one, and the facts that were only there are forgotten.
+// generations hold facts, each in one of two generations, so that their number is
+// bounded. A fact that is asked for moves to the recent one. When that is full, it
+// replaces the previous one, whose facts are forgotten.
 type generations struct {
 	most             int // facts in one generation
 	recent, previous map[uint64]sentFact
@@ -47,11 +47,21 @@ func (g *generations) find(token uint64) (_ sentFact, known, isRecent bool) {
 }
 
 func (g *generations) put(token uint64, fact sentFact) {
-	if _, isRecent := g.recent[token]; !isRecent && len(g.recent) >= g.most {
-		g.previous, g.recent = g.recent, make(map[uint64]sentFact)
+	if _, isRecent := g.recent[token]; !isRecent {
+		delete(g.previous, token)
+		if len(g.recent) >= g.most {
+			g.previous, g.recent = g.recent, map[uint64]sentFact{}
+		}
 	}
 	g.recent[token] = fact
 }
+
+func (g *generations) forget(token uint64) {
+	delete(g.recent, token)
+	delete(g.previous, token)
+}
+
+func (g *generations) len() int { return len(g.recent) + len(g.previous) }
 
 // sentFact is what was last sent about a pair or a group.
 type sentFact struct {
@@ -96,7 +106,10 @@ func (l *linkCache) now() time.Duration { return time.Since(l.began) }
 // reserve reports whether the fact must be sent. If so, it is known as sent from now
 // on: of concurrent callers only one sends it. The token stands for the pair.
 func (l *linkCache) reserve(now time.Duration, user, group string, t Traits) (token uint64, fresh bool) {
-	call := linkCall{group: l.hash(group), traits: hashTraits(l.seed, t), hasTraits: len(t) > 0, hasGroup: group != ""}
+	call := linkCall{traits: hashTraits(l.seed, t)}
+	if group != "" {
+		call.group = l.hash(group)
+	}
 	call.token = mix(l.hash(user), call.group) | 1 // never 0
 	l.mu.Lock()
 	fresh, hint := l.decide(now, &call)
@@ -107,27 +120,26 @@ func (l *linkCache) reserve(now time.Duration, user, group string, t Traits) (to
 	return call.token, fresh
 }
 
-// linkCall is a call of Link for one pair, in hashes.
-type linkCall struct {
-	token, group, traits uint64
-	hasGroup, hasTraits  bool
-}
+// linkCall is a call of Link for one pair, in hashes. Without a group, or without
+// traits, that hash is 0.
+type linkCall struct{ token, group, traits uint64 }
 
 // decide is reserve, under the lock. The hint, if not nil, is to be called without it.
 func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint func()) {
 	last, known, isRecent := l.pairs.find(call.token)
 	next := sentFact{traits: call.traits, expires: now + l.ttl}
+	describesGroup := call.group != 0 && call.traits != 0
 	switch {
 	case !known || now >= last.expires:
-	case call.hasTraits && call.traits != last.traits: // without traits, only the link counts
+	case call.traits != 0 && call.traits != last.traits: // without traits, only the link counts
 		if l.wasSentLately(last, now) {
 			next.changes = last.changes
 		}
 		if next.changes++; next.changes == manyChanges {
 			hint = l.onUnstable
 		}
-	case call.hasGroup && call.hasTraits && !last.paused && l.isOutdated(now, call.group, call.traits):
-	case isRecent && (last.changes == 0 || !call.hasTraits):
+	case describesGroup && !last.paused && l.isOutdated(now, call.group, call.traits):
+	case isRecent && (last.changes == 0 || call.traits == 0):
 		return false, nil // nearly always
 	default:
 		last.changes = 0
@@ -135,7 +147,7 @@ func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint 
 		return false, nil
 	}
 	l.pairs.put(call.token, next)
-	if call.hasGroup && call.hasTraits && l.changeGroup(now, call.group, call.traits) {
+	if describesGroup && l.changeGroup(now, call.group, call.traits) {
 		hint = l.onDisputed
 	}
 	return true, hint
@@ -179,32 +191,23 @@ func (l *linkCache) changeGroup(now time.Duration, group, traits uint64) (tooOft
 func (l *linkCache) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.pairs.recent)
-	for token := range l.pairs.previous {
-		if _, again := l.pairs.recent[token]; !again {
-			n++
-		}
-	}
-	return n
+	return l.pairs.len()
 }
 
 // forget makes the pair fresh for the next caller of reserve.
 func (l *linkCache) forget(token uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.pairs.recent, token)
-	delete(l.pairs.previous, token)
+	l.pairs.forget(token)
 }
 
 // pause makes the pair fresh from that time on.
 func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, generation := range [...]map[uint64]sentFact{l.pairs.recent, l.pairs.previous} {
-		if last, ok := generation[token]; ok {
-			last.expires, last.paused = until, true
-			generation[token] = last
-		}
+	if last, known, _ := l.pairs.find(token); known {
+		last.expires, last.paused = until, true
+		l.pairs.put(token, last)
 	}
 }
 

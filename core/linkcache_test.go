@@ -21,7 +21,7 @@ func TestLinkCacheIsBounded(t *testing.T) {
 				fresh++
 			}
 		}
-		if held := len(cache.pairs.recent) + len(cache.pairs.previous); held > 2*maxLinks {
+		if held := cache.pairs.len(); held > 2*maxLinks {
 			t.Fatalf("%d facts held, at most %d allowed", held, 2*maxLinks)
 		}
 	}
@@ -122,7 +122,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	for i := range 5 * maxLinkedGroups {
 		cache.reserve(0, "jane", strconv.Itoa(i), Traits{"a": 1})
 	}
-	if held := len(cache.groups.recent) + len(cache.groups.previous); held > 2*maxLinkedGroups {
+	if held := cache.groups.len(); held > 2*maxLinkedGroups {
 		t.Errorf("%d groups held, at most %d allowed", held, 2*maxLinkedGroups)
 	}
 }

@@ -49,27 +49,25 @@ func (l *loan) bind(native any, values valuer) {
 	l.state.Or(loanBound)
 }
 
-// borrow lends the request. If ok, giveBack must be called. foundCircular says that this
-// call is the one that was refused because the loan looks circular; later calls are
+// borrow lends native and values. If ok, giveBack must be called. foundCircular says that
+// this call is the one that was refused because the loan looks circular; later calls are
 // refused without it, until all have given the request back.
-//
-//nolint:ireturn // it lends what the adapter has bound
-func (l *loan) borrow() (native any, values valuer, ok, foundCircular bool) {
+func (l *loan) borrow() (ok, foundCircular bool) {
 	for {
 		state := l.state.Load()
 		switch {
 		case state&(loanBound|loanCircular|loanOver) != loanBound:
-			return nil, nil, false, false
+			return false, false
 		case state&loanCount == maxBorrowers, state&loanCount >= manyBorrowers && isDeep():
 			if l.state.CompareAndSwap(state, state|loanCircular) {
-				return nil, nil, false, true
+				return false, true
 			}
 		case l.state.CompareAndSwap(state, state+1):
 			if l.isReused() {
 				l.giveBack()
-				return nil, nil, false, false
+				return false, false
 			}
-			return l.native, l.values, true, false
+			return true, false
 		}
 	}
 }

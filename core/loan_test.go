@@ -18,11 +18,11 @@ func TestLoan(t *testing.T) {
 		for range 4 {
 			asking.Go(func() {
 				for first := true; ; first = false {
-					native, _, ok, _ := l.borrow()
+					ok, _ := l.borrow()
 					if ok {
 						have.Add(1)
-						if native != "request" {
-							t.Errorf("lent %v", native)
+						if l.native != "request" {
+							t.Errorf("lent %v", l.native)
 						}
 						have.Add(-1)
 						l.giveBack()
@@ -55,7 +55,7 @@ func TestLoanToOneThatAsksItself(t *testing.T) {
 	l.bind("request", nil)
 	var ask func(depth int) (most int)
 	ask = func(depth int) int {
-		if _, _, ok, _ := l.borrow(); !ok {
+		if ok, _ := l.borrow(); !ok {
 			return depth
 		}
 		defer l.giveBack()
@@ -76,19 +76,19 @@ func TestLoanOverdrawn(t *testing.T) {
 	var l loan
 	l.bind("request", nil)
 	for range maxBorrowers {
-		if _, _, ok, _ := l.borrow(); !ok {
+		if ok, _ := l.borrow(); !ok {
 			t.Fatal("not lent")
 		}
 	}
 	for _, first := range []bool{true, false} {
-		if _, _, ok, overdrawn := l.borrow(); ok || overdrawn != first {
+		if ok, overdrawn := l.borrow(); ok || overdrawn != first {
 			t.Errorf("lent %v, overdrawn %v", ok, overdrawn)
 		}
 	}
 	for range maxBorrowers {
 		l.giveBack()
 	}
-	if _, _, ok, overdrawn := l.borrow(); !ok || overdrawn {
+	if ok, overdrawn := l.borrow(); !ok || overdrawn {
 		t.Fatalf("when all is back: lent %v, overdrawn %v", ok, overdrawn)
 	}
 	l.giveBack()
@@ -109,7 +109,7 @@ func TestLoanOfWhatIsReused(t *testing.T) {
 	l.bind("request", &values)
 	for _, reused := range []bool{false, true, false} {
 		values.reused = reused
-		_, _, ok, foundCircular := l.borrow()
+		ok, foundCircular := l.borrow()
 		if ok == reused || foundCircular {
 			t.Errorf("reused %v: lent %v, circular %v", reused, ok, foundCircular)
 		}

@@ -72,7 +72,7 @@ const (
 // linked to it. A group without a user is not checked: it is for events of the
 // organisation itself.
 func (k *knowledge) checkMembership(id *identity) {
-	if !k.linkRequired || !id.complete() {
+	if !k.requireMembership || !id.complete() {
 		return
 	}
 	switch m := &k.members; {

@@ -9,12 +9,13 @@ import (
 // Several middlewares may see one request, and a handler may make further requests
 // while it serves one. Each middleware begins a Scope, which may know others:
 //
-//	around  the Scope in whose open request it was begun, whether it has joined that or
-//	        not. It may belong to another client, or to the request whose handler makes
-//	        this one.
-//	outer   the Scope that it has joined: the same request, as seen by a middleware of
-//	        the same client further out.
-//	root    the outermost of these, which holds what they share.
+//	around     the Scope in whose open request it was begun, whether it has joined that or
+//	           not. It may belong to another client, or to the request whose handler makes
+//	           this one.
+//	outer      the Scope that it has joined: the same request, as seen by a middleware of
+//	           the same client further out.
+//	root       the outermost of these, which holds what they share.
+//	enclosing  the Scope, of the same client, of the request whose handler makes this one.
 
 // outer is the Scope that s has joined, nil for the root: the nearest around s that
 // belongs to the same request.
@@ -82,7 +83,7 @@ func (s *Scope) join(inner *Scope, incoming *http.Request) bool {
 	if r.incoming == nil {
 		r.incoming = incoming
 	}
-	r.linkRequired = r.linkRequired || inner.tracker.requireMembership
+	r.requireMembership = r.requireMembership || inner.tracker.requireMembership
 	return true
 }
 
@@ -110,18 +111,24 @@ func shareHeader(one, other http.Header) bool {
 	return one != nil && reflect.ValueOf(one).Pointer() == reflect.ValueOf(other).Pointer()
 }
 
+// findings is what scopes knew when they ended.
+type findings struct {
+	resolved identity // from their resolvers
+	stored   identity // from context values
+}
+
 // leave ends a scope that has joined another. The outer scopes keep what only this one
 // can find out, and what the rules of its middleware say.
 func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
-	resolved, stored := s.resolve(), identityIn(x.Values, s.client().interner())
-	fill(&stored, s.stored())
+	own := &findings{s.resolve(), identityIn(x.Values, s.client().interner())}
+	own.stored.fill(s.stored())
 	if x.turnsAway() { // checked here, as an outer middleware may change the status
-		resolved.group, stored.group = "", ""
+		own.resolved.group, own.stored.group = "", ""
 	}
 	r := s.request()
 	r.mu.Lock()
 	r.ended++
-	s.handUp(resolved, stored)
+	s.handUp(own)
 	r.add(x, rt, rule)
 	if r.innermost == s { // else the request is over, or another scope is open
 		r.innermost = s.outer()
@@ -130,47 +137,37 @@ func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
 	s.loan.end()
 }
 
-// endedScopes is what scopes that had joined another knew when they ended.
-type endedScopes struct {
-	resolved identity // from their resolvers
-	stored   identity // from context values
-}
-
-// handUp gives what s knows, and what ended scopes have left to it, to the nearest
-// outer scope that is still open. The request's lock must be held.
-func (s *Scope) handUp(resolved, stored identity) {
+// handUp gives what s and ended scopes within it have found to the nearest outer scope
+// that is still open. The request's lock must be held.
+func (s *Scope) handUp(own *findings) {
 	s.left = true
+	s.add(own)
 	open := s.outer()
 	for open.left {
 		open = open.outer()
 	}
-	if s.fromEnded != nil {
-		open.addEnded(s.fromEnded.resolved, s.fromEnded.stored)
-	}
-	open.addEnded(resolved, stored)
+	open.add(s.found)
 }
 
-// addEnded adds what an ended scope within s knew. It copies, as others may be reading
-// the old value.
-func (s *Scope) addEnded(resolved, stored identity) {
-	sum := new(endedScopes)
-	if s.fromEnded != nil {
-		*sum = *s.fromEnded
+// add adds to what ended scopes have found: what came before it is preferred. Scopes of a
+// request may share it. The request's lock must be held.
+func (s *Scope) add(found *findings) {
+	if s.found == nil {
+		s.found = found
+		return
 	}
-	fill(&sum.resolved, resolved)
-	fill(&sum.stored, stored)
-	s.fromEnded = sum
+	s.found.resolved.fill(found.resolved)
+	s.found.stored.fill(found.stored)
 }
 
-// endedWithin is what ended scopes have left to s.
-func (s *Scope) endedWithin() endedScopes {
-	r := s.request()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s.fromEnded == nil {
-		return endedScopes{}
-	}
-	return *s.fromEnded
+// findings is what ended scopes have left to s.
+func (s *Scope) findings() (found findings) {
+	s.update(func(*request) {
+		if s.found != nil {
+			found = *s.found
+		}
+	})
+	return found
 }
 
 // ofClient returns the nearest Scope, from s outward, that belongs to c or has no
@@ -203,8 +200,8 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	return nil, silent
 }
 
-// enclosing is the client's own Scope of the request within which that of s was made,
-// or nil.
+// enclosing is the client's own Scope of the request whose handler makes that of s, or
+// nil.
 func (s *Scope) enclosing() *Scope {
 	return s.root.around.ofClient(s.root.tracker.client)
 }
@@ -219,7 +216,7 @@ func (s *Scope) inheritFrom(outer *Scope) {
 	theirs.mu.Lock()
 	defer theirs.mu.Unlock()
 	ours.members = theirs.members
-	ours.linkRequired = ours.linkRequired || theirs.linkRequired
+	ours.requireMembership = ours.requireMembership || theirs.requireMembership
 	ours.optedOut = theirs.optedOut
 	ours.fallback = theirs.fallback
 }

@@ -244,7 +244,7 @@ func Sample(rate float64) Option {
 		if !(rate >= 0 && rate <= 1) { // nor NaN
 			return fmt.Errorf("%w: Sample of %v, allowed is 0 to 1", ErrInvalidOption, rate)
 		}
-		t.sampler = sampler{on: rate < 1, rate: rate}
+		t.sampleRate = rate
 		return nil
 	}}
 }

@@ -98,12 +98,11 @@ func (t *Tracker) resolve(native any) identity {
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
-	native, _, ok, _ := s.loan.borrow()
-	if !ok {
+	if ok, _ := s.loan.borrow(); !ok {
 		return ""
 	}
 	defer s.loan.giveBack()
-	return t.idOf(ask(t.route, native, &t.funcs.route), &t.funcs.route)
+	return t.idOf(ask(t.route, s.loan.native, &t.funcs.route), &t.funcs.route)
 }
 
 // idOf returns the ID of an answer of f, and logs what is wrong with it.

@@ -35,7 +35,7 @@ type rollUp struct {
 
 	mu      sync.Mutex
 	current *usageWindow   // nil while there is nothing to send
-	backlog []*usageWindow // windows that are being queued, one after the other
+	backlog []*usageWindow // windows that have ended: the first is being queued, the others follow
 	keys    int            // of all these windows together
 	bytes   int            // of these keys
 	closed  bool
@@ -125,44 +125,40 @@ func (r *rollUp) begin(now time.Time) {
 // windows before it, and waits for room in the queue, so that a burst of them does not
 // push out other events.
 //
-// If the window before it has not begun to be queued, as in an outage, it absorbs this
-// one where it can. So an outage takes no more memory however long it lasts, as long as
-// the same users call.
+// If the window before it is not being queued yet, as in an outage, it absorbs this one
+// where it can. So an outage takes no more memory however long it lasts, as long as the
+// same users call.
 func (r *rollUp) finish() {
 	w := r.current
 	w.expiry.Stop()
 	r.current = nil
-	if n := len(r.backlog); n > 0 && r.backlog[n-1].canAbsorb(w) {
+	if n := len(r.backlog); n > 1 && r.backlog[n-1].canAbsorb(w) {
 		keys, bytes := r.backlog[n-1].absorb(w)
 		r.keys, r.bytes = r.keys-keys, r.bytes-bytes
 		return
 	}
-	ctx, stopWaiting := context.WithCancel(context.Background())
-	w.stopWaiting, w.queued = stopWaiting, make(chan struct{})
-	var before <-chan struct{}
-	if n := len(r.backlog); n > 0 {
-		before = r.backlog[n-1].queued
-	}
+	w.waiting, w.stopWaiting = context.WithCancel(context.Background())
+	w.queued = make(chan struct{})
 	r.backlog = append(r.backlog, w)
-	go r.queue(ctx, w, before)
+	if len(r.backlog) == 1 {
+		go r.queue(w)
+	}
 }
 
-// queue queues the events of the first window in the backlog. It begins when before is
-// closed, which is nil if there was no window before it.
-func (r *rollUp) queue(ctx context.Context, w *usageWindow, before <-chan struct{}) {
-	defer close(w.queued)
-	defer w.stopWaiting()
-	if before != nil {
-		<-before
-	}
-	r.mu.Lock()
-	w.begun = true
-	r.mu.Unlock()
-	r.client.sendUsage(ctx, w)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.backlog = slices.Delete(r.backlog, 0, 1)
-	r.keys, r.bytes = r.keys-len(w.usage), r.bytes-w.bytes
+// queue queues the events of the first window in the backlog, and then of the others.
+func (r *rollUp) queue(w *usageWindow) {
+	defer func() {
+		w.stopWaiting()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.keys, r.bytes = r.keys-len(w.usage), r.bytes-w.bytes
+		r.backlog = slices.Delete(r.backlog, 0, 1)
+		if len(r.backlog) > 0 {
+			go r.queue(r.backlog[0])
+		}
+		close(w.queued)
+	}()
+	r.client.sendUsage(w)
 }
 
 // flush ends the current window, and returns the windows that are not yet queued. If
@@ -177,9 +173,8 @@ func (r *rollUp) flush(last bool) []*usageWindow {
 	return slices.Clone(r.backlog)
 }
 
-// sendUsage queues an event for each key of a window. It waits for room in the queue
-// until ctx ends.
-func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
+// sendUsage queues an event for each key of a window.
+func (c *Client) sendUsage(w *usageWindow) {
 	for key, u := range w.usage {
 		properties := u.properties()
 		properties["windowStart"], properties["windowSeconds"] = w.start, w.length.Seconds()
@@ -202,6 +197,6 @@ func (c *Client) sendUsage(ctx context.Context, w *usageWindow) {
 		if w.handled.Add(1) < 0 {
 			return
 		}
-		c.noteInvalid(c.enqueue(ctx, &d, body, err), d.Event.Event)
+		c.noteInvalid(c.enqueue(w.waiting, &d, body, err), d.Event.Event)
 	}
 }

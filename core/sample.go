@@ -6,32 +6,25 @@ import (
 	"math"
 )
 
-// sampler decides which API calls are recorded.
-type sampler struct {
-	on   bool
-	rate float64 // 0 to 1
-}
-
-// takes decides by the trace ID, so that the events of one trace are recorded together.
-// Without a span, or if the trace came with the request, it decides by the event's random
-// ID: a caller could choose its trace ID.
-func (s sampler) takes(span spanRef, messageID string) bool {
+// inSample decides whether an API call is recorded, at a rate from 0 to less than 1. It goes
+// by the trace ID, so that the events of one trace are recorded together. Without a span,
+// or if the trace came with the request, it goes by the event's random ID: a caller could
+// choose its trace ID.
+func inSample(rate float64, span spanRef, messageID string) bool {
+	var hash uint64
 	if span.known() && !span.remote && !span.continues {
-		return s.below(binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:]))
+		hash = binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:])
+	} else {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(messageID))
+		hash = h.Sum64()
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(messageID))
-	return s.below(h.Sum64())
-}
-
-// below mixes the bits of a hash and compares it with the rate.
-func (s sampler) below(hash uint64) bool {
-	hash ^= hash >> 30 // the finalizer of SplitMix64
+	hash ^= hash >> 30 // the finalizer of SplitMix64, which mixes the bits
 	hash *= 0xbf58476d1ce4e5b9
 	hash ^= hash >> 27
 	hash *= 0x94d049bb133111eb
 	hash ^= hash >> 31
-	return float64(hash) < s.rate*math.MaxUint64 || s.rate == 1
+	return float64(hash) < rate*math.MaxUint64
 }
 
 // ownTrace returns the span, or the zero value if the span continues the trace in the

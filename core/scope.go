@@ -17,10 +17,10 @@ type Scope struct {
 	around  *Scope // the Scope in whose open request this one was begun, of any client; nil if none
 	root    *Scope // the outermost Scope of the request: this one, unless it has joined another
 
-	loan       loan         // lends the framework's request to resolvers
-	fromEnded  *endedScopes // what ended scopes within have left to it; nil if nothing. The request's mu guards it
-	left       bool         // it has left the Scope that it had joined. The request's mu guards it
-	subrequest bool         // the app made the request within the one around it; set once
+	loan       loan      // lends the framework's request to resolvers
+	found      *findings // by ended scopes within, and by itself once it has left; nil if by none. The request's mu guards it
+	left       bool      // it has left the Scope that it had joined. The request's mu guards it
+	subrequest bool      // the app made the request within the one around it; set once
 
 	own request // used in the root only
 }

@@ -47,17 +47,6 @@ func (h *setupHints) answeredOutside(c *Client) {
 		"put Middleware outside of that one")
 }
 
-func (f *appFunc) hintNoID(kind string) {
-	f.client.hintOnce(&f.wrongType, "a function given to klime returns a type that cannot be an ID; its answer is ignored; "+
-		"return a string, an integer, a fmt.Stringer or an encoding.TextMarshaler",
-		slog.String("function", f.name), slog.String("type", kind))
-}
-
-func (f *appFunc) hintNotUTF8() {
-	f.client.hintOnce(&f.binary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
-		"return text, such as the String of a UUID", slog.String("function", f.name))
-}
-
 func (h *setupHints) withoutLink(c *Client) {
 	c.hintOnce(&h.linkless, "RequireMembership leaves out the group of requests without a Link of their user; "+
 		"it needs a Link in front of every request")
@@ -66,7 +55,8 @@ func (h *setupHints) withoutLink(c *Client) {
 // hintInside looks for options that have no effect, as t is inside outer.
 func (t *Tracker) hintInside(outer *Tracker) {
 	unheard := func(c Captured) bool { return !slices.Contains(outer.capture, c) }
-	if t.rollUp != nil && t.rollUp != outer.rollUp || t.sampler.on && t.sampler != outer.sampler || slices.ContainsFunc(t.capture, unheard) {
+	if t.rollUp != nil && t.rollUp != outer.rollUp || t.sampleRate < 1 && t.sampleRate != outer.sampleRate ||
+		slices.ContainsFunc(t.capture, unheard) {
 		t.client.hintOnce(&t.setupHints.inside, "RollUp, Sample or Capture is given to a Middleware inside another one "+
 			"of the same client, where it has no effect; give it to the outermost")
 	}

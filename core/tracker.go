@@ -49,7 +49,7 @@ type Tracker struct {
 	pageName, apiName string
 	rules             rules
 	capture           []Captured
-	sampler           sampler
+	sampleRate        float64  // of API calls: 0 for none to 1 for all
 	baggage           []string // the keys of the members to send
 	annotateSpan      bool
 	rollUpWindow      time.Duration // 0 for none
@@ -64,13 +64,13 @@ type Tracker struct {
 // NewTracker returns a Tracker. With a nil client it records nothing. An invalid option
 // is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
-	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, routes: newRouteTable()}
+	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, sampleRate: 1, routes: newRouteTable()}
 	t.rules.health, _ = parsePatterns("HealthRoutes", defaultHealthRoutes())
-	t.funcs.user.client, t.funcs.user.name = c, "UserID"
-	t.funcs.group.client, t.funcs.group.name = c, "GroupID"
-	t.funcs.route.client, t.funcs.route.name = c, "Route"
-	t.funcs.kind.client, t.funcs.kind.name = c, "ClassifyWith"
-	t.funcs.link.client, t.funcs.link.name = c, "Link"
+	t.funcs.user = appFunc{client: c, name: "UserID"}
+	t.funcs.group = appFunc{client: c, name: "GroupID"}
+	t.funcs.route = appFunc{client: c, name: "Route"}
+	t.funcs.kind = appFunc{client: c, name: "ClassifyWith"}
+	t.funcs.link = appFunc{client: c, name: "Link"}
 	var errs []error
 	for _, o := range opts {
 		if o.apply == nil {
@@ -157,7 +157,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	}
 	s.root = s
 	s.own.innermost, s.own.incoming = s, incoming
-	s.own.linkRequired = t.requireMembership
+	s.own.requireMembership = t.requireMembership
 	s.inheritFrom(s.enclosing())
 	return s
 }
@@ -261,12 +261,12 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 	d.automatic, d.queued, d.telemetry, d.baggage = true, now, dec.fallback, t.baggage
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, dec.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
-	if t.sampler.on && unnamed && t.rollUp == nil {
+	if t.sampleRate < 1 && unnamed && t.rollUp == nil {
 		d.MessageID = newUUID()
-		if !t.sampler.takes(ownTrace(d.telemetry.span, x), d.MessageID) {
+		if !inSample(t.sampleRate, ownTrace(d.telemetry.span, x), d.MessageID) {
 			return outcomeSampled
 		}
-		request.sampleRate = t.sampler.rate
+		request.sampleRate = t.sampleRate
 	}
 	err := t.client.send(s, &d, &request)
 	t.client.noteInvalid(err, dec.name)

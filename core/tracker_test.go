@@ -530,6 +530,30 @@ func TestJoinedTrackersOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// A context that is kept past a middleware further in belongs to whom that one has found,
+// and not to whom another one has before it.
+func TestJoinedTrackersKeptContexts(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	inner := klime.NewTracker(client, klime.ResolveGroup(func(native any) any { return native }))
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+		var kept []context.Context
+		for _, org := range []string{"a", "b"} {
+			traffic{tracker: inner, ctx: ctx, native: org}.serve(func(ctx context.Context) { kept = append(kept, ctx) })
+		}
+		for _, ctx := range kept {
+			klime.Track(ctx, "Done", nil)
+		}
+	})
+	var got []string
+	for _, e := range wire.events(t, client) {
+		got = append(got, fmt.Sprint(e["event"], " ", who(e)))
+	}
+	if want := []string{"Done u1/a", "Done u1/b", "API Called u1/a"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // So it is with those that go on at the same time.
 func TestJoinedTrackersSideBySide(t *testing.T) {
 	t.Parallel()

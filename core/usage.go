@@ -14,7 +14,8 @@ import (
 const maxMergedKeys = 2000
 
 // usageWindow is what was counted in one window, or in several that became one. The
-// rollUp's lock guards it until begun; from then on its counts no longer change.
+// rollUp's lock guards it until its events are being queued; from then on its counts no
+// longer change.
 type usageWindow struct {
 	start, end time.Time     // end is by the monotonic clock
 	length     time.Duration // by the wall clock, from start
@@ -25,8 +26,8 @@ type usageWindow struct {
 	handled atomic.Int64 // how many of the events were prepared; negative once Shutdown has given up the rest
 
 	early       bool               // it was full, and ended before its time
-	begun       bool               // queuing has begun
-	stopWaiting context.CancelFunc // no longer waits for room in the queue
+	waiting     context.Context    //nolint:containedctx // its events wait for room in the queue until this ends
+	stopWaiting context.CancelFunc // ends waiting
 	queued      chan struct{}      // closed when all its events were queued or dropped
 }
 
@@ -59,7 +60,7 @@ func (w *usageWindow) isFull(key usageKey) bool {
 // canAbsorb reports whether w can absorb a later window without growing beyond
 // maxMergedKeys or maxRollUpBytes.
 func (w *usageWindow) canAbsorb(later *usageWindow) bool {
-	if w.begun || w.early || later.early {
+	if w.early || later.early {
 		return false
 	}
 	room, bytes := maxMergedKeys-len(w.usage), maxRollUpBytes-w.bytes

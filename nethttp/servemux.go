@@ -10,16 +10,16 @@ import (
 // matchedPattern is the pattern that a ServeMux has set in r, the request that was
 // passed on. A pattern in incoming is that of an outer mux.
 func matchedPattern(incoming, r *http.Request, _ int) (pattern string, unmatched bool) {
-	switch incoming.Pattern {
-	case "":
+	if incoming.Pattern == "" { // no mux outside, as usual
 		return withRest(r.Pattern), false
-	case r.Pattern: // no mux inside has matched, or one with the same pattern
-		if way := httpexchange.WayOf(r); way.Taken != "" && !way.Lost {
-			return withRest(way.Route), false
-		}
-		return withRest(r.Pattern), false
+	}
+	switch way := httpexchange.WayOf(r); {
+	case r.Pattern != incoming.Pattern: // a mux inside has matched
+		return withPrefix(way, r.Pattern), false
+	case way.Prefix != "": // none has, or one with the same pattern
+		return withPrefix(way, way.Rest), false
 	default:
-		return withPrefix(r, r.Pattern), false
+		return withRest(r.Pattern), false
 	}
 }
 
@@ -37,7 +37,7 @@ func askMux(mux *http.ServeMux, r *http.Request) string {
 	if incoming != r && r.Pattern != "" && patternOf(mux, r) == r.Pattern { // r was changed before mux served it
 		return ""
 	}
-	return withPrefix(r, pattern)
+	return withPrefix(httpexchange.WayOf(r), pattern)
 }
 
 // patternOf is the pattern that mux, or a mux nested in it, matches for r.
@@ -52,9 +52,8 @@ func patternOf(mux *http.ServeMux, r *http.Request) string {
 // withPrefix puts what [http.StripPrefix] has taken off outside before the pattern of a
 // mux inside. It is "" if the pattern is, because that mux has answered by itself, or if
 // the prefix is unknown.
-func withPrefix(r *http.Request, pattern string) string {
-	way := httpexchange.WayOf(r)
-	if pattern == "" || way.Lost {
+func withPrefix(way httpexchange.Way, pattern string) string {
+	if pattern == "" || way.Lost() {
 		return ""
 	}
 	return way.Prefix + withRest(pathOf(pattern))
@@ -66,11 +65,11 @@ func wholeRoute(r *http.Request, pattern string) string {
 	if r.Pattern == "" { // no mux, as usual
 		return pattern
 	}
-	taken := httpexchange.WayOf(r).Taken
-	if taken == "" || strings.HasPrefix(pathOf(pattern), taken+"/") {
+	way := httpexchange.WayOf(r)
+	if way.Taken == "" || strings.HasPrefix(pathOf(pattern), way.Taken+"/") {
 		return pattern
 	}
-	return withPrefix(r, pattern)
+	return withPrefix(way, pattern)
 }
 
 // withRest spells out that a pattern with a slash at its end matches any rest of

@@ -9,57 +9,51 @@ import (
 )
 
 // wayTo tells how a request has come to a middleware through muxes and
-// [http.StripPrefix]. Of the muxes between it and the middleware around it, the first and
-// the last are known.
+// [http.StripPrefix], nil if nothing was taken off. Of the muxes between it and the
+// middleware around it, the first and the last are known: the first names what was taken
+// off, the last tells of the rest.
 func wayTo(incoming *http.Request) *httpexchange.Way {
 	if incoming.Pattern == "" || incoming.RequestURI == "" {
 		return nil // no mux, as usual, or not read by a server
 	}
 	if rest, all := strings.CutPrefix(incoming.RequestURI, incoming.URL.Path); all && (rest == "" || rest[0] == '?') {
-		return nil // nothing was taken off
+		return nil // nothing was taken off, told without allocation
 	}
 	way, outer, first := httpexchange.Around(incoming)
 	if outer == nil {
-		asked, err := url.ParseRequestURI(incoming.RequestURI)
-		if err != nil {
-			return nil
-		}
-		outer = asked
-	}
-	taken, inside := strings.CutSuffix(outer.EscapedPath(), incoming.URL.EscapedPath())
-	if !inside || taken == "" && way.Taken == "" { // the path was rewritten, or nothing was taken off
 		return nil
 	}
-	further, known := strings.CutPrefix(way.Route, way.Prefix) // what muxes outside of the middleware around this one tell of outer
-	if !known {
-		further = ""
+	taken, inside := strings.CutSuffix(outer.EscapedPath(), incoming.URL.EscapedPath())
+	if !inside || taken == "" && way.Taken == "" {
+		return nil // the path was rewritten, or nothing was taken off
 	}
-	last, matched := incoming.Pattern, incoming.Pattern != way.Pattern
-	if first == way.Pattern { // no mux has set it since
-		first = further
+	last := incoming.Pattern
+	if first == way.Pattern { // no mux has matched since: those further out tell of this path
+		first = way.Rest
 	}
-	if !matched {
-		last = further
+	if last == way.Pattern {
+		last = way.Rest
 	}
-	path, names := strings.Split(outer.EscapedPath(), "/"), []string{""}
-	if taken != "" {
-		names = namesOf(taken, path, first, last)
-		way.Taken += strings.TrimSuffix(outer.Path, incoming.URL.Path)
+	path := strings.Split(outer.EscapedPath(), "/")
+	names := namesOf(taken, path, first, last)
+	allTaken := way.Taken + strings.TrimSuffix(outer.Path, incoming.URL.Path)
+	if names == nil || way.Lost() {
+		return &httpexchange.Way{Taken: allTaken}
 	}
-	way.Lost = way.Lost || names == nil
-	if matched && !way.Lost {
-		way.Pattern, way.Route = last, routeOf(last, path, names)
-		if way.Route != "" {
-			way.Route = way.Prefix + way.Route
-		}
+	return &httpexchange.Way{
+		Taken:   allTaken,
+		Prefix:  way.Prefix + strings.Join(names, "/"),
+		Pattern: incoming.Pattern,
+		Rest:    restOf(last, path, names),
 	}
-	way.Prefix += strings.Join(names, "/")
-	return &way
 }
 
 // namesOf names what was taken off a path, in segments of the first of the patterns that
 // goes so far, behind the slash. It is nil if none does.
 func namesOf(taken string, path []string, patterns ...string) []string {
+	if taken == "" {
+		return []string{""}
+	}
 	n := strings.Count(taken, "/") + 1
 	for _, pattern := range patterns {
 		if segments := segmentsOf(pattern); n < len(segments) && covers(segments, path) {
@@ -69,22 +63,25 @@ func namesOf(taken string, path []string, patterns ...string) []string {
 	return nil
 }
 
-// routeOf is what a mux has matched of a path of which a prefix with these names was taken
-// off. The mux may stand in front of that, behind it, or in between. If the path does not
-// tell which, it is "", and the middleware around this one knows more.
-func routeOf(pattern string, path, names []string) (route string) {
+// restOf is what a pattern tells of a path behind the prefix that was taken off and has
+// these names. Its mux may stand in front of the prefix, behind it, or within, between two
+// that were taken off. If the path does not tell which, it is "".
+func restOf(pattern string, path, names []string) (rest string) {
+	segments := segmentsOf(pattern)
 	for i := range names {
-		switch {
-		case !covers(segmentsOf(pattern)[1:], path[i+1:]):
-		case i == 0 && strings.HasPrefix(pathOf(pattern), strings.Join(names, "/")+"/"): // it has given the names
-			return pathOf(pattern)
-		case route != "":
+		if !covers(segments[1:], path[i+1:]) {
+			continue
+		}
+		if rest != "" {
 			return ""
-		default:
-			route = strings.Join(names[:i+1], "/") + pathOf(pattern)
+		}
+		behind := min(len(names)-i, len(segments)-1) // a pattern may end within the prefix, and match all that follows
+		rest = "/" + strings.Join(segments[behind:], "/")
+		if i == 0 && strings.HasPrefix(pathOf(pattern), strings.Join(names, "/")+"/") { // it has given the names
+			return rest
 		}
 	}
-	return route
+	return rest
 }
 
 // covers reports whether a pattern matches a path, both split into segments.

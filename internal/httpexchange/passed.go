@@ -64,8 +64,8 @@ func (p *Passed) String() string { return p.Scope.String() }
 // Original returns a request with the host and path with which it came. Handlers such
 // as proxies may have changed these, for a server behind them.
 func Original(r *http.Request) *http.Request {
-	p, ok := r.Context().Value(passedKey{}).(*Passed)
-	if !ok || r.Host == p.incoming.Host && r.URL == p.incoming.URL && r.URL.Path == p.path && r.URL.RawPath == p.rawPath {
+	p := passedBy(r)
+	if p == nil || r.Host == p.incoming.Host && r.URL == p.incoming.URL && r.URL.Path == p.path && r.URL.RawPath == p.rawPath {
 		return r
 	}
 	asked, location := *r, *p.incoming.URL

@@ -13,9 +13,9 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// Response is what is known of an answer. It is also an http.ResponseWriter itself,
+// response is what is known of an answer. It is also an http.ResponseWriter itself,
 // without optional interfaces.
-type Response struct {
+type response struct {
 	next   http.ResponseWriter
 	passed *Passed
 	start  time.Time
@@ -36,16 +36,16 @@ func (s *shaped) observe(w http.ResponseWriter) http.ResponseWriter {
 }
 
 // Header implements http.ResponseWriter.
-func (r *Response) Header() http.Header { return r.next.Header() }
+func (r *response) Header() http.Header { return r.next.Header() }
 
 // WriteHeader implements http.ResponseWriter.
-func (r *Response) WriteHeader(status int) {
+func (r *response) WriteHeader(status int) {
 	r.next.WriteHeader(status)
 	r.begin(status)
 }
 
 // Write implements http.ResponseWriter.
-func (r *Response) Write(p []byte) (int, error) {
+func (r *response) Write(p []byte) (int, error) {
 	r.begin(http.StatusOK)
 	r.media.Sniff(r.next.Header(), p)
 	n, err := r.next.Write(p)
@@ -54,7 +54,7 @@ func (r *Response) Write(p []byte) (int, error) {
 }
 
 // WriteString implements io.StringWriter.
-func (r *Response) WriteString(s string) (int, error) {
+func (r *response) WriteString(s string) (int, error) {
 	w, ok := r.next.(io.StringWriter)
 	if !ok {
 		return r.Write([]byte(s)) //nolint:gocritic // the original has no WriteString
@@ -67,7 +67,7 @@ func (r *Response) WriteString(s string) (int, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (r *Response) Unwrap() http.ResponseWriter {
+func (r *response) Unwrap() http.ResponseWriter {
 	if _, wraps := r.next.(interface{ Unwrap() http.ResponseWriter }); wraps {
 		return unwrappedController{(*unwrapped)(r)}
 	}
@@ -75,13 +75,13 @@ func (r *Response) Unwrap() http.ResponseWriter {
 }
 
 // beforeFlush notes that the header is sent, as a flush does.
-func (r *Response) beforeFlush() {
+func (r *response) beforeFlush() {
 	r.begin(http.StatusOK)
 	r.media.Flush(r.next.Header())
 }
 
 // begin notes the status of the final header. Later ones do not count.
-func (r *Response) begin(status int) {
+func (r *response) begin(status int) {
 	if r.status == 0 && !Informational(status) {
 		r.status = status
 		r.media.Fix(r.next.Header())
@@ -89,7 +89,7 @@ func (r *Response) begin(status int) {
 }
 
 // afterHijack notes that the connection was taken over.
-func (r *Response) afterHijack(conn net.Conn) {
+func (r *response) afterHijack(conn net.Conn) {
 	if r.status == 0 {
 		r.status = takenOver
 	}
@@ -104,7 +104,7 @@ func Informational(status int) bool {
 
 // readFrom lets the original writer copy, so that it decides which bytes it sends
 // when. To guess the type, it looks at the first bytes while they are read.
-func (r *Response) readFrom(src io.Reader) (int64, error) {
+func (r *response) readFrom(src io.Reader) (int64, error) {
 	header := r.next.Header()
 	switch {
 	case !r.media.needsSniff(header):
@@ -122,7 +122,7 @@ func (r *Response) readFrom(src io.Reader) (int64, error) {
 }
 
 // copyFrom copies with the ReadFrom of the original writer.
-func (r *Response) copyFrom(src io.Reader) (int64, error) {
+func (r *response) copyFrom(src io.Reader) (int64, error) {
 	n, err := r.next.(io.ReaderFrom).ReadFrom(src) //nolint:forcetypeassert // abilitiesOf has seen it
 	if n > 0 {
 		r.begin(http.StatusOK) // net/http writes no header for an empty source
@@ -133,7 +133,7 @@ func (r *Response) copyFrom(src io.Reader) (int64, error) {
 
 // describe sets x to what is known of req and its answer. panicked is what the handler
 // panicked with, nil if it did not. (An Exchange is large, so it is not returned.)
-func (r *Response) describe(x *klime.Exchange, req *http.Request, panicked any) {
+func (r *response) describe(x *klime.Exchange, req *http.Request, panicked any) {
 	header := r.next.Header()
 	x.Method, x.RequestBytes, x.Caller = req.Method, req.ContentLength, caller{req}
 	x.Recovered(panicked)

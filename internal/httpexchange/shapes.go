@@ -60,12 +60,12 @@ func abilitiesOf(w http.ResponseWriter) ability {
 
 // The methods of the optional interfaces.
 
-func (r *Response) flush() {
+func (r *response) flush() {
 	r.beforeFlush()
 	r.next.(http.Flusher).Flush() //nolint:forcetypeassert // abilitiesOf has seen it
 }
 
-func (r *Response) flushError() error {
+func (r *response) flushError() error {
 	if f, ok := r.next.(errorFlusher); ok {
 		r.beforeFlush()
 		return f.FlushError()
@@ -74,7 +74,7 @@ func (r *Response) flushError() error {
 	return nil
 }
 
-func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (r *response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := r.next.(http.Hijacker).Hijack() //nolint:forcetypeassert // abilitiesOf has seen it
 	if err == nil {
 		r.afterHijack(conn)
@@ -82,22 +82,22 @@ func (r *Response) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
-func (r *Response) push(target string, opts *http.PushOptions) error {
+func (r *response) push(target string, opts *http.PushOptions) error {
 	return r.next.(http.Pusher).Push(target, opts) //nolint:forcetypeassert,wrapcheck // abilitiesOf has seen it
 }
 
-func (r *Response) closeNotify() <-chan bool {
+func (r *response) closeNotify() <-chan bool {
 	return r.next.(http.CloseNotifier).CloseNotify() //nolint:forcetypeassert,staticcheck // abilitiesOf has seen it
 }
 
 // unwrapped is what Unwrap returns. Its own Unwrap returns the original, where
 // http.ResponseController goes on with its search. Header, Write and WriteHeader are
-// those of Response, so what is written past the writer is noted too.
-type unwrapped Response
+// those of response, so what is written past the writer is noted too.
+type unwrapped response
 
-func (w *unwrapped) Header() http.Header         { return (*Response)(w).Header() }
-func (w *unwrapped) Write(p []byte) (int, error) { return (*Response)(w).Write(p) }
-func (w *unwrapped) WriteHeader(status int)      { (*Response)(w).WriteHeader(status) }
+func (w *unwrapped) Header() http.Header         { return (*response)(w).Header() }
+func (w *unwrapped) Write(p []byte) (int, error) { return (*response)(w).Write(p) }
+func (w *unwrapped) WriteHeader(status int)      { (*response)(w).WriteHeader(status) }
 func (w *unwrapped) Unwrap() http.ResponseWriter { return w.next }
 
 // unwrappedController is unwrapped for an original that has an Unwrap of its own. It
@@ -109,7 +109,7 @@ type unwrappedController struct{ *unwrapped }
 func (w unwrappedController) FlushError() error {
 	err := http.NewResponseController(w.next).Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
-		(*Response)(w.unwrapped).beforeFlush() // not too late: nobody has changed the header meanwhile
+		(*response)(w.unwrapped).beforeFlush() // not too late: nobody has changed the header meanwhile
 	}
 	return err //nolint:wrapcheck // the original's own, as the handler would see it
 }
@@ -118,14 +118,14 @@ func (w unwrappedController) FlushError() error {
 func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.next).Hijack()
 	if err == nil {
-		(*Response)(w.unwrapped).afterHijack(conn)
+		(*response)(w.unwrapped).afterHijack(conn)
 	}
 	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
-// shaped is a Response that can be turned into an http1 or http2, which are the same memory
+// shaped is a response that can be turned into an http1 or http2, which are the same memory
 // with more methods: so they need no allocation.
-type shaped struct{ Response }
+type shaped struct{ response }
 
 // http1 is the shape of net/http's writer for HTTP/1.
 type http1 shaped
@@ -158,11 +158,11 @@ func (w *http2) CloseNotify() <-chan bool                         { return w.clo
 
 // The parts of other shapes.
 type (
-	flushing  struct{ r *Response }
-	hijacking struct{ r *Response }
-	reading   struct{ r *Response }
-	pushing   struct{ r *Response }
-	notifying struct{ r *Response }
+	flushing  struct{ r *response }
+	hijacking struct{ r *response }
+	reading   struct{ r *response }
+	pushing   struct{ r *response }
+	notifying struct{ r *response }
 )
 
 func (w flushing) Flush()                                          { w.r.flush() }
@@ -176,7 +176,7 @@ func (w notifying) CloseNotify() <-chan bool                       { return w.r.
 //
 //nolint:funlen // a table
 func (s *shaped) shape(can ability) http.ResponseWriter {
-	r := &s.Response
+	r := &s.response
 	switch can {
 	case http1Abilities:
 		return (*http1)(s)
@@ -184,91 +184,91 @@ func (s *shaped) shape(can ability) http.ResponseWriter {
 		return (*http2)(s)
 	case flushes:
 		return struct {
-			*Response
+			*response
 			flushing
 		}{r, flushing{r}}
 	case hijacks:
 		return struct {
-			*Response
+			*response
 			hijacking
 		}{r, hijacking{r}}
 	case flushes | hijacks:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 		}{r, flushing{r}, hijacking{r}}
 	case readsFrom:
 		return struct {
-			*Response
+			*response
 			reading
 		}{r, reading{r}}
 	case flushes | readsFrom:
 		return struct {
-			*Response
+			*response
 			flushing
 			reading
 		}{r, flushing{r}, reading{r}}
 	case hijacks | readsFrom:
 		return struct {
-			*Response
+			*response
 			hijacking
 			reading
 		}{r, hijacking{r}, reading{r}}
 	case flushes | hijacks | readsFrom:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 			reading
 		}{r, flushing{r}, hijacking{r}, reading{r}}
 	case pushes:
 		return struct {
-			*Response
+			*response
 			pushing
 		}{r, pushing{r}}
 	case flushes | pushes:
 		return struct {
-			*Response
+			*response
 			flushing
 			pushing
 		}{r, flushing{r}, pushing{r}}
 	case hijacks | pushes:
 		return struct {
-			*Response
+			*response
 			hijacking
 			pushing
 		}{r, hijacking{r}, pushing{r}}
 	case flushes | hijacks | pushes:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 			pushing
 		}{r, flushing{r}, hijacking{r}, pushing{r}}
 	case readsFrom | pushes:
 		return struct {
-			*Response
+			*response
 			reading
 			pushing
 		}{r, reading{r}, pushing{r}}
 	case flushes | readsFrom | pushes:
 		return struct {
-			*Response
+			*response
 			flushing
 			reading
 			pushing
 		}{r, flushing{r}, reading{r}, pushing{r}}
 	case hijacks | readsFrom | pushes:
 		return struct {
-			*Response
+			*response
 			hijacking
 			reading
 			pushing
 		}{r, hijacking{r}, reading{r}, pushing{r}}
 	case flushes | hijacks | readsFrom | pushes:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 			reading
@@ -276,64 +276,64 @@ func (s *shaped) shape(can ability) http.ResponseWriter {
 		}{r, flushing{r}, hijacking{r}, reading{r}, pushing{r}}
 	case notifies:
 		return struct {
-			*Response
+			*response
 			notifying
 		}{r, notifying{r}}
 	case flushes | notifies:
 		return struct {
-			*Response
+			*response
 			flushing
 			notifying
 		}{r, flushing{r}, notifying{r}}
 	case hijacks | notifies:
 		return struct {
-			*Response
+			*response
 			hijacking
 			notifying
 		}{r, hijacking{r}, notifying{r}}
 	case flushes | hijacks | notifies:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 			notifying
 		}{r, flushing{r}, hijacking{r}, notifying{r}}
 	case readsFrom | notifies:
 		return struct {
-			*Response
+			*response
 			reading
 			notifying
 		}{r, reading{r}, notifying{r}}
 	case flushes | readsFrom | notifies:
 		return struct {
-			*Response
+			*response
 			flushing
 			reading
 			notifying
 		}{r, flushing{r}, reading{r}, notifying{r}}
 	case hijacks | readsFrom | notifies:
 		return struct {
-			*Response
+			*response
 			hijacking
 			reading
 			notifying
 		}{r, hijacking{r}, reading{r}, notifying{r}}
 	case pushes | notifies:
 		return struct {
-			*Response
+			*response
 			pushing
 			notifying
 		}{r, pushing{r}, notifying{r}}
 	case hijacks | pushes | notifies:
 		return struct {
-			*Response
+			*response
 			hijacking
 			pushing
 			notifying
 		}{r, hijacking{r}, pushing{r}, notifying{r}}
 	case flushes | hijacks | pushes | notifies:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 			pushing
@@ -341,14 +341,14 @@ func (s *shaped) shape(can ability) http.ResponseWriter {
 		}{r, flushing{r}, hijacking{r}, pushing{r}, notifying{r}}
 	case readsFrom | pushes | notifies:
 		return struct {
-			*Response
+			*response
 			reading
 			pushing
 			notifying
 		}{r, reading{r}, pushing{r}, notifying{r}}
 	case flushes | readsFrom | pushes | notifies:
 		return struct {
-			*Response
+			*response
 			flushing
 			reading
 			pushing
@@ -356,7 +356,7 @@ func (s *shaped) shape(can ability) http.ResponseWriter {
 		}{r, flushing{r}, reading{r}, pushing{r}, notifying{r}}
 	case hijacks | readsFrom | pushes | notifies:
 		return struct {
-			*Response
+			*response
 			hijacking
 			reading
 			pushing
@@ -364,7 +364,7 @@ func (s *shaped) shape(can ability) http.ResponseWriter {
 		}{r, hijacking{r}, reading{r}, pushing{r}, notifying{r}}
 	case flushes | hijacks | readsFrom | pushes | notifies:
 		return struct {
-			*Response
+			*response
 			flushing
 			hijacking
 			reading

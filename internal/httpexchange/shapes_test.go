@@ -56,7 +56,7 @@ func TestShapes(t *testing.T) {
 	t.Parallel()
 	for can := range notifies << 1 {
 		next := &able{ResponseRecorder: httptest.NewRecorder()}
-		r := &shaped{Response{next: next}}
+		r := &shaped{response{next: next}}
 		w := r.shape(can)
 		if got := abilitiesOf(w); got != can {
 			t.Errorf("%06b: the writer has %06b", can, got)
@@ -157,7 +157,7 @@ func TestThroughUnwrap(t *testing.T) {
 	}
 	incoming := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	for name, tt := range tests {
-		r := &shaped{Response{passed: &Passed{incoming: incoming}}}
+		r := &shaped{response{passed: &Passed{incoming: incoming}}}
 		w := r.observe(onlyUnwraps{tt.original})
 		if can := abilitiesOf(w); can != 0 {
 			t.Errorf("%s: the writer has %06b by itself", name, can)
@@ -217,10 +217,10 @@ type unwraps struct{ http.ResponseWriter }
 
 func (unwraps) Unwrap() http.ResponseWriter { return nil }
 
-// The writers of net/http cost no allocation besides the Response.
+// The writers of net/http cost no allocation besides the response.
 func TestShapesOfNetHTTP(t *testing.T) {
 	for name, can := range map[string]ability{"HTTP/1": http1Abilities, "HTTP/2": http2Abilities} {
-		r := &shaped{Response{next: httptest.NewRecorder()}}
+		r := &shaped{response{next: httptest.NewRecorder()}}
 		if got := testing.AllocsPerRun(100, func() { r.shape(can) }); got != 0 {
 			t.Errorf("%s: %v allocations", name, got)
 		}
@@ -238,7 +238,7 @@ func TestWriteString(t *testing.T) {
 		"with":    httptest.NewRecorder(),
 		"without": onlyWrites{httptest.NewRecorder()},
 	} {
-		r := &shaped{Response{passed: new(Passed)}}
+		r := &shaped{response{passed: new(Passed)}}
 		w := r.observe(original)
 		if n, err := io.WriteString(w, "<!doctype html>"); n != 15 || err != nil {
 			t.Errorf("%s: %d, %v", name, n, err)

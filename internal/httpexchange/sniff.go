@@ -5,7 +5,7 @@ import "io"
 // sniffing returns src as a reader that shows its bytes to r on their way to the
 // original writer. If src is an io.WriterTo, so is the result: that decides in which
 // pieces the bytes are written.
-func (r *Response) sniffing(src io.Reader) io.Reader {
+func (r *response) sniffing(src io.Reader) io.Reader {
 	if _, ok := src.(io.WriterTo); ok {
 		return sniffWriterTo{sniffReader{src, r}}
 	}
@@ -16,7 +16,7 @@ func (r *Response) sniffing(src io.Reader) io.Reader {
 type sniffReader struct {
 	io.Reader
 
-	r *Response
+	r *response
 }
 
 func (w sniffReader) Read(p []byte) (int, error) {
@@ -39,7 +39,7 @@ func (w sniffWriterTo) WriteTo(to io.Writer) (int64, error) {
 type sniffWriter struct {
 	io.Writer
 
-	r *Response
+	r *response
 }
 
 func (w sniffWriter) Write(p []byte) (int, error) {

@@ -12,16 +12,18 @@ import (
 // handlers: afterwards, patterns further out may change.
 type Way struct {
 	Taken   string // what was taken off the path: /rss
-	Prefix  string // the same in segments of the muxes' patterns, as those of the path may be IDs
+	Prefix  string // the same in segments of the muxes' patterns, as those of the path may be IDs; "" if they do not name all of it
 	Pattern string // of the last mux, as it has set it: /v1/
-	Route   string // the same for the whole path: /rss/v1/; "" if that is not certain
-	Lost    bool   // the patterns do not name all that was taken off: there is no Prefix
+	Rest    string // what the muxes tell of the rest of the path: /v1/; "" if that is not certain
 }
+
+// Lost reports whether something was taken off that nobody can name.
+func (w *Way) Lost() bool { return w.Taken != "" && w.Prefix == "" }
 
 // whole is the path that the client asked for where a middleware sees this one, as far as
 // the route is known too. The Way may be nil.
 func (w *Way) whole(path string) string {
-	if w == nil || w.Lost {
+	if w == nil || w.Lost() {
 		return path
 	}
 	return w.Taken + path
@@ -40,8 +42,9 @@ func WayOf(r *http.Request) Way { return passedBy(r).way(r) }
 
 // Around returns the Way to the middleware around the one to which r has come, the path
 // that it has seen, and the pattern in the request that it passed on: of a mux since, or the
-// one with which that request came. path is nil if there is none, or if it has seen another
-// request, for which the app has made this one.
+// one with which that request came. If there is none, or if it has seen another request, for
+// which the app has made this one, path is the one that the client asked for: nil if that is
+// malformed.
 func Around(r *http.Request) (way Way, path *url.URL, pattern string) {
 	for p := passedBy(r); p != nil; p = passedBy(p.incoming) { // some are of routers that do not know their Way
 		if passed := p.passed.Load(); passed != nil {
@@ -51,7 +54,8 @@ func Around(r *http.Request) (way Way, path *url.URL, pattern string) {
 			return p.way(r), &url.URL{Path: p.path, RawPath: p.rawPath}, passed.Pattern
 		}
 	}
-	return Way{}, nil, ""
+	path, _ = url.ParseRequestURI(r.RequestURI)
+	return Way{}, path, ""
 }
 
 // IsMatched reports whether a mux has matched r since it was passed on.

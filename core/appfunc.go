@@ -1,0 +1,42 @@
+package klime
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
+// appFunc is a function of the app that klime calls in requests. All its panics are
+// counted, but only the first is logged: an app may leave it to klime that a session
+// is missing.
+type appFunc struct {
+	client *Client
+	name   string
+
+	toldPanic, toldType, toldBinary sync.Once
+}
+
+// panicked notes that the function panicked with v. The caller must be deferred. A nil
+// f notes nothing.
+func (f *appFunc) panicked(v any) {
+	if f == nil || f.client == nil {
+		return
+	}
+	f.client.panics.Add(1)
+	f.toldPanic.Do(func() {
+		f.client.cfg.Logger.LogAttrs(context.Background(), slog.LevelError,
+			"klime: a function given to klime panicked; its answer is ignored, and its next panics are only counted",
+			append([]slog.Attr{slog.String("function", f.name)}, panicAttrs(v)...)...)
+	})
+}
+
+func (f *appFunc) hintNoID(kind string) {
+	f.client.hintOnce(&f.toldType, "a function given to klime returns a type that cannot be an ID; its answer is ignored; "+
+		"return a string, an integer, a fmt.Stringer or an encoding.TextMarshaler",
+		slog.String("function", f.name), slog.String("type", kind))
+}
+
+func (f *appFunc) hintNotUTF8() {
+	f.client.hintOnce(&f.toldBinary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
+		"return text, such as the String of a UUID", slog.String("function", f.name))
+}
