@@ -59,7 +59,7 @@ func TestDamagedFiles(t *testing.T) {
 
 func damaged(t *testing.T, run int, content []byte) (aside bool) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := damagedDir(t)
 	path := filepath.Join(dir, fileName)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestDamagedAtTheStart(t *testing.T) {
 	good := filled(t)
 	tries := 0
 	for at := len(good)/page - 1; at >= 0; at-- {
-		dir := t.TempDir()
+		dir := damagedDir(t)
 		content := bytes.Clone(good)
 		clear(content[at*page : (at+1)*page])
 		if err := os.WriteFile(filepath.Join(dir, fileName), content, 0o600); err != nil {
@@ -147,7 +147,7 @@ func TestDamagedAtTheStart(t *testing.T) {
 // Keys out of order could be read forever: the file is given up.
 func TestKeysOutOfOrder(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := damagedDir(t)
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, records(1, 1000, false, 100))
 	_ = s.Close()
@@ -358,6 +358,7 @@ func TestDamagedRecord(t *testing.T) {
 // The file is truncated while it is mapped: that is an error, and not the end of the app.
 func TestTruncatedWhileOpen(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	s, log := opened(t, t.TempDir(), Options{})
 	for first := uint64(1); first < 5000; first += 1000 {
 		commit(t, s, records(first, first+999, false, 500))

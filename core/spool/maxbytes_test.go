@@ -95,6 +95,7 @@ func TestReject(t *testing.T) {
 // deleted at run time.
 func TestLowerBound(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	for _, policy := range []Policy{DropOldest, Reject} {
 		dir := filepath.Join(t.TempDir(), "spool")
 		s, _ := opened(t, dir, Options{})

@@ -98,7 +98,7 @@ func (s *store) openWhole() error {
 
 // openFile opens the file, or makes one. It replaces a large file without records.
 func (s *store) openFile() error {
-	for {
+	for tried := false; ; tried = true {
 		err := guarded(s.openDB)
 		if err != nil {
 			if errors.Is(err, errCorrupt) {
@@ -118,11 +118,13 @@ func (s *store) openFile() error {
 			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost, or sent again", s.path()})
 		}
 		s.info = info
-		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || os.Remove(s.path()) != nil {
-			return nil //nolint:nilerr // the file is good, if large
+		if s.totals.records > 0 || s.info.Size() <= maxEmptyFile || tried {
+			return nil // the file is good, if large
 		}
-		s.totals = totals{id: s.totals.id}
-		s.closeDB()
+		s.closeDB() // Windows removes no open file
+		if os.Remove(s.path()) == nil {
+			s.totals = totals{id: s.totals.id}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 // folder with the events of the old one.
 func TestDeletedFolder(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, append(records(1, 6000, false, 10), records(6001, 7000, true, 10)...))
@@ -44,6 +45,7 @@ func TestDeletedFolder(t *testing.T) {
 // Records are moved in portions: a full spool may be larger than memory.
 func TestMoveInParts(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
 	const parts = 6
@@ -74,6 +76,7 @@ func TestMoveInParts(t *testing.T) {
 // before is still read and removed, until the folder is free, or Close.
 func TestReplacedFolder(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, log := opened(t, dir, Options{})
 	commit(t, s, records(1, 11, false, 10))
@@ -180,6 +183,7 @@ func TestFileIsPutBack(t *testing.T) {
 // the first file that the store sees there.
 func TestReplacedInAFault(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	for _, test := range []struct{ known, damaged bool }{{known: true}, {known: true, damaged: true}, {}} {
 		top := t.TempDir()
 		dir, other := filepath.Join(top, "spool"), filepath.Join(top, "other")
@@ -219,6 +223,7 @@ func TestReplacedInAFault(t *testing.T) {
 // changed, its events are another's, even those of the process that wrote it before.
 func TestFileIsNotAsItWasFound(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := t.TempDir()
 	first, _ := opened(t, dir, Options{})
 	commit(t, first, records(1, 10, false, 10))

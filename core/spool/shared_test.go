@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -233,9 +232,7 @@ func TestLeftoversThatStay(t *testing.T) {
 // A part whose folder is deleted does not come back with what is safe elsewhere.
 func TestLeftoversOfADeletedPart(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("open files cannot be deleted")
-	}
+	NeedsFilesSetFree(t)
 	dir := t.TempDir()
 	_, left := heir(t, dir, Options{})
 	other, _ := heir(t, dir, Options{})
@@ -396,6 +393,7 @@ func TestSharedReopenPassesLeftovers(t *testing.T) {
 // events go to another part.
 func TestSharedDeletedAndTaken(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := filepath.Join(t.TempDir(), "shared")
 	own, _ := heir(t, dir, Options{})
 	commit(t, own, records(1, 3, false, 10))
@@ -417,6 +415,7 @@ func TestSharedDeletedAndTaken(t *testing.T) {
 // If the move to another part fails, as on a full disk, that part is free again.
 func TestSharedMoveFails(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := filepath.Join(t.TempDir(), "shared")
 	own, _ := heir(t, dir, Options{})
 	commit(t, own, records(1, 3, false, 10))
@@ -440,6 +439,7 @@ func TestSharedMoveFails(t *testing.T) {
 // bbolt's lock counts too: of a process whose lock file was deleted, say.
 func TestSharedWithALockOfBolt(t *testing.T) {
 	t.Parallel()
+	NeedsFilesSetFree(t)
 	dir := t.TempDir()
 	first, _ := heir(t, dir, Options{})
 	if err := os.Remove(first.lock.path); err != nil {

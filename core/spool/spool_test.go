@@ -62,6 +62,7 @@ func TestNextProcessDelivers(t *testing.T) {
 // goes on.
 func TestFolderIsDeletedAtRunTime(t *testing.T) {
 	t.Parallel()
+	spool.NeedsFilesSetFree(t)
 	srv, dir := newServer(t, http.StatusServiceUnavailable), filepath.Join(t.TempDir(), "spool")
 	cfg, log := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
 	client := newClient(t, cfg)
@@ -139,6 +140,7 @@ func TestFolderIsReplacedAtRunTime(t *testing.T) {
 // The same in an outage that outlasts the process: Shutdown says what is lost, and why.
 func TestFolderIsReplacedInAnOutage(t *testing.T) {
 	t.Parallel()
+	spool.NeedsFilesSetFree(t)
 	srv, top := newServer(t, http.StatusServiceUnavailable), t.TempDir()
 	dir, other := filepath.Join(top, "spool"), filepath.Join(top, "other")
 	start := func(dir string) (*klime.Client, *syncBuffer) {
@@ -177,6 +179,7 @@ func TestFolderIsReplacedInAnOutage(t *testing.T) {
 // what was on disk is moved to a new file. If that cannot be, Shutdown says so.
 func TestFolderIsDeletedBeforeShutdown(t *testing.T) {
 	t.Parallel()
+	spool.NeedsFilesSetFree(t)
 	for name, test := range map[string]struct {
 		remove func(dir string) error
 		taken  bool // another process has the folder by then

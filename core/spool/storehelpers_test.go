@@ -7,11 +7,36 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
+
+// NeedsFilesSetFree skips a test of files that are removed, moved or cut off while a process
+// has them open: Windows does not let that happen.
+func NeedsFilesSetFree(tb testing.TB) {
+	tb.Helper()
+	if runtime.GOOS == "windows" {
+		tb.Skip("an open file stays where it is")
+	}
+}
+
+// damagedDir is a folder for a file that is damaged. It stays mapped once that has been
+// noticed, and then Windows removes it only after the process's end.
+func damagedDir(tb testing.TB) string {
+	tb.Helper()
+	if runtime.GOOS != "windows" {
+		return tb.TempDir()
+	}
+	dir, err := os.MkdirTemp("", "klime-spool-test") //nolint:usetesting // see above
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
 
 // opened returns the store of a folder. It is closed at the test's end.
 func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
