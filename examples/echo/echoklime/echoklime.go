@@ -72,6 +72,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			if err = next(c); err == nil || scope.Joined() {
 				return err // which the outermost turns into an answer
 			}
+			scope.RecordError(err)
 			c.Error(err)
 			return nil
 		}
