@@ -198,6 +198,7 @@ func (s *Scope) finish(dec *decision, x *Exchange, wanted bool) {
 	r := s.request()
 	if wanted {
 		s.identifyAndLock(&dec.id, s, x.Values)
+		s.client().noteSeen(&dec.id)
 	} else {
 		r.mu.Lock()
 	}

@@ -163,8 +163,9 @@ func knownMethod(method string) string {
 
 // isCanonicalRedirect reports whether the answer redirects to another form of the
 // requested URL. Routers do so to the path cleaned, in the right case, with or without a
-// slash at its end; others to https, or the right host. Nothing has been done yet, and the
-// caller will ask again. After 302 and 303 it asks for what a form has led to.
+// slash at its end; others for good to https, or the right host. Nothing has been done yet,
+// and the caller will ask again. A temporary redirect may lead to a file elsewhere, and the
+// 301 of a form to its own page.
 func isCanonicalRedirect(x *Exchange) bool {
 	switch x.Status {
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -172,8 +173,11 @@ func isCanonicalRedirect(x *Exchange) bool {
 		return false
 	}
 	location, err := url.Parse(x.Location)
-	return err == nil && (location.Path != x.Path || location.Host != "") &&
-		strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path))
+	if err != nil || !strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path)) {
+		return false
+	}
+	forGood := x.Status == http.StatusPermanentRedirect || x.Status == http.StatusMovedPermanently && x.Method == http.MethodGet
+	return location.Path != x.Path || location.Host != "" && forGood
 }
 
 // isPrefetch reports whether a request only guesses what the user will open next. The

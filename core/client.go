@@ -36,6 +36,7 @@ type Client struct {
 	invalid    invalidEvents
 	metrics    metrics
 	panicLogs  panicLogs
+	seen       seen
 
 	anonymous atomic.Uint64 // these are explained in Stats
 	notLinked atomic.Uint64
@@ -266,7 +267,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	defer cancel()
 	c.rules.tellUnused(c)
 	err := c.delivery.Shutdown(ctx)
-	c.hintAnonymous()
+	c.hintUnseen()
 	c.hangUp()
 	c.metrics.close()
 	return publicError(err)

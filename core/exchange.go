@@ -38,7 +38,9 @@ type Exchange struct {
 	// AnsweredOutside says that a handler has failed and left the answer to whoever is
 	// outside of the adapter, as with the errors of a Gin context. Status, ResponseBytes and
 	// ContentType are then not known, and are ignored. The request counts as failed: its
-	// event has no name of its own, and a group that it only claims does not count.
+	// event has no name of its own, and a group that it only claims does not count. It is
+	// ignored after a panic, if the caller has gone away, and in a middleware that has joined
+	// another, which sees the answer.
 	AnsweredOutside bool
 
 	// Hijacked says that a handler has taken over the connection without an answer, and

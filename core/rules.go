@@ -16,15 +16,20 @@ type rules struct {
 
 	ownHealth bool // health comes from the app and not from the defaults
 
-	passed atomic.Bool // some request for a route has passed the middleware, or one that is ignored
+	passed    atomic.Bool // some request has passed the middleware
+	routed    atomic.Bool // one that has ended was for a route
+	unmatched atomic.Bool // one that has ended was not
 }
 
-// pass notes such a request. All but the first only read, so that processors do not contend.
-func (r *rules) pass() {
-	if !r.passed.Load() {
-		r.passed.Store(true)
+// note sets one of these. Mostly it only reads, so that processors do not contend.
+func note(flag *atomic.Bool) {
+	if !flag.Load() {
+		flag.Store(true)
 	}
 }
+
+// isIdle reports whether no request for a route has passed. An open one may be for a route.
+func (r *rules) isIdle() bool { return !r.passed.Load() || r.unmatched.Load() && !r.routed.Load() }
 
 // own returns the patterns that the app has given.
 func (r *rules) own() []*pattern {

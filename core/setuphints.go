@@ -10,20 +10,15 @@ import (
 // setupHints log what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type setupHints struct {
-	route, circular, nobody, groupless, foreign, linkless, inside, outside sync.Once
+	route, circular, nobody, foreign, linkless, inside, outside sync.Once
 
 	known   atomic.Int64 // requests with a known user or group
-	grouped atomic.Bool  // one of these has had a group
-	unknown atomic.Int64 // requests without user and group
+	unknown atomic.Int64 // requests without
 }
 
 // alwaysAnonymous anonymous requests look like a mistake, if there are also that many
 // for each request with a known user or group.
 const alwaysAnonymous = 50
-
-// alwaysGroupless requests of users without a group look like a mistake, if no request has
-// had a group and there is an option that finds it.
-const alwaysGroupless = 50
 
 // manyAttributed requests with a known user or group show that the setup works: from
 // then on there is no such hint.
@@ -43,7 +38,7 @@ func (h *setupHints) foreignOption(c *Client) {
 }
 
 func (h *setupHints) answeredOutside(c *Client) {
-	c.hintOnce(&h.outside, "a handler has failed, and a middleware outside of Middleware answers, so the status is not known; "+
+	c.hintOnce(&h.outside, "a handler has left an error and no answer; if a middleware outside of Middleware answers, the status is not known: "+
 		"put Middleware outside of that one")
 }
 
@@ -64,19 +59,9 @@ func (t *Tracker) hintInside(outer *Tracker) {
 
 // attributed counts a request with a known user or group. It stops at manyAttributed,
 // where the count no longer matters, so that processors do not contend for it.
-func (h *setupHints) attributed(c *Client, id identity, asksForGroup bool) {
-	if h.known.Load() >= manyAttributed {
-		return
-	}
-	known := h.known.Add(1)
-	hasGroup := id.group != "" || id.checked != member
-	switch grouped := h.grouped.Load(); {
-	case grouped:
-	case hasGroup:
-		h.grouped.Store(true)
-	case asksForGroup && known >= alwaysGroupless:
-		c.hintOnce(&h.groupless, "no request so far has had a group, though there is a GroupID option: what it reads must be known "+
-			"where Middleware stands; if a middleware further in finds the group, call klime.SetGroup there", slog.Int64("requests", known))
+func (h *setupHints) attributed() {
+	if h.known.Load() < manyAttributed {
+		h.known.Add(1)
 	}
 }
 
@@ -96,11 +81,3 @@ func (h *setupHints) anonymous(c *Client) {
 const howToNameUsers = ", and without one nothing is recorded: use the UserID option, " +
 	`klime.SetUser or Link (after Middleware), or the context value "userId"; if the user is known only behind a middleware ` +
 	"further in, put Middleware once more behind that one"
-
-// hintAnonymous says at Shutdown that nothing was recorded as nobody was known, in the
-// few requests that an app gets while it is set up.
-func (c *Client) hintAnonymous() {
-	if n := c.anonymous.Load(); n > 0 && n < alwaysAnonymous && c.Stats().Accepted == 0 {
-		c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", n))
-	}
-}

@@ -25,6 +25,7 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 		"one that no route matches": {serve: func(tracker *klime.Tracker) {
 			traffic{tracker: tracker, exchange: klime.Exchange{Method: "GET", Route: "no slash", Path: "/favicon.ico", Status: 404}}.serve(nil)
 		}, want: true},
+		"one that is still open": {serve: func(tracker *klime.Tracker) { tracker.Begin(t.Context()) }},
 		"one that is ignored": {serve: func(tracker *klime.Tracker) {
 			tracker.Ignores("GET", "/internal", func(string) string { return "" })
 		}},
@@ -44,32 +45,58 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 	}
 }
 
-// Whoever tries out an app with a wrong setup learns at Shutdown why there is nothing.
-func TestNobodyAtShutdown(t *testing.T) {
+// Whoever tries out an app with a wrong setup learns at Shutdown what no request has had.
+// Where all is well, the log says nothing.
+func TestUnseen(t *testing.T) {
 	t.Parallel()
+	const nobody, noGroup = "no request has had a user", "no request has had a group"
+	some, group, noOrg := asUser("u1"), klime.ResolveGroup(answerWith("g1")), klime.ResolveGroup(answerWith(""))
+	options := func(opts ...klime.Option) []klime.Option { return opts }
 	for name, tt := range map[string]struct {
+		opts     []klime.Option
+		mode     klime.Mode
 		requests int
-		somebody bool
-		want     int
+		in       klime.Exchange
+		want     string
 	}{
-		"no requests": {}, "some": {requests: 10, want: 1}, "some, and a user": {requests: 10, somebody: true},
-		"many: the log has said so": {requests: 100, want: 1},
+		"no requests":                     {opts: options(noOrg)},
+		"one, as of a crawler":            {requests: 1},
+		"some of nobody":                  {requests: 10, want: nobody},
+		"some of users":                   {opts: options(some), requests: 10},
+		"users, whose events are skipped": {opts: options(some, klime.SkipRoutes("/reports")), requests: 10},
+		"users, left out by Sample":       {opts: options(some, klime.Sample(0)), requests: 10},
+		"users without a group":           {opts: options(some, noOrg), requests: 10, want: noGroup},
+		"in user mode":                    {opts: options(some, noOrg), mode: klime.UserMode, requests: 10},
+		"groups":                          {opts: options(some, group), requests: 10},
+		"groups that are refused":         {opts: options(some, group), requests: 10, in: klime.Exchange{Status: 403}},
+		"groups that nobody has linked":   {opts: options(some, group, klime.RequireMembership()), requests: 10},
 	} {
-		var log *syncBuffer
-		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
-		tracker := klime.NewTracker(client)
-		for range tt.requests {
-			traffic{tracker: tracker}.serve(nil)
-		}
-		if tt.somebody {
-			traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(nil)
-		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if got := strings.Count(log.String(), "has had a user, and without one nothing is recorded"); got != tt.want {
-			t.Errorf("%s: told %d times, want %d: %s", name, got, tt.want, log)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log *syncBuffer
+			client, _ := newClient(t, func(cfg *klime.Config) {
+				cfg.Mode = tt.mode
+				log = logTo(cfg)
+			})
+			tracker := klime.NewTracker(client, tt.opts...)
+			for range tt.requests {
+				traffic{tracker: tracker, exchange: tt.in}.serve(nil)
+			}
+			for range 2 { // tells once
+				if err := client.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, text := range []string{nobody, noGroup} {
+				want := 0
+				if text == tt.want {
+					want = 1
+				}
+				if got := strings.Count(log.String(), text); got != want {
+					t.Errorf("%q is told %d times, want %d: %s", text, got, want, log)
+				}
+			}
+		})
 	}
 }
 

@@ -85,6 +85,9 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		return t
 	}
 	c.rules.watch(&t.rules)
+	if t.group != nil && c.cfg.Mode != UserMode {
+		note(&c.seen.groupOption)
+	}
 	t.requireMembership = t.requireMembership && c.cfg.Mode != UserMode // whose events have no group
 	if t.rollUpWindow > 0 {
 		t.rollUp = c.rollUp(t.rollUpWindow)
@@ -116,7 +119,8 @@ func (t *Tracker) Ignores(method, path string, header func(name string) string) 
 	if why == "" {
 		return false
 	}
-	t.rules.pass()
+	note(&t.rules.passed)
+	note(&t.rules.routed)
 	if t.client != nil {
 		t.client.explains.ignored(why)
 	}
@@ -151,6 +155,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	if s.tracker != nil {
 		s = new(Scope)
 	}
+	note(&t.rules.passed)
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
 		return s
@@ -172,7 +177,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
-	x.AnsweredOutside = x.AnsweredOutside && s == s.root // or the outer middleware sees the answer
+	x.AnsweredOutside = x.AnsweredOutside && !x.Panicked && s == s.root && s.Err() == nil
 	switch {
 	case x.Hijacked:
 		x.hijack()
@@ -186,7 +191,6 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
-		t.rules.pass()
 		x.Route = rt.text
 		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return
@@ -212,8 +216,10 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
 	unrouted := x.Route == "" && isUnmatched(x, rule)
-	if !unrouted {
-		t.rules.pass()
+	if unrouted {
+		note(&t.rules.unmatched)
+	} else {
+		note(&t.rules.routed)
 	}
 	s.finish(&dec, x, dec.name != "" || !remarks.silent && !unrouted)
 	if !remarks.silent {
@@ -240,7 +246,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 		t.setupHints.anonymous(t.client)
 		return outcomeNobody
 	}
-	t.noteAttributed(x, id)
+	t.noteAttributed(x, id.checked)
 	now := time.Now() // later than Start and took, if functions of the app took long
 	unnamed := !dec.named && dec.kind == KindAPI
 	if unnamed && t.rollUp != nil {
@@ -275,13 +281,13 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 
 // noteAttributed counts a request with a known user or group, and hints at what is most
 // likely wrong with the middleware's setup.
-func (t *Tracker) noteAttributed(x *Exchange, id identity) {
-	t.setupHints.attributed(t.client, id, t.group != nil && t.client.cfg.Mode != UserMode)
+func (t *Tracker) noteAttributed(x *Exchange, checked membershipCheck) {
+	t.setupHints.attributed()
 	if x.Route == "" && x.Status < http.StatusBadRequest { // a request that was refused may not have reached the router
 		t.setupHints.noRoute(t.client)
 	}
-	t.client.countLeftOut(id.checked)
-	if id.checked == notLinked {
+	t.client.countLeftOut(checked)
+	if checked == notLinked {
 		t.setupHints.withoutLink(t.client)
 	}
 }

@@ -986,8 +986,6 @@ func TestSetupHints(t *testing.T) {
 		{"always nobody", nil, 200, klime.Exchange{}, "almost no request so far has had a user"},
 		{"a few times nobody", nil, 49, klime.Exchange{}, ""},
 		{"somebody", []klime.Option{asUser("u1")}, 90, klime.Exchange{}, ""},
-		{"never a group, though there is an option", []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith(""))}, 200, klime.Exchange{}, "no request so far has had a group"},
-		{"a group", []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith("g1"))}, 200, klime.Exchange{}, ""},
 		{"no route", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash"}, "route is not known"},
 		{"no route, and refused before the router", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash", Status: 401}, ""},
 		{"no route, and nobody", nil, 3, klime.Exchange{Route: "no slash"}, ""},

@@ -69,6 +69,18 @@ func TestNamesAndNoise(t *testing.T) {
 		},
 		{
 			name: "a named route, asked for without TLS", opts: []klime.Option{names},
+			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 308, Location: "https://app.example.com/reports"},
+		},
+		{
+			name: "a named page, asked for without TLS", opts: []klime.Option{names},
+			in: klime.Exchange{Method: "GET", Route: "/moved", Path: "/moved", Status: 301, Location: "https://app.example.com/moved"},
+		},
+		{
+			name: "a named file that is elsewhere", opts: []klime.Option{names}, want: "Link Followed",
+			in: klime.Exchange{Method: "GET", Route: "/moved", Path: "/moved", Status: 307, Location: "https://cdn.example.com/moved?signature=x"},
+		},
+		{
+			name: "a named route that leads for good to the page of its form", opts: []klime.Option{names}, want: "Report Generated",
 			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 301, Location: "https://app.example.com/reports"},
 		},
 		{

@@ -23,7 +23,7 @@ func (w *watchedRules) watch(r *rules) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.all) == maxWatched {
-		w.all = slices.DeleteFunc(w.all, func(r *rules) bool { return r.passed.Load() && len(r.own()) == 0 })
+		w.all = slices.DeleteFunc(w.all, func(r *rules) bool { return !r.isIdle() && len(r.own()) == 0 })
 		w.passed = w.passed || len(w.all) < maxWatched
 	}
 	if len(w.all) < maxWatched {
@@ -39,10 +39,10 @@ func (w *watchedRules) tellUnused(c *Client) {
 	defer w.mu.Unlock()
 	passed, idle := w.passed, false
 	for _, r := range w.all {
-		if r.passed.Load() {
-			passed = true
-		} else {
+		if r.isIdle() {
 			idle = true
+		} else {
+			passed = true
 		}
 	}
 	switch {
@@ -53,7 +53,7 @@ func (w *watchedRules) tellUnused(c *Client) {
 			"and around what the server serves")
 	}
 	for _, r := range w.all {
-		if unused := r.unused(); r.passed.Load() && len(unused) > 0 {
+		if unused := r.unused(); !r.isIdle() && len(unused) > 0 {
 			c.hint(slog.LevelInfo, "no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
 				slog.Any("patterns", unused))
 		}

@@ -33,7 +33,6 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Hijacked = w.hijacked
 	x.Conn = w.passed.Conn()
 	x.Unanswered = !w.answered()
-	x.AnsweredOutside = x.Unanswered && len(c.Errors) > 0
 	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
 	x.Status = w.sentStatus()
 	x.ResponseBytes = w.size()

@@ -28,7 +28,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		if tracker.Ignores(incoming.Method, path, c.GetHeader) {
 			return
 		}
-		start := time.Now()
+		start, noted := time.Now(), len(c.Errors)
 		e := &exchange{c: c}
 		scope := tracker.BeginIn(incoming.Context(), &e.Scope, incoming)
 		scope.Bind(c, (*lent)(e))
@@ -45,6 +45,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 			served := e.isServed(r) // or else a timeout outside has answered long ago
 			if served {
 				e.describe(&x, c, r, panicked)
+				x.AnsweredOutside = x.Unanswered && !x.Unmatched && len(c.Errors) > noted
 				httpexchange.GiveBack(incoming, c.Request)
 			}
 			tracker.Observe(scope, x)
