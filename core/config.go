@@ -139,8 +139,8 @@ type Config struct {
 	// app sends (IDs that will change, stand for nothing or have a space too many, traits that
 	// Klime does not know, that change all the time or that users of a group disagree on,
 	// users who are never linked to a group), how a middleware is set up (nobody or no route
-	// is known, an option that can find nothing or has no effect, middlewares or patterns
-	// that no request has passed or matched by Shutdown), and variables that look like those
+	// is known, no group or no status, an option that can find nothing or has no effect,
+	// middlewares or patterns that no request has passed or matched by Shutdown), and variables that look like those
 	// of FromEnv, but are not read. Default false: each kind is logged once, or at most once
 	// an hour.
 	NoHints bool

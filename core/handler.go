@@ -101,9 +101,9 @@ func Link(ctx context.Context, u User, groups ...Group) {
 	c.noteInvalid(c.link(ctx, scope, scope.isSilent(), u, groups), "")
 }
 
-// LinkFunc is [Link] for middlewares. If find returns nothing (no ID and no traits, for
-// the user and for every group), nobody is signed in and nothing is linked. The same
-// holds if find panics, which is counted, and logged once.
+// LinkFunc is [Link] for middlewares. If find returns nothing (no ID, and no traits other
+// than zero values, for the user and for every group), nobody is signed in and nothing is
+// linked. The same holds if find panics, which is counted, and logged once.
 func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 	s := ScopeFrom(ctx)
 	if s == nil {
@@ -115,8 +115,8 @@ func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 		}
 	}()
 	u, groups := find()
-	isSet := func(g Group) bool { return g.ID != "" || len(g.Traits) > 0 }
-	if u.ID == "" && len(u.Traits) == 0 && !slices.ContainsFunc(groups, isSet) {
+	isSet := func(g Group) bool { return g.ID != "" || !g.Traits.areZero() }
+	if u.ID == "" && u.Traits.areZero() && !slices.ContainsFunc(groups, isSet) {
 		return
 	}
 	Link(ctx, u, groups...)

@@ -27,8 +27,8 @@ type Group struct {
 // in every request: each fact is sent once per Config.LinkTTL, and again by the next
 // call after its traits have changed or it could not be delivered. A fact that Klime
 // has refused, that was given up after Config.MaxAttempts, or that Config.BeforeSend has
-// dropped, waits a minute unless its traits change. A Group that is zero, or has neither an
-// ID nor a trait that is not zero, is ignored; in user mode all groups are.
+// dropped, waits a minute unless its traits change. A Group without an ID is ignored if its
+// traits are all zero values, such as "" and nil; in user mode all groups are.
 //
 // Link also says whose request ctx belongs to: the user's and, if there is just one
 // group, that group's. With several groups, name the active one with [SetGroup] or a
@@ -40,8 +40,8 @@ type Group struct {
 // stayed the same for 10 minutes, they are then sent only by a Link that is new, or whose
 // own traits have changed.
 //
-// Link is about the user who is signed in. For others, use [Client.Identify] and
-// [Client.Group].
+// In a request, Link is about the user who is signed in. For others, use [Client.Identify]
+// and [Client.Group], or a context that is not a request's.
 func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	scope, silent := c.scopeOf(ctx)
 	return c.link(ctx, scope, silent, u, groups)

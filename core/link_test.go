@@ -591,3 +591,17 @@ func TestLinkWithAnOddSecret(t *testing.T) {
 		t.Errorf("%d events", got)
 	}
 }
+
+// A middleware that maps an empty session to a user and a group has found nobody.
+func TestLinkFuncOfNobody(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client)}.serve(func(ctx context.Context) {
+		klime.LinkFunc(ctx, func() (klime.User, []klime.Group) {
+			return klime.User{Traits: klime.Traits{"email": ""}}, []klime.Group{{Traits: klime.Traits{"name": "", "seats": 0}}}
+		})
+	})
+	if got := wire.events(t, client); len(got) > 0 || client.Stats().Invalid > 0 {
+		t.Errorf("sent %q, %d invalid", summary(got), client.Stats().Invalid)
+	}
+}

@@ -444,15 +444,33 @@ func TestErrorsOfTheContext(t *testing.T) {
 			c.Status(http.StatusForbidden)
 		}
 	}
+	recovered := func(c *gin.Context) {
+		defer func() {
+			if recover() != nil {
+				c.AbortWithStatus(http.StatusInternalServerError)
+			}
+		}()
+		c.Next()
+	}
+	panics := func(c *gin.Context) {
+		c.Next()
+		panic("after the error")
+	}
+	noted := func(c *gin.Context) { _ = c.Error(errors.New("noted before")) }
 	for name, tt := range map[string]struct {
-		outside bool
-		twice   bool
-		want    string
-		hints   int
+		before []gin.HandlerFunc
+		after  []gin.HandlerFunc // with ours, if that comes twice
+		twice  bool
+		quiet  bool // the handler leaves no error
+		want   string
+		code   int
+		hints  int
 	}{
-		"outside":          {outside: true, want: `API Called "" <nil>`, hints: 1},
-		"inside":           {want: `API Called "" 403`},
-		"between two ones": {twice: true, want: `API Called "" 403`},
+		"outside":                    {before: []gin.HandlerFunc{answer}, want: `API Called "" <nil>`, code: 403, hints: 1},
+		"inside":                     {after: []gin.HandlerFunc{answer}, want: `API Called "" 403`, code: 403},
+		"between two ones":           {after: []gin.HandlerFunc{answer}, twice: true, want: `API Called "" 403`, code: 403},
+		"noted before":               {before: []gin.HandlerFunc{noted}, quiet: true, want: `Report Viewed "claimed" 200`, code: 200},
+		"a panic, with its recovery": {before: []gin.HandlerFunc{recovered}, after: []gin.HandlerFunc{panics}, want: `API Called "claimed" 500`, code: 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -467,21 +485,25 @@ func TestErrorsOfTheContext(t *testing.T) {
 			ours := ginklime.Middleware(client,
 				klime.NameRoutes(map[string]string{"GET /reports": "Report Viewed"}),
 				ginklime.UserID(func(*gin.Context) string { return "jane" }),
-				ginklime.GroupID(func(*gin.Context) string { return "forged" }))
+				ginklime.GroupID(func(*gin.Context) string { return "claimed" }))
 			engine := gin.New()
-			if tt.outside {
-				engine.Use(answer, ours)
-			} else {
-				engine.Use(ours, answer)
-			}
+			engine.Use(tt.before...)
+			engine.Use(ours)
+			engine.Use(tt.after...)
 			if tt.twice {
 				engine.Use(ours)
 			}
-			engine.GET("/reports", func(c *gin.Context) { _ = c.Error(errors.New("not a member")) })
+			engine.NoRoute(func(c *gin.Context) { _ = c.Error(errors.New("not found")) })
+			engine.GET("/reports", func(c *gin.Context) {
+				if !tt.quiet {
+					_ = c.Error(errors.New("not a member"))
+				}
+			})
+			engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/wp-login.php", http.NoBody))
 			w := httptest.NewRecorder()
 			engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/reports", http.NoBody))
 			e := server.Wait(1)[0]
-			if got := fmt.Sprintf("%s %q %v", e.Event, e.GroupID, e.Properties["status"]); got != tt.want || w.Code != http.StatusForbidden {
+			if got := fmt.Sprintf("%s %q %v", e.Event, e.GroupID, e.Properties["status"]); got != tt.want || w.Code != tt.code {
 				t.Errorf("answered %d, recorded %s, want %s", w.Code, got, tt.want)
 			}
 			if err := client.Shutdown(t.Context()); err != nil {
