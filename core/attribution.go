@@ -54,21 +54,16 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 			innermost = s
 		}
 		*id = innermost.find(ctx, end, ended > 0)
+		if hasUser {
+			id.user = declared.user
+		}
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
-			if hasUser {
-				id.user = declared.user
-			}
 			fillAround(id, hasUser, enclosing.identify(enclosing))
 		}
 
 		r.mu.Lock()
 		if r.ended == ended {
-			if r.hasUser {
-				id.user = r.declared.user
-			}
-			if r.hasGroup {
-				id.group, id.untrusted = r.declared.group, false
-			}
+			r.overrule(id)
 			id.distrust(false)
 			break
 		}
@@ -128,6 +123,21 @@ func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 		id.group, id.untrusted = m.active, false
 	}
 	return id, k.frozen || k.hasUser && (k.hasGroup || id.group != "")
+}
+
+// overrule lets what the app has declared by now count before what was found. Where it has
+// named another user meanwhile, the group was found for the one before.
+func (k *knowledge) overrule(found *identity) {
+	declared, _ := k.declaredIdentity()
+	if k.hasUser {
+		if found.user != "" && found.user != declared.user {
+			found.group = ""
+		}
+		found.user = declared.user
+	}
+	if k.hasGroup || declared.group != "" {
+		found.group, found.untrusted = declared.group, declared.untrusted
+	}
 }
 
 // isUndecided reports whether the app has linked the user to several groups and has not
