@@ -163,7 +163,10 @@ func (l *linkCache) wasSentLately(fact sentFact, now time.Duration) bool {
 // user. It is false when that has gone on for too long: then the users disagree, and
 // the group does not change.
 func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
-	last, known, _ := l.groups.find(group)
+	last, known, isRecent := l.groups.find(group)
+	if known && !isRecent {
+		l.groups.put(group, last)
+	}
 	if !known || last.traits == traits || now >= last.expires {
 		return false
 	}

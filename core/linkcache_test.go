@@ -127,6 +127,21 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 }
 
+// A group that is asked for all the time is not forgotten.
+func TestGroupsThatAreInUse(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() {})
+	_, _ = cache.reserve(0, "jane", "acme", Traits{"plan": "pro"})
+	_, _ = cache.reserve(0, "john", "acme", Traits{"plan": "trial"})
+	for i := range 3 * maxLinkedGroups {
+		_, _ = cache.reserve(0, "jim", strconv.Itoa(i), Traits{"plan": "pro"})
+		_, _ = cache.reserve(0, "john", "acme", Traits{"plan": "trial"})
+	}
+	if _, fresh := cache.reserve(0, "jane", "acme", Traits{"plan": "pro"}); !fresh {
+		t.Error("it is not known that John's traits were sent last")
+	}
+}
+
 // A Link that stands in front of every request has nothing to allocate for the usual
 // values.
 func TestRepeatedLinkAllocations(t *testing.T) {
