@@ -142,6 +142,43 @@ func TestGroupsThatAreInUse(t *testing.T) {
 	}
 }
 
+// Traits of a group that did not get through are not those that were sent last: users who are
+// linked with the ones before send these again. If others have been sent since, or with
+// another user the same, nothing was lost.
+func TestLostTraitsOfAGroup(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*linkCache, uint64){
+		"forgotten": (*linkCache).forget,
+		"paused":    func(c *linkCache, token uint64) { c.pause(token, refusedPause) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cache := newLinkCache(time.Hour, func() {}, func() { t.Error("a group is disputed") })
+			link := func(user, plan string) (token uint64, fresh bool) {
+				return cache.reserve(0, user, "acme", Traits{"plan": plan})
+			}
+			_, _ = link("jane", "pro")
+			_, _ = link("john", "trial")
+			for i := range 2 * manyChanges {
+				token, _ := link("jim"+strconv.Itoa(i), "trial")
+				lose(cache, token)
+				if _, fresh := link("john", "trial"); fresh {
+					t.Fatal("sent again, though John's were not lost")
+				}
+			}
+			lost, _ := link("jill", "pro")
+			lose(cache, lost)
+			if _, fresh := link("jane", "pro"); !fresh {
+				t.Error("lost with Jill, and not sent again with Jane")
+			}
+			lose(cache, lost)
+			if _, fresh := link("jane", "pro"); fresh {
+				t.Error("sent again, though Jane's were not lost")
+			}
+		})
+	}
+}
+
 // A Link that stands in front of every request has nothing to allocate for the usual
 // values.
 func TestRepeatedLinkAllocations(t *testing.T) {
