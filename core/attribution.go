@@ -19,9 +19,10 @@ type knowledge struct {
 //     that were silenced or had no route
 //  2. the resolvers, from the innermost scope to the outermost; for those that have
 //     ended, what they found
-//  3. the plain values in ctx, then those that lay in the request's context outside the
-//     middleware, if ctx hides that
-//  4. the plain values that ended scopes have left
+//  3. the plain values in ctx; none when the request ends
+//  4. from the innermost scope to the outermost, the plain values that ended scopes have
+//     left and, unless ctx has shown them, those that lay in the request's context outside
+//     the middleware
 //  5. the plain values in end, given when the request ends: see identifyAndLock
 //  6. the plain values in the framework's requests (see Bind), from the innermost scope
 //     to the outermost
@@ -37,7 +38,8 @@ func (s *Scope) identify(ctx valuer) (id identity) {
 }
 
 // identifyAndLock is identify without the check of the membership, and leaves the request
-// locked: what it has found stays true until the caller unlocks it.
+// locked: what it has found stays true until the caller unlocks it. When the request ends,
+// ctx is nil, and end is where the framework keeps what handlers have set.
 func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 	r := s.request()
 	for {
@@ -54,21 +56,16 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 			innermost = s
 		}
 		*id = innermost.find(ctx, end, ended > 0)
+		if hasUser {
+			id.user = declared.user
+		}
 		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
-			if hasUser {
-				id.user = declared.user
-			}
 			fillAround(id, hasUser, enclosing.identify(enclosing))
 		}
 
 		r.mu.Lock()
 		if r.ended == ended {
-			if r.hasUser {
-				id.user = r.declared.user
-			}
-			if r.hasGroup {
-				id.group, id.untrusted = r.declared.group, false
-			}
+			r.overrule(id)
 			id.distrust(false)
 			break
 		}
@@ -92,15 +89,19 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 	}
 	ids := s.client().interner()
 	id.fill(identityIn(ctx, ids))
-	if !id.complete() && ctx.Value(scopeKey{}) == nil { // a *gin.Context hides the request's own
-		for open := s; open != nil; open = open.outer() {
+	if id.complete() {
+		return id
+	}
+	shown := ctx != nil && ctx.Value(scopeKey{}) != nil // not by a *gin.Context
+	for open := s; open != nil && !id.complete(); open = open.outer() {
+		if ended {
+			id.fill(open.findings().stored)
+		}
+		if !shown {
 			id.fill(identityIn(open.parent, ids))
 		}
 	}
-	for open := s; ended && open != nil && !id.complete(); open = open.outer() {
-		id.fill(open.findings().stored)
-	}
-	if !id.complete() && end != ctx {
+	if !id.complete() && end != valuer(s.root) {
 		id.fill(identityIn(end, ids))
 	}
 	for open := s; open != nil && !id.complete(); open = open.outer() {
@@ -128,6 +129,21 @@ func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 		id.group, id.untrusted = m.active, false
 	}
 	return id, k.frozen || k.hasUser && (k.hasGroup || id.group != "")
+}
+
+// overrule lets what the app has declared by now count before what was found. Where it has
+// named another user meanwhile, the group was found for the one before.
+func (k *knowledge) overrule(found *identity) {
+	declared, _ := k.declaredIdentity()
+	if k.hasUser {
+		if found.user != "" && found.user != declared.user {
+			found.group = ""
+		}
+		found.user = declared.user
+	}
+	if k.hasGroup || declared.group != "" {
+		found.group, found.untrusted = declared.group, declared.untrusted
+	}
 }
 
 // isUndecided reports whether the app has linked the user to several groups and has not
@@ -197,7 +213,7 @@ func (s *Scope) stored() identity {
 func (s *Scope) finish(dec *decision, x *Exchange, wanted bool) {
 	r := s.request()
 	if wanted {
-		s.identifyAndLock(&dec.id, s, x.Values)
+		s.identifyAndLock(&dec.id, nil, x.Values)
 		s.client().noteSeen(&dec.id)
 	} else {
 		r.mu.Lock()

@@ -65,7 +65,8 @@ func (g *generations) len() int { return len(g.recent) + len(g.previous) }
 
 // sentFact is what was last sent about a pair or a group.
 type sentFact struct {
-	traits  uint64        // their hash
+	traits  uint64        // their hash; 0 for none, or of a group if they were lost
+	other   uint64        // of a pair, its group; of a group, the token of the pair with which the traits were sent
 	expires time.Duration // in the cache's time
 	changes int32         // of the traits, in a row
 	paused  bool          // refused or dropped: not sent again before it expires, unless its traits change
@@ -127,7 +128,7 @@ type linkCall struct{ token, group, traits uint64 }
 // decide is reserve, under the lock. The hint, if not nil, is to be called without it.
 func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint func()) {
 	last, known, isRecent := l.pairs.find(call.token)
-	next := sentFact{traits: call.traits, expires: now + l.ttl}
+	next := sentFact{traits: call.traits, other: call.group, expires: now + l.ttl}
 	describesGroup := call.group != 0 && call.traits != 0
 	switch {
 	case !known || now >= last.expires:
@@ -147,7 +148,7 @@ func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint 
 		return false, nil
 	}
 	l.pairs.put(call.token, next)
-	if describesGroup && l.changeGroup(now, call.group, call.traits) {
+	if describesGroup && l.changeGroup(now, call) {
 		hint = l.onDisputed
 	}
 	return true, hint
@@ -163,7 +164,10 @@ func (l *linkCache) wasSentLately(fact sentFact, now time.Duration) bool {
 // user. It is false when that has gone on for too long: then the users disagree, and
 // the group does not change.
 func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
-	last, known, _ := l.groups.find(group)
+	last, known, isRecent := l.groups.find(group)
+	if known && !isRecent {
+		l.groups.put(group, last)
+	}
 	if !known || last.traits == traits || now >= last.expires {
 		return false
 	}
@@ -172,19 +176,31 @@ func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
 
 // changeGroup notes the traits that are sent of a group. It reports whether they have
 // just changed for the manyChanges-th time.
-func (l *linkCache) changeGroup(now time.Duration, group, traits uint64) (tooOften bool) {
-	last, known, _ := l.groups.find(group)
+func (l *linkCache) changeGroup(now time.Duration, call *linkCall) (tooOften bool) {
+	last, known, _ := l.groups.find(call.group)
 	known = known && now < last.expires
+	next := sentFact{traits: call.traits, other: call.token, expires: now + l.ttl}
 	switch {
-	case known && last.traits == traits: // it expires when it would have
+	case known && last.traits == call.traits: // it expires when it would have
+		next = last
 	case known && l.wasSentLately(last, now):
-		last = sentFact{traits: traits, expires: now + l.ttl, changes: last.changes + 1}
-		tooOften = last.changes == manyChanges
-	default:
-		last = sentFact{traits: traits, expires: now + l.ttl}
+		next.changes = last.changes
+		if last.traits != 0 { // else sent in place of what was lost
+			next.changes++
+			tooOften = next.changes == manyChanges
+		}
 	}
-	l.groups.put(group, last)
+	l.groups.put(call.group, next)
 	return tooOften
+}
+
+// loseGroup is told that the last event of a pair was lost. If the traits of its group were
+// last sent with it, those that Klime has are not known.
+func (l *linkCache) loseGroup(token uint64, pair sentFact) {
+	if last, known, _ := l.groups.find(pair.other); known && last.other == token {
+		last.traits = 0
+		l.groups.put(pair.other, last)
+	}
 }
 
 // len returns how many pairs are known.
@@ -198,7 +214,10 @@ func (l *linkCache) len() int {
 func (l *linkCache) forget(token uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pairs.forget(token)
+	if last, known, _ := l.pairs.find(token); known {
+		l.loseGroup(token, last)
+		l.pairs.forget(token)
+	}
 }
 
 // pause makes the pair fresh from that time on.
@@ -206,6 +225,7 @@ func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if last, known, _ := l.pairs.find(token); known {
+		l.loseGroup(token, last)
 		last.expires, last.paused = until, true
 		l.pairs.put(token, last)
 	}

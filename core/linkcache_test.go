@@ -127,6 +127,58 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 }
 
+// A group that is asked for all the time is not forgotten.
+func TestGroupsThatAreInUse(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() {})
+	_, _ = cache.reserve(0, "jane", "acme", Traits{"plan": "pro"})
+	_, _ = cache.reserve(0, "john", "acme", Traits{"plan": "trial"})
+	for i := range 3 * maxLinkedGroups {
+		_, _ = cache.reserve(0, "jim", strconv.Itoa(i), Traits{"plan": "pro"})
+		_, _ = cache.reserve(0, "john", "acme", Traits{"plan": "trial"})
+	}
+	if _, fresh := cache.reserve(0, "jane", "acme", Traits{"plan": "pro"}); !fresh {
+		t.Error("it is not known that John's traits were sent last")
+	}
+}
+
+// Traits of a group that did not get through are not those that were sent last: users who are
+// linked with the ones before send these again. If others have been sent since, or with
+// another user the same, nothing was lost.
+func TestLostTraitsOfAGroup(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*linkCache, uint64){
+		"forgotten": (*linkCache).forget,
+		"paused":    func(c *linkCache, token uint64) { c.pause(token, refusedPause) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cache := newLinkCache(time.Hour, func() {}, func() { t.Error("a group is disputed") })
+			link := func(user, plan string) (token uint64, fresh bool) {
+				return cache.reserve(0, user, "acme", Traits{"plan": plan})
+			}
+			_, _ = link("jane", "pro")
+			_, _ = link("john", "trial")
+			for i := range 2 * manyChanges {
+				token, _ := link("jim"+strconv.Itoa(i), "trial")
+				lose(cache, token)
+				if _, fresh := link("john", "trial"); fresh {
+					t.Fatal("sent again, though John's were not lost")
+				}
+			}
+			lost, _ := link("jill", "pro")
+			lose(cache, lost)
+			if _, fresh := link("jane", "pro"); !fresh {
+				t.Error("lost with Jill, and not sent again with Jane")
+			}
+			lose(cache, lost)
+			if _, fresh := link("jane", "pro"); fresh {
+				t.Error("sent again, though Jane's were not lost")
+			}
+		})
+	}
+}
+
 // A Link that stands in front of every request has nothing to allocate for the usual
 // values.
 func TestRepeatedLinkAllocations(t *testing.T) {

@@ -293,6 +293,55 @@ func TestScopeIdentityDuringRequest(t *testing.T) {
 	}
 }
 
+// What a goroutine that the handler has left behind declares while the resolvers are asked
+// counts, and is not mixed with what they find for another user.
+func TestDeclaredWhileResolversAreAsked(t *testing.T) {
+	t.Parallel()
+	several := []klime.Group{{ID: "g1"}, {ID: "g2"}}
+	tests := []struct {
+		name     string
+		resolved string // the user that a resolver finds
+		before   func(ctx context.Context)
+		declare  func(ctx context.Context)
+		want     string
+	}{
+		{"Link", "u2", nil, func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, several[0]) }, "u1/g1"},
+		{"Link of nobody's request", "", nil, func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, several[0]) }, "u1/g1"},
+		{"Link to several groups", "u2", nil, func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, several...) }, "u1/"},
+		{"SetUser", "u2", nil, func(ctx context.Context) { klime.SetUser(ctx, "u1") }, "u1/"},
+		{"SetUser of the same", "u2", nil, func(ctx context.Context) { klime.SetUser(ctx, "u2") }, "u2/g9"},
+		{"SetUser where nobody was known", "", nil, func(ctx context.Context) { klime.SetUser(ctx, "u1") }, "u1/g9"},
+		{
+			"SetUser of another one", "u3", func(ctx context.Context) { klime.SetUser(ctx, "u2") },
+			func(ctx context.Context) { klime.SetUser(ctx, "u1") }, "u1/",
+		},
+		{"SetGroup", "u2", nil, func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, "u2/g1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			var scope *klime.Scope
+			tracker := klime.NewTracker(client, asUser(tt.resolved), klime.ResolveGroup(func(any) any {
+				var leftBehind sync.WaitGroup
+				leftBehind.Go(func() { tt.declare(scope) })
+				leftBehind.Wait()
+				return "g9"
+			}))
+			traffic{tracker: tracker}.serve(func(ctx context.Context) {
+				scope = klime.ScopeFrom(ctx)
+				if tt.before != nil {
+					tt.before(ctx)
+				}
+			})
+			events := wire.events(t, client)
+			if last := events[len(events)-1]; last["event"] != "API Called" || who(last) != tt.want {
+				t.Errorf("%v of %s, want %s", last["event"], who(last), tt.want)
+			}
+		})
+	}
+}
+
 // A value set further in is seen by events tracked there.
 func TestTrackTakesValuesOfItsOwnContext(t *testing.T) {
 	t.Parallel()

@@ -388,6 +388,28 @@ func TestJoinedTrackers(t *testing.T) {
 	}
 }
 
+// Plain values that lie outside of the inner middleware only are found as in the handler,
+// and before those outside of both.
+func TestJoinedTrackersValues(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client)
+	traffic{tracker: tracker, ctx: values("u2", "g2")}.serve(func(ctx context.Context) {
+		//nolint:revive,staticcheck // the plain key is the point
+		traffic{tracker: tracker, ctx: context.WithValue(ctx, "userId", "u1")}.serve(func(ctx context.Context) {
+			klime.Track(ctx, "Done", nil)
+		})
+		klime.Track(ctx, "Done", nil)
+	})
+	var got []string
+	for _, e := range wire.events(t, client) {
+		got = append(got, fmt.Sprint(e["event"], " ", who(e)))
+	}
+	if want := []string{"Done u1/g2", "Done u2/g2", "API Called u1/g2"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // So does one whose request has the context of a framework that holds only string
 // keys, such as a handler of net/http that is given a *gin.Context.
 func TestJoinedUnderStringKey(t *testing.T) {

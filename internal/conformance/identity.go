@@ -151,6 +151,15 @@ func identityCases() []testCase {
 			needs:    passesOn,
 		},
 		{
+			name: "plain values kept between two middlewares",
+			app: App{
+				Inside:       []Middleware{keep("userId", "mary", "groupId", "acme")},
+				UserIDInside: func(Request) any { return nil },
+				Routes:       []Route{{Path: "/", Handler: jsonOK}},
+			},
+			requests: []call{get("/")}, want: []string{maryAtAcme},
+		},
+		{
 			name: "set over what the resolvers say",
 			app:  App{UserID: jane, GroupID: jane, Routes: []Route{said}}, requests: []call{get("/")},
 			want: []string{maryAtAcme},
