@@ -38,8 +38,8 @@ func (h *setupHints) foreignOption(c *Client) {
 }
 
 func (h *setupHints) answeredOutside(c *Client) {
-	c.hintOnce(&h.outside, "a handler has left an error and no answer; if a middleware outside of Middleware answers, the status is not known: "+
-		"put Middleware outside of that one")
+	c.hintOnce(&h.outside, "a handler has left an error and no answer; if a middleware outside of Middleware answers, "+
+		"the status is not known: put Middleware outside of that one")
 }
 
 func (h *setupHints) withoutLink(c *Client) {
