@@ -134,7 +134,7 @@ func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ende
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	disk := q.disk
-	disk.reserved = 0
+	disk.reserved, disk.stalled = 0, false
 	if q.phase == abandoned {
 		return nil, loss{}
 	}
@@ -146,6 +146,7 @@ func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ende
 		disk.cursor = min(disk.cursor, records[i].Key)
 	}
 	ended, _ = q.dropRecords(dropped)
+	q.announceRoom()
 	q.refillReplay()
 	return ended, loss{items: damaged}
 }

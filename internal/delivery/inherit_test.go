@@ -25,6 +25,7 @@ type estate struct {
 	readBad error // why some cannot be read
 	sticky  bool  // nothing can be removed
 	slow    time.Duration
+	removal time.Duration // that it takes to remove
 }
 
 func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error) (n int, err error) {
@@ -41,6 +42,7 @@ func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error)
 	e.mu.Unlock()
 	if n > 0 {
 		err = keep(taken)
+		time.Sleep(e.removal)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -409,6 +411,36 @@ func TestLeftoversWrittenTooLate(t *testing.T) {
 		checkSum(t, d)
 		if c := d.Counts(); err != nil || c != before || c.Accepted > 0 || m.len() != 10 || left.len() != 0 {
 			t.Errorf("Shutdown: %v; counts %+v, then %+v; %d on disk, %d left", err, before, c, m.len(), left.len())
+		}
+	})
+}
+
+// Once a portion is written that took too long, the disk takes events again, and whoever waits
+// for room gets it, also while the portion is still to be removed elsewhere.
+func TestLeftoversWrittenSlowly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, left := newMemory(), estate{removal: 10 * time.Second}
+		m.latency = 3 * time.Second
+		left.leave(recordsUpTo(1)...)
+		cfg := heirConfig(newOutage(503), m, &left)
+		cfg.WriteAhead, cfg.Overflow, cfg.QueueSize = true, delivery.Block, 10
+		d := start(t, cfg)
+		time.Sleep(500 * time.Millisecond)
+		for id := range 11 { // the first is yet to be written, the others are in memory
+			if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrSpoolBusy) {
+				t.Errorf("item %d: %v", id, err)
+			}
+		}
+		waiting := make(chan error, 1)
+		go func() { waiting <- d.Enqueue(t.Context(), item(11, false, 0)) }()
+		synctest.Wait()
+		if !d.Counts().SpoolDown || len(waiting) > 0 {
+			t.Errorf("while it is written: %+v, the last item waits: %v", d.Counts(), len(waiting) == 0)
+		}
+		time.Sleep(time.Second)
+		if d.Counts().SpoolDown || len(waiting) == 0 {
+			t.Errorf("when it is written: %+v, the last item waits: %v", d.Counts(), len(waiting) == 0)
 		}
 	})
 }
