@@ -57,7 +57,6 @@ func (k *keeper) close() {
 
 // step does all that there is to do, and returns when to look again.
 func (k *keeper) step(now time.Time) time.Time {
-	k.tellForgotten()
 	disk := k.queue.disk
 	if disk.state != working && !now.Before(k.reopenAt) {
 		k.reopenAt = now.Add(reopenInterval)
@@ -83,6 +82,7 @@ func (k *keeper) step(now time.Time) time.Time {
 
 // workOnce does the first thing that there is to do, and reports whether there may be more.
 func (k *keeper) workOnce(now time.Time) bool {
+	k.tellForgotten()
 	disk := k.queue.disk
 	if !disk.readable() {
 		return false
