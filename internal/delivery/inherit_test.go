@@ -21,6 +21,7 @@ type estate struct {
 	mu      sync.Mutex
 	records []delivery.Record
 	looks   int   // calls of TakeOver
+	size    int   // what the last of them asked for
 	stays   int   // those that have removed nothing of what was there
 	readBad error // why some cannot be read
 	sticky  bool  // nothing can be removed
@@ -32,6 +33,7 @@ func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error)
 	time.Sleep(e.slow)
 	e.mu.Lock()
 	e.looks++
+	e.size = size
 	for n < min(records, len(e.records)) {
 		if size -= len(e.records[n].Body); size < 0 && n > 0 {
 			break
@@ -443,6 +445,39 @@ func TestLeftoversWrittenSlowly(t *testing.T) {
 			t.Errorf("when it is written: %+v, the last item waits: %v", d.Counts(), len(waiting) == 0)
 		}
 	})
+}
+
+// After a failure the portions are small until nothing is left, also if a part cannot be read
+// meanwhile. What could not be removed is still there.
+func TestLeftoversInSmallPortions(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		then  func(*estate)
+		small bool
+	}{
+		"nothing is left":                {func(*estate) {}, false},
+		"another part cannot be read":    {func(e *estate) { e.readBad = errDisk }, false},
+		"it is written, and not removed": {func(e *estate) { e.sticky = true }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, left := newMemory(), estate{}
+				m.full = true
+				left.leave(recordsUpTo(10)...)
+				start(t, heirConfig(newOutage(200), m, &left))
+				synctest.Wait()
+				usual := left.size
+				m.set(func(m *memory) { m.full = false })
+				left.set(test.then)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				if left.looks < 4 || (left.size < usual) != test.small {
+					t.Errorf("%d bytes asked for at first, %d in look %d", usual, left.size, left.looks)
+				}
+			})
+		})
+	}
 }
 
 // Each cause is logged once, and a fault of the own disk as such.
