@@ -98,6 +98,7 @@ func (k *keeper) workOnce(now time.Time) bool {
 		k.removeAt = k.reopenAt
 		k.reopen(nil)
 	}
+	k.load() // also if callers never leave the disk idle
 	return true
 }
 
