@@ -417,6 +417,36 @@ func TestLeftoversWrittenTooLate(t *testing.T) {
 	})
 }
 
+// A spool that makes room for a portion drops the oldest records: those of events in memory
+// too stay there, and of the portion itself some end.
+func TestLeftoversInAFullSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(10)...), newOutage(503)
+		m.max = 12
+		var left estate
+		left.leave(recordsUpTo(40)[10:]...)
+		cfg := heirConfig(e, m, &left)
+		full := 0
+		cfg.OnReport = func(r delivery.Report) {
+			if r.Outcome == delivery.SpoolFull && errors.Is(r.Err, delivery.ErrSpoolFull) {
+				full += len(r.Items)
+			}
+		}
+		d := start(t, cfg)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		checkSum(t, d)
+		if c := d.Counts(); c.Recovered != 40 || c.SpoolFull != 18 || c.Held+c.Spooled != 22 || full != 18 || m.len() != 12 {
+			t.Errorf("%d reported as dropped, %d on disk, counts %+v", full, m.len(), c)
+		}
+		e.setStatus(200)
+		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), slices.Concat(upTo(10), upTo(40)[28:])) || m.len() > 0 {
+			t.Errorf("Shutdown: %v; delivered %v, %d on disk", err, e.delivered(), m.len())
+		}
+	})
+}
+
 // Once a portion is written that took too long, the disk takes events again, and whoever waits
 // for room gets it, also while the portion is still to be removed elsewhere.
 func TestLeftoversWrittenSlowly(t *testing.T) {
