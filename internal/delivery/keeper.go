@@ -138,14 +138,14 @@ func (k *keeper) fail(w work, err error) {
 	k.wakeDispatcher()
 }
 
-// reopen tries to get the spool to work again. news is a fault that nobody knows of yet, and
-// need not if it is over by that.
-func (k *keeper) reopen(news error) {
+// reopen tries to get the spool to work again. If a fault has not been noted yet, it is the
+// cause, and is noted unless the spool works now.
+func (k *keeper) reopen(cause error) {
 	k.moving.Store(true)
 	defer k.moving.Store(false)
 	lost, writable, err := k.cfg.Spool.Reopen()
-	if news != nil && !writable {
-		k.fail(work{}, news)
+	if cause != nil && !writable {
+		k.fail(work{}, cause)
 	}
 	if err != nil {
 		k.queue.stillFails(err) // which has been logged
