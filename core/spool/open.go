@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ const maxEmptyFile = 16 << 20
 // further: it has no room for other parts either. For adopt, see openDir.
 func (s *store) open(adopt bool) error {
 	err := s.openDir(adopt)
+	if errors.Is(err, ErrInUse) && s.shared == "" && !adopt { // else Open says it, and waits for the name
+		err = fmt.Errorf("%w is held by process %s", err, cmp.Or(holder(s.dir), "(unknown)"))
+	}
 	if s.shared == "" || s.totals.records > 0 {
 		return err
 	}

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,9 +32,6 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 		s.displaced = err != nil
 	default:
 		_ = s.lock.take() // an error does no harm: the file is open, and bbolt has locked it
-	}
-	if errors.Is(err, ErrInUse) && s.shared == "" {
-		err = fmt.Errorf("%w is held by process %s", err, cmp.Or(holder(s.dir), "(unknown)"))
 	}
 	if s.displaced || errors.Is(err, errForeign) {
 		s.tell(err)

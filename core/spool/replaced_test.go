@@ -137,6 +137,23 @@ func TestReplacedFolder(t *testing.T) {
 	}
 }
 
+// If that shows only at the end, Close says which process has the folder.
+func TestReplacedFolderAtTheEnd(t *testing.T) {
+	t.Parallel()
+	NeedsFilesSetFree(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 3, false, 10))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	opened(t, dir, Options{})
+	if err := s.Close(); !errors.Is(err, delivery.ErrSpoolLost) || !errors.Is(err, ErrInUse) ||
+		!strings.Contains(err.Error(), "held by process "+ownPID()) {
+		t.Error(err)
+	}
+}
+
 // The file is put back after another was in its place: it is used as before. Until then
 // all of its records can be removed, without harm to the other file.
 func TestFileIsPutBack(t *testing.T) {

@@ -193,39 +193,67 @@ func TestLeftoversOfBadParts(t *testing.T) {
 // used the part since, that is up to it.
 func TestLeftoversThatStay(t *testing.T) {
 	t.Parallel()
-	for _, usedSince := range []bool{false, true} {
-		dir := t.TempDir()
-		other, _ := heir(t, dir, Options{})
-		_, left := heir(t, dir, Options{})
-		commit(t, other, records(1, 6000, false, 10))
-		if err := other.Close(); err != nil {
-			t.Fatal(err)
-		}
-		file := other.path()
-		var log strings.Builder
-		left.own.logger = slog.New(slog.NewTextHandler(&log, nil))
-		got, _ := takeOver(left, func() error { return os.Rename(file, file+".away") })
-		if err := os.Rename(file+".away", file); err != nil {
-			t.Skip(err) // of an open file, on Windows
-		}
-		if len(got) != 5000 || !strings.Contains(log.String(), "not removed\" folder="+dir) {
-			t.Errorf("taken %d; log: %s", len(got), &log)
-		}
-		want := rangeOf(5001, 6000)
-		if usedSince {
-			s, _ := heir(t, dir, Options{})
-			commit(t, s, nil, rangeOf(1001, 6000)...)
-			if err := s.Close(); err != nil {
+	for name, takeOver := range map[string]func(*testing.T, *leftovers, string) (taken, removed int, err error){
+		"the disk fails": func(t *testing.T, left *leftovers, dir string) (taken, removed int, err error) {
+			t.Helper()
+			s, read, err := left.open(dir, 5000, 4<<20)
+			if err != nil {
 				t.Fatal(err)
 			}
-			want = rangeOf(1, 1000)
+			removed, err = left.handOver(s, read, func([]delivery.Record) error { return s.file.Close() })
+			return len(read), removed, err
+		},
+		"the file is away": func(t *testing.T, left *leftovers, dir string) (taken, removed int, err error) {
+			t.Helper()
+			NeedsFilesSetFree(t)
+			file := filepath.Join(dir, fileName)
+			removed, err = left.TakeOver(5000, 4<<20, func(read []delivery.Record) error {
+				taken = len(read)
+				return os.Rename(file, file+".away")
+			})
+			return taken, removed, errors.Join(err, os.Rename(file+".away", file))
+		},
+	} {
+		for _, usedSince := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, used since: %v", name, usedSince), func(t *testing.T) {
+				t.Parallel()
+				testLeftoversThatStay(t, takeOver, usedSince)
+			})
 		}
-		if got := take(t, left, kept); !same(got, want) {
-			t.Errorf("used since: %v: then %d from %d to %d", usedSince, len(got), got[0], got[len(got)-1])
+	}
+}
+
+func testLeftoversThatStay(t *testing.T, takeOver func(*testing.T, *leftovers, string) (taken, removed int, err error), usedSince bool) {
+	t.Helper()
+	dir := t.TempDir()
+	other, _ := heir(t, dir, Options{})
+	_, left := heir(t, dir, Options{})
+	commit(t, other, records(1, 6000, false, 10))
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	left.own.logger = slog.New(slog.NewTextHandler(&log, nil))
+	if taken, removed, err := takeOver(t, left, dir); taken != 5000 || removed != 0 || err != nil {
+		t.Errorf("taken %d, removed %d, %v", taken, removed, err)
+	}
+	if !strings.Contains(log.String(), "not removed\" folder="+dir) {
+		t.Errorf("log: %s", &log)
+	}
+	want := rangeOf(5001, 6000)
+	if usedSince {
+		s, _ := heir(t, dir, Options{})
+		commit(t, s, nil, rangeOf(1001, 6000)...)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
-		if got := take(t, left, kept); got != nil {
-			t.Errorf("then %v", got)
-		}
+		want = rangeOf(1, 1000)
+	}
+	if got := take(t, left, kept); !same(got, want) {
+		t.Errorf("then %d from %d to %d", len(got), got[0], got[len(got)-1])
+	}
+	if got := take(t, left, kept); got != nil {
+		t.Errorf("then %v", got)
 	}
 }
 

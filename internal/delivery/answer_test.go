@@ -342,11 +342,26 @@ func TestGzipBombInTheAppsClient(t *testing.T) {
 
 type answering func(*http.Request) *http.Response
 
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
 type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
 
 // counting counts the bytes that are read.
 type counting struct {
 	io.Reader
 
 	n *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(int64(n))
+	return n, err
 }

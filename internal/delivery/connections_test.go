@@ -80,6 +80,18 @@ type barrier struct {
 
 func newBarrier(n int) *barrier { return &barrier{left: n, open: make(chan struct{})} }
 
+func (b *barrier) wait(ctx context.Context) {
+	b.mu.Lock()
+	if b.left--; b.left == 0 {
+		close(b.open)
+	}
+	b.mu.Unlock()
+	select {
+	case <-b.open:
+	case <-ctx.Done():
+	}
+}
+
 // One-shot sends do not wait for a free connection, and batches do not wait for one-shot
 // sends.
 func TestRequestsDoNotWaitForConnections(t *testing.T) {
@@ -204,6 +216,9 @@ func newBalancer(t *testing.T, overHTTP2 bool, code int) *balancer {
 	return b
 }
 
+// sicken makes the servers of all present connections sick.
+func (b *balancer) sicken() { b.sick.Store(b.made.Load()) }
+
 // dozing is a connection of a process that is frozen, as a cloud function is between
 // invocations. What came meanwhile, even its end, shows only after the next write.
 type dozing struct {
@@ -212,6 +227,27 @@ type dozing struct {
 	frozen atomic.Bool
 	awake  chan struct{}
 	wake   func()
+}
+
+func (d *dozing) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	if d.frozen.Load() {
+		<-d.awake
+	}
+	return n, err
+}
+
+func (d *dozing) Write(p []byte) (int, error) {
+	if d.frozen.Load() {
+		d.wake()
+		return len(p), nil
+	}
+	return d.Conn.Write(p)
+}
+
+func (d *dozing) Close() error {
+	d.wake()
+	return d.Conn.Close()
 }
 
 // A request that meets connections that the server closed while we were frozen is

@@ -25,8 +25,9 @@ type Leftovers interface {
 	// of at most size bytes, unless the first is larger. Their keys mean nothing here, and
 	// keep may change them. No other process gets them meanwhile. If keep returns nil, it
 	// has them on disk, and they are removed. TakeOver returns how many it has removed, and
-	// why others could not be had. ErrSpoolFull says that this process's own spool has no
-	// room for more now.
+	// why others could not be had. That is none if there are none, if keep fails, or if they
+	// cannot be removed now, which TakeOver logs. ErrSpoolFull says that this process's own
+	// spool has no room for more now.
 	TakeOver(records, size int, keep func([]Record) error) (n int, err error)
 }
 
@@ -42,7 +43,11 @@ func (k *keeper) inherit(now time.Time) bool {
 		return true
 	}
 	k.inheritAt = now.Add(inheritInterval)
-	n, err := k.cfg.Leftovers.TakeOver(maxCommitItems, cmp.Or(k.inheritBytes, maxCommitBytes), k.takeOver)
+	offered := false
+	n, err := k.cfg.Leftovers.TakeOver(maxCommitItems, cmp.Or(k.inheritBytes, maxCommitBytes), func(records []Record) error {
+		offered = true
+		return k.takeOver(records)
+	})
 	if errors.Is(err, ErrSpoolFull) {
 		k.inheritAt = now.Add(removalsAfter)
 		return false
@@ -51,11 +56,11 @@ func (k *keeper) inherit(now time.Time) bool {
 	case n > 0:
 		k.cfg.Logger.Info("klime: events that an ended process left are taken over", slog.Int("events", n))
 		k.inheritAt = now // for more
-	case err == nil:
+	case !offered:
 		k.inheritBytes = 0
 	}
 	k.noteInheritance(err)
-	return n > 0
+	return offered
 }
 
 // noteInheritance logs each cause once why leftovers cannot be taken over, until it changes.
@@ -134,7 +139,7 @@ func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ende
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	disk := q.disk
-	disk.reserved = 0
+	disk.reserved, disk.stalled = 0, false
 	if q.phase == abandoned {
 		return nil, loss{}
 	}
@@ -146,6 +151,7 @@ func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ende
 		disk.cursor = min(disk.cursor, records[i].Key)
 	}
 	ended, _ = q.dropRecords(dropped)
+	q.announceRoom()
 	q.refillReplay()
 	return ended, loss{items: damaged}
 }

@@ -21,16 +21,19 @@ type estate struct {
 	mu      sync.Mutex
 	records []delivery.Record
 	looks   int   // calls of TakeOver
+	size    int   // what the last of them asked for
 	stays   int   // those that have removed nothing of what was there
 	readBad error // why some cannot be read
 	sticky  bool  // nothing can be removed
 	slow    time.Duration
+	removal time.Duration // that it takes to remove
 }
 
 func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error) (n int, err error) {
 	time.Sleep(e.slow)
 	e.mu.Lock()
 	e.looks++
+	e.size = size
 	for n < min(records, len(e.records)) {
 		if size -= len(e.records[n].Body); size < 0 && n > 0 {
 			break
@@ -41,6 +44,7 @@ func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error)
 	e.mu.Unlock()
 	if n > 0 {
 		err = keep(taken)
+		time.Sleep(e.removal)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -411,6 +415,99 @@ func TestLeftoversWrittenTooLate(t *testing.T) {
 			t.Errorf("Shutdown: %v; counts %+v, then %+v; %d on disk, %d left", err, before, c, m.len(), left.len())
 		}
 	})
+}
+
+// A spool that makes room for a portion drops the oldest records: those of events in memory
+// too stay there, and of the portion itself some end.
+func TestLeftoversInAFullSpool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(10)...), newOutage(503)
+		m.max = 12
+		var left estate
+		left.leave(recordsUpTo(40)[10:]...)
+		cfg := heirConfig(e, m, &left)
+		full := 0
+		cfg.OnReport = func(r delivery.Report) {
+			if r.Outcome == delivery.SpoolFull && errors.Is(r.Err, delivery.ErrSpoolFull) {
+				full += len(r.Items)
+			}
+		}
+		d := start(t, cfg)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		checkSum(t, d)
+		if c := d.Counts(); c.Recovered != 40 || c.SpoolFull != 18 || c.Held+c.Spooled != 22 || full != 18 || m.len() != 12 {
+			t.Errorf("%d reported as dropped, %d on disk, counts %+v", full, m.len(), c)
+		}
+		e.setStatus(200)
+		if err := shutdown(t, d); err != nil || !slices.Equal(e.delivered(), slices.Concat(upTo(10), upTo(40)[28:])) || m.len() > 0 {
+			t.Errorf("Shutdown: %v; delivered %v, %d on disk", err, e.delivered(), m.len())
+		}
+	})
+}
+
+// Once a portion is written that took too long, the disk takes events again, and whoever waits
+// for room gets it, also while the portion is still to be removed elsewhere.
+func TestLeftoversWrittenSlowly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, left := newMemory(), estate{removal: 10 * time.Second}
+		m.latency = 3 * time.Second
+		left.leave(recordsUpTo(1)...)
+		cfg := heirConfig(newOutage(503), m, &left)
+		cfg.WriteAhead, cfg.Overflow, cfg.QueueSize = true, delivery.Block, 10
+		d := start(t, cfg)
+		time.Sleep(500 * time.Millisecond)
+		for id := range 11 { // the first is yet to be written, the others are in memory
+			if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrSpoolBusy) {
+				t.Errorf("item %d: %v", id, err)
+			}
+		}
+		waiting := make(chan error, 1)
+		go func() { waiting <- d.Enqueue(t.Context(), item(11, false, 0)) }()
+		synctest.Wait()
+		if !d.Counts().SpoolDown || len(waiting) > 0 {
+			t.Errorf("while it is written: %+v, the last item waits: %v", d.Counts(), len(waiting) == 0)
+		}
+		time.Sleep(time.Second)
+		if d.Counts().SpoolDown || len(waiting) == 0 {
+			t.Errorf("when it is written: %+v, the last item waits: %v", d.Counts(), len(waiting) == 0)
+		}
+	})
+}
+
+// After a failure the portions are small until nothing is left, also if a part cannot be read
+// meanwhile. What could not be removed is still there.
+func TestLeftoversInSmallPortions(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		then  func(*estate)
+		small bool
+	}{
+		"nothing is left":                {func(*estate) {}, false},
+		"another part cannot be read":    {func(e *estate) { e.readBad = errDisk }, false},
+		"it is written, and not removed": {func(e *estate) { e.sticky = true }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m, left := newMemory(), estate{}
+				m.full = true
+				left.leave(recordsUpTo(10)...)
+				start(t, heirConfig(newOutage(200), m, &left))
+				synctest.Wait()
+				usual := left.size
+				m.set(func(m *memory) { m.full = false })
+				left.set(test.then)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				if left.looks < 4 || (left.size < usual) != test.small {
+					t.Errorf("%d bytes asked for at first, %d in look %d", usual, left.size, left.looks)
+				}
+			})
+		})
+	}
 }
 
 // Each cause is logged once, and a fault of the own disk as such.

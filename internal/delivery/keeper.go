@@ -57,7 +57,6 @@ func (k *keeper) close() {
 
 // step does all that there is to do, and returns when to look again.
 func (k *keeper) step(now time.Time) time.Time {
-	k.tellForgotten()
 	disk := k.queue.disk
 	if disk.state != working && !now.Before(k.reopenAt) {
 		k.reopenAt = now.Add(reopenInterval)
@@ -83,6 +82,7 @@ func (k *keeper) step(now time.Time) time.Time {
 
 // workOnce does the first thing that there is to do, and reports whether there may be more.
 func (k *keeper) workOnce(now time.Time) bool {
+	k.tellForgotten()
 	disk := k.queue.disk
 	if !disk.readable() {
 		return false
@@ -98,6 +98,7 @@ func (k *keeper) workOnce(now time.Time) bool {
 		k.removeAt = k.reopenAt
 		k.reopen(nil)
 	}
+	k.load() // also if callers never leave the disk idle
 	return true
 }
 
@@ -137,14 +138,14 @@ func (k *keeper) fail(w work, err error) {
 	k.wakeDispatcher()
 }
 
-// reopen tries to get the spool to work again. news is a fault that nobody knows of yet, and
-// need not if it is over by that.
-func (k *keeper) reopen(news error) {
+// reopen tries to get the spool to work again. If a fault has not been noted yet, it is the
+// cause, and is noted unless the spool works now.
+func (k *keeper) reopen(cause error) {
 	k.moving.Store(true)
 	defer k.moving.Store(false)
 	lost, writable, err := k.cfg.Spool.Reopen()
-	if news != nil && !writable {
-		k.fail(work{}, news)
+	if cause != nil && !writable {
+		k.fail(work{}, cause)
 	}
 	if err != nil {
 		k.queue.stillFails(err) // which has been logged

@@ -56,7 +56,7 @@ func (g *quarantineGate) delivered(from source, isOld bool) {
 // tried. A usual batch has usual items.
 func (g *quarantineGate) halve(tried, usual int) {
 	g.size.successes = 0
-	for usual>>g.size.shrink > max(1, tried/2) {
+	for g.size.shrink < maxShrink && usual>>g.size.shrink > max(1, tried/2) {
 		g.size.halve()
 	}
 }

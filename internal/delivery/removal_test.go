@@ -102,6 +102,22 @@ type rejecting struct {
 	most int
 }
 
+func (r rejecting) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	room := r.most - r.len()
+	for _, key := range remove {
+		if r.has(key) {
+			room++
+		}
+	}
+	if room = max(room, 0); len(add) > room {
+		add, dropped = add[:room], add[room:]
+	}
+	if _, err := r.memory.Commit(add, remove); err != nil {
+		return nil, err
+	}
+	return dropped, nil
+}
+
 // After a fault, too, what waits to be removed is removed before others are written: the
 // account counts on its room.
 func TestRemovalGoesFirstAfterAFault(t *testing.T) {
@@ -154,8 +170,18 @@ type counted struct {
 	commits atomic.Int64
 }
 
+func (c *counted) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
+	c.commits.Add(1)
+	return c.Spool.Commit(add, remove)
+}
+
 // roomy is a memory whose Reopen finds room for what it tries.
 type roomy struct{ *memory }
+
+func (r roomy) Reopen() (lost, writable bool, err error) {
+	lost, _, err = r.memory.Reopen()
+	return lost, err == nil, err
+}
 
 // A disk that seems to work again, but has no room to remove everything at once, is
 // emptied in portions.

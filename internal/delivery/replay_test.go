@@ -176,3 +176,22 @@ func TestDamagedRecords(t *testing.T) {
 		checkSum(t, d)
 	})
 }
+
+// What an earlier process left is delivered however busy callers keep the disk.
+func TestReplayFromABusyDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(1000)...), newOutage(200)
+		m.latency = 5 * time.Millisecond
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead = true
+		d := start(t, cfg)
+		for id := range 3000 {
+			go func() { _ = d.Enqueue(t.Context(), item(1001+id, false, 0)) }()
+			time.Sleep(3 * time.Millisecond)
+		}
+		if !slices.Equal(e.delivered()[:1000], upTo(1000)) {
+			t.Errorf("old ones are not delivered, %+v", d.Counts())
+		}
+	})
+}

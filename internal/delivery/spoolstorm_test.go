@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // After random faults of the disk and of Klime, concurrent callers and a recovery, the
@@ -81,31 +79,3 @@ func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int,
 	}
 	return int(c.SpoolFull)
 }
-
-func (r rejecting) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
-	room := r.most - r.len()
-	for _, key := range remove {
-		if r.has(key) {
-			room++
-		}
-	}
-	if room = max(room, 0); len(add) > room {
-		add, dropped = add[:room], add[room:]
-	}
-	if _, err := r.memory.Commit(add, remove); err != nil {
-		return nil, err
-	}
-	return dropped, nil
-}
-
-func (c *counted) Commit(add []delivery.Record, remove []uint64) (dropped []delivery.Record, err error) {
-	c.commits.Add(1)
-	return c.Spool.Commit(add, remove)
-}
-
-func (r roomy) Reopen() (lost, writable bool, err error) {
-	lost, _, err = r.memory.Reopen()
-	return lost, err == nil, err
-}
-
-func (locked) Reopen() (lost, writable bool, err error) { return false, false, errLocked }

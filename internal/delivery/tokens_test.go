@@ -132,3 +132,23 @@ func testTokensAreBounded(t *testing.T, writeAhead bool) {
 		t.Errorf("told of %d sent and %d evicted, counts %+v", told.of(delivery.Sent), told.of(delivery.Evicted), c)
 	}
 }
+
+// The owner of a forgotten token is told of it however busy the disk is.
+func TestTokensAreForgottenOnABusyDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, told := newMemory(), newTally()
+		m.latency = 5 * time.Millisecond
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.QueueSize, cfg.OnOutcome = 100, told.add
+		d := start(t, cfg)
+		enqueueOwned(t, d, 1, 10_500)
+		for id := range 1000 {
+			enqueue(t, d, 20_000+id, 20_000+id)
+			time.Sleep(time.Millisecond)
+		}
+		if n := told.of(delivery.Evicted); n == 0 {
+			t.Errorf("nobody is told, counts %+v", d.Counts())
+		}
+	})
+}

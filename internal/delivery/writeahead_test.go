@@ -202,6 +202,8 @@ func TestCommitAtTheEndOfPatience(t *testing.T) {
 // locked is a memory that cannot be opened again.
 type locked struct{ *memory }
 
+func (locked) Reopen() (lost, writable bool, err error) { return false, false, errLocked }
+
 var errLocked = errors.New("folder in use")
 
 // Whoever asks for a durable event learns what is wrong now, not what was at first.
