@@ -176,8 +176,10 @@ func isCanonicalRedirect(x *Exchange) bool {
 	if err != nil || !strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path)) {
 		return false
 	}
-	forGood := x.Status == http.StatusPermanentRedirect || x.Status == http.StatusMovedPermanently && x.Method == http.MethodGet
-	return location.Path != x.Path || location.Host != "" && forGood
+	if location.Path != x.Path {
+		return location.Host == "" || x.Status != http.StatusTemporaryRedirect
+	}
+	return location.Host != "" && (x.Status == http.StatusPermanentRedirect || x.Status == http.StatusMovedPermanently && x.Method == http.MethodGet)
 }
 
 // isPrefetch reports whether a request only guesses what the user will open next. The

@@ -39,8 +39,8 @@ type Exchange struct {
 	// outside of the adapter, as with the errors of a Gin context. Status, ResponseBytes and
 	// ContentType are then not known, and are ignored. The request counts as failed: its
 	// event has no name of its own, and a group that it only claims does not count. It is
-	// ignored after a panic, if the caller has gone away, and in a middleware that has joined
-	// another, which sees the answer.
+	// ignored if Hijacked, after a panic, if the request's context has ended, and in a
+	// middleware that has joined another, which sees the answer.
 	AnsweredOutside bool
 
 	// Hijacked says that a handler has taken over the connection without an answer, and

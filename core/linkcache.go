@@ -171,6 +171,9 @@ func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
 	if !known || last.traits == traits || now >= last.expires {
 		return false
 	}
+	if last.traits == 0 && now-(last.expires-l.ttl) < refusedPause {
+		return false // while nothing gets through, not each of the group's users tries
+	}
 	return last.changes < manyChanges || !l.wasSentLately(last, now)
 }
 
@@ -198,7 +201,7 @@ func (l *linkCache) changeGroup(now time.Duration, call *linkCall) (tooOften boo
 // last sent with it, those that Klime has are not known.
 func (l *linkCache) loseGroup(token uint64, pair sentFact) {
 	if last, known, _ := l.groups.find(pair.other); known && last.other == token {
-		last.traits = 0
+		last.traits, last.expires = 0, l.now()+l.ttl
 		l.groups.put(pair.other, last)
 	}
 }

@@ -168,11 +168,15 @@ func TestLostTraitsOfAGroup(t *testing.T) {
 			}
 			lost, _ := link("jill", "pro")
 			lose(cache, lost)
-			if _, fresh := link("jane", "pro"); !fresh {
+			if _, fresh := link("jane", "pro"); fresh {
+				t.Error("sent again at once: so would each of the group's users, while nothing gets through")
+			}
+			later := 2 * refusedPause
+			if _, fresh := cache.reserve(later, "jane", "acme", Traits{"plan": "pro"}); !fresh {
 				t.Error("lost with Jill, and not sent again with Jane")
 			}
 			lose(cache, lost)
-			if _, fresh := link("jane", "pro"); fresh {
+			if _, fresh := cache.reserve(2*later, "jane", "acme", Traits{"plan": "pro"}); fresh {
 				t.Error("sent again, though Jane's were not lost")
 			}
 		})

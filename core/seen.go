@@ -9,21 +9,24 @@ import (
 // seen is what the requests of a client have had, for hints at Shutdown to whoever tries
 // out an app that is set up in a wrong way.
 type seen struct {
-	user, group atomic.Bool // known of some request, even if that has no event
-	groupOption atomic.Bool // some middleware has an option that finds the group
+	users       atomic.Int32 // requests of a known user, up to someRequests; even those without an event
+	group       atomic.Bool  // known of some request
+	groupOption atomic.Bool  // some middleware has an option that finds the group
+	nobodyTold  atomic.Bool  // the log has said that hardly any request has a user
 
 	told sync.Once
 }
 
-// someAnonymous requests are more than a browser and a crawler make by themselves.
-const someAnonymous = 5
+// someRequests are enough for a hint: a browser and a crawler make some by themselves, and
+// a user's first pages may be without a group.
+const someRequests = 5
 
 func (c *Client) noteSeen(id *identity) {
 	if c == nil {
 		return
 	}
-	if id.user != "" {
-		note(&c.seen.user)
+	if id.user != "" && c.seen.users.Load() < someRequests {
+		c.seen.users.Add(1)
 	}
 	if id.group != "" {
 		note(&c.seen.group)
@@ -33,11 +36,12 @@ func (c *Client) noteSeen(id *identity) {
 // hintUnseen tells what no request has had, once.
 func (c *Client) hintUnseen() {
 	c.seen.told.Do(func() {
-		user, group := c.seen.user.Load(), c.seen.group.Load()
-		switch n := c.anonymous.Load(); {
-		case !user && !group && n >= someAnonymous && n < alwaysAnonymous: // else the log has said so
-			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", n))
-		case user && !group && c.seen.groupOption.Load():
+		users, nobodys := c.seen.users.Load(), c.anonymous.Load()
+		switch {
+		case c.seen.group.Load():
+		case users == 0 && nobodys >= someRequests && c.Stats().Accepted == 0 && !c.seen.nobodyTold.Load():
+			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", nobodys))
+		case users >= someRequests && c.seen.groupOption.Load():
 			c.hint(slog.LevelInfo, "no request has had a group, though there is a GroupID option; unless your users have none, "+
 				"what it reads is not known where Middleware stands: if a middleware further in finds the group, call klime.SetGroup there")
 		}

@@ -75,6 +75,7 @@ func (h *setupHints) anonymous(c *Client) {
 	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous {
 		return
 	}
+	note(&c.seen.nobodyTold)
 	c.hintOnce(&h.nobody, "almost no request so far has had a user"+howToNameUsers, slog.Int64("requests", unknown))
 }
 

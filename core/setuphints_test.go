@@ -63,6 +63,7 @@ func TestUnseen(t *testing.T) {
 		"one, as of a crawler":            {requests: 1},
 		"some of nobody":                  {requests: 10, want: nobody},
 		"some of users":                   {opts: options(some), requests: 10},
+		"a user's first page":             {opts: options(some, noOrg), requests: 1},
 		"users, whose events are skipped": {opts: options(some, klime.SkipRoutes("/reports")), requests: 10},
 		"users, left out by Sample":       {opts: options(some, klime.Sample(0)), requests: 10},
 		"users without a group":           {opts: options(some, noOrg), requests: 10, want: noGroup},
@@ -97,6 +98,49 @@ func TestUnseen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Requests of nobody that track a company's events are no mistake. What several middlewares
+// have seen counts together.
+func TestUnseenByAny(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		middlewares int
+		handle      func(context.Context)
+		want        int
+	}{
+		"webhooks": {1, func(ctx context.Context) { klime.Track(ctx, "Paid", nil, klime.ForGroup("g1")) }, 0},
+		"two":      {2, nil, 1},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+		for range tt.middlewares {
+			tracker := klime.NewTracker(client)
+			for range 30 {
+				traffic{tracker: tracker}.serve(tt.handle)
+			}
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Count(log.String(), "no request has had a user"); got != tt.want {
+			t.Errorf("%s: told %d times, want %d: %s", name, got, tt.want, log)
+		}
+	}
+}
+
+// Which pattern matches a request is known when it ends.
+func TestPatternsOfOpenRequests(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	klime.NewTracker(client, klime.NameRoutes(map[string]string{"GET /ws": "Chat Joined"})).Begin(t.Context())
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if log.String() != "" {
+		t.Errorf("log %s", log)
 	}
 }
 

@@ -177,7 +177,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
-	x.AnsweredOutside = x.AnsweredOutside && !x.Panicked && s == s.root && s.Err() == nil
+	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root && s.Err() == nil
 	switch {
 	case x.Hijacked:
 		x.hijack()
@@ -191,6 +191,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
+		note(&t.rules.routed)
 		x.Route = rt.text
 		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
 		return

@@ -80,6 +80,14 @@ func TestNamesAndNoise(t *testing.T) {
 			in: klime.Exchange{Method: "GET", Route: "/moved", Path: "/moved", Status: 307, Location: "https://cdn.example.com/moved?signature=x"},
 		},
 		{
+			name: "a named file that is elsewhere, in another case", opts: []klime.Option{names}, want: "Link Followed",
+			in: klime.Exchange{Method: "GET", Route: "/moved", Path: "/moved", Status: 307, Location: "https://cdn.example.com/Moved?signature=x"},
+		},
+		{
+			name: "a named route with other parameters", opts: []klime.Option{names}, want: "Report Generated",
+			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 308, Location: "/reports?page=2"},
+		},
+		{
 			name: "a named route that leads for good to the page of its form", opts: []klime.Option{names}, want: "Report Generated",
 			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 301, Location: "https://app.example.com/reports"},
 		},

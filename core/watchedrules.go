@@ -53,7 +53,7 @@ func (w *watchedRules) tellUnused(c *Client) {
 			"and around what the server serves")
 	}
 	for _, r := range w.all {
-		if unused := r.unused(); !r.isIdle() && len(unused) > 0 {
+		if unused := r.unused(); r.routed.Load() && len(unused) > 0 {
 			c.hint(slog.LevelInfo, "no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
 				slog.Any("patterns", unused))
 		}

@@ -77,8 +77,8 @@ func GroupID[T any](find func(*gin.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after Middleware and your authentication. Nothing is linked if find returns a zero User,
-// and no groups or only zero ones.
+// It goes after Middleware and your authentication. If nobody is signed in, find returns
+// zero values: see [klime.LinkFunc].
 func Link(find func(*gin.Context) (klime.User, []klime.Group)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		klime.LinkFunc(c, func() (klime.User, []klime.Group) { return find(c) })

@@ -456,6 +456,11 @@ func TestErrorsOfTheContext(t *testing.T) {
 		c.Next()
 		panic("after the error")
 	}
+	gone := func(c *gin.Context) {
+		ctx, cancel := context.WithCancel(c.Request.Context())
+		cancel()
+		c.Request = c.Request.WithContext(ctx)
+	}
 	noted := func(c *gin.Context) { _ = c.Error(errors.New("noted before")) }
 	for name, tt := range map[string]struct {
 		before []gin.HandlerFunc
@@ -469,6 +474,7 @@ func TestErrorsOfTheContext(t *testing.T) {
 		"outside":                    {before: []gin.HandlerFunc{answer}, want: `API Called "" <nil>`, code: 403, hints: 1},
 		"inside":                     {after: []gin.HandlerFunc{answer}, want: `API Called "" 403`, code: 403},
 		"between two ones":           {after: []gin.HandlerFunc{answer}, twice: true, want: `API Called "" 403`, code: 403},
+		"a caller who has gone away": {before: []gin.HandlerFunc{gone}, want: `API Called "claimed" <nil>`, code: 200},
 		"noted before":               {before: []gin.HandlerFunc{noted}, quiet: true, want: `Report Viewed "claimed" 200`, code: 200},
 		"a panic, with its recovery": {before: []gin.HandlerFunc{recovered}, after: []gin.HandlerFunc{panics}, want: `API Called "claimed" 500`, code: 500},
 	} {

@@ -66,8 +66,8 @@ func Route(find func(*http.Request) string) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes inside Middleware and your authentication. Nothing is linked if find returns
-// a zero User, and no groups or only zero ones.
+// It goes inside Middleware and your authentication. If nobody is signed in, find returns
+// zero values: see [klime.LinkFunc].
 func Link(find func(*http.Request) (klime.User, []klime.Group)) func(http.Handler) http.Handler {
 	return httpexchange.Before(func(r *http.Request) {
 		klime.LinkFunc(r.Context(), func() (klime.User, []klime.Group) { return find(r) })

@@ -18,8 +18,8 @@ import (
 //
 // Echo turns errors into answers after all middlewares. To see the answer, this one
 // calls the app's HTTPErrorHandler itself, once. Middlewares before it therefore see
-// an answer and no error. A middleware that acts on the error, such as a transaction,
-// must go after this one. Between two of the same client it is after this one: the inner
+// an answer and no error; OpenTelemetry's span of the request gets it from this one. A
+// middleware that acts on the error, such as a transaction, must go after this one. Between two of the same client it is after this one: the inner
 // Middleware leaves errors to the outer.
 //
 // In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
@@ -154,8 +154,8 @@ func GroupID[T any](find func(echo.Context) T) klime.Option {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after Middleware and your authentication. Nothing is linked if find returns a zero User,
-// and no groups or only zero ones.
+// It goes after Middleware and your authentication. If nobody is signed in, find returns
+// zero values: see [klime.LinkFunc].
 func Link(find func(echo.Context) (klime.User, []klime.Group)) echo.MiddlewareFunc {
 	return before(func(c echo.Context) {
 		klime.LinkFunc(c.Request().Context(), func() (klime.User, []klime.Group) { return find(c) })

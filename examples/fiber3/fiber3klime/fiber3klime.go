@@ -259,8 +259,8 @@ func unlessAbandoned[T any](find func(fiber.Ctx) T) func(fiber.Ctx) T {
 }
 
 // Link links the user of each request to groups, each once: see [klime.Link].
-// It goes after Middleware and your authentication. Nothing is linked if find returns a zero User,
-// and no groups or only zero ones.
+// It goes after Middleware and your authentication. If nobody is signed in, find returns
+// zero values: see [klime.LinkFunc].
 func Link(find func(fiber.Ctx) (klime.User, []klime.Group)) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		klime.LinkFunc(c.Context(), func() (klime.User, []klime.Group) { return find(c) })
