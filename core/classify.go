@@ -179,7 +179,8 @@ func isCanonicalRedirect(x *Exchange) bool {
 	if location.Path != x.Path {
 		return location.Host == "" || x.Status != http.StatusTemporaryRedirect
 	}
-	return location.Host != "" && (x.Status == http.StatusPermanentRedirect || x.Status == http.StatusMovedPermanently && x.Method == http.MethodGet)
+	forGood := x.Status == http.StatusPermanentRedirect || x.Status == http.StatusMovedPermanently && x.Method == http.MethodGet
+	return location.Host != "" && forGood
 }
 
 // isPrefetch reports whether a request only guesses what the user will open next. The

@@ -5,7 +5,6 @@ go 1.25.0
 require (
 	github.com/klimeapp/klime-go v0.0.0
 	github.com/labstack/echo/v4 v4.16.0
-	go.opentelemetry.io/otel/trace v1.35.0
 )
 
 require (
@@ -16,6 +15,7 @@ require (
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	go.opentelemetry.io/otel v1.35.0 // indirect
 	go.opentelemetry.io/otel/metric v1.35.0 // indirect
+	go.opentelemetry.io/otel/trace v1.35.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect

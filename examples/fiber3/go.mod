@@ -6,7 +6,6 @@ require (
 	github.com/gofiber/fiber/v3 v3.1.0
 	github.com/klimeapp/klime-go v0.0.0
 	github.com/valyala/fasthttp v1.69.0
-	go.opentelemetry.io/otel/trace v1.35.0
 )
 
 require (
@@ -22,6 +21,7 @@ require (
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	go.opentelemetry.io/otel v1.35.0 // indirect
 	go.opentelemetry.io/otel/metric v1.35.0 // indirect
+	go.opentelemetry.io/otel/trace v1.35.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect

@@ -19,8 +19,9 @@ import (
 // Echo turns errors into answers after all middlewares. To see the answer, this one
 // calls the app's HTTPErrorHandler itself, once. Middlewares before it therefore see
 // an answer and no error; OpenTelemetry's span of the request gets it from this one. A
-// middleware that acts on the error, such as a transaction, must go after this one. Between two of the same client it is after this one: the inner
-// Middleware leaves errors to the outer.
+// middleware that acts on the error, such as a transaction, must go after this one.
+// Between two of the same client it is after this one: the inner Middleware leaves errors
+// to the outer.
 //
 // In handlers, functions such as [klime.Track] take c.Request().Context(). Echo
 // reuses an echo.Context after its handler: a goroutine that may run longer keeps
