@@ -65,7 +65,7 @@ type Tracker struct {
 // is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, sampleRate: 1, routes: newRouteTable()}
-	t.rules.health, _ = parsePatterns("HealthRoutes", defaultHealthRoutes())
+	t.rules.health, _ = parseRules("HealthRoutes", defaultHealthRoutes())
 	t.funcs.user = appFunc{client: c, name: "UserID"}
 	t.funcs.group = appFunc{client: c, name: "GroupID"}
 	t.funcs.route = appFunc{client: c, name: "Route"}
