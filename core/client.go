@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
+	"github.com/klimeapp/klime-go/internal/secretkeys"
 )
 
 // Client sends events to Klime. Make one per process with [New], and end it
@@ -25,7 +26,7 @@ type Client struct {
 	ids      *interner
 	links    *linkCache
 	rollUps  rollUps
-	secrets  *redactor
+	secrets  *secretkeys.Matcher
 	encoder  encoder
 	delivery *delivery.Deliverer
 	hangUp   func() // closes the idle connections of the client's own HTTP client
@@ -59,7 +60,7 @@ func New(cfg Config) (*Client, error) {
 	c.eventHints = newEventHints(&cfg)
 	c.explains = newExplainer(&cfg)
 	c.encoder.app, c.encoder.apart = cfg.App.encode(), cfg.BeforeSend != nil
-	c.secrets = newRedactor(cfg.SecretKeys)
+	c.secrets = secretkeys.New(cfg.SecretKeys)
 	c.links = newLinkCache(cfg.LinkTTL, c.hintUnstableTraits, c.hintDisputedTraits)
 	transport, err := c.transport()
 	if err != nil {

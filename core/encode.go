@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/uuid"
 )
 
 const (
@@ -83,7 +85,7 @@ func (enc *encoder) appendEvent(b []byte, d *draft, r *requestProperties) ([]byt
 	b = append(b, d.Type.String()...)
 	b = append(b, `","messageId":"`...)
 	if d.MessageID == "" {
-		b = appendUUID(b)
+		b = uuid.Append(b)
 		b = append(b, '"')
 	} else {
 		b = appendString(b[:len(b)-1], d.MessageID)

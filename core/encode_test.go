@@ -86,6 +86,17 @@ func floats(value any) any {
 	return value
 }
 
+// An event without a messageId gets one of its own.
+func TestEncodeMakesMessageIDs(t *testing.T) {
+	t.Parallel()
+	d := draft{Event: Event{Event: "E", UserID: "u", Timestamp: morning()}}
+	first, _ := encodeDraft(&d)
+	second, _ := encodeDraft(&d)
+	if first == second {
+		t.Error("two events have the same messageId")
+	}
+}
+
 // One event of each kind as it stands on the wire. A field without a value is
 // absent.
 func TestEncodeWireFormat(t *testing.T) {

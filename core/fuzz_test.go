@@ -111,24 +111,24 @@ func FuzzPatternTable(f *testing.F) {
 		if len(texts) > 20 {
 			return
 		}
-		parsed, err := parsePatterns("SkipRoutes", texts)
+		parsed, err := parseRules("SkipRoutes", texts)
 		patterns := distinct(parsed)
 		if err != nil && !errors.Is(err, ErrInvalidOption) {
 			t.Errorf("error %v", err)
 		}
 		shapes := map[string]bool{}
 		for _, text := range texts {
-			if p, err := parsePattern(text); err == nil {
-				shapes[p.shape()] = true
+			if p, err := parseRule(text); err == nil {
+				shapes[p.Shape()] = true
 			}
 		}
 		if err == nil && len(parsed) != len(texts) || len(patterns) != len(shapes) {
 			t.Errorf("%d patterns of %q, %v", len(patterns), texts, err)
 		}
 		slices.Reverse(texts)
-		others, _ := parsePatterns("SkipRoutes", texts)
+		others, _ := parseRules("SkipRoutes", texts)
 		others = distinct(others)
-		if !slices.EqualFunc(patterns, others, func(p, q *pattern) bool { return p.shape() == q.shape() }) {
+		if !slices.EqualFunc(patterns, others, func(p, q *rule) bool { return p.Shape() == q.Shape() }) {
 			t.Errorf("%q: the order depends on the app's", texts)
 		}
 		first := firstOf(patterns, method, nil, path)
@@ -138,7 +138,7 @@ func FuzzPatternTable(f *testing.F) {
 					t.Errorf("%q does not go before %q", p.text, q.text)
 				}
 			}
-			if p.matches(method, path, false) && (first == nil || bySpecificity(first, p) > 0) {
+			if p.MatchesPath(method, path) && (first == nil || bySpecificity(first, p) > 0) {
 				t.Errorf("%s %q: %q matches, and is not the one meant", method, path, p.text)
 			}
 		}

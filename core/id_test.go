@@ -12,7 +12,7 @@ type (
 	customerID string
 	rowID      int32
 	flags      uint16
-	uuid       [16]byte // as in google/uuid: both String and MarshalText
+	binaryUUID [16]byte // as in google/uuid: both String and MarshalText
 	textID     struct{ text string }
 	brokenText struct{ n int }
 	brokenName string
@@ -22,9 +22,9 @@ type (
 	failing    struct{ n int }
 )
 
-func (u uuid) String() string                 { return fmt.Sprintf("%x", u[:]) }
-func (u uuid) MarshalText() ([]byte, error)   { return []byte(u.String()), nil }
-func (i textID) MarshalText() ([]byte, error) { return []byte(i.text), nil }
+func (u binaryUUID) String() string               { return fmt.Sprintf("%x", u[:]) }
+func (u binaryUUID) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+func (i textID) MarshalText() ([]byte, error)     { return []byte(i.text), nil }
 func (brokenText) MarshalText() ([]byte, error) {
 	return []byte("half"), errors.New("no text")
 }
@@ -61,11 +61,11 @@ func TestIDString(t *testing.T) {
 		{"uint64", ^uint64(0), "18446744073709551615"},
 		{"named uint", flags(7), "7"},
 		{"uint 0", uint(0), ""},
-		{"uuid", uuid{15: 1}, "00000000000000000000000000000001"},
-		{"zero uuid", uuid{}, ""},
-		{"pointer to uuid", &uuid{15: 1}, "00000000000000000000000000000001"},
-		{"pointer to zero uuid", &uuid{}, ""},
-		{"typed nil uuid", (*uuid)(nil), ""},
+		{"uuid", binaryUUID{15: 1}, "00000000000000000000000000000001"},
+		{"zero uuid", binaryUUID{}, ""},
+		{"pointer to uuid", &binaryUUID{15: 1}, "00000000000000000000000000000001"},
+		{"pointer to zero uuid", &binaryUUID{}, ""},
+		{"typed nil uuid", (*binaryUUID)(nil), ""},
 		{"text", textID{"t1"}, "t1"},
 		{"zero text", textID{}, ""},
 		{"blank text", textID{" "}, ""},

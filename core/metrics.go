@@ -194,3 +194,10 @@ func (m *metrics) close() {
 
 // signed converts n to the type that OpenTelemetry takes.
 func signed(n uint64) int64 { return int64(n) } //nolint:gosec // nobody counts that far
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

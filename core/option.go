@@ -107,7 +107,7 @@ func RouteFrom[N any](find func(native N) string) Option {
 // request has matched.
 func SkipRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns("SkipRoutes", patterns)
+		parsed, err := parseRules("SkipRoutes", patterns)
 		t.rules.skipped = distinct(append(t.rules.skipped, parsed...))
 		return err
 	}}
@@ -122,10 +122,10 @@ func SkipRoutes(patterns ...string) Option {
 // "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns("IgnoreRoutes", patterns)
-		for _, p := range parsed {
-			p.ignores = "IgnoreRoutes has " + p.text
-			p.slash = false // it makes no difference to a path
+		parsed, err := parseRules("IgnoreRoutes", patterns)
+		for _, r := range parsed {
+			r.ignores = "IgnoreRoutes has " + r.text
+			r.DropSlash() // it makes no difference to a path
 		}
 		t.rules.ignored = distinct(append(t.rules.ignored, parsed...))
 		return err
@@ -141,20 +141,20 @@ func IgnoreRoutes(patterns ...string) Option {
 // an adapter's Event take precedence.
 func NameRoutes(names map[string]string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns("NameRoutes", slices.Sorted(maps.Keys(names)))
-		alike := map[string][]*pattern{} // by shape
-		for _, p := range slices.Concat(t.rules.named, parsed) {
-			alike[p.shape()] = append(alike[p.shape()], p)
+		parsed, err := parseRules("NameRoutes", slices.Sorted(maps.Keys(names)))
+		alike := map[string][]*rule{} // by shape
+		for _, r := range slices.Concat(t.rules.named, parsed) {
+			alike[r.Shape()] = append(alike[r.Shape()], r)
 		}
-		for _, p := range parsed {
-			p.name = names[p.text]
-			switch same := alike[p.shape()]; {
-			case isBlank(p.name):
-				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: pattern %q has no name", ErrInvalidOption, p.text))
+		for _, r := range parsed {
+			r.name = names[r.text]
+			switch same := alike[r.Shape()]; {
+			case isBlank(r.name):
+				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: pattern %q has no name", ErrInvalidOption, r.text))
 			case len(same) == 1:
-				t.rules.named = append(t.rules.named, p)
-			case p != same[0]: // left out, and so is the other if it is of this option: which one counts nobody could tell
-				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, p.text))
+				t.rules.named = append(t.rules.named, r)
+			case r != same[0]: // left out, and so is the other if it is of this option: which one counts nobody could tell
+				err = errors.Join(err, fmt.Errorf("%w: NameRoutes: patterns %q and %q mean the same", ErrInvalidOption, same[0].text, r.text))
 			}
 		}
 		slices.SortStableFunc(t.rules.named, bySpecificity)
@@ -171,7 +171,7 @@ func NameRoutes(names map[string]string) Option {
 // defaults.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
-		parsed, err := parsePatterns("HealthRoutes", patterns)
+		parsed, err := parseRules("HealthRoutes", patterns)
 		if err != nil {
 			t.rules.health = distinct(append(t.rules.health, parsed...))
 			return err

@@ -8,22 +8,26 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/secretkeys"
 )
+
+// SecretKeys returns the default of Config.SecretKeys, to add to or remove from.
+func SecretKeys() []string { return secretkeys.Default() }
 
 // redacted is sent in place of a secret.
 const redacted = "[redacted]"
 
 // cleaner replaces the values of secret keys in one value.
 type cleaner struct {
-	*redactor
-
-	values int // looked at so far: see maxValues
+	secrets *secretkeys.Matcher
+	values  int // looked at so far: see maxValues
 }
 
 // clean replaces the values of secret keys in m, at any depth. It returns a copy if
 // there are any, and m itself if not.
-func (r *redactor) clean(m map[string]any) map[string]any {
-	c := cleaner{redactor: r}
+func clean(m map[string]any, secrets *secretkeys.Matcher) map[string]any {
+	c := cleaner{secrets: secrets}
 	cleaned, _ := c.cleanMap(m, 0)
 	return cleaned
 }
@@ -52,17 +56,17 @@ func (r *cleaner) cleanMember(key string, value any, depth int) (_ any, changed 
 	case nil, bool, time.Time:
 		return value, false
 	}
-	switch r.secrecyOf(key) {
-	case secret:
+	switch r.secrets.SecrecyOf(key) {
+	case secretkeys.Secret:
 		if tellsNothing(value) {
 			return value, false
 		}
 		return redacted, true
-	case secretUnlessNumber:
+	case secretkeys.SecretUnlessNumber:
 		if !isNumber(value) && !tellsNothing(value) {
 			return redacted, true
 		}
-	case notSecret:
+	case secretkeys.NotSecret:
 	}
 	return r.cleanValue(value, depth)
 }
@@ -173,10 +177,10 @@ func mayHoldKeys(t reflect.Type) bool {
 // properties. The app's own maps stay as they are.
 func (c *Client) redact(e *Event) {
 	if e.Traits != nil {
-		e.Traits = c.secrets.clean(e.Traits)
+		e.Traits = clean(e.Traits, c.secrets)
 	}
 	if e.Properties != nil && c.cfg.RedactProperties {
-		e.Properties = c.secrets.clean(e.Properties)
+		e.Properties = clean(e.Properties, c.secrets)
 	}
 }
 
@@ -185,7 +189,7 @@ func (c *Client) redactProperty(key string, value any) any {
 	if c == nil {
 		return value
 	}
-	cleaner := cleaner{redactor: c.secrets}
+	cleaner := cleaner{secrets: c.secrets}
 	value, _ = cleaner.cleanMember(key, value, 0)
 	return value
 }

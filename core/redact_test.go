@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/secretkeys"
 )
 
 // pointerMarshaler is an object where encoding/json has its address, and else a
@@ -96,10 +98,10 @@ func TestClean(t *testing.T) {
 		"a time and a secret":           {m{"a": Traits{"password": "hidden", "at": at.UTC()}}, `{"a":{"at":"2026-01-02T03:04:05Z","password":"[redacted]"}}`},
 		"Traits by a type":              {m{"a": Traits{"password": "hidden"}}, `{"a":{"password":"[redacted]"}}`},
 	}
-	r := newRedactor(append(SecretKeys(), "plan="))
+	secrets := secretkeys.New(append(SecretKeys(), "plan="))
 	for name, tt := range tests {
 		before, _ := json.Marshal(tt.in)
-		c := cleaner{redactor: r}
+		c := cleaner{secrets: secrets}
 		got, changed := c.cleanValue(tt.in, 0)
 		if after, _ := json.Marshal(tt.in); !bytes.Equal(after, before) {
 			t.Errorf("%s: the app's value has become %s", name, after)
@@ -114,7 +116,7 @@ func TestClean(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, text, tt.want)
 		}
 	}
-	text, err := json.Marshal(r.clean(deep))
+	text, err := json.Marshal(clean(deep, secrets))
 	if err != nil || strings.Contains(string(text), "hidden") {
 		t.Errorf("a deep value keeps a secret: %v", err)
 	}
@@ -129,8 +131,8 @@ func FuzzClean(f *testing.F) {
 			t.Skip("no JSON")
 		}
 		const hidden = "4f6c1b0e-hidden"
-		r := newRedactor(SecretKeys())
-		cleaned := r.clean(map[string]any{"a": []any{value, map[string]any{prefix + "-api_key": hidden, prefix + " Password": value, "b": value}}})
+		tree := []any{value, map[string]any{prefix + "-api_key": hidden, prefix + " Password": value, "b": value}}
+		cleaned := clean(map[string]any{"a": tree}, secretkeys.New(SecretKeys()))
 		out, err := json.Marshal(cleaned)
 		if err != nil || strings.Contains(string(out), hidden) {
 			t.Errorf("%s, error %v", out, err)

@@ -6,13 +6,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/klimeapp/klime-go/internal/pathpattern"
 )
 
 // route is a router's pattern, and what holds for all requests that match it. It is
 // safe for concurrent use.
 type route struct {
 	pattern  string // as the router writes it
-	text     string // normalized: see normalizeRoute; "" if the route is not known
+	text     string // normalized: see [pathpattern.Normalize]; "" if the route is not known
 	property string // encoded for an event: "route":"/orgs/{org}"
 	catchAll bool   // it is not known, or ends in *: rules then go by the path
 
@@ -26,7 +28,7 @@ type methodRuling struct {
 }
 
 func newRoute(pattern string) *route {
-	text := normalizeRoute(pattern)
+	text := pathpattern.Normalize(pattern)
 	r := &route{pattern: pattern, text: text, catchAll: text == "" || strings.HasSuffix(text, "*")}
 	if text != "" {
 		r.property = string(appendString([]byte(`"route":`), text))

@@ -2,96 +2,11 @@ package klime
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"unsafe"
 )
 
-// Every router's patterns in one dialect.
-func TestNormalizeRoute(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ router, in, want string }{
-		{"any", "/", "/"},
-		{"any", "/reports", "/reports"},
-		{"any", "/reports/", "/reports"},
-		{"any", "//reports///daily//", "/reports/daily"},
-		{"any", "/v1.2/reports-daily_x~y/@me", "/v1.2/reports-daily_x~y/@me"},
-		{"any", "/größe/%20", "/größe/%20"},
-
-		{"net/http", "GET /reports/{id}", "/reports/{id}"},
-		{"net/http", "GET  \t /reports/{id}", "/reports/{id}"},
-		{"net/http", "example.com/reports/{id}", "/reports/{id}"},
-		{"net/http", "GET example.com/reports/{id}", "/reports/{id}"},
-		{"net/http", "/{$}", "/"},
-		{"net/http", "GET /reports/{$}", "/reports"},
-		{"net/http", "/files/{path...}", "/files/*"},
-		{"net/http", "/{path...}", "/*"},
-		{"net/http", "/things/batch:get", "/things/batch:get"},
-
-		{"gin", "/reports/:id", "/reports/{id}"},
-		{"gin", "/orgs/:org/reports/:id", "/orgs/{org}/reports/{id}"},
-		{"gin", "/reports/:report-id", "/reports/{report-id}"},
-		{"gin", "/files/*path", "/files/*"},
-		{"gin", "/*path", "/*"},
-
-		{"chi", "/reports/{id}", "/reports/{id}"},
-		{"chi", "/reports/{id:[0-9]+}", "/reports/{id}"},
-		{"chi", "/reports/{id:[0-9]{2,4}}/lines", "/reports/{id}/lines"},
-		{"chi", "/reports/{path:[a-z]+/[a-z]+}/lines", "/reports/{path}/lines"},
-		{"chi", "/reports/{day:a b}", "/reports/{day}"},
-		{"chi", "/files/*", "/files/*"},
-		{"chi", "/{year}-{month}-{day}", "/{year}-{month}-{day}"},
-		{"chi", `/{year:\d{4}}-{month:\d{2}}/x`, "/{year}-{month}/x"},
-		{"chi", "/v{version:[0-9]+}/reports", "/v{version}/reports"},
-		{"chi", "/reports/{id:[0-9]+}.json", "/reports/{id}.json"},
-		{"chi", "/reports/{id}:cancel", "/reports/{id}:cancel"},
-
-		{"fiber", "/reports/:id?", "/reports/{id}"},
-		{"fiber", "/reports/:id<int>", "/reports/{id}"},
-		{"fiber", "/reports/:id<int;min(1)>?", "/reports/{id}"},
-		{"fiber", `/reports/:id<regex(\d{4})>/lines`, "/reports/{id}/lines"},
-		{"fiber", "/flights/:from-:to", "/flights/{from}-{to}"},
-		{"fiber", "/flights/:from.:to<int>", "/flights/{from}.{to}"},
-		{"fiber", "/files/*", "/files/*"},
-		{"fiber", "/files/+", "/files/*"},
-		{"fiber", "/files/*1", "/files/*"},
-
-		{"fiber", `/things/batch\:get`, "/things/batch:get"},
-		{"fiber", `/things/:id\:get`, "/things/{id}:get"},
-		{"adapters of gin and fiber", "/user_{name}", "/user_{name}"},
-
-		{"gorilla", "/reports/{id:[0-9]+}", "/reports/{id}"},
-		{"httprouter", "/files/*filepath", "/files/*"},
-		{"goa", "/files/{*path}", "/files/*"},
-
-		{"none", "", ""},
-		{"none", "reports", ""},
-		{"none", "GET", ""},
-		{"none", "GET ", ""},
-		{"none", " ", ""},
-		{"garbage", "/{", "/{"},
-		{"garbage", "/}/x", "/}/x"},
-		{"garbage", "/{a/b", "/{a/b"},
-		{"garbage", "/{}", "/{}"},
-		{"garbage", "/{a:", "/{a:"},
-		{"garbage", "/:", "/:"},
-		{"garbage", "/:0...}", "/{0}...}"},
-		{"garbage", "/{a}{b...}", "/{a}{b...}"},
-		{"garbage", `/\\:a\\:b`, `/\:a\\:b`},
-		{"garbage", "/:a<b", "/{a}<b"},
-	}
-	for _, tt := range tests {
-		got := normalizeRoute(tt.in)
-		if got != tt.want {
-			t.Errorf("%s: %q became %q, want %q", tt.router, tt.in, got, tt.want)
-		}
-		if again := normalizeRoute(got); again != got {
-			t.Errorf("%s: %q became %q, and that %q", tt.router, tt.in, got, again)
-		}
-	}
-}
-
-// The table answers as normalizeRoute does, is bounded, and keeps no memory
+// The table answers as [pathpattern.Normalize] does, is bounded, and keeps no memory
 // that the framework may reuse.
 func TestRouteTable(t *testing.T) {
 	t.Parallel()
@@ -112,26 +27,6 @@ func TestRouteTable(t *testing.T) {
 	if got := table.size.Load(); got > maxRoutes {
 		t.Errorf("%d routes kept, want at most %d", got, maxRoutes)
 	}
-}
-
-func FuzzNormalizeRoute(f *testing.F) {
-	for _, pattern := range []string{
-		"/", "GET /a/{b}", "h/a/{$}", "/{a...}", "/:a/*b", "/{a:[/]{2}}/c", "/:a?/:b<int>-:c<regex(a/b)>", "/+", "}/{:x", "/:a<}>{/:b",
-	} {
-		f.Add(pattern)
-	}
-	f.Fuzz(func(t *testing.T, pattern string) {
-		route := normalizeRoute(pattern)
-		if route != "" && !strings.HasPrefix(route, "/") {
-			t.Errorf("%q became %q", pattern, route)
-		}
-		if again := rebuildRoute(route); again != route {
-			t.Errorf("%q became %q, and that %q", pattern, route, again)
-		}
-		if rebuilt := rebuildRoute(pattern); rebuilt != route {
-			t.Errorf("%q is plain, and became %q", pattern, rebuilt)
-		}
-	})
 }
 
 // A pattern may lie in memory that the framework uses again: what is remembered

@@ -9,10 +9,10 @@ import (
 // rules are what a middleware's options say about certain routes. They are set up
 // before the first request, and safe for concurrent use from then on.
 type rules struct {
-	skipped []*pattern // of SkipRoutes
-	named   []*pattern // of NameRoutes
-	health  []*pattern // of HealthRoutes
-	ignored []*pattern // of IgnoreRoutes
+	skipped []*rule // of SkipRoutes
+	named   []*rule // of NameRoutes
+	health  []*rule // of HealthRoutes
+	ignored []*rule // of IgnoreRoutes
 
 	ownHealth bool // health comes from the app and not from the defaults
 
@@ -32,8 +32,8 @@ func note(flag *atomic.Bool) {
 // may be for a route.
 func (r *rules) isIdle() bool { return !r.passed.Load() || r.unmatched.Load() && !r.routed.Load() }
 
-// own returns the patterns that the app has given.
-func (r *rules) own() []*pattern {
+// own returns the rules that the app has given.
+func (r *rules) own() []*rule {
 	own := slices.Concat(r.ignored, r.skipped, r.named)
 	if r.ownHealth {
 		own = append(own, r.health...)
@@ -74,8 +74,8 @@ func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 // ignores says why a request is of no interest, "" if it may be: see [Tracker.Ignores].
 func (r *rules) ignores(method, path string, header func(name string) string) (why string) {
 	if len(r.ignored) > 0 {
-		if p := firstOf(r.ignored, method, nil, path); p != nil {
-			return p.ignores
+		if match := firstOf(r.ignored, method, nil, path); match != nil {
+			return match.ignores
 		}
 	}
 	switch method {
@@ -99,32 +99,20 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 
 func (r *rules) decide(method string, rt *route, path string) ruling {
 	var ruled ruling
-	if p := firstOf(r.named, method, rt, path); p != nil {
-		ruled.name = p.name
+	if match := firstOf(r.named, method, rt, path); match != nil {
+		ruled.name = match.name
 	}
 	ruled.skip = firstOf(r.skipped, method, rt, path) != nil
 	ruled.health = firstOf(r.health, method, rt, path) != nil
 	return ruled
 }
 
-// firstOf returns the first pattern that matches a request, and marks it as used. It
-// returns nil if none does.
-func firstOf(patterns []*pattern, method string, rt *route, path string) *pattern {
-	for _, p := range patterns {
-		if p.matchesRequest(method, rt, path) {
-			p.used.Store(true)
-			return p
-		}
-	}
-	return nil
-}
-
 // unused lists the app's patterns that no request has matched.
 func (r *rules) unused() []string {
 	var texts []string
-	for _, p := range r.own() {
-		if !p.used.Load() {
-			texts = append(texts, p.text)
+	for _, own := range r.own() {
+		if !own.used.Load() {
+			texts = append(texts, own.text)
 		}
 	}
 	return texts

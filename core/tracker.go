@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/uuid"
 )
 
 // The names of automatic events to which the app gives no other name.
@@ -65,7 +67,7 @@ type Tracker struct {
 // is logged and left out: see [Tracker.Err].
 func NewTracker(c *Client, opts ...Option) *Tracker {
 	t := &Tracker{client: c, pageName: pageViewed, apiName: apiCalled, sampleRate: 1, routes: newRouteTable()}
-	t.rules.health, _ = parsePatterns("HealthRoutes", defaultHealthRoutes())
+	t.rules.health, _ = parseRules("HealthRoutes", defaultHealthRoutes())
 	t.funcs.user = appFunc{client: c, name: "UserID"}
 	t.funcs.group = appFunc{client: c, name: "GroupID"}
 	t.funcs.route = appFunc{client: c, name: "Route"}
@@ -269,7 +271,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 	d.Type, d.Event.Event, d.UserID, d.GroupID, d.Timestamp = TrackEvent, dec.name, id.user, id.group, x.Start
 	s.completeTelemetry(&d.telemetry)
 	if t.sampleRate < 1 && unnamed && t.rollUp == nil {
-		d.MessageID = newUUID()
+		d.MessageID = uuid.New()
 		if !inSample(t.sampleRate, ownTrace(d.telemetry.span, x), d.MessageID) {
 			return outcomeSampled
 		}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/klimeapp/klime-go/internal/sketch"
 )
 
 // maxMergedKeys is how many keys a window may grow to by absorbing others; windows with the
@@ -48,7 +50,7 @@ type usage struct {
 	count, clientErrors, serverErrors uint64
 	aborted                           uint64 // some of them may be errors, too
 	requestBytes, responseBytes       total
-	durations                         sketch
+	durations                         sketch.Sketch
 	last                              time.Time // when the last one ended
 }
 
@@ -115,7 +117,7 @@ func (u *usage) add(now time.Time, x *Exchange) {
 	u.requestBytes.add(x.RequestBytes)
 	u.responseBytes.add(x.ResponseBytes)
 	if !x.Start.IsZero() && !x.Unfinished {
-		u.durations.add(x.took)
+		u.durations.Add(x.took)
 	}
 	u.last = now
 }
@@ -128,7 +130,7 @@ func (u *usage) merge(later *usage) {
 	u.aborted += later.aborted
 	u.requestBytes.merge(later.requestBytes)
 	u.responseBytes.merge(later.responseBytes)
-	u.durations.merge(&later.durations)
+	u.durations.Merge(&later.durations)
 	u.last = later.last
 }
 
@@ -157,9 +159,9 @@ func (u *usage) properties() Properties {
 	if u.responseBytes.known {
 		p["responseBytes"] = u.responseBytes.bytes
 	}
-	if d := &u.durations; d.count > 0 {
-		p["durationMsAvg"], p["durationMsMax"] = millis(d.mean()), millis(d.longest)
-		p["durationMsP50"], p["durationMsP95"] = millis(d.percentile(50)), millis(d.percentile(95))
+	if d := &u.durations; d.Count() > 0 {
+		p["durationMsAvg"], p["durationMsMax"] = millis(d.Mean()), millis(d.Max())
+		p["durationMsP50"], p["durationMsP95"] = millis(d.Percentile(50)), millis(d.Percentile(95))
 	}
 	return p
 }

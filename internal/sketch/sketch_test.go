@@ -1,4 +1,4 @@
-package klime
+package sketch
 
 import (
 	"math"
@@ -31,63 +31,63 @@ func TestSketch(t *testing.T) {
 	}
 	for name, shape := range shapes {
 		for _, n := range []int{1, 2, 3, 10, 10_000} {
-			var s sketch
+			var s Sketch
 			var all []time.Duration
 			var sum time.Duration
 			for range n {
 				d := shape()
-				s.add(d)
+				s.Add(d)
 				sum += d
 				all = append(all, d)
 			}
 			slices.Sort(all)
 			for _, p := range []uint64{1, 50, 95, 99, 100} {
 				exact := all[(n*int(p)+99)/100-1]
-				if got := s.percentile(p); math.Abs(float64(got-exact)) > 0.032*float64(exact) && exact > time.Microsecond {
+				if got := s.Percentile(p); math.Abs(float64(got-exact)) > 0.032*float64(exact) && exact > time.Microsecond {
 					t.Errorf("%s, %d durations: P%d is %v, exactly %v", name, n, p, got, exact)
 				}
 			}
-			if s.longest != all[n-1] || s.mean() != sum/time.Duration(n) || s.count != uint64(n) {
-				t.Errorf("%s, %d durations: longest %v, mean %v, count %d", name, n, s.longest, s.mean(), s.count)
+			if s.Max() != all[n-1] || s.Mean() != sum/time.Duration(n) || s.Count() != uint64(n) {
+				t.Errorf("%s, %d durations: longest %v, mean %v, count %d", name, n, s.Max(), s.Mean(), s.Count())
 			}
 		}
 	}
 }
 
 // What two sketches have counted, one has that they are merged into.
-func TestSketchMerge(t *testing.T) {
+func TestMerge(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
-	var whole, first, second sketch
+	var whole, first, second Sketch
 	for i := range 1000 {
 		d := time.Duration(random.ExpFloat64() * float64(time.Millisecond))
-		whole.add(d)
+		whole.Add(d)
 		if i%3 == 0 {
-			first.add(d)
+			first.Add(d)
 		} else {
-			second.add(d)
+			second.Add(d)
 		}
 	}
-	first.merge(&second)
+	first.Merge(&second)
 	if first.count != whole.count || first.sum != whole.sum || first.longest != whole.longest || !slices.Equal(first.buckets, whole.buckets) {
 		t.Errorf("merged %+v, want %+v", first, whole)
 	}
 }
 
-func TestSketchOfExtremes(t *testing.T) {
+func TestExtremes(t *testing.T) {
 	t.Parallel()
-	var empty sketch
-	if empty.mean() != 0 || empty.percentile(50) != 0 {
+	var empty Sketch
+	if empty.Mean() != 0 || empty.Percentile(50) != 0 {
 		t.Error("an empty sketch has durations")
 	}
-	var s sketch
+	var s Sketch
 	for _, d := range []time.Duration{-time.Hour, 0, 1, time.Microsecond, 1000 * time.Hour, math.MaxInt64 / 4} {
-		s.add(d)
+		s.Add(d)
 	}
-	if got := s.percentile(50); got > time.Microsecond {
+	if got := s.Percentile(50); got > time.Microsecond {
 		t.Errorf("P50 %v", got)
 	}
-	if got := s.percentile(100); got < 9*time.Hour {
+	if got := s.Percentile(100); got < 9*time.Hour {
 		t.Errorf("P100 %v", got)
 	}
 }

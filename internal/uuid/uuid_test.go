@@ -1,4 +1,4 @@
-package klime
+package uuid
 
 import (
 	"encoding/binary"
@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// An event without a messageId gets a random UUID of RFC 9562, version 4.
-func TestEncodeMakesMessageIDs(t *testing.T) {
+// UUIDs are of RFC 9562, version 4, and random.
+func TestAppend(t *testing.T) {
 	t.Parallel()
 	form := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	seen := map[string]bool{}
 	bits := map[byte]bool{} // of the variant digit: all four must come
 	for range 10_000 {
-		id := string(appendUUID(nil))
+		id := string(Append(nil))
 		if !form.MatchString(id) {
 			t.Fatalf("%q is no UUIDv4", id)
 		}
@@ -26,13 +26,6 @@ func TestEncodeMakesMessageIDs(t *testing.T) {
 	}
 	if len(bits) != 4 {
 		t.Errorf("variant digits %v, want 8, 9, a and b", bits)
-	}
-
-	d := draft{Event: Event{Event: "E", UserID: "u"}}
-	first, _ := encodeDraft(&d)
-	second, _ := encodeDraft(&d)
-	if first == second {
-		t.Error("two events have the same messageId")
 	}
 }
 

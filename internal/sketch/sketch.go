@@ -1,4 +1,6 @@
-package klime
+// Package sketch estimates percentiles of durations in little memory, however many there
+// are.
+package sketch
 
 import (
 	"math"
@@ -7,14 +9,14 @@ import (
 	"time"
 )
 
-// sketch is a histogram of durations, from which percentiles are estimated. Each power
+// Sketch is a histogram of durations, from which percentiles are estimated. Each power
 // of two is divided into 16 buckets of the same width, so the middle of a bucket is off
-// by at most 1/32, or 3.1 %, and by 32 ns below a microsecond. Count, sum and maximum
-// are exact.
+// by at most 1/32, or 3.1 %, and by 32 ns below a microsecond. Count, mean and maximum
+// are exact. The zero value is ready.
 //
 // It maps durations to buckets like HdrHistogram (hdrhistogram.org), which is called
 // log-linear, but keeps only buckets that have counted something.
-type sketch struct {
+type Sketch struct {
 	count   uint64
 	sum     time.Duration
 	longest time.Duration
@@ -34,7 +36,8 @@ const (
 	unitShift = 6 // durations are counted in units of 64 ns
 )
 
-func (s *sketch) add(d time.Duration) {
+// Add counts a duration. A negative one counts as zero.
+func (s *Sketch) Add(d time.Duration) {
 	d = max(d, 0)
 	s.count++
 	s.sum += d
@@ -43,7 +46,7 @@ func (s *sketch) add(d time.Duration) {
 }
 
 // bucket returns the bucket with that index, which it adds if there is none.
-func (s *sketch) bucket(index uint16) *bucket {
+func (s *Sketch) bucket(index uint16) *bucket {
 	at, found := slices.BinarySearchFunc(s.buckets, index, func(b bucket, index uint16) int { return int(b.index) - int(index) })
 	if !found {
 		s.buckets = slices.Insert(s.buckets, at, bucket{index: index})
@@ -51,8 +54,8 @@ func (s *sketch) bucket(index uint16) *bucket {
 	return &s.buckets[at]
 }
 
-// merge adds what another sketch has counted.
-func (s *sketch) merge(other *sketch) {
+// Merge adds what another sketch has counted.
+func (s *Sketch) Merge(other *Sketch) {
 	s.count += other.count
 	s.sum += other.sum
 	s.longest = max(s.longest, other.longest)
@@ -83,17 +86,23 @@ func (b *bucket) middle() time.Duration {
 	return low + time.Duration(1)<<(shift+unitShift)/2
 }
 
-// mean is the average, 0 if nothing was counted.
-func (s *sketch) mean() time.Duration {
+// Count returns how many durations were counted.
+func (s *Sketch) Count() uint64 { return s.count }
+
+// Max returns the longest duration, 0 if nothing was counted.
+func (s *Sketch) Max() time.Duration { return s.longest }
+
+// Mean returns the average, 0 if nothing was counted.
+func (s *Sketch) Mean() time.Duration {
 	if s.count == 0 {
 		return 0
 	}
 	return s.sum / time.Duration(s.count) //nolint:gosec // an amount of requests
 }
 
-// percentile returns a duration that p percent of the durations do not exceed, 0 if
+// Percentile returns a duration that p percent of the durations do not exceed, 0 if
 // nothing was counted.
-func (s *sketch) percentile(p uint64) time.Duration {
+func (s *Sketch) Percentile(p uint64) time.Duration {
 	rank := (s.count*p + 99) / 100 // rounded up; the shortest duration has rank 1
 	for _, b := range s.buckets {
 		if uint64(b.count) >= rank {

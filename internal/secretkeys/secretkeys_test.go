@@ -1,4 +1,4 @@
-package klime
+package secretkeys
 
 import (
 	"strconv"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestSecretKeys(t *testing.T) {
+func TestDefault(t *testing.T) {
 	t.Parallel()
 	secrets := []string{
 		"password", "Password", "PASSWORD", "userPassword", "password_hash", "db-password", "password2", "oldPassword2", "passwd", "pwd",
@@ -27,32 +27,32 @@ func TestSecretKeys(t *testing.T) {
 		"passport", "compass", "api keyboard", "apiKeyboard", "compassWord", "bypass_word", "pass wordy", "toKenType", "map_inner", "spin", "topIn",
 		"capikeys", "accessKeynote",
 	}
-	r := newRedactor(SecretKeys())
+	m := New(Default())
 	for range 2 { // the second time from memory
 		for _, key := range secrets {
-			if r.secrecyOf(key) == notSecret {
+			if m.SecrecyOf(key) == NotSecret {
 				t.Errorf("%q is not secret", key)
 			}
 		}
 		for _, key := range public {
-			if r.secrecyOf(key) != notSecret {
+			if m.SecrecyOf(key) != NotSecret {
 				t.Errorf("%q is secret", key)
 			}
 		}
 	}
-	if none := newRedactor([]string{}); none.secrecyOf("password") != notSecret {
+	if none := New([]string{}); none.SecrecyOf("password") != NotSecret {
 		t.Error("an empty list names something")
 	}
-	own := newRedactor(append(SecretKeys(), "employee number", "plan=", "sub plan=", " ", "=", " -="))
+	own := New(append(Default(), "employee number", "plan=", "sub plan=", " ", "=", " -="))
 	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "subplan": true, "subplanName": false, "password": true, "other": false} {
-		if (own.secrecyOf(key) == secret) != want {
+		if (own.SecrecyOf(key) == Secret) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
 	}
 }
 
 // An entry matches singular and plural, and may be either.
-func TestSecretKeysInThePlural(t *testing.T) {
+func TestPlurals(t *testing.T) {
 	t.Parallel()
 	for entry, keys := range map[string]struct{ secret, public []string }{
 		"salary":        {[]string{"salary", "salaries", "monthlySalaries", "SALARIES", "salariesPaid"}, []string{"salaried", "celery"}},
@@ -71,14 +71,14 @@ func TestSecretKeysInThePlural(t *testing.T) {
 		"pass":          {[]string{"pass", "passes"}, []string{"passed"}},
 		"phrase":        {[]string{"phrase", "phrases", "pHRASE", "phRases"}, []string{"phrased"}},
 	} {
-		r := newRedactor([]string{entry})
+		m := New([]string{entry})
 		for _, key := range keys.secret {
-			if r.secrecyOf(key) != secret {
+			if m.SecrecyOf(key) != Secret {
 				t.Errorf("%q: %q is not secret", entry, key)
 			}
 		}
 		for _, key := range keys.public {
-			if r.secrecyOf(key) != notSecret {
+			if m.SecrecyOf(key) != NotSecret {
 				t.Errorf("%q: %q is secret", entry, key)
 			}
 		}
@@ -89,17 +89,17 @@ func TestSecretKeysInThePlural(t *testing.T) {
 // to be remembered may still be secret.
 func TestKnownKeys(t *testing.T) {
 	t.Parallel()
-	r := newRedactor(SecretKeys())
+	m := New(Default())
 	for i := range 2 * maxKnownKeys {
 		for _, length := range []int{1, maxKnownKeyBytes, 10_000} {
 			key := strings.Repeat("k", length) + strconv.Itoa(i) + " password"
-			if r.secrecyOf(key) != secret {
+			if m.SecrecyOf(key) != Secret {
 				t.Errorf("%.20q is not secret", key)
 			}
 		}
 	}
 	n := 0
-	r.known.Range(func(key, _ any) bool {
+	m.known.Range(func(key, _ any) bool {
 		if n++; len(key.(string)) > maxKnownKeyBytes {
 			t.Errorf("remembers a key of %d bytes", len(key.(string)))
 		}

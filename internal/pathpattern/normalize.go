@@ -1,22 +1,24 @@
-package klime
+package pathpattern
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// normalizeRoute translates the pattern of any router into one dialect:
+// Normalize translates the pattern of any router into one dialect, so that a route is
+// written alike whatever the framework:
 //
 //	/orgs/{org}/reports/{id}    parameters are in braces, without their constraints
 //	/files/*                    * stands for the rest of the path
 //
 // It knows the patterns of net/http (with method and host), gin, chi, fiber,
-// gorilla/mux, httprouter and goa. A trailing slash is dropped.
-func normalizeRoute(pattern string) string {
+// gorilla/mux, httprouter and goa. A trailing slash is dropped. What is not a path
+// becomes "".
+func Normalize(pattern string) string {
 	if isPlain(pattern) {
 		return pattern
 	}
-	return rebuildRoute(pattern)
+	return rebuild(pattern)
 }
 
 // isPlain reports whether a pattern is a path without parameters, which is already
@@ -34,7 +36,7 @@ func isPlain(pattern string) bool {
 	return strings.HasPrefix(pattern, "/") && (last != '/' || len(pattern) == 1)
 }
 
-func rebuildRoute(pattern string) string {
+func rebuild(pattern string) string {
 	if method, rest, ok := strings.Cut(pattern, " "); ok && !strings.Contains(method, "/") {
 		pattern = strings.TrimLeft(rest, " \t")
 	}

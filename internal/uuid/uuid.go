@@ -1,13 +1,15 @@
-package klime
+// Package uuid makes random UUIDs, as every event needs one: without a dependency, and
+// without asking the operating system for each.
+package uuid
 
 import (
 	"encoding/binary"
 	"math/rand/v2"
 )
 
-// appendUUID appends a random UUID (RFC 9562, version 4), made with the runtime's
+// Append appends a random UUID (RFC 9562, version 4), made with the runtime's
 // ChaCha8 generator, which the operating system seeds.
-func appendUUID(b []byte) []byte {
+func Append(b []byte) []byte {
 	const (
 		version = 4 << 12         // in the low 16 bits of the high word
 		variant = uint64(2) << 62 // at the top of the low word
@@ -34,12 +36,13 @@ func hexOf(v uint64) uint64 {
 	v = (v | v<<16) & 0x0000ffff0000ffff
 	v = (v | v<<8) & 0x00ff00ff00ff00ff
 	v = (v | v<<4) & 0x0f0f0f0f0f0f0f0f
+	const ones = 0x0101010101010101     // 1 in each byte
 	letters := (v + 6*ones) >> 4 & ones // 1 in each byte that is above 9
 	return v + '0'*ones + ('a'-'0'-10)*letters
 }
 
-// newUUID is [appendUUID] as a string.
-func newUUID() string {
+// New is [Append] as a string.
+func New() string {
 	const length = 36
-	return string(appendUUID(make([]byte, 0, length)))
+	return string(Append(make([]byte, 0, length)))
 }

@@ -1,4 +1,7 @@
-package klime
+// Package secretkeys tells by the words of a key whether it holds a secret, however it is
+// spelled: userAPIKey, API_KEYS, x-api-key. So a password that gets into traits by mistake
+// is not sent.
+package secretkeys
 
 import (
 	"slices"
@@ -8,8 +11,8 @@ import (
 	"unicode"
 )
 
-// SecretKeys returns the default of Config.SecretKeys, to add to or remove from.
-func SecretKeys() []string {
+// Default returns the entries for the usual secrets.
+func Default() []string {
 	return []string{
 		"password", "passwd", "pwd", "passphrase", "passcode", "pin", "pin code", "otp", "mfa code", "security code", "verification code",
 		"secret", "secret key", "client secret", "credential", "authorization", "bearer", "cookie", "session id", "jwt",
@@ -19,53 +22,55 @@ func SecretKeys() []string {
 	}
 }
 
-// redactor replaces secrets, which it recognises by their keys. It is safe for
-// concurrent use.
-type redactor struct {
+// Matcher recognises the keys of secrets. It is safe for concurrent use.
+type Matcher struct {
 	secrets func() secretWords // computed on the first call
 
-	known sync.Map     // key → secrecy
+	known sync.Map     // key → Secrecy
 	size  atomic.Int64 // number of known keys
 }
 
-// secrecy says which values of a key are secret.
-type secrecy int
+// Secrecy says which values of a key are secret.
+type Secrecy int
 
+// What a key may say of its values.
 const (
-	notSecret          secrecy = iota
-	secretUnlessNumber         // a number under such a key is a count
-	secret
+	NotSecret          Secrecy = iota
+	SecretUnlessNumber         // a number under such a key is a count
+	Secret
 )
 
 // secretWords are what makes a key a secret's.
 type secretWords struct{ anywhere, atEnd []secretWord }
 
-// secretWord is one entry of Config.SecretKeys.
+// secretWord is one entry.
 type secretWord struct {
 	spaced string   // of stems: " api key "
 	joined string   // "apikey"
 	runs   []string // joined in the singular and the plural
 }
 
-// A redactor remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
+// A Matcher remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
 // pass on keys that its callers choose.
 const (
 	maxKnownKeys     = 1000
 	maxKnownKeyBytes = 128
 )
 
-func newRedactor(keys []string) *redactor {
-	keys = slices.Clone(keys) // the app may change its slice
-	return &redactor{secrets: sync.OnceValue(func() secretWords { return newSecretWords(keys) })}
+// New returns a Matcher of entries such as "api key", which match a key that contains their
+// words, in the singular or the plural, or with "=" at the end, one that ends with them.
+func New(entries []string) *Matcher {
+	entries = slices.Clone(entries) // the app may change its slice
+	return &Matcher{secrets: sync.OnceValue(func() secretWords { return newSecretWords(entries) })}
 }
 
-func newSecretWords(keys []string) (s secretWords) {
-	for _, key := range keys {
-		words := wordsOf(key)
+func newSecretWords(entries []string) (s secretWords) {
+	for _, entry := range entries {
+		words := wordsOf(entry)
 		word := secretWord{spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words)}
 		switch {
 		case word.joined == "":
-		case strings.HasSuffix(key, "="):
+		case strings.HasSuffix(entry, "="):
 			s.atEnd = append(s.atEnd, word)
 		default:
 			s.anywhere = append(s.anywhere, word)
@@ -74,38 +79,38 @@ func newSecretWords(keys []string) (s secretWords) {
 	return s
 }
 
-// secrecyOf returns the secrecy of a key, computed once for each that is not very long.
-func (r *redactor) secrecyOf(key string) secrecy {
+// SecrecyOf returns the secrecy of a key, computed once for each that is not very long.
+func (m *Matcher) SecrecyOf(key string) Secrecy {
 	if len(key) > maxKnownKeyBytes {
-		return r.secrets().secrecyOf(key)
+		return m.secrets().secrecyOf(key)
 	}
-	if known, ok := r.known.Load(key); ok {
-		return known.(secrecy) //nolint:forcetypeassert // nothing else is stored
+	if known, ok := m.known.Load(key); ok {
+		return known.(Secrecy) //nolint:forcetypeassert // nothing else is stored
 	}
-	found := r.secrets().secrecyOf(key)
-	if r.size.Load() < maxKnownKeys {
-		if _, loaded := r.known.LoadOrStore(strings.Clone(key), found); !loaded {
-			r.size.Add(1)
+	found := m.secrets().secrecyOf(key)
+	if m.size.Load() < maxKnownKeys {
+		if _, loaded := m.known.LoadOrStore(strings.Clone(key), found); !loaded {
+			m.size.Add(1)
 		}
 	}
 	return found
 }
 
 // secrecyOf returns the secrecy of a key.
-func (s secretWords) secrecyOf(name string) secrecy {
+func (s secretWords) secrecyOf(name string) Secrecy {
 	key := newWordedKey(wordsOf(name))
-	found := notSecret
+	found := NotSecret
 	for _, end := range s.atEnd {
 		switch {
 		case !key.endsWith(end):
 		case end.joined == "token" && strings.HasSuffix(strings.ToLower(name), "tokens"): // promptTokens of a language model are a count
-			found = secretUnlessNumber
+			found = SecretUnlessNumber
 		default:
-			return secret
+			return Secret
 		}
 	}
 	if slices.ContainsFunc(s.anywhere, key.contains) {
-		return secret
+		return Secret
 	}
 	return found
 }

@@ -1,4 +1,7 @@
-package klime
+// Package pathpattern reads the path patterns of all common routers as one dialect. So a
+// route is written alike whatever the framework, and an app may write a pattern as it
+// writes those of its own router.
+package pathpattern
 
 import (
 	"cmp"
@@ -7,21 +10,16 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync/atomic"
 )
 
-// pattern selects requests for an option: "/healthz", "GET /internal/*".
-type pattern struct {
-	text     string // as the app has written it
+// Pattern selects requests by method and path: /healthz, GET /internal/*. It is safe
+// for concurrent use, except while it is changed.
+type Pattern struct {
 	method   string // "" for all
 	segments []segment
 	rest     bool // ends in /*: any further segments may follow, or none
 	slash    bool // ends in a slash
 	subtree  bool // also stands for the route of all that follows the slash, as in net/http
-
-	name    string      // with NameRoutes, the event's
-	ignores string      // with IgnoreRoutes, the reason for ignoring the request
-	used    atomic.Bool // a request has matched
 }
 
 // segment is one segment of a pattern, as the texts before, between and after its
@@ -29,55 +27,49 @@ type pattern struct {
 // do not matter.
 type segment []string
 
-// parsePattern reads a pattern in any router's dialect, which may begin with a method.
-func parsePattern(text string) (*pattern, error) {
-	p := &pattern{text: text}
-	path := strings.TrimSpace(text)
-	if method, rest, ok := strings.Cut(path, " "); ok {
-		p.method, path = method, strings.TrimSpace(rest)
+// Parse reads a path in any router's dialect. The pattern is for one method, or for all
+// if that is "". The error says what is wrong with the path, in words for whoever has
+// written it.
+func Parse(method, path string) (Pattern, error) {
+	if err := check(path); err != nil {
+		return Pattern{}, err
 	}
-	mistake := mistakeIn(p.method, path)
-	if mistake == "" {
-		mistake = p.parsePath(normalizeRoute(path))
-		p.slash = !p.rest && len(p.segments) > 0 && strings.HasSuffix(path, "/")
-		p.subtree = p.slash
+	p := Pattern{method: method}
+	if err := p.parse(Normalize(path)); err != nil {
+		return Pattern{}, err
 	}
-	if mistake != "" {
-		return p, fmt.Errorf("pattern %q: %s", text, mistake)
-	}
+	p.slash = !p.rest && len(p.segments) > 0 && strings.HasSuffix(path, "/")
+	p.subtree = p.slash
 	return p, nil
 }
 
-// mistakeIn says what is wrong with a method and a path as the app has written them, ""
-// if nothing is found.
-func mistakeIn(method, path string) string {
+// check says what is wrong with a path as the app has written it, nil if nothing is found.
+func check(path string) error {
 	switch {
-	case method != "" && method != knownMethod(method):
-		return "before the path there is room for one method, in capitals: POST /reports"
 	case !strings.HasPrefix(path, "/"):
-		return "the path must begin with a slash"
+		return errors.New("the path must begin with a slash")
 	case strings.Count(path, "{") != strings.Count(path, "}"):
-		return "braces do not match"
+		return errors.New("braces do not match")
 	}
 	if before, after, vague := cutVagueColon(path); vague {
-		return fmt.Sprintf(`does the colon begin a parameter? Write %s{%s} if so, else %[1]s\:%[2]s`, before, after)
+		return fmt.Errorf(`does the colon begin a parameter? Write %s{%s} if so, else %[1]s\:%[2]s`, before, after)
 	}
 	for part := range segmentsOf(path) {
 		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
-			return "* stands for all that follows a slash, not for a part of it"
+			return errors.New("* stands for all that follows a slash, not for a part of it")
 		}
 	}
-	return ""
+	return nil
 }
 
-// parsePath reads a normalized path. It returns what is wrong with it, or "".
-func (p *pattern) parsePath(path string) (mistake string) {
+// parse reads a normalized path.
+func (p *Pattern) parse(path string) error {
 	if strings.ContainsAny(path, " ?#") {
-		return "a path has no spaces, query or fragment"
+		return errors.New("a path has no spaces, query or fragment")
 	}
 	for part := range segmentsOf(path) {
 		if p.rest {
-			return "nothing can follow the rest of a path"
+			return errors.New("nothing can follow the rest of a path")
 		}
 		if part == "*" {
 			p.rest = true
@@ -85,7 +77,7 @@ func (p *pattern) parsePath(path string) (mistake string) {
 		}
 		p.segments = append(p.segments, parseSegment(part))
 	}
-	return ""
+	return nil
 }
 
 // cutVagueColon finds a colon that begins a parameter in Gin and Fiber, but is literal in
@@ -152,23 +144,19 @@ func isRestName(s string) bool {
 
 func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
-// matchesRequest reports whether the pattern matches a request by its route or, if that is
-// nil, not known or ends in *, by its path.
-func (p *pattern) matchesRequest(method string, rt *route, path string) bool {
-	switch {
-	case rt == nil:
-		return p.matches(method, path, false)
-	case rt.catchAll:
-		return p.matches(method, path, false) || p.subtree && p.matches(method, rt.text, true)
-	default:
-		return p.matches(method, rt.text, true)
-	}
-}
+// MatchesPath reports whether the pattern matches a method and a path.
+func (p *Pattern) MatchesPath(method, path string) bool { return p.matches(method, path, false) }
 
-// matches reports whether the pattern matches a method and a path, or a method and a
-// normalized route if isRoute. A subtree also matches the route of all that follows:
-// /reports/ and /reports/*, but not the route /reports/{id}.
-func (p *pattern) matches(method, path string, isRoute bool) bool {
+// MatchesRoute reports whether the pattern matches a method and a normalized route. A
+// pattern with a subtree also matches the route of all that follows: /reports/ and
+// /reports/*, but not the route /reports/{id}.
+func (p *Pattern) MatchesRoute(method, route string) bool { return p.matches(method, route, true) }
+
+// HasSubtree reports whether the pattern ends in a slash, and so stands for all that
+// follows, too: as net/http serves it by /reports/, whose route is /reports/*.
+func (p *Pattern) HasSubtree() bool { return p.subtree }
+
+func (p *Pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
 	}
@@ -227,8 +215,8 @@ func (s segment) equals(part string) bool {
 	return true
 }
 
-// shape is a key that is equal for patterns that match the same requests.
-func (p *pattern) shape() string {
+// Shape is a key that is equal for patterns that match the same requests.
+func (p *Pattern) Shape() string {
 	var b strings.Builder
 	b.WriteString(p.method)
 	for _, s := range p.segments {
@@ -244,45 +232,51 @@ func (p *pattern) shape() string {
 	return b.String()
 }
 
-// separate takes from each pattern the subtree for which there is a pattern of its own:
-// beside /docs/*, the pattern /docs/ stands for its index alone.
-func separate(patterns []*pattern) {
-	for _, p := range patterns {
-		p.subtree = p.subtree && !slices.ContainsFunc(patterns, func(q *pattern) bool {
-			return q.rest && (q.method == "" || q.method == p.method) && slices.EqualFunc(p.segments, q.segments, slices.Equal[segment])
-		})
+// LeaveSubtreeTo takes the subtree from p if q stands for it: beside /docs/*, the pattern
+// /docs/ stands for its index alone.
+func (p *Pattern) LeaveSubtreeTo(q *Pattern) {
+	if q.rest && (q.method == "" || q.method == p.method) && slices.EqualFunc(p.segments, q.segments, slices.Equal[segment]) {
+		p.subtree = false
 	}
 }
 
-// bySpecificity compares patterns so that the most specific one is sorted first: segment
-// by segment, a literal goes before a parameter, and a parameter before the rest of a
-// path; then a pattern with a method goes before one without.
-func bySpecificity(a, b *pattern) int {
-	for i := range min(len(a.segments), len(b.segments)) {
-		if c := a.segments[i].compare(b.segments[i]); c != 0 {
+// DropSlash makes p the same as without a slash at its end. That suits a pattern that is
+// compared with paths only, where the slash makes no difference.
+func (p *Pattern) DropSlash() { p.slash, p.subtree = false, false }
+
+// Compare orders patterns so that the most specific one is sorted first: segment by
+// segment, a literal goes before a parameter, and a parameter before the rest of a path;
+// then a pattern with a method goes before one without.
+func (p *Pattern) Compare(q *Pattern) int {
+	for i := range min(len(p.segments), len(q.segments)) {
+		if c := p.segments[i].compare(q.segments[i]); c != 0 {
 			return c
 		}
 	}
 	switch {
-	case len(a.segments) != len(b.segments):
-		return cmp.Compare(len(b.segments), len(a.segments))
-	case a.rest != b.rest:
-		return boolToInt(a.rest) - boolToInt(b.rest)
+	case len(p.segments) != len(q.segments):
+		return cmp.Compare(len(q.segments), len(p.segments))
+	case p.rest != q.rest:
+		return falseFirst(p.rest, q.rest)
 	default:
-		return cmp.Or(boolToInt(b.method != "")-boolToInt(a.method != ""), boolToInt(a.slash)-boolToInt(b.slash),
-			cmp.Compare(a.shape(), b.shape()))
+		return cmp.Or(falseFirst(p.method == "", q.method == ""), falseFirst(p.slash, q.slash), cmp.Compare(p.Shape(), q.Shape()))
 	}
 }
 
-func boolToInt(b bool) int {
-	if b {
+// falseFirst compares booleans so that false is sorted first.
+func falseFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
 		return 1
 	}
-	return 0
 }
 
 func (s segment) compare(other segment) int {
-	if c := boolToInt(len(s) > 1) - boolToInt(len(other) > 1); c != 0 {
+	if c := falseFirst(len(s) > 1, len(other) > 1); c != 0 {
 		return c
 	}
 	return cmp.Or(cmp.Compare(other.literal(), s.literal()), cmp.Compare(len(other), len(s)))
@@ -295,33 +289,4 @@ func (s segment) literal() int {
 		n += len(text)
 	}
 	return n
-}
-
-// parsePatterns parses what an option was given. Malformed patterns are left out and
-// reported.
-func parsePatterns(option string, texts []string) ([]*pattern, error) {
-	var patterns []*pattern
-	var errs []error
-	for _, text := range texts {
-		if p, err := parsePattern(text); err != nil {
-			errs = append(errs, fmt.Errorf("%w: %s: %w", ErrInvalidOption, option, err))
-		} else {
-			patterns = append(patterns, p)
-		}
-	}
-	return patterns, errors.Join(errs...)
-}
-
-// distinct returns patterns sorted by bySpecificity. Of those that mean the same, it keeps
-// the first.
-func distinct(patterns []*pattern) []*pattern {
-	known := map[string]bool{}
-	var kept []*pattern
-	for _, p := range patterns {
-		if shape := p.shape(); !known[shape] {
-			known[shape], kept = true, append(kept, p)
-		}
-	}
-	slices.SortStableFunc(kept, bySpecificity)
-	return kept
 }
