@@ -191,9 +191,10 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
-		note(&t.rules.routed)
 		x.Route = rt.text
-		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
+		rule := t.rules.rulingFor(knownMethod(x.Method), rt, x.Path)
+		t.noteEnded(&x, rule)
+		s.leave(&x, rt, rule)
 		return
 	}
 	t.observeRoot(s, &x, rt)
@@ -216,12 +217,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
-	unrouted := x.Route == "" && isUnmatched(x, rule)
-	if unrouted {
-		note(&t.rules.unmatched)
-	} else {
-		note(&t.rules.routed)
-	}
+	unrouted := t.noteEnded(x, rule)
 	s.finish(&dec, x, dec.name != "" || !remarks.silent && !unrouted)
 	if !remarks.silent {
 		s.annotate(s.parent, dec.id)
@@ -234,6 +230,18 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 		o = t.record(s, x, rt, &dec)
 	}
 	t.client.explains.request(x, &dec, o)
+}
+
+// noteEnded notes whether a request that has ended was for a route. It comes after the
+// ruling, which marks patterns as used.
+func (t *Tracker) noteEnded(x *Exchange, rule ruling) (unrouted bool) {
+	unrouted = x.Route == "" && isUnmatched(x, rule)
+	if unrouted {
+		note(&t.rules.unmatched)
+	} else {
+		note(&t.rules.routed)
+	}
+	return unrouted
 }
 
 // record sends an event for a request, or counts it for a roll-up.
