@@ -177,14 +177,14 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
-	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root && s.Err() == nil
+	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
 	switch {
 	case x.Hijacked:
 		x.hijack()
-	case x.AnsweredOutside:
+	case x.AnsweredOutside && s.Err() == nil:
 		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
 		t.setupHints.answeredOutside(t.client)
-	case x.Unanswered:
+	case x.Unanswered, x.AnsweredOutside:
 		x.assumeAnswer(s.Err())
 	}
 	x.measure()
