@@ -53,6 +53,9 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 		}
 		d.GroupID = ""
 	}
+	if scope != nil && (d.UserID != "" || d.GroupID != "") {
+		note(&c.seen.tracked)
+	}
 	d.addTelemetry(ctx, scope)
 	return true, nil
 }

@@ -38,15 +38,16 @@ type Exchange struct {
 	// AnsweredOutside says that a handler has failed and left the answer to whoever is
 	// outside of the adapter, as with the errors of a Gin context. Status, ResponseBytes and
 	// ContentType are then not known, and are ignored. The request counts as failed: its
-	// event has no name of its own, and a group that it only claims does not count. It is
-	// ignored if Hijacked, after a panic, if the request's context has ended, and in a
-	// middleware that has joined another, which sees the answer.
+	// event has no name of its own, and a group that it only claims does not count. If the
+	// request's context has ended, it counts as aborted as well. AnsweredOutside is ignored
+	// if Hijacked, after a panic, and in a middleware that has joined another, which sees
+	// the answer.
 	AnsweredOutside bool
 
 	// Hijacked says that a handler has taken over the connection without an answer, and
 	// writes to it directly, which the adapter cannot see. The status is then 101 if the
-	// caller has asked for another protocol, and not known otherwise. Status,
-	// ResponseBytes, ContentType, Location and Unanswered are ignored.
+	// caller has asked for another protocol, and not known otherwise. Status, ResponseBytes,
+	// ContentType, Location, Unanswered and AnsweredOutside are ignored.
 	Hijacked bool
 
 	// Conn is the connection that a handler has taken over, nil if none. If it is still open,

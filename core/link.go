@@ -27,8 +27,10 @@ type Group struct {
 // in every request: each fact is sent once per Config.LinkTTL, and again by the next
 // call after its traits have changed or it could not be delivered. A fact that Klime
 // has refused, that was given up after Config.MaxAttempts, or that Config.BeforeSend has
-// dropped, waits a minute unless its traits change. A Group without an ID is ignored if its
-// traits are all zero values, such as "" and nil; in user mode all groups are.
+// dropped, waits a minute unless its traits change. If the traits of a group could not be
+// delivered with one user, a Link of another user sends its own after half a minute. A Group
+// without an ID is ignored if its traits are all zero values, such as "" and nil; in user mode
+// all groups are.
 //
 // Link also says whose request ctx belongs to: the user's and, if there is just one
 // group, that group's. With several groups, name the active one with [SetGroup] or a

@@ -86,6 +86,10 @@ const changePeriod = 10 * time.Minute
 // not halt sending, and BeforeSend must not be asked in each of them.
 const refusedPause = time.Minute
 
+// lostPause is how long the other users of a group wait if its traits were lost with one. It
+// is shorter, or one who is refused time and again would be the only one who tries.
+const lostPause = refusedPause / 2
+
 // newLinkCache returns an empty cache. It calls either function once at most.
 func newLinkCache(ttl time.Duration, onUnstable, onDisputed func()) *linkCache {
 	return &linkCache{
@@ -171,7 +175,7 @@ func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
 	if !known || last.traits == traits || now >= last.expires {
 		return false
 	}
-	if last.traits == 0 && now-(last.expires-l.ttl) < refusedPause {
+	if last.traits == 0 && now-(last.expires-l.ttl) < lostPause {
 		return false // while nothing gets through, not each of the group's users tries
 	}
 	return last.changes < manyChanges || !l.wasSentLately(last, now)
@@ -200,10 +204,16 @@ func (l *linkCache) changeGroup(now time.Duration, call *linkCall) (tooOften boo
 // loseGroup is told that the last event of a pair was lost. If the traits of its group were
 // last sent with it, those that Klime has are not known.
 func (l *linkCache) loseGroup(token uint64, pair sentFact) {
-	if last, known, _ := l.groups.find(pair.other); known && last.other == token {
-		last.traits, last.expires = 0, l.now()+l.ttl
-		l.groups.put(pair.other, last)
+	last, known, _ := l.groups.find(pair.other)
+	if !known || last.other != token {
+		return
 	}
+	now := l.now()
+	if !l.wasSentLately(last, now) { // by the time of the loss, it would be
+		last.changes = 0
+	}
+	last.traits, last.expires = 0, now+l.ttl
+	l.groups.put(pair.other, last)
 }
 
 // len returns how many pairs are known.

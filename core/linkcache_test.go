@@ -154,33 +154,91 @@ func TestLostTraitsOfAGroup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cache := newLinkCache(time.Hour, func() {}, func() { t.Error("a group is disputed") })
-			link := func(user, plan string) (token uint64, fresh bool) {
-				return cache.reserve(0, user, "acme", Traits{"plan": plan})
+			link := func(at time.Duration, user, plan string) (token uint64, fresh bool) {
+				return cache.reserve(at, user, "acme", Traits{"plan": plan})
 			}
-			_, _ = link("jane", "pro")
-			_, _ = link("john", "trial")
+			const later = 2 * refusedPause
+			_, _ = link(0, "jane", "pro")
+			_, _ = link(0, "john", "trial")
 			for i := range 2 * manyChanges {
-				token, _ := link("jim"+strconv.Itoa(i), "trial")
+				token, _ := link(0, "jim"+strconv.Itoa(i), "trial")
 				lose(cache, token)
-				if _, fresh := link("john", "trial"); fresh {
+				if _, fresh := link(time.Duration(i+1)*later, "john", "trial"); fresh {
 					t.Fatal("sent again, though John's were not lost")
 				}
 			}
-			lost, _ := link("jill", "pro")
+			lost, _ := link(0, "jill", "pro")
 			lose(cache, lost)
-			if _, fresh := link("jane", "pro"); fresh {
+			if _, fresh := link(0, "jane", "pro"); fresh {
 				t.Error("sent again at once: so would each of the group's users, while nothing gets through")
 			}
-			later := 2 * refusedPause
-			if _, fresh := cache.reserve(later, "jane", "acme", Traits{"plan": "pro"}); !fresh {
+			if _, fresh := link(later, "jane", "pro"); !fresh {
 				t.Error("lost with Jill, and not sent again with Jane")
 			}
 			lose(cache, lost)
-			if _, fresh := cache.reserve(2*later, "jane", "acme", Traits{"plan": "pro"}); fresh {
+			if _, fresh := link(2*later, "jane", "pro"); fresh {
 				t.Error("sent again, though Jane's were not lost")
 			}
 		})
 	}
+}
+
+// Others wait after a loss, however long before it the traits were sent. Changes that were
+// long ago then do not count as recent ones.
+func TestTraitsLostLate(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(24*time.Hour, func() {}, func() { t.Error("a group is disputed") })
+	link := func(user, plan string) (token uint64, fresh bool) {
+		return cache.reserve(cache.now(), user, "acme", Traits{"plan": plan})
+	}
+	var lost uint64
+	for range manyChanges / 2 { // one change less than are a dispute
+		_, _ = link("jane", "pro")
+		lost, _ = link("john", "trial")
+	}
+	cache.began = cache.began.Add(-time.Hour)
+	cache.forget(lost)
+	if _, fresh := link("jane", "pro"); fresh {
+		t.Error("sent at once")
+	}
+	cache.began = cache.began.Add(-refusedPause)
+	for _, at := range [][2]string{{"jane", "pro"}, {"john", "trial"}} {
+		if _, fresh := link(at[0], at[1]); !fresh {
+			t.Errorf("%s's were not sent", at[0])
+		}
+	}
+}
+
+// Traits that are sent in place of those that were lost are no change.
+func TestLostTraitsAreNoDispute(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() { t.Error("a group is disputed") })
+	for i := range 2 * manyChanges {
+		token, _ := cache.reserve(0, strconv.Itoa(i), "acme", Traits{"plan": "pro"})
+		cache.forget(token)
+	}
+}
+
+// One user whose Links are dropped, and who makes requests all the time, does not keep the
+// group's other users from sending its traits.
+func TestLostTraitsOfABusyUser(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(24*time.Hour, func() {}, func() {})
+	link := func(user, plan string) (token uint64, fresh bool) {
+		return cache.reserve(cache.now(), user, "acme", Traits{"plan": plan})
+	}
+	_, _ = link("jane", "pro")
+	_, _ = link("jim", "trial")
+	for range 2 * refusedPause / time.Second {
+		if token, fresh := link("staff", "pro"); fresh {
+			cache.pause(token, cache.now()+refusedPause)
+		}
+		if _, fresh := link("jane", "pro"); fresh {
+			return
+		}
+		cache.began = cache.began.Add(-time.Second)
+	}
+	t.Error("Jane's were not sent")
 }
 
 // A Link that stands in front of every request has nothing to allocate for the usual

@@ -28,8 +28,8 @@ func note(flag *atomic.Bool) {
 	}
 }
 
-// isIdle reports whether no request for a route has passed. Until one has ended, an open one
-// may be for a route.
+// isIdle reports whether no request has passed, or none of those that have ended was for a
+// route. If none has ended, an open one may be.
 func (r *rules) isIdle() bool { return !r.passed.Load() || r.unmatched.Load() && !r.routed.Load() }
 
 // own returns the rules that the app has given.

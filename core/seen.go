@@ -12,6 +12,7 @@ type seen struct {
 	users       atomic.Int32 // requests of a known user, up to someRequests; even those without an event
 	group       atomic.Bool  // known of some request
 	groupOption atomic.Bool  // some middleware has an option that finds the group
+	tracked     atomic.Bool  // some handler has tracked an event whose user or group is known
 	nobodyTold  atomic.Bool  // the log has said that hardly any request has a user
 
 	told sync.Once
@@ -36,11 +37,11 @@ func (c *Client) noteSeen(id *identity) {
 // hintUnseen tells what no request has had, once.
 func (c *Client) hintUnseen() {
 	c.seen.told.Do(func() {
-		users, nobodys := c.seen.users.Load(), c.anonymous.Load()
+		users, anonymous := c.seen.users.Load(), c.anonymous.Load()
 		switch {
 		case c.seen.group.Load():
-		case users == 0 && nobodys >= someRequests && c.Stats().Accepted == 0 && !c.seen.nobodyTold.Load():
-			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", nobodys))
+		case users == 0 && anonymous >= someRequests && !c.seen.tracked.Load() && !c.seen.nobodyTold.Load():
+			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", anonymous))
 		case users >= someRequests && c.seen.groupOption.Load():
 			c.hint(slog.LevelInfo, "no request has had a group, though there is a GroupID option; unless your users have none, "+
 				"what it reads is not known where Middleware stands: if a middleware further in finds the group, call klime.SetGroup there")

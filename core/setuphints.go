@@ -65,14 +65,15 @@ func (h *setupHints) attributed() {
 	}
 }
 
-// anonymous counts a request without, and logs a hint if there are hardly any others.
+// anonymous counts a request without, and logs a hint if there are hardly any others. Where
+// handlers track for users or groups that they name, as for webhooks, it is no mistake.
 func (h *setupHints) anonymous(c *Client) {
 	known := h.known.Load()
 	if known >= manyAttributed {
 		return
 	}
 	unknown := h.unknown.Add(1)
-	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous {
+	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous || c.seen.tracked.Load() {
 		return
 	}
 	note(&c.seen.nobodyTold)

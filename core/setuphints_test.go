@@ -39,7 +39,7 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if told := strings.Contains(log.String(), "no request for a route has passed a Middleware"); told != tt.want {
+		if told := strings.Contains(log.String(), "no request that has ended was for a route and passed a Middleware"); told != tt.want {
 			t.Errorf("%s: log %s", name, log)
 		}
 	}
@@ -101,46 +101,123 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// Requests of nobody that track a company's events are no mistake. What several middlewares
-// have seen counts together.
+// Requests of nobody that track a company's events are no mistake, but what a process sends
+// on its own says nothing about its requests. What several middlewares have seen counts
+// together, and is told once.
 func TestUnseenByAny(t *testing.T) {
 	t.Parallel()
+	const atAll, soFar = "no request has had a user", "almost no request so far has had a user"
+	serve := func(c *klime.Client, n int, handle func(context.Context), opts ...klime.Option) {
+		tracker := klime.NewTracker(c, opts...)
+		for range n {
+			traffic{tracker: tracker}.serve(handle)
+		}
+	}
 	for name, tt := range map[string]struct {
-		middlewares int
-		handle      func(context.Context)
-		want        int
+		run  func(*klime.Client)
+		want string
 	}{
-		"webhooks": {1, func(ctx context.Context) { klime.Track(ctx, "Paid", nil, klime.ForGroup("g1")) }, 0},
-		"two":      {2, nil, 1},
+		"webhooks": {run: func(c *klime.Client) {
+			serve(c, 60, func(ctx context.Context) { klime.Track(ctx, "Paid", nil, klime.ForGroup("g1")) })
+		}},
+		"webhooks that wait for Klime": {run: func(c *klime.Client) {
+			serve(c, 60, func(ctx context.Context) { _, _ = c.TrackSync(ctx, "Paid", nil, klime.ForGroup("g1")) })
+		}},
+		"requests that track for nobody": {run: func(c *klime.Client) {
+			serve(c, 30, func(ctx context.Context) { klime.Track(ctx, "Paid", nil) })
+		}, want: atAll},
+		"after companies were sent": {run: func(c *klime.Client) {
+			_ = c.Group(t.Context(), "g1", klime.Traits{"name": "Acme"})
+			_ = c.Track(t.Context(), "Imported", nil, klime.ForGroup("g1"))
+			serve(c, 30, nil)
+		}, want: atAll},
+		"two middlewares": {run: func(c *klime.Client) {
+			serve(c, 30, nil)
+			serve(c, 30, nil)
+		}, want: atAll},
+		"one that was told before": {run: func(c *klime.Client) { serve(c, 60, nil) }, want: soFar},
+		"users, whose events are skipped": {run: func(c *klime.Client) {
+			serve(c, 10, nil, asUser("u1"), klime.SkipRoutes("/reports"))
+			serve(c, 10, nil)
+		}},
 	} {
 		var log *syncBuffer
 		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
-		for range tt.middlewares {
-			tracker := klime.NewTracker(client)
-			for range 30 {
-				traffic{tracker: tracker}.serve(tt.handle)
-			}
-		}
+		tt.run(client)
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got := strings.Count(log.String(), "no request has had a user"); got != tt.want {
-			t.Errorf("%s: told %d times, want %d: %s", name, got, tt.want, log)
+		for _, text := range []string{atAll, soFar} {
+			want := 0
+			if text == tt.want {
+				want = 1
+			}
+			if got := strings.Count(log.String(), text); got != want {
+				t.Errorf("%s: %q is told %d times, want %d: %s", name, text, got, want, log)
+			}
 		}
 	}
 }
 
-// Which pattern matches a request is known when it ends.
+// Which pattern matches a request is known when it ends, and which route it has. The log says
+// that it is about these.
 func TestPatternsOfOpenRequests(t *testing.T) {
 	t.Parallel()
-	var log *syncBuffer
-	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
-	klime.NewTracker(client, klime.NameRoutes(map[string]string{"GET /ws": "Chat Joined"})).Begin(t.Context())
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
+	for name, tt := range map[string]struct {
+		ended klime.Exchange // zero for none
+		want  string         // "" for nothing
+	}{
+		"none has ended": {},
+		"one for another route": {klime.Exchange{Route: "/reports"},
+			`msg="klime: no request that has ended has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes" patterns="[GET /ws]"`},
+		"one for no route": {klime.Exchange{Route: "no slash", Path: "/favicon.ico", Status: 404},
+			`msg="klime: no request that has ended was for a route and passed a Middleware`},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+		tracker := klime.NewTracker(client, asUser("u1"), klime.NameRoutes(map[string]string{"GET /ws": "Chat Joined"}))
+		tracker.Begin(t.Context())
+		if tt.ended.Route != "" {
+			traffic{tracker: tracker, exchange: tt.ended}.serve(nil)
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := log.String(); !strings.Contains(got, tt.want) || strings.Count(got, "\n") != min(1, len(tt.want)) {
+			t.Errorf("%s: log %s", name, got)
+		}
 	}
-	if log.String() != "" {
-		t.Errorf("log %s", log)
+}
+
+// A middleware inside another tells what requests have passed and matched it, as any does.
+func TestHintsOfAMiddlewareInside(t *testing.T) {
+	t.Parallel()
+	unmatched := klime.Exchange{Route: "no slash", Path: "/favicon.ico", Status: 404}
+	for name, tt := range map[string]struct {
+		ended   klime.Exchange
+		pattern string
+		want    string
+	}{
+		"a pattern that matches":   {ended: klime.Exchange{Route: "/reports"}, pattern: "/reports"},
+		"a pattern that does not":  {ended: klime.Exchange{Route: "/reports"}, pattern: "/repotrs", want: "patterns=[/repotrs]"},
+		"requests without a route": {ended: unmatched, pattern: "/reports", want: "was for a route and passed one"},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelDebug) })
+		outer := klime.NewTracker(client, asUser("u1"))
+		inner := klime.NewTracker(client, klime.SkipRoutes(tt.pattern))
+		traffic{tracker: outer}.serve(nil)
+		traffic{tracker: outer, exchange: tt.ended}.serve(func(ctx context.Context) {
+			traffic{tracker: inner, ctx: ctx, exchange: tt.ended}.serve(nil)
+		})
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, text := range []string{"patterns=", "was for a route and passed"} {
+			if got := log.String(); strings.Contains(got, text) != strings.Contains(tt.want, text) {
+				t.Errorf("%s: log %s", name, got)
+			}
+		}
 	}
 }
 
@@ -159,8 +236,8 @@ func TestOneOfSeveralMiddlewares(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		const told = `level=DEBUG msg="klime: no request for a route has passed one of several Middlewares`
-		if got := log.String(); strings.Contains(got, "no request for a route has passed a Middleware") || !strings.Contains(got, told) {
+		const told = `level=DEBUG msg="klime: no request that has ended was for a route and passed one of several Middlewares`
+		if got := log.String(); strings.Contains(got, "no request that has ended was for a route and passed a Middleware") || !strings.Contains(got, told) {
 			t.Errorf("%d of each: log %s", n, got)
 		}
 	}
@@ -178,7 +255,7 @@ func TestOneOfVeryManyMiddlewares(t *testing.T) {
 	if err := client.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(log.String(), "no request for a route has passed a Middleware") {
+	if strings.Contains(log.String(), "no request that has ended was for a route and passed a Middleware") {
 		t.Errorf("log %s", log)
 	}
 }
@@ -195,7 +272,7 @@ func TestManyMiddlewares(t *testing.T) {
 	if err := client.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "no request for a route has passed") {
+	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "was for a route and passed") {
 		t.Errorf("log %s", log)
 	}
 }

@@ -179,23 +179,24 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
-	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root && s.Err() == nil
+	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
 	switch {
 	case x.Hijacked:
 		x.hijack()
-	case x.AnsweredOutside:
+	case x.AnsweredOutside && s.Err() == nil:
 		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
 		t.setupHints.answeredOutside(t.client)
-	case x.Unanswered:
+	case x.Unanswered, x.AnsweredOutside:
 		x.assumeAnswer(s.Err())
 	}
 	x.measure()
 	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
-		note(&t.rules.routed)
 		x.Route = rt.text
-		s.leave(&x, rt, t.rules.rulingFor(knownMethod(x.Method), rt, x.Path))
+		rule := t.rules.rulingFor(knownMethod(x.Method), rt, x.Path)
+		t.noteEnded(&x, rule)
+		s.leave(&x, rt, rule)
 		return
 	}
 	t.observeRoot(s, &x, rt)
@@ -218,12 +219,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 
 	// Find out whose request it was even if there is no event: what the request has
 	// started may track events later, and they belong to the same user.
-	unrouted := x.Route == "" && isUnmatched(x, rule)
-	if unrouted {
-		note(&t.rules.unmatched)
-	} else {
-		note(&t.rules.routed)
-	}
+	unrouted := t.noteEnded(x, rule)
 	s.finish(&dec, x, dec.name != "" || !remarks.silent && !unrouted)
 	if !remarks.silent {
 		s.annotate(s.parent, dec.id)
@@ -236,6 +232,18 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 		o = t.record(s, x, rt, &dec)
 	}
 	t.client.explains.request(x, &dec, o)
+}
+
+// noteEnded notes whether a request that has ended was for a route. It comes after the
+// ruling, which marks patterns as used.
+func (t *Tracker) noteEnded(x *Exchange, rule ruling) (unrouted bool) {
+	unrouted = x.Route == "" && isUnmatched(x, rule)
+	if unrouted {
+		note(&t.rules.unmatched)
+	} else {
+		note(&t.rules.routed)
+	}
+	return unrouted
 }
 
 // record sends an event for a request, or counts it for a roll-up.

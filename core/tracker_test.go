@@ -283,6 +283,45 @@ func TestObserveHijackedWithin(t *testing.T) {
 	}
 }
 
+// A group that is claimed does not count if a handler has left an error for others to answer,
+// unless it is known what the caller got.
+func TestObserveAnsweredOutside(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tt := range map[string]struct {
+		ctx  context.Context //nolint:containedctx // of the request
+		in   klime.Exchange
+		want string
+		told bool
+	}{
+		"an error":              {ctx: t.Context(), want: "u1/ <nil> <nil>", told: true},
+		"a caller who has left": {ctx: ended, want: "u1/ <nil> true"},
+		"after an upgrade": {
+			ctx: t.Context(), in: klime.Exchange{Hijacked: true, Header: http.Header{"Upgrade": {"websocket"}}.Get}, want: "u1/acme 101 <nil>",
+		},
+		"after a panic": {ctx: t.Context(), in: klime.Exchange{Panicked: true}, want: "u1/acme 500 <nil>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log *syncBuffer
+			client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+			tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(answerWith("acme")))
+			x := tt.in
+			x.Status, x.Unanswered, x.AnsweredOutside = http.StatusOK, true, true
+			traffic{tracker: tracker, ctx: tt.ctx, exchange: x}.serve(nil)
+			event := wire.one(t, client)
+			properties := event["properties"].(map[string]any)
+			if got := fmt.Sprint(who(event), " ", properties["status"], " ", properties["aborted"]); got != tt.want {
+				t.Errorf("event of %s, want %s", got, tt.want)
+			}
+			if told := strings.Contains(log.String(), "a handler has left an error"); told != tt.told {
+				t.Errorf("log %s", log)
+			}
+		})
+	}
+}
+
 // givenAway are the values of a framework that has given its request to another one.
 type givenAway struct{}
 

@@ -84,6 +84,10 @@ func TestNamesAndNoise(t *testing.T) {
 			in: klime.Exchange{Method: "GET", Route: "/moved", Path: "/moved", Status: 307, Location: "https://cdn.example.com/Moved?signature=x"},
 		},
 		{
+			name: "a named route that is elsewhere for now, in another form", opts: []klime.Option{names}, want: "Report Generated",
+			in: klime.Exchange{Route: "/reports", Path: "/reports/", Status: 307, Location: "https://app.example.com/reports"},
+		},
+		{
 			name: "a named route with other parameters", opts: []klime.Option{names}, want: "Report Generated",
 			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 308, Location: "/reports?page=2"},
 		},

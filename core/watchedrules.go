@@ -47,14 +47,18 @@ func (w *watchedRules) tellUnused(c *Client) {
 	}
 	switch {
 	case idle && passed:
-		c.hint(slog.LevelDebug, "no request for a route has passed one of several Middlewares; perhaps nobody has used that part of the app")
+		c.hint(slog.LevelDebug, "no request that has ended was for a route and passed one of several Middlewares; "+
+			"perhaps nobody has used that part of the app")
 	case idle:
-		c.hint(slog.LevelInfo, "no request for a route has passed a Middleware that was set up; it must come before the routes, "+
-			"and around what the server serves")
+		c.hint(slog.LevelInfo, "no request that has ended was for a route and passed a Middleware that was set up; "+
+			"it must come before the routes, and around what the server serves")
 	}
 	for _, r := range w.all {
-		if unused := r.unused(); r.routed.Load() && len(unused) > 0 {
-			c.hint(slog.LevelInfo, "no request has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
+		if !r.routed.Load() {
+			continue
+		}
+		if unused := r.unused(); len(unused) > 0 {
+			c.hint(slog.LevelInfo, "no request that has ended has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
 				slog.Any("patterns", unused))
 		}
 	}

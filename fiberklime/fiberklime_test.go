@@ -60,7 +60,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 		}
 		handlers = append(handlers, func(c *fiber.Ctx) error {
 			route.Handler(request{c})
-			return nil
+			return route.Err
 		})
 		router := fiber.Router(server)
 		if prefix := strings.Join(route.Groups, ""); route.Mounted {

@@ -49,6 +49,10 @@ type Route struct {
 	Event   string   // named by the adapter's Event, if not empty
 	Skip    bool     // dropped by the adapter's Skip
 	Handler func(Request)
+
+	// Err is what the handler returns after Handler, in frameworks whose handlers return
+	// errors. Others ignore it.
+	Err error
 }
 
 // Request is what any framework offers a handler.

@@ -23,6 +23,7 @@ func Run(t *testing.T, a Adapter) {
 	a.test(t, "what the client sees", testAnswers)
 	a.test(t, "response time", testResponseTime)
 	a.test(t, "panic", testPanics)
+	a.test(t, "returned errors", testReturnedErrors)
 	a.test(t, "without a client", testTransparency)
 	a.test(t, "customers", testCustomers)
 	a.test(t, "forged groups", testForgery)

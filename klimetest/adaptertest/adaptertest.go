@@ -35,9 +35,11 @@ type App = conformance.App
 //	Event   string         for your Event, unless empty
 //	Skip    bool           with your Skip
 //	Handler func(Request)
+//	Err     error          what the handler returns after Handler, if handlers return errors in the framework
 //
 // The method FullPath returns the Path with the prefixes of the Groups before it.
-// A Handler that writes nothing answers 200, as with net/http.
+// A Handler that writes nothing answers 200, as with net/http. The case with an Err is left out
+// if it is ignored.
 type Route = conformance.Route
 
 // Request is what your framework offers a handler, wrapped by your test, such

@@ -70,7 +70,7 @@ func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 		}
 		group.Add(method, dialect(route.Path), func(c echo.Context) error {
 			route.Handler(request{c})
-			return nil
+			return route.Err
 		}, middlewares...)
 		if strings.HasSuffix(route.Path, "}") && !strings.HasSuffix(route.Path, "...}") {
 			// Without this route, Echo's parameter at the end matches all the rest, with slashes.

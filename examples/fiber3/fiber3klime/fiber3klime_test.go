@@ -98,7 +98,10 @@ func (b builder) handlers(app adaptertest.App, route adaptertest.Route) []any {
 	if app.Link != nil {
 		handlers = append(handlers, fiber3klime.Link(func(c fiber.Ctx) (klime.User, []klime.Group) { return app.Link(b.request(c)) }))
 	}
-	return append(handlers, func(c fiber.Ctx) { route.Handler(b.request(c)) })
+	return append(handlers, func(c fiber.Ctx) error {
+		route.Handler(b.request(c))
+		return route.Err
+	})
 }
 
 func (b builder) options(app adaptertest.App) []klime.Option {
