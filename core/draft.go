@@ -66,6 +66,7 @@ func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption) (ok
 		return false, nil
 	}
 	scope, silent := c.scopeOf(ctx)
+	scope.noteSpan(ctx)
 	switch {
 	case silent:
 		c.explains.event(d, outcomeSilenced)

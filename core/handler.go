@@ -117,6 +117,7 @@ func LinkFunc(ctx context.Context, find func() (User, []Group)) {
 	u, groups := find()
 	isSet := func(g Group) bool { return g.ID != "" || !g.Traits.areZero() }
 	if u.ID == "" && u.Traits.areZero() && !slices.ContainsFunc(groups, isSet) {
+		s.noteSpan(ctx) // as Link does
 		return
 	}
 	Link(ctx, u, groups...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // meter keeps what is measured, by the instrument's name and the values of its
@@ -166,6 +168,19 @@ func (o observer) ObserveInt64(i metric.Int64Observable, n int64, opts ...metric
 	o.m.values[name] += float64(n)
 }
 
+// failed is a spool on a disk that has failed, with two events of another process.
+type failed struct{ delivery.Spool }
+
+func (failed) Attach(*slog.Logger) (delivery.Storage, error) {
+	return delivery.Storage{Spool: failed{}}, nil
+}
+
+func (failed) Kept() (records, size int, last uint64, err error) { return 2, 300, 2, errDisk }
+func (failed) Reopen() (lost, writable bool, err error)          { return false, false, errDisk }
+func (failed) Close() error                                      { return nil }
+
+var errDisk = errors.New("disk on fire")
+
 // What OpenTelemetry is told is what Stats tells.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
@@ -179,6 +194,7 @@ func testMetrics(t *testing.T) {
 		cfg.MeterProvider = provider{m: m}
 		cfg.BeforeSend = func(e *klime.Event) bool { return e.Event != "Dropped" }
 		cfg.QueueSize = 3
+		cfg.Spool = failed{}
 		cfg.MaxAttempts = 1
 	})
 	tracker := klime.NewTracker(client, klime.RollUp(3600e9))
@@ -211,15 +227,17 @@ func testMetrics(t *testing.T) {
 	synctest.Wait() // for the requests under way
 	s := client.Stats()
 	m.collect(t)
-	halted := 0.0
-	if s.Halted {
-		halted = 1
+	number := func(is bool) float64 {
+		if is {
+			return 1
+		}
+		return 0
 	}
 	want := map[string]float64{
 		"klime.event.accepted": float64(s.Accepted), "klime.event.sent": float64(s.Sent), "klime.event.failed": float64(s.Failed),
-		"klime.event.invalid": float64(s.Invalid), "klime.event.late": float64(s.Late), "klime.event.not_linked": float64(s.NotLinked), "klime.event.not_member": float64(s.NotMember),
+		"klime.event.invalid": float64(s.Invalid), "klime.event.late": float64(s.Late), "klime.event.recovered": float64(s.Recovered), "klime.event.not_linked": float64(s.NotLinked), "klime.event.not_member": float64(s.NotMember),
 		"klime.request.anonymous": float64(s.Anonymous), "klime.delivery.retries": float64(s.Retries), "klime.callback.panics": float64(s.Panics),
-		"klime.queue.length": float64(s.Queued), "klime.queue.size": float64(s.QueuedBytes), "klime.spool.length": float64(s.Spooled), "klime.spool.size": float64(s.SpooledBytes), "klime.spool.down": 0, "klime.delivery.halted": halted,
+		"klime.queue.length": float64(s.Queued), "klime.queue.size": float64(s.QueuedBytes), "klime.spool.length": float64(s.Spooled), "klime.spool.size": float64(s.SpooledBytes), "klime.spool.down": number(s.SpoolDown), "klime.delivery.halted": number(s.Halted),
 		"klime.rollup.keys": float64(s.RollUpKeys), "klime.link.known": float64(s.Links),
 	}
 	for reason, n := range s.Dropped {
@@ -243,7 +261,8 @@ func testMetrics(t *testing.T) {
 		t.Errorf("measured\n     %v\nwant %v", got, want)
 	}
 	if s.Sent == 0 || s.Failed == 0 || s.Dropped[klime.DropQueueFull] == 0 || s.Dropped[klime.DropBeforeSend] == 0 || !s.Halted ||
-		s.Anonymous == 0 || s.RollUpKeys == 0 || s.Links == 0 || s.Invalid == 0 || s.Queued == 0 {
+		s.Anonymous == 0 || s.RollUpKeys == 0 || s.Links == 0 || s.Invalid == 0 || s.Queued == 0 ||
+		s.Recovered == 0 || s.Spooled == 0 || !s.SpoolDown {
 		t.Errorf("the test does not show all: %+v", s)
 	}
 	_ = client.Shutdown(t.Context())

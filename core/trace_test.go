@@ -102,6 +102,42 @@ func TestTraceOfARequest(t *testing.T) {
 	}
 }
 
+// Every call with a context shows klime the span of a request whose instrumentation stands
+// further in than the middleware.
+func TestEachCallShowsItsSpan(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(context.Context, *klime.Client){
+		"Track":               func(ctx context.Context, _ *klime.Client) { klime.Track(ctx, "Done", nil) },
+		"Link":                func(ctx context.Context, _ *klime.Client) { klime.Link(ctx, klime.User{ID: "u1"}) },
+		"SetUser":             func(ctx context.Context, _ *klime.Client) { klime.SetUser(ctx, "u1") },
+		"SetGroup":            func(ctx context.Context, _ *klime.Client) { klime.SetGroup(ctx, "g1") },
+		"SetEvent":            func(ctx context.Context, _ *klime.Client) { klime.SetEvent(ctx, "Named") },
+		"SetProperty":         func(ctx context.Context, _ *klime.Client) { klime.SetProperty(ctx, "a", 1) },
+		"Client.Track":        func(ctx context.Context, c *klime.Client) { _ = c.Track(ctx, "Done", nil) },
+		"Client.TrackSync":    func(ctx context.Context, c *klime.Client) { _, _ = c.TrackSync(ctx, "Done", nil) },
+		"Client.Link":         func(ctx context.Context, c *klime.Client) { _ = c.Link(ctx, klime.User{ID: "u1"}) },
+		"Client.Identify":     func(ctx context.Context, c *klime.Client) { _ = c.Identify(ctx, "u2", klime.Traits{"a": 1}) },
+		"Client.IdentifySync": func(ctx context.Context, c *klime.Client) { _, _ = c.IdentifySync(ctx, "u2", klime.Traits{"a": 1}) },
+		"Client.Group":        func(ctx context.Context, c *klime.Client) { _ = c.Group(ctx, "g1", klime.Traits{"a": 1}) },
+		"Client.GroupSync":    func(ctx context.Context, c *klime.Client) { _, _ = c.GroupSync(ctx, "g1", klime.Traits{"a": 1}) },
+		"LinkFunc that finds nobody": func(ctx context.Context, _ *klime.Client) {
+			klime.LinkFunc(ctx, func() (klime.User, []klime.Group) { return klime.User{}, nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+				call(trace.ContextWithSpanContext(ctx, spanContext(2)), client)
+			})
+			events := wire.events(t, client)
+			if got := traceOf(events[len(events)-1]); got != "02" {
+				t.Errorf("the request has trace %s", got)
+			}
+		})
+	}
+}
+
 // A traceparent that is not valid by W3C Trace Context is none.
 func TestTraceparent(t *testing.T) {
 	t.Parallel()

@@ -217,8 +217,9 @@ func TestTrackWhileTheRequestIsReplaced(t *testing.T) {
 
 type key struct{}
 
-// A goroutine may read the *gin.Context after the handler has returned: Middleware
-// restores nothing in it, or the race detector would complain.
+// A goroutine may read the *gin.Context after the handler has returned: the Middleware of
+// one client restores nothing in it, or the race detector would complain. (Those of two do:
+// docs/frameworks.md.)
 func TestNothingIsRestoredAfterTheHandler(t *testing.T) {
 	t.Parallel()
 	router := gin.New()

@@ -71,7 +71,7 @@ func newQueue(cfg *Config) *queue {
 		maxBytes: cfg.QueueBytes,
 		maxAutomatic: amount{
 			items: max(1, cfg.QueueSize*automaticShare/5),
-			bytes: cfg.QueueBytes * automaticShare / 5,
+			bytes: cfg.QueueBytes / 5 * automaticShare, // 32 bits may not hold five times as much
 		},
 		takeItems:    min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
 		takeBytes:    min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),

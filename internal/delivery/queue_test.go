@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,6 +53,23 @@ func TestQueueBoundsBytes(t *testing.T) {
 		}
 		if err := d.Enqueue(t.Context(), item(0, false, 900_000)); !errors.Is(err, delivery.ErrQueueFull) {
 			t.Errorf("an item that never fits: %v", err)
+		}
+	})
+}
+
+// The largest bound that an int holds, which a Config may have where int has 32 bits, is one.
+func TestQueueOfTheMostBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		cfg := config(e)
+		cfg.QueueBytes = math.MaxInt
+		d := start(t, cfg)
+		if err := d.Enqueue(t.Context(), item(1, true, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if c := d.Counts(); c.Held != 1 {
+			t.Errorf("counts: %+v", c)
 		}
 	})
 }

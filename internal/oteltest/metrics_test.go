@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -192,6 +193,7 @@ func TestMetricsAreStats(t *testing.T) {
 			"klime.event.failed ":             float64(s.Failed),
 			"klime.event.invalid ":            float64(s.Invalid),
 			"klime.event.late ":               float64(s.Late),
+			"klime.event.recovered ":          float64(s.Recovered),
 			"klime.event.not_linked ":         float64(s.NotLinked),
 			"klime.event.not_member ":         float64(s.NotMember),
 			"klime.request.anonymous ":        float64(s.Anonymous),
@@ -225,11 +227,13 @@ func TestMetricsAreStats(t *testing.T) {
 			return true
 		})
 		check(t, "measured", got, want)
+		const histograms = 2
+		check(t, "metrics of Stats, one for each field", len(m.rows)-histograms, reflect.TypeFor[klime.Stats]().NumField())
 		check(t, "requests, and seconds of them", []float64{requests, seconds}, []float64{seen.requests, seen.requests})
 		for name, n := range m.values {
 			// Of what Shutdown drops or refuses nobody reads any more, and a spool needs a disk.
 			shown := name != "klime.event.dropped klime.drop.reason=shutdown" && strings.TrimSpace(name) != "klime.event.late" &&
-				!strings.Contains(name, "spool")
+				!strings.Contains(name, "spool") && strings.TrimSpace(name) != "klime.event.recovered"
 			if n == 0 && shown {
 				t.Errorf("the test does not show %s: %+v", name, s)
 			}

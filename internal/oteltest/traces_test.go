@@ -221,6 +221,25 @@ func TestTraceOfAnIdleApp(t *testing.T) {
 	})
 }
 
+// An app that only describes users and groups shows klime the request's span with that.
+func TestTraceOfAnAppThatDescribes(t *testing.T) {
+	t.Parallel()
+	each(t, []order{before, after}, func(t *testing.T, f framework, o order) {
+		traits := klime.Traits{"name": "Jane"}
+		for name, describe := range map[string]func(context.Context, *klime.Client) error{
+			"identify": func(ctx context.Context, c *klime.Client) error { return c.Identify(ctx, "u2", traits) },
+			"group":    func(ctx context.Context, c *klime.Client) error { return c.Group(ctx, "g2", traits) },
+		} {
+			got := f.request(t, o, nil, traced("01"), func(_, spans context.Context, _ trace.Tracer, c *klime.Client) {
+				if err := describe(spans, c); err != nil {
+					t.Error(err)
+				}
+			})
+			check(t, name, got.traces(), map[string]string{name: "server", "API Called": "server"})
+		}
+	})
+}
+
 // What nobody samples is not exported, and the events say so.
 func TestNotSampled(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,25 @@
+package klime_test
+
+import (
+	"math"
+	"runtime"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// The limits of the queue are no memory until events need it.
+func TestALargeQueueCostsNothing(t *testing.T) { //nolint:paralleltest // it measures
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	client, _ := newClient(t, func(cfg *klime.Config) {
+		cfg.QueueSize, cfg.QueueBytes = 100_000_000, min(1<<40, math.MaxInt)
+	})
+	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+		t.Errorf("a client and an event take %d bytes", got)
+	}
+}
