@@ -565,3 +565,42 @@ func TestRulesFurtherIn(t *testing.T) {
 		t.Errorf("events %q", got)
 	}
 }
+
+// The failure of a named route counts as an API call, whatever the request would be
+// without the name, and whoever has given it.
+func TestFailuresOfNamedRoutes(t *testing.T) {
+	t.Parallel()
+	byRule := klime.NameRoutes(map[string]string{"/reports": "Report Viewed", "/healthz": "Health Seen"})
+	named := map[string]func(*klime.Client, klime.Exchange){
+		"NameRoutes": func(c *klime.Client, x klime.Exchange) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1"), byRule), exchange: x}.serve(nil)
+		},
+		"SetEvent": func(c *klime.Client, x klime.Exchange) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), exchange: x}.serve(func(ctx context.Context) { klime.SetEvent(ctx, "Report Viewed") })
+		},
+		"a middleware further in": func(c *klime.Client, x klime.Exchange) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), exchange: x}.serve(func(ctx context.Context) {
+				traffic{tracker: klime.NewTracker(c, byRule), ctx: ctx, exchange: x}.serve(nil)
+			})
+		},
+	}
+	with := func(name, value string) func(string) string { return http.Header{name: {value}}.Get }
+	for what, x := range map[string]klime.Exchange{
+		"a prefetch":             {Status: 500, Header: with("Sec-Purpose", "prefetch")},
+		"a prefetch, panicked":   {Panicked: true, Header: with("Sec-Purpose", "prefetch")},
+		"a probe":                {Status: 503, Header: with("User-Agent", "kube-probe/1.34")},
+		"a health check":         {Status: 503, Route: "/healthz"},
+		"an image, aborted":      {Aborted: true, Header: with("Sec-Fetch-Dest", "image")},
+		"an image, answered out": {AnsweredOutside: true, Header: with("Sec-Fetch-Dest", "image")},
+		"a script over gRPC":     {GRPCStatus: "13", ContentType: "application/grpc", Header: with("Sec-Fetch-Dest", "script")},
+	} {
+		x.Method = http.MethodGet
+		for who, serve := range named {
+			client, wire := newClient(t)
+			serve(client, x)
+			if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"API Called"}) {
+				t.Errorf("%s, named by %s: events %q", what, who, got)
+			}
+		}
+	}
+}
