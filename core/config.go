@@ -159,7 +159,8 @@ type Config struct {
 	// event does not have is not sent. It runs in the goroutine that tracks, and holds up
 	// no other. An event that it leaves with neither user nor group, or of an unknown
 	// Type, is refused. A zero Timestamp becomes the original one again. If it panics,
-	// the event is dropped. Default none.
+	// the event is dropped. It must not call Flush or Shutdown, which wait until their
+	// deadline for an event of [RollUp] that it holds up. Default none.
 	BeforeSend func(*Event) bool
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
