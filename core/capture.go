@@ -6,7 +6,7 @@ import (
 )
 
 // Captured is a part of a request that is recorded only if [Capture] asks for it, as it
-// may identify a person. At most 2 KiB of each are sent.
+// may identify a person. At most 2 KiB of each are sent, before escapes.
 type Captured int
 
 // What [Capture] can ask for.
@@ -40,7 +40,7 @@ func (t *Tracker) captureFrom(x *Exchange) captured {
 }
 
 // maxCaptured is how many bytes of each captured value are sent. Without a limit, a
-// caller could make its events too large to be sent.
+// caller could make its events too large to be sent: see [maxPropertyBytes].
 const maxCaptured = 2048
 
 func bounded(s string) string { return s[:min(len(s), maxCaptured)] }

@@ -42,20 +42,20 @@ func (k Kind) String() string {
 // a pure function of the response, the request, and the ruling on its route.
 func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
 	mediaType := mediaTypeOf(x.ContentType)
-	named := rule.name != ""
+	failed := rule.named && !x.succeeded()
 	switch {
 	case isNoiseMethod(x.Method):
 		return KindNoise, outcomeAsksAbout
 	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
 		return KindStream, ""
-	case rule.health && !named:
+	case rule.health && !rule.named:
 		return KindNoise, outcomeHealthCheck
 	}
-	if why := noiseOf(x, rule); why != "" {
+	if why := noiseOf(x, rule, failed); why != "" {
 		return KindNoise, why
 	}
 	switch {
-	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked:
+	case x.Method != http.MethodGet || x.Status >= http.StatusBadRequest || x.Panicked || failed:
 		return KindAPI, ""
 	case x.Status == http.StatusNotModified:
 		kind = classifyNotModified(x)
@@ -70,14 +70,15 @@ func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
 	return kind, why
 }
 
-// noiseOf says why a request tells nothing about a customer, "" if it may.
-func noiseOf(x *Exchange, rule ruling) outcome {
+// noiseOf says why a request tells nothing about a customer, "" if it may. A named route
+// that has failed does, whoever asked.
+func noiseOf(x *Exchange, rule ruling, failed bool) outcome {
 	switch {
 	case isUnmatched(x, rule):
 		return outcomeNoRoute
 	case isCanonicalRedirect(x):
 		return outcomeCanonical
-	case x.Method != http.MethodGet:
+	case x.Method != http.MethodGet, failed:
 		return ""
 	case isPrefetch(x):
 		return outcomePrefetched

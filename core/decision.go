@@ -66,6 +66,7 @@ func (t *Tracker) decide(dec *decision, x *Exchange, remarks *remarks, rule ruli
 	if remarks.event != "" {
 		rule.name = remarks.event
 	}
+	rule.named = rule.name != "" || remarks.named
 	dec.kind, dec.why = t.classify(x, rule)
 	dec.name, dec.named = t.eventName(dec.kind, rule.name, x)
 }

@@ -575,7 +575,7 @@ func TestEncodeAllocations(t *testing.T) {
 		t.Errorf("track: %v allocations, want at most 0", got)
 	}
 	x := Exchange{Method: "GET", Route: "/reports/{id}", Status: 200, took: time.Second}
-	request := requestProperties{exchange: &x, route: newRoute(x.Route), extra: []property{{"k", []byte("1")}}}
+	request := requestProperties{exchange: &x, route: newRoute(x.Route), extra: []property{{"k", []byte(`"k":1`)}}}
 	automatic := draft{automatic: true, Event: Event{Event: apiCalled, UserID: "u1", GroupID: "g1", Timestamp: morning()}}
 	if got := testing.AllocsPerRun(200, func() { _, _ = enc.encode(&automatic, &request) }); got > 0 {
 		t.Errorf("request: %v allocations, want at most 0", got)

@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -111,7 +112,10 @@ func (h *eventHints) examineID(kind *idKind, id string, e *Event) {
 	case what != "":
 		h.tell(kind.changes, kind.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}
-	if name, ok := e.Traits["name"].(string); e.Type == kind.described && ok && name == id {
+	if e.Type != kind.described {
+		return
+	}
+	if name, _ := textOrNested(e.Traits["name"]); name == id {
 		h.tell(kind.isName, kind.name+" IDs equal the trait name, and names change; use a stable ID, such as a database key", shortHash(id))
 	}
 }
@@ -150,11 +154,10 @@ const maxTrait = 1000
 
 func (h *eventHints) examineTraits(e *Event) {
 	for key, value := range e.Traits {
-		if text, ok := value.(string); ok {
-			if len(text) > maxTrait {
-				h.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
-			}
-		} else if isNested(value) {
+		switch text, nested := textOrNested(value); {
+		case len(text) > maxTrait:
+			h.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
+		case nested:
 			h.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", traitNamed(key))
 		}
 	}
@@ -169,21 +172,28 @@ func traitNamed(key string) slog.Attr {
 	return slog.String("trait", quoted(key))
 }
 
-// isNested reports whether a value is encoded as a list or an object.
-func isNested(value any) bool {
-	switch value.(type) {
-	case nil, bool, int, int64, float64, time.Time, json.Number:
-		return false
-	case json.Marshaler:
-		return false // it may encode itself as anything
-	case encoding.TextMarshaler:
-		return false
+// textOrNested returns the text of a value that is encoded as a string, and reports
+// whether it is encoded as a list or an object. What encodes itself may be either: to
+// find out, it would have to do so once more.
+func textOrNested(value any) (text string, nested bool) {
+	switch v := value.(type) {
+	case string:
+		return v, false
+	case nil, bool, int, int64, float64, time.Time, json.Number, []byte:
+		return "", false
+	case json.RawMessage:
+		v = bytes.TrimLeft(v, " \t\r\n")
+		return "", len(v) > 0 && (v[0] == '{' || v[0] == '[')
+	case json.Marshaler, encoding.TextMarshaler:
+		return "", false
 	}
-	switch reflect.Indirect(reflect.ValueOf(value)).Kind() {
+	switch v := reflect.Indirect(reflect.ValueOf(value)); v.Kind() {
+	case reflect.String:
+		return v.String(), false
 	case reflect.Map, reflect.Struct, reflect.Slice, reflect.Array:
-		return true
+		return "", true
 	default:
-		return false
+		return "", false
 	}
 }
 

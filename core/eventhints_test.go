@@ -1,6 +1,7 @@
 package klime_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -71,6 +72,16 @@ func TestEventHints(t *testing.T) {
 		"a list as trait":       {do: identify("u1", klime.Traits{"tags": []string{"a"}}), want: "a trait is a list or an object"},
 		"a struct as trait":     {do: identify("u1", klime.Traits{"a": struct{ B int }{1}}), want: "a trait is a list or an object"},
 		"a long trait":          {do: identify("u1", klime.Traits{"bio": strings.Repeat("x", 1001)}), want: "a trait is very long"},
+		"a long text of a type": {do: identify("u1", klime.Traits{"bio": label(strings.Repeat("x", 1001))}), want: "a trait is very long"},
+		"a long text elsewhere": {do: identify("u1", klime.Traits{"bio": ptr(strings.Repeat("x", 1001))}), want: "a trait is very long"},
+		"an encoded object":     {do: identify("u1", klime.Traits{"a": json.RawMessage("\n{}")}), want: "a trait is a list or an object"},
+		"an encoded list":       {do: identify("u1", klime.Traits{"a": json.RawMessage("[1]")}), want: "a trait is a list or an object"},
+		"the name, of a type":   {do: identify("jane", klime.Traits{"name": label("jane")}), want: "user IDs equal the trait name"},
+		"the name, elsewhere":   {do: group("acme", klime.Traits{"name": ptr("acme")}), want: "group IDs equal the trait name"},
+		"a number for a name":   {do: identify("42", klime.Traits{"name": 42})},
+		"encoded as they are": {do: identify("u1", klime.Traits{
+			"a": json.RawMessage(`"x"`), "b": json.RawMessage(" 1"), "c": json.RawMessage("null"), "d": ptr("x"), "e": label("x"), "f": []byte("x"),
+		})},
 		"traits as they are": {do: identify("u1", klime.Traits{
 			"a": "x", "b": 1, "c": true, "d": 1.5, "e": time.Unix(0, 0), "f": nil, "g": int8(1), "h": (*string)(nil),
 		})},
@@ -107,6 +118,11 @@ func TestEventHints(t *testing.T) {
 		})
 	}
 }
+
+// label is a type of the app.
+type label string
+
+func ptr[T any](v T) *T { return &v }
 
 func both(do, then func(*testing.T, *klime.Client)) func(*testing.T, *klime.Client) {
 	return func(t *testing.T, c *klime.Client) {

@@ -40,7 +40,7 @@ func SetEvent(ctx context.Context, name string) {
 }
 
 // SetProperty adds a property to the event of this request. It replaces an automatic
-// property of the same name. A request can have up to 100 of them, up to 184 KiB
+// property of the same name. A request can have up to 100 of them, up to 152 KiB of JSON
 // together. What goes beyond that, or cannot be encoded as JSON, is left out, counted
 // and logged. The value of a key that Config.SecretKeys names is not sent.
 func SetProperty(ctx context.Context, key string, v any) {
@@ -49,13 +49,15 @@ func SetProperty(ctx context.Context, key string, v any) {
 		return
 	}
 	c := scope.client()
-	var value []byte
+	var member []byte
 	err := ErrEventTooLarge
 	if len(key) <= maxPropertyBytes {
-		value, err = appendValue(nil, c.redactProperty(key, v), 0) // encoded now, as v may change later
+		const usual = 32 // bytes that most values take, with the quotes of the key: more would be moved as they grow
+		member = append(appendString(make([]byte, 0, len(key)+usual), key), ':')
+		member, err = appendValue(member, c.redactProperty(key, v), 0) // encoded now, as v may change later
 	}
 	if err == nil {
-		scope.update(func(r *request) { err = r.setProperty(key, value) })
+		scope.update(func(r *request) { err = r.setProperty(key, member) })
 	}
 	switch {
 	case errors.Is(err, ErrEventTooLarge):

@@ -526,16 +526,50 @@ func TestLinkOfManyGroups(t *testing.T) {
 	}
 }
 
-// A Link that stands in front of every request.
-func BenchmarkLinkRepeated(b *testing.B) {
-	client, _ := newClient(b)
+// repeatedLink returns a Link that stands in front of every request, which has been sent
+// before.
+func repeatedLink(tb testing.TB, groups int) (request func()) {
+	tb.Helper()
+	client, _ := newClient(tb)
+	tracker := klime.NewTracker(client)
 	user := klime.User{ID: "u1", Traits: klime.Traits{"email": "jane@acme.com", "name": "Jane", "age": 42}}
-	group := klime.Group{ID: "g1", Traits: klime.Traits{"name": "Acme Inc", "plan": "pro"}}
-	ctx := klime.NewTracker(client).Begin(b.Context())
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := client.Link(ctx, user, group); err != nil {
-			b.Fatal(err)
+	list := make([]klime.Group, groups)
+	for i := range list {
+		list[i] = klime.Group{ID: fmt.Sprint("g", i), Traits: klime.Traits{"name": "Acme Inc", "plan": "pro"}}
+	}
+	request = func() {
+		if err := client.Link(tracker.Begin(tb.Context()), user, list...); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	request()
+	if err := client.Flush(tb.Context()); err != nil { // or delivery would allocate meanwhile
+		tb.Fatal(err)
+	}
+	return request
+}
+
+func BenchmarkLinkRepeated(b *testing.B) {
+	for _, groups := range []int{1, 3} {
+		b.Run(fmt.Sprint("groups=", groups), func(b *testing.B) {
+			request := repeatedLink(b, groups)
+			b.ReportAllocs()
+			for b.Loop() {
+				request()
+			}
+		})
+	}
+}
+
+// Beside the scope, which the request has anyway, only several groups allocate: their list.
+func TestLinkRepeatedAllocations(t *testing.T) {
+	for groups, most := range map[int]float64{1: 1, 3: 2} {
+		least := math.Inf(1)
+		for range 3 { // of a client whose interner has a slot for each of the IDs
+			least = min(least, testing.AllocsPerRun(100, repeatedLink(t, groups)))
+		}
+		if least > most {
+			t.Errorf("%d groups: %v allocations, want at most %v", groups, least, most)
 		}
 	}
 }

@@ -221,6 +221,7 @@ func (s *Scope) inheritFrom(outer *Scope) {
 	ours.requireMembership = ours.requireMembership || theirs.requireMembership
 	ours.optedOut = theirs.optedOut
 	ours.fallback = theirs.fallback
+	ours.fallback.span.inside = false // a span or header of this request is nearer
 }
 
 // Outside is for adapters of frameworks in which all handlers of a request share one

@@ -57,8 +57,7 @@ func (p *requestProperties) append(b []byte) []byte {
 		b = append(b, ',')
 	}
 	for _, extra := range p.extra {
-		b = append(append(appendString(b, extra.key), ':'), extra.value...)
-		b = append(b, ',')
+		b = append(append(b, extra.member...), ',')
 	}
 	if last := len(b) - 1; b[last] == ',' {
 		b = b[:last]
@@ -111,36 +110,37 @@ func protocolOf(x *Exchange) string {
 	}
 }
 
-// property is an encoded property.
+// property is a property with its encoding: "key":value.
 type property struct {
-	key   string
-	value []byte
+	key    string
+	member []byte
 }
 
 // maxProperties is how many properties the app may add to a request's event.
 const maxProperties = 100
 
-// maxPropertyBytes is how many bytes these properties may have together. It leaves
-// room for the rest of the event, which would be refused if it were too large.
-const maxPropertyBytes = maxEventBytes - 16*1024
+// maxPropertyBytes is how many bytes these properties may have together, encoded. It
+// leaves room for the rest of the event, which would be refused if it were too large: most
+// of it for what [Capture] asks for, which has up to six times [maxCaptured] in escapes.
+const maxPropertyBytes = maxEventBytes - 48*1024
 
 // setProperty sets a property, or returns ErrEventTooLarge if there is no room for it.
-func (r *request) setProperty(key string, value []byte) error {
-	size, at := len(key)+len(value), len(r.properties)
+func (r *request) setProperty(key string, member []byte) error {
+	size, at := len(member), len(r.properties)
 	for i, p := range r.properties {
 		if p.key == key {
 			at = i
 		} else {
-			size += len(p.key) + len(p.value)
+			size += len(p.member)
 		}
 	}
 	switch {
 	case size > maxPropertyBytes, at == maxProperties:
 		return ErrEventTooLarge
 	case at < len(r.properties):
-		r.properties[at].value = value
+		r.properties[at].member = member
 	default:
-		r.properties = append(r.properties, property{strings.Clone(key), value})
+		r.properties = append(r.properties, property{strings.Clone(key), member})
 	}
 	return nil
 }

@@ -23,17 +23,17 @@ type request struct {
 // remarks are the part of a request that says how to record the request: what the
 // app has asked for, and what inner middlewares have seen.
 type remarks struct {
-	event              string // the event's name, by SetEvent or an inner middleware's rules
-	route              *route // as the innermost middleware that saw the path below knows it; nil if it does not
-	path               string
-	matched            bool // an inner router has found a route, perhaps under another path
-	skip               bool
-	reused             bool // the framework has given its request to another one meanwhile
-	silent             bool
-	optedOut           bool // the caller does not want to be tracked, and the middleware honors that
-	fallbackFromInside bool // fallback is from a span inside the request, not from a header
-	canonicalRedirect  bool // an inner middleware saw a redirect to another form of the path
-	unmatched          bool // an inner router is known to have found no route
+	event             string // the event's name, by SetEvent or an inner middleware's rules
+	route             *route // as the innermost middleware that saw the path below knows it; nil if it does not
+	path              string
+	matched           bool // an inner router has found a route, perhaps under another path
+	named             bool // an inner middleware's rules name it, even if it has failed
+	skip              bool
+	reused            bool // the framework has given its request to another one meanwhile
+	silent            bool
+	optedOut          bool // the caller does not want to be tracked, and the middleware honors that
+	canonicalRedirect bool // an inner middleware saw a redirect to another form of the path
+	unmatched         bool // an inner router is known to have found no route
 }
 
 // isOpen reports whether the request is still being served.
@@ -53,6 +53,7 @@ func (r *remarks) add(x *Exchange, rt *route, rule ruling) {
 	}
 	r.matched = r.matched || !rt.catchAll || rt.text != "" && rule.name != ""
 	r.unmatched = r.unmatched || x.Unmatched && rt.text == ""
+	r.named = r.named || rule.name != ""
 	if r.event == "" && x.succeeded() {
 		r.event = rule.name
 	}

@@ -25,6 +25,7 @@ type spanRef struct {
 	span            trace.SpanID
 	sampled, remote bool
 	continues       bool // it continues a caller's trace: its parent is remote, as far as the span tells
+	inside          bool // of a fallback: it is from inside the request, not from a header
 }
 
 // refer sets r to the span in ctx, and reports whether there is one with a valid context.
@@ -35,7 +36,9 @@ func (r *spanRef) refer(ctx context.Context) bool {
 		return false
 	}
 	child, tells := span.(interface{ Parent() trace.SpanContext }) // spans of OpenTelemetry's SDK do
-	*r = spanRef{c.TraceID(), c.SpanID(), c.IsSampled(), c.IsRemote(), tells && child.Parent().IsRemote()}
+	*r = spanRef{
+		trace: c.TraceID(), span: c.SpanID(), sampled: c.IsSampled(), remote: c.IsRemote(), continues: tells && child.Parent().IsRemote(),
+	}
 	return true
 }
 
@@ -116,9 +119,10 @@ func (s *Scope) noteSpan(ctx context.Context) {
 	}
 	var inside telemetry
 	inside.read(ctx, s.baggageKeys())
+	inside.span.inside = true
 	s.update(func(r *request) {
-		if !r.fallbackFromInside {
-			r.fallback, r.fallbackFromInside = inside, true
+		if !r.fallback.span.inside {
+			r.fallback = inside
 		}
 	})
 }
@@ -131,7 +135,7 @@ func (s *Scope) noteTraceparent(traceparent string) {
 		return
 	}
 	s.update(func(r *request) {
-		if !r.fallbackFromInside {
+		if !r.fallback.span.inside {
 			r.fallback.span = remote
 		}
 	})

@@ -138,6 +138,29 @@ func TestEachCallShowsItsSpan(t *testing.T) {
 	}
 }
 
+// A request that the app makes itself has the trace that was met in the other, unless one
+// is met in its own handlers.
+func TestTraceOfASubrequest(t *testing.T) {
+	t.Parallel()
+	met := func(ctx context.Context, id byte) {
+		klime.SetUser(trace.ContextWithSpanContext(ctx, spanContext(id)), "u1")
+	}
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client)
+	traffic{tracker: tracker, target: "/batch"}.serve(func(ctx context.Context) {
+		met(ctx, 2)
+		traffic{tracker: tracker, ctx: ctx, target: "/a"}.serve(nil)
+		traffic{tracker: tracker, ctx: ctx, target: "/b"}.serve(func(ctx context.Context) { met(ctx, 3) })
+	})
+	var got []string
+	for _, e := range wire.events(t, client) {
+		got = append(got, traceOf(e))
+	}
+	if text := strings.Join(got, ", "); text != "02, 03, 02" {
+		t.Errorf("traces %s, want 02, 03, 02", text)
+	}
+}
+
 // A traceparent that is not valid by W3C Trace Context is none.
 func TestTraceparent(t *testing.T) {
 	t.Parallel()

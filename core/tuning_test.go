@@ -386,6 +386,38 @@ func TestCaptureAddress(t *testing.T) {
 	}
 }
 
+// Whatever a caller sends, and as much as the app may add, the event is not too large.
+func TestCaptureBesideManyProperties(t *testing.T) {
+	t.Parallel()
+	escaped := strings.Repeat("\x01", 4096)
+	header := http.Header{"User-Agent": {escaped}, "Referer": {"https://" + strings.Repeat(`"`, 4096)}}
+	x := klime.Exchange{
+		Path: "/" + escaped, Route: "/" + strings.Repeat("r", 500), RequestBytes: math.MaxInt64, ResponseBytes: math.MaxInt64,
+		Caller: caller{header, "fe80::1%" + escaped[:2000]},
+	}
+	app := klime.App{Name: strings.Repeat("a", 1024), Version: strings.Repeat("a", 1024), Environment: strings.Repeat("a", 1024)}
+	for what, key := range map[string]string{"plain": "k", "with escapes in their keys": escaped[:1000]} {
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.App = app })
+		everything := klime.Capture(klime.IP, klime.UserAgent, klime.Path, klime.Referrer)
+		traffic{tracker: klime.NewTracker(client, everything), exchange: x}.serve(func(ctx context.Context) {
+			klime.SetUser(ctx, strings.Repeat("u", 500))
+			klime.SetGroup(ctx, strings.Repeat("g", 500))
+			klime.SetEvent(ctx, strings.Repeat("e", 500))
+			for size := 128 << 10; size > 0; size /= 2 { // what fits, so that together they come near to the limit
+				klime.SetProperty(ctx, fmt.Sprint(key, size), strings.Repeat("v", size))
+			}
+		})
+		e := wire.one(t, client)
+		props, seen := e["properties"].(map[string]any), e["context"].(map[string]any)
+		if n := len(fmt.Sprint(seen["ip"], seen["userAgent"], props["path"], props["referrer"])); n != 3*2048+2008 {
+			t.Errorf("%s: %d bytes captured: this shows nothing", what, n)
+		}
+		if client.Stats().Invalid == 0 {
+			t.Errorf("%s: there was room for all properties: this shows nothing", what)
+		}
+	}
+}
+
 type caller struct {
 	header  http.Header
 	address string
@@ -567,5 +599,44 @@ func TestRulesFurtherIn(t *testing.T) {
 	}
 	if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"Inner", "Outer", "Inner"}) {
 		t.Errorf("events %q", got)
+	}
+}
+
+// The failure of a named route counts as an API call, whatever the request would be
+// without the name, and whoever has given it.
+func TestFailuresOfNamedRoutes(t *testing.T) {
+	t.Parallel()
+	byRule := klime.NameRoutes(map[string]string{"/reports": "Report Viewed", "/healthz": "Health Seen"})
+	named := map[string]func(*klime.Client, klime.Exchange){
+		"NameRoutes": func(c *klime.Client, x klime.Exchange) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1"), byRule), exchange: x}.serve(nil)
+		},
+		"SetEvent": func(c *klime.Client, x klime.Exchange) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), exchange: x}.serve(func(ctx context.Context) { klime.SetEvent(ctx, "Report Viewed") })
+		},
+		"a middleware further in": func(c *klime.Client, x klime.Exchange) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), exchange: x}.serve(func(ctx context.Context) {
+				traffic{tracker: klime.NewTracker(c, byRule), ctx: ctx, exchange: x}.serve(nil)
+			})
+		},
+	}
+	with := func(name, value string) func(string) string { return http.Header{name: {value}}.Get }
+	for what, x := range map[string]klime.Exchange{
+		"a prefetch":             {Status: 500, Header: with("Sec-Purpose", "prefetch")},
+		"a prefetch, panicked":   {Panicked: true, Header: with("Sec-Purpose", "prefetch")},
+		"a probe":                {Status: 503, Header: with("User-Agent", "kube-probe/1.34")},
+		"a health check":         {Status: 503, Route: "/healthz"},
+		"an image, aborted":      {Aborted: true, Header: with("Sec-Fetch-Dest", "image")},
+		"an image, answered out": {AnsweredOutside: true, Header: with("Sec-Fetch-Dest", "image")},
+		"a script over gRPC":     {GRPCStatus: "13", ContentType: "application/grpc", Header: with("Sec-Fetch-Dest", "script")},
+	} {
+		x.Method = http.MethodGet
+		for who, serve := range named {
+			client, wire := newClient(t)
+			serve(client, x)
+			if got := namesOf(wire.events(t, client)); !slices.Equal(got, []string{"API Called"}) {
+				t.Errorf("%s, named by %s: events %q", what, who, got)
+			}
+		}
 	}
 }

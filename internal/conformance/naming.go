@@ -216,5 +216,25 @@ func tuningCases() []testCase {
 			app:  App{UserID: jane, Twice: true, Routes: []Route{{Path: "/", Handler: jsonOK}}}, requests: []call{get("/")},
 			want: []string{called},
 		},
+		{
+			name: "named, and fails",
+			app: App{
+				UserID: jane, Options: []klime.Option{klime.NameRoutes(map[string]string{"GET /table": "Table Viewed"})},
+				Routes: []Route{
+					{Path: "/named", Event: "Report Viewed", Handler: reply(http.StatusInternalServerError, appJSON, `{}`)},
+					{Path: "/table", Handler: reply(http.StatusInternalServerError, appJSON, `{}`)},
+					{Path: "/unnamed", Handler: reply(http.StatusInternalServerError, appJSON, `{}`)},
+				},
+			},
+			requests: []call{
+				{path: "/named", header: http.Header{"Sec-Purpose": {"prefetch"}}, status: http.StatusInternalServerError},
+				{path: "/table", header: probe(), status: http.StatusInternalServerError},
+				{path: "/unnamed", header: probe(), status: http.StatusInternalServerError},
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/named","status":500,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/table","status":500,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
 	}
 }

@@ -2,7 +2,10 @@
 // domains. The client's warnings and klime-local's Health both ask it, so they agree.
 package idlook
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Look is what an ID looks like that it should not be.
 type Look int
@@ -15,12 +18,13 @@ const (
 	Name             // it has spaces
 	URL
 	Email
-	Domain
+	Domain // perhaps with a port or a path
 )
 
 // Of says what an ID looks like.
 func Of(id string) Look {
-	switch strings.ToLower(id) {
+	lower := strings.ToLower(id)
+	switch lower {
 	case "0", "-1", "null", "nil", "<nil>", "(null)", "undefined", "none", "n/a", "unknown", "anonymous", "nan", "true", "false", "{}", "[]",
 		"[object object]", "<no value>",
 		"00000000-0000-0000-0000-000000000000":
@@ -35,13 +39,31 @@ func Of(id string) Look {
 		return Name
 	case strings.Contains(id, "://"):
 		return URL
+	case !strings.Contains(id, "."):
+		return Fine
 	case strings.Contains(id, "@") && isDomain(id[strings.LastIndexByte(id, '@')+1:]):
 		return Email
-	case isDomain(id) && isCommonTLD(id[strings.LastIndexByte(id, '.')+1:]):
+	case isSite(lower):
 		return Domain
 	default:
 		return Fine
 	}
+}
+
+// isSite reports whether id, in lower case, is where a company's web site may be.
+func isSite(id string) bool {
+	host, _, _ := strings.Cut(id, "/")
+	host, port, hasPort := strings.Cut(host, ":")
+	if !isDomain(host) || hasPort && !isPort(port) {
+		return false
+	}
+	dot := strings.LastIndexByte(host, '.')
+	return strings.HasPrefix(host, "www.") || isCommonTLD(host[dot+1:]) || len(host)-dot == len(".za") && isSecondLevel(host[:dot])
+}
+
+func isPort(s string) bool {
+	const most = len("65535")
+	return s != "" && len(s) <= most && strings.Trim(s, "0123456789") == ""
 }
 
 // isDomain reports whether s is made of letters, digits and hyphens with dots
@@ -57,13 +79,28 @@ func isDomain(s string) bool {
 
 // isCommonTLD tells a domain from a name such as jane.doe.
 func isCommonTLD(tld string) bool {
-	switch strings.ToLower(tld) {
-	case "com", "net", "org", "io", "co", "ai", "app", "dev", "cloud", "tech", "inc", "biz", "info", "example",
-		"de", "fr", "uk", "nl", "ch", "at", "eu", "se", "no", "dk", "fi", "es", "it", "pl", "us", "ca", "au", "nz", "in", "jp", "br":
+	switch tld {
+	case "com", "net", "org", "io", "co", "ai", "app", "dev", "cloud", "tech", "inc", "biz", "info", "example", "edu", "gov", "mil", "xyz",
+		"online", "shop", "store", "agency", "consulting", "digital", "software", "solutions", "studio",
+		"de", "fr", "uk", "nl", "ch", "at", "eu", "se", "no", "dk", "fi", "es", "it", "pl", "us", "ca", "au", "nz", "in", "jp", "br",
+		"ae", "ar", "be", "bg", "cl", "cn", "cz", "ee", "gr", "hk", "hr", "hu", "ie", "il", "kr", "li", "lt", "lu", "lv", "mx", "pt", "ro",
+		"ru", "sg", "sk", "tr", "tv", "tw", "ua", "vn", "za":
 		return true
 	default:
 		return false
 	}
 }
 
-func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+// isSecondLevel reports whether s, a domain without its country, ends in what many
+// countries have below theirs, as acme.co does of acme.co.ke.
+func isSecondLevel(s string) bool {
+	dot := strings.LastIndexByte(s, '.')
+	switch s[dot+1:] {
+	case "ac", "co", "com", "edu", "gov", "net", "org":
+		return dot > 0
+	default:
+		return false
+	}
+}
+
+func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r >= utf8.RuneSelf }

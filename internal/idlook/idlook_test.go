@@ -16,6 +16,17 @@ func TestOf(t *testing.T) {
 		"00000000-0000-0000-0000-000000000000": idlook.Placeholder, "map[]": idlook.Placeholder,
 		" usr_1": idlook.Padded, "usr_1\n": idlook.Padded, "Acme Inc ": idlook.Padded, "\u00a0usr_1": idlook.Padded,
 		"Acme Inc": idlook.Name, "Acme\tInc": idlook.Name, "https://acme.com": idlook.URL, "jane@acme.com": idlook.Email, "acme.com": idlook.Domain,
+
+		"acme.co.za": idlook.Domain, "acme.com.br": idlook.Domain, "acme.co.ke": idlook.Domain, "acme.xyz": idlook.Domain,
+		"acme.be": idlook.Domain, "acme.edu": idlook.Domain, "www.acme.gov": idlook.Domain, "www.acme.museum": idlook.Domain,
+		"WWW.Acme.Museum": idlook.Domain, "acme.com:8080": idlook.Domain, "acmé.com": idlook.Domain, "acme.com/path": idlook.Domain,
+		"acme.com:8080/": idlook.Domain, "app.acme.io/teams/7": idlook.Domain, "jane@acmé.com": idlook.Email,
+
+		"user.123": idlook.Fine, "org.main": idlook.Fine, "a.b.c": idlook.Fine, "org.id": idlook.Fine, "team.finance": idlook.Fine,
+		"jürgen.müller": idlook.Fine, "acme.prod/7": idlook.Fine, "acme:7": idlook.Fine, "acme.com:owner": idlook.Fine,
+		"acme.com:1234567": idlook.Fine, "acme.com:": idlook.Fine, "co.ke": idlook.Fine, "www": idlook.Fine, "www.1": idlook.Fine,
+		"orgs/acme.v2": idlook.Fine, "a.co.prod": idlook.Fine, ".com": idlook.Fine, "/acme.com": idlook.Fine, ":8080": idlook.Fine,
+		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dozjgNryP4J3jVmNHl0w": idlook.Fine, "3.14": idlook.Fine, "192.0.2.7": idlook.Fine,
 	} {
 		if got := idlook.Of(id); got != want {
 			t.Errorf("%q: got %d, want %d", id, got, want)
