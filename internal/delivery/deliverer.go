@@ -97,10 +97,10 @@ func startWorker(run func(end <-chan struct{})) *worker {
 
 // Enqueue accepts an item for delivery. It returns ErrQueueFull if there is no room for
 // the item, and ErrClosed after Shutdown. If Config.Overflow is Block, an explicit
-// item waits for room until ctx ends, sending is halted, or Shutdown begins. With
-// Config.WriteAhead, an explicit item is on disk if the error is nil, in memory alone
-// if it is ErrNotDurable, which wraps the reason, and dropped if it is ErrSpoolFull
-// without ErrNotDurable.
+// item waits for room until ctx ends, sending is halted, or Shutdown begins; ErrQueueFull
+// then wraps why ctx has ended. With Config.WriteAhead, an explicit item is on disk if the
+// error is nil, in memory alone if it is ErrNotDurable, which wraps the reason, and dropped
+// if it is ErrSpoolFull without ErrNotDurable.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
 		return d.enqueue(ctx, &it)
@@ -161,7 +161,7 @@ func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err 
 	if errors.Is(err, ErrQueueFull) {
 		d.tell(it.Token, outcome)
 		if ctx.Err() != nil && d.cfg.Overflow == Block {
-			err = fmt.Errorf("%w: %w", err, ctx.Err())
+			err = fmt.Errorf("%w: %w", err, endOf(ctx))
 		}
 	}
 	return d.noteLate(err)
@@ -214,7 +214,7 @@ func (d *Deliverer) flush(ctx context.Context) (lost, err error) {
 			return lost, err
 		}
 		if lost = err; ctx.Err() != nil {
-			return lost, ctx.Err()
+			return lost, endOf(ctx)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		d.queue.leave(w, d.withLastFailure(ctx.Err()))
+		d.queue.leave(w, d.withLastFailure(endOf(ctx)))
 		<-w.done
 	}
 	return w.err
@@ -275,6 +275,15 @@ func (d *Deliverer) tell(token uint64, outcome Outcome) {
 	if token != 0 && d.cfg.OnOutcome != nil {
 		d.cfg.OnOutcome(token, outcome)
 	}
+}
+
+// endOf returns why ctx has ended: an error that matches both ctx.Err and context.Cause.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // withLastFailure adds to err how the last job failed.
