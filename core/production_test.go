@@ -3,6 +3,7 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -112,6 +113,70 @@ func TestTrackDuringShutdown(t *testing.T) {
 		t.Errorf("%d calls without an error; stats: %+v", accepted.Load(), s)
 	}
 	checkSum(t, client)
+}
+
+// So it is with a small queue, whatever gives way. OnError is told of each drop.
+func TestDropsDuringShutdown(t *testing.T) {
+	t.Parallel()
+	for _, overflow := range []klime.Overflow{klime.DropOldest, klime.DropNewest, klime.Block} {
+		for range 10 {
+			checkDropsDuringShutdown(t, overflow)
+		}
+	}
+}
+
+func checkDropsDuringShutdown(t *testing.T, overflow klime.Overflow) {
+	t.Helper()
+	recorder := klimetest.NewRecorder()
+	config := recorder.Config()
+	config.QueueSize, config.Overflow = 20, overflow
+	var told atomic.Uint64
+	var first sync.Once
+	config.OnError = func(err error, events []klime.Event) { told.Add(uint64(len(events)) + more(err)) }
+	delivered := make(chan struct{})
+	config.OnSuccess = func(klime.BatchResult) { first.Do(func() { close(delivered) }) }
+	client, err := klime.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tracked atomic.Uint64
+	var calls sync.WaitGroup
+	for range 16 {
+		calls.Go(func() {
+			for {
+				err := client.Track(t.Context(), "Done", nil, klime.ForUser("jane"))
+				if errors.Is(err, klime.ErrClosed) {
+					return
+				}
+				if refused := errors.Is(err, klime.ErrQueueFull); err != nil && (overflow != klime.DropNewest || !refused) {
+					t.Error(err)
+				}
+				tracked.Add(1)
+			}
+		})
+	}
+	<-delivered
+	if err := client.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	calls.Wait()
+	s := client.Stats()
+	dropped := s.Dropped[klime.DropQueueFull]
+	if told.Load() != dropped {
+		t.Errorf("Overflow %d: told of %d drops; stats: %+v", overflow, told.Load(), s)
+	}
+	if n := uint64(len(recorder.Events())); n != s.Sent || n+dropped != tracked.Load() {
+		t.Errorf("Overflow %d: %d events tracked, %d delivered; stats: %+v", overflow, tracked.Load(), n, s)
+	}
+	checkSum(t, client)
+}
+
+// more returns how many events an error of OnError stands for beside those that come with it.
+func more(err error) (n uint64) {
+	if _, text, found := strings.Cut(err.Error(), " (and "); found {
+		_, _ = fmt.Sscanf(text, "%d more)", &n)
+	}
+	return n
 }
 
 // What comes after Shutdown is counted, by whatever way it comes, and logged now

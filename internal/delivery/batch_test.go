@@ -294,6 +294,25 @@ func TestBadEventsNamedOneByOne(t *testing.T) {
 	}
 }
 
+// If all events are bad, and named one by one, a batch takes 64 requests at most. What is left
+// of it then waits for its next turn.
+func TestRequestsOfOneBatchAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, []int) (delivery.Result, error) {
+			return delivery.Result{}, &delivery.SendError{StatusCode: 400, Rejected: []delivery.Rejection{{Index: 0}}}
+		}}
+		cfg := config(e)
+		cfg.BatchSize = 100
+		d := start(t, cfg)
+		enqueue(t, d, 1, 100)
+		synctest.Wait()
+		if n, c := len(e.seen()), d.Counts(); n != 64 || c.Failed != 32 || c.Held != 68 {
+			t.Errorf("%d requests, counts: %+v", n, c)
+		}
+	})
+}
+
 // An answer may name the wrong events, such as by counting from 1. No good event is given
 // up for that.
 func TestWronglyNamedEventsAreDelivered(t *testing.T) {

@@ -32,6 +32,7 @@ func (q *queue) writeAhead(it Item) (written <-chan error, err error) {
 	if !q.disk.hasRoom(&it) {
 		q.accepted++
 		q.ended[SpoolFull]++
+		q.reporter.add(Report{Items: []Item{it}, Outcome: SpoolFull, Err: ErrSpoolFull})
 		return nil, ErrSpoolFull
 	}
 	q.register(&it)
@@ -164,6 +165,9 @@ func (q *queue) dropRecords(dropped []Record) (ended []Item, refused map[uint64]
 			ended = append(ended, it)
 		}
 	}
+	if len(ended) > 0 {
+		q.reporter.add(Report{Items: ended, Outcome: SpoolFull, Err: ErrSpoolFull})
+	}
 	return ended, refused
 }
 
@@ -248,6 +252,9 @@ func (q *queue) takeBack(items []Item) (evicted []Item) {
 		}
 		q.enterMemory(&it)
 		back = append(back, it)
+	}
+	if len(evicted) > 0 {
+		q.reporter.add(Report{Items: evicted, Outcome: Evicted, Err: ErrQueueFull})
 	}
 	slices.Reverse(back)
 	q.restore(back)

@@ -6,7 +6,7 @@ import "testing"
 // before and after it.
 func TestCulpritSharesNoMemory(t *testing.T) {
 	t.Parallel()
-	q := newQueue(&Config{QueueSize: 10, QueueBytes: 1 << 20, BatchSize: 2, Senders: 1})
+	q := newQueue(&Config{QueueSize: 10, QueueBytes: 1 << 20, BatchSize: 2, Senders: 1}, &reporter{})
 	shared := []byte(`{"n":1}{"n":2}`)
 	it := Item{Body: shared[:7:7]}
 	if _, err := q.push(&it, false, nil); err != nil {

@@ -49,10 +49,11 @@ type Deliverer struct {
 func New(cfg Config) *Deliverer {
 	ctx, stop := context.WithCancel(context.Background())
 	oneShots, cancelOneShots := context.WithCancel(context.Background())
+	reporter := &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)}
 	d := &Deliverer{
 		cfg:            cfg,
-		queue:          newQueue(&cfg),
-		reporter:       &reporter{tell: cfg.OnReport, logger: cfg.Logger, wake: make(chan struct{}, 1)},
+		queue:          newQueue(&cfg, reporter),
+		reporter:       reporter,
 		wake:           make(chan struct{}, 1),
 		haltCauses:     make(chan *SendError, 1),
 		jobs:           make(chan job, cfg.Senders),
@@ -96,10 +97,10 @@ func startWorker(run func(end <-chan struct{})) *worker {
 
 // Enqueue accepts an item for delivery. It returns ErrQueueFull if there is no room for
 // the item, and ErrClosed after Shutdown. If Config.Overflow is Block, an explicit
-// item waits for room until ctx ends, sending is halted, or Shutdown begins. With
-// Config.WriteAhead, an explicit item is on disk if the error is nil, in memory alone
-// if it is ErrNotDurable, which wraps the reason, and dropped if it is ErrSpoolFull
-// without ErrNotDurable.
+// item waits for room until ctx ends, sending is halted, or Shutdown begins; ErrQueueFull
+// then wraps why ctx has ended. With Config.WriteAhead, an explicit item is on disk if the
+// error is nil, in memory alone if it is ErrNotDurable, which wraps the reason, and dropped
+// if it is ErrSpoolFull without ErrNotDurable.
 func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	if d.cfg.Spool == nil || !d.cfg.WriteAhead || it.Automatic {
 		return d.enqueue(ctx, &it)
@@ -112,7 +113,7 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 		}
 		return err
 	case errors.Is(err, ErrSpoolFull):
-		d.tellEnded([]Item{it}, SpoolFull, err)
+		d.tell(it.Token, SpoolFull)
 		return err
 	case err != nil:
 		return d.noteLate(err)
@@ -130,14 +131,6 @@ func (d *Deliverer) Enqueue(ctx context.Context, it Item) error {
 	}
 }
 
-// tellEnded tells everybody of items that have ended and that the queue has counted.
-func (d *Deliverer) tellEnded(items []Item, outcome Outcome, err error) {
-	if len(items) > 0 {
-		d.tellAll(items, outcome)
-		d.reporter.add(Report{Items: items, Outcome: outcome, Err: err})
-	}
-}
-
 // enqueue pushes an item to the queue until it no longer waits for room.
 func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	var at *place
@@ -147,12 +140,7 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 		if a.wake {
 			d.wakeDispatcher()
 		}
-		if a.dropped > 0 {
-			d.reporter.count(a.outcome, a.dropped, it.Queued)
-		}
-		if len(a.evicted) > 0 {
-			d.tellEnded(a.evicted, a.outcome, a.outcome.dropError())
-		}
+		d.tellAll(a.evicted, a.outcome)
 		if err != nil {
 			return d.refused(ctx, it, a.outcome, err)
 		}
@@ -167,17 +155,13 @@ func (d *Deliverer) enqueue(ctx context.Context, it *Item) error {
 	}
 }
 
-// refused reports an item that the queue has refused with err, and returns the error of
+// refused handles an item that the queue has refused with err, and returns the error of
 // enqueue.
 func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err error) error {
 	if errors.Is(err, ErrQueueFull) {
-		if outcome == Abandoned { // Shutdown reports it with the others
-			d.tellAll([]Item{*it}, Abandoned)
-		} else {
-			d.tellEnded([]Item{*it}, outcome, err)
-		}
+		d.tell(it.Token, outcome)
 		if ctx.Err() != nil && d.cfg.Overflow == Block {
-			err = fmt.Errorf("%w: %w", err, ctx.Err())
+			err = fmt.Errorf("%w: %w", err, endOf(ctx))
 		}
 	}
 	return d.noteLate(err)
@@ -230,7 +214,7 @@ func (d *Deliverer) flush(ctx context.Context) (lost, err error) {
 			return lost, err
 		}
 		if lost = err; ctx.Err() != nil {
-			return lost, ctx.Err()
+			return lost, endOf(ctx)
 		}
 	}
 }
@@ -249,7 +233,7 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		d.queue.leave(w, d.withLastFailure(ctx.Err()))
+		d.queue.leave(w, d.withLastFailure(endOf(ctx)))
 		<-w.done
 	}
 	return w.err
@@ -268,9 +252,9 @@ func signal(c chan<- struct{}) {
 
 // settle ends items: first for OnOutcome, then for the queue, so that OnOutcome has
 // been told of them when a Flush that waits for them returns.
-func (d *Deliverer) settle(items []Item, outcome Outcome) {
+func (d *Deliverer) settle(items []Item, outcome Outcome, reports ...Report) {
 	d.tellAll(items, outcome)
-	d.queue.settle(items, outcome)
+	d.queue.settle(items, outcome, reports...)
 }
 
 // tellAll tells OnOutcome how items with a Token ended.
@@ -291,6 +275,15 @@ func (d *Deliverer) tell(token uint64, outcome Outcome) {
 	if token != 0 && d.cfg.OnOutcome != nil {
 		d.cfg.OnOutcome(token, outcome)
 	}
+}
+
+// endOf returns why ctx has ended: an error that matches both ctx.Err and context.Cause.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // withLastFailure adds to err how the last job failed.

@@ -367,8 +367,7 @@ func (s *dispatcher) giveUp(items []Item, failure *SendError) []Item {
 		}
 	}
 	if len(over) > 0 {
-		s.settle(over, Failed)
-		s.reporter.add(Report{Items: over, Outcome: Failed, Err: failure})
+		s.settle(over, Failed, Report{Items: over, Outcome: Failed, Err: failure})
 		s.cfg.Logger.Warn("klime: events given up after their last attempt", slog.Int("events", len(over)))
 	}
 	return again

@@ -91,9 +91,7 @@ func (k *keeper) takeOver(records []Record) error {
 		k.reopen(err)
 		return err
 	}
-	ended, lost := k.queue.inherited(records, damaged, dropped)
-	k.tellEnded(ended, SpoolFull, ErrSpoolFull)
-	k.lose(lost)
+	k.tellAll(k.queue.inherited(records, damaged, dropped), SpoolFull)
 	k.wakeDispatcher()
 	return nil
 }
@@ -134,24 +132,26 @@ func (q *queue) giveUp(records []Record) {
 }
 
 // inherited accepts records that were written, and as many damaged ones, which end by that.
-// If the account is closed, they are on disk for the next process.
-func (q *queue) inherited(records []Record, damaged int, dropped []Record) (ended []Item, lost loss) {
+// It returns the items that ended because their records were dropped. If the account is
+// closed, the records are on disk for the next process.
+func (q *queue) inherited(records []Record, damaged int, dropped []Record) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	disk := q.disk
 	disk.reserved, disk.stalled = 0, false
 	if q.phase == abandoned {
-		return nil, loss{}
+		return nil
 	}
 	n := uint64(len(records) + damaged) //nolint:gosec // an amount
 	q.accepted, q.recovered = q.accepted+n, q.recovered+n
 	q.ended[SpoolLost] += uint64(damaged) //nolint:gosec // an amount
+	q.reportLost(damaged)
 	for i := range records {
 		disk.kept.add(&Item{Body: records[i].Body})
 		disk.cursor = min(disk.cursor, records[i].Key)
 	}
-	ended, _ = q.dropRecords(dropped)
+	ended, _ := q.dropRecords(dropped)
 	q.announceRoom()
 	q.refillReplay()
-	return ended, loss{items: damaged}
+	return ended
 }

@@ -51,7 +51,7 @@ func (k *keeper) close() {
 	}
 	k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
 	if errors.Is(err, ErrSpoolLost) {
-		k.lose(k.queue.closedLost())
+		k.tellLost(k.queue.closedLost())
 	}
 }
 
@@ -114,7 +114,7 @@ func (k *keeper) commit(w work) {
 	if k.portion *= 2; k.queue.removals() == 0 {
 		k.portion = 0
 	}
-	k.tellEnded(k.queue.written(w, dropped), SpoolFull, ErrSpoolFull)
+	k.tellAll(k.queue.written(w, dropped), SpoolFull)
 	k.wakeDispatcher()
 }
 
@@ -134,7 +134,7 @@ func (k *keeper) fail(w work, err error) {
 		k.cfg.Logger.Warn("klime: the spool fails, events are kept in memory only", slog.Any("error", err))
 	}
 	k.reopenAt = time.Now().Add(reopenInterval)
-	k.tellEnded(k.queue.failed(w, err), Evicted, ErrQueueFull)
+	k.tellAll(k.queue.failed(w, err), Evicted)
 	k.wakeDispatcher()
 }
 
@@ -156,19 +156,15 @@ func (k *keeper) reopen(cause error) {
 	if writable && before != working {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
-	k.lose(ended)
+	k.tellLost(ended)
 	k.wakeDispatcher()
 }
 
-// lose reports items that were on disk and are lost.
-func (k *keeper) lose(l loss) {
-	if l.items == 0 {
-		return
-	}
+// tellLost tells OnOutcome of items that were on disk and are lost.
+func (k *keeper) tellLost(l loss) {
 	for _, token := range l.tokens {
 		k.tell(token, SpoolLost)
 	}
-	k.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(l.items), Untold: l.items})
 }
 
 // load reads records that are on disk alone, the oldest first, for the senders. It
@@ -184,7 +180,7 @@ func (k *keeper) load() bool {
 		return false
 	}
 	lost, more := k.queue.load(next, records)
-	k.lose(lost)
+	k.tellLost(lost)
 	k.wakeDispatcher()
 	return more
 }

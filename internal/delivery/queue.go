@@ -19,6 +19,9 @@ var (
 // in the order of seq, in quarantine, or, with a spool, on its way to or from the
 // disk. What a sender carries is in none of these but still counts. It is safe for
 // concurrent use.
+//
+// An item is reported under the lock, together with its count: so Shutdown, which ends
+// the reporter once no more items can end, leaves no report behind.
 type queue struct {
 	lanes // items that are sent in their turn; guarded by mu
 
@@ -28,7 +31,7 @@ type queue struct {
 	takeBytes          int    // of one batch; its first item may be larger
 	dueItems           int    // this many waiting items start a send
 	overflow           Overflow
-	wantsReports       bool // Config.OnReport wants to know which items were dropped
+	reporter           *reporter
 
 	mu            sync.Mutex
 	quarantine    quarantine
@@ -65,7 +68,7 @@ const noAlarm = math.MaxInt
 
 // newQueue returns a queue. The batches of all senders together take about half of
 // it at most, so that the rest can be evicted to keep newer items.
-func newQueue(cfg *Config) *queue {
+func newQueue(cfg *Config, reporter *reporter) *queue {
 	q := &queue{
 		maxItems: cfg.QueueSize,
 		maxBytes: cfg.QueueBytes,
@@ -73,11 +76,11 @@ func newQueue(cfg *Config) *queue {
 			items: max(1, cfg.QueueSize*automaticShare/5),
 			bytes: cfg.QueueBytes / 5 * automaticShare, // 32 bits may not hold five times as much
 		},
-		takeItems:    min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
-		takeBytes:    min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
-		overflow:     cfg.Overflow,
-		wantsReports: cfg.OnReport != nil,
-		waiters:      waiters{atGate: map[*waiter]struct{}{}, forRoom: map[context.Context]context.CancelCauseFunc{}},
+		takeItems: min(MaxBatchItems, max(1, cfg.QueueSize/cfg.Senders/2)),
+		takeBytes: min(MaxBatchBytes-len(batchHead)-len(batchTail), cfg.QueueBytes/cfg.Senders/2),
+		overflow:  cfg.Overflow,
+		reporter:  reporter,
+		waiters:   waiters{atGate: map[*waiter]struct{}{}, forRoom: map[context.Context]context.CancelCauseFunc{}},
 	}
 	q.dueItems = min(cfg.BatchSize, q.takeItems, q.maxAutomatic.items)
 	q.disk = newDisk(&cfg.Storage, q)
@@ -87,7 +90,6 @@ func newQueue(cfg *Config) *queue {
 // admission is what push did with an item.
 type admission struct {
 	evicted []Item  // items that made room, if somebody wants to know which
-	dropped int     // how many others made room
 	outcome Outcome // of these, or of the item itself if it was refused
 	wake    bool    // the dispatcher has something to do now
 	waits   bool    // the item waits for room
@@ -245,8 +247,8 @@ func (q *queue) putBack(items []Item) {
 	}
 }
 
-// settle ends items that were taken.
-func (q *queue) settle(items []Item, outcome Outcome) {
+// settle ends items that were taken, and makes the reports of it.
+func (q *queue) settle(items []Item, outcome Outcome, reports ...Report) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.phase == abandoned {
@@ -255,6 +257,9 @@ func (q *queue) settle(items []Item, outcome Outcome) {
 	q.ended[outcome] += uint64(len(items))
 	for i := range items {
 		q.release(&items[i])
+	}
+	for _, report := range reports {
+		q.reporter.add(report)
 	}
 }
 

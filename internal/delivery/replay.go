@@ -93,6 +93,7 @@ func (q *queue) load(r reading, records []Record) (lost loss, more bool) {
 	}
 	disk.cursor = min(disk.cursor, from)
 	disk.replay.restore(items)
+	q.reportLost(lost.items)
 	return lost, from > r.from
 }
 
@@ -166,6 +167,7 @@ func (q *queue) diskLost() loss {
 func (q *queue) lose(n int) loss {
 	disk := q.disk
 	q.ended[SpoolLost] += uint64(n) //nolint:gosec // an amount
+	q.reportLost(n)
 	if disk.kept.items -= n; disk.alone() == 0 {
 		disk.kept = disk.inMemory
 	}
@@ -175,6 +177,13 @@ func (q *queue) lose(n int) loss {
 	tokens := slices.Collect(maps.Values(disk.tokens))
 	clear(disk.tokens)
 	return loss{n, tokens}
+}
+
+// reportLost reports items that were on disk and are lost.
+func (q *queue) reportLost(n int) {
+	if n > 0 {
+		q.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
+	}
 }
 
 // errDamaged is the error for so many records that are damaged or gone.

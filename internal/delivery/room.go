@@ -51,21 +51,34 @@ func (q *queue) makeRoom(a *admission, it *Item, patient bool) error {
 	if !canFit {
 		q.accepted++
 		q.ended[a.outcome]++
-		return q.refusal(a.outcome)
+		err := q.refusal(a.outcome)
+		if a.outcome != Abandoned { // else Shutdown reports it with the others
+			q.reporter.add(Report{Items: []Item{*it}, Outcome: a.outcome, Err: err})
+		}
+		return err
 	}
-	for !q.fits(it) {
-		if victim := q.evict(a.outcome); q.wantsReports || victim.Token != 0 {
+	q.evictFor(a, it)
+	return nil
+}
+
+// evictFor evicts items until another fits.
+func (q *queue) evictFor(a *admission, it *Item) {
+	dropped := 0
+	for ; !q.fits(it); dropped++ {
+		if victim := q.evict(a.outcome); q.reporter.tell != nil || victim.Token != 0 {
 			a.evicted = append(a.evicted, victim)
-		} else {
-			a.dropped++
 		}
 	}
-	return nil
+	if q.reporter.tell == nil {
+		q.reporter.count(a.outcome, dropped, it.Queued)
+	} else {
+		q.reporter.add(Report{Items: a.evicted, Outcome: a.outcome, Err: a.outcome.dropError()})
+	}
 }
 
 // leaveOut keeps a patient item for Shutdown's report, if there is one and room in it.
 func (q *queue) leaveOut(it *Item) {
-	if q.wantsReports && q.leftOut.len() < maxReportItems && q.leftOut.bytes < maxReportBytes {
+	if q.reporter.tell != nil && q.leftOut.len() < maxReportItems && q.leftOut.bytes < maxReportBytes {
 		q.leftOut.pushBack(it)
 	} else {
 		q.untold++

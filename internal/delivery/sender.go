@@ -167,10 +167,11 @@ func (d *Deliverer) settleAccepted(items []Item, result Result) {
 		return // a probe for which there was no event
 	}
 	good, bad := separate(items, result.Rejected)
-	d.settle(good, Sent)
+	var reports []Report
 	if d.cfg.ReportSent {
-		d.reporter.add(Report{Items: bad, Outcome: Sent, Result: result})
+		reports = []Report{{Items: bad, Outcome: Sent, Result: result}}
 	}
+	d.settle(good, Sent, reports...)
 	d.settleRejected(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})
 }
 
@@ -182,8 +183,7 @@ func (d *Deliverer) settleRejected(items []Item, failure *SendError) {
 	if failure.Message == "" && len(failure.Rejected) > 0 {
 		failure.Message = failure.Rejected[0].Message
 	}
-	d.settle(items, Failed)
-	d.reporter.add(Report{Items: items, Outcome: Failed, Err: failure})
+	d.settle(items, Failed, Report{Items: items, Outcome: Failed, Err: failure})
 	if d.refusedLog.Allows(logInterval, time.Now()) {
 		d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
 			slog.Int("status", failure.StatusCode), slog.String("code", loggedCode(items, failure)))

@@ -35,7 +35,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		case <-d.ended:
 			return d.endErr
 		case <-ctx.Done():
-			return ctx.Err()
+			return endOf(ctx)
 		}
 	}
 	defer close(d.ended)
@@ -142,7 +142,7 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 	}
 	_, err = d.flush(ctx) // Shutdown tells of a lost spool itself
 	if err == nil && lost > 0 {
-		err = ctx.Err()
+		err = endOf(ctx)
 	}
 	return lost, err
 }

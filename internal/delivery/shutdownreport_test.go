@@ -1,8 +1,11 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,4 +160,112 @@ func TestShutdownTellsWhatWasHandedOver(t *testing.T) {
 			t.Errorf("told of %d items; %v", told.Load(), err)
 		}
 	})
+}
+
+// What a call has dropped is logged and reported by Shutdown, even if the call itself has not
+// got round to anything since: here OnOutcome holds it up.
+func TestShutdownTellsOfDropsUnderWay(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		change  func(cfg *delivery.Config)
+		outcome delivery.Outcome
+	}{
+		{"DropOldest", func(cfg *delivery.Config) { cfg.Overflow = delivery.DropOldest }, delivery.Evicted},
+		{"DropNewest", func(cfg *delivery.Config) { cfg.Overflow = delivery.DropNewest }, delivery.Evicted},
+		{"Block", func(cfg *delivery.Config) { cfg.Overflow = delivery.Block }, delivery.Evicted},
+		{"a full spool", func(cfg *delivery.Config) {
+			cfg.Storage = delivery.Storage{Spool: newMemory(), WriteAhead: true, Fits: atMost(10)}
+		}, delivery.SpoolFull},
+	}
+	for _, test := range tests {
+		for _, reporting := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, reporting %v", test.name, reporting), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					var told reports
+					var log bytes.Buffer
+					recovered, held := make(chan struct{}), make(chan struct{})
+					e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+						<-recovered
+						return ok(len(ids))
+					}}
+					cfg := config(e)
+					cfg.QueueSize, cfg.Logger = 10, slog.New(slog.NewTextHandler(&log, nil))
+					test.change(&cfg)
+					if reporting {
+						cfg.OnReport = told.add
+					}
+					cfg.OnOutcome = func(_ uint64, outcome delivery.Outcome) {
+						if outcome == test.outcome {
+							<-held
+						}
+					}
+					d := start(t, cfg)
+					enqueueOwned(t, d, 1, 10)
+					ended, end := context.WithCancel(t.Context())
+					end()
+					var call sync.WaitGroup
+					call.Go(func() {
+						it := item(11, false, 0)
+						it.Token = 11
+						_ = d.Enqueue(ended, it)
+					})
+					synctest.Wait()
+					close(recovered)
+					if err := shutdown(t, d); err != nil || d.Counts().Sent != 10 {
+						t.Errorf("Shutdown: %v; %+v", err, d.Counts())
+					}
+					if items, _, _ := told.count(test.outcome); reporting && items != 1 {
+						t.Errorf("reported %d", items)
+					}
+					if n := strings.Count(log.String(), "events dropped"); n != 1 {
+						t.Errorf("%d lines: %s", n, &log)
+					}
+					close(held)
+					call.Wait()
+				})
+			})
+		}
+	}
+}
+
+// An answer that comes after Shutdown has given its events up changes neither the counts nor
+// what was told of them.
+func TestLateAnswerIsNotReported(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{200, 400} {
+		synctest.Test(t, func(t *testing.T) {
+			late := make(chan struct{})
+			e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+				<-late
+				if code == 200 {
+					return ok(len(ids))
+				}
+				return status(code)
+			}}
+			var told reports
+			cfg := config(e)
+			cfg.ReportSent, cfg.ReportLost = true, true
+			cfg.OnReport = func(r delivery.Report) {
+				told.add(r)
+				if r.Outcome == delivery.Abandoned {
+					close(late)
+					time.Sleep(100 * time.Millisecond) // it arrives
+				}
+			}
+			d := start(t, cfg)
+			enqueue(t, d, 1, 20)
+			synctest.Wait()
+			ended, end := context.WithCancel(t.Context())
+			end()
+			if err := d.Shutdown(ended); err == nil {
+				t.Error("Shutdown: no error")
+			}
+			if _, untold, _ := told.count(delivery.Abandoned); untold != 20 || len(told.list()) != 1 {
+				t.Errorf("%d: reports: %+v", code, told.list())
+			}
+			checkSum(t, d)
+		})
+	}
 }

@@ -160,7 +160,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 	}
 	resp, err := t.client.Do(req)
 	if err != nil {
-		return Result{}, t.noAnswer(err)
+		return Result{}, t.noAnswer(ctx, err)
 	}
 	if resp.StatusCode < http.StatusOK { // 101: ctx would not end the reading of what follows
 		_ = resp.Body.Close()
@@ -171,7 +171,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 	raw = unpack(raw, resp.Header.Get("Content-Encoding"))
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		if err != nil {
-			return Result{}, t.noAnswer(fmt.Errorf("answer cut short: %w", err))
+			return Result{}, t.noAnswer(ctx, fmt.Errorf("answer cut short: %w", err))
 		}
 		if isWebPage(raw) {
 			return Result{}, &SendError{StatusCode: resp.StatusCode,
@@ -199,8 +199,12 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 }
 
 // noAnswer is the failure of a request without a usable answer.
-func (t *HTTP) noAnswer(err error) *SendError {
-	return &SendError{Err: t.key.hideInError(err)}
+func (t *HTTP) noAnswer(ctx context.Context, err error) *SendError {
+	err = t.key.hideInError(err)
+	if end := ctx.Err(); end != nil && !errors.Is(err, end) { // net/http returns the cause alone
+		err = fmt.Errorf("%w: %w", end, err)
+	}
+	return &SendError{Err: err}
 }
 
 // drain reads the rest of an answer, within bounds: a connection can be reused only

@@ -20,7 +20,7 @@ func push(tb testing.TB, q *queue) {
 func TestWaitersCostLittle(t *testing.T) {
 	took := func(waiters int) time.Duration {
 		const size = 10_000
-		q := newQueue(&Config{QueueSize: size, QueueBytes: 1 << 20, BatchSize: 20, Senders: 2})
+		q := newQueue(&Config{QueueSize: size, QueueBytes: 1 << 20, BatchSize: 20, Senders: 2}, &reporter{})
 		for i := range size {
 			push(t, q)
 			if i >= size-waiters {
@@ -50,7 +50,7 @@ func TestWaiters(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for range 200 {
-		q := newQueue(&Config{QueueSize: 1000, QueueBytes: 1 << 20, BatchSize: 20, Senders: 2})
+		q := newQueue(&Config{QueueSize: 1000, QueueBytes: 1 << 20, BatchSize: 20, Senders: 2}, &reporter{})
 		awaited := map[*waiter]int{} // items each still waits for
 		var held []Item
 		for range 300 {

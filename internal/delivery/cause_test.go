@@ -1,0 +1,69 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
+)
+
+// Whoever waits until a context ends learns why it did.
+func TestCauseOfAnEndedContext(t *testing.T) {
+	t.Parallel()
+	waits := map[string]func(ctx context.Context, d *delivery.Deliverer) error{
+		"Enqueue": func(ctx context.Context, d *delivery.Deliverer) error { return d.Enqueue(ctx, item(11, false, 0)) },
+		"Flush":   func(ctx context.Context, d *delivery.Deliverer) error { return d.Flush(ctx) },
+		"SendNow": func(ctx context.Context, d *delivery.Deliverer) error {
+			_, err := d.SendNow(ctx, item(11, false, 0))
+			return err
+		},
+		"Shutdown": func(ctx context.Context, d *delivery.Deliverer) error { return d.Shutdown(ctx) },
+		"a second Shutdown": func(ctx context.Context, d *delivery.Deliverer) error {
+			go func() { _ = d.Shutdown(context.Background()) }()
+			synctest.Wait()
+			return d.Shutdown(ctx)
+		},
+	}
+	deploy := errors.New("deploy")
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, good := full(t, delivery.Block)
+				defer close(good)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Second, func() { cancel(deploy) })
+				if err := wait(ctx, d); !errors.Is(err, context.Canceled) || !errors.Is(err, deploy) {
+					t.Errorf("error %v", err)
+				}
+			})
+		})
+	}
+}
+
+// So it is with net/http, which returns the cause alone.
+func TestCauseOfAnEndedRequest(t *testing.T) {
+	t.Parallel()
+	arrived, end := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(arrived)
+		<-end
+	}))
+	defer server.Close()
+	defer close(end)
+	deploy := errors.New("deploy")
+	d := start(t, config(delivery.NewHTTP(server.Client(), server.URL, "key", "test")))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-arrived
+		cancel(deploy)
+	}()
+	if _, err := d.SendNow(ctx, item(1, false, 0)); !errors.Is(err, context.Canceled) || !errors.Is(err, deploy) {
+		t.Errorf("error %v", err)
+	}
+}
