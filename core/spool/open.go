@@ -152,7 +152,10 @@ func (s *store) openDB() error {
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the folder is the app's choice
 			s.file = f
-			return f, err //nolint:wrapcheck // explain does
+			if err == nil {
+				err = checkMetas(f)
+			}
+			return f, err
 		},
 	})
 	if err != nil {

@@ -51,6 +51,22 @@ func lastMeta(f io.ReaderAt, pageSize int64) (m meta, ok bool) {
 	return m, ok
 }
 
+// checkMetas refuses a file that does not list its free pages, as ours do. bbolt would look at all
+// pages, with a goroutine of its own that panics over a damaged one, which nobody can catch.
+func checkMetas(f io.ReaderAt) error {
+	const none, farthest = math.MaxUint64, 16 << 20
+	for at := int64(0); at <= farthest; at = max(2*at, 1024) { // where bbolt looks for the size of pages
+		m, ok := readMeta(f, at)
+		if !ok {
+			continue
+		}
+		if last, _ := lastMeta(f, m.pageSize); last.freelist == none {
+			return errDamaged
+		}
+	}
+	return nil
+}
+
 // checkPages refuses a file of which a page is in use twice, or both in use and free, or is not of
 // the kind that it should be. A disk that loses a write leaves in a page what an earlier commit
 // put there, and bbolt believes it: it follows a page that leads back to one above until the

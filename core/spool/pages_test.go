@@ -225,3 +225,42 @@ func TestDamagedEmptyBucket(t *testing.T) {
 		t.Errorf("log %s", log)
 	}
 }
+
+// A file that does not list its free pages is none of ours: bbolt would look at all pages, and
+// panic over a damaged one where nobody can catch it.
+func TestFilesWithoutFreelist(t *testing.T) {
+	t.Parallel()
+	for _, reopened := range []bool{false, true} { // then only one of the two meta pages says so
+		dir := damagedDir(t)
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 1000, false, 200))
+		_ = s.Close()
+		for range 3 {
+			db, err := bolt.Open(s.path(), 0o600, &bolt.Options{NoFreelistSync: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(headBucket).Put(probeKey, nil) })
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if reopened {
+				break
+			}
+		}
+		content, err := os.ReadFile(s.path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := appendKey(nil, 505)
+		content = bytes.ReplaceAll(content, append(key, recordFormat), append(appendKey(nil, 3), recordFormat))
+		if err := os.WriteFile(s.path(), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, log := opened(t, dir, Options{})
+		if strings.Count(log.String(), "set aside") != 1 {
+			t.Errorf("reopened %v: log %s", reopened, log)
+		}
+		commit(t, s, records(1, 10, false, 10))
+	}
+}
