@@ -212,18 +212,17 @@ func (s *store) initialize() error {
 		return err
 	}
 	s.ownID, s.totals = t.id, t
-	syncFolder(s.dir)
+	_ = syncFolder(s.dir) // the file itself is written
 	return nil
 }
 
 // syncFolder makes the file names in a folder durable, where the system can.
-func syncFolder(dir string) {
+func syncFolder(dir string) error {
 	f, err := os.Open(dir) //nolint:gosec // the folder is the app's choice
 	if err != nil {
-		return // the file itself is written
+		return err //nolint:wrapcheck // nobody reads it
 	}
-	_ = f.Sync()
-	_ = f.Close()
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // explain classifies an error of opening: ErrInUse if another process has the
