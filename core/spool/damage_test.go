@@ -111,8 +111,8 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 	return len(set) > 0
 }
 
-// A page is damaged that is read at the start, but not to open the file: the file is set
-// aside, and what was in it is lost.
+// What follows the head of a page is damaged, which is read at the start, but not to open the
+// file: the file is set aside, and what was in it is lost.
 func TestDamagedAtTheStart(t *testing.T) {
 	t.Parallel()
 	const page = 4096
@@ -121,7 +121,7 @@ func TestDamagedAtTheStart(t *testing.T) {
 	for at := len(good)/page - 1; at >= 0; at-- {
 		dir := damagedDir(t)
 		content := bytes.Clone(good)
-		clear(content[at*page : (at+1)*page])
+		clear(content[at*page+pageHead : (at+1)*page])
 		if err := os.WriteFile(filepath.Join(dir, fileName), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

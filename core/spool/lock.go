@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 const lockTries = 3
@@ -73,7 +74,7 @@ func checkIsAt(f *os.File, path string) error {
 		return fmt.Errorf("spool: %w", err)
 	}
 	there, err := os.Stat(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) { // that is: a file has a folder's name
 		return nil // it may still be there
 	}
 	if err != nil || !os.SameFile(own, there) {

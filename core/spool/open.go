@@ -3,10 +3,8 @@ package spool
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"os"
 	"syscall"
@@ -135,19 +133,9 @@ func (s *store) openFile() error {
 // hasBothMetas reports whether the two pages are whole that name the last two commits.
 // bbolt needs only one, and does not say so.
 func (s *store) hasBothMetas() bool {
-	const head, size = 16, 56 // of a page, and of what the checksum covers
-	for page := range 2 {
-		var meta [size + 8]byte
-		if _, err := s.file.ReadAt(meta[:], int64(page*s.db.Info().PageSize+head)); err != nil {
-			return false
-		}
-		sum := fnv.New64a()
-		_, _ = sum.Write(meta[:size])
-		if sum.Sum64() != binary.NativeEndian.Uint64(meta[size:]) {
-			return false
-		}
-	}
-	return true
+	_, first := readMeta(s.file, 0)
+	_, second := readMeta(s.file, int64(s.db.Info().PageSize))
+	return first && second
 }
 
 // openDB opens the db and reads its totals, or initializes an empty one.
@@ -164,7 +152,10 @@ func (s *store) openDB() error {
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode) //nolint:gosec // the folder is the app's choice
 			s.file = f
-			return f, err //nolint:wrapcheck // explain does
+			if err == nil {
+				err = checkMetas(f)
+			}
+			return f, err
 		},
 	})
 	if err != nil {
@@ -178,6 +169,9 @@ func (s *store) openDB() error {
 	}
 	s.db = db
 	_ = s.file.Chmod(0o600) // a spool that others may read is better than none
+	if err := checkPages(s.file, int64(db.Info().PageSize)); err != nil {
+		return err
+	}
 	var head []byte
 	err = db.View(func(tx *bolt.Tx) error {
 		if b := tx.Bucket(headBucket); b != nil {
@@ -218,18 +212,17 @@ func (s *store) initialize() error {
 		return err
 	}
 	s.ownID, s.totals = t.id, t
-	syncFolder(s.dir)
+	_ = syncFolder(s.dir) // the file itself is written
 	return nil
 }
 
 // syncFolder makes the file names in a folder durable, where the system can.
-func syncFolder(dir string) {
+func syncFolder(dir string) error {
 	f, err := os.Open(dir) //nolint:gosec // the folder is the app's choice
 	if err != nil {
-		return // the file itself is written
+		return err //nolint:wrapcheck // nobody reads it
 	}
-	_ = f.Sync()
-	_ = f.Close()
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // explain classifies an error of opening: ErrInUse if another process has the

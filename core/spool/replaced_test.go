@@ -42,6 +42,37 @@ func TestDeletedFolder(t *testing.T) {
 	}
 }
 
+// The deleted folder's name is a file's now: what is added is not taken for durable, and what was
+// in the folder is still read.
+func TestFolderBecomesAFile(t *testing.T) {
+	t.Parallel()
+	NeedsFilesSetFree(t)
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, _ := opened(t, dir, Options{})
+	commit(t, s, records(1, 3, false, 10))
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := s.Commit(records(4, 4, false, 10), nil); !errors.Is(err, errGone) {
+			t.Errorf("commit: %v", err)
+		}
+		if lost, writable, err := s.Reopen(); lost || writable || err != nil || !same(keys(t, s), rangeOf(1, 3)) {
+			t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
+		}
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+		t.Errorf("reopen in a new folder: lost %v, writable %v, %v", lost, writable, err)
+	}
+	commit(t, s, records(4, 4, false, 10))
+	if got := keys(t, s); !same(got, rangeOf(1, 4)) {
+		t.Errorf("keys %v", got)
+	}
+}
+
 // Records are moved in portions: a full spool may be larger than memory.
 func TestMoveInParts(t *testing.T) {
 	t.Parallel()

@@ -255,3 +255,49 @@ func TestLockComesFirst(t *testing.T) {
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, records(1, 1, false, 1))
 }
+
+// Whatever has opened the file, each commit is synced, with the list of free pages and the
+// file's new size.
+func TestCommitsAreSynced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := opened(t, dir, Options{})
+	check := func(after string) {
+		t.Helper()
+		if s.db.NoSync || s.db.NoGrowSync || s.db.NoFreelistSync {
+			t.Errorf("%s: NoSync %v, NoGrowSync %v, NoFreelistSync %v", after, s.db.NoSync, s.db.NoGrowSync, s.db.NoFreelistSync)
+		}
+	}
+	check("made")
+	commit(t, s, records(1, 1, false, 10))
+	_ = s.Close()
+	s, _ = opened(t, dir, Options{})
+	check("opened")
+	fail(t, s, nothing)
+	if _, _, err := s.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	check("reopened")
+	if runtime.GOOS != "windows" { // where an open file stays
+		if err := errors.Join(os.Remove(s.path()), s.move()); err != nil {
+			t.Fatal(err)
+		}
+		check("moved")
+	}
+	commit(t, s, nil, 1)
+	if err := s.renew(); err != nil {
+		t.Fatal(err)
+	}
+	check("renewed")
+}
+
+func TestSyncFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syncFolder(dir); err != nil && runtime.GOOS != "windows" { // which syncs no folders
+		t.Error(err)
+	}
+	if err := syncFolder(filepath.Join(dir, "gone")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+}

@@ -1,0 +1,266 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// snapshot is a file after a commit.
+type snapshot struct {
+	content  []byte
+	roots    []uint64 // of the buckets' trees
+	pageSize int
+}
+
+func (s *snapshot) page(id uint64) []byte {
+	return s.content[int(id)*s.pageSize : int(id+1)*s.pageSize]
+}
+
+// below returns the pages below one.
+func (s *snapshot) below(id uint64) (all []uint64) {
+	b := s.page(id)
+	if is := parsePage(b); is.kind == branchPage {
+		for i := range int(is.elements) {
+			all = append(all, binary.NativeEndian.Uint64(b[pageHead+i*elemSize+8:]))
+		}
+	}
+	return all
+}
+
+// hasCycle reports whether a page leads back to one of those above it.
+func (s *snapshot) hasCycle(id uint64, above ...uint64) bool {
+	return slices.Contains(above, id) || slices.ContainsFunc(s.below(id), func(next uint64) bool {
+		return s.hasCycle(next, append(slices.Clone(above), id)...)
+	})
+}
+
+// history returns a file as it was after each of many commits. They use free pages again in
+// order, so that pages often change places.
+func history(tb testing.TB) (all []*snapshot) {
+	tb.Helper()
+	s, _ := opened(tb, tb.TempDir(), Options{})
+	s.closeDB()
+	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{FreelistType: bolt.FreelistArrayType})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if s.file, err = os.Open(s.path()); err != nil {
+		tb.Fatal(err)
+	}
+	s.db = db
+	for round := range uint64(60) {
+		first := 40*round + 1
+		add := append(records(first, first+19, false, 200), records(first+20, first+39, true, 200)...)
+		commit(tb, s, add, rangeOf(first-min(first, 200), first-min(first, 160))...)
+		content, err := os.ReadFile(s.path())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		now := &snapshot{content: content, pageSize: db.Info().PageSize}
+		err = db.View(func(tx *bolt.Tx) error {
+			for _, name := range [][]byte{explicitBucket, automaticBucket} {
+				now.roots = append(now.roots, uint64(tx.Bucket(name).Root()))
+			}
+			return nil
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, now)
+	}
+	return all
+}
+
+// stale returns a file as it would be if a page held what it held after an earlier commit: the
+// disk has lost what was written there since. It returns nil if that is the same.
+func (s *snapshot) stale(id uint64, before *snapshot) *snapshot {
+	if id < 2 || int(id+1)*s.pageSize > min(len(s.content), len(before.content)) || bytes.Equal(before.page(id), s.page(id)) {
+		return nil
+	}
+	stale := &snapshot{bytes.Clone(s.content), s.roots, s.pageSize}
+	copy(stale.page(id), before.page(id))
+	return stale
+}
+
+// cycles returns files in which a page is stale, and leads back to one above it.
+func cycles(all []*snapshot) (found []*snapshot) {
+	const step = 5 // commits whose writes may be lost
+	for i := step; i < len(all); i += 2 {
+		for id := range uint64(len(all[i].content) / all[i].pageSize) {
+			for _, before := range all[i-step : i] {
+				stale := all[i].stale(id, before)
+				if stale == nil || parsePage(stale.page(id)).kind != branchPage {
+					continue
+				}
+				if slices.ContainsFunc(stale.roots, func(root uint64) bool { return stale.hasCycle(root) }) {
+					found = append(found, stale)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// The disk loses a write: what is in that page then is from an earlier commit. If a page leads
+// back to one above it, the file is set aside when it is opened.
+func TestLostWrites(t *testing.T) {
+	t.Parallel()
+	all := history(t)
+	last, previous := all[len(all)-1], all[len(all)-2]
+	for id := range uint64(len(last.content) / last.pageSize) {
+		if stale := last.stale(id, previous); stale != nil {
+			damaged(t, int(id), stale.content)
+		}
+	}
+	found := cycles(all)
+	for run, stale := range found {
+		if !damaged(t, run, stale.content) {
+			t.Errorf("cycle %d is not found", run)
+		}
+	}
+	if len(found) < 10 {
+		t.Errorf("only %d files with cycles", len(found))
+	}
+}
+
+// What a process left in a part of a shared folder is checked before it is taken over.
+func TestCycleInALeftPart(t *testing.T) {
+	t.Parallel()
+	all := history(t)
+	file := all[len(all)-1]
+	root := file.roots[0]
+	binary.NativeEndian.PutUint64(file.page(root)[pageHead+8:], root)
+	dir := damagedDir(t)
+	_, left := heir(t, dir, Options{})
+	path := filepath.Join(part(dir, 1), fileName)
+	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, file.content, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if got := take(t, left, kept); len(got) > 0 {
+		t.Errorf("taken: %v", got)
+	}
+	if aside, _ := filepath.Glob(path + asideInfix + "*"); len(aside) != 1 {
+		t.Errorf("set aside: %v", aside)
+	}
+}
+
+// Each page is in use once, or free. Anything else could be followed for ever, or overwritten.
+func TestDamagedPages(t *testing.T) {
+	t.Parallel()
+	all := history(t)
+	good := all[len(all)-1]
+	number := binary.NativeEndian
+	m, ok := lastMeta(bytes.NewReader(good.content), int64(good.pageSize))
+	if !ok || good.roots[0] == 0 {
+		t.Fatal("no file to damage")
+	}
+	tree := good.roots[0]
+	leaf := good.below(tree)[1]
+	firstBelow, freelistHead := pageHead+8, 10 // where they are in a page
+	for name, damage := range map[string]func(s *snapshot){
+		"leads to itself":            func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], tree) },
+		"leads to a leaf twice":      func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], leaf) },
+		"leads to the first pages":   func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], 0) },
+		"leads beyond the last page": func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], m.count) },
+		"leads to the free pages":    func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], m.freelist) },
+		"leads to a free page": func(s *snapshot) {
+			number.PutUint64(s.page(tree)[firstBelow:], number.Uint64(s.page(m.freelist)[pageHead:]))
+		},
+		"leads nowhere":               func(s *snapshot) { number.PutUint16(s.page(tree)[10:], 0) },
+		"leads to more than it holds": func(s *snapshot) { number.PutUint16(s.page(tree)[10:], 1000) },
+		"is no branch":                func(s *snapshot) { number.PutUint16(s.page(tree)[8:], 3) },
+		"leaf is a list":              func(s *snapshot) { number.PutUint16(s.page(leaf)[8:], freelistPage) },
+		"leaf is empty":               func(s *snapshot) { number.PutUint16(s.page(leaf)[10:], 0) },
+		"leaf has another number":     func(s *snapshot) { number.PutUint64(s.page(leaf), leaf+1) },
+		"leaf goes on for ever":       func(s *snapshot) { number.PutUint32(s.page(leaf)[12:], 1<<31) },
+		"leaf goes on in the next":    func(s *snapshot) { number.PutUint32(s.page(leaf)[12:], 1) },
+		"a leaf is free":              func(s *snapshot) { number.PutUint64(s.page(m.freelist)[pageHead:], leaf) },
+		"a page of the head is free":  func(s *snapshot) { number.PutUint64(s.page(m.freelist)[pageHead:], 1) },
+		"endless list of free pages":  func(s *snapshot) { number.PutUint16(s.page(m.freelist)[freelistHead:], 10_000) },
+		"no list of free pages":       func(s *snapshot) { number.PutUint16(s.page(m.freelist)[8:], leafPage) },
+		"buckets on a branch":         func(s *snapshot) { number.PutUint16(s.page(m.root)[8:], branchPage) },
+		"buckets beyond the page":     func(s *snapshot) { number.PutUint32(s.page(m.root)[pageHead+4:], 1<<20) },
+		"more buckets than there are": func(s *snapshot) { number.PutUint16(s.page(m.root)[10:], 1000) },
+	} {
+		damagedFile := &snapshot{bytes.Clone(good.content), good.roots, good.pageSize}
+		damage(damagedFile)
+		dir := damagedDir(t)
+		if err := os.WriteFile(filepath.Join(dir, fileName), damagedFile.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, log := opened(t, dir, Options{}); strings.Count(log.String(), "set aside") != 1 {
+			t.Errorf("%s: log %s", name, log)
+		}
+	}
+	if damaged(t, 0, good.content) {
+		t.Error("a good file is set aside")
+	}
+}
+
+// A bucket without records is a leaf beside its name.
+func TestDamagedEmptyBucket(t *testing.T) {
+	t.Parallel()
+	dir := damagedDir(t)
+	s, _ := opened(t, dir, Options{})
+	_ = s.Close()
+	content, err := os.ReadFile(s.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const root = 16 // of its tree: none
+	kind := bytes.LastIndex(content, automaticBucket) + len(automaticBucket) + root + 8
+	binary.NativeEndian.PutUint16(content[kind:], freelistPage)
+	if err := os.WriteFile(s.path(), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, log := opened(t, dir, Options{}); strings.Count(log.String(), "set aside") != 1 {
+		t.Errorf("log %s", log)
+	}
+}
+
+// A file that does not list its free pages is none of ours: bbolt would look at all pages, and
+// panic over a damaged one where nobody can catch it.
+func TestFilesWithoutFreelist(t *testing.T) {
+	t.Parallel()
+	for _, reopened := range []bool{false, true} { // then only one of the two meta pages says so
+		dir := damagedDir(t)
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 1000, false, 200))
+		_ = s.Close()
+		for range 3 {
+			db, err := bolt.Open(s.path(), 0o600, &bolt.Options{NoFreelistSync: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(headBucket).Put(probeKey, nil) })
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if reopened {
+				break
+			}
+		}
+		content, err := os.ReadFile(s.path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := appendKey(nil, 505)
+		content = bytes.ReplaceAll(content, append(key, recordFormat), append(appendKey(nil, 3), recordFormat))
+		if err := os.WriteFile(s.path(), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, log := opened(t, dir, Options{})
+		if strings.Count(log.String(), "set aside") != 1 {
+			t.Errorf("reopened %v: log %s", reopened, log)
+		}
+		commit(t, s, records(1, 10, false, 10))
+	}
+}
