@@ -132,7 +132,7 @@ func TestMostSpecificPattern(t *testing.T) {
 			if strings.ContainsAny(path, "{*") {
 				rt = newRoute(path)
 			}
-			if r := firstOf(rules, method, rt, path); r == nil || r.text != want {
+			if r := firstOf(rules, method, rt, strings.Replace(path, "*", "x/y", 1)); r == nil || r.text != want {
 				t.Errorf("%s: %+v, want %s", request, r, want)
 			}
 		}

@@ -186,7 +186,7 @@ func (s segment) matches(part string, isRoute bool) bool {
 		return s.equals(part)
 	case last == 0:
 		return part == s[0]
-	case part == "*" || !strings.HasPrefix(part, s[0]):
+	case !strings.HasPrefix(part, s[0]):
 		return false
 	}
 	part = part[len(s[0]):]
