@@ -166,9 +166,9 @@ func NameRoutes(names map[string]string) Option {
 // HealthRoutes replaces the patterns of health checks and metrics, whose requests are not
 // recorded unless they are named. The defaults are GET of /health, /healthz,
 // /healthcheck, /livez, /readyz, /ready, /startupz, /ping, /metrics, /favicon.ico and
-// /robots.txt. Patterns are written as for [SkipRoutes]. Without patterns, all these
-// requests are recorded. If a pattern is malformed, the valid ones are added to the
-// defaults.
+// /robots.txt, also if a route such as /{page} takes them. Patterns are written as for
+// [SkipRoutes]. Without patterns, all these requests are recorded. If a pattern is
+// malformed, the valid ones are added to the defaults.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parseRules("HealthRoutes", patterns)

@@ -156,7 +156,13 @@ func TestDefaultHealthRoutes(t *testing.T) {
 		{"GET", "/favicon.ico", "/favicon.ico", true},
 		{"GET", "/metrics", "/metrics", true},
 		{"POST", "/ping", "/ping", false},
-		{"GET", "/{page}", "/health", false}, // a page of that name
+		{"GET", "/{page}", "/favicon.ico", true},
+		{"GET", "/{page}", "/pricing", false},
+		{"GET", "/{page}", "/health", true},
+		{"POST", "/{page}", "/health", false},
+		{"GET", "/{file}.txt", "/robots.txt", true},
+		{"GET", "/{file}.txt", "/humans.txt", false},
+		{"GET", "/{org}/{page}", "/api/health", false},
 		{"GET", "", "/health-plans", false},
 		{"GET", "/api/healthz", "/api/healthz", false},
 	} {

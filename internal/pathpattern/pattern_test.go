@@ -175,6 +175,20 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// A pattern without parameters has one path.
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"/": "/", "GET /a/b": "/a/b", "/a/": "/a", `/a\:get`: "/a:get", "/a/{b}": "", "/a/{b}.c": "", "/a/*": "", "/*": ""} {
+		p, err := parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := p.Literal(); ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %q, %v", text, got, ok)
+		}
+	}
+}
+
 // Whatever is given as pattern and as path, nothing panics; what is a pattern
 // matches itself.
 func FuzzPattern(f *testing.F) {
