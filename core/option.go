@@ -115,8 +115,10 @@ func SkipRoutes(patterns ...string) Option {
 
 // IgnoreRoutes passes requests that match one of the patterns on, at no cost, as if the
 // middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
-// if handlers call these, use [SkipRoutes] instead. Patterns are written as for
-// SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
+// if handlers call these, use [SkipRoutes] instead. If a request passes several
+// middlewares, each must be given IgnoreRoutes: one without it records the request.
+//
+// Patterns are written as for SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
 // folder, "/static/" for its index alone. Paths are compared percent-decoded. A pattern
 // may contain a %, but no space, ? or #: write a parameter instead, "/my{any}report" for
 // "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
