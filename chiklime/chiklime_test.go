@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +189,38 @@ func TestSubRouters(t *testing.T) {
 	}
 }
 
+// A route for the rest of a path may stand beside a sub-router of the same prefix.
+func TestBesideMount(t *testing.T) {
+	t.Parallel()
+	build := func(middlewares ...func(http.Handler) http.Handler) func(record func(http.Handler) http.Handler) http.Handler {
+		return func(record func(http.Handler) http.Handler) http.Handler {
+			router := chi.NewRouter()
+			router.Use(record)
+			router.Use(middlewares...)
+			router.Route("/files", func(r chi.Router) { r.Post("/upload", answer(201)) })
+			router.Get("/files/*", answer(500))
+			router.Route("/v1", func(r chi.Router) {
+				r.Route("/", func(r chi.Router) { r.Post("/upload", answer(201)) })
+				r.Get("/*", answer(200))
+			})
+			return router
+		}
+	}
+	for _, test := range []struct {
+		build func(func(http.Handler) http.Handler) http.Handler
+		want  string
+	}{
+		{build(), "/files/upload 201, /files/* 500, /files/* 500, /v1/upload 201, /v1/* 200, /v1/* 200"},
+		{build(refuse(403)), "/files/upload 403, /files/* 403, /files/* 403, /v1/upload 403, /v1/* 403, /v1/* 403"},
+	} {
+		got := routesOf(t, test.build, "POST /files/upload", "GET /files/a.pdf", "GET /files/upload", "POST /v1/upload", "GET /v1/a/b", "GET /v1/",
+			"POST /files/a.pdf", "DELETE /files/a.pdf", "GET /files", "GET /files/", "POST /v1/a")
+		if got != test.want {
+			t.Errorf("\n got %s\nwant %s", got, test.want)
+		}
+	}
+}
+
 // A router may be mounted at the root of another.
 func TestSubRoutersAtTheRoot(t *testing.T) {
 	t.Parallel()
@@ -323,6 +356,66 @@ func TestRefusedBeforeRouting(t *testing.T) {
 	}, "GET /nowhere", "GET /orgs/a/nowhere", "POST /orgs/a/reports/1")
 	if want := ""; got != want {
 		t.Errorf("paths without a route:\n got %s\nwant %s", got, want)
+	}
+}
+
+// A middleware around a sub-router refuses the request.
+func TestRefusedAroundSubRouters(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router := chi.NewRouter()
+		router.Use(record)
+		router.Route("/v1", func(r chi.Router) {
+			r.Group(func(r chi.Router) {
+				r.Use(refuse(401))
+				r.Route("/orgs", func(r chi.Router) { r.Get("/{org}", answer(200)); r.Get("/{org}/files/*", answer(200)) })
+			})
+		})
+		return router
+	}, "GET /v1/orgs/a", "GET /v1/orgs/a/files/b", "GET /v1/orgs/a/nowhere", "POST /v1/orgs/a")
+	if want := "/v1/orgs/{org} 401, /v1/orgs/{org}/files/* 401"; got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// What a sub-router answers at the path of its mount has a route only if there is one.
+func TestAtMount(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 403, 404, 410} {
+		got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+			router := chi.NewRouter()
+			router.Use(record)
+			router.Route("/refused", func(r chi.Router) { r.Use(refuse(status)); r.Get("/x", answer(200)) })
+			router.Route("/unfound", func(r chi.Router) { r.NotFound(answer(status)); r.Get("/x", answer(200)) })
+			router.Route("/index", func(r chi.Router) { r.Use(refuse(status)); r.Get("/", answer(200)) })
+			router.Route("/beside", func(r chi.Router) { r.Get("/x", answer(200)) })
+			router.Get("/beside", answer(status)) // takes the place of the mount
+			return router
+		}, "GET /refused", "GET /refused/", "GET /unfound", "GET /unfound/", "GET /index", "GET /beside", "POST /index")
+		want := strings.ReplaceAll("/index 200, /beside 200", "200", strconv.Itoa(status))
+		if status == 200 { // an answer without a route
+			want = "- 200, - 200, - 200, - 200, " + want + ", - 200"
+		}
+		if got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+	}
+}
+
+// Where chi does not show what is mounted, the path of the mount is taken for a route.
+func TestRefusedAtHiddenMount(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router, hidden := chi.NewRouter(), chi.NewRouter()
+		hidden.Route("/deep", func(r chi.Router) { r.Use(refuse(403)); r.Get("/", answer(200)) })
+		router.Use(record)
+		router.Mount("/v1", middleware.NoCache(hidden))
+		router.Mount("/plain", answer(200))
+		router.Route("/all", func(r chi.Router) { r.Use(refuse(403)); r.Get("/*", answer(200)) })
+		return router
+	}, "GET /v1/deep", "GET /plain", "GET /all")
+	if want := "/v1/deep 403, /plain 200, /all/* 403"; got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
 

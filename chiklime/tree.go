@@ -2,6 +2,7 @@ package chiklime
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -32,27 +33,52 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 	matched := ctx.RoutePattern()
 	partly := matched == "" || strings.HasSuffix(matched, "/*")
 	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
-	if ctx == nil || ctx.Routes == nil || !partly && (!nothing || !atMount(ctx)) {
+	if ctx == nil || ctx.Routes == nil || !partly && !atMount(ctx) {
 		return matched, false
 	}
 	known := t.of(ctx.Routes)
-	if partly {
-		router := known.routers[matched]
-		if router == nil { // an endpoint, or a router that chi does not show
-			return matched, false
-		}
-		asked := router.Find(chi.NewRouteContext(), r.Method, pathOf(ctx, httpexchange.Original(r)))
-		if asked != "" { // if it is "", matched may still be an endpoint: a middleware may have changed the path
-			matched = withoutMounts(matched + asked)
-			if known.endpoints[endpoint{r.Method, matched + "/*"}] { // the mount of a handler that is no router
-				return matched, false
-			}
+	mount, path := matched, pathOf(ctx, httpexchange.Original(r))
+	if !partly {
+		mount, path = matched+"/*", "/"
+	}
+	router := known.routers[mount]
+	if router == nil && (partly || !nothing) { // an endpoint, or a router that chi does not show
+		return matched, false
+	}
+	if router != nil {
+		if found := known.find(mount, r.Method, path); found != "" {
+			return found, false
 		}
 	}
-	if matched == "" || !known.endpoints[endpoint{r.Method, strings.TrimSuffix(matched, "/")}] {
+	if matched == "" || !known.endpoints[endpoint{r.Method, matched}] { // an endpoint, if a middleware has changed the path
 		return "", true
 	}
 	return matched, false
+}
+
+// find is the route to which a path leads in the router of a mount, "" if to none.
+func (t *tree) find(mount, method, path string) string {
+	ctx := chi.NewRouteContext()
+	found := t.routers[mount].Find(ctx, method, path)
+	if found == "" {
+		found = ctx.RoutePattern() // of a mount: beside it, there may be an endpoint with the same pattern
+	}
+	if found == "" {
+		return ""
+	}
+	found = withoutMounts(mount + found)
+	bare := strings.TrimSuffix(found, "/")
+	inner := bare + "/*"
+	switch {
+	case t.endpoints[endpoint{method, bare}]:
+		return found
+	case t.routers[inner] != nil: // the path is that of a mount
+		return t.find(inner, method, "/")
+	case t.endpoints[endpoint{method, inner}]: // the mount of a handler that is no router
+		return found
+	default:
+		return ""
+	}
 }
 
 // atMount reports whether the path leads exactly to a mount, with or without a slash
@@ -63,7 +89,10 @@ func atMount(ctx *chi.Context) bool {
 
 // pathOf is the path that the innermost router reached would match.
 func pathOf(ctx *chi.Context, r *http.Request) string {
+	rest := restOf(ctx)
 	switch {
+	case rest != "": // of a mount that has not been entered: a middleware around it has answered
+		return "/" + rest
 	case ctx.RoutePath != "": // set by a mount, or by a middleware such as StripSlashes
 		return ctx.RoutePath
 	case r.URL.RawPath != "":
@@ -94,12 +123,33 @@ func (t *tree) add(mount string, router chi.Routes) {
 		pattern := withoutMounts(mount + route.Pattern)
 		if route.SubRoutes != nil {
 			t.add(pattern, route.SubRoutes)
-			continue
 		}
-		for method := range route.Handlers {
+		for method, handler := range route.Handlers {
+			if route.SubRoutes != nil && address(handler) == address(route.Handlers["*"]) {
+				continue // the mount's own
+			}
 			t.endpoints[endpoint{method, strings.TrimSuffix(pattern, "/")}] = true
 		}
 	}
+}
+
+// address tells handlers apart. It is 0 for some that cannot be the handler of a mount.
+func address(handler http.Handler) uintptr {
+	v := reflect.ValueOf(handler)
+	if v.Kind() != reflect.Func && v.Kind() != reflect.Pointer {
+		return 0
+	}
+	return v.Pointer()
+}
+
+// restOf is what the /* at the end of the pattern has matched. A mount clears it before
+// its router matches on.
+func restOf(ctx *chi.Context) string {
+	last := len(ctx.URLParams.Keys) - 1
+	if last < 0 || ctx.URLParams.Keys[last] != "*" || last >= len(ctx.URLParams.Values) {
+		return ""
+	}
+	return ctx.URLParams.Values[last]
 }
 
 // withoutMounts removes the /* of each mount from within a pattern.

@@ -115,8 +115,10 @@ func SkipRoutes(patterns ...string) Option {
 
 // IgnoreRoutes passes requests that match one of the patterns on, at no cost, as if the
 // middleware were not there. In their handlers, [Track], [Link] and the like do nothing:
-// if handlers call these, use [SkipRoutes] instead. Patterns are written as for
-// SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
+// if handlers call these, use [SkipRoutes] instead. If a request passes several
+// middlewares, each must be given IgnoreRoutes: one without it records the request.
+//
+// Patterns are written as for SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
 // folder, "/static/" for its index alone. Paths are compared percent-decoded. A pattern
 // may contain a %, but no space, ? or #: write a parameter instead, "/my{any}report" for
 // "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
@@ -166,9 +168,9 @@ func NameRoutes(names map[string]string) Option {
 // HealthRoutes replaces the patterns of health checks and metrics, whose requests are not
 // recorded unless they are named. The defaults are GET of /health, /healthz,
 // /healthcheck, /livez, /readyz, /ready, /startupz, /ping, /metrics, /favicon.ico and
-// /robots.txt. Patterns are written as for [SkipRoutes]. Without patterns, all these
-// requests are recorded. If a pattern is malformed, the valid ones are added to the
-// defaults.
+// /robots.txt, also if a route such as /{page} takes them. Patterns are written as for
+// [SkipRoutes]. Without patterns, all these requests are recorded. If a pattern is
+// malformed, the valid ones are added to the defaults.
 func HealthRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parseRules("HealthRoutes", patterns)

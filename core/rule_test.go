@@ -132,7 +132,7 @@ func TestMostSpecificPattern(t *testing.T) {
 			if strings.ContainsAny(path, "{*") {
 				rt = newRoute(path)
 			}
-			if r := firstOf(rules, method, rt, path); r == nil || r.text != want {
+			if r := firstOf(rules, method, rt, strings.Replace(path, "*", "x/y", 1)); r == nil || r.text != want {
 				t.Errorf("%s: %+v, want %s", request, r, want)
 			}
 		}
@@ -156,7 +156,13 @@ func TestDefaultHealthRoutes(t *testing.T) {
 		{"GET", "/favicon.ico", "/favicon.ico", true},
 		{"GET", "/metrics", "/metrics", true},
 		{"POST", "/ping", "/ping", false},
-		{"GET", "/{page}", "/health", false}, // a page of that name
+		{"GET", "/{page}", "/favicon.ico", true},
+		{"GET", "/{page}", "/pricing", false},
+		{"GET", "/{page}", "/health", true},
+		{"POST", "/{page}", "/health", false},
+		{"GET", "/{file}.txt", "/robots.txt", true},
+		{"GET", "/{file}.txt", "/humans.txt", false},
+		{"GET", "/{org}/{page}", "/api/health", false},
 		{"GET", "", "/health-plans", false},
 		{"GET", "/api/healthz", "/api/healthz", false},
 	} {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+
+	"github.com/klimeapp/klime-go/internal/pathpattern"
 )
 
 // rules are what a middleware's options say about certain routes. They are set up
@@ -47,6 +49,8 @@ type ruling struct {
 	named  bool   // the app has named the request, or a middleware further in has, even if that has failed
 	skip   bool   // no event in any case
 	health bool   // no event unless it is named
+
+	healthPaths bool // health goes by the path: the route has a parameter that also takes health checks
 }
 
 // defaultHealthRoutes returns the usual paths of health checks and metrics, and of what
@@ -68,6 +72,9 @@ func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 	if !ok {
 		found = r.decide(method, rt, path)
 		rt.remember(method, found)
+	}
+	if found.healthPaths {
+		found.health = firstOf(r.health, method, nil, path) != nil
 	}
 	return found
 }
@@ -105,7 +112,21 @@ func (r *rules) decide(method string, rt *route, path string) ruling {
 	}
 	ruled.skip = firstOf(r.skipped, method, rt, path) != nil
 	ruled.health = firstOf(r.health, method, rt, path) != nil
+	ruled.healthPaths = !rt.catchAll && !ruled.health && r.takesHealthPath(rt)
 	return ruled
+}
+
+// takesHealthPath reports whether a route such as /{page} takes the path of a health check,
+// too.
+func (r *rules) takesHealthPath(rt *route) bool {
+	pattern, err := pathpattern.Parse("", rt.text)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(r.health, func(check *rule) bool {
+		path, ok := check.Literal()
+		return ok && pattern.MatchesPath("", path)
+	})
 }
 
 // unused lists the app's patterns that no request has matched.

@@ -21,7 +21,7 @@ func TestCapturedPath(t *testing.T) {
 		app.Use(fiberklime.Middleware(client, fiberklime.UserID(func(*fiber.Ctx) string { return "jane" }), klime.Capture(klime.Path)))
 		app.Get("/*", func(c *fiber.Ctx) error { return c.JSON(nil) })
 		handler := app.Handler()
-		requests := [][2]string{{"/a%20b%2541", "/a b%41"}, {"/a%2Fb", "/a/b"}, {"/50%zz", "/50%zz"}, {"/a/b", "/a/b"}}
+		requests := [][2]string{{"/a%20b%2541", "/a b%41"}, {"/a%2Fb", "/a/b"}, {"/50%zz", "/50%zz"}, {"/a/b", "/a/b"}, {"/a+b%2Bc", "/a+b+c"}}
 		for _, r := range requests {
 			ctx := argumentOf(handler)
 			ctx.Request.SetRequestURI(r[0])

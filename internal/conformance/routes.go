@@ -103,6 +103,27 @@ func routeCases() []testCase {
 				{path: "/api/things", header: http.Header{"User-Agent": {"kube-probe/1.34"}}},
 			},
 		},
+		{
+			name: "health checks that a route with a parameter takes",
+			app: App{
+				UserID:  jane,
+				Options: []klime.Option{klime.NameRoutes(map[string]string{"GET /{page}/about": "Company Seen"}), klime.HealthRoutes("/healthz", "/favicon.ico", "/x/about")},
+				Routes: []Route{
+					{Path: "/{page}", Handler: jsonOK},
+					{Method: http.MethodPost, Path: "/{page}", Handler: jsonOK},
+					{Path: "/{page}/about", Handler: jsonOK},
+				},
+			},
+			requests: []call{
+				get("/favicon.ico"), get("/pricing"), get("/healthz"),
+				{method: http.MethodPost, path: "/healthz"},
+				get("/x/about"),
+			},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/{page}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"Company Seen","userId":"jane","properties":{"method":"GET","route":"/{page}/about","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
 	}
 }
 

@@ -156,6 +156,19 @@ func (p *Pattern) MatchesRoute(method, route string) bool { return p.matches(met
 // follows, too: as net/http serves it by /reports/, whose route is /reports/*.
 func (p *Pattern) HasSubtree() bool { return p.subtree }
 
+// Literal is the only path that the pattern matches; ok is false if it matches several.
+func (p *Pattern) Literal() (path string, ok bool) {
+	var b strings.Builder
+	for _, s := range p.segments {
+		if len(s) > 1 {
+			return "", false
+		}
+		b.WriteByte('/')
+		b.WriteString(s[0])
+	}
+	return cmp.Or(b.String(), "/"), !p.rest
+}
+
 func (p *Pattern) matches(method, path string, isRoute bool) bool {
 	if p.method != "" && p.method != method {
 		return false
@@ -186,7 +199,7 @@ func (s segment) matches(part string, isRoute bool) bool {
 		return s.equals(part)
 	case last == 0:
 		return part == s[0]
-	case part == "*" || !strings.HasPrefix(part, s[0]):
+	case !strings.HasPrefix(part, s[0]):
 		return false
 	}
 	part = part[len(s[0]):]

@@ -34,7 +34,7 @@ func TestMatches(t *testing.T) {
 		{"/orgs/{org}/reports", []string{"GET /orgs/{id}/reports", "GET /orgs/acme/reports"}, []string{"GET /orgs/reports", "GET /orgs//reports", "GET /orgs/{id}/reports/{n}"}},
 		{"/orgs/:org/files/*path", []string{"GET /orgs/{org}/files/*", "GET /orgs/a/files/b/c"}, []string{"GET /orgs/a/file"}},
 		{"/orgs/{org:[a-z]{2,}}", []string{"GET /orgs/{org}"}, []string{"GET /orgs"}},
-		{"/orgs/{org}", nil, []string{"GET /orgs/*"}}, // which is more than one segment
+		{"/orgs/{org}/x", []string{"GET /orgs/*/x", "GET /orgs/+/x", "GET /orgs/:id/x"}, nil}, // in a path, these are texts
 		{"/files/{name}.json", []string{"GET /files/{id}.json", "GET /files/a.json"}, []string{"GET /files/.json", "GET /files/a.xml", "GET /files/{id}"}},
 		{"/v{n}/x", []string{"GET /v1/x"}, []string{"GET /v/x", "GET /w1/x"}},
 		{"/reports/{id}", []string{"GET /reports/new"}, nil}, // as a path
@@ -171,6 +171,20 @@ func TestCompare(t *testing.T) {
 			if want, err := parse(sorted[i]); err != nil || patterns[i].Shape() != want.Shape() {
 				t.Fatalf("%s at %d, want %s", patterns[i].Shape(), i, sorted[i])
 			}
+		}
+	}
+}
+
+// A pattern without parameters has one path.
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"/": "/", "GET /a/b": "/a/b", "/a/": "/a", `/a\:get`: "/a:get", "/a/{b}": "", "/a/{b}.c": "", "/a/*": "", "/*": ""} {
+		p, err := parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := p.Literal(); ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %q, %v", text, got, ok)
 		}
 	}
 }
