@@ -22,6 +22,9 @@ const (
 // Observe after the handler, even if that panics:
 //
 //	if tracker.Ignores(r.Method, r.URL.Path, r.Header.Get) {
+//		if ctx := tracker.WithoutEnclosing(r.Context(), r); ctx != nil {
+//			r = r.WithContext(ctx)
+//		}
 //		next.ServeHTTP(w, r)
 //		return
 //	}
@@ -107,7 +110,8 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 func (t *Tracker) Err() error { return t.err }
 
 // Ignores reports whether a request is of no interest, before any work is done for it.
-// The adapter then passes it on untouched, at no cost. Ignored are:
+// The adapter then passes it on untouched, at no cost, but for [Tracker.WithoutEnclosing].
+// Ignored are:
 //
 //   - what [IgnoreRoutes] names
 //   - a CORS preflight
