@@ -209,8 +209,8 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 // observeRoot ends the outermost scope of a request, and records the request.
 func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	remarks := s.remarks()
-	if remarks.route != nil && remarks.path == x.Path {
-		rt = t.routes.lookup(remarks.route.text) // the innermost middleware is nearest to the handler
+	if inner := remarks.route; inner != nil && remarks.path == x.Path && (rt.catchAll || !inner.catchAll) {
+		rt = t.routes.lookup(inner.text) // the innermost middleware is nearest to the handler
 	}
 	x.Route = rt.text
 	x.Unmatched, x.matched = x.Unmatched || remarks.unmatched, remarks.matched
