@@ -174,7 +174,11 @@ func isCanonicalRedirect(x *Exchange) bool {
 		return false
 	}
 	location, err := url.Parse(x.Location)
-	if err != nil || !strings.EqualFold(path.Clean(location.Path), path.Clean(x.Path)) {
+	if err != nil {
+		location = &url.URL{Path: x.Location} // not escaped, as by chi's RedirectSlashes
+	}
+	again, _ := url.PathUnescape(location.Path) // escaped twice, as by http.ServeMux; else "" or the same
+	if !isSamePath(location.Path, x.Path) && !isSamePath(again, x.Path) {
 		return false
 	}
 	if location.Path != x.Path {
@@ -183,6 +187,8 @@ func isCanonicalRedirect(x *Exchange) bool {
 	forGood := x.Status == http.StatusPermanentRedirect || x.Status == http.StatusMovedPermanently && x.Method == http.MethodGet
 	return location.Host != "" && forGood
 }
+
+func isSamePath(a, b string) bool { return strings.EqualFold(path.Clean(a), path.Clean(b)) }
 
 // isPrefetch reports whether a request only guesses what the user will open next. The
 // browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, and Turbo in

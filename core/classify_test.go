@@ -25,6 +25,9 @@ func TestClassify(t *testing.T) {
 	to := func(location string, x Exchange) Exchange {
 		return with(x, func(x *Exchange) { x.Location = location })
 	}
+	from := func(path, location string) Exchange {
+		return with(to(location, method("POST", 307, "")), func(x *Exchange) { x.Path = path })
+	}
 	asks := func(x Exchange, h headers) Exchange {
 		header := http.Header{}
 		for name, value := range h {
@@ -169,6 +172,11 @@ func TestClassify(t *testing.T) {
 		{"a route that says that there is nothing", nothing(get(418, json)), KindAPI},
 		{"a POST sent to the path with a slash", to("/reports/7/", method("POST", 307, "")), KindNoise},
 		{"in full", to("https://app.example/Reports//7?a=b", method("PUT", 308, "")), KindNoise},
+		{"to the path cleaned, escaped twice", from("//reports/a b/c", "/reports/a%2520b%252Fc"), KindNoise},
+		{"to the path cleaned, escaped twice for good reason", from("//reports/a%20b", "/reports/a%252520b"), KindNoise},
+		{"to the path without a slash, not escaped", from("/reports/50%/", "/reports/50%"), KindNoise},
+		{"to another path, not escaped", from("/reports/50%/", "/reports/60%"), KindAPI},
+		{"to another path, escaped twice", from("//reports/a b", "/reports/a%2520c"), KindAPI},
 		{"prefetch", asks(get(200, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},
 		{"prerender", asks(get(200, html), headers{"Sec-Purpose": "prefetch;prerender"}), KindNoise},
 		{"prefetch, the old header", asks(get(200, html), headers{"Purpose": "prefetch"}), KindNoise},

@@ -32,7 +32,8 @@ type Exchange struct {
 
 	// Unanswered says that no handler has answered: Status is what the framework then
 	// sends, or 0 for 200. If the request's context has ended, whoever ended it may
-	// answer instead, so that the request counts as aborted.
+	// answer instead, so that the request counts as aborted, unless it is Unmatched and has a
+	// Status: then the router answers.
 	Unanswered bool
 
 	// AnsweredOutside says that a handler has failed and left the answer to whoever is
@@ -100,6 +101,7 @@ func (x *Exchange) Recovered(v any) {
 func (x *Exchange) assumeAnswer(ended error) {
 	switch {
 	case x.Panicked:
+	case x.Unmatched && x.Route == "" && x.Status != 0: // the router answers
 	case ended != nil:
 		x.Aborted, x.Status = true, 0
 	case x.Status == 0:

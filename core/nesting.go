@@ -17,6 +17,43 @@ import (
 //	root       the outermost of these, which holds what they share.
 //	enclosing  the Scope, of the same client, of the request whose handler makes this one.
 
+// hiddenScope stands in a context for the Scope of the enclosing request, in one that is
+// ignored. What is said in that one must not reach the Scope, but requests that it makes
+// itself have it around them, and its silence holds.
+type hiddenScope struct{ scope *Scope }
+
+// innermostIn returns the innermost Scope in ctx, nil if there is none.
+func innermostIn(ctx context.Context) (s *Scope, isHidden bool) {
+	if ctx == nil {
+		return nil, false
+	}
+	switch found := ctx.Value(scopeKey{}).(type) {
+	case *Scope:
+		return found, false
+	case hiddenScope:
+		return found.scope, true
+	}
+	s, _ = ctx.Value(ScopeKey).(*Scope)
+	return s, false
+}
+
+// WithoutEnclosing is for requests that [Tracker.Ignores] leaves out. If the app has made
+// this one while it serves another, with the context ctx of that one, then what functions
+// such as [Track] are told in it would count for the other. WithoutEnclosing returns a
+// context to pass on in place of ctx, in which they do nothing. Otherwise it returns nil:
+// the request is then passed on untouched. incoming is as for [Tracker.BeginIn].
+func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) context.Context {
+	innermost := ScopeFrom(ctx)
+	open := innermost
+	for open != nil && !open.request().isOpen() {
+		open = open.around
+	}
+	if open == nil || !open.request().isOther(incoming) {
+		return nil
+	}
+	return context.WithValue(ctx, scopeKey{}, hiddenScope{innermost})
+}
+
 // outer is the Scope that s has joined, nil for the root: the nearest around s that
 // belongs to the same request.
 func (s *Scope) outer() *Scope {
@@ -48,7 +85,8 @@ func (s *Scope) isWithin(outer *Scope) bool {
 // Scope of the same client; a Scope without a client joins any.
 func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
-	for outer := ScopeFrom(s.parent); outer != nil; outer = outer.around {
+	innermost, _ := innermostIn(s.parent)
+	for outer := innermost; outer != nil; outer = outer.around {
 		if !outer.request().isOpen() {
 			continue
 		}
@@ -190,8 +228,10 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	if c == nil {
 		return nil, true
 	}
-	innermost := ScopeFrom(ctx)
-	own = innermost.ofClient(c)
+	innermost, isHidden := innermostIn(ctx)
+	if !isHidden {
+		own = innermost.ofClient(c)
+	}
 	if own != nil {
 		silent = own.isSilent()
 		return own, silent

@@ -45,7 +45,9 @@ func (r *request) isOpen() bool {
 
 // add takes in what an inner middleware has seen, and what its rules say.
 func (r *remarks) add(x *Exchange, rt *route, rule ruling) {
-	if r.route == nil || r.path != x.Path { // a route seen behind a stripped prefix is only a part of the whole
+	// A route seen behind a stripped prefix is only a part of the whole; one that ends in *
+	// may be that of a mux further out.
+	if r.route == nil || r.path != x.Path || r.route.catchAll && !rt.catchAll {
 		r.path = strings.Clone(x.Path)
 		if r.route = rt; rt.text == "" {
 			r.route = nil

@@ -37,13 +37,10 @@ const ScopeKey = "github.com/klimeapp/klime-go/scope"
 
 // ScopeFrom returns the Scope of the request that ctx belongs to, or nil.
 func ScopeFrom(ctx context.Context) *Scope {
-	if ctx == nil {
+	s, isHidden := innermostIn(ctx)
+	if isHidden {
 		return nil
 	}
-	if s, ok := ctx.Value(scopeKey{}).(*Scope); ok {
-		return s
-	}
-	s, _ := ctx.Value(ScopeKey).(*Scope)
 	return s
 }
 

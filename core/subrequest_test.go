@@ -2,7 +2,9 @@ package klime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -241,4 +243,83 @@ func TestSubrequestsOfTwoClients(t *testing.T) {
 			t.Errorf("client %d\n got %q\nwant %q", i, got, want)
 		}
 	}
+}
+
+// What is said in an ignored request says nothing of the one within which the app makes
+// it. But what that one has silenced remains silent, and requests made further in know
+// whose they are.
+func TestIgnoredSubrequests(t *testing.T) {
+	t.Parallel()
+	ours, ourWire := newClient(t)
+	others, otherWire := newClient(t)
+	tracker, other := klime.NewTracker(ours, asUser("u1")), klime.NewTracker(others, asUser("u1"))
+	ignored := func(ctx context.Context, handle func(ctx context.Context)) {
+		ctx = tracker.WithoutEnclosing(ctx, &http.Request{RequestURI: "/ignored"})
+		if ctx == nil || klime.ScopeFrom(ctx) != nil {
+			t.Fatal("the enclosing request is not hidden")
+		}
+		if again := tracker.WithoutEnclosing(ctx, &http.Request{RequestURI: "/ignored"}); again != nil {
+			t.Error("the enclosing request is hidden twice")
+		}
+		handle(ctx)
+	}
+	serve := func(tracker *klime.Tracker, ctx context.Context, target string, handle func(ctx context.Context)) {
+		traffic{tracker: tracker, ctx: ctx, target: target, exchange: klime.Exchange{Route: target}}.serve(handle)
+	}
+	batch := func(handle func(ctx context.Context)) {
+		serve(other, context.Background(), "/batch", func(ctx context.Context) {
+			serve(tracker, ctx, "/batch", func(ctx context.Context) { ignored(ctx, handle) })
+		})
+	}
+	batch(func(ctx context.Context) {
+		klime.SetUser(ctx, "robot")
+		klime.SetEvent(ctx, "Other")
+		klime.SetProperty(ctx, "k", "v")
+		klime.Skip(ctx)
+		klime.Silence(ctx)
+		klime.Track(ctx, "Done", nil)
+		klime.Link(ctx, klime.User{ID: "robot"}, klime.Group{ID: "robots"})
+		if err := others.Track(ctx, "Done", nil); !errors.Is(err, klime.ErrMissingIdentity) {
+			t.Errorf("Track of a client: %v", err)
+		}
+		if err := ours.Link(ctx, klime.User{ID: "linked"}, klime.Group{ID: "g1"}); err != nil {
+			t.Error(err)
+		}
+		serve(klime.NewTracker(others), ctx, "/orgs", nil)
+	})
+	serve(tracker, context.Background(), "/staff", func(ctx context.Context) {
+		klime.Silence(ctx)
+		ignored(ctx, func(ctx context.Context) {
+			if err := ours.Track(ctx, "Done", nil, klime.ForUser("u1")); err != nil {
+				t.Error(err)
+			}
+			serve(tracker, ctx, "/orgs", nil)
+		})
+	})
+	for i, want := range [][]string{{"<nil> linked/g1 <nil>", "API Called u1/ /batch"}, {"API Called u1/ /orgs", "API Called u1/ /batch"}} {
+		var got []string
+		for _, e := range []*wire{ourWire, otherWire}[i].events(t, []*klime.Client{ours, others}[i]) {
+			properties, _ := e["properties"].(map[string]any)
+			got = append(got, fmt.Sprint(e["event"], " ", who(e), " ", properties["route"]))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("client %d\n got %q\nwant %q", i, got, want)
+		}
+	}
+}
+
+// An ignored request within no other, or that has passed another middleware further out,
+// is passed on untouched.
+func TestWithoutEnclosing(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	tracker := klime.NewTracker(client)
+	incoming := &http.Request{RequestURI: "/orgs"}
+	scope := tracker.BeginIn(context.Background(), new(klime.Scope), incoming)
+	for name, ctx := range map[string]context.Context{"alone": context.Background(), "passed on": scope} {
+		if got := tracker.WithoutEnclosing(ctx, incoming); got != nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	tracker.Observe(scope, klime.Exchange{})
 }

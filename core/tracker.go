@@ -22,6 +22,9 @@ const (
 // Observe after the handler, even if that panics:
 //
 //	if tracker.Ignores(r.Method, r.URL.Path, r.Header.Get) {
+//		if ctx := tracker.WithoutEnclosing(r.Context(), r); ctx != nil {
+//			r = r.WithContext(ctx)
+//		}
 //		next.ServeHTTP(w, r)
 //		return
 //	}
@@ -107,7 +110,8 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 func (t *Tracker) Err() error { return t.err }
 
 // Ignores reports whether a request is of no interest, before any work is done for it.
-// The adapter then passes it on untouched, at no cost. Ignored are:
+// The adapter then passes it on untouched, at no cost, but for [Tracker.WithoutEnclosing].
+// Ignored are:
 //
 //   - what [IgnoreRoutes] names
 //   - a CORS preflight
@@ -205,8 +209,8 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 // observeRoot ends the outermost scope of a request, and records the request.
 func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	remarks := s.remarks()
-	if remarks.route != nil && remarks.path == x.Path {
-		rt = t.routes.lookup(remarks.route.text) // the innermost middleware is nearest to the handler
+	if inner := remarks.route; inner != nil && remarks.path == x.Path && (rt.catchAll || !inner.catchAll) {
+		rt = t.routes.lookup(inner.text) // the innermost middleware is nearest to the handler
 	}
 	x.Route = rt.text
 	x.Unmatched, x.matched = x.Unmatched || remarks.unmatched, remarks.matched

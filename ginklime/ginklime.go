@@ -26,6 +26,11 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		incoming := c.Request
 		path := incoming.URL.Path // a handler may change it in place
 		if tracker.Ignores(incoming.Method, path, c.GetHeader) {
+			if ctx := tracker.WithoutEnclosing(incoming.Context(), incoming); ctx != nil {
+				c.Request = incoming.WithContext(ctx)
+				defer httpexchange.GiveBack(incoming, c.Request)
+				c.Next()
+			}
 			return
 		}
 		start, noted := time.Now(), len(c.Errors)

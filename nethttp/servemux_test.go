@@ -220,6 +220,28 @@ func TestNestedMuxes(t *testing.T) {
 	}
 }
 
+// A Middleware further in, which sees only the pattern of a mux further out, does not hide
+// the route that the one around it knows, whether that has joined another or not.
+func TestMiddlewareFurtherIn(t *testing.T) {
+	t.Parallel()
+	for _, outermost := range []bool{false, true} {
+		got := record(t, func(client *klime.Client) http.Handler {
+			api := http.NewServeMux()
+			api.Handle("GET /api/things/{id}", status(http.StatusOK))
+			furtherIn := nethttp.Middleware(client, jane())(replace(api))
+			root := http.NewServeMux()
+			root.Handle("/api/", nethttp.Middleware(client, nethttp.Mux(api))(replace(furtherIn)))
+			if !outermost {
+				return root
+			}
+			return nethttp.Middleware(client, nethttp.Mux(root))(root)
+		}, "GET /api/things/1", "POST /api/things/1", "GET /api/nowhere")
+		if want := "GET /api/things/{id} 200"; got != want {
+			t.Errorf("with one around all: %v\n got %s\nwant %s", outermost, got, want)
+		}
+	}
+}
+
 // A mux inside http.StripPrefix, and a Middleware in it, know nothing of the prefix:
 // it is missing from both path and route. A Middleware outside StripPrefix goes by the
 // whole path.

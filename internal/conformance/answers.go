@@ -123,6 +123,7 @@ func answerCases() []testCase {
 				{method: http.MethodDelete, path: "/reports", status: http.StatusNoContent}, // answered all the same
 				get("/reports"),
 				{method: http.MethodPut, path: "/reports", status: http.StatusAccepted},
+				{path: "/nowhere", status: http.StatusNotFound}, // which the router answers
 			},
 			want: []string{
 				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/reports","aborted":true,"requestBytes":0,"responseBytes":0}}`,

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -365,13 +366,14 @@ func testSubrequests(t *testing.T, a Adapter) {
 		Client:  server.Client(),
 		UserID:  func(r Request) any { return r.Header("X-User") },
 		GroupID: func(r Request) any { return r.Header("X-Org") },
+		Options: []klime.Option{klime.IgnoreRoutes("/internal/*")},
 		Twice:   true,
 	}
 	app.Routes = []Route{
 		{Method: http.MethodPost, Path: "/batch", Handler: func(r Request) {
 			_, req := r.HTTP()
 			whole, _ := req.Context().Value(http.ServerContextKey).(*http.Server)
-			for _, path := range []string{"/orgs/victim", "/orgs/acme", "/poll"} {
+			for _, path := range []string{"/orgs/victim", "/orgs/acme", "/poll", "/internal/avatar"} {
 				sub, err := http.NewRequestWithContext(req.Context(), http.MethodGet, path, http.NoBody)
 				if err != nil {
 					t.Error(err)
@@ -391,6 +393,14 @@ func testSubrequests(t *testing.T, a Adapter) {
 			r.Reply(http.StatusOK, appJSON, `{}`)
 		}},
 		{Path: "/poll", Skip: true, Handler: reply(http.StatusOK, appJSON, `{}`)},
+		{Path: "/internal/avatar", Handler: func(r Request) {
+			_, req := r.HTTP()
+			for _, ctx := range []context.Context{r.Context(), req.Context()} {
+				klime.Link(ctx, klime.User{ID: "robot"}, klime.Group{ID: "robots"})
+				klime.Track(ctx, "Avatar Shown", nil)
+			}
+			r.Reply(http.StatusOK, appJSON, `{}`)
+		}},
 	}
 	url, stop := a.Start(t, app)
 	do(t, url, call{method: http.MethodPost, path: "/batch", header: http.Header{"X-User": {"jane"}}})

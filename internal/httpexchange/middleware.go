@@ -41,7 +41,7 @@ func Middleware(
 			seen := incoming.URL.Path // some routers change it in place
 			whole := way.whole(seen)
 			if tracker.Ignores(incoming.Method, whole, caller{incoming}.Header) {
-				next.ServeHTTP(w, incoming)
+				passIgnored(next, w, incoming, tracker)
 				return
 			}
 			e := new(exchange)
@@ -75,6 +75,17 @@ func Middleware(
 			next.ServeHTTP(writer, r)
 		})
 	}
+}
+
+// passIgnored passes on a request that the tracker ignores: untouched, unless the app has
+// made it within another one.
+func passIgnored(next http.Handler, w http.ResponseWriter, incoming *http.Request, tracker *klime.Tracker) {
+	r := incoming
+	if ctx := tracker.WithoutEnclosing(incoming.Context(), incoming); ctx != nil {
+		r = incoming.WithContext(ctx)
+		defer GiveBack(incoming, r)
+	}
+	next.ServeHTTP(w, r)
 }
 
 // withPrefix adds a prefix to the path that an answer redirects to, if that lacks it:

@@ -38,6 +38,10 @@ func Middleware(client *klime.Client, opts ...klime.Option) echo.MiddlewareFunc 
 			incoming := c.Request()
 			path := incoming.URL.Path // read now: a handler may change it in place
 			if tracker.Ignores(incoming.Method, path, incoming.Header.Get) {
+				if ctx := tracker.WithoutEnclosing(incoming.Context(), incoming); ctx != nil {
+					c.SetRequest(passOn(ctx, incoming))
+					defer func() { giveBack(incoming, c.Request()) }()
+				}
 				return next(c)
 			}
 			start := time.Now()
