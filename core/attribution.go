@@ -228,7 +228,7 @@ func (s *Scope) finish(dec *decision, x *Exchange, wanted bool) {
 		r.checkMembership(&dec.id)
 		dec.id.distrust(x.turnsAway())
 	}
-	dec.fallback, dec.extra = r.fallback, r.properties
+	dec.fallback, dec.extra, dec.webhook = r.fallback, r.properties, s.webhook
 	r.properties = nil
 	r.innermost, r.incoming = nil, nil
 	r.mu.Unlock()

@@ -78,7 +78,7 @@ func noiseOf(x *Exchange, rule ruling, failed bool) outcome {
 		return outcomeNoRoute
 	case isCanonicalRedirect(x):
 		return outcomeCanonical
-	case x.Method != http.MethodGet, failed:
+	case x.Method != http.MethodGet, failed && !declinesPrefetch(x):
 		return ""
 	case isPrefetch(x):
 		return outcomePrefetched
@@ -189,6 +189,12 @@ func isCanonicalRedirect(x *Exchange) bool {
 }
 
 func isSamePath(a, b string) bool { return strings.EqualFold(path.Clean(a), path.Clean(b)) }
+
+// declinesPrefetch reports whether the server has refused to guess: it wants to be asked
+// again when the user opens the page.
+func declinesPrefetch(x *Exchange) bool {
+	return x.Status == http.StatusServiceUnavailable && isPrefetch(x)
+}
 
 // isPrefetch reports whether a request only guesses what the user will open next. The
 // browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, and Turbo in

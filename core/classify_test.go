@@ -182,6 +182,7 @@ func TestClassify(t *testing.T) {
 		{"prefetch, the old header", asks(get(200, html), headers{"Purpose": "prefetch"}), KindNoise},
 		{"prefetch, Firefox of old", asks(get(200, html), headers{"X-Moz": "prefetch"}), KindNoise},
 		{"preview", asks(get(200, html), headers{"Purpose": "preview"}), KindNoise},
+		{"a prefetch declined", asks(get(503, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},
 		{"prefetch in capitals", asks(get(200, html), headers{"Sec-Purpose": "Prefetch"}), KindNoise},
 		{"Turbo's prefetch", asks(get(200, html), headers{"X-Sec-Purpose": "prefetch"}), KindNoise},
 		{"HEAD of a stream", method("HEAD", 200, sse), KindNoise},

@@ -35,8 +35,8 @@ const (
 	DropNewest Overflow = Overflow(delivery.DropNewest)
 	// Block: the call waits for room, first come, first served. It gives up with
 	// [ErrQueueFull] when its context ends or sending is halted, and with [ErrClosed]
-	// at Shutdown. The first also matches the context's error and its [context.Cause], or
-	// the [DeliveryError] of the halt.
+	// at Shutdown. An ErrQueueFull also matches why: the context's error and its
+	// [context.Cause], or the [DeliveryError] of the halt.
 	Block Overflow = Overflow(delivery.Block)
 )
 

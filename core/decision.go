@@ -16,6 +16,7 @@ type decision struct {
 	undecided bool     // the app has linked several groups and has not said which is the active one, for the explainer
 	extra     []property
 	fallback  telemetry
+	webhook   bool // see noteWebhook
 }
 
 // outcome is what became of a request or an event, in words.

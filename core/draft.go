@@ -53,8 +53,8 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 		}
 		d.GroupID = ""
 	}
-	if scope != nil && (d.UserID != "" || d.GroupID != "") {
-		note(&c.seen.tracked)
+	if who.user == "" && who.group == "" && (d.UserID != "" || d.GroupID != "") {
+		scope.noteWebhook()
 	}
 	d.addTelemetry(ctx, scope)
 	return true, nil
@@ -80,6 +80,7 @@ func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption) (ok
 	if err := d.apply(opts); err != nil {
 		return false, err
 	}
+	scope.noteWebhook()
 	d.addTelemetry(ctx, scope)
 	return true, nil
 }

@@ -135,7 +135,7 @@ func (m *metrics) observe(c *Client) {
 		dropped    = counter("klime.event.dropped", "{event}", "Events given up before they were sent")
 		invalid    = counter("klime.event.invalid", "{event}", "Events of handlers and requests that were not valid")
 		late       = counter("klime.event.late", "{event}", "Events that Shutdown refused: they came after it had begun, or still waited then")
-		recovered  = counter("klime.event.recovered", "{event}", "The accepted events that other processes left in the spool")
+		recovered  = counter("klime.event.recovered", "{event}", "Accepted events that other processes left in the spool")
 		notLinked  = counter("klime.event.not_linked", "{event}", "Events without their group: no Link in the request")
 		notMember  = counter("klime.event.not_member", "{event}", "Events without their group: it is not among the linked")
 		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")

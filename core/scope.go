@@ -21,6 +21,7 @@ type Scope struct {
 	found      *findings // by ended scopes within, and by itself once it has left; nil if by none. The request's mu guards it
 	left       bool      // it has left the Scope that it had joined. The request's mu guards it
 	subrequest bool      // the app made the request within the one around it; set once
+	webhook    bool      // see noteWebhook. Used in the root only; the request's mu guards it
 
 	own request // used in the root only
 }
@@ -118,6 +119,10 @@ func (s *Scope) update(change func(*request)) {
 	defer r.mu.Unlock()
 	change(r)
 }
+
+// noteWebhook notes that a handler has sent an event of a user or group that it named, as
+// for a webhook: that the request is nobody's is then no mistake.
+func (s *Scope) noteWebhook() { s.update(func(*request) { s.root.webhook = true }) }
 
 // remarks returns a copy of the request's remarks as they are now.
 func (s *Scope) remarks() remarks {

@@ -9,11 +9,11 @@ import (
 // seen is what the requests of a client have had, for hints at Shutdown to whoever tries
 // out an app that is set up in a wrong way.
 type seen struct {
-	users       atomic.Int32 // requests of a known user, up to someRequests; even those without an event
-	group       atomic.Bool  // known of some request
-	groupOption atomic.Bool  // some middleware has an option that finds the group
-	tracked     atomic.Bool  // some handler has tracked an event whose user or group is known
-	nobodyTold  atomic.Bool  // the log has said that hardly any request has a user
+	users       atomic.Int32  // requests of a known user, up to someRequests; even those without an event
+	group       atomic.Bool   // known of some request
+	groupOption atomic.Bool   // some middleware has an option that finds the group
+	webhooks    atomic.Uint64 // requests of nobody in which a handler has named somebody
+	nobodyTold  atomic.Bool   // the log has said that hardly any request has a user
 
 	told sync.Once
 }
@@ -37,10 +37,10 @@ func (c *Client) noteSeen(id *identity) {
 // hintUnseen tells what no request has had, once.
 func (c *Client) hintUnseen() {
 	c.seen.told.Do(func() {
-		users, anonymous := c.seen.users.Load(), c.anonymous.Load()
+		users, anonymous := c.seen.users.Load(), c.anonymous.Load()-c.seen.webhooks.Load()
 		switch {
 		case c.seen.group.Load():
-		case users == 0 && anonymous >= someRequests && !c.seen.tracked.Load() && !c.seen.nobodyTold.Load():
+		case users == 0 && anonymous >= someRequests && !c.seen.nobodyTold.Load():
 			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", anonymous))
 		case users >= someRequests && c.seen.groupOption.Load():
 			c.hint(slog.LevelInfo, "no request has had a group, though there is a GroupID option; unless your users have none, "+

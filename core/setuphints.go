@@ -65,15 +65,14 @@ func (h *setupHints) attributed() {
 	}
 }
 
-// anonymous counts a request without, and logs a hint if there are hardly any others. Where
-// handlers track for users or groups that they name, as for webhooks, it is no mistake.
+// anonymous counts a request without, and logs a hint if there are hardly any others.
 func (h *setupHints) anonymous(c *Client) {
 	known := h.known.Load()
 	if known >= manyAttributed {
 		return
 	}
 	unknown := h.unknown.Add(1)
-	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous || c.seen.tracked.Load() {
+	if unknown < alwaysAnonymous || known > unknown/alwaysAnonymous {
 		return
 	}
 	note(&c.seen.nobodyTold)

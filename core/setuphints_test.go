@@ -39,7 +39,7 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if told := strings.Contains(log.String(), "no request that has ended was for a route and passed a Middleware"); told != tt.want {
+		if told := strings.Contains(log.String(), "of the requests that have ended, none was for a route and passed a Middleware"); told != tt.want {
 			t.Errorf("%s: log %s", name, log)
 		}
 	}
@@ -123,6 +123,18 @@ func TestUnseenByAny(t *testing.T) {
 		"webhooks that wait for Klime": {run: func(c *klime.Client) {
 			serve(c, 60, func(ctx context.Context) { _, _ = c.TrackSync(ctx, "Paid", nil, klime.ForGroup("g1")) })
 		}},
+		"webhooks that describe": {run: func(c *klime.Client) {
+			serve(c, 60, func(ctx context.Context) { _ = c.Group(ctx, "g1", klime.Traits{"name": "Acme"}) })
+			serve(c, 60, func(ctx context.Context) { _ = c.Identify(ctx, "u1", klime.Traits{"name": "Jane"}) })
+		}},
+		"one that tracks for somebody, few for nobody": {run: func(c *klime.Client) {
+			serve(c, 1, func(ctx context.Context) { klime.Track(ctx, "Signed In", nil, klime.ForUser("u1")) })
+			serve(c, 30, nil)
+		}, want: atAll},
+		"one that tracks for somebody, many for nobody": {run: func(c *klime.Client) {
+			serve(c, 1, func(ctx context.Context) { klime.Track(ctx, "Signed In", nil, klime.ForUser("u1")) })
+			serve(c, 60, nil)
+		}, want: soFar},
 		"requests that track for nobody": {run: func(c *klime.Client) {
 			serve(c, 30, func(ctx context.Context) { klime.Track(ctx, "Paid", nil) })
 		}, want: atAll},
@@ -169,9 +181,9 @@ func TestPatternsOfOpenRequests(t *testing.T) {
 	}{
 		"none has ended": {},
 		"one for another route": {klime.Exchange{Route: "/reports"},
-			`msg="klime: no request that has ended has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes" patterns="[GET /ws]"`},
+			`msg="klime: of the requests that have ended, none has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes" patterns="[GET /ws]"`},
 		"one for no route": {klime.Exchange{Route: "no slash", Path: "/favicon.ico", Status: 404},
-			`msg="klime: no request that has ended was for a route and passed a Middleware`},
+			`msg="klime: of the requests that have ended, none was for a route and passed a Middleware`},
 	} {
 		var log *syncBuffer
 		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
@@ -236,8 +248,8 @@ func TestOneOfSeveralMiddlewares(t *testing.T) {
 		if err := client.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		const told = `level=DEBUG msg="klime: no request that has ended was for a route and passed one of several Middlewares`
-		if got := log.String(); strings.Contains(got, "no request that has ended was for a route and passed a Middleware") || !strings.Contains(got, told) {
+		const told = `level=DEBUG msg="klime: of the requests that have ended, none was for a route and passed one of several Middlewares`
+		if got := log.String(); strings.Contains(got, "of the requests that have ended, none was for a route and passed a Middleware") || !strings.Contains(got, told) {
 			t.Errorf("%d of each: log %s", n, got)
 		}
 	}
@@ -255,7 +267,7 @@ func TestOneOfVeryManyMiddlewares(t *testing.T) {
 	if err := client.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(log.String(), "no request that has ended was for a route and passed a Middleware") {
+	if strings.Contains(log.String(), "of the requests that have ended, none was for a route and passed a Middleware") {
 		t.Errorf("log %s", log)
 	}
 }

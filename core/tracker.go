@@ -187,10 +187,12 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	switch {
 	case x.Hijacked:
 		x.hijack()
-	case x.AnsweredOutside && s.Err() == nil:
+	case x.AnsweredOutside:
 		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
-		t.setupHints.answeredOutside(t.client)
-	case x.Unanswered, x.AnsweredOutside:
+		if x.Aborted = x.Aborted || s.Err() != nil; !x.Aborted {
+			t.setupHints.answeredOutside(t.client)
+		}
+	case x.Unanswered:
 		x.assumeAnswer(s.Err())
 	}
 	x.measure()
@@ -258,7 +260,11 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 	}
 	if id.user == "" && id.group == "" {
 		t.client.anonymous.Add(1)
-		t.setupHints.anonymous(t.client)
+		if dec.webhook {
+			t.client.seen.webhooks.Add(1)
+		} else {
+			t.setupHints.anonymous(t.client)
+		}
 		return outcomeNobody
 	}
 	t.noteAttributed(x, id.checked)

@@ -297,6 +297,8 @@ func TestObserveAnsweredOutside(t *testing.T) {
 	}{
 		"an error":              {ctx: t.Context(), want: "u1/ <nil> <nil>", told: true},
 		"a caller who has left": {ctx: ended, want: "u1/ <nil> true"},
+		"with a page's type":    {ctx: t.Context(), in: klime.Exchange{ContentType: "text/html"}, want: "u1/ <nil> <nil>", told: true},
+		"with a stream's type, of a caller who has left": {ctx: ended, in: klime.Exchange{ContentType: "text/event-stream"}, want: "u1/ <nil> true"},
 		"after an upgrade": {
 			ctx: t.Context(), in: klime.Exchange{Hijacked: true, Header: http.Header{"Upgrade": {"websocket"}}.Get}, want: "u1/acme 101 <nil>",
 		},
@@ -314,6 +316,9 @@ func TestObserveAnsweredOutside(t *testing.T) {
 			properties := event["properties"].(map[string]any)
 			if got := fmt.Sprint(who(event), " ", properties["status"], " ", properties["aborted"]); got != tt.want {
 				t.Errorf("event of %s, want %s", got, tt.want)
+			}
+			if failed := !x.Hijacked && !x.Panicked; failed && (event["event"] != "API Called" || properties["responseBytes"] != nil) {
+				t.Errorf("event %v", event)
 			}
 			if told := strings.Contains(log.String(), "a handler has left an error"); told != tt.told {
 				t.Errorf("log %s", log)

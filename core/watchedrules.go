@@ -47,10 +47,10 @@ func (w *watchedRules) tellUnused(c *Client) {
 	}
 	switch {
 	case idle && passed:
-		c.hint(slog.LevelDebug, "no request that has ended was for a route and passed one of several Middlewares; "+
+		c.hint(slog.LevelDebug, "of the requests that have ended, none was for a route and passed one of several Middlewares; "+
 			"perhaps nobody has used that part of the app")
 	case idle:
-		c.hint(slog.LevelInfo, "no request that has ended was for a route and passed a Middleware that was set up; "+
+		c.hint(slog.LevelInfo, "of the requests that have ended, none was for a route and passed a Middleware that was set up; "+
 			"it must come before the routes, and around what the server serves")
 	}
 	for _, r := range w.all {
@@ -58,7 +58,7 @@ func (w *watchedRules) tellUnused(c *Client) {
 			continue
 		}
 		if unused := r.unused(); len(unused) > 0 {
-			c.hint(slog.LevelInfo, "no request that has ended has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
+			c.hint(slog.LevelInfo, "of the requests that have ended, none has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
 				slog.Any("patterns", unused))
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "fiber", KeepsInPlace: true, OwnServer: true, Start: start})
+	conformance.Run(t, conformance.Adapter{Name: "fiber", KeepsInPlace: true, OwnServer: true, ReturnsErrors: true, Start: start})
 }
 
 func start(tb testing.TB, app conformance.App) (url string, stop func()) {

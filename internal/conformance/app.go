@@ -116,6 +116,8 @@ type Adapter struct {
 	// net/http has are left out. Its server must accept a path of 10 KB and a body of
 	// 10 MiB.
 	OwnServer bool
+	// ReturnsErrors says that handlers return Route.Err.
+	ReturnsErrors bool
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.
 	Start func(tb testing.TB, app App) (url string, stop func())

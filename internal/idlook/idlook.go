@@ -81,9 +81,9 @@ func isDomain(s string) bool {
 func isCommonTLD(tld string) bool {
 	switch tld {
 	case "com", "net", "org", "io", "co", "ai", "app", "dev", "cloud", "tech", "inc", "biz", "info", "example", "edu", "gov", "mil", "xyz",
-		"online", "shop", "store", "agency", "consulting", "digital", "software", "solutions", "studio",
+		"agency", "consulting", "solutions",
 		"de", "fr", "uk", "nl", "ch", "at", "eu", "se", "no", "dk", "fi", "es", "it", "pl", "us", "ca", "au", "nz", "in", "jp", "br",
-		"ae", "ar", "be", "bg", "cl", "cn", "cz", "ee", "gr", "hk", "hr", "hu", "ie", "il", "kr", "li", "lt", "lu", "lv", "mx", "pt", "ro",
+		"ae", "ar", "be", "bg", "cl", "cn", "cz", "ee", "gr", "hk", "hr", "ie", "il", "kr", "lt", "mx", "pt",
 		"ru", "sg", "sk", "tr", "tv", "tw", "ua", "vn", "za":
 		return true
 	default:

@@ -23,7 +23,7 @@ func TestOf(t *testing.T) {
 		"acme.com:8080/": idlook.Domain, "app.acme.io/teams/7": idlook.Domain, "jane@acmé.com": idlook.Email,
 
 		"user.123": idlook.Fine, "org.main": idlook.Fine, "a.b.c": idlook.Fine, "org.id": idlook.Fine, "team.finance": idlook.Fine,
-		"jürgen.müller": idlook.Fine, "acme.prod/7": idlook.Fine, "acme:7": idlook.Fine, "acme.com:owner": idlook.Fine,
+		"jürgen.müller": idlook.Fine, "wei.li": idlook.Fine, "min.hu": idlook.Fine, "acme.prod/7": idlook.Fine, "acme:7": idlook.Fine, "acme.com:owner": idlook.Fine,
 		"acme.com:1234567": idlook.Fine, "acme.com:": idlook.Fine, "co.ke": idlook.Fine, "www": idlook.Fine, "www.1": idlook.Fine,
 		"orgs/acme.v2": idlook.Fine, "a.co.prod": idlook.Fine, ".com": idlook.Fine, "/acme.com": idlook.Fine, ":8080": idlook.Fine,
 		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.dozjgNryP4J3jVmNHl0w": idlook.Fine, "3.14": idlook.Fine, "192.0.2.7": idlook.Fine,

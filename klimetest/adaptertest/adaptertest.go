@@ -38,8 +38,8 @@ type App = conformance.App
 //	Err     error          what the handler returns after Handler, if handlers return errors in the framework
 //
 // The method FullPath returns the Path with the prefixes of the Groups before it.
-// A Handler that writes nothing answers 200, as with net/http. The case with an Err is left out
-// if it is ignored.
+// A Handler that writes nothing answers 200, as with net/http. There is an Err only if the
+// Adapter says ReturnsErrors.
 type Route = conformance.Route
 
 // Request is what your framework offers a handler, wrapped by your test, such
@@ -101,6 +101,7 @@ type Middleware = conformance.Middleware
 //	KeepsInPlace   bool    outer handlers see what inner ones store with Keep, as with c.Set
 //	PassesContext  bool    but not what Replace and WithCancel do, as the context is an argument of its own: func(ctx, c)
 //	OwnServer      bool    the framework is not built on net/http: cases that need it are left out
+//	ReturnsErrors  bool    handlers return Route.Err
 //	Start          func(tb testing.TB, app App) (url string, stop func())
 //
 // Start serves app on loopback and returns its base URL. The suite calls it from

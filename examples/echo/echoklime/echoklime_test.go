@@ -21,7 +21,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	adaptertest.Run(t, adaptertest.Adapter{Name: "echo", KeepsInPlace: true, Start: start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "echo", KeepsInPlace: true, ReturnsErrors: true, Start: start})
 }
 
 func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {

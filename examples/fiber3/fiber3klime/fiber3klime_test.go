@@ -20,14 +20,14 @@ import (
 // Fiber has a server of its own, and outer handlers see what inner ones keep in Locals.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, Start: builder{}.start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, ReturnsErrors: true, Start: builder{}.start})
 }
 
 // The same where handlers give klime the Ctx itself, which is one of the app's own, and with
 // what else an app may configure.
 func TestConformanceWithCtx(t *testing.T) {
 	t.Parallel()
-	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, Start: builder{
+	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber3", KeepsInPlace: true, OwnServer: true, ReturnsErrors: true, Start: builder{
 		ctx: true, custom: true, config: fiber.Config{Immutable: true, CaseSensitive: true, DisableHeadAutoRegister: true},
 	}.start})
 }
