@@ -58,8 +58,8 @@ func (w *watchedRules) tellUnused(c *Client) {
 			continue
 		}
 		if unused := r.unused(); len(unused) > 0 {
-			c.hint(slog.LevelInfo, "of the requests that have ended, none has matched these patterns of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes",
-				slog.Any("patterns", unused))
+			c.hint(slog.LevelInfo, "of the requests that have ended, none has matched these patterns "+
+				"of SkipRoutes, IgnoreRoutes, NameRoutes or HealthRoutes", slog.Any("patterns", unused))
 		}
 	}
 	w.all = nil
