@@ -199,6 +199,8 @@ func TestBesideMount(t *testing.T) {
 			router.Use(middlewares...)
 			router.Route("/files", func(r chi.Router) { r.Post("/upload", answer(201)) })
 			router.Get("/files/*", answer(500))
+			router.Route("/hidden", func(r chi.Router) { r.Get("/{id}", answer(201)); r.Post("/{id}", answer(201)) })
+			router.Get("/hidden/*", answer(500))
 			router.Route("/v1", func(r chi.Router) {
 				r.Route("/", func(r chi.Router) { r.Post("/upload", answer(201)) })
 				r.Get("/*", answer(200))
@@ -210,10 +212,11 @@ func TestBesideMount(t *testing.T) {
 		build func(func(http.Handler) http.Handler) http.Handler
 		want  string
 	}{
-		{build(), "/files/upload 201, /files/* 500, /files/* 500, /v1/upload 201, /v1/* 200, /v1/* 200"},
-		{build(refuse(403)), "/files/upload 403, /files/* 403, /files/* 403, /v1/upload 403, /v1/* 403, /v1/* 403"},
+		{build(), "/files/upload 201, /files/* 500, /files/* 500, /v1/upload 201, /v1/* 200, /v1/* 200, /hidden/* 500, /hidden/{id} 201"},
+		{build(refuse(403)), "/files/upload 403, /files/* 403, /files/* 403, /v1/upload 403, /v1/* 403, /v1/* 403, /hidden/* 403, /hidden/{id} 403"},
 	} {
 		got := routesOf(t, test.build, "POST /files/upload", "GET /files/a.pdf", "GET /files/upload", "POST /v1/upload", "GET /v1/a/b", "GET /v1/",
+			"GET /hidden/a", "POST /hidden/a",
 			"POST /files/a.pdf", "DELETE /files/a.pdf", "GET /files", "GET /files/", "POST /v1/a")
 		if got != test.want {
 			t.Errorf("\n got %s\nwant %s", got, test.want)

@@ -20,6 +20,7 @@ type trees struct{ byRouter sync.Map } // chi.Routes → *tree
 // are mounted inside another handler: chi does not show those.
 type tree struct {
 	endpoints map[endpoint]bool
+	beside    map[endpoint]bool     // those of them that hide a mount from a method
 	routers   map[string]chi.Routes // by the pattern that leads to them: "" for the outermost, /orgs/{org}/*
 }
 
@@ -42,7 +43,8 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 		mount, path = matched+"/*", "/"
 	}
 	router := known.routers[mount]
-	if router == nil && (partly || !nothing) { // an endpoint, or a router that chi does not show
+	hidden := partly && known.beside[endpoint{r.Method, mount}]
+	if hidden || router == nil && (partly || !nothing) { // an endpoint, or a router that chi does not show
 		return matched, false
 	}
 	if router != nil {
@@ -60,8 +62,11 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 func (t *tree) find(mount, method, path string) string {
 	ctx := chi.NewRouteContext()
 	found := t.routers[mount].Find(ctx, method, path)
-	if found == "" {
-		found = ctx.RoutePattern() // of a mount: beside it, there may be an endpoint with the same pattern
+	at := mount
+	for _, pattern := range ctx.RoutePatterns {
+		if at = withoutMounts(at + pattern); t.beside[endpoint{method, at}] {
+			return at
+		}
 	}
 	if found == "" {
 		return ""
@@ -108,7 +113,7 @@ func (t *trees) of(router chi.Routes) *tree {
 	if known, ok := t.byRouter.Load(router); ok {
 		return known.(*tree) //nolint:forcetypeassert // nothing else is stored
 	}
-	built := &tree{map[endpoint]bool{}, map[string]chi.Routes{}}
+	built := &tree{map[endpoint]bool{}, map[endpoint]bool{}, map[string]chi.Routes{}}
 	built.add("", router)
 	t.byRouter.Store(router, built)
 	return built
@@ -125,8 +130,11 @@ func (t *tree) add(mount string, router chi.Routes) {
 			t.add(pattern, route.SubRoutes)
 		}
 		for method, handler := range route.Handlers {
-			if route.SubRoutes != nil && address(handler) == address(route.Handlers["*"]) {
+			if own, ok := route.Handlers["*"]; route.SubRoutes != nil && ok && address(handler) == address(own) {
 				continue // the mount's own
+			}
+			if route.SubRoutes != nil {
+				t.beside[endpoint{method, pattern}] = true
 			}
 			t.endpoints[endpoint{method, strings.TrimSuffix(pattern, "/")}] = true
 		}

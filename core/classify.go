@@ -173,12 +173,13 @@ func isCanonicalRedirect(x *Exchange) bool {
 	default:
 		return false
 	}
+	raw, _, _ := strings.Cut(x.Location, "?") // the path, if it is not escaped, as by chi's RedirectSlashes
 	location, err := url.Parse(x.Location)
 	if err != nil {
-		location = &url.URL{Path: x.Location} // not escaped, as by chi's RedirectSlashes
+		location = &url.URL{Path: raw}
 	}
 	again, _ := url.PathUnescape(location.Path) // escaped twice, as by http.ServeMux; else "" or the same
-	if !isSamePath(location.Path, x.Path) && !isSamePath(again, x.Path) {
+	if !isSamePath(location.Path, x.Path) && !isSamePath(again, x.Path) && !isSamePath(raw, x.Path) {
 		return false
 	}
 	if location.Path != x.Path {

@@ -175,6 +175,8 @@ func TestClassify(t *testing.T) {
 		{"to the path cleaned, escaped twice", from("//reports/a b/c", "/reports/a%2520b%252Fc"), KindNoise},
 		{"to the path cleaned, escaped twice for good reason", from("//reports/a%20b", "/reports/a%252520b"), KindNoise},
 		{"to the path without a slash, not escaped", from("/reports/50%/", "/reports/50%"), KindNoise},
+		{"with a query", from("/reports/50%/", "/reports/50%?a=b"), KindNoise},
+		{"to what looks escaped", from("/reports/a%41/", "/reports/a%41"), KindNoise},
 		{"to another path, not escaped", from("/reports/50%/", "/reports/60%"), KindAPI},
 		{"to another path, escaped twice", from("//reports/a b", "/reports/a%2520c"), KindAPI},
 		{"prefetch", asks(get(200, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},

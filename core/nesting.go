@@ -48,7 +48,7 @@ func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) co
 	for open != nil && !open.request().isOpen() {
 		open = open.around
 	}
-	if open == nil || !open.request().isOther(incoming) {
+	if innermost == nil || open != nil && !open.request().isOther(incoming) {
 		return nil
 	}
 	return context.WithValue(ctx, scopeKey{}, hiddenScope{innermost})

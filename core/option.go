@@ -118,10 +118,11 @@ func SkipRoutes(patterns ...string) Option {
 // if handlers call these, use [SkipRoutes] instead. If a request passes several
 // middlewares, each must be given IgnoreRoutes: one without it records the request.
 //
-// Patterns are written as for SkipRoutes, but compared with the request's path only: "/static/*" stands for a whole
-// folder, "/static/" for its index alone. Paths are compared percent-decoded. A pattern
-// may contain a %, but no space, ? or #: write a parameter instead, "/my{any}report" for
-// "/my report". Case matters, even if the router ignores it, as Fiber's does by default.
+// Patterns are written as for SkipRoutes, but compared with the request's path only:
+// "/static/*" stands for a whole folder, "/static/" for its index alone. Paths are compared
+// percent-decoded. A pattern may contain a %, but no space, ? or #: write a parameter
+// instead, "/my{any}report" for "/my report". Case matters, even if the router ignores it,
+// as Fiber's does by default.
 func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parseRules("IgnoreRoutes", patterns)

@@ -47,7 +47,7 @@ func (r *request) isOpen() bool {
 func (r *remarks) add(x *Exchange, rt *route, rule ruling) {
 	// A route seen behind a stripped prefix is only a part of the whole; one that ends in *
 	// may be that of a mux further out.
-	if r.route == nil || r.path != x.Path || r.route.catchAll && !rt.catchAll {
+	if r.route == nil || r.path != x.Path || rt.isWithin(r.route) {
 		r.path = strings.Clone(x.Path)
 		if r.route = rt; rt.text == "" {
 			r.route = nil

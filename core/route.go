@@ -36,6 +36,12 @@ func newRoute(pattern string) *route {
 	return r
 }
 
+// isWithin reports whether r is a part of what other, which ends in *, stands for.
+func (r *route) isWithin(other *route) bool {
+	prefix, ok := strings.CutSuffix(other.text, "*")
+	return ok && strings.HasPrefix(r.text, prefix)
+}
+
 // ruling returns the ruling that is remembered for a method.
 func (r *route) ruling(method string) (ruling, bool) {
 	if known := r.rulings.Load(); known != nil {

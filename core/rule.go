@@ -16,6 +16,7 @@ type rule struct {
 	pathpattern.Pattern
 
 	text    string      // the pattern as the app has written it
+	literal string      // the only path that matches; "" if there are several
 	name    string      // with NameRoutes, the event's
 	ignores string      // with IgnoreRoutes, the reason for ignoring the request
 	used    atomic.Bool // a request has matched
@@ -48,7 +49,8 @@ func parseRule(text string) (*rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rule{Pattern: pattern, text: text}, nil
+	literal, _ := pattern.Literal()
+	return &rule{Pattern: pattern, text: text, literal: literal}, nil
 }
 
 // matches reports whether a request matches by its route or, if that is nil, not known or

@@ -3,6 +3,7 @@ package klime
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/pathpattern"
@@ -73,7 +74,7 @@ func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 		found = r.decide(method, rt, path)
 		rt.remember(method, found)
 	}
-	if found.healthPaths {
+	if found.healthPaths && r.isHealthPath(path) {
 		found.health = firstOf(r.health, method, nil, path) != nil
 	}
 	return found
@@ -124,9 +125,15 @@ func (r *rules) takesHealthPath(rt *route) bool {
 		return false
 	}
 	return slices.ContainsFunc(r.health, func(check *rule) bool {
-		path, ok := check.Literal()
-		return ok && pattern.MatchesPath("", path)
+		return check.literal != "" && pattern.MatchesPath("", check.literal)
 	})
+}
+
+// isHealthPath reports whether some method of a path is a health check, in less time than
+// firstOf takes.
+func (r *rules) isHealthPath(path string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return slices.ContainsFunc(r.health, func(check *rule) bool { return check.literal == path && path != "" })
 }
 
 // unused lists the app's patterns that no request has matched.

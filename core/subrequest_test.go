@@ -322,4 +322,7 @@ func TestWithoutEnclosing(t *testing.T) {
 		}
 	}
 	tracker.Observe(scope, klime.Exchange{})
+	if ctx := tracker.WithoutEnclosing(scope, &http.Request{RequestURI: "/ignored"}); ctx == nil || klime.ScopeFrom(ctx) != nil {
+		t.Error("a request made after the end of the enclosing one is taken for a part of it")
+	}
 }

@@ -211,7 +211,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 // observeRoot ends the outermost scope of a request, and records the request.
 func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	remarks := s.remarks()
-	if inner := remarks.route; inner != nil && remarks.path == x.Path && (rt.catchAll || !inner.catchAll) {
+	if inner := remarks.route; inner != nil && remarks.path == x.Path && !rt.isWithin(inner) {
 		rt = t.routes.lookup(inner.text) // the innermost middleware is nearest to the handler
 	}
 	x.Route = rt.text

@@ -28,7 +28,7 @@ func Middleware(client *klime.Client, opts ...klime.Option) gin.HandlerFunc {
 		if tracker.Ignores(incoming.Method, path, c.GetHeader) {
 			if ctx := tracker.WithoutEnclosing(incoming.Context(), incoming); ctx != nil {
 				c.Request = incoming.WithContext(ctx)
-				defer httpexchange.GiveBack(incoming, c.Request)
+				defer func() { httpexchange.GiveBack(incoming, c.Request) }()
 				c.Next()
 			}
 			return

@@ -228,6 +228,7 @@ func TestMiddlewareFurtherIn(t *testing.T) {
 		got := record(t, func(client *klime.Client) http.Handler {
 			api := http.NewServeMux()
 			api.Handle("GET /api/things/{id}", status(http.StatusOK))
+			api.Handle("GET /api/files/{path...}", status(http.StatusOK))
 			furtherIn := nethttp.Middleware(client, jane())(replace(api))
 			root := http.NewServeMux()
 			root.Handle("/api/", nethttp.Middleware(client, nethttp.Mux(api))(replace(furtherIn)))
@@ -235,10 +236,25 @@ func TestMiddlewareFurtherIn(t *testing.T) {
 				return root
 			}
 			return nethttp.Middleware(client, nethttp.Mux(root))(root)
-		}, "GET /api/things/1", "POST /api/things/1", "GET /api/nowhere")
-		if want := "GET /api/things/{id} 200"; got != want {
+		}, "GET /api/things/1", "POST /api/things/1", "GET /api/nowhere", "GET /api/files/a/b")
+		if want := "GET /api/things/{id} 200, GET /api/files/* 200"; got != want {
 			t.Errorf("with one around all: %v\n got %s\nwant %s", outermost, got, want)
 		}
+	}
+}
+
+// Further out, a Route may know no more than a prefix.
+func TestRouteIsAPrefix(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("GET /api/files/{path...}", status(http.StatusOK))
+		mux.Handle("GET /api/things/{id}", status(http.StatusOK))
+		prefix := nethttp.Route(func(*http.Request) string { return "/api" })
+		return nethttp.Middleware(client, prefix)(nethttp.Middleware(client, jane(), nethttp.Mux(mux))(mux))
+	}, "GET /api/things/1", "GET /api/files/a/b")
+	if want := "GET /api/things/{id} 200, GET /api/files/* 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
