@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -158,8 +159,8 @@ func TestDamagedPages(t *testing.T) {
 	all := history(t)
 	good := all[len(all)-1]
 	number := binary.NativeEndian
-	m, ok := lastMeta(bytes.NewReader(good.content), int64(good.pageSize))
-	if !ok || good.roots[0] == 0 {
+	m, err := lastMeta(bytes.NewReader(good.content), int64(good.pageSize))
+	if err != nil || good.roots[0] == 0 {
 		t.Fatal("no file to damage")
 	}
 	tree := good.roots[0]
@@ -202,6 +203,41 @@ func TestDamagedPages(t *testing.T) {
 	}
 	if damaged(t, 0, good.content) {
 		t.Error("a good file is set aside")
+	}
+}
+
+// failingOnce is a file of which one read fails.
+type failingOnce struct {
+	*bytes.Reader
+
+	before int // how many do not
+}
+
+func (f *failingOnce) ReadAt(b []byte, at int64) (int, error) {
+	f.before--
+	if f.before == -1 {
+		return 0, syscall.EIO
+	}
+	return f.Reader.ReadAt(b, at)
+}
+
+// A read that fails is no damage: the next may succeed, and a file set aside is not sent.
+func TestFailedReads(t *testing.T) {
+	t.Parallel()
+	all := history(t)
+	file := all[len(all)-1]
+	for before := 0; ; before++ {
+		f := &failingOnce{bytes.NewReader(file.content), before}
+		err := checkPages(f, f.Size(), int64(file.pageSize))
+		if f.before >= 0 { // no more reads
+			if err != nil || before < 5 {
+				t.Errorf("%d reads, %v", before, err)
+			}
+			return
+		}
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("read %d fails: %v", before, err)
+		}
 	}
 }
 
