@@ -169,11 +169,7 @@ func (s *store) openDB() error {
 	}
 	s.db = db
 	_ = s.file.Chmod(0o600) // a spool that others may read is better than none
-	info, err := s.file.Stat()
-	if err != nil {
-		return err //nolint:wrapcheck // explain does
-	}
-	if err := checkPages(s.file, info.Size(), int64(db.Info().PageSize)); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
 	var head []byte
@@ -198,6 +194,15 @@ func (s *store) openDB() error {
 	}
 	s.totals, err = decodeTotals(head)
 	return err
+}
+
+// check checks the file's pages, once a file: see openFile.
+func (s *store) check() error {
+	info, err := s.file.Stat()
+	if err != nil || os.SameFile(s.info, info) {
+		return err //nolint:wrapcheck // explain does
+	}
+	return checkPages(s.file, info.Size(), int64(s.db.Info().PageSize))
 }
 
 func (s *store) initialize() error {

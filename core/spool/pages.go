@@ -76,10 +76,11 @@ func checkMetas(f io.ReaderAt) error {
 		if err != nil {
 			continue
 		}
-		if last, _ := lastMeta(f, m.pageSize); last.freelist == none {
-			return errDamaged
+		last, err := lastMeta(f, m.pageSize)
+		if err == nil && last.freelist == none {
+			err = errDamaged
 		}
-		return nil
+		return err
 	}
 	return nil
 }

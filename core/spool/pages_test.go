@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // snapshot is a file after a commit.
@@ -239,6 +241,89 @@ func TestFailedReads(t *testing.T) {
 			t.Errorf("read %d fails: %v", before, err)
 		}
 	}
+}
+
+// repeatLeaf makes the last leaf of a tree in a file another one. The first events can be read.
+func repeatLeaf(tb testing.TB, path string) {
+	tb.Helper()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var root uint64
+	err = db.View(func(tx *bolt.Tx) error {
+		root = uint64(tx.Bucket(explicitBucket).Root())
+		return nil
+	})
+	content, err2 := os.ReadFile(path)
+	file := snapshot{content: content, pageSize: db.Info().PageSize}
+	if err := errors.Join(err, err2, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	below := file.below(root)
+	last := len(below) - 1
+	binary.NativeEndian.PutUint64(file.page(root)[pageHead+last*elemSize+8:], below[last-1])
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// While the disk is full, the file is opened again and again, but not read each time. After
+// another error of the disk it is.
+func TestChecksWhenReopened(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[syscall.Errno]int{syscall.ENOSPC: 0, syscall.EIO: 1} {
+		s, log := opened(t, damagedDir(t), Options{})
+		commit(t, s, records(1, 1000, false, 200))
+		if err := s.withDB(func() error { return cause }); !errors.Is(err, cause) {
+			t.Fatal(err)
+		}
+		repeatLeaf(t, s.path())
+		if _, writable, err := s.Reopen(); !writable || err != nil {
+			t.Errorf("%v: writable %v, %v", cause, writable, err)
+		}
+		if aside := strings.Count(log.String(), "set aside"); aside != want {
+			t.Errorf("%v: %d set aside, log %s", cause, aside, log)
+		}
+	}
+}
+
+// What an ended process left is checked once, in however many portions it is taken over. When all
+// is taken, another process may use the file.
+func TestChecksOfALeftPart(t *testing.T) {
+	t.Parallel()
+	dir := damagedDir(t)
+	_, left := heir(t, dir, Options{})
+	path := filepath.Join(part(dir, 1), fileName)
+	leave := func() {
+		ended, _ := heir(t, dir, Options{})
+		commit(t, ended, records(1, 1000, false, 200))
+		_ = ended.Close()
+	}
+	takeFirst := func(want int) {
+		t.Helper()
+		n, err := left.TakeOver(10, 4<<20, func([]delivery.Record) error { return nil })
+		if aside, _ := filepath.Glob(path + asideInfix + "*"); n != want || err != nil || (len(aside) == 0) != (want > 0) {
+			t.Fatalf("%d taken, %v, set aside: %v", n, err, aside)
+		}
+	}
+	leave()
+	takeFirst(10)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeatLeaf(t, path)
+	takeFirst(10)
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds none
+		take(t, left, kept)
+	}
+	leave()
+	repeatLeaf(t, path)
+	takeFirst(0)
 }
 
 // A bucket without records is a leaf beside its name.
