@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,7 +167,8 @@ func TestDamagedPages(t *testing.T) {
 		t.Fatal("no file to damage")
 	}
 	tree := good.roots[0]
-	leaf := good.below(tree)[1]
+	leaves := good.below(tree)
+	leaf := leaves[1]
 	firstBelow, freelistHead := pageHead+8, 10 // where they are in a page
 	for name, damage := range map[string]func(s *snapshot){
 		"leads to itself":            func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], tree) },
@@ -179,6 +181,13 @@ func TestDamagedPages(t *testing.T) {
 		},
 		"leads nowhere":               func(s *snapshot) { number.PutUint16(s.page(tree)[10:], 0) },
 		"leads to more than it holds": func(s *snapshot) { number.PutUint16(s.page(tree)[10:], 1000) },
+		"leads to leaves at two levels": func(s *snapshot) {
+			number.PutUint16(s.page(leaves[0])[8:], branchPage)
+			number.PutUint16(s.page(leaves[0])[10:], 1)
+			number.PutUint64(s.page(leaves[0])[firstBelow:], leaves[1])
+			number.PutUint16(s.page(tree)[10:], 2)
+			number.PutUint64(s.page(tree)[firstBelow+elemSize:], leaves[2])
+		},
 		"is no branch":                func(s *snapshot) { number.PutUint16(s.page(tree)[8:], 3) },
 		"leaf is a list":              func(s *snapshot) { number.PutUint16(s.page(leaf)[8:], freelistPage) },
 		"leaf is empty":               func(s *snapshot) { number.PutUint16(s.page(leaf)[10:], 0) },
@@ -205,6 +214,77 @@ func TestDamagedPages(t *testing.T) {
 	}
 	if damaged(t, 0, good.content) {
 		t.Error("a good file is set aside")
+	}
+}
+
+// A file whose last pages are cut off is good if they were free.
+func TestFreePagesCutOff(t *testing.T) {
+	t.Parallel()
+	for _, file := range history(t) {
+		m, err := lastMeta(bytes.NewReader(file.content), int64(file.pageSize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := file.page(m.freelist)
+		var free []uint64
+		for i := range int(parsePage(list).elements) {
+			free = append(free, binary.NativeEndian.Uint64(list[pageHead+8*i:]))
+		}
+		count := m.count
+		for slices.Contains(free, count-1) {
+			count--
+		}
+		if count < m.count {
+			if damaged(t, 0, file.content[:int(count)*file.pageSize]) {
+				t.Error("a good file is set aside")
+			}
+			return
+		}
+	}
+	t.Error("no file ends with free pages")
+}
+
+// The list of very many free pages has another form, and is checked to its end.
+func TestManyFreePages(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes 66 MB")
+	}
+	dir := damagedDir(t)
+	db, err := bolt.Open(filepath.Join(dir, fileName), 0o600, &bolt.Options{PageSize: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := opened(t, dir, Options{})
+	s.db.NoSync = true
+	const many = 66
+	body := make([]byte, 1<<20)
+	for key := range uint64(many) {
+		commit(t, s, []delivery.Record{{Key: key + 1, Body: body}})
+	}
+	commit(t, s, records(many+1, many+1, false, 10), rangeOf(1, many)...)
+	_ = s.Close()
+	s, log := opened(t, dir, Options{})
+	if n := s.db.Stats().FreePageN; n < math.MaxUint16 || log.Len() > 0 || !same(keys(t, s), []uint64{many + 1}) {
+		t.Errorf("%d pages are free, log %s", n, log)
+	}
+	m, err := lastMeta(s.file, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n [8]byte
+	list := int64(m.freelist*1024 + pageHead)
+	_, err = s.file.ReadAt(n[:], list)
+	last := list + 8*int64(binary.NativeEndian.Uint64(n[:]))
+	_, err2 := s.file.WriteAt(binary.NativeEndian.AppendUint64(nil, m.root), last)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkPages(s.file, s.info.Size(), 1024); !errors.Is(err, errDamaged) {
+		t.Errorf("the root is free: %v", err)
 	}
 }
 
