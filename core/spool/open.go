@@ -133,9 +133,9 @@ func (s *store) openFile() error {
 // hasBothMetas reports whether the two pages are whole that name the last two commits.
 // bbolt needs only one, and does not say so.
 func (s *store) hasBothMetas() bool {
-	_, first := readMeta(s.file, 0)
-	_, second := readMeta(s.file, int64(s.db.Info().PageSize))
-	return first && second
+	_, err := readMeta(s.file, 0)
+	_, err2 := readMeta(s.file, int64(s.db.Info().PageSize))
+	return err == nil && err2 == nil
 }
 
 // openDB opens the db and reads its totals, or initializes an empty one.
@@ -169,7 +169,7 @@ func (s *store) openDB() error {
 	}
 	s.db = db
 	_ = s.file.Chmod(0o600) // a spool that others may read is better than none
-	if err := checkPages(s.file, int64(db.Info().PageSize)); err != nil {
+	if err := s.check(); err != nil {
 		return err
 	}
 	var head []byte
@@ -196,6 +196,15 @@ func (s *store) openDB() error {
 	return err
 }
 
+// check checks the file's pages, once a file: see openFile.
+func (s *store) check() error {
+	info, err := s.file.Stat()
+	if err != nil || os.SameFile(s.info, info) {
+		return err //nolint:wrapcheck // explain does
+	}
+	return checkPages(s.file, info.Size(), int64(s.db.Info().PageSize))
+}
+
 func (s *store) initialize() error {
 	t := totals{id: newID()}
 	s.db.NoGrowSync = true // growing the file beforehand hides the system's error
@@ -212,17 +221,18 @@ func (s *store) initialize() error {
 		return err
 	}
 	s.ownID, s.totals = t.id, t
-	_ = syncFolder(s.dir) // the file itself is written
+	syncFolder(s.dir)
 	return nil
 }
 
 // syncFolder makes the file names in a folder durable, where the system can.
-func syncFolder(dir string) error {
+func syncFolder(dir string) {
 	f, err := os.Open(dir) //nolint:gosec // the folder is the app's choice
 	if err != nil {
-		return err //nolint:wrapcheck // nobody reads it
+		return // the file itself is written
 	}
-	return errors.Join(f.Sync(), f.Close())
+	_ = f.Sync()
+	_ = f.Close()
 }
 
 // explain classifies an error of opening: ErrInUse if another process has the

@@ -2,10 +2,10 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/fnv"
 	"io"
 	"math"
-	"os"
 )
 
 // A file of bbolt consists of pages. Each begins with its own number (8 bytes), its kind (2), how
@@ -26,29 +26,45 @@ type meta struct {
 	root, freelist, count, tx uint64 // count is of pages
 }
 
-// readMeta reads such a page. ok is false unless it is whole, and bbolt's.
-func readMeta(f io.ReaderAt, at int64) (m meta, ok bool) {
+// readAt fills b. A file that is too short for that is damaged, but a failed read is the system's
+// error, and may succeed later.
+func readAt(f io.ReaderAt, b []byte, at int64) error {
+	_, err := f.ReadAt(b, at)
+	if errors.Is(err, io.EOF) {
+		return errDamaged
+	}
+	return err //nolint:wrapcheck // explain does
+}
+
+// readMeta reads such a page, which must be whole, and bbolt's.
+func readMeta(f io.ReaderAt, at int64) (meta, error) {
 	const size, magic, version = 56, 0xED0CDAED, 2 // size is of what the checksum covers
 	var b [size + 8]byte
-	if _, err := f.ReadAt(b[:], at+pageHead); err != nil {
-		return meta{}, false
+	if err := readAt(f, b[:], at+pageHead); err != nil {
+		return meta{}, err
 	}
 	sum := fnv.New64a()
 	_, _ = sum.Write(b[:size])
 	e := binary.NativeEndian
-	m = meta{
-		pageSize: int64(e.Uint32(b[8:])), root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), count: e.Uint64(b[40:]), tx: e.Uint64(b[48:]),
+	if e.Uint32(b[:]) != magic || e.Uint32(b[4:]) != version || sum.Sum64() != e.Uint64(b[size:]) {
+		return meta{}, errDamaged
 	}
-	return m, e.Uint32(b[:]) == magic && e.Uint32(b[4:]) == version && sum.Sum64() == e.Uint64(b[size:])
+	return meta{
+		pageSize: int64(e.Uint32(b[8:])), root: e.Uint64(b[16:]), freelist: e.Uint64(b[32:]), count: e.Uint64(b[40:]), tx: e.Uint64(b[48:]),
+	}, nil
 }
 
 // lastMeta returns the one that bbolt uses.
-func lastMeta(f io.ReaderAt, pageSize int64) (m meta, ok bool) {
-	m, ok = readMeta(f, 0)
-	if second, is := readMeta(f, pageSize); is && (!ok || second.tx > m.tx) {
-		return second, true
+func lastMeta(f io.ReaderAt, pageSize int64) (meta, error) {
+	first, err := readMeta(f, 0)
+	if err != nil && !errors.Is(err, errDamaged) {
+		return meta{}, err
 	}
-	return m, ok
+	second, err2 := readMeta(f, pageSize)
+	if err == nil && (errors.Is(err2, errDamaged) || err2 == nil && second.tx < first.tx) {
+		return first, nil
+	}
+	return second, err2
 }
 
 // checkMetas refuses a file that does not list its free pages, as ours do. bbolt would look at all
@@ -56,13 +72,15 @@ func lastMeta(f io.ReaderAt, pageSize int64) (m meta, ok bool) {
 func checkMetas(f io.ReaderAt) error {
 	const none, farthest = math.MaxUint64, 16 << 20
 	for at := int64(0); at <= farthest; at = max(2*at, 1024) { // where bbolt looks for the size of pages
-		m, ok := readMeta(f, at)
-		if !ok {
+		m, err := readMeta(f, at)
+		if err != nil {
 			continue
 		}
-		if last, _ := lastMeta(f, m.pageSize); last.freelist == none {
-			return errDamaged
+		last, err := lastMeta(f, m.pageSize)
+		if err == nil && last.freelist == none {
+			err = errDamaged
 		}
+		return err
 	}
 	return nil
 }
@@ -71,16 +89,12 @@ func checkMetas(f io.ReaderAt) error {
 // the kind that it should be. A disk that loses a write leaves in a page what an earlier commit
 // put there, and bbolt believes it: it follows a page that leads back to one above until the
 // stack or the memory ends, which nobody can catch, and it overwrites pages in use.
-func checkPages(f *os.File, pageSize int64) error {
-	info, err := f.Stat()
+func checkPages(f io.ReaderAt, fileSize, pageSize int64) error {
+	m, err := lastMeta(f, pageSize)
 	if err != nil {
-		return err //nolint:wrapcheck // explain does
+		return err
 	}
-	m, ok := lastMeta(f, pageSize)
-	if !ok {
-		return errDamaged
-	}
-	size, all := uint64(pageSize), uint64(info.Size()) //nolint:gosec // neither is negative
+	size, all := uint64(pageSize), uint64(fileSize) //nolint:gosec // neither is negative
 	p := pages{file: f, size: size, count: min(m.count, all/size)}
 	p.met, p.leaves = newSet(p.count), newSet(p.count)
 	if err := p.checkFreelist(m.freelist); err != nil {
@@ -94,7 +108,7 @@ func checkPages(f *os.File, pageSize int64) error {
 
 // pages are those of a file, each of which is to be met once.
 type pages struct {
-	file   *os.File
+	file   io.ReaderAt
 	size   uint64 // of each
 	count  uint64
 	met    set
@@ -135,14 +149,11 @@ func parsePage(b []byte) page {
 
 // fill reads pages into b.
 func (p *pages) fill(b []byte, id uint64) error {
-	if _, err := p.file.ReadAt(b, int64(id*p.size)); err != nil { //nolint:gosec // it is in the file
-		return errDamaged
-	}
-	return nil
+	return readAt(p.file, b, int64(id*p.size)) //nolint:gosec // it is in the file
 }
 
-// read reads a page, and meets it. It also returns what follows the head: of a leaf, up to
-// the end of the first page.
+// read reads a page, and meets it. It also returns what follows the head, up to the
+// end of the first page: only that of a list of free pages is needed beyond.
 func (p *pages) read(id uint64) (page, []byte, error) {
 	if id >= p.count {
 		return page{}, nil, errDamaged
@@ -155,7 +166,7 @@ func (p *pages) read(id uint64) (page, []byte, error) {
 	if is.id != id || p.meet(id, 1+is.more) != nil {
 		return page{}, nil, errDamaged
 	}
-	if is.more > 0 && is.kind != leafPage {
+	if is.more > 0 && is.kind == freelistPage {
 		b = make([]byte, (1+is.more)*p.size)
 		if err := p.fill(b, id); err != nil {
 			return page{}, nil, err
@@ -167,7 +178,10 @@ func (p *pages) read(id uint64) (page, []byte, error) {
 // checkFreelist checks the list of free pages, and meets them.
 func (p *pages) checkFreelist(id uint64) error {
 	list, b, err := p.read(id)
-	if err != nil || list.kind != freelistPage {
+	if err != nil {
+		return err
+	}
+	if list.kind != freelistPage {
 		return errDamaged
 	}
 	n := uint64(list.elements)
@@ -194,7 +208,10 @@ func (p *pages) checkFreelist(id uint64) error {
 // name comes the root of its tree. A small bucket has none: a leaf without a number follows.
 func (p *pages) checkBuckets(id uint64) error {
 	root, b, err := p.read(id)
-	if err != nil || root.kind != leafPage {
+	if err != nil {
+		return err
+	}
+	if root.kind != leafPage {
 		return errDamaged
 	}
 	const inline = 16 // where that leaf begins
@@ -234,7 +251,9 @@ func (p *pages) checkTree(id uint64, level int, depth *int) error {
 	}
 	is, b, err := p.read(id)
 	switch {
-	case err != nil || is.elements == 0: // an empty bucket has no tree
+	case err != nil:
+		return err
+	case is.elements == 0: // an empty bucket has no tree
 		return errDamaged
 	case is.kind == leafPage && *depth == 0:
 		*depth = level

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
 // snapshot is a file after a commit.
@@ -158,12 +162,13 @@ func TestDamagedPages(t *testing.T) {
 	all := history(t)
 	good := all[len(all)-1]
 	number := binary.NativeEndian
-	m, ok := lastMeta(bytes.NewReader(good.content), int64(good.pageSize))
-	if !ok || good.roots[0] == 0 {
+	m, err := lastMeta(bytes.NewReader(good.content), int64(good.pageSize))
+	if err != nil || good.roots[0] == 0 {
 		t.Fatal("no file to damage")
 	}
 	tree := good.roots[0]
-	leaf := good.below(tree)[1]
+	leaves := good.below(tree)
+	leaf := leaves[1]
 	firstBelow, freelistHead := pageHead+8, 10 // where they are in a page
 	for name, damage := range map[string]func(s *snapshot){
 		"leads to itself":            func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], tree) },
@@ -176,6 +181,13 @@ func TestDamagedPages(t *testing.T) {
 		},
 		"leads nowhere":               func(s *snapshot) { number.PutUint16(s.page(tree)[10:], 0) },
 		"leads to more than it holds": func(s *snapshot) { number.PutUint16(s.page(tree)[10:], 1000) },
+		"leads to leaves at two levels": func(s *snapshot) {
+			number.PutUint16(s.page(leaves[0])[8:], branchPage)
+			number.PutUint16(s.page(leaves[0])[10:], 1)
+			number.PutUint64(s.page(leaves[0])[firstBelow:], leaves[1])
+			number.PutUint16(s.page(tree)[10:], 2)
+			number.PutUint64(s.page(tree)[firstBelow+elemSize:], leaves[2])
+		},
 		"is no branch":                func(s *snapshot) { number.PutUint16(s.page(tree)[8:], 3) },
 		"leaf is a list":              func(s *snapshot) { number.PutUint16(s.page(leaf)[8:], freelistPage) },
 		"leaf is empty":               func(s *snapshot) { number.PutUint16(s.page(leaf)[10:], 0) },
@@ -203,6 +215,195 @@ func TestDamagedPages(t *testing.T) {
 	if damaged(t, 0, good.content) {
 		t.Error("a good file is set aside")
 	}
+}
+
+// A file whose last pages are cut off is good if they were free.
+func TestFreePagesCutOff(t *testing.T) {
+	t.Parallel()
+	for _, file := range history(t) {
+		m, err := lastMeta(bytes.NewReader(file.content), int64(file.pageSize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := file.page(m.freelist)
+		var free []uint64
+		for i := range int(parsePage(list).elements) {
+			free = append(free, binary.NativeEndian.Uint64(list[pageHead+8*i:]))
+		}
+		count := m.count
+		for slices.Contains(free, count-1) {
+			count--
+		}
+		if count < m.count {
+			if damaged(t, 0, file.content[:int(count)*file.pageSize]) {
+				t.Error("a good file is set aside")
+			}
+			return
+		}
+	}
+	t.Error("no file ends with free pages")
+}
+
+// The list of very many free pages has another form, and is checked to its end.
+func TestManyFreePages(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes 66 MB")
+	}
+	dir := damagedDir(t)
+	db, err := bolt.Open(filepath.Join(dir, fileName), 0o600, &bolt.Options{PageSize: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := opened(t, dir, Options{})
+	s.db.NoSync = true
+	const many = 66
+	body := make([]byte, 1<<20)
+	for key := range uint64(many) {
+		commit(t, s, []delivery.Record{{Key: key + 1, Body: body}})
+	}
+	commit(t, s, records(many+1, many+1, false, 10), rangeOf(1, many)...)
+	_ = s.Close()
+	s, log := opened(t, dir, Options{})
+	if n := s.db.Stats().FreePageN; n < math.MaxUint16 || log.Len() > 0 || !same(keys(t, s), []uint64{many + 1}) {
+		t.Errorf("%d pages are free, log %s", n, log)
+	}
+	m, err := lastMeta(s.file, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n [8]byte
+	list := int64(m.freelist*1024 + pageHead)
+	_, err = s.file.ReadAt(n[:], list)
+	last := list + 8*int64(binary.NativeEndian.Uint64(n[:]))
+	_, err2 := s.file.WriteAt(binary.NativeEndian.AppendUint64(nil, m.root), last)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkPages(s.file, s.info.Size(), 1024); !errors.Is(err, errDamaged) {
+		t.Errorf("the root is free: %v", err)
+	}
+}
+
+// failingOnce is a file of which one read fails.
+type failingOnce struct {
+	*bytes.Reader
+
+	before int // how many do not
+}
+
+func (f *failingOnce) ReadAt(b []byte, at int64) (int, error) {
+	f.before--
+	if f.before == -1 {
+		return 0, syscall.EIO
+	}
+	return f.Reader.ReadAt(b, at)
+}
+
+// A read that fails is no damage: the next may succeed, and a file set aside is not sent.
+func TestFailedReads(t *testing.T) {
+	t.Parallel()
+	all := history(t)
+	file := all[len(all)-1]
+	for before := 0; ; before++ {
+		f := &failingOnce{bytes.NewReader(file.content), before}
+		err := checkPages(f, f.Size(), int64(file.pageSize))
+		if f.before >= 0 { // no more reads
+			if err != nil || before < 5 {
+				t.Errorf("%d reads, %v", before, err)
+			}
+			return
+		}
+		if !errors.Is(err, syscall.EIO) {
+			t.Errorf("read %d fails: %v", before, err)
+		}
+	}
+}
+
+// repeatLeaf makes the last leaf of a tree in a file another one. The first events can be read.
+func repeatLeaf(tb testing.TB, path string) {
+	tb.Helper()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var root uint64
+	err = db.View(func(tx *bolt.Tx) error {
+		root = uint64(tx.Bucket(explicitBucket).Root())
+		return nil
+	})
+	content, err2 := os.ReadFile(path)
+	file := snapshot{content: content, pageSize: db.Info().PageSize}
+	if err := errors.Join(err, err2, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	below := file.below(root)
+	last := len(below) - 1
+	binary.NativeEndian.PutUint64(file.page(root)[pageHead+last*elemSize+8:], below[last-1])
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// While the disk is full, the file is opened again and again, but not read each time. After
+// another error of the disk it is.
+func TestChecksWhenReopened(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[syscall.Errno]int{syscall.ENOSPC: 0, syscall.EIO: 1} {
+		s, log := opened(t, damagedDir(t), Options{})
+		commit(t, s, records(1, 1000, false, 200))
+		if err := s.withDB(func() error { return cause }); !errors.Is(err, cause) {
+			t.Fatal(err)
+		}
+		repeatLeaf(t, s.path())
+		if _, writable, err := s.Reopen(); !writable || err != nil {
+			t.Errorf("%v: writable %v, %v", cause, writable, err)
+		}
+		if aside := strings.Count(log.String(), "set aside"); aside != want {
+			t.Errorf("%v: %d set aside, log %s", cause, aside, log)
+		}
+	}
+}
+
+// What an ended process left is checked once, in however many portions it is taken over. When all
+// is taken, another process may use the file.
+func TestChecksOfALeftPart(t *testing.T) {
+	t.Parallel()
+	dir := damagedDir(t)
+	_, left := heir(t, dir, Options{})
+	path := filepath.Join(part(dir, 1), fileName)
+	leave := func() {
+		ended, _ := heir(t, dir, Options{})
+		commit(t, ended, records(1, 1000, false, 200))
+		_ = ended.Close()
+	}
+	takeFirst := func(want int) {
+		t.Helper()
+		n, err := left.TakeOver(10, 4<<20, func([]delivery.Record) error { return nil })
+		if aside, _ := filepath.Glob(path + asideInfix + "*"); n != want || err != nil || (len(aside) == 0) != (want > 0) {
+			t.Fatalf("%d taken, %v, set aside: %v", n, err, aside)
+		}
+	}
+	leave()
+	takeFirst(10)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeatLeaf(t, path)
+	takeFirst(10)
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds none
+		take(t, left, kept)
+	}
+	leave()
+	repeatLeaf(t, path)
+	takeFirst(0)
 }
 
 // A bucket without records is a leaf beside its name.

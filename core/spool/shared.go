@@ -43,8 +43,9 @@ func parts(dir string) []string {
 // leftovers implements delivery.Leftovers with the parts of a shared folder that no
 // process has.
 type leftovers struct {
-	own    *store
-	undone map[string]undone // by part, what is safe elsewhere and could not be removed
+	own     *store
+	checked map[string]fs.FileInfo // by part, the file from which the last records were taken
+	undone  map[string]undone      // by part, what is safe elsewhere and could not be removed
 }
 
 // undone is what is still to be removed from a part, as long as no other process has used
@@ -55,7 +56,7 @@ type undone struct {
 }
 
 func newLeftovers(own *store) *leftovers {
-	return &leftovers{own: own, undone: map[string]undone{}}
+	return &leftovers{own: own, checked: map[string]fs.FileInfo{}, undone: map[string]undone{}}
 }
 
 // TakeOver implements delivery.Leftovers. A part that cannot be read does not keep it from
@@ -88,6 +89,8 @@ func (l *leftovers) open(dir string, records, size int) (s *store, read []delive
 	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
+	s.info = l.checked[dir]
+	delete(l.checked, dir) // another process may use the part next
 	err = s.openDir(true)
 	if errors.Is(err, ErrInUse) {
 		s.lock.release()
@@ -137,5 +140,6 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 			slog.String("folder", s.dir), slog.Any("error", err))
 		return 0, nil
 	}
+	l.checked[s.dir] = s.info
 	return len(keys), nil
 }

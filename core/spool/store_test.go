@@ -290,14 +290,3 @@ func TestCommitsAreSynced(t *testing.T) {
 	}
 	check("renewed")
 }
-
-func TestSyncFolder(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := syncFolder(dir); err != nil && runtime.GOOS != "windows" { // which syncs no folders
-		t.Error(err)
-	}
-	if err := syncFolder(filepath.Join(dir, "gone")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no folder: %v", err)
-	}
-}
