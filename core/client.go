@@ -241,6 +241,9 @@ func (c *Client) Flush(ctx context.Context) error {
 	patience, done := c.delivery.Patience(ctx)
 	defer done()
 	unfinished := c.rollUps.flush(patience)
+	if unfinished != nil && ctx.Err() != nil {
+		unfinished = delivery.EndOf(ctx)
+	}
 	return publicError(cmp.Or(c.delivery.Flush(ctx), unfinished))
 }
 

@@ -141,9 +141,9 @@ type Config struct {
 	// Klime does not know, that change all the time or that users of a group disagree on,
 	// users who are never linked to a group), how a middleware is set up (nobody or no route
 	// is known, no group or no status, an option that can find nothing or has no effect,
-	// middlewares or patterns that no request has passed or matched by Shutdown), and variables that look like those
-	// of FromEnv, but are not read. Default false: each kind is logged once, or at most once
-	// an hour.
+	// middlewares or patterns that no request has passed or matched by Shutdown), and
+	// variables that look like those of FromEnv, but are not read. Default false: each kind
+	// is logged once, or at most once an hour.
 	NoHints bool
 
 	// MeterProvider is given the client's own metrics: the figures of [Stats], and

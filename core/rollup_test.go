@@ -615,12 +615,16 @@ func TestRollUpWithASlowBeforeSend(t *testing.T) {
 					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
 				}
 				within := func(what string, call func(context.Context) error) error {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					cause := errors.New("the deploy is over")
+					ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
 					defer cancel()
 					begin := time.Now()
 					err := call(ctx)
 					if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took > 1500*time.Millisecond {
 						t.Errorf("%s of 1 s: %v, after %v", what, err, took)
+					}
+					if !errors.Is(err, cause) {
+						t.Errorf("%s: %v, without the cause", what, err)
 					}
 					return err
 				}

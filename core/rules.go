@@ -133,7 +133,7 @@ func (r *rules) takesHealthPath(rt *route) bool {
 // firstOf takes.
 func (r *rules) isHealthPath(path string) bool {
 	path = strings.TrimSuffix(path, "/")
-	return slices.ContainsFunc(r.health, func(check *rule) bool { return check.literal == path && path != "" })
+	return path != "" && slices.ContainsFunc(r.health, func(check *rule) bool { return check.literal == path })
 }
 
 // unused lists the app's patterns that no request has matched.

@@ -639,4 +639,11 @@ func TestFailuresOfNamedRoutes(t *testing.T) {
 			}
 		}
 	}
+	for who, serve := range named { // the server wants to be asked again when the page is opened
+		client, wire := newClient(t)
+		serve(client, klime.Exchange{Method: http.MethodGet, Status: http.StatusServiceUnavailable, Header: with("Sec-Purpose", "prefetch")})
+		if got := wire.events(t, client); len(got) > 0 {
+			t.Errorf("a prefetch declined, named by %s: events %v", who, got)
+		}
+	}
 }

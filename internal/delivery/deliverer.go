@@ -161,7 +161,7 @@ func (d *Deliverer) refused(ctx context.Context, it *Item, outcome Outcome, err 
 	if errors.Is(err, ErrQueueFull) {
 		d.tell(it.Token, outcome)
 		if ctx.Err() != nil && d.cfg.Overflow == Block {
-			err = fmt.Errorf("%w: %w", err, endOf(ctx))
+			err = fmt.Errorf("%w: %w", err, EndOf(ctx))
 		}
 	}
 	return d.noteLate(err)
@@ -214,7 +214,7 @@ func (d *Deliverer) flush(ctx context.Context) (lost, err error) {
 			return lost, err
 		}
 		if lost = err; ctx.Err() != nil {
-			return lost, endOf(ctx)
+			return lost, EndOf(ctx)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		d.queue.leave(w, d.withLastFailure(endOf(ctx)))
+		d.queue.leave(w, d.withLastFailure(EndOf(ctx)))
 		<-w.done
 	}
 	return w.err
@@ -277,8 +277,8 @@ func (d *Deliverer) tell(token uint64, outcome Outcome) {
 	}
 }
 
-// endOf returns why ctx has ended: an error that matches both ctx.Err and context.Cause.
-func endOf(ctx context.Context) error {
+// EndOf returns why ctx has ended: an error that matches both ctx.Err and context.Cause.
+func EndOf(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
 		return cause

@@ -81,7 +81,7 @@ func (d *Deliverer) sendFor(ctx context.Context, items []Item) (Result, *SendErr
 		d.tellRequest(items, start, failure)
 		return result, failure
 	default:
-		late := &SendError{Attempts: 1, Err: endOf(ctx)}
+		late := &SendError{Attempts: 1, Err: EndOf(ctx)}
 		d.tellRequest(items, start, late)
 		return Result{}, late
 	}

@@ -35,7 +35,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		case <-d.ended:
 			return d.endErr
 		case <-ctx.Done():
-			return endOf(ctx)
+			return EndOf(ctx)
 		}
 	}
 	defer close(d.ended)
@@ -142,7 +142,7 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 	}
 	_, err = d.flush(ctx) // Shutdown tells of a lost spool itself
 	if err == nil && lost > 0 {
-		err = endOf(ctx)
+		err = EndOf(ctx)
 	}
 	return lost, err
 }
