@@ -57,7 +57,7 @@ func (d *Deliverer) end(ctx context.Context) (err error) {
 		waitFor(d.keeping.done, ctx.Done(), keeperGrace)
 	}
 	rest := d.queue.drain()
-	d.tellForgotten()
+	d.tellTokens(d.queue.takeForgotten(), Evicted)
 	d.settle(rest, Abandoned)
 	rest = d.queue.drainLeftOut(rest)
 	stuck := d.queue.abandon(lost)
