@@ -154,9 +154,7 @@ func (q *queue) diskLost() loss {
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
 		q.quarantine.unspilledSince = time.Now()
 	}
-	for disk.replay.len() > 0 { // they are like all others now
-		q.restore([]Item{disk.replay.popFront()})
-	}
+	q.restore(disk.replay.drainTo(nil)) // they are like all others now
 	return lost
 }
 
