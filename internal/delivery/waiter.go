@@ -40,7 +40,8 @@ func (q *queue) wait() *waiter {
 	return w
 }
 
-// waitForGate registers a waiter for the end of a halt.
+// waitForGate registers a waiter for the end of a halt. It ends with the reason if the halt
+// goes on.
 func (q *queue) waitForGate() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
