@@ -345,9 +345,7 @@ func TestConnectionsOfManyBatches(t *testing.T) {
 	for id := range 2000 {
 		_ = d.Enqueue(t.Context(), item(id, false, 0))
 	}
-	if err := shutdown(t, d); err != nil {
-		t.Error(err)
-	}
+	mustShutdown(t, d)
 	if n := most.Load(); n > 3 { // serve has two senders
 		t.Errorf("%d requests at the same time", n)
 	}

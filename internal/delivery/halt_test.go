@@ -47,9 +47,7 @@ func TestHalt(t *testing.T) {
 			if c := d.Counts(); c.Sent != 500 || d.Halted() {
 				t.Errorf("%d: when good again: %+v, halted %v", code, c, d.Halted())
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 		})
 	}
 }
@@ -63,9 +61,7 @@ func TestHaltAfterEventsWereAccepted(t *testing.T) {
 			e := newOutage(200)
 			d := start(t, config(e))
 			enqueue(t, d, 1, 1)
-			if err := d.Flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			mustFlush(t, d)
 			for i := range 2 { // each halt begins anew
 				e.setStatus(code)
 				before := len(e.seen())
@@ -253,9 +249,7 @@ func TestEndOfAnOutageIsLogged(t *testing.T) {
 		e.setStatus(200)
 		time.Sleep(time.Minute)
 		enqueue(t, d, 251, 300)
-		if err := d.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		mustFlush(t, d)
 		synctest.Wait()
 		if again := strings.Count(log.String(), `"klime: delivery works again" waiting=249`); again != 1 || strings.Count(log.String(), "works again") != 1 {
 			t.Errorf("the log says so %d times:\n%s", again, log.String())
@@ -327,9 +321,7 @@ func TestRefusalOfEverythingKeepsTheRest(t *testing.T) {
 		if c := d.Counts(); c.Held != 0 || c.Sent != 10_000-failed {
 			t.Errorf("when good again: %+v", c)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 

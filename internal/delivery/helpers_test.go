@@ -184,12 +184,33 @@ func enqueueOwned(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	}
 }
 
-// shutdown shuts d down within a minute and returns its error.
-func shutdown(tb testing.TB, d *delivery.Deliverer) error {
+// shutdownWithin shuts d down and returns its error.
+func shutdownWithin(tb testing.TB, d *delivery.Deliverer, patience time.Duration) error {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return d.Shutdown(ctx)
+}
+
+// shutdown is shutdownWithin a minute.
+func shutdown(tb testing.TB, d *delivery.Deliverer) error {
+	tb.Helper()
+	return shutdownWithin(tb, d, time.Minute)
+}
+
+// mustShutdown is a shutdown that loses nothing.
+func mustShutdown(tb testing.TB, d *delivery.Deliverer) {
+	tb.Helper()
+	if err := shutdown(tb, d); err != nil {
+		tb.Error(err)
+	}
+}
+
+func mustFlush(tb testing.TB, d *delivery.Deliverer) {
+	tb.Helper()
+	if err := d.Flush(tb.Context()); err != nil {
+		tb.Error(err)
+	}
 }
 
 // checkSum fails unless every accepted item is accounted for.

@@ -2,7 +2,6 @@ package delivery_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -404,9 +403,7 @@ func TestLeftoversWrittenTooLate(t *testing.T) {
 		left.leave(recordsUpTo(10)...)
 		d := start(t, heirConfig(newOutage(200), m, &left))
 		time.Sleep(time.Second)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := d.Shutdown(ctx)
+		err := shutdownWithin(t, d, time.Second)
 		before := d.Counts()
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -39,9 +39,7 @@ func TestDropNewest(t *testing.T) {
 			}
 		}
 		close(good)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 10 || c.Evicted != 2 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -203,9 +201,7 @@ func TestBlockIsFair(t *testing.T) {
 		if most > 2 { // one round, and one for a caller who has room and is not counted yet
 			t.Errorf("a caller had room %d times more than another", most)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -234,9 +230,7 @@ func TestBlockedCallersGiveUp(t *testing.T) {
 					t.Errorf("of %d leaving: item %d: %v", leaving, id, err)
 				}
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 		})
 	}
 }

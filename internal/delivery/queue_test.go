@@ -27,9 +27,7 @@ func TestQueueKeepsTheNewest(t *testing.T) {
 			t.Errorf("counts: %+v", c)
 		}
 		checkSum(t, d)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := shutdownWithin(t, d, time.Second); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown: %v", err)
 		}
 		checkSum(t, d)
@@ -157,9 +155,7 @@ func TestNoEvictionInVain(t *testing.T) {
 			if n := d.Counts().Held; n != held {
 				t.Errorf("%d items held of %d", n, held)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_ = d.Shutdown(ctx)
+			_ = shutdownWithin(t, d, time.Second)
 			checkSum(t, d)
 		})
 	}
@@ -191,9 +187,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	tracking.Go(func() {
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 	tracking.Wait()
 	c := d.Counts()

@@ -49,9 +49,7 @@ func TestReplayIsPaced(t *testing.T) {
 				if took := time.Since(begin); took > 500*time.Millisecond {
 					t.Errorf("new events waited %v for old ones", took)
 				}
-				if err := d.Flush(t.Context()); err != nil {
-					t.Error(err)
-				}
+				mustFlush(t, d)
 				ids := slices.DeleteFunc(e.ids(), func(id int) bool { return id > old })
 				if !slices.Equal(ids, upTo(old)) {
 					t.Error("not each old event once, in order")
@@ -117,9 +115,7 @@ func TestPoisonLeavesTheSpool(t *testing.T) {
 		cfg := spoolConfig(e, m)
 		cfg.OnReport = told.add
 		d := start(t, cfg)
-		if err := d.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
+		mustFlush(t, d)
 		if c := d.Counts(); c.Sent != 299 || c.Failed != 1 {
 			t.Errorf("counts %+v", c)
 		}

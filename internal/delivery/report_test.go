@@ -2,7 +2,6 @@ package delivery_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -63,9 +62,7 @@ func TestEveryEndIsReported(t *testing.T) {
 			enqueue(t, d, first, first+99)
 			synctest.Wait()
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		c := d.Counts()
 		failed, _, _ := told.count(delivery.Failed)
 		sent := 0
@@ -96,9 +93,7 @@ func TestStuckCallback(t *testing.T) {
 			synctest.Wait()
 		}
 		begin := time.Now()
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if took := time.Since(begin); took > time.Second {
 			t.Errorf("Shutdown took %v", took)
 		}
@@ -152,9 +147,7 @@ func TestTransportThatDoesNotReturn(t *testing.T) {
 				cfg.OnPanic = func() { panics++ }
 				d := start(t, cfg)
 				enqueue(t, d, 1, 50)
-				if err := shutdown(t, d); err != nil {
-					t.Error(err)
-				}
+				mustShutdown(t, d)
 				if c := d.Counts(); c.Sent != 50 || panics != 3 {
 					t.Errorf("%d panics, counts: %+v", panics, c)
 				}
@@ -204,9 +197,7 @@ func TestCodesThatRepeatEventsAreNotLogged(t *testing.T) {
 			if err := d.Enqueue(t.Context(), delivery.Item{Body: []byte(`{"id":7,"userId":"jane"}`)}); err != nil {
 				t.Error(err)
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("%s: log %s", code, log.String())
 			}
@@ -235,14 +226,10 @@ func TestUnnamedFailuresAreLogged(t *testing.T) {
 					}
 				} else {
 					enqueue(t, d, 2*id+1, 2*id+2)
-					if err := d.Flush(t.Context()); err != nil {
-						t.Error(err)
-					}
+					mustFlush(t, d)
 				}
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 			want := `msg="klime: an answer does not name all events that it counts as failed, the others count as sent" failed=2 named=1`
 			if oneShot {
 				want = strings.ReplaceAll(want, "failed=2 named=1", "failed=1 named=0")
@@ -274,9 +261,7 @@ func TestRefusedItemsAreReported(t *testing.T) {
 		if items, _, err := told.count(delivery.Evicted); items != 20 || !errors.Is(err, delivery.ErrQueueFull) {
 			t.Errorf("reported %d, %v", items, err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_ = d.Shutdown(ctx)
+		_ = shutdownWithin(t, d, time.Second)
 		for _, want := range []string{"queue full, events dropped", "shut down before all events were delivered"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("log lacks %q: %s", want, log.String())

@@ -36,9 +36,7 @@ func TestOutageIsProbedByOneRequest(t *testing.T) {
 				t.Errorf("requests %d and %d at the same time", i, i+1)
 			}
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 1000 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -86,9 +84,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		if len(seen) != 2 || seen[1].at.Sub(seen[0].at) != 42*time.Second {
 			t.Errorf("requests: %+v", seen)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -143,9 +139,7 @@ func TestRetryAfterOfTheSecondSender(t *testing.T) {
 		if seen := e.seen(); seen[2].at.Sub(seen[1].at) < 2*time.Minute {
 			t.Errorf("asked to wait 2 minutes, waited %v", seen[2].at.Sub(seen[1].at))
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -162,9 +156,7 @@ func TestRetryAfterDuringShutdown(t *testing.T) {
 		d := start(t, config(e))
 		enqueue(t, d, 1, 10)
 		begin := time.Now()
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if took := time.Since(begin); took > 3*time.Second || len(e.seen()) != 4 {
 			t.Errorf("%d requests, %v", len(e.seen()), took)
 		}

@@ -40,9 +40,7 @@ func TestSendNow(t *testing.T) {
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("waited %v for a backoff that is not its own", took)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 21 || c.Failed != 1 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -137,9 +135,7 @@ func TestSendNowWhileHalted(t *testing.T) {
 		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
 			t.Errorf("when good: %+v, %v", r, err)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -412,9 +408,7 @@ func TestFlushWaitsForSendNow(t *testing.T) {
 				if err := d.Flush(ctx); !errors.Is(err, tt.want) || time.Since(begin) != tt.wait {
 					t.Errorf("Flush: %v after %v", err, time.Since(begin))
 				}
-				if err := shutdown(t, d); err != nil {
-					t.Error(err)
-				}
+				mustShutdown(t, d)
 			})
 		})
 	}

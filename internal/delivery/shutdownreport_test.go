@@ -26,9 +26,7 @@ func TestShutdownWaitsForCallbacks(t *testing.T) {
 		cfg.OnReport = func(r delivery.Report) { time.Sleep(time.Second); told.add(r) }
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1000)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		accepted := 0
 		for _, report := range told.list() {
 			accepted += report.Result.Accepted
@@ -50,9 +48,7 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 		d := start(t, cfg)
 		enqueue(t, d, 1, 5000)
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		err := d.Shutdown(ctx)
+		err := shutdownWithin(t, d, 5*time.Second)
 		if took := time.Since(begin); took < 4*time.Second || took > 5*time.Second {
 			t.Errorf("Shutdown took %v", took)
 		}
@@ -87,9 +83,7 @@ func TestShutdownWaitsUntilWhatIsLeftIsTold(t *testing.T) {
 				cfg.ReportLost = true
 				d := delivery.New(cfg)
 				enqueue(t, d, 1, 1000)
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				err := d.Shutdown(ctx)
+				err := shutdownWithin(t, d, 10*time.Second)
 				if n := int(told.Load()); n != tt.told {
 					t.Errorf("told of %d items, want %d", n, tt.told)
 				}
@@ -124,9 +118,7 @@ func TestShutdownTellsWhatIsLeftBesideASend(t *testing.T) {
 		var sends sync.WaitGroup
 		sends.Go(func() { _, _ = d.SendNow(context.Background(), item(oneShot, false, 0)) })
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); told.Load() != 1000 {
+		if err := shutdownWithin(t, d, 9*time.Second); told.Load() != 1000 {
 			t.Errorf("told of %d items; %v", told.Load(), err)
 		}
 		sends.Wait()
@@ -154,9 +146,7 @@ func TestShutdownTellsWhatWasHandedOver(t *testing.T) {
 			return 0
 		}
 		d = delivery.New(cfg)
-		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); told.Load() != 800 {
+		if err := shutdownWithin(t, d, 9*time.Second); told.Load() != 800 {
 			t.Errorf("told of %d items; %v", told.Load(), err)
 		}
 	})

@@ -2,7 +2,6 @@ package delivery_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,9 +25,7 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 				d := start(t, spoolConfig(e, m))
 				enqueue(t, d, 1, 500)
 				begin := time.Now()
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				if err := d.Shutdown(ctx); err != nil {
+				if err := shutdownWithin(t, d, 10*time.Second); err != nil {
 					t.Errorf("Shutdown: %v, though nothing is lost", err)
 				}
 				if took := time.Since(begin); took >= 10*time.Second {
@@ -45,9 +42,7 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 				m.closed = false
 				e.setStatus(200)
 				d = start(t, spoolConfig(e, m))
-				if err := d.Flush(t.Context()); err != nil {
-					t.Error(err)
-				}
+				mustFlush(t, d)
 				if c := d.Counts(); c.Recovered != 500 || c.Accepted != 500 || c.Sent != 500 || c.Spooled != 0 {
 					t.Errorf("counts of the next: %+v", c)
 				}
@@ -69,9 +64,7 @@ func TestSpoolTakesWhatIsInFlightAtShutdown(t *testing.T) {
 		d := start(t, spoolConfig(e, m))
 		enqueue(t, d, 1, 50)
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+		if err := shutdownWithin(t, d, time.Second); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
 			t.Errorf("Shutdown: %v; on disk %v", err, m.kept(t))
 		}
 	})
@@ -241,9 +234,7 @@ func TestSpoolTooSlow(t *testing.T) {
 			t.Errorf("told of %d and %d, %v", items, untold, err)
 		}
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "not delivered") {
+		if err := shutdownWithin(t, d, 10*time.Second); err == nil || !strings.Contains(err.Error(), "not delivered") {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if took := time.Since(begin); took > 13*time.Second {

@@ -96,9 +96,7 @@ func TestSpoolFailsAtShutdown(t *testing.T) {
 		m.failing = true
 		d := start(t, spoolConfig(newOutage(503), m))
 		enqueue(t, d, 1, 50)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+		if err := shutdownWithin(t, d, time.Second); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
 			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 		}
 		if c := d.Counts(); c.Spooled != 50 || c.SpoolDown {
@@ -172,9 +170,7 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 		if c := d.Counts(); c.SpoolDown {
 			t.Errorf("when there is room again: %+v", c)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 

@@ -182,10 +182,8 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				d := start(t, cfg)
 				enqueue(t, d, 301, 301)
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
 				begin := time.Now()
-				err := d.Shutdown(ctx)
+				err := shutdownWithin(t, d, 10*time.Second)
 				if took := time.Since(begin); took > 13*time.Second {
 					t.Errorf("Shutdown took %v", took)
 				}

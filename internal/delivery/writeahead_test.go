@@ -41,9 +41,7 @@ func TestWriteAhead(t *testing.T) {
 		if c := d.Counts(); c.Held != 0 {
 			t.Errorf("counts %+v", c)
 		}
-		if err := d.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
+		mustFlush(t, d)
 		checkSum(t, d)
 		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(1000)) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
