@@ -1,10 +1,8 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -223,8 +221,7 @@ func TestOutageIsNotOverTooSoon(t *testing.T) {
 			return status(503)
 		}}
 		cfg := config(e)
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1000)
 		time.Sleep(8 * time.Second)
@@ -241,8 +238,7 @@ func TestEndOfAnOutageIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newOutage(503)
 		cfg := config(e)
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 250)
 		time.Sleep(time.Minute)
@@ -330,10 +326,9 @@ func TestHaltIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		var log bytes.Buffer
 		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
 		cfg.OnReport = told.add
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 500)
 		time.Sleep(time.Hour)

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -127,6 +128,13 @@ func config(t delivery.Transport) delivery.Config {
 		Timeout:       10 * time.Second,
 		Logger:        slog.New(slog.DiscardHandler),
 	}
+}
+
+// keepLog returns what a Deliverer with this Config will log.
+func keepLog(cfg *delivery.Config) *bytes.Buffer {
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	return &log
 }
 
 // start returns a Deliverer that is shut down when the test ends. Every item that it

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"bytes"
 	"errors"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -194,12 +193,11 @@ func TestLeftoversAfterShutdownStay(t *testing.T) {
 		left := estate{slow: 300 * time.Millisecond}
 		left.leave(recordsUpTo(10)...)
 		cfg := heirConfig(newOutage(200), newMemory(), &left)
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		time.Sleep(100 * time.Millisecond)
 		if err := shutdown(t, d); err != nil || d.Counts().Accepted > 0 || left.len() != 10 || log.Len() > 0 {
-			t.Errorf("Shutdown: %v; counts %+v, %d left; log: %s", err, d.Counts(), left.len(), &log)
+			t.Errorf("Shutdown: %v; counts %+v, %d left; log: %s", err, d.Counts(), left.len(), log)
 		}
 	})
 }
@@ -234,8 +232,7 @@ func TestLeftoversOnANarrowDisk(t *testing.T) {
 		}
 		cfg := heirConfig(e, m, &left)
 		cfg.Spool, cfg.WriteAhead, cfg.QueueSize = &tightDisk{m, 300 << 10}, true, 1000
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		for id := 5001; id <= 5900; id++ {
 			if err := d.Enqueue(t.Context(), item(id, false, 0)); err != nil {
@@ -324,14 +321,13 @@ func TestLeftoversMayBeOutOfReach(t *testing.T) {
 		m, e := newMemory(), newOutage(200)
 		left := estate{readBad: errDisk}
 		cfg := heirConfig(e, m, &left)
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 10)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := strings.Count(log.String(), "cannot be taken over"); n != 1 || !strings.Contains(log.String(), errDisk.Error()) {
-			t.Errorf("logged %d times:\n%s", n, &log)
+			t.Errorf("logged %d times:\n%s", n, log)
 		}
 		left.set(func(e *estate) { e.readBad, e.sticky = nil, true })
 		left.leave(recordsUpTo(11)[10])
@@ -523,8 +519,7 @@ func TestLeftoversAndTheLog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, left := newMemory(), estate{readBad: errDisk}
 				cfg := heirConfig(newOutage(200), m, &left)
-				var log bytes.Buffer
-				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				log := keepLog(&cfg)
 				start(t, cfg)
 				time.Sleep(10 * time.Minute)
 				m.set(func(m *memory) { m.full = test.full })
@@ -536,7 +531,7 @@ func TestLeftoversAndTheLog(t *testing.T) {
 				synctest.Wait()
 				for _, line := range test.want {
 					if n := strings.Count(log.String(), line); n != 1 {
-						t.Errorf("%q is logged %d times:\n%s", line, n, &log)
+						t.Errorf("%q is logged %d times:\n%s", line, n, log)
 					}
 				}
 			})

@@ -1,9 +1,7 @@
 package delivery_test
 
 import (
-	"bytes"
 	"errors"
-	"log/slog"
 	"regexp"
 	"testing"
 	"testing/synctest"
@@ -47,17 +45,16 @@ func TestOutageIsProbedByOneRequest(t *testing.T) {
 func TestRetryIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
 		cfg := config(newOutage(503))
 		cfg.RetryDelay = time.Second
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1)
 		time.Sleep(time.Minute)
 		_ = shutdown(t, d)
 		waits := regexp.MustCompile(`will retry" .* in=(\S+) events=1\n`).FindAllStringSubmatch(log.String(), -1)
 		if len(waits) == 0 {
-			t.Errorf("log: %s", &log)
+			t.Errorf("log: %s", log)
 		}
 		for _, wait := range waits {
 			if in, err := time.ParseDuration(wait[1]); err != nil || in == 0 || in%time.Millisecond != 0 {

@@ -1,11 +1,9 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -174,14 +172,14 @@ func TestShutdownTellsOfDropsUnderWay(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					var told reports
-					var log bytes.Buffer
 					recovered, held := make(chan struct{}), make(chan struct{})
 					e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
 						<-recovered
 						return ok(len(ids))
 					}}
 					cfg := config(e)
-					cfg.QueueSize, cfg.Logger = 10, slog.New(slog.NewTextHandler(&log, nil))
+					cfg.QueueSize = 10
+					log := keepLog(&cfg)
 					test.change(&cfg)
 					if reporting {
 						cfg.OnReport = told.add
@@ -210,7 +208,7 @@ func TestShutdownTellsOfDropsUnderWay(t *testing.T) {
 						t.Errorf("reported %d", items)
 					}
 					if n := strings.Count(log.String(), "events dropped"); n != 1 {
-						t.Errorf("%d lines: %s", n, &log)
+						t.Errorf("%d lines: %s", n, log)
 					}
 					close(held)
 					call.Wait()

@@ -1,10 +1,8 @@
 package delivery_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -214,12 +212,11 @@ func TestSpoolTooSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		var log bytes.Buffer
 		m := newMemory()
 		m.latency = time.Hour
 		cfg := spoolConfig(newOutage(503), m)
 		cfg.QueueSize, cfg.OnReport = 100, told.add
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		const all = 120_000
 		enqueue(t, d, 1, all)

@@ -1,10 +1,8 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +20,10 @@ func TestSpoolFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
 				m, e := newMemory(), newOutage(503)
 				cfg := spoolConfig(e, m)
 				cfg.QueueSize = 100
-				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				log := keepLog(&cfg)
 				d := start(t, cfg)
 				enqueue(t, d, 1, 200)
 				time.Sleep(10 * time.Second)
@@ -178,11 +175,10 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 func TestSpoolFailsAtTheStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
 		m := newMemory()
 		m.startBad, m.broken = true, true
 		cfg := spoolConfig(newOutage(503), m)
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		if c := d.Counts(); !c.SpoolDown {
 			t.Errorf("counts %+v", c)

@@ -1,11 +1,9 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -175,11 +173,10 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
 				m := newMemory(recordsUpTo(300)...)
 				test.spoil(m)
 				cfg := spoolConfig(newOutage(503), m)
-				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				log := keepLog(&cfg)
 				d := start(t, cfg)
 				enqueue(t, d, 301, 301)
 				begin := time.Now()
