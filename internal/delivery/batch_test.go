@@ -175,13 +175,7 @@ func TestPartialFailure(t *testing.T) {
 			outcomes[token] = outcome
 		}
 		d := start(t, cfg)
-		for id := 1; id <= 20; id++ {
-			it := item(id, false, 0)
-			it.Token = uint64(id)
-			if err := d.Enqueue(t.Context(), it); err != nil {
-				t.Fatal(err)
-			}
-		}
+		enqueueOwned(t, d, 1, 20)
 		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 19 || c.Failed != 1 {
 			t.Errorf("counts: %+v", c)
@@ -326,11 +320,7 @@ func TestWronglyNamedEventsAreDelivered(t *testing.T) {
 					cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) { outcomes[token] = outcome }
 					cfg.Senders = 1
 					d := start(t, cfg)
-					for id := 1; id <= 100; id++ {
-						it := item(id, false, 0)
-						it.Token = uint64(id)
-						_ = d.Enqueue(t.Context(), it)
-					}
+					enqueueOwned(t, d, 1, 100)
 					mustShutdown(t, d)
 					if c := d.Counts(); c.Sent != 99 || c.Failed != 1 || outcomes[uint64(bad)] != delivery.Failed {
 						t.Errorf("%d requests, counts: %+v", len(e.seen()), c)
@@ -344,7 +334,7 @@ func TestWronglyNamedEventsAreDelivered(t *testing.T) {
 func TestMaxAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(500) }}
+		e := newOutage(500)
 		cfg := config(e)
 		cfg.MaxAttempts = 3
 		d := start(t, cfg)

@@ -257,7 +257,7 @@ func TestEndOfAnOutageIsLogged(t *testing.T) {
 func TestRefusalOfEverythingHalts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(400) }}
+		e := newOutage(400)
 		cfg := config(e)
 		cfg.Senders = 1
 		d := start(t, cfg)
@@ -326,7 +326,7 @@ func TestHaltIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg := config(newOutage(401))
 		cfg.OnReport = told.add
 		log := keepLog(&cfg)
 		d := start(t, cfg)

@@ -234,11 +234,7 @@ func TestLeftoversOnANarrowDisk(t *testing.T) {
 		cfg.Spool, cfg.WriteAhead, cfg.QueueSize = &tightDisk{m, 300 << 10}, true, 1000
 		log := keepLog(&cfg)
 		d := start(t, cfg)
-		for id := 5001; id <= 5900; id++ {
-			if err := d.Enqueue(t.Context(), item(id, false, 0)); err != nil {
-				t.Fatalf("item %d: %v", id, err)
-			}
-		}
+		enqueue(t, d, 5001, 5900)
 		flushed := make(chan error, 1)
 		go func() { flushed <- d.Flush(t.Context()) }()
 		time.Sleep(10 * time.Minute)

@@ -51,7 +51,7 @@ func TestDropNewest(t *testing.T) {
 func TestDropNewestEvictsAutomaticItems(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }}
+		e := newOutage(503)
 		cfg := config(e)
 		cfg.QueueSize, cfg.Overflow = 10, delivery.DropNewest
 		d := start(t, cfg)

@@ -76,18 +76,14 @@ func TestQueueOfTheMostBytes(t *testing.T) {
 func TestAutomaticItemsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }}
+		e := newOutage(503)
 		evicted := map[uint64]bool{}
 		cfg := config(e)
 		cfg.QueueSize = 100
 		cfg.RetryDelay = time.Hour
 		cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) { evicted[token] = outcome == delivery.Evicted }
 		d := start(t, cfg)
-		for id := 1; id <= 50; id++ {
-			it := item(id, false, 0)
-			it.Token = uint64(id)
-			_ = d.Enqueue(t.Context(), it)
-		}
+		enqueueOwned(t, d, 1, 50)
 		synctest.Wait() // the first are refused and back in the queue
 		refused := 0
 		for id := 51; id <= 5000; id++ {
@@ -100,9 +96,7 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		}
 		// Explicit items push out all automatic ones, and only
 		// then the oldest explicit ones.
-		for id := 5001; id <= 5050; id++ {
-			_ = d.Enqueue(t.Context(), item(id, false, 0))
-		}
+		enqueue(t, d, 5001, 5050)
 		if len(evicted) != 0 {
 			t.Errorf("%d explicit items evicted while there were automatic ones", len(evicted))
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +16,7 @@ import (
 func TestSendNow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var code atomic.Int64
-		code.Store(503)
-		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-			if code := int(code.Load()); code != 200 {
-				return status(code)
-			}
-			return ok(len(ids))
-		}}
+		e := newOutage(503)
 		d := start(t, config(e))
 		enqueue(t, d, 1, 20) // refused: the queue backs off
 		synctest.Wait()
@@ -33,7 +25,7 @@ func TestSendNow(t *testing.T) {
 		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 503 {
 			t.Errorf("while down: %v", err)
 		}
-		code.Store(200)
+		e.setStatus(200)
 		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
 			t.Errorf("when good: %+v, %v", r, err)
 		}
@@ -104,14 +96,7 @@ func TestSendNowDuringAProbe(t *testing.T) {
 func TestSendNowWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var code atomic.Int64
-		code.Store(401)
-		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
-			if code := int(code.Load()); code != 200 {
-				return status(code)
-			}
-			return ok(len(ids))
-		}}
+		e := newOutage(401)
 		d := start(t, config(e))
 		enqueue(t, d, 1, 20)
 		synctest.Wait()
@@ -130,7 +115,7 @@ func TestSendNowWhileHalted(t *testing.T) {
 			t.Errorf("counts %+v", c)
 		}
 		checkSum(t, d)
-		code.Store(200)
+		e.setStatus(200)
 		time.Sleep(2 * time.Minute)
 		if r, err := d.SendNow(t.Context(), item(22, false, 0)); err != nil || r.Accepted != 1 {
 			t.Errorf("when good: %+v, %v", r, err)
@@ -143,7 +128,7 @@ func TestSendNowWhileHalted(t *testing.T) {
 func TestSendNowAfterShutdownWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}))
+		d := start(t, config(newOutage(401)))
 		enqueue(t, d, 1, 20)
 		synctest.Wait()
 		_ = shutdown(t, d)

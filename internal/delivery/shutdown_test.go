@@ -315,7 +315,7 @@ func TestShutdownOutlastsAnOutage(t *testing.T) {
 func TestShutdownWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}
+		e := newOutage(401)
 		d := start(t, config(e))
 		enqueue(t, d, 1, 30)
 		synctest.Wait()
@@ -376,7 +376,7 @@ func TestOnClose(t *testing.T) {
 func TestOnCloseWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg := config(newOutage(401))
 		cfg.QueueSize = 5
 		var d *delivery.Deliverer
 		cfg.OnClose = func(ctx context.Context) int {

@@ -41,7 +41,7 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg := config(newOutage(503))
 		cfg.OnReport, cfg.ReportLost = told.add, true
 		d := start(t, cfg)
 		enqueue(t, d, 1, 5000)
@@ -73,7 +73,7 @@ func TestShutdownWaitsUntilWhatIsLeftIsTold(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var told atomic.Int64
-				cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+				cfg := config(newOutage(503))
 				cfg.OnReport = func(r delivery.Report) {
 					time.Sleep(tt.each * time.Duration(len(r.Items)))
 					told.Add(int64(len(r.Items)))
@@ -128,7 +128,7 @@ func TestShutdownTellsWhatWasHandedOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told atomic.Int64
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg := config(newOutage(503))
 		cfg.ReportLost = true
 		cfg.OnReport = func(r delivery.Report) {
 			time.Sleep(time.Millisecond * time.Duration(len(r.Items)))

@@ -25,11 +25,7 @@ func TestTokensOutlastTheDisk(t *testing.T) {
 			outcomes[token] = append(outcomes[token], outcome)
 		}
 		d := start(t, cfg)
-		for id := 1; id <= 60; id++ {
-			it := item(id, false, 0)
-			it.Token = uint64(id)
-			_ = d.Enqueue(t.Context(), it)
-		}
+		enqueueOwned(t, d, 1, 60)
 		time.Sleep(time.Minute)
 		e.setStatus(200)
 		mustShutdown(t, d)
