@@ -97,9 +97,7 @@ func TestLowerBound(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-			t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
-		}
+		mustReopen(t, s)
 		if n := len(keys(t, s)); n != 1500 {
 			t.Errorf("policy %d: %d of 1500 are left", policy, n)
 		}

@@ -145,3 +145,11 @@ func fail(tb testing.TB, s *store, before func() error) {
 }
 
 func nothing() error { return nil }
+
+// mustReopen has a store work again, with what was in it.
+func mustReopen(tb testing.TB, s *store) {
+	tb.Helper()
+	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+		tb.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+}
