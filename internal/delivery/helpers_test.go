@@ -115,6 +115,13 @@ func item(id int, automatic bool, size int) delivery.Item {
 	return delivery.Item{Body: []byte(body), Queued: time.Now(), Automatic: automatic}
 }
 
+// patientItem returns an automatic event, such as a roll-up, that waits for room.
+func patientItem(id, size int) delivery.Item {
+	it := item(id, true, size)
+	it.Patient = true
+	return it
+}
+
 // config has the defaults of klime.Config.
 func config(t delivery.Transport) delivery.Config {
 	return delivery.Config{

@@ -151,13 +151,12 @@ func TestLeftoversAreTakenOverInPortions(t *testing.T) {
 
 		m.closed = false
 		e.setStatus(200)
-		d = start(t, heirConfig(e, m, &left))
+		start(t, heirConfig(e, m, &left))
 		time.Sleep(50 * time.Second) // the next portion does not wait for a minute
 		synctest.Wait()
 		if records, _ := left.left(); records != 0 || m.len() != 0 || !slices.Equal(e.delivered(), upTo(all)) {
 			t.Errorf("%d left, %d on disk, %d delivered", records, m.len(), len(e.delivered()))
 		}
-		checkSum(t, d)
 	})
 }
 

@@ -46,7 +46,6 @@ func TestNobodyWaitsForLong(t *testing.T) {
 					}
 				}
 			}
-			checkSum(t, d)
 		})
 	}
 }

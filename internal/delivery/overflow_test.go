@@ -250,8 +250,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		patient := item(9, true, 0)
-		patient.Patient = true
+		patient := patientItem(9, 0)
 		returned := make(chan error, 1)
 		go func() { returned <- d.Enqueue(ctx, patient) }()
 		synctest.Wait()
@@ -263,10 +262,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 		if err := <-returned; err != nil {
 			t.Error(err) // the last attempt evicts an older item
 		}
-		ended, end := context.WithCancel(context.Background())
-		end()
-		_ = d.Shutdown(ended)
-		checkSum(t, d)
+		_ = shutdownWithin(t, d, 0)
 	})
 }
 
@@ -297,9 +293,7 @@ func TestPatienceCallsTheAppsContext(t *testing.T) {
 		patience, done := d.Patience(asking{ctx, d})
 		defer done()
 		for id := range 10 {
-			it := item(id, true, 0)
-			it.Patient = true
-			go func() { _ = d.Enqueue(t.Context(), it) }()
+			go func() { _ = d.Enqueue(t.Context(), patientItem(id, 0)) }()
 		}
 		<-patience.Done()
 		e.setStatus(200)
@@ -336,9 +330,7 @@ func TestPatientItemsWaitDuringAHalt(t *testing.T) {
 		go func() {
 			for id := 8; id <= 9; id++ {
 				time.Sleep(time.Second)
-				patient := item(id, true, 0)
-				patient.Patient = true
-				queued <- d.Enqueue(t.Context(), patient)
+				queued <- d.Enqueue(t.Context(), patientItem(id, 0))
 			}
 		}()
 		if err := <-queued; err != nil { // the last that fits
@@ -396,10 +388,7 @@ func TestBlockEndsWhenAutomaticItemsComeBack(t *testing.T) {
 			if len(returned) == 0 {
 				t.Errorf("%d: waits, though there are items that may go", code)
 			}
-			ended, end := context.WithCancel(context.Background())
-			end()
-			_ = d.Shutdown(ended)
-			checkSum(t, d)
+			_ = shutdownWithin(t, d, 0)
 		})
 	}
 }

@@ -57,7 +57,6 @@ func TestReplayIsPaced(t *testing.T) {
 				if err := shutdown(t, d); err != nil || m.len() != 0 {
 					t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 				}
-				checkSum(t, d)
 			})
 		})
 	}
@@ -145,7 +144,6 @@ func TestNothingIsRemovedTooEarly(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		_ = shutdown(t, d)
 	})
 }
 
@@ -169,7 +167,6 @@ func TestDamagedRecords(t *testing.T) {
 		if c := d.Counts(); c.Sent != 489 || c.SpoolLost != 11 {
 			t.Errorf("counts %+v", c)
 		}
-		checkSum(t, d)
 	})
 }
 

@@ -73,7 +73,6 @@ func TestEveryEndIsReported(t *testing.T) {
 		if uint64(sent) != c.Sent || uint64(failed) != c.Failed {
 			t.Errorf("reported %d sent, %d failed; counts: %+v", sent, failed, c)
 		}
-		checkSum(t, d)
 	})
 }
 
