@@ -196,67 +196,6 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	return it, true
 }
 
-// failed handles the failure of a commit. Nobody knows whether its items are on disk.
-// They stay in memory as far as there is room, and their records are to be removed. It
-// returns those for which there is no room.
-func (q *queue) failed(w work, cause error) (evicted []Item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	disk := q.disk
-	disk.state, disk.stalled, disk.fault = broken, false, cause
-	for _, key := range w.remove {
-		disk.removing[key] = struct{}{}
-	}
-	if q.phase == abandoned {
-		w.reply(func(uint64) error { return notDurable(cause) })
-		return nil
-	}
-	for i := range w.items {
-		disk.removing[w.items[i].seq] = struct{}{}
-	}
-	w.items = append(w.items, disk.takeWrites(math.MaxInt, math.MaxInt)...)
-	disk.cursor = 0
-	evicted = q.takeBack(w.items)
-	gone := map[uint64]bool{}
-	for i := range evicted {
-		gone[evicted[i].seq] = true
-	}
-	w.reply(func(seq uint64) error {
-		if gone[seq] {
-			return ErrQueueFull
-		}
-		return notDurable(cause)
-	})
-	q.announceRoom()
-	return evicted
-}
-
-// takeBack returns items to memory that could not be written, the newest first. It
-// evicts those for which there is no room.
-func (q *queue) takeBack(writes []diskWrite) (evicted []Item) {
-	var back []Item
-	slices.SortFunc(writes, func(a, b diskWrite) int { return bySeq(a.Item, b.Item) })
-	for i := range slices.Backward(writes) {
-		it := writes[i].Item
-		q.disk.unwritten.remove(&it)
-		q.unloadFor(&it)
-		if !q.fits(&it) {
-			q.ended[Evicted]++
-			q.waiters.itemEnded(it.seq)
-			evicted = append(evicted, it)
-			continue
-		}
-		q.enterMemory(&it)
-		back = append(back, it)
-	}
-	if len(evicted) > 0 {
-		q.reporter.add(Report{Items: evicted, Outcome: Evicted, Err: ErrQueueFull})
-	}
-	slices.Reverse(back)
-	q.restore(back)
-	return evicted
-}
-
 // recall takes back into memory, whatever its bounds, the items that the keeper has
 // not begun to write.
 func (q *queue) recall() (items []Item) {
