@@ -138,7 +138,7 @@ func (s *store) hasBothMetas() bool {
 	return err == nil && err2 == nil
 }
 
-// openDB opens the db and reads its totals, or initializes an empty one.
+// openDB opens the db, or makes one, and reads its totals.
 func (s *store) openDB() error {
 	there, err := os.Lstat(s.path())
 	if err == nil && !there.Mode().IsRegular() {
@@ -172,8 +172,13 @@ func (s *store) openDB() error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	return s.readTotals()
+}
+
+// readTotals reads the totals of the db, or initializes an empty one.
+func (s *store) readTotals() error {
 	var head []byte
-	err = db.View(func(tx *bolt.Tx) error {
+	err := s.db.View(func(tx *bolt.Tx) error {
 		if b := tx.Bucket(headBucket); b != nil {
 			head = bytes.Clone(b.Get(totalsKey))
 			for _, name := range [][]byte{explicitBucket, automaticBucket} {
