@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -29,7 +30,7 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 			return d.Shutdown(ctx)
 		},
 	}
-	deploy := errors.New("deploy")
+	deploy := fmt.Errorf("deploy: %w", delivery.ErrSpoolLost) // after which Flush would go on, if it were its own
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
