@@ -107,7 +107,7 @@ func (d *disk) settled(it *Item) {
 	d.unload(it)
 	d.kept.remove(it)
 	if len(d.removing) == 0 || len(d.removing) >= maxRemovals {
-		defer d.wakeKeeper()
+		d.wakeKeeper()
 	}
 	d.removing[it.seq] = struct{}{}
 }
