@@ -73,11 +73,13 @@ func checkMetas(f io.ReaderAt) error {
 	const none, farthest = math.MaxUint64, 16 << 20
 	for at := int64(0); at <= farthest; at = max(2*at, 1024) { // where bbolt looks for the size of pages
 		m, err := readMeta(f, at)
-		if err != nil {
+		if errors.Is(err, errDamaged) {
 			continue
 		}
-		last, err := lastMeta(f, m.pageSize)
-		if err == nil && last.freelist == none {
+		if err == nil {
+			m, err = lastMeta(f, m.pageSize)
+		}
+		if err == nil && m.freelist == none {
 			err = errDamaged
 		}
 		return err

@@ -323,6 +323,29 @@ func TestFailedReads(t *testing.T) {
 	}
 }
 
+// unreadable is a file of which a part cannot be read.
+type unreadable struct {
+	*bytes.Reader
+
+	from, to int64
+}
+
+func (f *unreadable) ReadAt(b []byte, at int64) (int, error) {
+	if at < f.to && at+int64(len(b)) > f.from {
+		return 0, syscall.EIO
+	}
+	return f.Reader.ReadAt(b, at)
+}
+
+// If no read succeeds, bbolt calls the file invalid, which would pass for damage.
+func TestAllReadsFail(t *testing.T) {
+	t.Parallel()
+	f := &unreadable{bytes.NewReader(filled(t)), 0, math.MaxInt64}
+	if err := checkMetas(f); !errors.Is(err, syscall.EIO) {
+		t.Error(err)
+	}
+}
+
 // repeatLeaf makes the last leaf of a tree in a file another one. The first events can be read.
 func repeatLeaf(tb testing.TB, path string) {
 	tb.Helper()
