@@ -24,6 +24,7 @@ const (
 type meta struct {
 	pageSize                  int64
 	root, freelist, count, tx uint64 // count is of pages
+	alone                     bool   // the other page is damaged
 }
 
 // readAt fills b. A file that is too short for that is damaged, but a failed read is the system's
@@ -61,6 +62,7 @@ func lastMeta(f io.ReaderAt, pageSize int64) (meta, error) {
 		return meta{}, err
 	}
 	second, err2 := readMeta(f, pageSize)
+	first.alone, second.alone = err2 != nil, err != nil
 	if err == nil && (errors.Is(err2, errDamaged) || err2 == nil && second.tx < first.tx) {
 		return first, nil
 	}
@@ -91,12 +93,8 @@ func checkMetas(f io.ReaderAt) error {
 // the kind that it should be. A disk that loses a write leaves in a page what an earlier commit
 // put there, and bbolt believes it: it follows a page that leads back to one above until the
 // stack or the memory ends, which nobody can catch, and it overwrites pages in use.
-func checkPages(f io.ReaderAt, fileSize, pageSize int64) error {
-	m, err := lastMeta(f, pageSize)
-	if err != nil {
-		return err
-	}
-	size, all := uint64(pageSize), uint64(fileSize) //nolint:gosec // neither is negative
+func checkPages(f io.ReaderAt, m meta, fileSize int64) error {
+	size, all := uint64(m.pageSize), uint64(fileSize) //nolint:gosec // neither is negative
 	p := pages{file: f, size: size, count: min(m.count, all/size)}
 	p.met, p.leaves = newSet(p.count), newSet(p.count)
 	if err := p.checkFreelist(m.freelist); err != nil {
