@@ -270,7 +270,8 @@ func (p *pages) checkTree(id uint64, level int, depth *int) error {
 }
 
 // checkLeaves checks the heads of the leaves that were found, in the order of the disk. To read
-// all that is between them costs less than a read for each.
+// all that is between them costs less than a read for each. Once that cannot be read, they are
+// read alone.
 func (p *pages) checkLeaves() error {
 	const portion = 256 << 10
 	most := max(1, portion/p.size)
@@ -284,7 +285,12 @@ func (p *pages) checkLeaves() error {
 		if id >= next {
 			first, next = id, min(id+most, p.count)
 			b = buf[:(next-first)*p.size]
-			if err := p.fill(b, first); err != nil {
+			err := p.fill(b, first)
+			if err != nil && most > 1 {
+				most, next = 1, first+1
+				err = p.fill(b[:p.size], first)
+			}
+			if err != nil {
 				return err
 			}
 		}
