@@ -115,7 +115,7 @@ func (s *store) openFile() error {
 			s.closeDB()
 			return s.explain(err)
 		}
-		if !os.SameFile(s.info, info) && s.oneMeta { // once a file: while the disk is full, it is opened again and again
+		if !os.SameFile(s.info, info) && s.oneMeta { // once a file: while the disk fails, it is opened again and again
 			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost, or sent again", s.path()})
 		}
 		s.info = info
