@@ -42,6 +42,26 @@ func TestRealDisk(t *testing.T) {
 	}
 }
 
+// must ends a child that finds something wrong. printPanic, deferred, says what it is.
+func must(is bool, what string, args ...any) {
+	if !is {
+		panic(fmt.Sprintf(what, args...))
+	}
+}
+
+func printPanic() {
+	if p := recover(); p != nil {
+		fmt.Println("failed:", p)
+	}
+}
+
+// wait is eventually for a child.
+func wait(what string, is func() bool) {
+	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		must(time.Now().Before(deadline), "not in 30 s: %s", what)
+	}
+}
+
 func diskChild() {
 	dir := os.Getenv("KLIME_DISK_DIR")
 	mount := func(flags uintptr, size string) error {
@@ -51,21 +71,7 @@ func diskChild() {
 		fmt.Println("no mounts here:", err)
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			fmt.Println("failed:", p)
-		}
-	}()
-	must := func(is bool, what string, args ...any) {
-		if !is {
-			panic(fmt.Sprintf(what, args...))
-		}
-	}
-	wait := func(what string, is func() bool) {
-		for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
-			must(time.Now().Before(deadline), "not in 30 s: %s", what)
-		}
-	}
+	defer printPanic()
 	// The disk is full at the start: the app starts all the same.
 	ballast := filepath.Join(dir, "ballast")
 	must(errors.Is(os.WriteFile(ballast, make([]byte, 8<<20), 0o600), syscall.ENOSPC), "the disk is not full")
@@ -248,21 +254,7 @@ const nobody = 65534
 
 func permissionChild() {
 	dir := os.Getenv("KLIME_PERMISSION_DIR")
-	defer func() {
-		if p := recover(); p != nil {
-			fmt.Println("failed:", p)
-		}
-	}()
-	must := func(is bool, what string, args ...any) {
-		if !is {
-			panic(fmt.Sprintf(what, args...))
-		}
-	}
-	wait := func(what string, is func() bool) {
-		for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
-			must(time.Now().Before(deadline), "not in 30 s: %s", what)
-		}
-	}
+	defer printPanic()
 	allow := func(path string, mode os.FileMode) { must(os.Chmod(path, mode) == nil, "chmod %s", path) }
 	if os.Getuid() == 0 {
 		must(syscall.Setgid(nobody) == nil && syscall.Setuid(nobody) == nil, "become nobody")

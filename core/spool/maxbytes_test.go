@@ -56,15 +56,7 @@ func TestMaxBytes(t *testing.T) {
 // With Reject nothing on disk is removed, and the client is told beforehand what fits.
 func TestReject(t *testing.T) {
 	t.Parallel()
-	s, err := Open(t.TempDir(), Options{MaxBytes: 1 << 20, WhenFull: Reject})
-	if err != nil {
-		t.Fatal(err)
-	}
-	storage, err := s.Attach(slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = storage.Spool.Close() }()
+	s, storage := attached(t, t.TempDir(), Options{MaxBytes: 1 << 20, WhenFull: Reject}, slog.DiscardHandler)
 	const body = 10_000
 	fit := func(automatic bool) (n int) {
 		for storage.Fits(n+1, (n+1)*body, automatic) {
@@ -78,9 +70,9 @@ func TestReject(t *testing.T) {
 	if n := fit(true); n != 1<<20/5*4/(body+overhead) {
 		t.Errorf("%d automatic records fit", n)
 	}
-	commit(t, s.attached, append(records(1, 50, true, body), records(51, 90, false, body)...))
-	dropped := commit(t, s.attached, records(91, 120, false, body))
-	kept := keys(t, s.attached)
+	commit(t, s, append(records(1, 50, true, body), records(51, 90, false, body)...))
+	dropped := commit(t, s, records(91, 120, false, body))
+	kept := keys(t, s)
 	if len(kept) < 100 || !same(kept, rangeOf(1, uint64(len(kept)))) || len(kept)+len(dropped) != 120 {
 		t.Errorf("kept %v, dropped %d", kept, len(dropped))
 	}
@@ -105,9 +97,7 @@ func TestLowerBound(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-			t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
-		}
+		mustReopen(t, s)
 		if n := len(keys(t, s)); n != 1500 {
 			t.Errorf("policy %d: %d of 1500 are left", policy, n)
 		}

@@ -115,8 +115,7 @@ func (s *store) openFile() error {
 			s.closeDB()
 			return s.explain(err)
 		}
-		if !os.SameFile(s.info, info) && !s.hasBothMetas() { // once a file: while the disk is full, it is opened again and again
-			s.oneMeta = true
+		if !os.SameFile(s.info, info) && s.oneMeta { // once a file: while the disk fails, it is opened again and again
 			s.warn(warning{"is damaged where it names its events, those of the last commit may be lost, or sent again", s.path()})
 		}
 		s.info = info
@@ -130,15 +129,7 @@ func (s *store) openFile() error {
 	}
 }
 
-// hasBothMetas reports whether the two pages are whole that name the last two commits.
-// bbolt needs only one, and does not say so.
-func (s *store) hasBothMetas() bool {
-	_, err := readMeta(s.file, 0)
-	_, err2 := readMeta(s.file, int64(s.db.Info().PageSize))
-	return err == nil && err2 == nil
-}
-
-// openDB opens the db and reads its totals, or initializes an empty one.
+// openDB opens the db, or makes one, and reads its totals.
 func (s *store) openDB() error {
 	there, err := os.Lstat(s.path())
 	if err == nil && !there.Mode().IsRegular() {
@@ -172,8 +163,13 @@ func (s *store) openDB() error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	return s.readTotals()
+}
+
+// readTotals reads the totals of the db, or initializes an empty one.
+func (s *store) readTotals() error {
 	var head []byte
-	err = db.View(func(tx *bolt.Tx) error {
+	err := s.db.View(func(tx *bolt.Tx) error {
 		if b := tx.Bucket(headBucket); b != nil {
 			head = bytes.Clone(b.Get(totalsKey))
 			for _, name := range [][]byte{explicitBucket, automaticBucket} {
@@ -196,13 +192,18 @@ func (s *store) openDB() error {
 	return err
 }
 
-// check checks the file's pages, once a file: see openFile.
+// check checks the file's pages, once a file: see openFile. It sets oneMeta.
 func (s *store) check() error {
 	info, err := s.file.Stat()
 	if err != nil || os.SameFile(s.info, info) {
 		return err //nolint:wrapcheck // explain does
 	}
-	return checkPages(s.file, info.Size(), int64(s.db.Info().PageSize))
+	m, err := lastMeta(s.file, int64(s.db.Info().PageSize))
+	if err != nil {
+		return err
+	}
+	s.oneMeta = m.alone // bbolt does not say so
+	return checkPages(s.file, m, info.Size())
 }
 
 func (s *store) initialize() error {

@@ -24,6 +24,7 @@ const (
 type meta struct {
 	pageSize                  int64
 	root, freelist, count, tx uint64 // count is of pages
+	alone                     bool   // the other page is damaged
 }
 
 // readAt fills b. A file that is too short for that is damaged, but a failed read is the system's
@@ -61,6 +62,7 @@ func lastMeta(f io.ReaderAt, pageSize int64) (meta, error) {
 		return meta{}, err
 	}
 	second, err2 := readMeta(f, pageSize)
+	first.alone, second.alone = err2 != nil, err != nil
 	if err == nil && (errors.Is(err2, errDamaged) || err2 == nil && second.tx < first.tx) {
 		return first, nil
 	}
@@ -73,11 +75,13 @@ func checkMetas(f io.ReaderAt) error {
 	const none, farthest = math.MaxUint64, 16 << 20
 	for at := int64(0); at <= farthest; at = max(2*at, 1024) { // where bbolt looks for the size of pages
 		m, err := readMeta(f, at)
-		if err != nil {
+		if errors.Is(err, errDamaged) {
 			continue
 		}
-		last, err := lastMeta(f, m.pageSize)
-		if err == nil && last.freelist == none {
+		if err == nil {
+			m, err = lastMeta(f, m.pageSize)
+		}
+		if err == nil && m.freelist == none {
 			err = errDamaged
 		}
 		return err
@@ -89,12 +93,8 @@ func checkMetas(f io.ReaderAt) error {
 // the kind that it should be. A disk that loses a write leaves in a page what an earlier commit
 // put there, and bbolt believes it: it follows a page that leads back to one above until the
 // stack or the memory ends, which nobody can catch, and it overwrites pages in use.
-func checkPages(f io.ReaderAt, fileSize, pageSize int64) error {
-	m, err := lastMeta(f, pageSize)
-	if err != nil {
-		return err
-	}
-	size, all := uint64(pageSize), uint64(fileSize) //nolint:gosec // neither is negative
+func checkPages(f io.ReaderAt, m meta, fileSize int64) error {
+	size, all := uint64(m.pageSize), uint64(fileSize) //nolint:gosec // neither is negative
 	p := pages{file: f, size: size, count: min(m.count, all/size)}
 	p.met, p.leaves = newSet(p.count), newSet(p.count)
 	if err := p.checkFreelist(m.freelist); err != nil {
@@ -270,7 +270,8 @@ func (p *pages) checkTree(id uint64, level int, depth *int) error {
 }
 
 // checkLeaves checks the heads of the leaves that were found, in the order of the disk. To read
-// all that is between them costs less than a read for each.
+// all that is between them costs less than a read for each. Once that cannot be read, they are
+// read alone.
 func (p *pages) checkLeaves() error {
 	const portion = 256 << 10
 	most := max(1, portion/p.size)
@@ -284,7 +285,12 @@ func (p *pages) checkLeaves() error {
 		if id >= next {
 			first, next = id, min(id+most, p.count)
 			b = buf[:(next-first)*p.size]
-			if err := p.fill(b, first); err != nil {
+			err := p.fill(b, first)
+			if err != nil && most > 1 {
+				most, next = 1, first+1
+				err = p.fill(b[:p.size], first)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -55,7 +55,7 @@ func (s *store) Reopen() (lost, writable bool, err error) {
 
 // tell logs why the folder cannot be used, once until it can.
 func (s *store) tell(err error) {
-	if s.logger != nil && !s.told {
+	if !s.told {
 		s.logger.Warn("klime: the spool cannot use its folder", slog.Any("error", err))
 	}
 	s.told = true

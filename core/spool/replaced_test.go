@@ -28,9 +28,7 @@ func TestDeletedFolder(t *testing.T) {
 	if _, err := s.Commit(records(7001, 7001, false, 10), nil); !errors.Is(err, errGone) {
 		t.Fatalf("commit: %v", err)
 	}
-	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
-	}
+	mustReopen(t, s)
 	commit(t, s, records(7001, 7001, false, 10))
 	if got := keys(t, s); !same(got, rangeOf(1, 7001)) {
 		t.Errorf("%d records", len(got))
@@ -64,9 +62,7 @@ func TestFolderBecomesAFile(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-		t.Errorf("reopen in a new folder: lost %v, writable %v, %v", lost, writable, err)
-	}
+	mustReopen(t, s)
 	commit(t, s, records(4, 4, false, 10))
 	if got := keys(t, s); !same(got, rangeOf(1, 4)) {
 		t.Errorf("keys %v", got)
@@ -213,9 +209,7 @@ func TestFileIsPutBack(t *testing.T) {
 	if _, err := s.Commit(records(2, 2, false, 10), nil); err == nil {
 		t.Error("used the file without a check")
 	}
-	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
-	}
+	mustReopen(t, s)
 	commit(t, s, records(2, 3, false, 10))
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -285,9 +279,7 @@ func TestFileIsNotAsItWasFound(t *testing.T) {
 	if err := os.Remove(lockFile); err != nil {
 		t.Fatal(err)
 	}
-	if lost, writable, err := first.Reopen(); lost || !writable || err != nil {
-		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
-	}
+	mustReopen(t, first)
 	commit(t, first, records(11, 15, false, 10))
 	_ = first.Close()
 	if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {

@@ -6,21 +6,22 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/klimeapp/klime-go/core/spool"
 )
 
 // Events are on disk in clear text, readable for their owner alone. The write key is not
-// on disk.
+// on disk, and neither is in the log.
 func TestWhatIsOnDisk(t *testing.T) {
 	t.Parallel()
 	const key = "wk_very-secret"
 	srv, dir := newServer(t, http.StatusServiceUnavailable), filepath.Join(t.TempDir(), "new", "folder")
-	cfg, _ := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
+	cfg, log := config(t, srv.URL, dir, spool.Options{WriteAhead: true})
 	cfg.WriteKey = key
 	client := newClient(t, cfg)
-	track(t, client, ids("a", 10)...)
+	track(t, client, ids("jane@acme.test", 10)...)
 	shutdown(t, client, 0)
 	if n := client.Stats().Spooled; n != 10 {
 		t.Fatalf("%d events on disk", n)
@@ -48,10 +49,13 @@ func TestWhatIsOnDisk(t *testing.T) {
 		if bytes.Contains(content, []byte(key)) {
 			t.Errorf("the write key is in %s", path)
 		}
-		events += bytes.Count(content, []byte(`"Done"`))
+		events += bytes.Count(content, []byte("jane@acme.test-"))
 		return err
 	})
 	if err != nil || events < 10 {
 		t.Errorf("%d events found: %v", events, err)
+	}
+	if strings.Contains(log.String(), key) || strings.Contains(log.String(), "jane") {
+		t.Errorf("log: %s", log)
 	}
 }

@@ -44,7 +44,7 @@ func parts(dir string) []string {
 // process has.
 type leftovers struct {
 	own     *store
-	checked map[string]fs.FileInfo // by part, the file from which the last records were taken
+	checked map[string]fs.FileInfo // by part, the file as it was when the last records had been taken from it
 	undone  map[string]undone      // by part, what is safe elsewhere and could not be removed
 }
 
@@ -86,11 +86,13 @@ func (l *leftovers) TakeOver(records, size int, keep func([]delivery.Record) err
 func (l *leftovers) open(dir string, records, size int) (s *store, read []delivery.Record, err error) {
 	s = newStore(dir, math.MaxInt64, DropOldest)
 	s.shared, s.logger = l.own.shared, l.own.logger
-	if _, err := os.Lstat(s.path()); errors.Is(err, fs.ErrNotExist) {
+	there, err := os.Lstat(s.path())
+	switch last := l.checked[dir]; {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
+	case err == nil && last != nil && last.ModTime().Equal(there.ModTime()): // else another process has used the part since
+		s.info = last
 	}
-	s.info = l.checked[dir]
-	delete(l.checked, dir) // another process may use the part next
 	err = s.openDir(true)
 	if errors.Is(err, ErrInUse) {
 		s.lock.release()
@@ -140,6 +142,9 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 			slog.String("folder", s.dir), slog.Any("error", err))
 		return 0, nil
 	}
-	l.checked[s.dir] = s.info
+	s.closeDB() // Windows may note only then when the file was written
+	if info, err := os.Lstat(s.path()); err == nil {
+		l.checked[s.dir] = info
+	}
 	return len(keys), nil
 }

@@ -19,17 +19,8 @@ import (
 func heir(tb testing.TB, dir string, opts Options) (*store, *leftovers) {
 	tb.Helper()
 	opts.Shared = true
-	s, err := Open(dir, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	storage, err := s.Attach(slog.New(slog.DiscardHandler))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	own, left := s.attached, storage.Leftovers.(*leftovers)
-	tb.Cleanup(func() { _ = own.Close() })
-	return own, left
+	own, storage := attached(tb, dir, opts, slog.DiscardHandler)
+	return own, storage.Leftovers.(*leftovers)
 }
 
 // errNotKept keeps records where they are.

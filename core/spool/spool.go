@@ -82,9 +82,8 @@ const automaticShare = 4
 type Spool struct {
 	opts Options
 
-	mu       sync.Mutex
-	store    *store // nil when a client has it, or when it is closed
-	attached *store // the store that a client has, or nil
+	mu    sync.Mutex
+	store *store // nil when a client has it, or when it is closed
 }
 
 var _ klime.Spool = (*Spool)(nil)
@@ -149,11 +148,12 @@ func (s *Spool) Attach(logger *slog.Logger) (delivery.Storage, error) {
 	if s.store == nil {
 		return delivery.Storage{}, errors.New("spool: it was closed, or given to another client")
 	}
-	s.store, s.attached = nil, s.store
-	s.attached.setLogger(logger)
-	storage := delivery.Storage{Spool: s.attached, WriteAhead: s.opts.WriteAhead}
+	own := s.store
+	s.store = nil
+	own.setLogger(logger)
+	storage := delivery.Storage{Spool: own, WriteAhead: s.opts.WriteAhead}
 	if s.opts.Shared {
-		storage.Leftovers = newLeftovers(s.attached)
+		storage.Leftovers = newLeftovers(own)
 	}
 	if s.opts.WhenFull == Reject {
 		storage.Fits = s.opts.fits

@@ -481,39 +481,6 @@ func TestLinkOnDisk(t *testing.T) {
 	}
 }
 
-// The log has neither the write key nor contents of events. The file has events, but
-// never the key.
-func TestNoSecretsInTheFile(t *testing.T) {
-	t.Parallel()
-	srv, dir := newServer(t, http.StatusServiceUnavailable), t.TempDir()
-	cfg, log := config(t, srv.URL, dir, spool.Options{})
-	cfg.WriteKey = "wk-very-secret"
-	client := newClient(t, cfg)
-	track(t, client, ids("jane@acme.test", 100)...)
-	shutdown(t, client, 10*time.Millisecond)
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	seen := false
-	for _, name := range files {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen = seen || strings.Contains(string(content), "jane@acme.test-7")
-		if strings.Contains(string(content), "very-secret") {
-			t.Errorf("the write key is in %s", name)
-		}
-	}
-	if !seen {
-		t.Error("the test does not see the events")
-	}
-	if strings.Contains(log.String(), "secret") || strings.Contains(log.String(), "jane") {
-		t.Errorf("log: %s", log)
-	}
-}
-
 // Flush at the end of an invocation delivers its events, and those that an earlier
 // invocation has left.
 func TestFlushDeliversWhatIsOnDisk(t *testing.T) {

@@ -50,7 +50,7 @@ type store struct {
 
 	db        *bolt.DB    // nil while there is a fault
 	file      *os.File    // of db
-	info      fs.FileInfo // of file, or of the last one; nil if that is to be checked again
+	info      fs.FileInfo // of file, or of the last one, which was checked
 	totals    totals
 	ownID     uint64      // what this process writes as the id of totals
 	oneMeta   bool        // of the two pages that name the last commits, one was damaged when the file was opened
@@ -132,9 +132,6 @@ func (s *store) withDB(do func() error) error {
 		s.abandonDB()
 	case !s.displaced:
 		s.closeDB()
-		if !isDiskFull(err) {
-			s.info = nil
-		}
 	}
 	return fmt.Errorf("spool: %w", err)
 }

@@ -158,9 +158,7 @@ func TestHeldInAFault(t *testing.T) {
 			t.Errorf("second: %v", err)
 		}
 		if recovers {
-			if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-				t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
-			}
+			mustReopen(t, s)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -227,9 +225,7 @@ func TestFailedCommitIsThere(t *testing.T) {
 			s.totals = before // as if Commit had failed
 			return err
 		})
-		if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
-			t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
-		}
+		mustReopen(t, s)
 		if got := keys(t, s); !same(got, rangeOf(1, first+9)) {
 			t.Errorf("keys %v", got)
 		}

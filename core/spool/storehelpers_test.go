@@ -38,21 +38,27 @@ func damagedDir(tb testing.TB) string {
 	return dir
 }
 
-// opened returns the store of a folder. It is closed at the test's end.
+// opened returns the store of a folder, and what is logged. It is closed at the test's end.
 func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
+	tb.Helper()
+	var log bytes.Buffer
+	s, _ := attached(tb, dir, opts, slog.NewTextHandler(&log, nil))
+	return s, &log
+}
+
+// attached opens a folder as a client does.
+func attached(tb testing.TB, dir string, opts Options, log slog.Handler) (*store, delivery.Storage) {
 	tb.Helper()
 	s, err := Open(dir, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var log bytes.Buffer
-	_, err = s.Attach(slog.New(slog.NewTextHandler(&log, nil)))
+	storage, err := s.Attach(slog.New(log))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	st := s.attached
-	tb.Cleanup(func() { _ = st.Close() })
-	return st, &log
+	tb.Cleanup(func() { _ = storage.Spool.Close() })
+	return storage.Spool.(*store), storage
 }
 
 func record(key uint64, automatic bool, size int) delivery.Record {
@@ -139,3 +145,11 @@ func fail(tb testing.TB, s *store, before func() error) {
 }
 
 func nothing() error { return nil }
+
+// mustReopen has a store work again, with what was in it.
+func mustReopen(tb testing.TB, s *store) {
+	tb.Helper()
+	if lost, writable, err := s.Reopen(); lost || !writable || err != nil {
+		tb.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
+	}
+}

@@ -11,6 +11,11 @@ import (
 	"strings"
 )
 
+const (
+	maxMessage = 300 // characters of an answer's message that are kept
+	maxCode    = 64  // of an event's error code
+)
+
 // answer is Klime's answer to a batch, as far as it can be read: a field of the wrong
 // type counts as missing.
 type answer struct {
@@ -158,9 +163,6 @@ func NewResult(events int, rejected []Rejection) Result {
 // validRejections keeps the rejections that name an event of the request, each event
 // once.
 func validRejections(rejections []Rejection, events int) []Rejection {
-	if len(rejections) == 0 {
-		return nil
-	}
 	var kept []Rejection
 	seen := make(map[int]bool, len(rejections))
 	for _, r := range rejections {

@@ -25,9 +25,7 @@ func TestBatchesByCount(t *testing.T) {
 		if len(seen) != 1 || len(seen[0].ids) != 20 || !seen[0].at.Equal(begin) {
 			t.Fatalf("requests: %+v", seen)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -49,9 +47,7 @@ func TestBatchesByTime(t *testing.T) {
 		if waited := seen[0].at.Sub(begin); waited != 2*time.Second {
 			t.Errorf("the first event waited %v", waited)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -66,9 +62,7 @@ func TestBatchesHoldAtMostAHundred(t *testing.T) {
 		cfg.Senders = 1
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1000)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		for _, r := range e.seen() {
 			if len(r.ids) > 100 {
 				t.Errorf("a batch of %d", len(r.ids))
@@ -93,9 +87,7 @@ func TestBatchesHoldAtMostTenMegabytes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		for _, r := range e.seen() {
 			if r.bytes > delivery.MaxBatchBytes {
 				t.Errorf("a batch of %d bytes", r.bytes)
@@ -129,9 +121,7 @@ func TestSmallQueuesAreSent(t *testing.T) {
 					}
 					synctest.Wait()
 				}
-				if err := shutdown(t, d); err != nil {
-					t.Error(err)
-				}
+				mustShutdown(t, d)
 				if c := d.Counts(); c.Sent != 100 {
 					t.Errorf("counts: %+v", c)
 				}
@@ -166,9 +156,7 @@ func TestLargeRequestsAreCutDown(t *testing.T) {
 		if !slices.ContainsFunc(e.seen()[before:], func(r request) bool { return len(r.ids) == 100 }) || d.Counts().Sent != 3500 {
 			t.Errorf("when the server takes them: %d requests, counts: %+v", len(e.seen())-before, d.Counts())
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -187,16 +175,8 @@ func TestPartialFailure(t *testing.T) {
 			outcomes[token] = outcome
 		}
 		d := start(t, cfg)
-		for id := 1; id <= 20; id++ {
-			it := item(id, false, 0)
-			it.Token = uint64(id)
-			if err := d.Enqueue(t.Context(), it); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		enqueueOwned(t, d, 1, 20)
+		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 19 || c.Failed != 1 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -259,9 +239,7 @@ func TestBadEventsAreSingledOut(t *testing.T) {
 					t.Errorf("counts: %+v", c)
 				}
 				checkSum(t, d)
-				if err := shutdown(t, d); err != nil {
-					t.Error(err)
-				}
+				mustShutdown(t, d)
 			})
 		})
 	}
@@ -342,14 +320,8 @@ func TestWronglyNamedEventsAreDelivered(t *testing.T) {
 					cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) { outcomes[token] = outcome }
 					cfg.Senders = 1
 					d := start(t, cfg)
-					for id := 1; id <= 100; id++ {
-						it := item(id, false, 0)
-						it.Token = uint64(id)
-						_ = d.Enqueue(t.Context(), it)
-					}
-					if err := shutdown(t, d); err != nil {
-						t.Error(err)
-					}
+					enqueueOwned(t, d, 1, 100)
+					mustShutdown(t, d)
 					if c := d.Counts(); c.Sent != 99 || c.Failed != 1 || outcomes[uint64(bad)] != delivery.Failed {
 						t.Errorf("%d requests, counts: %+v", len(e.seen()), c)
 					}
@@ -362,7 +334,7 @@ func TestWronglyNamedEventsAreDelivered(t *testing.T) {
 func TestMaxAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(500) }}
+		e := newOutage(500)
 		cfg := config(e)
 		cfg.MaxAttempts = 3
 		d := start(t, cfg)
@@ -374,9 +346,7 @@ func TestMaxAttempts(t *testing.T) {
 		if c := d.Counts(); c.Failed != 20 || c.Held != 0 || c.Retries != 2 {
 			t.Errorf("counts: %+v", c)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -394,9 +364,7 @@ func TestBatchesAdaptToALimit(t *testing.T) {
 		}}
 		d := start(t, config(e))
 		enqueue(t, d, 1, 2000)
-		if err := d.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		mustFlush(t, d)
 		most := len(e.seen()) / 3 // it is half of them if batches stay as they are
 		if c := d.Counts(); c.Sent != 2000 || int(refused.Load()) > most {
 			t.Errorf("%d of %d requests refused, %+v", refused.Load(), len(e.seen()), c)

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -29,7 +30,7 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 			return d.Shutdown(ctx)
 		},
 	}
-	deploy := errors.New("deploy")
+	deploy := fmt.Errorf("deploy: %w", delivery.ErrSpoolLost) // after which Flush would go on, if it were its own
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -46,7 +47,24 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 	}
 }
 
-// So it is with net/http, which returns the cause alone.
+// A Shutdown that keeps time for what is left ends before its context has a cause.
+func TestShutdownEndsBeforeItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(newOutage(503))
+		cfg.OnReport, cfg.ReportLost = func(delivery.Report) {}, true
+		d := delivery.New(cfg)
+		enqueue(t, d, 1, 100)
+		deploy := errors.New("deploy")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, deploy)
+		defer cancel()
+		if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, deploy) || ctx.Err() != nil {
+			t.Errorf("error %v, context %v", err, ctx.Err())
+		}
+	})
+}
+
+// A request has both too, though net/http returns the cause alone.
 func TestCauseOfAnEndedRequest(t *testing.T) {
 	t.Parallel()
 	arrived, end := make(chan struct{}), make(chan struct{})

@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -81,45 +82,46 @@ func (w work) records() []Record {
 func (q *queue) takeWork(removals bool, portion int) work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var w work
-	disk, size := q.disk, 0
+	disk := q.disk
 	if portion > 0 && len(disk.removing) > 0 && (removals || disk.state == working) {
-		w.remove = slices.Sorted(maps.Keys(disk.removing))
-		w.remove = w.remove[:min(portion, len(w.remove))]
-		for _, key := range w.remove {
-			delete(disk.removing, key)
-		}
-		return w
+		return work{remove: disk.takeRemovals(portion)}
 	}
-	for len(w.items) < maxCommitItems && size < maxCommitBytes {
-		next, ok := disk.nextWrite()
-		if !ok {
-			break
-		}
-		w.items = append(w.items, next)
-		size += len(next.Body)
-	}
+	w := work{items: disk.takeWrites(maxCommitItems, maxCommitBytes)}
 	if len(w.items) > 0 || removals || disk.state == working && len(disk.removing) >= maxRemovals {
-		w.remove = slices.Sorted(maps.Keys(disk.removing))
-		clear(disk.removing)
+		w.remove = disk.takeRemovals(math.MaxInt)
 	}
 	return w
 }
 
-// nextWrite takes the next item to write, if there is one: first those for which a
-// caller waits.
-func (d *disk) nextWrite() (next diskWrite, ok bool) {
-	switch {
-	case len(d.urgent) > 0:
-		next = d.urgent[0]
-		d.urgent[0] = diskWrite{} // lets the body be collected
-		d.urgent = d.urgent[1:]
-		return next, true
-	case d.spill.len() > 0:
-		return diskWrite{Item: d.spill.popFront()}, true
-	default:
-		return diskWrite{}, false
+// takeRemovals takes the keys of records to remove, at most so many, the oldest first.
+func (d *disk) takeRemovals(most int) []uint64 {
+	keys := slices.Sorted(maps.Keys(d.removing))
+	keys = keys[:min(most, len(keys))]
+	for _, key := range keys {
+		delete(d.removing, key)
 	}
+	return keys
+}
+
+// takeWrites takes items to write until it has so many, or so many bytes: first those for
+// which a caller waits.
+func (d *disk) takeWrites(items, size int) (writes []diskWrite) {
+	for len(writes) < items && size > 0 {
+		var next diskWrite
+		switch {
+		case len(d.urgent) > 0:
+			next = d.urgent[0]
+			d.urgent[0] = diskWrite{} // lets the body be collected
+			d.urgent = d.urgent[1:]
+		case d.spill.len() > 0:
+			next.Item = d.spill.popFront()
+		default:
+			return writes
+		}
+		writes = append(writes, next)
+		size -= len(next.Body)
+	}
+	return writes
 }
 
 // written handles the success of a commit. It returns the items that ended because their
@@ -194,87 +196,15 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	return it, true
 }
 
-// failed handles the failure of a commit. Nobody knows whether its items are on disk.
-// They stay in memory as far as there is room, and their records are to be removed. It
-// returns those for which there is no room.
-func (q *queue) failed(w work, cause error) (evicted []Item) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	disk := q.disk
-	disk.state, disk.stalled, disk.fault = broken, false, cause
-	for _, key := range w.remove {
-		disk.removing[key] = struct{}{}
-	}
-	if q.phase == abandoned {
-		w.reply(func(uint64) error { return notDurable(cause) })
-		return nil
-	}
-	var back []Item
-	for i := range w.items {
-		disk.removing[w.items[i].seq] = struct{}{}
-		back = append(back, w.items[i].Item)
-	}
-	for _, write := range disk.urgent {
-		w.items = append(w.items, write)
-		back = append(back, write.Item)
-	}
-	disk.urgent = nil
-	back = disk.spill.drainTo(back)
-	disk.cursor = 0
-	evicted = q.takeBack(back)
-	gone := map[uint64]bool{}
-	for i := range evicted {
-		gone[evicted[i].seq] = true
-	}
-	w.reply(func(seq uint64) error {
-		if gone[seq] {
-			return ErrQueueFull
-		}
-		return notDurable(cause)
-	})
-	q.announceRoom()
-	return evicted
-}
-
-// takeBack returns items to memory that could not be written, the newest first. It
-// evicts those for which there is no room.
-func (q *queue) takeBack(items []Item) (evicted []Item) {
-	var back []Item
-	slices.SortFunc(items, bySeq)
-	for _, it := range slices.Backward(items) {
-		q.disk.unwritten.remove(&it)
-		q.unloadFor(&it)
-		if !q.fits(&it) {
-			q.ended[Evicted]++
-			q.waiters.itemEnded(it.seq)
-			evicted = append(evicted, it)
-			continue
-		}
-		q.enterMemory(&it)
-		back = append(back, it)
-	}
-	if len(evicted) > 0 {
-		q.reporter.add(Report{Items: evicted, Outcome: Evicted, Err: ErrQueueFull})
-	}
-	slices.Reverse(back)
-	q.restore(back)
-	return evicted
-}
-
 // recall takes back into memory, whatever its bounds, the items that the keeper has
 // not begun to write.
-func (q *queue) recall() []Item {
-	disk := q.disk
-	var items []Item
-	rest := work{items: disk.urgent}
-	for _, write := range rest.items {
-		items = append(items, write.Item)
-	}
-	disk.urgent = nil
-	items = disk.spill.drainTo(items)
-	for i := range items {
-		disk.unwritten.remove(&items[i])
-		q.enterMemory(&items[i])
+func (q *queue) recall() (items []Item) {
+	rest := work{items: q.disk.takeWrites(math.MaxInt, math.MaxInt)}
+	for i := range rest.items {
+		it := rest.items[i].Item
+		q.disk.unwritten.remove(&it)
+		q.enterMemory(&it)
+		items = append(items, it)
 	}
 	rest.reply(func(uint64) error { return notDurable(ErrSpoolBusy) })
 	return items

@@ -190,7 +190,7 @@ func newBalancer(t *testing.T, overHTTP2 bool, code int) *balancer {
 	t.Helper()
 	p := newPipes()
 	b := &balancer{client: delivery.DefaultClient(2), all: newBarrier(1)}
-	server := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Protocols: speaks(overHTTP2), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if n, _ := r.Context().Value(connNumber{}).(int64); n <= b.sick.Load() {
 			w.WriteHeader(code)
@@ -202,11 +202,7 @@ func newBalancer(t *testing.T, overHTTP2 bool, code int) *balancer {
 		return context.WithValue(ctx, connNumber{}, b.made.Add(1))
 	}
 	inner, _ := b.client.Transport.(*http.Transport)
-	inner.Proxy, inner.IdleConnTimeout, inner.Protocols = nil, time.Hour, new(http.Protocols)
-	for _, p := range []*http.Protocols{server.Protocols, inner.Protocols} {
-		p.SetHTTP1(!overHTTP2)
-		p.SetUnencryptedHTTP2(overHTTP2)
-	}
+	inner.Proxy, inner.IdleConnTimeout, inner.Protocols = nil, time.Hour, speaks(overHTTP2)
 	inner.DialContext = func(context.Context, string, string) (net.Conn, error) { return p.dial() }
 	go func() { _ = server.Serve(p) }()
 	b.close = func() {
@@ -270,7 +266,7 @@ func TestClosedConnectionsAreNoticedLate(t *testing.T) {
 				p := newPipes()
 				all := newBarrier(tt.requests)
 				var arrived atomic.Int64
-				server := &http.Server{Protocols: new(http.Protocols), IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				server := &http.Server{Protocols: speaks(tt.http2), IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					if body, _ := io.ReadAll(r.Body); string(body) == `{"batch":[]}` && r.Header["Idempotency-Key"] == nil {
 						arrived.Add(1)
 					}
@@ -278,11 +274,7 @@ func TestClosedConnectionsAreNoticedLate(t *testing.T) {
 				})}
 				client := delivery.DefaultClient(tt.senders)
 				inner, _ := client.Transport.(*http.Transport)
-				inner.Protocols = new(http.Protocols)
-				for _, p := range []*http.Protocols{server.Protocols, inner.Protocols} {
-					p.SetHTTP1(!tt.http2)
-					p.SetUnencryptedHTTP2(tt.http2)
-				}
+				inner.Protocols = speaks(tt.http2)
 				go func() { _ = server.Serve(p) }()
 				var mu sync.Mutex
 				var conns []*dozing
@@ -345,9 +337,7 @@ func TestConnectionsOfManyBatches(t *testing.T) {
 	for id := range 2000 {
 		_ = d.Enqueue(t.Context(), item(id, false, 0))
 	}
-	if err := shutdown(t, d); err != nil {
-		t.Error(err)
-	}
+	mustShutdown(t, d)
 	if n := most.Load(); n > 3 { // serve has two senders
 		t.Errorf("%d requests at the same time", n)
 	}

@@ -264,10 +264,10 @@ func (d *Deliverer) tellAll(items []Item, outcome Outcome) {
 	}
 }
 
-// tellForgotten tells Evicted of items that are on disk without their tokens.
-func (d *Deliverer) tellForgotten() {
-	for _, token := range d.queue.takeForgotten() {
-		d.tell(token, Evicted)
+// tellTokens is tellAll for items of which only the tokens are known.
+func (d *Deliverer) tellTokens(tokens []uint64, outcome Outcome) {
+	for _, token := range tokens {
+		d.tell(token, outcome)
 	}
 }
 

@@ -93,12 +93,6 @@ func (d *disk) hasLoaded(seq uint64) bool {
 // alone returns how many records are on disk alone.
 func (d *disk) alone() int { return d.kept.items - d.inMemory.items }
 
-// notHeld returns how many items the queue does not hold, but Flush waits for: those on
-// their way to the disk or on disk alone.
-func (d *disk) notHeld() int {
-	return d.unwritten.items + d.reserved + d.alone()
-}
-
 // unload notes that an item is no longer in memory too.
 func (d *disk) unload(it *Item) {
 	delete(d.loaded, it.seq)
@@ -113,7 +107,7 @@ func (d *disk) settled(it *Item) {
 	d.unload(it)
 	d.kept.remove(it)
 	if len(d.removing) == 0 || len(d.removing) >= maxRemovals {
-		defer d.wakeKeeper()
+		d.wakeKeeper()
 	}
 	d.removing[it.seq] = struct{}{}
 }

@@ -1,10 +1,8 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -47,9 +45,7 @@ func TestHalt(t *testing.T) {
 			if c := d.Counts(); c.Sent != 500 || d.Halted() {
 				t.Errorf("%d: when good again: %+v, halted %v", code, c, d.Halted())
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 		})
 	}
 }
@@ -63,9 +59,7 @@ func TestHaltAfterEventsWereAccepted(t *testing.T) {
 			e := newOutage(200)
 			d := start(t, config(e))
 			enqueue(t, d, 1, 1)
-			if err := d.Flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			mustFlush(t, d)
 			for i := range 2 { // each halt begins anew
 				e.setStatus(code)
 				before := len(e.seen())
@@ -227,8 +221,7 @@ func TestOutageIsNotOverTooSoon(t *testing.T) {
 			return status(503)
 		}}
 		cfg := config(e)
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1000)
 		time.Sleep(8 * time.Second)
@@ -245,17 +238,14 @@ func TestEndOfAnOutageIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newOutage(503)
 		cfg := config(e)
-		var log bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 250)
 		time.Sleep(time.Minute)
 		e.setStatus(200)
 		time.Sleep(time.Minute)
 		enqueue(t, d, 251, 300)
-		if err := d.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		mustFlush(t, d)
 		synctest.Wait()
 		if again := strings.Count(log.String(), `"klime: delivery works again" waiting=249`); again != 1 || strings.Count(log.String(), "works again") != 1 {
 			t.Errorf("the log says so %d times:\n%s", again, log.String())
@@ -267,7 +257,7 @@ func TestEndOfAnOutageIsLogged(t *testing.T) {
 func TestRefusalOfEverythingHalts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(400) }}
+		e := newOutage(400)
 		cfg := config(e)
 		cfg.Senders = 1
 		d := start(t, cfg)
@@ -283,7 +273,6 @@ func TestRefusalOfEverythingHalts(t *testing.T) {
 		if err := shutdown(t, d); err == nil {
 			t.Error("Shutdown: no error")
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -327,9 +316,7 @@ func TestRefusalOfEverythingKeepsTheRest(t *testing.T) {
 		if c := d.Counts(); c.Held != 0 || c.Sent != 10_000-failed {
 			t.Errorf("when good again: %+v", c)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -338,10 +325,9 @@ func TestHaltIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		var log bytes.Buffer
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg := config(newOutage(401))
 		cfg.OnReport = told.add
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 500)
 		time.Sleep(time.Hour)
@@ -385,6 +371,5 @@ func TestHaltIsToldAfterABacklog(t *testing.T) {
 		if !slices.ContainsFunc(told.list(), func(r delivery.Report) bool { return r.Outcome == delivery.Failed }) {
 			t.Error("not told of the halt")
 		}
-		_ = shutdown(t, d)
 	})
 }

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,6 +115,13 @@ func item(id int, automatic bool, size int) delivery.Item {
 	return delivery.Item{Body: []byte(body), Queued: time.Now(), Automatic: automatic}
 }
 
+// patientItem returns an automatic event, such as a roll-up, that waits for room.
+func patientItem(id, size int) delivery.Item {
+	it := item(id, true, size)
+	it.Patient = true
+	return it
+}
+
 // config has the defaults of klime.Config.
 func config(t delivery.Transport) delivery.Config {
 	return delivery.Config{
@@ -127,6 +135,13 @@ func config(t delivery.Transport) delivery.Config {
 		Timeout:       10 * time.Second,
 		Logger:        slog.New(slog.DiscardHandler),
 	}
+}
+
+// keepLog returns what a Deliverer with this Config will log.
+func keepLog(cfg *delivery.Config) *bytes.Buffer {
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	return &log
 }
 
 // start returns a Deliverer that is shut down when the test ends. Every item that it
@@ -184,12 +199,33 @@ func enqueueOwned(tb testing.TB, d *delivery.Deliverer, first, last int) {
 	}
 }
 
-// shutdown shuts d down within a minute and returns its error.
-func shutdown(tb testing.TB, d *delivery.Deliverer) error {
+// shutdownWithin shuts d down and returns its error.
+func shutdownWithin(tb testing.TB, d *delivery.Deliverer, patience time.Duration) error {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return d.Shutdown(ctx)
+}
+
+// shutdown is shutdownWithin a minute.
+func shutdown(tb testing.TB, d *delivery.Deliverer) error {
+	tb.Helper()
+	return shutdownWithin(tb, d, time.Minute)
+}
+
+// mustShutdown is a shutdown that loses nothing.
+func mustShutdown(tb testing.TB, d *delivery.Deliverer) {
+	tb.Helper()
+	if err := shutdown(tb, d); err != nil {
+		tb.Error(err)
+	}
+}
+
+func mustFlush(tb testing.TB, d *delivery.Deliverer) {
+	tb.Helper()
+	if err := d.Flush(tb.Context()); err != nil {
+		tb.Error(err)
+	}
 }
 
 // checkSum fails unless every accepted item is accounted for.

@@ -83,6 +83,14 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
+// speaks is HTTP/2 without TLS, or HTTP/1.
+func speaks(http2 bool) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(!http2)
+	p.SetUnencryptedHTTP2(http2)
+	return p
+}
+
 // overHTTP2 returns a Transport that speaks HTTP/2 to a listener, and a function that
 // returns its connections so far.
 func overHTTP2(t *testing.T, p *pipes) (transport *delivery.HTTP, lines func() []*line) {
@@ -92,9 +100,7 @@ func overHTTP2(t *testing.T, p *pipes) (transport *delivery.HTTP, lines func() [
 	client := delivery.DefaultClient(2)
 	t.Cleanup(client.CloseIdleConnections)
 	inner, _ := client.Transport.(*http.Transport)
-	inner.Proxy = nil
-	inner.Protocols = new(http.Protocols)
-	inner.Protocols.SetUnencryptedHTTP2(true)
+	inner.Proxy, inner.Protocols = nil, speaks(true)
 	inner.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		l, err := p.dial()
 		if err != nil {
@@ -118,8 +124,7 @@ func TestDeadConnectionIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
-		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Protocols: new(http.Protocols)}
-		server.Protocols.SetUnencryptedHTTP2(true)
+		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Protocols: speaks(true)}
 		go func() { _ = server.Serve(p) }()
 		defer func() { _ = server.Close() }()
 		transport, lines := overHTTP2(t, p)

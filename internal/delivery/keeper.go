@@ -51,7 +51,7 @@ func (k *keeper) close() {
 	}
 	k.cfg.Logger.Warn("klime: spool not closed", slog.Any("error", err))
 	if errors.Is(err, ErrSpoolLost) {
-		k.tellLost(k.queue.closedLost())
+		k.tellTokens(k.queue.closedLost().tokens, SpoolLost)
 	}
 }
 
@@ -82,7 +82,7 @@ func (k *keeper) step(now time.Time) time.Time {
 
 // workOnce does the first thing that there is to do, and reports whether there may be more.
 func (k *keeper) workOnce(now time.Time) bool {
-	k.tellForgotten()
+	k.tellTokens(k.queue.takeForgotten(), Evicted)
 	disk := k.queue.disk
 	if !disk.readable() {
 		return false
@@ -156,15 +156,8 @@ func (k *keeper) reopen(cause error) {
 	if writable && before != working {
 		k.cfg.Logger.Info("klime: the spool works again", slog.Int("lost", ended.items))
 	}
-	k.tellLost(ended)
+	k.tellTokens(ended.tokens, SpoolLost)
 	k.wakeDispatcher()
-}
-
-// tellLost tells OnOutcome of items that were on disk and are lost.
-func (k *keeper) tellLost(l loss) {
-	for _, token := range l.tokens {
-		k.tell(token, SpoolLost)
-	}
 }
 
 // load reads records that are on disk alone, the oldest first, for the senders. It
@@ -180,7 +173,7 @@ func (k *keeper) load() bool {
 		return false
 	}
 	lost, more := k.queue.load(next, records)
-	k.tellLost(lost)
+	k.tellTokens(lost.tokens, SpoolLost)
 	k.wakeDispatcher()
 	return more
 }

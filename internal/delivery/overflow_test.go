@@ -39,9 +39,7 @@ func TestDropNewest(t *testing.T) {
 			}
 		}
 		close(good)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 10 || c.Evicted != 2 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -53,7 +51,7 @@ func TestDropNewest(t *testing.T) {
 func TestDropNewestEvictsAutomaticItems(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }}
+		e := newOutage(503)
 		cfg := config(e)
 		cfg.QueueSize, cfg.Overflow = 10, delivery.DropNewest
 		d := start(t, cfg)
@@ -203,9 +201,7 @@ func TestBlockIsFair(t *testing.T) {
 		if most > 2 { // one round, and one for a caller who has room and is not counted yet
 			t.Errorf("a caller had room %d times more than another", most)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -234,9 +230,7 @@ func TestBlockedCallersGiveUp(t *testing.T) {
 					t.Errorf("of %d leaving: item %d: %v", leaving, id, err)
 				}
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 		})
 	}
 }
@@ -256,8 +250,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		patient := item(9, true, 0)
-		patient.Patient = true
+		patient := patientItem(9, 0)
 		returned := make(chan error, 1)
 		go func() { returned <- d.Enqueue(ctx, patient) }()
 		synctest.Wait()
@@ -269,10 +262,7 @@ func TestPatientItemsHoldUpNoOthers(t *testing.T) {
 		if err := <-returned; err != nil {
 			t.Error(err) // the last attempt evicts an older item
 		}
-		ended, end := context.WithCancel(context.Background())
-		end()
-		_ = d.Shutdown(ended)
-		checkSum(t, d)
+		_ = shutdownWithin(t, d, 0)
 	})
 }
 
@@ -303,9 +293,7 @@ func TestPatienceCallsTheAppsContext(t *testing.T) {
 		patience, done := d.Patience(asking{ctx, d})
 		defer done()
 		for id := range 10 {
-			it := item(id, true, 0)
-			it.Patient = true
-			go func() { _ = d.Enqueue(t.Context(), it) }()
+			go func() { _ = d.Enqueue(t.Context(), patientItem(id, 0)) }()
 		}
 		<-patience.Done()
 		e.setStatus(200)
@@ -342,9 +330,7 @@ func TestPatientItemsWaitDuringAHalt(t *testing.T) {
 		go func() {
 			for id := 8; id <= 9; id++ {
 				time.Sleep(time.Second)
-				patient := item(id, true, 0)
-				patient.Patient = true
-				queued <- d.Enqueue(t.Context(), patient)
+				queued <- d.Enqueue(t.Context(), patientItem(id, 0))
 			}
 		}()
 		if err := <-queued; err != nil { // the last that fits
@@ -402,10 +388,7 @@ func TestBlockEndsWhenAutomaticItemsComeBack(t *testing.T) {
 			if len(returned) == 0 {
 				t.Errorf("%d: waits, though there are items that may go", code)
 			}
-			ended, end := context.WithCancel(context.Background())
-			end()
-			_ = d.Shutdown(ended)
-			checkSum(t, d)
+			_ = shutdownWithin(t, d, 0)
 		})
 	}
 }

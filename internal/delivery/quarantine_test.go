@@ -95,13 +95,10 @@ func TestOneBadEventHoldsUpNobody(t *testing.T) {
 						t.Errorf("%d senders: %+v", senders, c)
 					}
 					e.mended.Store(true)
-					if err := shutdown(t, d); err != nil {
-						t.Error(err)
-					}
+					mustShutdown(t, d)
 					if c := d.Counts(); c.Sent != n {
 						t.Errorf("%d senders: mended: %+v", senders, c)
 					}
-					checkSum(t, d)
 				})
 			}
 		})
@@ -154,9 +151,7 @@ func TestManyBadEvents(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		e.mended.Store(true)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -171,9 +166,7 @@ func TestABadEventAtShutdown(t *testing.T) {
 			enqueue(t, d, 1, 1) // accepted first
 			time.Sleep(3 * time.Second)
 			enqueue(t, d, 2, 20)
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			if err := d.Shutdown(ctx); err == nil {
+			if err := shutdownWithin(t, d, 10*time.Second); err == nil {
 				t.Errorf("%d: Shutdown says that all is delivered", code)
 			}
 			if got := e.delivered(); !slices.Equal(got, upToExcept(20, only(bad))) {
@@ -182,7 +175,6 @@ func TestABadEventAtShutdown(t *testing.T) {
 			if c := d.Counts(); c.Abandoned != 1 {
 				t.Errorf("%d: %+v", code, c)
 			}
-			checkSum(t, d)
 		})
 	}
 }
@@ -228,9 +220,7 @@ func TestABadEventIsGivenUp(t *testing.T) {
 		if items != 1 || err == nil {
 			t.Errorf("told of %d, %v", items, err)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -257,9 +247,7 @@ func TestAnOutageIsNobodysFault(t *testing.T) {
 			if c := d.Counts(); c.Sent != uint64(last) {
 				t.Errorf("%+v", c)
 			}
-			if err := shutdown(t, d); err != nil {
-				t.Error(err)
-			}
+			mustShutdown(t, d)
 		})
 	}
 }
@@ -290,9 +278,7 @@ func TestASlowLink(t *testing.T) {
 			}
 		}
 		begin := time.Now()
-		if err := d.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
+		mustFlush(t, d)
 		if took := time.Since(begin); timeouts > 10 || took > 4*time.Minute {
 			t.Errorf("%d events of 0.4 s took %v, with %d timeouts", events, took, timeouts)
 		}
@@ -466,9 +452,7 @@ func TestStuckTransportKeepsNothingInQuarantine(t *testing.T) {
 			synctest.Wait()
 			enqueue(t, d, 21, 40)
 			time.Sleep(3 * time.Second) // the first are suspects now, and the others in flight
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_ = d.Shutdown(ctx)
+			_ = shutdownWithin(t, d, time.Second)
 			items, untold, _ := told.count(delivery.Abandoned)
 			c := d.Counts()
 			if untold != 20 || items+c.Spooled != 20 {

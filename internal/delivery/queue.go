@@ -324,11 +324,10 @@ func (q *queue) seal() {
 func (q *queue) abandon(lost int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.accepted += uint64(lost) //nolint:gosec // an amount
-	disk := q.disk
-	n := lost + q.held.items + disk.unwritten.items - disk.inMemory.items // items that are on disk are not lost
-	disk.unwritten, disk.inMemory = amount{}, amount{}
-	clear(disk.loaded)
+	q.accepted += uint64(lost)          //nolint:gosec // an amount
+	n := lost + q.inMemoryAlone().items // items that are on disk are not lost
+	q.disk.unwritten, q.disk.inMemory = amount{}, amount{}
+	clear(q.disk.loaded)
 	q.ended[Abandoned] += uint64(n) //nolint:gosec // an amount
 	q.held, q.heldAuto, q.phase = amount{}, amount{}, abandoned
 	q.waiters.endAll(ErrClosed)
@@ -386,17 +385,22 @@ func (q *queue) pending() pending {
 	return p
 }
 
+// inMemoryAlone is what is not on disk, or not yet, without one-shot sends.
+func (q *queue) inMemoryAlone() amount {
+	held, unwritten, onDisk := q.held, q.disk.unwritten, q.disk.inMemory
+	return amount{held.items + unwritten.items - onDisk.items, held.bytes + unwritten.bytes - onDisk.bytes}
+}
+
 func (q *queue) snapshot() Counts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	disk := q.disk
+	disk, memory := q.disk, q.inMemoryAlone()
 	return Counts{
 		Accepted: q.accepted, Recovered: q.recovered,
 		Sent: q.ended[Sent], Failed: q.ended[Failed], Evicted: q.ended[Evicted], Abandoned: q.ended[Abandoned],
 		SpoolBusy: q.ended[SpoolBusy], SpoolFull: q.ended[SpoolFull], SpoolLost: q.ended[SpoolLost],
-		Held:      q.held.items + q.oneShotAmount.items + disk.unwritten.items - disk.inMemory.items,
-		HeldBytes: q.held.bytes + q.oneShotAmount.bytes + disk.unwritten.bytes - disk.inMemory.bytes,
-		Spooled:   disk.kept.items, SpooledBytes: disk.kept.bytes,
+		Held: memory.items + q.oneShotAmount.items, HeldBytes: memory.bytes + q.oneShotAmount.bytes,
+		Spooled: disk.kept.items, SpooledBytes: disk.kept.bytes,
 		SpoolDown: disk.state != noDisk && !disk.writable(),
 	}
 }

@@ -27,12 +27,9 @@ func TestQueueKeepsTheNewest(t *testing.T) {
 			t.Errorf("counts: %+v", c)
 		}
 		checkSum(t, d)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := shutdownWithin(t, d, time.Second); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown: %v", err)
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -78,18 +75,14 @@ func TestQueueOfTheMostBytes(t *testing.T) {
 func TestAutomaticItemsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }}
+		e := newOutage(503)
 		evicted := map[uint64]bool{}
 		cfg := config(e)
 		cfg.QueueSize = 100
 		cfg.RetryDelay = time.Hour
 		cfg.OnOutcome = func(token uint64, outcome delivery.Outcome) { evicted[token] = outcome == delivery.Evicted }
 		d := start(t, cfg)
-		for id := 1; id <= 50; id++ {
-			it := item(id, false, 0)
-			it.Token = uint64(id)
-			_ = d.Enqueue(t.Context(), it)
-		}
+		enqueueOwned(t, d, 1, 50)
 		synctest.Wait() // the first are refused and back in the queue
 		refused := 0
 		for id := 51; id <= 5000; id++ {
@@ -102,9 +95,7 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		}
 		// Explicit items push out all automatic ones, and only
 		// then the oldest explicit ones.
-		for id := 5001; id <= 5050; id++ {
-			_ = d.Enqueue(t.Context(), item(id, false, 0))
-		}
+		enqueue(t, d, 5001, 5050)
 		if len(evicted) != 0 {
 			t.Errorf("%d explicit items evicted while there were automatic ones", len(evicted))
 		}
@@ -131,7 +122,6 @@ func TestAutomaticItemsLeaveRoom(t *testing.T) {
 		if c := d.Counts(); c.Held != 800 {
 			t.Errorf("%d automatic items held of 1000", c.Held)
 		}
-		_ = shutdown(t, d)
 	})
 }
 
@@ -157,10 +147,7 @@ func TestNoEvictionInVain(t *testing.T) {
 			if n := d.Counts().Held; n != held {
 				t.Errorf("%d items held of %d", n, held)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_ = d.Shutdown(ctx)
-			checkSum(t, d)
+			_ = shutdownWithin(t, d, time.Second)
 		})
 	}
 }
@@ -191,14 +178,11 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	tracking.Go(func() {
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 	tracking.Wait()
 	c := d.Counts()
 	if c.Accepted+refused.Load() < 100*200 || c.Held != 0 {
 		t.Errorf("counts: %+v, refused %d", c, refused.Load())
 	}
-	checkSum(t, d)
 }

@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"context"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -60,9 +59,7 @@ func TestShutdownOnAPoorDisk(t *testing.T) {
 			e.setStatus(503)
 			enqueue(t, d, 101, 110)
 			m.set(tt.disk)
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			defer cancel()
-			_ = d.Shutdown(ctx)
+			_ = shutdownWithin(t, d, 500*time.Millisecond)
 			c := d.Counts()
 			time.Sleep(time.Minute) // the keeper ends
 			if m.len() != tt.saved || c.Spooled != tt.saved || c.Abandoned != uint64(10-tt.saved) {
@@ -86,9 +83,7 @@ func TestShutdownWithManyRemovals(t *testing.T) {
 		e.setStatus(503)
 		enqueue(t, d, 10001, 10010)
 		m.set(func(m *memory) { m.removable = 5000 })
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_ = d.Shutdown(ctx)
+		_ = shutdownWithin(t, d, 500*time.Millisecond)
 		if c := d.Counts(); c.Abandoned != 0 || m.len() != 10 {
 			t.Errorf("%d on disk: %+v", m.len(), c)
 		}

@@ -1,10 +1,7 @@
 package delivery
 
 import (
-	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -42,12 +39,6 @@ func (q *queue) isKnown(key uint64) bool {
 	defer q.mu.Unlock()
 	_, ended := q.disk.removing[key]
 	return ended || q.disk.hasLoaded(key)
-}
-
-// loss is items that ended because their records are damaged or gone.
-type loss struct {
-	items  int
-	tokens []uint64
 }
 
 // load handles the records that were read. It returns what is lost, and whether there may be
@@ -111,80 +102,3 @@ func (q *queue) refillReplay() {
 		disk.wakeKeeper()
 	}
 }
-
-// reopened handles the recovery of the spool, which at least can be read again. If
-// everything on disk was lost, it returns the items that ended by that.
-func (q *queue) reopened(lost, writable bool) loss {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.disk.state = readOnly
-	if writable {
-		q.disk.state = working
-	}
-	q.announceRoom()
-	if !lost {
-		return loss{}
-	}
-	return q.diskLost()
-}
-
-// stillFails notes why the spool cannot be opened again.
-func (q *queue) stillFails(err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.disk.fault = err
-}
-
-// closedLost handles a spool that lost everything when it was closed. It returns the
-// items that ended by that.
-func (q *queue) closedLost() loss {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.disk.state = broken
-	return q.diskLost()
-}
-
-// diskLost ends all items that were on disk alone. Those in memory too stay there.
-func (q *queue) diskLost() loss {
-	disk := q.disk
-	lost := q.lose(disk.alone())
-	disk.kept, disk.inMemory = amount{}, amount{}
-	clear(disk.loaded)
-	clear(disk.removing)
-	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
-		q.quarantine.unspilledSince = time.Now()
-	}
-	for disk.replay.len() > 0 { // they are like all others now
-		q.restore([]Item{disk.replay.popFront()})
-	}
-	return lost
-}
-
-// lose ends n items that were on disk alone and are not there any more. All waiters
-// end with an error, since each may have waited for one of these, and wait anew for
-// the others. Nor is it known whose tokens end, so that all do: one whose item is there
-// after all, as it left memory during the read, ends too early.
-func (q *queue) lose(n int) loss {
-	disk := q.disk
-	q.ended[SpoolLost] += uint64(n) //nolint:gosec // an amount
-	q.reportLost(n)
-	if disk.kept.items -= n; disk.alone() == 0 {
-		disk.kept = disk.inMemory
-	}
-	if n > 0 {
-		q.waiters.endAll(ErrSpoolLost)
-	}
-	tokens := slices.Collect(maps.Values(disk.tokens))
-	clear(disk.tokens)
-	return loss{n, tokens}
-}
-
-// reportLost reports items that were on disk and are lost.
-func (q *queue) reportLost(n int) {
-	if n > 0 {
-		q.reporter.add(Report{Outcome: SpoolLost, Err: errDamaged(n), Untold: n})
-	}
-}
-
-// errDamaged is the error for so many records that are damaged or gone.
-func errDamaged(n int) error { return fmt.Errorf("%w: %s", ErrSpoolLost, count(n, "record")) }

@@ -55,13 +55,12 @@ func (r *reporter) add(report Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trim(&report)
-	last := r.last()
-	switch {
+	switch n := len(r.waiting); {
 	case len(report.Items) == 0 && report.Untold == 0 && report.Outcome == Failed:
 		r.halt = &report
-	case last != nil && last.Outcome == report.Outcome && report.Outcome.isDrop():
-		last.merge(report)
-	case len(r.waiting) < maxReports || report.Outcome == Abandoned:
+	case n > 0 && r.waiting[n-1].Outcome == report.Outcome && report.Outcome.isDrop():
+		r.waiting[n-1].merge(report)
+	case n < maxReports || report.Outcome == Abandoned:
 		r.waiting = append(r.waiting, report)
 	case r.excess[report.Outcome] == nil:
 		r.excess[report.Outcome] = &report
@@ -106,13 +105,6 @@ func (r *Report) merge(other Report) {
 	r.Result.Accepted += other.Result.Accepted
 	r.Result.Failed += other.Result.Failed
 	r.Err = other.Err
-}
-
-func (r *reporter) last() *Report {
-	if len(r.waiting) == 0 {
-		return nil
-	}
-	return &r.waiting[len(r.waiting)-1]
 }
 
 // run tells what there is to tell until end is closed, and then what is left. After

@@ -1,9 +1,7 @@
 package delivery_test
 
 import (
-	"bytes"
 	"errors"
-	"log/slog"
 	"regexp"
 	"testing"
 	"testing/synctest"
@@ -36,9 +34,7 @@ func TestOutageIsProbedByOneRequest(t *testing.T) {
 				t.Errorf("requests %d and %d at the same time", i, i+1)
 			}
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if c := d.Counts(); c.Sent != 1000 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -49,17 +45,16 @@ func TestOutageIsProbedByOneRequest(t *testing.T) {
 func TestRetryIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
 		cfg := config(newOutage(503))
 		cfg.RetryDelay = time.Second
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1)
 		time.Sleep(time.Minute)
 		_ = shutdown(t, d)
 		waits := regexp.MustCompile(`will retry" .* in=(\S+) events=1\n`).FindAllStringSubmatch(log.String(), -1)
 		if len(waits) == 0 {
-			t.Errorf("log: %s", &log)
+			t.Errorf("log: %s", log)
 		}
 		for _, wait := range waits {
 			if in, err := time.ParseDuration(wait[1]); err != nil || in == 0 || in%time.Millisecond != 0 {
@@ -86,9 +81,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		if len(seen) != 2 || seen[1].at.Sub(seen[0].at) != 42*time.Second {
 			t.Errorf("requests: %+v", seen)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -143,9 +136,7 @@ func TestRetryAfterOfTheSecondSender(t *testing.T) {
 		if seen := e.seen(); seen[2].at.Sub(seen[1].at) < 2*time.Minute {
 			t.Errorf("asked to wait 2 minutes, waited %v", seen[2].at.Sub(seen[1].at))
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -162,9 +153,7 @@ func TestRetryAfterDuringShutdown(t *testing.T) {
 		d := start(t, config(e))
 		enqueue(t, d, 1, 10)
 		begin := time.Now()
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if took := time.Since(begin); took > 3*time.Second || len(e.seen()) != 4 {
 			t.Errorf("%d requests, %v", len(e.seen()), took)
 		}

@@ -10,7 +10,10 @@ import (
 // Its request ends with the context of Shutdown at the latest. An item whose Transport
 // does not return counts as failed.
 func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
-	halt := d.awaitGate(ctx)
+	var halt error
+	if d.Halted() {
+		halt = d.await(ctx, d.queue.waitForGate())
+	}
 	if err := d.queue.acceptOneShot(&it); err != nil {
 		return Result{}, d.noteLate(err)
 	}
@@ -38,15 +41,6 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		}
 	}
 	return Result{}, failure
-}
-
-// awaitGate waits for the end of a halt. It returns the reason if the halt goes on.
-func (d *Deliverer) awaitGate(ctx context.Context) error {
-	if !d.Halted() {
-		return nil
-	}
-	w := d.queue.waitForGate()
-	return d.await(ctx, w)
 }
 
 // Ping sends an empty batch, past queue and gate. If it succeeds while sending is halted, the

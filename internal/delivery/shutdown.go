@@ -25,20 +25,26 @@ const reportPortion = 500
 // further call waits for the first and returns the same error, unless its own ctx ends
 // earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
-	if !d.queue.close() {
-		select {
-		case <-d.ended:
-			return d.endErr
-		default:
-		}
-		select {
-		case <-d.ended:
-			return d.endErr
-		case <-ctx.Done():
-			return EndOf(ctx)
-		}
+	if d.queue.close() {
+		defer close(d.ended)
+		d.endErr = d.end(ctx)
+		return d.endErr
 	}
-	defer close(d.ended)
+	select {
+	case <-d.ended:
+		return d.endErr
+	default:
+	}
+	select {
+	case <-d.ended:
+		return d.endErr
+	case <-ctx.Done():
+		return EndOf(ctx)
+	}
+}
+
+// end is the first call of Shutdown.
+func (d *Deliverer) end(ctx context.Context) (err error) {
 	defer d.cancelOneShots()
 	defer context.AfterFunc(ctx, d.cancelOneShots)()
 	d.wakeDispatcher()
@@ -51,42 +57,37 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		waitFor(d.keeping.done, ctx.Done(), keeperGrace)
 	}
 	rest := d.queue.drain()
-	d.tellForgotten()
+	d.tellTokens(d.queue.takeForgotten(), Evicted)
 	d.settle(rest, Abandoned)
 	rest = d.queue.drainLeftOut(rest)
 	stuck := d.queue.abandon(lost)
 	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
 	if n := len(rest) + stuck + onDisk; n > 0 {
-		d.endErr = notDelivered(n, onDisk, cause)
+		err = notDelivered(n, onDisk, cause)
 		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
 	}
 	for ; len(rest) > reportPortion; rest = rest[reportPortion:] {
-		d.reporter.add(Report{Items: rest[:reportPortion], Outcome: Abandoned, Err: d.endErr})
+		d.reporter.add(Report{Items: rest[:reportPortion], Outcome: Abandoned, Err: err})
 	}
 	if len(rest)+stuck > 0 {
-		d.reporter.add(Report{Items: rest, Outcome: Abandoned, Err: d.endErr, Untold: stuck})
+		d.reporter.add(Report{Items: rest, Outcome: Abandoned, Err: err, Untold: stuck})
 	}
 	waitFor(allDone(&d.queue.oneShots), ctx.Done(), stopGrace)
-	d.noteSpooled()
+	err = d.noteSpooled(err)
 	close(d.reporting.end)
-	if !waitFor(d.reporting.done, ctx.Done(), stopGrace) {
-		d.noteUntold()
+	if waitFor(d.reporting.done, ctx.Done(), stopGrace) {
+		return err
 	}
-	return d.endErr
-}
-
-// noteUntold logs that a callback of the app takes too long, and adds it to the error of
-// Shutdown if there is one.
-func (d *Deliverer) noteUntold() {
 	d.cfg.Logger.Warn("klime: shut down before a callback returned, it may not know of all events")
-	if d.endErr != nil {
-		d.endErr = fmt.Errorf("%w; a callback has not returned in time", d.endErr)
+	if err != nil {
+		err = fmt.Errorf("%w; a callback has not returned in time", err)
 	}
+	return err
 }
 
 // noteSpooled logs how many items are on disk. If the process ends while the keeper is
-// moving them, they are lost: then it is also in the error of Shutdown.
-func (d *Deliverer) noteSpooled() {
+// moving them, they are lost: then that is added to the error of Shutdown.
+func (d *Deliverer) noteSpooled(err error) error {
 	moving, n := d.moving.Load(), d.queue.snapshot().Spooled
 	switch {
 	case n == 0:
@@ -95,11 +96,12 @@ func (d *Deliverer) noteSpooled() {
 	default:
 		d.cfg.Logger.Warn("klime: shut down before the spool was ready, events on disk may be lost", slog.Int("events", n))
 		atRisk := fmt.Errorf("the spool was not ready in time, %s on disk may be lost", count(n, "event"))
-		if d.endErr != nil {
-			atRisk = fmt.Errorf("%w; %w", d.endErr, atRisk)
+		if err == nil {
+			return atRisk
 		}
-		d.endErr = atRisk
+		return fmt.Errorf("%w; %w", err, atRisk)
 	}
+	return err
 }
 
 // notDelivered is the error for so many events, some of which were lost on disk.

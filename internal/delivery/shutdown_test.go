@@ -19,9 +19,7 @@ func TestAfterShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, config(&endpoint{}))
 		enqueue(t, d, 1, 3)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if err := d.Enqueue(t.Context(), item(4, false, 0)); !errors.Is(err, delivery.ErrClosed) {
 			t.Errorf("Enqueue: %v", err)
 		}
@@ -47,10 +45,8 @@ func TestSecondShutdown(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- shutdown(t, d) }()
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
 		begin := time.Now()
-		if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+		if err := shutdownWithin(t, d, time.Second); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
 			t.Errorf("with a second: %v after %v", err, time.Since(begin))
 		}
 		second := shutdown(t, d)
@@ -79,12 +75,9 @@ func TestShutdownDuringRequests(t *testing.T) {
 				synctest.Wait()
 			}
 			enqueue(t, d, 41, 50)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			if err := d.Shutdown(ctx); err != nil {
+			if err := shutdownWithin(t, d, time.Second); err != nil {
 				t.Errorf("with %d out: %v", out, err)
 			}
-			checkSum(t, d)
 		})
 	}
 }
@@ -107,9 +100,7 @@ func TestShutdownDuringBackoff(t *testing.T) {
 				d := start(t, config(e))
 				enqueue(t, d, 1, 20)
 				time.Sleep(time.Minute + time.Second)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				if err := d.Shutdown(ctx); err != nil {
+				if err := shutdownWithin(t, d, time.Second); err != nil {
 					t.Error(err)
 				}
 			})
@@ -131,9 +122,7 @@ func TestShutdownProbes(t *testing.T) {
 		enqueue(t, d, 1, 30)
 		synctest.Wait()
 		begin := time.Now()
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		if took := time.Since(begin); took != 0 || d.Counts().Sent != 30 {
 			t.Errorf("%v, counts %+v", took, d.Counts())
 		}
@@ -183,7 +172,6 @@ func TestShutdownMeetsAHalt(t *testing.T) {
 				if items, untold, _ := told.count(delivery.Abandoned); d.Counts().Sent != tt.sent || uint64(items+untold) != 300-tt.sent {
 					t.Errorf("told of %d+%d, %+v", items, untold, d.Counts())
 				}
-				checkSum(t, d)
 			})
 		})
 	}
@@ -236,9 +224,7 @@ func TestShutdownWithAHungRequest(t *testing.T) {
 		enqueue(t, d, 1, 20)
 		time.Sleep(3 * time.Second)
 		enqueue(t, d, 21, 60)
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-		defer cancel()
-		_ = d.Shutdown(ctx)
+		_ = shutdownWithin(t, d, 4*time.Second)
 		if c := d.Counts(); c.Sent != 40 || c.Abandoned != 20 {
 			t.Errorf("counts: %+v", c)
 		}
@@ -280,10 +266,8 @@ func TestShutdownProbesBesideAHungRequest(t *testing.T) {
 				time.Sleep(time.Second)
 				enqueue(t, d, 21, 40)
 				synctest.Wait()
-				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
-				defer cancel()
 				begin := time.Now()
-				err := d.Shutdown(ctx)
+				err := shutdownWithin(t, d, tt.patience)
 				took := time.Since(begin).Truncate(time.Second) // but for a backoff
 				if (err == nil) != (tt.sent == 40) || took != tt.took || len(e.seen()) != tt.requests {
 					t.Errorf("Shutdown: %v after %v and %d requests", err, took, len(e.seen()))
@@ -314,9 +298,7 @@ func TestShutdownOutlastsAnOutage(t *testing.T) {
 		}
 		d := start(t, config(e))
 		enqueue(t, d, 1, 300)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		slices.Sort(delivered)
 		if !slices.Equal(delivered, upTo(300)) {
 			t.Errorf("delivered %d events, not each once", len(delivered))
@@ -331,7 +313,7 @@ func TestShutdownOutlastsAnOutage(t *testing.T) {
 func TestShutdownWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }}
+		e := newOutage(401)
 		d := start(t, config(e))
 		enqueue(t, d, 1, 30)
 		synctest.Wait()
@@ -357,8 +339,7 @@ func TestOnClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(&endpoint{})
 		var d *delivery.Deliverer
-		patient := item(9, true, 0)
-		patient.Patient = true
+		patient := patientItem(9, 0)
 		cfg.OnClose = func(ctx context.Context) int {
 			if err := d.Enqueue(ctx, patient); err != nil {
 				t.Errorf("a patient item: %v", err)
@@ -384,7 +365,6 @@ func TestOnClose(t *testing.T) {
 		if c := d.Counts(); c.Accepted != 9 || c.Sent != 4 || c.Abandoned != 5 || c.Late != 3 {
 			t.Errorf("counts: %+v", c)
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -392,13 +372,11 @@ func TestOnClose(t *testing.T) {
 func TestOnCloseWhileHalted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(401) }})
+		cfg := config(newOutage(401))
 		cfg.QueueSize = 5
 		var d *delivery.Deliverer
 		cfg.OnClose = func(ctx context.Context) int {
-			it := item(9, true, 0)
-			it.Patient = true
-			if err := d.Enqueue(ctx, it); !errors.Is(err, delivery.ErrQueueFull) {
+			if err := d.Enqueue(ctx, patientItem(9, 0)); !errors.Is(err, delivery.ErrQueueFull) {
 				t.Errorf("a patient item: %v", err)
 			}
 			return 0
@@ -410,7 +388,6 @@ func TestOnCloseWhileHalted(t *testing.T) {
 		if err, failure := shutdown(t, d), (*delivery.SendError)(nil); !errors.As(err, &failure) || time.Since(begin) > time.Second {
 			t.Errorf("Shutdown: %v, after %v", err, time.Since(begin))
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -442,9 +419,7 @@ func TestOnCloseBesideABusyDisk(t *testing.T) {
 				var d *delivery.Deliverer
 				cfg.OnClose = func(ctx context.Context) int {
 					for id := 1; id <= items; id++ {
-						it := item(id, true, size)
-						it.Patient = true
-						_ = d.Enqueue(ctx, it)
+						_ = d.Enqueue(ctx, patientItem(id, size))
 					}
 					return 0
 				}
@@ -474,9 +449,7 @@ func TestShutdownDoesNotWaitForADeafTransport(t *testing.T) {
 		d := start(t, cfg)
 		enqueue(t, d, 1, 500)
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "500 events not delivered") {
+		if err := shutdownWithin(t, d, time.Second); err == nil || !strings.Contains(err.Error(), "500 events not delivered") {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if took := time.Since(begin); took > 2*time.Second {
@@ -507,9 +480,7 @@ func TestShutdownDeliversToTheEnd(t *testing.T) {
 			cfg.OnReport, cfg.ReportSent, cfg.ReportLost = func(delivery.Report) {}, true, losses
 			d := start(t, cfg)
 			enqueue(t, d, 1, 1)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
-			if err := d.Shutdown(ctx); err != nil {
+			if err := shutdownWithin(t, d, 5*time.Second); err != nil {
 				t.Errorf("with a callback for losses %v: %v", losses, err)
 			}
 		})
@@ -531,9 +502,7 @@ func TestShutdownProbesOnce(t *testing.T) {
 			}}
 			d := start(t, config(e))
 			enqueue(t, d, 1, 1)
-			if err := d.Flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			mustFlush(t, d)
 			gone.Store(true)
 			enqueue(t, d, 2, 30)
 			time.Sleep(20 * time.Minute)

@@ -1,11 +1,9 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,9 +24,7 @@ func TestShutdownWaitsForCallbacks(t *testing.T) {
 		cfg.OnReport = func(r delivery.Report) { time.Sleep(time.Second); told.add(r) }
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1000)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		accepted := 0
 		for _, report := range told.list() {
 			accepted += report.Result.Accepted
@@ -45,14 +41,12 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg := config(newOutage(503))
 		cfg.OnReport, cfg.ReportLost = told.add, true
 		d := start(t, cfg)
 		enqueue(t, d, 1, 5000)
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		err := d.Shutdown(ctx)
+		err := shutdownWithin(t, d, 5*time.Second)
 		if took := time.Since(begin); took < 4*time.Second || took > 5*time.Second {
 			t.Errorf("Shutdown took %v", took)
 		}
@@ -64,7 +58,6 @@ func TestShutdownReportsWhatIsLeft(t *testing.T) {
 		if items, untold, reported := told.count(delivery.Abandoned); items != 5000 || untold != 0 || !errors.Is(reported, err) {
 			t.Errorf("reported %d items and %d untold, %v", items, untold, reported)
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -79,7 +72,7 @@ func TestShutdownWaitsUntilWhatIsLeftIsTold(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var told atomic.Int64
-				cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+				cfg := config(newOutage(503))
 				cfg.OnReport = func(r delivery.Report) {
 					time.Sleep(tt.each * time.Duration(len(r.Items)))
 					told.Add(int64(len(r.Items)))
@@ -87,9 +80,7 @@ func TestShutdownWaitsUntilWhatIsLeftIsTold(t *testing.T) {
 				cfg.ReportLost = true
 				d := delivery.New(cfg)
 				enqueue(t, d, 1, 1000)
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				err := d.Shutdown(ctx)
+				err := shutdownWithin(t, d, 10*time.Second)
 				if n := int(told.Load()); n != tt.told {
 					t.Errorf("told of %d items, want %d", n, tt.told)
 				}
@@ -124,9 +115,7 @@ func TestShutdownTellsWhatIsLeftBesideASend(t *testing.T) {
 		var sends sync.WaitGroup
 		sends.Go(func() { _, _ = d.SendNow(context.Background(), item(oneShot, false, 0)) })
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); told.Load() != 1000 {
+		if err := shutdownWithin(t, d, 9*time.Second); told.Load() != 1000 {
 			t.Errorf("told of %d items; %v", told.Load(), err)
 		}
 		sends.Wait()
@@ -138,7 +127,7 @@ func TestShutdownTellsWhatWasHandedOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told atomic.Int64
-		cfg := config(&endpoint{answer: func(int, []int) (delivery.Result, error) { return status(503) }})
+		cfg := config(newOutage(503))
 		cfg.ReportLost = true
 		cfg.OnReport = func(r delivery.Report) {
 			time.Sleep(time.Millisecond * time.Duration(len(r.Items)))
@@ -147,16 +136,12 @@ func TestShutdownTellsWhatWasHandedOver(t *testing.T) {
 		var d *delivery.Deliverer
 		cfg.OnClose = func(ctx context.Context) int {
 			for id := range 800 {
-				it := item(id, true, 0)
-				it.Patient = true
-				_ = d.Enqueue(ctx, it)
+				_ = d.Enqueue(ctx, patientItem(id, 0))
 			}
 			return 0
 		}
 		d = delivery.New(cfg)
-		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); told.Load() != 800 {
+		if err := shutdownWithin(t, d, 9*time.Second); told.Load() != 800 {
 			t.Errorf("told of %d items; %v", told.Load(), err)
 		}
 	})
@@ -184,14 +169,14 @@ func TestShutdownTellsOfDropsUnderWay(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					var told reports
-					var log bytes.Buffer
 					recovered, held := make(chan struct{}), make(chan struct{})
 					e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
 						<-recovered
 						return ok(len(ids))
 					}}
 					cfg := config(e)
-					cfg.QueueSize, cfg.Logger = 10, slog.New(slog.NewTextHandler(&log, nil))
+					cfg.QueueSize = 10
+					log := keepLog(&cfg)
 					test.change(&cfg)
 					if reporting {
 						cfg.OnReport = told.add
@@ -220,7 +205,7 @@ func TestShutdownTellsOfDropsUnderWay(t *testing.T) {
 						t.Errorf("reported %d", items)
 					}
 					if n := strings.Count(log.String(), "events dropped"); n != 1 {
-						t.Errorf("%d lines: %s", n, &log)
+						t.Errorf("%d lines: %s", n, log)
 					}
 					close(held)
 					call.Wait()
@@ -257,15 +242,12 @@ func TestLateAnswerIsNotReported(t *testing.T) {
 			d := start(t, cfg)
 			enqueue(t, d, 1, 20)
 			synctest.Wait()
-			ended, end := context.WithCancel(t.Context())
-			end()
-			if err := d.Shutdown(ended); err == nil {
+			if err := shutdownWithin(t, d, 0); err == nil {
 				t.Error("Shutdown: no error")
 			}
 			if _, untold, _ := told.count(delivery.Abandoned); untold != 20 || len(told.list()) != 1 {
 				t.Errorf("%d: reports: %+v", code, told.list())
 			}
-			checkSum(t, d)
 		})
 	}
 }

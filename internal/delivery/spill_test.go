@@ -1,11 +1,8 @@
 package delivery_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -26,9 +23,7 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 				d := start(t, spoolConfig(e, m))
 				enqueue(t, d, 1, 500)
 				begin := time.Now()
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				if err := d.Shutdown(ctx); err != nil {
+				if err := shutdownWithin(t, d, 10*time.Second); err != nil {
 					t.Errorf("Shutdown: %v, though nothing is lost", err)
 				}
 				if took := time.Since(begin); took >= 10*time.Second {
@@ -45,16 +40,13 @@ func TestSpoolTakesWhatShutdownLeaves(t *testing.T) {
 				m.closed = false
 				e.setStatus(200)
 				d = start(t, spoolConfig(e, m))
-				if err := d.Flush(t.Context()); err != nil {
-					t.Error(err)
-				}
+				mustFlush(t, d)
 				if c := d.Counts(); c.Recovered != 500 || c.Accepted != 500 || c.Sent != 500 || c.Spooled != 0 {
 					t.Errorf("counts of the next: %+v", c)
 				}
 				if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(500)) {
 					t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 				}
-				checkSum(t, d)
 			})
 		})
 	}
@@ -69,9 +61,7 @@ func TestSpoolTakesWhatIsInFlightAtShutdown(t *testing.T) {
 		d := start(t, spoolConfig(e, m))
 		enqueue(t, d, 1, 50)
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+		if err := shutdownWithin(t, d, time.Second); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
 			t.Errorf("Shutdown: %v; on disk %v", err, m.kept(t))
 		}
 	})
@@ -113,7 +103,6 @@ func TestSpoolTakesWhatMemoryCannotHold(t *testing.T) {
 					if m.len() != 0 {
 						t.Errorf("%d left on disk", m.len())
 					}
-					checkSum(t, d)
 				})
 			})
 		}
@@ -221,12 +210,11 @@ func TestSpoolTooSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told reports
-		var log bytes.Buffer
 		m := newMemory()
 		m.latency = time.Hour
 		cfg := spoolConfig(newOutage(503), m)
 		cfg.QueueSize, cfg.OnReport = 100, told.add
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		const all = 120_000
 		enqueue(t, d, 1, all)
@@ -241,9 +229,7 @@ func TestSpoolTooSlow(t *testing.T) {
 			t.Errorf("told of %d and %d, %v", items, untold, err)
 		}
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "not delivered") {
+		if err := shutdownWithin(t, d, 10*time.Second); err == nil || !strings.Contains(err.Error(), "not delivered") {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if took := time.Since(begin); took > 13*time.Second {

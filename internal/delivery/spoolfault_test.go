@@ -1,10 +1,8 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +20,10 @@ func TestSpoolFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
 				m, e := newMemory(), newOutage(503)
 				cfg := spoolConfig(e, m)
 				cfg.QueueSize = 100
-				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				log := keepLog(&cfg)
 				d := start(t, cfg)
 				enqueue(t, d, 1, 200)
 				time.Sleep(10 * time.Second)
@@ -96,9 +93,7 @@ func TestSpoolFailsAtShutdown(t *testing.T) {
 		m.failing = true
 		d := start(t, spoolConfig(newOutage(503), m))
 		enqueue(t, d, 1, 50)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := d.Shutdown(ctx); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
+		if err := shutdownWithin(t, d, time.Second); err != nil || !slices.Equal(m.kept(t), upTo(50)) {
 			t.Errorf("Shutdown: %v; %d on disk", err, m.len())
 		}
 		if c := d.Counts(); c.Spooled != 50 || c.SpoolDown {
@@ -172,9 +167,7 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 		if c := d.Counts(); c.SpoolDown {
 			t.Errorf("when there is room again: %+v", c)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 	})
 }
 
@@ -182,11 +175,10 @@ func TestSpoolOnAFullDisk(t *testing.T) {
 func TestSpoolFailsAtTheStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
 		m := newMemory()
 		m.startBad, m.broken = true, true
 		cfg := spoolConfig(newOutage(503), m)
-		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		log := keepLog(&cfg)
 		d := start(t, cfg)
 		if c := d.Counts(); !c.SpoolDown {
 			t.Errorf("counts %+v", c)

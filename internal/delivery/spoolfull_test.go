@@ -51,7 +51,6 @@ func TestSpoolRejects(t *testing.T) {
 			if err := shutdown(t, d); err != nil || m.len() != 0 || len(e.delivered()) != 1100 {
 				t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 			}
-			checkSum(t, d)
 		})
 	}
 }
@@ -86,14 +85,11 @@ func TestWriteAheadIsRejected(t *testing.T) {
 		}
 		checkSum(t, d)
 		e.setStatus(200)
-		if err := d.Flush(t.Context()); err != nil {
-			t.Error(err)
-		}
+		mustFlush(t, d)
 		enqueue(t, d, 101, 200) // there is room again, though nothing is removed from disk yet
 		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(200)) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -117,7 +113,6 @@ func TestRejectedItemsStayInMemory(t *testing.T) {
 		if err := shutdown(t, d); err != nil || m.len() != 0 || !slices.Equal(e.delivered(), upTo(500)) {
 			t.Errorf("Shutdown: %v; %d on disk, %d delivered", err, m.len(), len(e.delivered()))
 		}
-		checkSum(t, d)
 	})
 }
 
@@ -165,9 +160,7 @@ func TestShutdownBesideAFullSpool(t *testing.T) {
 			for id := 1; id <= 200; id++ {
 				_ = d.Enqueue(t.Context(), item(id, id <= 200-explicit, 0))
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			err := d.Shutdown(ctx)
+			err := shutdownWithin(t, d, time.Second)
 			if err == nil || !strings.HasPrefix(err.Error(), "120 events not delivered") {
 				t.Errorf("Shutdown: %v", err)
 			}
@@ -178,7 +171,6 @@ func TestShutdownBesideAFullSpool(t *testing.T) {
 			if items, _, _ := told.count(delivery.Abandoned); items != 120 {
 				t.Errorf("told of %d", items)
 			}
-			checkSum(t, d)
 		})
 	}
 }
@@ -227,9 +219,7 @@ func writeAheadOfMoreThanFits(t *testing.T) (inMemory, lost int) {
 		callers.Wait()
 		checkSum(t, d)
 		e.setStatus(200)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		for id := 1; id <= 1000; id++ {
 			_, arrived := slices.BinarySearch(e.delivered(), id)
 			if kept[id] && !arrived || gone[id] && arrived {
@@ -280,9 +270,7 @@ func TestSpoolFull(t *testing.T) {
 		if err := <-flushed; err != nil {
 			t.Errorf("Flush: %v", err)
 		}
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		checkSum(t, d)
 		if c := d.Counts(); c.Spooled != 0 || c.Sent+c.SpoolFull != 5000 {
 			t.Errorf("counts %+v", c)

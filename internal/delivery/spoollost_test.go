@@ -1,11 +1,9 @@
 package delivery_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -175,17 +173,14 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
 				m := newMemory(recordsUpTo(300)...)
 				test.spoil(m)
 				cfg := spoolConfig(newOutage(503), m)
-				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				log := keepLog(&cfg)
 				d := start(t, cfg)
 				enqueue(t, d, 301, 301)
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
 				begin := time.Now()
-				err := d.Shutdown(ctx)
+				err := shutdownWithin(t, d, 10*time.Second)
 				if took := time.Since(begin); took > 13*time.Second {
 					t.Errorf("Shutdown took %v", took)
 				}

@@ -60,9 +60,7 @@ func spoolStorm(t *testing.T, ahead bool, seed int, fits func(records, size int,
 	e.setStatus(200)
 	m.set(func(m *memory) { m.broken, m.latency = false, 0 })
 	time.Sleep(10 * time.Minute)
-	if err := d.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	mustFlush(t, d)
 	checkSum(t, d)
 	arrived := slices.Compact(e.delivered())
 	c := d.Counts()

@@ -25,16 +25,10 @@ func TestTokensOutlastTheDisk(t *testing.T) {
 			outcomes[token] = append(outcomes[token], outcome)
 		}
 		d := start(t, cfg)
-		for id := 1; id <= 60; id++ {
-			it := item(id, false, 0)
-			it.Token = uint64(id)
-			_ = d.Enqueue(t.Context(), it)
-		}
+		enqueueOwned(t, d, 1, 60)
 		time.Sleep(time.Minute)
 		e.setStatus(200)
-		if err := shutdown(t, d); err != nil {
-			t.Error(err)
-		}
+		mustShutdown(t, d)
 		c := d.Counts()
 		sent, full := 0, 0
 		for token, o := range outcomes {
@@ -125,9 +119,7 @@ func testTokensAreBounded(t *testing.T, writeAhead bool) {
 		t.Errorf("told of %d evicted, counts %+v", evicted, c)
 	}
 	e.setStatus(200)
-	if err := shutdown(t, d); err != nil {
-		t.Error(err)
-	}
+	mustShutdown(t, d)
 	if c := d.Counts(); c.Sent != most+over+100 || told.of(delivery.Sent) != most+over-evicted || told.of(delivery.Evicted) != evicted {
 		t.Errorf("told of %d sent and %d evicted, counts %+v", told.of(delivery.Sent), told.of(delivery.Evicted), c)
 	}

@@ -23,8 +23,6 @@ const (
 	pingTimeout      = 10 * time.Second // for the answer to a ping, before the connection counts as dead
 	renewInterval    = time.Second      // between two failures after which connections are given up
 	maxRepeats       = 3                // how often net/http may repeat a request at once, on other connections
-	maxMessage       = 300              // characters of an answer's message that are kept
-	maxCode          = 64               // of an event's error code
 )
 
 // errRepeats is the error of a request that the server kept turning away unread.
@@ -57,7 +55,7 @@ type Rejection struct {
 
 // HTTP is the Transport to Klime's batch endpoint.
 type HTTP struct {
-	// HangUp closes idle connections. It is nil if others use them too.
+	// HangUp closes idle connections. By default it does nothing, as others may use them too.
 	HangUp func()
 
 	client    *http.Client
@@ -73,7 +71,7 @@ type HTTP struct {
 func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &HTTP{client: &own, url: url, key: secret(key), header: http.Header{
+	return &HTTP{HangUp: func() {}, client: &own, url: url, key: secret(key), header: http.Header{
 		"Authorization": {"Bearer " + key},
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {userAgent},
@@ -132,13 +130,6 @@ func (t *HTTP) renewConnection(ctx context.Context, failure *SendError) {
 	sick := verdict == halting || verdict == transient && failure.StatusCode != http.StatusTooManyRequests
 	if sick && t.renewals.Allows(renewInterval, time.Now()) {
 		t.closeNext.Store(true)
-		t.hangUp()
-	}
-}
-
-// hangUp closes idle connections if they are ours.
-func (t *HTTP) hangUp() {
-	if t.HangUp != nil {
 		t.HangUp()
 	}
 }
@@ -155,7 +146,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		if repeats++; repeats > maxRepeats {
 			return nil, errRepeats
 		}
-		t.hangUp() // other connections may be as dead as the last one
+		t.HangUp() // other connections may be as dead as the last one
 		return io.NopCloser(bytes.NewReader(body)), nil
 	}
 	resp, err := t.client.Do(req)
@@ -167,9 +158,14 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		return Result{}, &SendError{StatusCode: resp.StatusCode}
 	}
 	defer drain(resp.Body)
+	return t.read(ctx, resp, events)
+}
+
+// read reads the answer to a request with so many events.
+func (t *HTTP) read(ctx context.Context, resp *http.Response, events int) (Result, *SendError) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	raw = unpack(raw, resp.Header.Get("Content-Encoding"))
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+	if resp.StatusCode < http.StatusMultipleChoices {
 		if err != nil {
 			return Result{}, t.noAnswer(ctx, fmt.Errorf("answer cut short: %w", err))
 		}

@@ -25,11 +25,11 @@ type waiters struct {
 	forRoom map[context.Context]context.CancelCauseFunc // the contexts of those who wait until patient items are accepted
 }
 
-// wait registers a waiter for all that is held now.
+// wait registers a waiter for all that is held now, in memory or on disk.
 func (q *queue) wait() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := q.held.items + q.oneShotAmount.items + q.disk.notHeld()
+	held := q.inMemoryAlone().items + q.oneShotAmount.items + q.disk.kept.items + q.disk.reserved
 	w := &waiter{upTo: q.lastSeq, left: held - q.waiters.awaited, done: make(chan struct{})}
 	if held == 0 {
 		close(w.done)
@@ -40,7 +40,8 @@ func (q *queue) wait() *waiter {
 	return w
 }
 
-// waitForGate registers a waiter for the end of a halt.
+// waitForGate registers a waiter for the end of a halt. It ends with the reason if the halt
+// goes on.
 func (q *queue) waitForGate() *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
