@@ -1,6 +1,9 @@
 package klime
 
-import "fmt"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // resolver finds an ID in a framework's request.
 type resolver func(native any) answer
@@ -119,8 +122,11 @@ func (t *Tracker) tellProblem(a answer, f *appFunc) {
 	case problemForeign:
 		t.setupHints.foreignOption(t.client)
 	case problemWrongType:
-		f.hintNoID(a.id)
+		t.client.hintOnce(&f.toldType, "a function given to klime returns a type that cannot be an ID; its answer is ignored; "+
+			"return a string, an integer, a fmt.Stringer or an encoding.TextMarshaler",
+			slog.String("function", f.name), slog.String("type", a.id))
 	case problemNotUTF8:
-		f.hintNotUTF8()
+		t.client.hintOnce(&f.toldBinary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
+			"return text, such as the String of a UUID", slog.String("function", f.name))
 	}
 }
