@@ -191,9 +191,7 @@ func TestShutdownThatFails(t *testing.T) {
 		client, wire := newClient(t, func(cfg *klime.Config) { cfg.ShutdownTimeout = 3 * time.Second })
 		wire.answers(always(http.StatusServiceUnavailable, `{"message":"later"}`))
 		for range 5 {
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u1")
 		}
 		start := time.Now()
 		err := client.Shutdown(t.Context())
@@ -284,15 +282,11 @@ func TestFlush(t *testing.T) {
 	if err := client.Flush(t.Context()); err != nil {
 		t.Errorf("of nothing: %v", err)
 	}
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	wire.one(t, client)
 
 	wire.answers(always(http.StatusUnauthorized, ""))
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	var delivery *klime.DeliveryError
 	if err := client.Flush(t.Context()); !errors.As(err, &delivery) || delivery.StatusCode != http.StatusUnauthorized {
 		t.Errorf("halted: error %v", err)
@@ -350,9 +344,7 @@ func TestStatsAddUp(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	addUp()
 	if s := client.Stats(); s.Queued != 0 || s.QueuedBytes != 0 || s.Sent == 0 || s.Failed == 0 {
 		t.Errorf("at the end: %+v", s)

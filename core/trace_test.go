@@ -465,9 +465,7 @@ func TestApp(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			client, wire := newClient(t, func(cfg *klime.Config) { cfg.App = klime.FromEnv().App })
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u1")
 			if got := fmt.Sprint(wire.one(t, client)["context"].(map[string]any)["app"]); got != tt.want {
 				t.Errorf("app %s, want %s", got, tt.want)
 			}

@@ -235,9 +235,7 @@ func TestUnusedPatterns(t *testing.T) {
 		if !tracker.Ignores("GET", "/healthz", http.Header{"User-Agent": {"kube-probe/1.31"}}.Get) {
 			t.Error("a probe is not ignored")
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		if told := strings.Contains(log.String(), `"[/intrenal /repotrs /heathlz]"`); told == quiet {
 			t.Errorf("NoHints %v: log %s", quiet, log)
 		}
