@@ -29,14 +29,3 @@ func (f *appFunc) panicked(v any) {
 			append([]slog.Attr{slog.String("function", f.name)}, panicAttrs(v)...)...)
 	})
 }
-
-func (f *appFunc) hintNoID(kind string) {
-	f.client.hintOnce(&f.toldType, "a function given to klime returns a type that cannot be an ID; its answer is ignored; "+
-		"return a string, an integer, a fmt.Stringer or an encoding.TextMarshaler",
-		slog.String("function", f.name), slog.String("type", kind))
-}
-
-func (f *appFunc) hintNotUTF8() {
-	f.client.hintOnce(&f.toldBinary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
-		"return text, such as the String of a UUID", slog.String("function", f.name))
-}

@@ -59,9 +59,7 @@ func TestBeforeSendKeepsTheEvent(t *testing.T) {
 			return true
 		}
 	})
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	if e := wire.one(t, client); who(e) != "u1/" || e["timestamp"] == nil {
 		t.Errorf("sent %v", e)
 	}
@@ -164,9 +162,7 @@ func TestBeforeSendTakesAwayTheApp(t *testing.T) {
 			return true
 		}
 	})
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	got, _ := wire.one(t, client)["context"].(map[string]any)
 	if len(got) != 1 || got["library"] == nil {
 		t.Errorf("context %v", got)

@@ -11,33 +11,25 @@ import (
 )
 
 // report tells the app's callbacks how events ended. Delivery calls it for one report
-// at a time.
+// at a time, and with Sent only if there is an OnSuccess.
 func (c *Client) report(r delivery.Report) {
+	if r.Outcome != delivery.Sent && c.cfg.OnError == nil {
+		return
+	}
 	events := make([]Event, len(r.Items))
 	for i := range r.Items {
 		events[i] = decodeEvent(r.Items[i].Body)
 	}
 	if r.Outcome == delivery.Sent {
-		c.onSuccess(batchResult(r.Result, events))
+		result := batchResult(r.Result, events)
+		c.guard("OnSuccess", &c.panicLogs.onSuccess, func() { c.cfg.OnSuccess(result) })
 		return
 	}
 	err := publicError(r.Err)
 	if r.Untold > 0 && r.Outcome != delivery.SpoolLost { // whose error has the number
 		err = fmt.Errorf("%w (and %d more)", err, r.Untold)
 	}
-	c.onError(err, events)
-}
-
-func (c *Client) onSuccess(result BatchResult) {
-	if c.cfg.OnSuccess != nil {
-		c.guard("OnSuccess", &c.panicLogs.onSuccess, func() { c.cfg.OnSuccess(result) })
-	}
-}
-
-func (c *Client) onError(err error, events []Event) {
-	if c.cfg.OnError != nil {
-		c.guard("OnError", &c.panicLogs.onError, func() { c.cfg.OnError(err, events) })
-	}
+	c.guard("OnError", &c.panicLogs.onError, func() { c.cfg.OnError(err, events) })
 }
 
 // panicLogs limit the log lines about callbacks that panic: each event may cause one.

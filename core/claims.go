@@ -114,13 +114,9 @@ func (c claimSet) traits(names map[string]string) Traits {
 	t := make(Traits, len(names))
 	for trait, name := range names {
 		claim := c.find(name)
-		switch v := reflect.ValueOf(claim); v.Kind() { //nolint:exhaustive // other kinds are no traits
-		case reflect.String:
-			if !isBlank(v.String()) {
-				t[trait] = claim
-			}
-		case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64,
-			reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		switch v := reflect.ValueOf(claim); {
+		case v.Kind() == reflect.String && isBlank(v.String()):
+		case v.Kind() == reflect.String, v.Kind() == reflect.Bool, v.CanInt(), v.CanUint(), v.CanFloat():
 			t[trait] = claim
 		}
 	}

@@ -11,8 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
 )
@@ -193,9 +191,7 @@ func TestShutdownThatFails(t *testing.T) {
 		client, wire := newClient(t, func(cfg *klime.Config) { cfg.ShutdownTimeout = 3 * time.Second })
 		wire.answers(always(http.StatusServiceUnavailable, `{"message":"later"}`))
 		for range 5 {
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u1")
 		}
 		start := time.Now()
 		err := client.Shutdown(t.Context())
@@ -286,15 +282,11 @@ func TestFlush(t *testing.T) {
 	if err := client.Flush(t.Context()); err != nil {
 		t.Errorf("of nothing: %v", err)
 	}
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	wire.one(t, client)
 
 	wire.answers(always(http.StatusUnauthorized, ""))
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	var delivery *klime.DeliveryError
 	if err := client.Flush(t.Context()); !errors.As(err, &delivery) || delivery.StatusCode != http.StatusUnauthorized {
 		t.Errorf("halted: error %v", err)
@@ -352,50 +344,10 @@ func TestStatsAddUp(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	addUp()
 	if s := client.Stats(); s.Queued != 0 || s.QueuedBytes != 0 || s.Sent == 0 || s.Failed == 0 {
 		t.Errorf("at the end: %+v", s)
-	}
-}
-
-// An event that is made under a span says under which; no SDK is needed, and
-// none is touched.
-func TestTraceContext(t *testing.T) {
-	t.Parallel()
-	span := func(id byte) trace.SpanContext {
-		return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{id}, SpanID: trace.SpanID{id}, TraceFlags: trace.FlagsSampled})
-	}
-	traceID := func(event map[string]any) any {
-		of, _ := event["context"].(map[string]any)["trace"].(map[string]any)
-		return of["traceId"]
-	}
-	const one, two = "01000000000000000000000000000000", "02000000000000000000000000000000"
-	client, wire := newClient(t)
-
-	outside := trace.ContextWithSpanContext(t.Context(), span(1))
-	for _, err := range []error{
-		client.Track(outside, "Done", nil, klime.ForUser("u1")),
-		client.Identify(outside, "u1", nil),
-		client.Track(t.Context(), "Done", nil, klime.ForUser("u1")),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	traffic{tracker: klime.NewTracker(client, asUser("u1")), ctx: outside}.serve(func(ctx context.Context) {
-		klime.Track(trace.ContextWithSpanContext(ctx, span(2)), "Done", nil)
-		// A *gin.Context finds values of string keys alone.
-		klime.Track(stringKeys{ctx, map[string]any{klime.ScopeKey: klime.ScopeFrom(ctx)}}, "Done", nil)
-	})
-	var got []any
-	for _, event := range wire.events(t, client) {
-		got = append(got, traceID(event))
-	}
-	if want := []any{one, one, nil, two, one, one}; fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("traces %v\nwant   %v", got, want)
 	}
 }
 

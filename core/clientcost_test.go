@@ -15,9 +15,7 @@ func TestALargeQueueCostsNothing(t *testing.T) { //nolint:paralleltest // it mea
 	client, _ := newClient(t, func(cfg *klime.Config) {
 		cfg.QueueSize, cfg.QueueBytes = 100_000_000, min(1<<40, math.MaxInt)
 	})
-	if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-		t.Fatal(err)
-	}
+	trackDone(t, client, "u1")
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
 		t.Errorf("a client and an event take %d bytes", got)

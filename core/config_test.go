@@ -161,9 +161,7 @@ func TestConfigDefaults(t *testing.T) {
 		}
 		track := func(n int) {
 			for range n {
-				if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-					t.Fatal(err)
-				}
+				trackDone(t, client, "u1")
 			}
 		}
 		track(1)

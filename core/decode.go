@@ -23,9 +23,9 @@ func decodeEvent(body []byte) Event {
 		Context    map[string]any `json:"context"`
 	}
 	_ = decodeJSON(body, &wire) // our own JSON
-	exactMap(wire.Properties)
-	exactMap(wire.Traits)
-	exactMap(wire.Context)
+	for _, m := range []map[string]any{wire.Properties, wire.Traits, wire.Context} {
+		exact(m)
+	}
 	return Event{
 		Type:       eventTypeOf(wire.Type),
 		MessageID:  wire.MessageID,
@@ -58,14 +58,8 @@ func eventTypeOf(name string) EventType {
 	}
 }
 
-// exactMap replaces the numbers in m, as exact does.
-func exactMap(m map[string]any) {
-	for key, value := range m {
-		m[key] = exact(value)
-	}
-}
-
-// exact replaces each json.Number in value, at any depth, by an int64 or float64.
+// exact replaces each json.Number in value, at any depth, by an int64 or float64. It
+// does so within the value's own maps and slices.
 func exact(value any) any {
 	switch v := value.(type) {
 	case json.Number:
@@ -77,7 +71,9 @@ func exact(value any) any {
 		}
 		return v // an integer beyond int64 keeps its digits
 	case map[string]any:
-		exactMap(v)
+		for key := range v {
+			v[key] = exact(v[key])
+		}
 	case []any:
 		for i := range v {
 			v[i] = exact(v[i])

@@ -85,8 +85,6 @@ func TestEndpoint(t *testing.T) {
 		if got := request.URL.String(); got != tt.want {
 			t.Errorf("%q: posted to %s, want %s", tt.endpoint, got, tt.want)
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 	}
 }

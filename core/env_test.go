@@ -47,9 +47,7 @@ func TestFromEnv(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 	})
 	t.Run("group mode", func(t *testing.T) {
 		if cfg := set(t, map[string]string{"KLIME_MODE": "group"}); cfg.Mode != klime.GroupMode {
@@ -110,9 +108,7 @@ func TestFromEnvTellsOfUnreadVariables(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := client.Shutdown(t.Context()); err != nil {
-					t.Error(err)
-				}
+				shutDown(t, client)
 				text := log.String()
 				if strings.Contains(text, "secret") {
 					t.Errorf("a value is logged: %s", text)

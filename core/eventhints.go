@@ -22,9 +22,10 @@ import (
 type eventHints struct {
 	logger *slog.Logger
 	mode   Mode
-	told   [numEventHints]throttle.Throttle
 
-	userIDs, groupIDs idKind
+	userIDs, groupIDs idHints
+
+	nestedTrait, longTrait, missingUserTrait, missingGroupTrait, emptyDashboard, misplaced throttle.Throttle
 
 	users, groups census
 	linked        atomic.Bool  // some user was linked to some group
@@ -35,33 +36,12 @@ type eventHints struct {
 // eventHintInterval is the shortest time between two hints of one kind.
 const eventHintInterval = time.Hour
 
-// eventHint is a kind of mistake.
-type eventHint int
-
-const (
-	userIDChanges eventHint = iota
-	groupIDChanges
-	userIDWrong
-	groupIDWrong
-	userIDPadded
-	groupIDPadded
-	userIDIsName
-	groupIDIsName
-	nestedTrait
-	longTrait
-	missingUserTrait
-	missingGroupTrait
-	emptyDashboard
-	misplaced
-	numEventHints
-)
-
-// idKind is what hints about IDs need to know of users, or of groups.
-type idKind struct {
+// idHints are the hints about the IDs of users, or of groups.
+type idHints struct {
 	name      string
 	described EventType // the event whose traits describe them
 
-	changes, wrong, padded, isName eventHint
+	changes, wrong, padded, isName throttle.Throttle
 }
 
 // newEventHints returns nil if hints are off, or the logger discards warnings.
@@ -71,14 +51,14 @@ func newEventHints(cfg *Config) *eventHints {
 	}
 	return &eventHints{
 		logger: cfg.Logger, mode: cfg.Mode,
-		userIDs:  idKind{"user", IdentifyEvent, userIDChanges, userIDWrong, userIDPadded, userIDIsName},
-		groupIDs: idKind{"group", GroupEvent, groupIDChanges, groupIDWrong, groupIDPadded, groupIDIsName},
+		userIDs:  idHints{name: "user", described: IdentifyEvent},
+		groupIDs: idHints{name: "group", described: GroupEvent},
 	}
 }
 
 // tell logs a hint, unless it did so within eventHintInterval.
-func (h *eventHints) tell(kind eventHint, text string, attrs ...slog.Attr) {
-	if h.told[kind].Allows(eventHintInterval, time.Now()) {
+func (h *eventHints) tell(told *throttle.Throttle, text string, attrs ...slog.Attr) {
+	if told.Allows(eventHintInterval, time.Now()) {
 		h.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+text, attrs...)
 	}
 }
@@ -102,21 +82,21 @@ func (h *eventHints) examine(e *Event) {
 	h.examineFacts(e)
 }
 
-func (h *eventHints) examineID(kind *idKind, id string, e *Event) {
+func (h *eventHints) examineID(ids *idHints, id string, e *Event) {
 	look := idlook.Of(id)
 	switch what := unstable(look); {
 	case look == idlook.Placeholder:
-		h.tell(kind.wrong, kind.name+" IDs look like a missing value that was printed", shortHash(id))
+		h.tell(&ids.wrong, ids.name+" IDs look like a missing value that was printed", shortHash(id))
 	case look == idlook.Padded:
-		h.tell(kind.padded, kind.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
+		h.tell(&ids.padded, ids.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
 	case what != "":
-		h.tell(kind.changes, kind.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
+		h.tell(&ids.changes, ids.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}
-	if e.Type != kind.described {
+	if e.Type != ids.described {
 		return
 	}
 	if name, _ := textOrNested(e.Traits["name"]); name == id {
-		h.tell(kind.isName, kind.name+" IDs equal the trait name, and names change; use a stable ID, such as a database key", shortHash(id))
+		h.tell(&ids.isName, ids.name+" IDs equal the trait name, and names change; use a stable ID, such as a database key", shortHash(id))
 	}
 }
 
@@ -143,7 +123,7 @@ func (h *eventHints) examineChanged(e *Event) {
 		return
 	}
 	if e.Type == TrackEvent && len(e.Traits) > 0 || e.Type != TrackEvent && len(e.Properties) > 0 {
-		h.tell(misplaced, "BeforeSend gives an event what its type does not have: a TrackEvent has properties, the others have traits; "+
+		h.tell(&h.misplaced, "BeforeSend gives an event what its type does not have: a TrackEvent has properties, the others have traits; "+
 			"the rest is left out", slog.String("type", e.Type.String()))
 	}
 	h.examine(e)
@@ -156,9 +136,9 @@ func (h *eventHints) examineTraits(e *Event) {
 	for key, value := range e.Traits {
 		switch text, nested := textOrNested(value); {
 		case len(text) > maxTrait:
-			h.tell(longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
+			h.tell(&h.longTrait, "a trait is very long; traits are short facts that Klime shows and searches", traitNamed(key))
 		case nested:
-			h.tell(nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", traitNamed(key))
+			h.tell(&h.nestedTrait, "a trait is a list or an object; Klime knows strings, numbers, booleans and dates", traitNamed(key))
 		}
 	}
 }
@@ -235,12 +215,12 @@ func (h *eventHints) examineFacts(e *Event) {
 	switch {
 	case h.users.facts.Load() < enoughFacts:
 	case h.users.names.Load() == 0:
-		h.tell(missingUserTrait, "this process has given no user the trait name, which Klime shows and searches")
+		h.tell(&h.missingUserTrait, "this process has given no user the trait name, which Klime shows and searches")
 	case h.users.emails.Load() == 0:
-		h.tell(missingUserTrait, "this process has given no user the trait email, which Klime shows and searches")
+		h.tell(&h.missingUserTrait, "this process has given no user the trait email, which Klime shows and searches")
 	}
 	if h.groups.facts.Load() >= enoughFacts && h.groups.names.Load() == 0 {
-		h.tell(missingGroupTrait, "this process has given no group the trait name, by which Klime shows customers")
+		h.tell(&h.missingGroupTrait, "this process has given no group the trait name, by which Klime shows customers")
 	}
 }
 
@@ -256,7 +236,7 @@ func (h *eventHints) examineLinks(e *Event) {
 	if h.unshown.Add(1) < enoughEvents || now-h.unshownSince.Load() < int64(enoughTime) {
 		return
 	}
-	h.tell(emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
+	h.tell(&h.emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
 		"klime.Link where users sign in (if your customers are single people, set Config.Mode to UserMode)",
 		slog.Int64("events", h.unshown.Load()))
 }

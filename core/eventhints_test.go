@@ -160,9 +160,7 @@ func TestNoHints(t *testing.T) {
 		cfg.NoHints = true
 	})
 	for range 200 {
-		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("jane@acme.com")); err != nil {
-			t.Error(err)
-		}
+		trackDone(t, client, "jane@acme.com")
 	}
 	if log.String() != "" {
 		t.Errorf("log %q", log.String())
@@ -194,9 +192,7 @@ func TestEventHintsInUserMode(t *testing.T) {
 	var log *syncBuffer
 	client, _ := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
 	for range 200 {
-		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-			t.Error(err)
-		}
+		trackDone(t, client, "u1")
 	}
 	if log.String() != "" {
 		t.Errorf("log %q", log.String())

@@ -185,12 +185,8 @@ func (x *Exchange) turnsAway() bool {
 
 // succeeded reports whether a handler did what it was asked to, as far as its answer tells.
 func (x *Exchange) succeeded() bool {
-	return x.Status < http.StatusBadRequest && !x.failed() && (x.GRPCStatus == "" || x.GRPCStatus == "0")
-}
-
-// failed reports whether the caller got no answer from the handler.
-func (x *Exchange) failed() bool {
-	return x.Panicked || x.AnsweredOutside || x.Aborted && x.Status == 0
+	unanswered := x.Panicked || x.AnsweredOutside || x.Aborted && x.Status == 0
+	return !unanswered && x.Status < http.StatusBadRequest && (x.GRPCStatus == "" || x.GRPCStatus == "0")
 }
 
 // speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.

@@ -27,7 +27,7 @@ func FuzzEncodeDecode(f *testing.F) {
 		if decoder.Decode(&values) != nil || id == "" {
 			return
 		}
-		exactMap(values)
+		exact(values)
 		d := draft{Event: Event{
 			Type: []EventType{TrackEvent, IdentifyEvent, GroupEvent}[abs(kind)%3], MessageID: id, UserID: user, GroupID: group, Timestamp: time.UnixMilli(at),
 			Context: map[string]any{"said": values},

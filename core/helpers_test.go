@@ -118,6 +118,20 @@ func newClient(tb testing.TB, change ...func(*klime.Config)) (*klime.Client, *wi
 	return client, w
 }
 
+func trackDone(t *testing.T, c *klime.Client, user string) {
+	t.Helper()
+	if err := c.Track(t.Context(), "Done", nil, klime.ForUser(user)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func shutDown(t *testing.T, c *klime.Client) {
+	t.Helper()
+	if err := c.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func userMode(cfg *klime.Config) { cfg.Mode = klime.UserMode }
 
 // logTo makes the client log to the returned buffer.

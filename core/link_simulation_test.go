@@ -47,9 +47,7 @@ func TestLinkSimulation(t *testing.T) {
 			}
 			time.Sleep(11 * time.Minute) // no group stays disputed
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 	})
 }
 

@@ -285,9 +285,7 @@ func TestLinkThatFailed(t *testing.T) {
 			client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize, cfg.BatchSize = 1, 1 })
 			held := make(chan struct{})
 			wire.answers(func(int) (int, string) { <-held; return http.StatusOK, "" })
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u2")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u2")
 			synctest.Wait() // it is in flight, and takes the only place
 			if err := client.Link(t.Context(), jane); !errors.Is(err, klime.ErrQueueFull) {
 				t.Fatalf("error %v, want ErrQueueFull", err)
@@ -312,9 +310,7 @@ func TestLinkThatFailed(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait() // it is back, and waits for a retry
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u2")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u2")
 			wire.answers(nil)
 			wire.one(t, client)
 			if err := client.Link(t.Context(), jane); err != nil {
@@ -409,9 +405,7 @@ func TestLinkThatFailed(t *testing.T) {
 	t.Run("the client is shut down", func(t *testing.T) {
 		t.Parallel()
 		client, _ := newClient(t)
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		shutDown(t, client)
 		for range 2 {
 			if err := client.Link(t.Context(), jane); !errors.Is(err, klime.ErrClosed) {
 				t.Errorf("error %v, want ErrClosed each time", err)

@@ -21,21 +21,20 @@ func (c *Client) hintOnce(told *sync.Once, text string, attrs ...slog.Attr) {
 	told.Do(func() { c.hint(slog.LevelWarn, text, attrs...) })
 }
 
-// recoveringHandler is a slog.Handler whose panics are recovered and counted.
+// recoveringHandler is a slog.Handler whose panics are recovered and counted. Nothing in
+// this library calls With or WithGroup on its Logger.
 type recoveringHandler struct {
 	slog.Handler
 
 	panics *atomic.Uint64
 }
 
-func (h recoveringHandler) survive() {
-	if recover() != nil {
-		h.panics.Add(1)
-	}
-}
-
 func (h recoveringHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
-	defer h.survive()
+	defer func() {
+		if recover() != nil {
+			h.panics.Add(1)
+		}
+	}()
 	return h.Handler.Enabled(ctx, level)
 }
 
@@ -44,12 +43,4 @@ func (h recoveringHandler) Handle(ctx context.Context, r slog.Record) error {
 		h.panics.Add(1)
 	}
 	return nil
-}
-
-func (h recoveringHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return recoveringHandler{h.Handler.WithAttrs(attrs), h.panics}
-}
-
-func (h recoveringHandler) WithGroup(name string) slog.Handler {
-	return recoveringHandler{h.Handler.WithGroup(name), h.panics}
 }

@@ -178,8 +178,8 @@ func (m *metrics) observe(c *Client) {
 		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))
 		o.ObserveInt64(spooled, int64(s.Spooled))
 		o.ObserveInt64(spoolBytes, int64(s.SpooledBytes))
-		o.ObserveInt64(spoolDown, int64(boolToInt(s.SpoolDown)))
-		o.ObserveInt64(halted, int64(boolToInt(s.Halted)))
+		o.ObserveInt64(spoolDown, boolToInt(s.SpoolDown))
+		o.ObserveInt64(halted, boolToInt(s.Halted))
 		o.ObserveInt64(keys, int64(s.RollUpKeys))
 		o.ObserveInt64(links, int64(s.Links))
 		return nil
@@ -197,7 +197,7 @@ func (m *metrics) close() {
 // signed converts n to the type that OpenTelemetry takes.
 func signed(n uint64) int64 { return int64(n) } //nolint:gosec // nobody counts that far
 
-func boolToInt(b bool) int {
+func boolToInt(b bool) int64 {
 	if b {
 		return 1
 	}

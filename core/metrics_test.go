@@ -286,9 +286,7 @@ func TestMetricsOfSeveralClients(t *testing.T) {
 		for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusOK} {
 			client, wire := newClient(t, func(cfg *klime.Config) { cfg.MeterProvider = provider{m: m} })
 			wire.answers(always(status, "{}"))
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u1")
 			_ = client.Flush(t.Context())
 		}
 		m.collect(t)
@@ -323,13 +321,9 @@ func TestMetricsThatFail(t *testing.T) {
 				log = logTo(cfg)
 				cfg.MeterProvider = test.provider
 			})
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u1")
 			wire.one(t, client)
-			if err := client.Shutdown(t.Context()); err != nil {
-				t.Error(err)
-			}
+			shutDown(t, client)
 			if got := log.String(); !strings.Contains(got, "metrics are not complete") || !strings.Contains(got, test.logged) ||
 				strings.Contains(got, "the provider's bug") { // it may hold data
 				t.Errorf("log %q", got)

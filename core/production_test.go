@@ -101,9 +101,7 @@ func TestTrackDuringShutdown(t *testing.T) {
 	}
 	calls.Go(func() { _ = client.Flush(t.Context()) })
 	server.Wait(100)
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	calls.Wait()
 	s := client.Stats()
 	if delivered := len(server.Events()); uint64(delivered) != s.Sent {
@@ -156,9 +154,7 @@ func checkDropsDuringShutdown(t *testing.T, overflow klime.Overflow) {
 		})
 	}
 	<-delivered
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	calls.Wait()
 	s := client.Stats()
 	dropped := s.Dropped[klime.DropQueueFull]
@@ -227,9 +223,7 @@ func TestLate(t *testing.T) {
 			}
 			tracker := klime.NewTracker(c, opts...)
 			trackJane(t, c, 1)
-			if err := c.Shutdown(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			shutDown(t, c)
 			want := uint64(0)
 			for _, way := range ways {
 				want += way.events
@@ -278,16 +272,12 @@ func TestConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2000 {
-		if err := client.Track(t.Context(), "Done", nil, klime.ForUser("jane")); err != nil {
-			t.Fatal(err)
-		}
+		trackDone(t, client, "jane")
 		if err := client.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	if n := connections.Load(); n > 2 {
 		t.Errorf("%d connections", n)
 	}

@@ -1,6 +1,9 @@
 package klime
 
-import "fmt"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // resolver finds an ID in a framework's request.
 type resolver func(native any) answer
@@ -93,8 +96,9 @@ func ask(find resolver, native any, f *appFunc) (a answer) {
 // resolve asks the tracker's resolvers.
 func (t *Tracker) resolve(native any) identity {
 	ids := t.client.interner()
-	user, group := ask(t.user, native, &t.funcs.user), ask(t.group, native, &t.funcs.group)
-	return identity{user: ids.keep(t.idOf(user, &t.funcs.user)), group: ids.keep(t.idOf(group, &t.funcs.group)), untrusted: true}
+	user := ids.keep(t.askID(t.user, native, &t.funcs.user))
+	group := ids.keep(t.askID(t.group, native, &t.funcs.group))
+	return identity{user: user, group: group, untrusted: true}
 }
 
 func (t *Tracker) askRoute(s *Scope) string {
@@ -102,11 +106,12 @@ func (t *Tracker) askRoute(s *Scope) string {
 		return ""
 	}
 	defer s.loan.giveBack()
-	return t.idOf(ask(t.route, s.loan.native, &t.funcs.route), &t.funcs.route)
+	return t.askID(t.route, s.loan.native, &t.funcs.route)
 }
 
-// idOf returns the ID of an answer of f, and logs what is wrong with it.
-func (t *Tracker) idOf(a answer, f *appFunc) string {
+// askID is ask for the ID alone. It logs what is wrong with the answer of f.
+func (t *Tracker) askID(find resolver, native any, f *appFunc) string {
+	a := ask(find, native, f)
 	if a.problem != noProblem {
 		t.tellProblem(a, f)
 	}
@@ -119,8 +124,11 @@ func (t *Tracker) tellProblem(a answer, f *appFunc) {
 	case problemForeign:
 		t.setupHints.foreignOption(t.client)
 	case problemWrongType:
-		f.hintNoID(a.id)
+		t.client.hintOnce(&f.toldType, "a function given to klime returns a type that cannot be an ID; its answer is ignored; "+
+			"return a string, an integer, a fmt.Stringer or an encoding.TextMarshaler",
+			slog.String("function", f.name), slog.String("type", a.id))
 	case problemNotUTF8:
-		f.hintNotUTF8()
+		t.client.hintOnce(&f.toldBinary, "a function given to klime returns bytes that are not UTF-8; its answer is ignored; "+
+			"return text, such as the String of a UUID", slog.String("function", f.name))
 	}
 }

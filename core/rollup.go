@@ -41,10 +41,6 @@ type rollUp struct {
 	closed  bool
 }
 
-func newRollUp(c *Client, length time.Duration) *rollUp {
-	return &rollUp{client: c, length: length}
-}
-
 // add counts a request, unless the client is shutting down (ErrClosed), the key does not
 // fit into an event (ErrEventTooLarge), or there is no room for it (ErrQueueFull).
 func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {

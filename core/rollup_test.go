@@ -191,9 +191,7 @@ func TestRollUpsAddUp(t *testing.T) {
 			})
 		}
 		running.Wait()
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, "late") })
 		synctest.Wait()
 		if got := countOf(wire.accepted); got != goroutines*each {
@@ -353,9 +351,7 @@ func TestRollUpAfterShutdown(t *testing.T) {
 	for _, opts := range [][]klime.Option{nil, {klime.Sample(0)}} {
 		client, _ := newClient(t)
 		tracker := klime.NewTracker(client, append(opts, asUser("u1"), klime.RollUp(time.Hour))...)
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		shutDown(t, client)
 		traffic{tracker: tracker}.serve(nil)
 		if s := client.Stats(); s.Late != 1 {
 			t.Errorf("%d options more: Stats %+v", len(opts), s)
@@ -380,9 +376,7 @@ func TestRollUpDuringAnOutage(t *testing.T) {
 				client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
 				wire.answers(always(status, "down"))
 				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
-				if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-					t.Fatal(err)
-				}
+				trackDone(t, client, "u1")
 				for i := range 200 {
 					traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", i)) })
 				}
@@ -517,9 +511,7 @@ func TestRollUpAtShutdownWithAFullQueue(t *testing.T) {
 					traffic{tracker: tracker, exchange: klime.Exchange{Status: 101}}.serve(nil)
 				}
 				for range 2 {
-					if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-						t.Fatal(err)
-					}
+					trackDone(t, client, "u1")
 				}
 				time.Sleep(5 * time.Second) // and the first attempt has failed
 				traffic{tracker: tracker}.serve(nil)

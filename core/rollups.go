@@ -19,7 +19,7 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 	defer c.rollUps.mu.Unlock()
 	r, ok := c.rollUps.byLength[length]
 	if !ok {
-		r = newRollUp(c, length)
+		r = &rollUp{client: c, length: length}
 		if c.rollUps.byLength == nil {
 			c.rollUps.byLength = map[time.Duration]*rollUp{}
 		}

@@ -4,16 +4,17 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // inSample decides whether an API call is recorded, at a rate from 0 to less than 1. It goes
-// by the trace ID, so that the events of one trace are recorded together. Without a span,
-// or if the trace came with the request, it goes by the event's random ID: a caller could
-// choose its trace ID.
-func inSample(rate float64, span spanRef, messageID string) bool {
+// by the trace, so that the events of one trace are recorded together, or without one by
+// the event's random ID.
+func inSample(rate float64, own trace.TraceID, messageID string) bool {
 	var hash uint64
-	if span.known() && !span.remote && !span.continues {
-		hash = binary.BigEndian.Uint64(span.trace[:8]) ^ binary.BigEndian.Uint64(span.trace[8:])
+	if own.IsValid() {
+		hash = binary.BigEndian.Uint64(own[:8]) ^ binary.BigEndian.Uint64(own[8:])
 	} else {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(messageID))
@@ -27,11 +28,11 @@ func inSample(rate float64, span spanRef, messageID string) bool {
 	return float64(hash) < rate*math.MaxUint64
 }
 
-// ownTrace returns the span, or the zero value if the span continues the trace in the
-// request's header, which the caller has chosen.
-func ownTrace(span spanRef, x *Exchange) spanRef {
-	if parseTraceparent(x.header("Traceparent")).trace == span.trace {
-		return spanRef{}
+// ownTrace returns the trace of a span, the zero value if there is none or it came with the
+// request: then the caller has chosen it.
+func ownTrace(span *spanRef, x *Exchange) trace.TraceID {
+	if span.remote || span.continues || parseTraceparent(x.header("Traceparent")).trace == span.trace {
+		return trace.TraceID{}
 	}
-	return span
+	return span.trace
 }

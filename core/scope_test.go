@@ -668,9 +668,7 @@ func TestSetPropertyReplacesOurs(t *testing.T) {
 				}
 			})
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		shutDown(t, client)
 		if body := strings.Join(b.bodies, ""); strings.Count(body, `"`+name+`":`) != 2 || strings.Count(body, `"`+name+`":"the app's"`) != 1 {
 			t.Errorf("%s: %s", name, body)
 		}

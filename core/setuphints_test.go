@@ -36,9 +36,7 @@ func TestMiddlewareThatNoRequestPasses(t *testing.T) {
 			cfg.NoHints = tt.quiet
 		})
 		tt.serve(klime.NewTracker(client, asUser("u1"), klime.IgnoreRoutes("/internal")))
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		if told := strings.Contains(log.String(), "of the requests that have ended, none was for a route and passed a Middleware"); told != tt.want {
 			t.Errorf("%s: log %s", name, log)
 		}
@@ -84,9 +82,7 @@ func TestUnseen(t *testing.T) {
 				traffic{tracker: tracker, exchange: tt.in}.serve(nil)
 			}
 			for range 2 { // tells once
-				if err := client.Shutdown(t.Context()); err != nil {
-					t.Error(err)
-				}
+				shutDown(t, client)
 			}
 			for _, text := range []string{nobody, noGroup} {
 				want := 0
@@ -156,9 +152,7 @@ func TestUnseenByAny(t *testing.T) {
 		var log *syncBuffer
 		client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
 		tt.run(client)
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		for _, text := range []string{atAll, soFar} {
 			want := 0
 			if text == tt.want {
@@ -192,9 +186,7 @@ func TestPatternsOfOpenRequests(t *testing.T) {
 		if tt.ended.Route != "" {
 			traffic{tracker: tracker, exchange: tt.ended}.serve(nil)
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		if got := log.String(); !strings.Contains(got, tt.want) || strings.Count(got, "\n") != min(1, len(tt.want)) {
 			t.Errorf("%s: log %s", name, got)
 		}
@@ -222,9 +214,7 @@ func TestHintsOfAMiddlewareInside(t *testing.T) {
 		traffic{tracker: outer, exchange: tt.ended}.serve(func(ctx context.Context) {
 			traffic{tracker: inner, ctx: ctx, exchange: tt.ended}.serve(nil)
 		})
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		for _, text := range []string{"patterns=", "was for a route and passed"} {
 			if got := log.String(); strings.Contains(got, text) != strings.Contains(tt.want, text) {
 				t.Errorf("%s: log %s", name, got)
@@ -245,9 +235,7 @@ func TestOneOfSeveralMiddlewares(t *testing.T) {
 		for range n {
 			klime.NewTracker(client)
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		const told = `level=DEBUG msg="klime: of the requests that have ended, none was for a route and passed one of several Middlewares`
 		if got := log.String(); strings.Contains(got, "of the requests that have ended, none was for a route and passed a Middleware") || !strings.Contains(got, told) {
 			t.Errorf("%d of each: log %s", n, got)
@@ -264,9 +252,7 @@ func TestOneOfVeryManyMiddlewares(t *testing.T) {
 		klime.NewTracker(client)
 	}
 	traffic{tracker: klime.NewTracker(client)}.serve(nil)
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	if strings.Contains(log.String(), "of the requests that have ended, none was for a route and passed a Middleware") {
 		t.Errorf("log %s", log)
 	}
@@ -281,9 +267,7 @@ func TestManyMiddlewares(t *testing.T) {
 		traffic{tracker: klime.NewTracker(client)}.serve(nil)
 	}
 	traffic{tracker: klime.NewTracker(client, klime.SkipRoutes("/intrenal"))}.serve(nil)
-	if err := client.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
+	shutDown(t, client)
 	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "was for a route and passed") {
 		t.Errorf("log %s", log)
 	}

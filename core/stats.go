@@ -1,7 +1,5 @@
 package klime
 
-import "github.com/klimeapp/klime-go/internal/delivery"
-
 // DropReason says why an accepted event was dropped.
 type DropReason string
 
@@ -56,10 +54,17 @@ func (c *Client) Stats() Stats {
 	n := c.delivery.Counts()
 	filtered := c.filtered.Load()
 	return Stats{
-		Accepted:     n.Accepted + filtered,
-		Sent:         n.Sent,
-		Failed:       n.Failed,
-		Dropped:      dropped(&n, filtered),
+		Accepted: n.Accepted + filtered,
+		Sent:     n.Sent,
+		Failed:   n.Failed,
+		Dropped: map[DropReason]uint64{
+			DropBeforeSend: filtered,
+			DropQueueFull:  n.Evicted,
+			DropShutdown:   n.Abandoned,
+			DropSpoolBusy:  n.SpoolBusy,
+			DropSpoolFull:  n.SpoolFull,
+			DropSpoolLost:  n.SpoolLost,
+		},
 		Queued:       n.Held,
 		QueuedBytes:  n.HeldBytes,
 		Spooled:      n.Spooled,
@@ -76,16 +81,5 @@ func (c *Client) Stats() Stats {
 		NotMember:    c.notMember.Load(),
 		Invalid:      c.invalid.total.Load(),
 		Late:         n.Late,
-	}
-}
-
-func dropped(n *delivery.Counts, filtered uint64) map[DropReason]uint64 {
-	return map[DropReason]uint64{
-		DropBeforeSend: filtered,
-		DropQueueFull:  n.Evicted,
-		DropShutdown:   n.Abandoned,
-		DropSpoolBusy:  n.SpoolBusy,
-		DropSpoolFull:  n.SpoolFull,
-		DropSpoolLost:  n.SpoolLost,
 	}
 }

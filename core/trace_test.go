@@ -53,6 +53,9 @@ func TestTraceOfARequest(t *testing.T) {
 	}{
 		{name: "none", want: "none"},
 		{name: "instrumentation outside", before: 1, want: "01"},
+		{name: "and a *gin.Context, which finds values of string keys alone", before: 1, want: "01, 01", do: func(ctx context.Context) {
+			klime.Track(stringKeys{ctx, map[string]any{klime.ScopeKey: klime.ScopeFrom(ctx)}}, "Done", nil)
+		}},
 		{name: "and a span of the app", before: 1, want: "02, 01", do: func(ctx context.Context) { klime.Track(with(ctx, 2), "Done", nil) }},
 		{name: "instrumentation inside", want: "02, 02", do: func(ctx context.Context) { klime.Track(with(ctx, 2), "Done", nil) }},
 		{name: "met by SetUser", want: "02", do: func(ctx context.Context) { klime.SetUser(with(ctx, 2), "u1") }},
@@ -99,6 +102,24 @@ func TestTraceOfARequest(t *testing.T) {
 				t.Errorf("traces %s, want %s", text, tt.want)
 			}
 		})
+	}
+}
+
+func TestTraceOutsideARequest(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	ctx := trace.ContextWithSpanContext(t.Context(), spanContext(1))
+	err := client.Track(ctx, "Done", nil, klime.ForUser("u1"))
+	err = errors.Join(err, client.Identify(ctx, "u1", nil), client.Track(t.Context(), "Done", nil, klime.ForUser("u1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range wire.events(t, client) {
+		got = append(got, traceOf(e))
+	}
+	if want := "01, 01, none"; strings.Join(got, ", ") != want {
+		t.Errorf("traces %q, want %s", got, want)
 	}
 }
 
@@ -444,9 +465,7 @@ func TestApp(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			client, wire := newClient(t, func(cfg *klime.Config) { cfg.App = klime.FromEnv().App })
-			if err := client.Track(t.Context(), "Done", nil, klime.ForUser("u1")); err != nil {
-				t.Fatal(err)
-			}
+			trackDone(t, client, "u1")
 			if got := fmt.Sprint(wire.one(t, client)["context"].(map[string]any)["app"]); got != tt.want {
 				t.Errorf("app %s, want %s", got, tt.want)
 			}

@@ -290,7 +290,7 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 	s.completeTelemetry(&d.telemetry)
 	if t.sampleRate < 1 && unnamed && t.rollUp == nil {
 		d.MessageID = uuid.New()
-		if !inSample(t.sampleRate, ownTrace(d.telemetry.span, x), d.MessageID) {
+		if !inSample(t.sampleRate, ownTrace(&d.telemetry.span, x), d.MessageID) {
 			return outcomeSampled
 		}
 		request.sampleRate = t.sampleRate

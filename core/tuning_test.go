@@ -235,9 +235,7 @@ func TestUnusedPatterns(t *testing.T) {
 		if !tracker.Ignores("GET", "/healthz", http.Header{"User-Agent": {"kube-probe/1.31"}}.Get) {
 			t.Error("a probe is not ignored")
 		}
-		if err := client.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
+		shutDown(t, client)
 		if told := strings.Contains(log.String(), `"[/intrenal /repotrs /heathlz]"`); told == quiet {
 			t.Errorf("NoHints %v: log %s", quiet, log)
 		}
@@ -280,8 +278,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// All services that see a trace decide alike; a trace that only the client has
-// chosen decides nothing.
+// All services that see a trace decide alike.
 func TestSampleByTrace(t *testing.T) {
 	t.Parallel()
 	taken := func(rate float64, span trace.SpanContext) bool {
@@ -307,16 +304,7 @@ func TestSampleByTrace(t *testing.T) {
 	if both < 16 || both > 48 {
 		t.Errorf("%d of 64 traces", both)
 	}
-	remote := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
-	seen := 0
-	for range 64 {
-		if taken(0.5, remote) {
-			seen++
-		}
-	}
-	if seen == 0 || seen == 64 {
-		t.Errorf("a trace of the client's choice decides: %d of 64", seen)
-	}
+	remote := spanContext(1).WithRemote(true)
 	if taken(0, remote) || !taken(1, remote) {
 		t.Error("none or all is not that")
 	}
@@ -537,25 +525,41 @@ func TestOfTheClientsChoice(t *testing.T) {
 	}
 }
 
-// A trace that the request came with decides no more than the client's other
-// words, also where instrumentation goes on with it.
-func TestSampleOfAClientsTrace(t *testing.T) {
+// A caller that chooses its trace ID must not choose what is recorded: chance decides where the
+// trace came with the request, by the header or, if that is not W3C's, as the span says.
+func TestSampleOfACallersTrace(t *testing.T) {
 	t.Parallel()
-	seen := 0
-	for range 64 {
-		client, wire := newClient(t)
-		span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 7}, SpanID: trace.SpanID{1}})
-		header := http.Header{"Traceparent": {"00-00000000000000000000000000000007-00000000000000aa-01"}}.Get
-		tracker := klime.NewTracker(client, asUser("u1"), klime.Sample(0.5))
-		traffic{tracker: tracker, ctx: trace.ContextWithSpanContext(t.Context(), span), exchange: klime.Exchange{Header: header}}.serve(nil)
-		seen += len(wire.events(t, client))
+	here := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 7}, SpanID: trace.SpanID{1}})
+	came := here.WithRemote(true)
+	span := func(c trace.SpanContext) trace.Span {
+		return trace.SpanFromContext(trace.ContextWithSpanContext(t.Context(), c))
 	}
-	if seen == 0 || seen == 64 {
-		t.Errorf("%d of 64", seen)
+	for name, tt := range map[string]struct {
+		span   trace.Span
+		header string
+		chance bool
+	}{
+		"it began here":             {span: span(here)},
+		"its parent is of here too": {span: child{span(here), here}},
+		"its parent came":           {span: child{span(here), came}, chance: true},
+		"it came":                   {span: span(came), chance: true},
+		"it is in the header":       {span: span(here), header: "00-00000000000000000000000000000007-00000000000000aa-01", chance: true},
+	} {
+		seen := 0
+		for range 64 {
+			client, wire := newClient(t)
+			request := traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.Sample(0.5)), ctx: trace.ContextWithSpan(t.Context(), tt.span)}
+			request.exchange.Header = http.Header{"Traceparent": {tt.header}}.Get
+			request.serve(nil)
+			seen += len(wire.events(t, client))
+		}
+		if chance := seen != 0 && seen != 64; chance != tt.chance {
+			t.Errorf("%s: recorded %d of 64", name, seen)
+		}
 	}
 }
 
-// child is a span as OpenTelemetry's SDK makes it, which tells its parent.
+// child is a span that tells of its parent, as those of OpenTelemetry's SDK do.
 type child struct {
 	trace.Span
 
@@ -563,27 +567,6 @@ type child struct {
 }
 
 func (c child) Parent() trace.SpanContext { return c.parent }
-
-// Nor where it came by a header that is not W3C's, and the server's span says so.
-func TestSampleOfAnotherPropagation(t *testing.T) {
-	t.Parallel()
-	id := trace.SpanContextConfig{TraceID: trace.TraceID{15: 7}, SpanID: trace.SpanID{1}}
-	for _, remote := range []bool{true, false} {
-		id.Remote = remote
-		parent := trace.NewSpanContext(id)
-		ctx := trace.ContextWithSpanContext(t.Context(), parent.WithRemote(false))
-		ctx = trace.ContextWithSpan(t.Context(), child{trace.SpanFromContext(ctx), parent})
-		seen := 0
-		for range 64 {
-			client, wire := newClient(t)
-			traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.Sample(0.5)), ctx: ctx}.serve(nil)
-			seen += len(wire.events(t, client))
-		}
-		if chance := seen != 0 && seen != 64; chance != remote {
-			t.Errorf("%d of 64 of a trace of a caller's choice %v", seen, remote)
-		}
-	}
-}
 
 // The names and skips of a middleware that joins another hold too.
 func TestRulesFurtherIn(t *testing.T) {

@@ -66,9 +66,6 @@ func (w *usageWindow) canAbsorb(later *usageWindow) bool {
 		return false
 	}
 	room, bytes := maxMergedKeys-len(w.usage), maxRollUpBytes-w.bytes
-	if room >= len(later.usage) && bytes >= later.bytes {
-		return true
-	}
 	for key := range later.usage { // stops early, as nothing can be counted meanwhile
 		if _, known := w.usage[key]; !known {
 			room, bytes = room-1, bytes-key.size()

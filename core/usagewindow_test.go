@@ -48,7 +48,7 @@ func TestWindowsEndWhenTheClockIsSet(t *testing.T) {
 	for shift, want := range map[time.Duration]bool{
 		0: false, 59 * time.Minute: false, -time.Minute: false, time.Hour: true, 8 * time.Hour: true,
 	} {
-		r := newRollUp(c, time.Hour)
+		r := &rollUp{client: c, length: time.Hour}
 		now, x := morning(), &Exchange{Method: http.MethodGet, Route: "/", Status: http.StatusOK}
 		if err := r.add(now, identity{user: "u1"}, x); err != nil {
 			t.Fatal(err)
