@@ -75,6 +75,9 @@ func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
 func noiseOf(x *Exchange, rule ruling, failed bool) outcome {
 	switch {
 	case isUnmatched(x, rule):
+		if x.Route != "" {
+			return outcomeCatchAll
+		}
 		return outcomeNoRoute
 	case isCanonicalRedirect(x):
 		return outcomeCanonical
