@@ -75,6 +75,9 @@ func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
 func noiseOf(x *Exchange, rule ruling, failed bool) outcome {
 	switch {
 	case isUnmatched(x, rule):
+		if x.Route != "" {
+			return outcomeCatchAll
+		}
 		return outcomeNoRoute
 	case isCanonicalRedirect(x):
 		return outcomeCanonical
@@ -111,8 +114,12 @@ func isUnmatched(x *Exchange, rule ruling) bool {
 		return false
 	}
 	mayBeUnmatched := x.Route == "" || rule.name == "" && strings.HasSuffix(x.Route, "*")
-	notFound := x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
-	return mayBeUnmatched && notFound || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
+	return mayBeUnmatched && x.isNotFound() || x.Route == "" && x.Unmatched && x.Status >= http.StatusBadRequest && !x.Panicked
+}
+
+// isNotFound reports whether the answer is one that routers give if they have no route.
+func (x *Exchange) isNotFound() bool {
+	return x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
 }
 
 // knownMethod returns a method of HTTP (RFC 9110, 5789 and 4918) as it is, and "_OTHER"

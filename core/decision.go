@@ -37,6 +37,7 @@ const (
 	outcomePartOfPage   outcome = "not sent: part of a page, such as a style sheet or an image"
 	outcomeHealthCheck  outcome = "not sent: a health check (HealthRoutes)"
 	outcomeNoRoute      outcome = "not sent: no route has the path"
+	outcomeCatchAll     outcome = "not sent: 404 or 405 of a route that ends in * (name the route to record it)"
 	outcomeRedirected   outcome = "not sent: a redirect"
 	outcomePrefetched   outcome = "not sent: a prefetch"
 	outcomeProbed       outcome = "not sent: the caller probes whether the app is alive"

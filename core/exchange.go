@@ -52,7 +52,8 @@ type Exchange struct {
 	Hijacked bool
 
 	// Conn is the connection that a handler has taken over, nil if none. If it is still open,
-	// the handler has left it to goroutines: Unfinished then holds.
+	// the handler has left it to goroutines: Unfinished then holds. It also does if that
+	// cannot be told, as of a connection that the listener has wrapped.
 	Conn net.Conn
 
 	// Unmatched says that the router is known to have found no route. An answer of
@@ -143,16 +144,19 @@ func (x *Exchange) normalize() {
 	}
 }
 
-// leftOpen reports whether a handler has taken over the connection and not closed it. If
-// that cannot be told, as of one that the listener has wrapped, it has not.
-func (x *Exchange) leftOpen() bool {
+// mayBeOpen reports whether a handler has taken over the connection and may not have
+// closed it.
+func (x *Exchange) mayBeOpen() bool {
 	conn := x.Conn
+	if conn == nil {
+		return false
+	}
 	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok { // as of TLS
 		conn = secured.NetConn()
 	}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return false
+		return true
 	}
 	raw, err := socket.SyscallConn()
 	return err == nil && raw.Control(func(uintptr) {}) == nil // fails once closed

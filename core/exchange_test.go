@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestLeftOpen(t *testing.T) {
+func TestMayBeOpen(t *testing.T) {
 	t.Parallel()
 	type wrapped struct{ net.Conn } // as by a listener that counts connections
 	pipe, other := net.Pipe()
@@ -22,18 +22,18 @@ func TestLeftOpen(t *testing.T) {
 		"TLS":     {func(tcp net.Conn) net.Conn { return tls.Client(tcp, new(tls.Config)) }, true},
 		"wrapped": {func(tcp net.Conn) net.Conn { return wrapped{tcp} }, false},
 		"a pipe":  {func(net.Conn) net.Conn { return pipe }, false},
-		"none":    {func(net.Conn) net.Conn { return nil }, false},
 	} {
 		x := Exchange{Conn: tt.conn(dialSelf(t))}
-		if got := x.leftOpen(); got != tt.known {
-			t.Errorf("%s: %v while it is open", name, got)
+		if !x.mayBeOpen() {
+			t.Errorf("%s: closed while it is open", name)
 		}
-		if x.Conn != nil {
-			_ = x.Conn.Close()
+		_ = x.Conn.Close()
+		if x.mayBeOpen() == tt.known {
+			t.Errorf("%s: after it was closed: %v", name, tt.known)
 		}
-		if x.leftOpen() {
-			t.Errorf("%s: open after it was closed", name)
-		}
+	}
+	if (&Exchange{}).mayBeOpen() {
+		t.Error("a connection that was not taken over is open")
 	}
 }
 

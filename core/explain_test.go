@@ -117,7 +117,8 @@ func TestExplainRequests(t *testing.T) {
 		{"HEAD", klime.Exchange{Method: "HEAD"}, nil, jane, []string{"the method asks about something"}},
 		{"an asset", klime.Exchange{Method: "GET", ContentType: "text/css"}, nil, jane, []string{"part of a page"}},
 		{"a health check", klime.Exchange{Method: "GET", Route: "/healthz"}, nil, jane, []string{"a health check"}},
-		{"no route", klime.Exchange{Method: "GET", Route: "/*", Status: 404}, nil, jane, []string{"no route has the path"}},
+		{"no route", klime.Exchange{Method: "GET", Unmatched: true, Status: 404}, nil, jane, []string{"no route has the path"}},
+		{"no route within another", klime.Exchange{Method: "GET", Route: "/*", Status: 404}, nil, jane, []string{"of a route that ends in *"}},
 		{"a redirect", klime.Exchange{Method: "GET", Status: 302}, nil, jane, []string{"not sent: a redirect"}},
 		{
 			"a prefetch", klime.Exchange{Method: "GET", Header: http.Header{"Sec-Purpose": {"prefetch"}}.Get},

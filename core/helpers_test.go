@@ -189,7 +189,7 @@ func (r traffic) serve(handler func(ctx context.Context)) {
 	if x.Method == "" {
 		x.Method = http.MethodPost
 	}
-	if x.Route == "" {
+	if x.Route == "" && !x.Unmatched {
 		x.Route = "/reports"
 	}
 	if x.Status == 0 && !x.Panicked && !x.Aborted {

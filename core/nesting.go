@@ -41,7 +41,8 @@ func innermostIn(ctx context.Context) (s *Scope, isHidden bool) {
 // this one while it serves another, with the context ctx of that one, then what functions
 // such as [Track] are told in it would count for the other. WithoutEnclosing returns a
 // context to pass on in place of ctx, in which they do nothing. Otherwise it returns nil:
-// the request is then passed on untouched. incoming is as for [Tracker.BeginIn].
+// the request is then passed on untouched. incoming is as for [Tracker.BeginIn]. If the
+// request of ctx is over, this one is taken for another.
 func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) context.Context {
 	innermost := ScopeFrom(ctx)
 	open := innermost
@@ -88,6 +89,7 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	innermost, _ := innermostIn(s.parent)
 	for outer := innermost; outer != nil; outer = outer.around {
 		if !outer.request().isOpen() {
+			s.own.silent = s.own.silent || outer.isSilent() // that outlasts the request
 			continue
 		}
 		if s.around == nil {

@@ -36,7 +36,8 @@ func newRoute(pattern string) *route {
 	return r
 }
 
-// isWithin reports whether r is a part of what other, which ends in *, stands for.
+// isWithin reports whether r begins with what stands before the * at the end of other, as
+// /api/orgs/{org} does with /api/*.
 func (r *route) isWithin(other *route) bool {
 	prefix, ok := strings.CutSuffix(other.text, "*")
 	return ok && strings.HasPrefix(r.text, prefix)

@@ -308,6 +308,33 @@ func TestIgnoredSubrequests(t *testing.T) {
 	}
 }
 
+// What a silenced request has started may make requests after its end: they are silent
+// too, and so are those within them.
+func TestSubrequestsAfterSilence(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("customer"))
+	serve := func(ctx context.Context, target string, handle func(ctx context.Context)) {
+		traffic{tracker: tracker, ctx: ctx, target: target, exchange: klime.Exchange{Route: target}}.serve(handle)
+	}
+	var kept []context.Context
+	serve(context.Background(), "/import", func(ctx context.Context) {
+		klime.Silence(ctx)
+		kept = append(kept, ctx)
+	})
+	kept = append(kept, tracker.WithoutEnclosing(kept[0], &http.Request{RequestURI: "/ignored"}))
+	for _, ctx := range kept {
+		serve(ctx, "/rows", func(ctx context.Context) {
+			klime.Track(ctx, "Row Imported", nil)
+			serve(ctx, "/cells", nil)
+		})
+	}
+	serve(context.Background(), "/rows", nil)
+	if events := wire.events(t, client); len(events) != 1 {
+		t.Errorf("got %v, want the last request alone", events)
+	}
+}
+
 // An ignored request within no other, or that has passed another middleware further out,
 // is passed on untouched.
 func TestWithoutEnclosing(t *testing.T) {

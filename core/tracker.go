@@ -196,7 +196,7 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 		x.assumeAnswer(s.Err())
 	}
 	x.measure()
-	x.Unfinished = x.Unfinished || x.Conn != nil && x.leftOpen()
+	x.Unfinished = x.Unfinished || x.mayBeOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text
@@ -313,12 +313,18 @@ func (t *Tracker) noteAttributed(x *Exchange, checked membershipCheck) {
 	}
 }
 
-// routeOf returns the request's route, from the Route option or else from the adapter.
+// routeOf returns the request's route, from the Route option or else from the adapter. A
+// route for everything that answers for the home page stands for that.
 func (t *Tracker) routeOf(s *Scope, x *Exchange) *route {
+	var rt *route
 	if t.route != nil {
-		if rt := t.routes.lookup(t.askRoute(s)); rt.text != "" {
-			return rt
-		}
+		rt = t.routes.lookup(t.askRoute(s))
 	}
-	return t.routes.lookup(x.Route)
+	if rt == nil || rt.text == "" {
+		rt = t.routes.lookup(x.Route)
+	}
+	if rt.text == "/*" && x.Path == "/" && !x.isNotFound() {
+		rt = t.routes.lookup("/")
+	}
+	return rt
 }

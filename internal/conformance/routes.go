@@ -32,6 +32,21 @@ func routeCases() []testCase {
 			},
 		},
 		{
+			name: "the home page of a route for everything",
+			app: App{UserID: jane, Routes: []Route{{Path: "/{rest...}", Handler: func(r Request) {
+				if r.Header("X-Missing") != "" {
+					r.Reply(http.StatusNotFound, appJSON, `{}`)
+					return
+				}
+				jsonOK(r)
+			}}}},
+			requests: []call{get("/"), get("/app"), {path: "/", header: http.Header{"X-Missing": {"1"}}, status: http.StatusNotFound}},
+			want: []string{
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+			},
+		},
+		{
 			name: "groups and mounted routers",
 			app: App{UserID: jane, Routes: []Route{
 				{Groups: []string{"/orgs/{org}", "/reports"}, Path: "/{id}", Handler: func(r Request) {
