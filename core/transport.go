@@ -41,15 +41,15 @@ type EventError struct {
 // transportAdapter makes a Transport one of package delivery.
 type transportAdapter struct{ Transport }
 
-func (a transportAdapter) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
-	result, err := a.Transport.Send(ctx, body, events)
+func (a transportAdapter) Send(ctx context.Context, batch delivery.Batch) (delivery.Result, error) {
+	result, err := a.Transport.Send(ctx, batch.AppendBody(nil), len(batch))
 	if failure := (*DeliveryError)(nil); errors.As(err, &failure) {
 		return delivery.Result{}, failure.internal(result.Errors)
 	}
 	if err != nil {
 		return delivery.Result{}, err
 	}
-	return delivery.NewResult(events, rejections(result.Errors)), nil
+	return delivery.NewResult(len(batch), rejections(result.Errors)), nil
 }
 
 // batchResult returns the public form of an answer. The named events are those of

@@ -90,7 +90,7 @@ func TestAnswers(t *testing.T) {
 				w.WriteHeader(test.code)
 				_, _ = io.WriteString(w, test.body)
 			})
-			got, err := transport.Send(t.Context(), nil, max(0, cmp.Or(test.events, 3)))
+			got, err := transport.Send(t.Context(), make(delivery.Batch, max(0, cmp.Or(test.events, 3))))
 			if fmt.Sprint(got) != fmt.Sprint(test.want) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
@@ -112,7 +112,7 @@ func TestMisdirected(t *testing.T) {
 			w.WriteHeader(code)
 			_, _ = io.WriteString(w, `{"message":"not here"}`)
 		})
-		_, err := transport.Send(t.Context(), nil, 1)
+		_, err := transport.Send(t.Context(), make(delivery.Batch, 1))
 		want := fmt.Sprintf("status %d: no Klime at %s", code, url)
 		if err == nil || err.Error() != want+": not here" {
 			t.Errorf("error %v, want %s", err, want)
@@ -165,7 +165,7 @@ func TestWriteKeyNotAccepted(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]string{401: "status 401: the write key was not accepted", 403: "status 403 Forbidden"} {
 		transport := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-		_, err := transport.Send(t.Context(), nil, 1)
+		_, err := transport.Send(t.Context(), make(delivery.Batch, 1))
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.Error() != want || failure.LogValue().String() != want {
 			t.Errorf("error %v, want %s, also in the log", err, want)
@@ -202,7 +202,7 @@ func TestCompressedAnswers(t *testing.T) {
 			w.WriteHeader(test.code)
 			_, _ = w.Write(test.body)
 		})
-		result, err := transport.Send(t.Context(), nil, 3)
+		result, err := transport.Send(t.Context(), make(delivery.Batch, 3))
 		if got := fmt.Sprint(result.Accepted, " ", result.Rejected, " ", err); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
@@ -250,7 +250,7 @@ func TestHostileAnswers(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := serve(t, test.handler).Send(t.Context(), nil, 1)
+			_, err := serve(t, test.handler).Send(t.Context(), make(delivery.Batch, 1))
 			var failure *delivery.SendError
 			if errors.As(err, &failure) != test.transient || err != nil && !failure.Temporary() {
 				t.Errorf("error: %v", err)
@@ -268,7 +268,7 @@ func TestNamelessErrors(t *testing.T) {
 				w.WriteHeader(code)
 				_, _ = io.WriteString(w, `{"accepted":0,"failed":1,"errors":[`+entry+`,{"index":2,"code":123,"message":["?"]}]}`)
 			})
-			result, err := transport.Send(t.Context(), nil, 5)
+			result, err := transport.Send(t.Context(), make(delivery.Batch, 5))
 			rejected := result.Rejected
 			var failure *delivery.SendError
 			if errors.As(err, &failure) {
@@ -290,7 +290,7 @@ func TestAnswersAreCleaned(t *testing.T) {
 		_, _ = io.WriteString(w, `{"message":"`+long+` key `+long+`","errors":[{"index":0,"code":"key","message":"key `+
 			strings.Repeat("x", 100_000)+`"},{"index":1,"code":"jane@acme.test"},{"index":2,"code":"invalid_event"}]}`)
 	})
-	_, err := transport.Send(t.Context(), nil, 5)
+	_, err := transport.Send(t.Context(), make(delivery.Batch, 5))
 	var failure *delivery.SendError
 	if !errors.As(err, &failure) {
 		t.Fatal(err)
@@ -332,7 +332,7 @@ func TestGzipBombInTheAppsClient(t *testing.T) {
 		}
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(counting{unpacker, &read})}
 	})}
-	if _, err := delivery.NewHTTP(client, "http://localhost", "key", "test").Send(t.Context(), nil, 1); err != nil {
+	if _, err := delivery.NewHTTP(client, "http://localhost", "key", "test").Send(t.Context(), make(delivery.Batch, 1)); err != nil {
 		t.Error(err)
 	}
 	if n := read.Load(); n > 2<<20 {

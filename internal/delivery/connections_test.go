@@ -36,7 +36,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		t.Cleanup(server.Close)
 		transport := ours(t, 2, server.URL)
 		for range 200 {
-			_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
+			_, _ = transport.Send(t.Context(), nil)
 		}
 		if n := connections.Load(); n > 2 {
 			t.Errorf("%d: %d connections", code, n)
@@ -63,7 +63,7 @@ func atOnce(t *testing.T, n int, transport *delivery.HTTP) {
 	var all sync.WaitGroup
 	for range n {
 		all.Go(func() {
-			if _, err := transport.Send(ctx, []byte(`{"batch":[]}`), 0); err != nil {
+			if _, err := transport.Send(ctx, nil); err != nil {
 				t.Errorf("one of %d at once: %v", n, err)
 			}
 		})
@@ -137,7 +137,7 @@ func TestSickConnectionsAreLeft(t *testing.T) {
 						if i == 20 {
 							made = b.made.Load()
 						}
-						if _, err := transport.Send(t.Context(), []byte(`{"batch":[]}`), 0); err != nil {
+						if _, err := transport.Send(t.Context(), nil); err != nil {
 							failures++
 						}
 						time.Sleep(time.Second)
@@ -165,7 +165,7 @@ func TestFailuresCostFewConnections(t *testing.T) {
 		const seconds = 10
 		for range seconds * 100 {
 			b.sicken()
-			_, _ = transport.Send(t.Context(), []byte(`{"batch":[]}`), 0)
+			_, _ = transport.Send(t.Context(), nil)
 			time.Sleep(time.Second / 100)
 		}
 		if n := b.made.Load(); n > 2*seconds+2 {
@@ -301,7 +301,7 @@ func TestClosedConnectionsAreNoticedLate(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				if _, err := transport.Send(ctx, []byte(`{"batch":[]}`), 0); err != nil {
+				if _, err := transport.Send(ctx, nil); err != nil {
 					t.Error(err)
 				}
 				if n := arrived.Load(); n != int64(tt.requests)+1 {

@@ -43,7 +43,7 @@ func FuzzAnswer(f *testing.F) {
 		const events, key = 5, "wk-secret"
 		status = 200 + abs(status)%400
 		client := &http.Client{Transport: canned{status, body}}
-		result, err := NewHTTP(client, "http://localhost/v1/batch", key, "test").Send(t.Context(), nil, events)
+		result, err := NewHTTP(client, "http://localhost/v1/batch", key, "test").Send(t.Context(), make(Batch, events))
 		failure := asSendError(err)
 		kept := result.Rejected
 		if failure != nil {

@@ -35,7 +35,8 @@ type request struct {
 	bytes int
 }
 
-func (e *endpoint) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
+func (e *endpoint) Send(ctx context.Context, batch delivery.Batch) (delivery.Result, error) {
+	body, events := batch.AppendBody(nil), len(batch)
 	ids, err := idsIn(body)
 	if err != nil || len(ids) != events {
 		return delivery.Result{}, fmt.Errorf("not a batch of %d (%w): %.80s", events, err, body)

@@ -131,7 +131,7 @@ func TestDeadConnectionIsGivenUp(t *testing.T) {
 		send := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			_, err := transport.Send(ctx, []byte(`{"batch":[]}`), 0)
+			_, err := transport.Send(ctx, nil)
 			return err
 		}
 		if err := send(); err != nil {
@@ -213,7 +213,7 @@ func TestHostileHTTP2(t *testing.T) {
 				transport, lines := overHTTP2(t, p)
 				for range 5 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-					_, err := transport.Send(ctx, []byte(`{"batch":[]}`), 0)
+					_, err := transport.Send(ctx, nil)
 					cancel()
 					var failure *delivery.SendError
 					if !errors.As(err, &failure) || !failure.Temporary() {

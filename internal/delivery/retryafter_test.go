@@ -32,7 +32,7 @@ func TestRetryAfter(t *testing.T) {
 			w.Header().Set("Retry-After", test.header)
 			w.WriteHeader(http.StatusTooManyRequests)
 		})
-		_, err := transport.Send(t.Context(), nil, 1)
+		_, err := transport.Send(t.Context(), make(delivery.Batch, 1))
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.RetryAfter < test.from || failure.RetryAfter > test.to {
 			t.Errorf("Retry-After %q: %+v", test.header, failure)
@@ -50,7 +50,7 @@ func TestRetryAfterByTheServersClock(t *testing.T) {
 			w.Header().Set("Retry-After", now.Add(90*time.Second).Format(http.TimeFormat))
 			w.WriteHeader(http.StatusServiceUnavailable)
 		})
-		_, err := transport.Send(t.Context(), nil, 1)
+		_, err := transport.Send(t.Context(), make(delivery.Batch, 1))
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.RetryAfter != 90*time.Second {
 			t.Errorf("a clock that is off by %v: %+v", off, failure)

@@ -15,12 +15,6 @@ import (
 // enough to single out two bad ones of a hundred, or 32 that answers name one by one.
 const maxRequests = 32
 
-// The body of a request is the events, with commas, between these.
-const (
-	batchHead = `{"batch":[`
-	batchTail = `]}`
-)
-
 // sendJobs runs one sender.
 func (d *Deliverer) sendJobs(ctx context.Context) {
 	for {
@@ -115,7 +109,7 @@ var errPanicked = errors.New("transport panicked, or ended its goroutine")
 
 // callTransport has the Transport send a batch. Not to return counts as a failure.
 func (d *Deliverer) callTransport(ctx context.Context, items []Item) (result Result, err error) {
-	returned := CallApp(func() { result, err = d.cfg.Transport.Send(ctx, encodeBatch(items), len(items)) })
+	returned := CallApp(func() { result, err = d.cfg.Transport.Send(ctx, items) })
 	if returned {
 		return result, err
 	}
@@ -123,23 +117,6 @@ func (d *Deliverer) callTransport(ctx context.Context, items []Item) (result Res
 		d.cfg.OnPanic()
 	}
 	return Result{}, errPanicked
-}
-
-// encodeBatch makes a new body for each request: net/http may still be reading the
-// last one after its answer has arrived.
-func encodeBatch(items []Item) []byte {
-	size := len(batchHead) + len(batchTail)
-	for i := range items {
-		size += len(items[i].Body) + 1
-	}
-	body := append(make([]byte, 0, size), batchHead...)
-	for i := range items {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, items[i].Body...)
-	}
-	return append(body, batchTail...)
 }
 
 // split returns what to send in place of a refused part, the last element first: the

@@ -520,7 +520,7 @@ func TestShutdownProbesOnce(t *testing.T) {
 // deaf is a Transport that ignores its context.
 type deaf struct{ hang chan struct{} }
 
-func (d deaf) Send(context.Context, []byte, int) (delivery.Result, error) {
+func (d deaf) Send(context.Context, delivery.Batch) (delivery.Result, error) {
 	<-d.hang
 	return delivery.Result{}, nil
 }

@@ -111,7 +111,8 @@ func (m *memory) clone() *memory {
 var errNetwork = errors.New("no route to host")
 
 // Send is the service.
-func (p *process) Send(ctx context.Context, body []byte, events int) (delivery.Result, error) {
+func (p *process) Send(ctx context.Context, batch delivery.Batch) (delivery.Result, error) {
+	body, events := batch.AppendBody(nil), len(batch)
 	ids := p.idsOf(body)
 	if len(ids) != events {
 		p.Errorf("%d events in a request of %d", len(ids), events)

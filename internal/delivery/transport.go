@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -34,10 +35,10 @@ var errWriteKey = errors.New("the write key was not accepted")
 // errWebPage is the error of an answer that is no Klime's, whatever its status.
 var errWebPage = errors.New("answered with a web page")
 
-// Transport sends one request. Its body is `{"batch":[…]}` with this many events. Send
-// must return soon after ctx ends, and be safe for concurrent use.
+// Transport sends one request. Send must return soon after ctx ends, and be safe for
+// concurrent use. It may keep the bodies of the items, but not batch.
 type Transport interface {
-	Send(ctx context.Context, body []byte, events int) (Result, error)
+	Send(ctx context.Context, batch Batch) (Result, error)
 }
 
 // Result is the answer to a request that succeeded.
@@ -64,6 +65,8 @@ type HTTP struct {
 	header    http.Header
 	renewals  throttle.Throttle // of connections that may be the cause of a failure
 	closeNext atomic.Bool       // close the connection of the next request after its answer
+	bodies    bodies
+	traces    bool // client is net/http's own, and tells when it has read a body
 }
 
 // NewHTTP returns a Transport that posts to url with this write key. It does not
@@ -71,7 +74,8 @@ type HTTP struct {
 func NewHTTP(client *http.Client, url, key, userAgent string) *HTTP {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &HTTP{HangUp: func() {}, client: &own, url: url, key: secret(key), header: http.Header{
+	_, traces := client.Transport.(*http.Transport)
+	return &HTTP{HangUp: func() {}, client: &own, url: url, key: secret(key), traces: traces, header: http.Header{
 		"Authorization": {"Bearer " + key},
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {userAgent},
@@ -107,9 +111,9 @@ func DefaultClient(senders int) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// Send posts body. Its error is a *SendError.
-func (t *HTTP) Send(ctx context.Context, body []byte, events int) (Result, error) {
-	result, failure := t.post(ctx, body, events)
+// Send posts batch. Its error is a *SendError.
+func (t *HTTP) Send(ctx context.Context, batch Batch) (Result, error) {
+	result, failure := t.post(ctx, batch)
 	t.renewConnection(ctx, failure)
 	if failure != nil {
 		return Result{}, failure
@@ -134,14 +138,26 @@ func (t *HTTP) renewConnection(ctx context.Context, failure *SendError) {
 	}
 }
 
-func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *SendError) {
+func (t *HTTP) post(ctx context.Context, batch Batch) (Result, *SendError) {
+	body := batch.AppendBody(t.bodies.get())
+	var wasRead atomic.Bool // to its end: an answer may arrive before that
+	repeats := 0
+	if t.traces {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			WroteRequest: func(w httptrace.WroteRequestInfo) { wasRead.Store(w.Err == nil) },
+		})
+		defer func() {
+			if wasRead.Load() && repeats == 0 {
+				t.bodies.put(body)
+			}
+		}()
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
 	if err != nil {
 		return Result{}, &SendError{Err: err}
 	}
 	req.Header = t.header.Clone()
-	req.Close = t.closeNext.Swap(false) // closes the connection after the answer
-	repeats := 0
+	req.Close = t.closeNext.Swap(false)           // closes the connection after the answer
 	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, as often as a server asks for it
 		if repeats++; repeats > maxRepeats {
 			return nil, errRepeats
@@ -158,7 +174,7 @@ func (t *HTTP) post(ctx context.Context, body []byte, events int) (Result, *Send
 		return Result{}, &SendError{StatusCode: resp.StatusCode}
 	}
 	defer drain(resp.Body)
-	return t.read(ctx, resp, events)
+	return t.read(ctx, resp, len(batch))
 }
 
 // read reads the answer to a request with so many events.

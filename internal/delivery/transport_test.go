@@ -25,7 +25,7 @@ func serve(tb testing.TB, handler http.HandlerFunc) *delivery.HTTP {
 
 func TestRequest(t *testing.T) {
 	t.Parallel()
-	const body = `{"batch":[{"id":1}]}`
+	const body = `{"batch":[{"id":1},{"id":2}]}`
 	transport := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		got, _ := io.ReadAll(r.Body)
 		if r.Method != http.MethodPost || r.URL.Path != "/v1/batch" || string(got) != body ||
@@ -33,7 +33,7 @@ func TestRequest(t *testing.T) {
 			t.Errorf("%s %s %v %s", r.Method, r.URL, r.Header, got)
 		}
 	})
-	if _, err := transport.Send(t.Context(), []byte(body), 1); err != nil {
+	if _, err := transport.Send(t.Context(), delivery.Batch{{Body: []byte(`{"id":1}`)}, {Body: []byte(`{"id":2}`)}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -51,7 +51,7 @@ func TestProxyRefuses(t *testing.T) {
 		}
 		client := delivery.DefaultClient(1)
 		client.Transport.(*http.Transport).Proxy = http.ProxyURL(at)
-		_, err = delivery.NewHTTP(client, "https://klime.test/v1/batch", "key", "test").Send(t.Context(), nil, 1)
+		_, err = delivery.NewHTTP(client, "https://klime.test/v1/batch", "key", "test").Send(t.Context(), make(delivery.Batch, 1))
 		want := "no answer: the proxy " + at.Host + " answers " + want
 		var failure *delivery.SendError
 		if !errors.As(err, &failure) || failure.LogValue().String() != want || !failure.Temporary() {
@@ -70,7 +70,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		t.Cleanup(server.Close)
 		for _, client := range []*http.Client{delivery.DefaultClient(1), {Transport: &http.Transport{}}} { // ours and an app's
 			t.Cleanup(client.CloseIdleConnections)
-			_, err := delivery.NewHTTP(client, server.URL, "key", "test").Send(t.Context(), nil, 1)
+			_, err := delivery.NewHTTP(client, server.URL, "key", "test").Send(t.Context(), make(delivery.Batch, 1))
 			var failure *delivery.SendError
 			if !errors.As(err, &failure) || failure.StatusCode != code || failure.Temporary() {
 				t.Errorf("%d: %v", code, err)
@@ -89,7 +89,7 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	t.Cleanup(func() { close(hang) }) // before the server waits for its handlers
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
-	if _, err := transport.Send(ctx, nil, 1); !errors.Is(err, context.Canceled) {
+	if _, err := transport.Send(ctx, make(delivery.Batch, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error: %v", err)
 	}
 }
