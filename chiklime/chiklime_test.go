@@ -3,8 +3,11 @@ package chiklime_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -201,6 +204,8 @@ func TestBesideMount(t *testing.T) {
 			router.Get("/files/*", answer(500))
 			router.Route("/hidden", func(r chi.Router) { r.Get("/{id}", answer(201)); r.Post("/{id}", answer(201)) })
 			router.Get("/hidden/*", answer(500))
+			router.Route("/covered", func(r chi.Router) { r.Get("/{id}", answer(201)) })
+			router.Handle("/covered/*", answer(500))
 			router.Route("/v1", func(r chi.Router) {
 				r.Route("/", func(r chi.Router) { r.Post("/upload", answer(201)) })
 				r.Get("/*", answer(200))
@@ -212,17 +217,133 @@ func TestBesideMount(t *testing.T) {
 		build func(func(http.Handler) http.Handler) http.Handler
 		want  string
 	}{
-		{build(), "/files/upload 201, /files/* 500, /files/* 500, /v1/upload 201, /v1/* 200, /v1/* 200, /hidden/* 500, /hidden/{id} 201"},
-		{build(refuse(403)), "/files/upload 403, /files/* 403, /files/* 403, /v1/upload 403, /v1/* 403, /v1/* 403, /hidden/* 403, /hidden/{id} 403"},
+		{build(), "/files/upload 201, /files/* 500, /files/* 500, /v1/upload 201, /v1/* 200, /v1/* 200, /hidden/* 500, /hidden/{id} 201, /covered/* 500, /covered/* 500"},
+		{build(refuse(403)), "/files/upload 403, /files/* 403, /files/* 403, /v1/upload 403, /v1/* 403, /v1/* 403, /hidden/* 403, /hidden/{id} 403, /covered/* 403, /covered/* 403"},
 	} {
 		got := routesOf(t, test.build, "POST /files/upload", "GET /files/a.pdf", "GET /files/upload", "POST /v1/upload", "GET /v1/a/b", "GET /v1/",
-			"GET /hidden/a", "POST /hidden/a",
+			"GET /hidden/a", "POST /hidden/a", "GET /covered/a", "POST /covered/a/b",
 			"POST /files/a.pdf", "DELETE /files/a.pdf", "GET /files", "GET /files/", "POST /v1/a")
 		if got != test.want {
 			t.Errorf("\n got %s\nwant %s", got, test.want)
 		}
 	}
 }
+
+// Versions of chi from 5.3.2 on show a route at the path of a mount.
+func TestRefusedBesideMount(t *testing.T) {
+	t.Parallel()
+	shown := false
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router := chi.NewRouter()
+		router.Use(record, refuse(403))
+		router.Route("/reports", func(r chi.Router) { r.Get("/{id}", answer(200)) })
+		router.Get("/reports", answer(200))
+		shown = slices.ContainsFunc(router.Routes(), func(r chi.Route) bool { return r.Pattern == "/reports" })
+		return router
+	}, "GET /reports", "POST /reports", "GET /reports/", "GET /reports/1")
+	want := "/reports/{id} 403"
+	if shown {
+		want = "/reports 403, " + want
+	}
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// The routes are those that chi finds, whatever the routers are, also where a middleware
+// refuses the request.
+func TestRandomRouters(t *testing.T) {
+	t.Parallel()
+	const routers = 200
+	build := func(outside, inside []func(http.Handler) http.Handler) http.Handler {
+		random := rand.New(rand.NewPCG(1, 2)) // the same each time
+		router := chi.NewRouter()
+		router.Use(outside...)
+		for i := range routers {
+			at := "/" + strconv.Itoa(i)
+			router.Route(at, func(r chi.Router) { r.Use(inside...); addAtRandom(r, random, at) })
+		}
+		return router
+	}
+	chis := build(nil, nil)
+	var requests, want []string
+	for i := range routers {
+		for _, path := range []string{"", "/", "/a", "/a/", "/a/b", "/a/a", "/a/a/b", "/z", "/z/c", "/z/m", "/z/m/a", "/a/z/m/c"} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				path := "/" + strconv.Itoa(i) + path
+				answered := httptest.NewRecorder()
+				chis.ServeHTTP(answered, httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody))
+				requests = append(requests, method+" "+path)
+				if route := answered.Header().Get("Route"); route != "" {
+					want = append(want, route)
+				}
+			}
+		}
+	}
+	type middlewares = []func(http.Handler) http.Handler
+	for name, test := range map[string]struct {
+		outside, inside middlewares
+		status          string
+	}{
+		"answered":          {nil, nil, " 200"},
+		"refused":           {middlewares{refuse(403)}, nil, " 403"},
+		"refused by mounts": {nil, middlewares{refuse(403)}, " 403"},
+	} {
+		got := strings.Split(routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+			return build(append(middlewares{record}, test.outside...), test.inside)
+		}, requests...), ", ")
+		same := 0
+		for same < min(len(got), len(want)) && got[same] == want[same]+test.status {
+			same++
+		}
+		if same < max(len(got), len(want)) {
+			t.Errorf("%s: the events differ from the one with index %d on: got %q, want %q", name, same,
+				got[same:min(same+3, len(got))], want[same:min(same+3, len(want))])
+		}
+	}
+}
+
+// addAtRandom adds routes whose handlers answer with their pattern, and sub-routers.
+func addAtRandom(r chi.Router, random *rand.Rand, prefix string) {
+	for _, at := range []string{"/", "/a", "/{id}/m"} {
+		if random.IntN(4) == 0 {
+			r.Route(at, func(r chi.Router) { addAtRandom(r, random, path.Join(prefix, at)) })
+		}
+	}
+	patterns := []string{"/", "/b", "/{id}", "/*", "/a/*", "/a/b", "/{id}/*", "/{id}/c", "/{id}/m/*"}
+	for range 1 + random.IntN(3) {
+		pattern := patterns[random.IntN(len(patterns))]
+		handler := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Route", path.Join(prefix, pattern)) }
+		switch random.IntN(3) {
+		case 0:
+			r.Get(pattern, handler)
+		case 1:
+			r.With(middleware.NoCache).Post(pattern, handler)
+		default:
+			r.HandleFunc(pattern, handler)
+		}
+	}
+}
+
+// A sub-router of another kind may tell chi that it has a route, and not which one.
+func TestForeignSubRouter(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		router := chi.NewRouter()
+		router.Use(record)
+		router.Mount("/v1", foreign{chi.NewRouter()})
+		return router
+	}, "GET /v1/a", "GET /v1")
+	if want := "/v1/* 200, /v1 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+type foreign struct{ chi.Router }
+
+func (foreign) ServeHTTP(http.ResponseWriter, *http.Request) {}
+func (foreign) Match(*chi.Context, string, string) bool      { return true }
+func (foreign) Find(_ *chi.Context, _, _ string) string      { return "/a" }
 
 // A router may be mounted at the root of another.
 func TestSubRoutersAtTheRoot(t *testing.T) {
@@ -394,7 +515,7 @@ func TestAtMount(t *testing.T) {
 			router.Route("/beside", func(r chi.Router) { r.Get("/x", answer(200)) })
 			router.Get("/beside", answer(status)) // takes the place of the mount
 			return router
-		}, "GET /refused", "GET /refused/", "GET /unfound", "GET /unfound/", "GET /index", "GET /beside", "POST /index")
+		}, "GET /refused", "GET /refused/", "GET /unfound", "GET /unfound/", "GET /index", "GET /beside", "GET /beside/", "POST /index")
 		want := strings.ReplaceAll("/index 200, /beside 200", "200", strconv.Itoa(status))
 		if status == 200 { // an answer without a route
 			want = "- 200, - 200, - 200, - 200, " + want + ", - 200"

@@ -3,6 +3,7 @@ package chiklime
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -11,20 +12,20 @@ import (
 	"github.com/klimeapp/klime-go/internal/httpexchange"
 )
 
-// trees knows which patterns of a router have a handler of their own. That cannot be
-// told from a request: if nothing has matched in a mounted sub-router, chi has still
-// recorded the pattern of the mount, which looks like a match.
+// trees knows what stands at the patterns of each outermost router. That cannot be told
+// from a request: if nothing has matched in a mounted sub-router, chi has still recorded
+// the pattern of the mount, which looks like a match.
 type trees struct{ byRouter sync.Map } // chi.Routes → *tree
 
-// tree holds the routes of a router and its sub-routers, except for sub-routers that
-// are mounted inside another handler: chi does not show those.
+// tree is a router with those that are mounted in it, except for those that are mounted
+// inside another handler: chi does not show these.
 type tree struct {
-	endpoints map[endpoint]bool
-	beside    map[endpoint]bool     // those of them that hide a mount from a method
-	routers   map[string]chi.Routes // by the pattern that leads to them: "" for the outermost, /orgs/{org}/*
+	chi.Routes
+
+	mounts    map[string]*tree  // by pattern; of a mount at /orgs, these are /orgs, /orgs/ and /orgs/*
+	endpoints map[endpoint]bool // some have the pattern of a mount, and take its place
 }
 
-// endpoint is a route without the slash at its end.
 type endpoint struct{ method, pattern string }
 
 // pattern is what the router and its sub-routers have matched, or would have
@@ -33,57 +34,43 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 	ctx := chi.RouteContext(r.Context())
 	matched := ctx.RoutePattern()
 	partly := matched == "" || strings.HasSuffix(matched, "/*")
-	nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 	if ctx == nil || ctx.Routes == nil || !partly && !atMount(ctx) {
 		return matched, false
 	}
-	known := t.of(ctx.Routes)
-	mount, path := matched, pathOf(ctx, httpexchange.Original(r))
-	if !partly {
-		mount, path = matched+"/*", "/"
-	}
-	router := known.routers[mount]
-	hidden := partly && known.beside[endpoint{r.Method, mount}]
-	if hidden || router == nil && (partly || !nothing) { // an endpoint, or a router that chi does not show
+	outermost := t.of(ctx.Routes)
+	router, _ := outermost.follow(r.Method, ctx.RoutePatterns)
+	if router == nil {
+		nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+		if nothing && !partly { // at a mount whose router chi does not show
+			return "", true
+		}
 		return matched, false
 	}
-	if router != nil {
-		if found := known.find(mount, r.Method, path); found != "" {
-			return found, false
+	found := &chi.Context{RoutePatterns: slices.Clip(ctx.RoutePatterns)}
+	path := pathOf(ctx, httpexchange.Original(r))
+	// chi's Match ends at the path of a mount. That of another kind of router may record nothing.
+	for last := (*tree)(nil); router != nil && router != last; path = "/" {
+		last = router
+		matches := router.Match(found, r.Method, path)
+		router, found.RoutePatterns = outermost.follow(r.Method, found.RoutePatterns)
+		if router != nil && !matches {
+			return "", true
 		}
 	}
-	if matched == "" || !known.endpoints[endpoint{r.Method, matched}] { // an endpoint, if a middleware has changed the path
-		return "", true
-	}
-	return matched, false
+	return found.RoutePattern(), false
 }
 
-// find is the route to which a path leads in the router of a mount, "" if to none.
-func (t *tree) find(mount, method, path string) string {
-	ctx := chi.NewRouteContext()
-	found := t.routers[mount].Find(ctx, method, path)
-	at := mount
-	for _, pattern := range ctx.RoutePatterns {
-		if at = withoutMounts(at + pattern); t.beside[endpoint{method, at}] {
-			return at
+// follow returns the router to which the patterns of mounts lead. It is nil if they lead
+// to an endpoint, or to a handler of which chi shows no more. The patterns end there.
+func (t *tree) follow(method string, patterns []string) (*tree, []string) {
+	for i, pattern := range patterns {
+		mounted := t.mounts[pattern]
+		if mounted == nil || t.endpoints[endpoint{method, pattern}] {
+			return nil, patterns[:i+1]
 		}
+		t = mounted
 	}
-	if found == "" {
-		return ""
-	}
-	found = withoutMounts(mount + found)
-	bare := strings.TrimSuffix(found, "/")
-	inner := bare + "/*"
-	switch {
-	case t.endpoints[endpoint{method, bare}]:
-		return found
-	case t.routers[inner] != nil: // the path is that of a mount
-		return t.find(inner, method, "/")
-	case t.endpoints[endpoint{method, inner}]: // the mount of a handler that is no router
-		return found
-	default:
-		return ""
-	}
+	return t, patterns
 }
 
 // atMount reports whether the path leads exactly to a mount, with or without a slash
@@ -107,49 +94,6 @@ func pathOf(ctx *chi.Context, r *http.Request) string {
 	}
 }
 
-// of returns the tree of a router. It is built once: by the first request, all
-// routes have been registered.
-func (t *trees) of(router chi.Routes) *tree {
-	if known, ok := t.byRouter.Load(router); ok {
-		return known.(*tree) //nolint:forcetypeassert // nothing else is stored
-	}
-	built := &tree{map[endpoint]bool{}, map[endpoint]bool{}, map[string]chi.Routes{}}
-	built.add("", router)
-	t.byRouter.Store(router, built)
-	return built
-}
-
-// add adds a router and those that are mounted in it.
-func (t *tree) add(mount string, router chi.Routes) {
-	if t.routers[mount] == nil { // a router at the root of another does not take its place
-		t.routers[mount] = router
-	}
-	for _, route := range router.Routes() {
-		pattern := withoutMounts(mount + route.Pattern)
-		if route.SubRoutes != nil {
-			t.add(pattern, route.SubRoutes)
-		}
-		for method, handler := range route.Handlers {
-			if own, ok := route.Handlers["*"]; route.SubRoutes != nil && ok && address(handler) == address(own) {
-				continue // the mount's own
-			}
-			if route.SubRoutes != nil {
-				t.beside[endpoint{method, pattern}] = true
-			}
-			t.endpoints[endpoint{method, strings.TrimSuffix(pattern, "/")}] = true
-		}
-	}
-}
-
-// address tells handlers apart. It is 0 for some that cannot be the handler of a mount.
-func address(handler http.Handler) uintptr {
-	v := reflect.ValueOf(handler)
-	if v.Kind() != reflect.Func && v.Kind() != reflect.Pointer {
-		return 0
-	}
-	return v.Pointer()
-}
-
 // restOf is what the /* at the end of the pattern has matched. A mount clears it before
 // its router matches on.
 func restOf(ctx *chi.Context) string {
@@ -160,10 +104,45 @@ func restOf(ctx *chi.Context) string {
 	return ctx.URLParams.Values[last]
 }
 
-// withoutMounts removes the /* of each mount from within a pattern.
-func withoutMounts(pattern string) string {
-	for strings.Contains(pattern, "/*/") {
-		pattern = strings.ReplaceAll(pattern, "/*/", "/")
+// of returns the tree of a router. It is built once: by the first request, all
+// routes have been registered.
+func (t *trees) of(router chi.Routes) *tree {
+	if known, ok := t.byRouter.Load(router); ok {
+		return known.(*tree) //nolint:forcetypeassert // nothing else is stored
 	}
-	return pattern
+	sample := chi.NewRouter()
+	sample.Mount("/", chi.NewRouter())
+	built := newTree(router, code(sample.Routes()[0].Handlers["*"]))
+	t.byRouter.Store(router, built)
+	return built
+}
+
+// newTree tells endpoints and mounts apart by the code of chi's handler of a mount.
+func newTree(router chi.Routes, mount uintptr) *tree {
+	t := &tree{router, map[string]*tree{}, map[endpoint]bool{}}
+	for _, route := range router.Routes() {
+		if route.SubRoutes != nil {
+			mounted := newTree(route.SubRoutes, mount)
+			for _, end := range []string{"", "*", "/*"} {
+				t.mounts[strings.TrimSuffix(route.Pattern, end)] = mounted
+			}
+		}
+		for method, handler := range route.Handlers {
+			if code(handler) != mount {
+				t.endpoints[endpoint{method, route.Pattern}] = true
+			}
+		}
+	}
+	return t
+}
+
+// code tells functions apart that are handlers. It is 0 for other handlers.
+func code(handler http.Handler) uintptr {
+	if chain, ok := handler.(*chi.ChainHandler); ok {
+		handler = chain.Endpoint
+	}
+	if f, ok := handler.(http.HandlerFunc); ok {
+		return reflect.ValueOf(f).Pointer()
+	}
+	return 0
 }
