@@ -120,7 +120,7 @@ func diskChild() {
 	must(client.Stats().SpoolDown && client.Stats().Queued == 1, "stats %+v", client.Stats())
 	time.Sleep(6 * time.Second) // it tries in vain
 	must(client.Stats().SpoolDown, "stats %+v", client.Stats())
-	must(syscall.Unmount(folder, 0) == nil, "unmount")
+	wait("unmount", func() bool { return syscall.Unmount(folder, 0) == nil }) // it is busy while it is tried
 	wait("the disk is back", func() bool { return !client.Stats().SpoolDown })
 	must(track() == nil, "not durable on the disk that is back")
 
