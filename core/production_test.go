@@ -76,7 +76,7 @@ func TestTrackDuringShutdown(t *testing.T) {
 	t.Parallel()
 	server := klimetest.NewServer(t)
 	config := server.Config()
-	config.Senders = 2
+	config.Senders, config.ShutdownTimeout = 2, time.Minute // with -race on a busy machine
 	client, err := klime.New(config)
 	if err != nil {
 		t.Fatal(err)
