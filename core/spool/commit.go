@@ -46,7 +46,7 @@ func (s *store) Commit(add []delivery.Record, remove []uint64) (dropped []delive
 	case err != nil:
 		return nil, err
 	}
-	s.totals = c.totals
+	s.totals, s.faulty = c.totals, false
 	if nothingLeft && s.isLarge() && s.renew() != nil {
 		_ = s.openFile() // if this fails too, the next use of the store does
 	}

@@ -382,19 +382,43 @@ func repeatLeaf(tb testing.TB, path string) {
 	}
 }
 
-// While the disk fails, the file is opened again and again, but not read each time.
+// While the disk fails, the file is opened again and again, but not read each time: once for
+// a fault, unless the disk is full.
 func TestChecksWhenReopened(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
-		s, log := opened(t, damagedDir(t), Options{})
-		commit(t, s, records(1, 1000, false, 200))
+	fail := func(s *store, cause error) {
+		t.Helper()
 		if err := s.withDB(func() error { return cause }); !errors.Is(err, cause) {
 			t.Fatal(err)
 		}
+	}
+	for _, tt := range []struct {
+		cause   syscall.Errno
+		failed  int  // how often the disk has failed before
+		worked  bool // once more since then
+		checked bool
+	}{
+		{syscall.ENOSPC, 0, false, false},
+		{syscall.EIO, 0, false, true},
+		{syscall.EIO, 2, false, false},
+		{syscall.EIO, 2, true, true},
+	} {
+		s, log := opened(t, damagedDir(t), Options{})
+		commit(t, s, records(1, 1000, false, 200))
+		for range tt.failed {
+			fail(s, tt.cause)
+			mustReopen(t, s)
+		}
+		if tt.worked {
+			commit(t, s, records(2000, 1, false, 200))
+		}
+		fail(s, tt.cause)
 		repeatLeaf(t, s.path())
-		mustReopen(t, s)
-		if log.Len() > 0 {
-			t.Errorf("%v: log %s", cause, log)
+		if _, writable, err := s.Reopen(); !writable || err != nil {
+			t.Errorf("%+v: writable %v, %v", tt, writable, err)
+		}
+		if aside := strings.Contains(log.String(), "set aside"); aside != tt.checked {
+			t.Errorf("%+v: set aside: %v, log %s", tt, aside, log)
 		}
 	}
 }

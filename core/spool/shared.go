@@ -142,6 +142,9 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 			slog.String("folder", s.dir), slog.Any("error", err))
 		return 0, nil
 	}
+	if s.oneMeta {
+		s.repeatCommit()
+	}
 	s.closeDB() // Windows may note only then when the file was written
 	if info, err := os.Lstat(s.path()); err == nil {
 		l.checked[s.dir] = info

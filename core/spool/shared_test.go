@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -326,6 +327,51 @@ func TestLeftoversWithADamagedMeta(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 {
 		t.Errorf("%d lines:\n%s", n, &log)
+	}
+}
+
+// After a portion both pages name its removal: that nothing is taken twice does not depend on
+// the one that was damaged.
+func TestPortionsWithADamagedMeta(t *testing.T) {
+	t.Parallel()
+	dir := damagedDir(t)
+	_, left := heir(t, dir, Options{})
+	other, _ := heir(t, dir, Options{})
+	commit(t, other, records(1, 50, false, 10))
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage := func(newest bool) {
+		content, err := os.ReadFile(other.path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := os.Getpagesize()
+		first, _ := readMeta(bytes.NewReader(content), 0)
+		second, _ := readMeta(bytes.NewReader(content), int64(size))
+		at := 0
+		if (second.tx > first.tx) == newest {
+			at = size
+		}
+		content[at+30] ^= 1
+		if err := os.WriteFile(other.path(), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []uint64
+	for _, newest := range []bool{false, true} {
+		damage(newest)
+		if _, err := left.TakeOver(10, 4<<20, func(portion []delivery.Record) error {
+			for i := range portion {
+				got = append(got, portion[i].Key)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if !same(got, rangeOf(1, 20)) {
+		t.Errorf("taken %v", got)
 	}
 }
 

@@ -55,6 +55,7 @@ type store struct {
 	ownID     uint64      // what this process writes as the id of totals
 	oneMeta   bool        // of the two pages that name the last commits, one was damaged when the file was opened
 	broken    fs.FileInfo // of a file that turned out to be damaged, and must be set aside; or nil
+	faulty    bool        // the disk has failed, though it was not full, and nothing was committed since
 	displaced bool        // the file is not at its path, nor can be made anew there: records are read and removed, but not added
 
 	logger *slog.Logger // nil until a client has the store
@@ -132,6 +133,9 @@ func (s *store) withDB(do func() error) error {
 		s.abandonDB()
 	case !s.displaced:
 		s.closeDB()
+		if !s.faulty && !isDiskFull(err) { // the disk may have lost more: check the file, once for the fault
+			s.info, s.faulty = nil, true
+		}
 	}
 	return fmt.Errorf("spool: %w", err)
 }

@@ -52,6 +52,22 @@ func TestBodiesAreUsedAgain(t *testing.T) {
 			}
 		})
 	}
+	t.Run("asked for later", func(t *testing.T) {
+		t.Parallel()
+		var again []func() (io.ReadCloser, error)
+		client := &http.Transport{}
+		client.RegisterProtocol("klime", roundTrip(func(req *http.Request, trace *httptrace.ClientTrace) {
+			again = append(again, req.GetBody)
+			read(req, trace)
+		}))
+		transport := NewHTTP(&http.Client{Transport: client}, "klime://test/v1/batch", "key", "test")
+		if !reuses(t, transport, 1000) {
+			t.Error("not used again")
+		}
+		if _, err := again[len(again)-1](); err == nil {
+			t.Error("a body that may hold another request's events can be read")
+		}
+	})
 	t.Run("an app's RoundTripper", func(t *testing.T) {
 		t.Parallel()
 		answer := roundTrip(func(_ *http.Request, trace *httptrace.ClientTrace) {

@@ -141,13 +141,13 @@ func (t *HTTP) renewConnection(ctx context.Context, failure *SendError) {
 func (t *HTTP) post(ctx context.Context, batch Batch) (Result, *SendError) {
 	body := batch.AppendBody(t.bodies.get())
 	var wasRead atomic.Bool // to its end: an answer may arrive before that
-	repeats := 0
+	var repeats atomic.Int32
 	if t.traces {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			WroteRequest: func(w httptrace.WroteRequestInfo) { wasRead.Store(w.Err == nil) },
 		})
 		defer func() {
-			if wasRead.Load() && repeats == 0 {
+			if wasRead.Load() && repeats.CompareAndSwap(0, maxRepeats) { // from now on it cannot be asked for
 				t.bodies.put(body)
 			}
 		}()
@@ -159,7 +159,7 @@ func (t *HTTP) post(ctx context.Context, batch Batch) (Result, *SendError) {
 	req.Header = t.header.Clone()
 	req.Close = t.closeNext.Swap(false)           // closes the connection after the answer
 	req.GetBody = func() (io.ReadCloser, error) { // net/http repeats a request at once, as often as a server asks for it
-		if repeats++; repeats > maxRepeats {
+		if repeats.Add(1) > maxRepeats {
 			return nil, errRepeats
 		}
 		t.HangUp() // other connections may be as dead as the last one
