@@ -12,9 +12,9 @@ import (
 // client records nothing.
 //
 // The route is unknown, and left out, if Middleware goes around the router rather
-// than into it, for a path that has no route, and if the router is of a chi before
-// v5. If a router is mounted inside another handler, its part of the route is known
-// only once it has routed.
+// than into it, if the path has no route, or if the router is of a chi before v5.
+// If a router is mounted inside another handler, its part of the route is known only
+// once it has routed.
 func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) http.Handler {
 	var known trees
 	return httpexchange.Middleware(client, nil, known.pattern, opts)

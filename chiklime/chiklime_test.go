@@ -662,3 +662,54 @@ func TestMiddlewaresOfChi(t *testing.T) {
 func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
 	return conformance.NetHTTP{W: w, R: r, PathParam: chi.URLParam}
 }
+
+// An app may mount a router twice, even within itself, or one that cannot show its routes.
+func TestUnusualMounts(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		outer, inner := chi.NewRouter(), chi.NewRouter()
+		outer.Use(record)
+		outer.Get("/x", answer(200))
+		inner.Get("/y", answer(200))
+		outer.Get("/files/*", answer(200))
+		outer.Mount("/hidden", hiddenRouter{answer: answer(200)})
+		outer.Mount("/inner", inner)
+		inner.Mount("/outer", outer)
+		return outer
+	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /files/a")
+	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /files/* 200"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+type hiddenRouter struct {
+	chi.Router // nil
+
+	answer http.HandlerFunc
+}
+
+func (h hiddenRouter) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.answer(w, r) }
+
+// chi routes by the method of the routing context, which a middleware may set.
+func TestRouteMethod(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		r := chi.NewRouter()
+		r.Use(record, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				chi.RouteContext(r.Context()).RouteMethod = r.URL.Query().Get("_method")
+				next.ServeHTTP(w, r)
+			})
+		})
+		r.Route("/orgs", func(r chi.Router) {
+			r.Use(refuse(403))
+			r.Delete("/{id}", answer(200))
+		})
+		r.Route("/files", func(r chi.Router) { r.Post("/upload", answer(201)) })
+		r.Delete("/files/*", answer(200))
+		return r
+	}, "POST /orgs/1?_method=DELETE", "POST /files/a?_method=DELETE")
+	if want := "/orgs/{id} 403, /files/* 200"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -1,6 +1,7 @@
 package chiklime
 
 import (
+	"cmp"
 	"net/http"
 	"reflect"
 	"slices"
@@ -37,8 +38,9 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 	if ctx == nil || ctx.Routes == nil || !partly && !atMount(ctx) {
 		return matched, false
 	}
+	method := cmp.Or(ctx.RouteMethod, r.Method)
 	outermost := t.of(ctx.Routes)
-	router, _ := outermost.follow(r.Method, ctx.RoutePatterns)
+	router, _ := outermost.follow(method, ctx.RoutePatterns)
 	if router == nil {
 		nothing := status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 		if nothing && !partly { // at a mount whose router chi does not show
@@ -51,8 +53,8 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 	// chi's Match ends at the path of a mount. That of another kind of router may record nothing.
 	for last := (*tree)(nil); router != nil && router != last; path = "/" {
 		last = router
-		matches := router.Match(found, r.Method, path)
-		router, found.RoutePatterns = outermost.follow(r.Method, found.RoutePatterns)
+		matches := router.Match(found, method, path)
+		router, found.RoutePatterns = outermost.follow(method, found.RoutePatterns)
 		if router != nil && !matches {
 			return "", true
 		}
@@ -112,17 +114,33 @@ func (t *trees) of(router chi.Routes) *tree {
 	}
 	sample := chi.NewRouter()
 	sample.Mount("/", chi.NewRouter())
-	built := newTree(router, code(sample.Routes()[0].Handlers["*"]))
+	built := newTree(router, code(sample.Routes()[0].Handlers["*"]), map[*chi.Mux]*tree{})
+	if built == nil {
+		built = &tree{Routes: router}
+	}
 	t.byRouter.Store(router, built)
 	return built
 }
 
-// newTree tells endpoints and mounts apart by the code of chi's handler of a mount.
-func newTree(router chi.Routes, mount uintptr) *tree {
+// newTree tells endpoints and mounts apart by the code of chi's handler of a mount. Of known
+// routers, which are mounted more than once, perhaps within themselves, there is a tree. It
+// returns nil if the router cannot show its routes, as one that embeds a nil chi.Router.
+func newTree(router chi.Routes, mount uintptr, known map[*chi.Mux]*tree) *tree {
+	mux, _ := router.(*chi.Mux)
+	if t := known[mux]; t != nil {
+		return t
+	}
+	routes, ok := routesOf(router)
+	if !ok {
+		return nil
+	}
 	t := &tree{router, map[string]*tree{}, map[endpoint]bool{}}
-	for _, route := range router.Routes() {
+	if mux != nil {
+		known[mux] = t
+	}
+	for _, route := range routes {
 		if route.SubRoutes != nil {
-			mounted := newTree(route.SubRoutes, mount)
+			mounted := newTree(route.SubRoutes, mount, known)
 			for _, end := range []string{"", "*", "/*"} {
 				t.mounts[strings.TrimSuffix(route.Pattern, end)] = mounted
 			}
@@ -134,6 +152,11 @@ func newTree(router chi.Routes, mount uintptr) *tree {
 		}
 	}
 	return t
+}
+
+func routesOf(router chi.Routes) (routes []chi.Route, ok bool) {
+	defer func() { ok = recover() == nil }()
+	return router.Routes(), true
 }
 
 // code tells functions apart that are handlers. It is 0 for other handlers.

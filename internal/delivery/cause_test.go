@@ -30,7 +30,7 @@ func TestCauseOfAnEndedContext(t *testing.T) {
 			return d.Shutdown(ctx)
 		},
 	}
-	deploy := fmt.Errorf("deploy: %w", delivery.ErrSpoolLost) // after which Flush would go on, if it were its own
+	deploy := fmt.Errorf("deploy: %w", delivery.ErrSpoolLost) // Flush goes on after a lost spool, but not after a cause that wraps this error
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
