@@ -673,14 +673,17 @@ func TestUnusualMounts(t *testing.T) {
 		inner.Get("/y", answer(200))
 		outer.Get("/files/*", answer(200))
 		outer.Mount("/hidden", hiddenRouter{answer: answer(200)})
+		outer.With(refuse(403)).Mount("/refused", hiddenRouter{})
 		outer.Mount("/inner", inner)
-		inner.Mount("/outer", outer)
+		inner.Mount("/outer", wrapped{outer})
 		return outer
-	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /files/a")
-	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /files/* 200"; got != want {
+	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /refused/a", "GET /files/a")
+	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /refused/* 403, /files/* 200"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+type wrapped struct{ *chi.Mux }
 
 type hiddenRouter struct {
 	chi.Router // nil

@@ -38,6 +38,11 @@ func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatch
 	if ctx == nil || ctx.Routes == nil || !partly && !atMount(ctx) {
 		return matched, false
 	}
+	defer func() {
+		if recover() != nil { // chi has asked a router that cannot answer, such as one that embeds a nil chi.Router
+			pattern, unmatched = matched, false
+		}
+	}()
 	method := cmp.Or(ctx.RouteMethod, r.Method)
 	outermost := t.of(ctx.Routes)
 	router, _ := outermost.follow(method, ctx.RoutePatterns)
@@ -114,29 +119,26 @@ func (t *trees) of(router chi.Routes) *tree {
 	}
 	sample := chi.NewRouter()
 	sample.Mount("/", chi.NewRouter())
-	built := newTree(router, code(sample.Routes()[0].Handlers["*"]), map[*chi.Mux]*tree{})
-	if built == nil {
-		built = &tree{Routes: router}
-	}
+	built := newTree(router, code(sample.Routes()[0].Handlers["*"]), map[chi.Routes]*tree{})
 	t.byRouter.Store(router, built)
 	return built
 }
 
-// newTree tells endpoints and mounts apart by the code of chi's handler of a mount. Of known
-// routers, which are mounted more than once, perhaps within themselves, there is a tree. It
-// returns nil if the router cannot show its routes, as one that embeds a nil chi.Router.
-func newTree(router chi.Routes, mount uintptr, known map[*chi.Mux]*tree) *tree {
-	mux, _ := router.(*chi.Mux)
-	if t := known[mux]; t != nil {
-		return t
+// newTree tells endpoints and mounts apart by the code of chi's handler of a mount. known
+// holds the trees made so far: a router may be mounted more than once, even within itself.
+// newTree returns nil if a router cannot show its routes.
+func newTree(router chi.Routes, mount uintptr, known map[chi.Routes]*tree) *tree {
+	isKey := reflect.TypeOf(router).Comparable()
+	if isKey && known[router] != nil {
+		return known[router]
 	}
 	routes, ok := routesOf(router)
 	if !ok {
 		return nil
 	}
 	t := &tree{router, map[string]*tree{}, map[endpoint]bool{}}
-	if mux != nil {
-		known[mux] = t
+	if isKey {
+		known[router] = t
 	}
 	for _, route := range routes {
 		if route.SubRoutes != nil {

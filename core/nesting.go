@@ -89,7 +89,7 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	innermost, _ := innermostIn(s.parent)
 	for outer := innermost; outer != nil; outer = outer.around {
 		if !outer.request().isOpen() {
-			s.inheritSilence(outer)
+			s.own.silent = s.own.silent || outer.isSilent() // that outlasts the request
 			continue
 		}
 		if s.around == nil {
@@ -109,13 +109,6 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 		}
 	}
 	return false
-}
-
-// inheritSilence takes over what outlasts the request of outer, which is over.
-func (s *Scope) inheritSilence(outer *Scope) {
-	said := outer.remarks()
-	s.own.silent = s.own.silent || said.silent || outer.root.isSilentAround()
-	s.own.optedOut = s.own.optedOut || said.optedOut && outer.client() == s.tracker.client
 }
 
 // join makes inner join s, unless the request of s is over.
@@ -268,7 +261,7 @@ func (s *Scope) inheritFrom(outer *Scope) {
 	defer theirs.mu.Unlock()
 	ours.members = theirs.members
 	ours.requireMembership = ours.requireMembership || theirs.requireMembership
-	ours.optedOut = theirs.optedOut
+	ours.optedOut = ours.optedOut || theirs.optedOut
 	ours.fallback = theirs.fallback
 	ours.fallback.span.inside = false // a span or header of this request is nearer
 }

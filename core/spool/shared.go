@@ -142,11 +142,11 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 			slog.String("folder", s.dir), slog.Any("error", err))
 		return 0, nil
 	}
-	if s.oneMeta {
+	if s.db != nil && s.oneMeta {
 		s.repeatCommit()
 	}
 	s.closeDB() // Windows may note only then when the file was written
-	if info, err := os.Lstat(s.path()); err == nil {
+	if info, err := os.Lstat(s.path()); err == nil && s.info != nil {
 		l.checked[s.dir] = info
 	}
 	return len(keys), nil

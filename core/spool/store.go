@@ -50,7 +50,7 @@ type store struct {
 
 	db        *bolt.DB    // nil while there is a fault
 	file      *os.File    // of db
-	info      fs.FileInfo // of file, or of the last one, which was checked
+	info      fs.FileInfo // of file, or of the last one, which was checked; nil to check again
 	totals    totals
 	ownID     uint64      // what this process writes as the id of totals
 	oneMeta   bool        // of the two pages that name the last commits, one was damaged when the file was opened
