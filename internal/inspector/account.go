@@ -117,3 +117,16 @@ func (a *account) names(w window) []NameCount {
 	})
 	return all
 }
+
+// accountOf returns the account that was asked for, nil if there is none.
+func accountOf(all map[string]*account, asked string) *account {
+	if a := all[asked]; a != nil || !strings.HasPrefix(asked, "sha256-") {
+		return a
+	}
+	for id, a := range all {
+		if matchesHandle(id, asked) {
+			return a
+		}
+	}
+	return nil
+}

@@ -107,21 +107,6 @@ func (f *figures) customerList(q query, path string) CustomerList {
 	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), q.ascending(q.Get("sort")), w), q, path), w}
 }
 
-// ascending reports whether to sort a column in ascending order. Unless the query gives an
-// order, text is sorted from A, and numbers from the largest.
-func (q query) ascending(column string) bool {
-	switch q.Get("order") {
-	case "asc":
-		return true
-	case "desc":
-		return false
-	default:
-		return isText(column)
-	}
-}
-
-func isText(column string) bool { return column == nameKey || column == planKey || column == emailKey }
-
 func (h *Handler) customersAPI(f *figures, q query) any { return f.customerList(q, "/api/customers") }
 
 // CustomerDetail is all about one customer, except the timeline.

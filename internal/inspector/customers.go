@@ -2,7 +2,6 @@ package inspector
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -74,35 +73,6 @@ func (f *figures) customersBy(search, sort string, up bool, w window) []Customer
 	return all
 }
 
-// sortRows sorts rows by a column, by events if there is no such column, and rows that
-// are equal in it by ID.
-func sortRows[R any](rows []R, columns map[string]func(a, b *R) int, column string, up bool, id func(*R) string) {
-	by, ok := columns[column]
-	if !ok {
-		by = columns[eventsKey]
-	}
-	slices.SortFunc(rows, func(a, b R) int {
-		order := by(&a, &b)
-		if !up {
-			order = -order
-		}
-		return cmp.Or(order, strings.Compare(id(&a), id(&b)))
-	})
-}
-
-// Traits that are shown and searched, and by which tables can be sorted.
-const (
-	nameKey  = "name"
-	emailKey = "email"
-	planKey  = "plan"
-)
-
-// More columns by which tables can be sorted.
-const (
-	eventsKey = "events"
-	seenKey   = "seen"
-)
-
 // customerColumns are the columns by which customers can be sorted.
 func customerColumns() map[string]func(a, b *Customer) int {
 	return map[string]func(a, b *Customer) int{
@@ -116,19 +86,4 @@ func customerColumns() map[string]func(a, b *Customer) int {
 		eventsKey:  func(a, b *Customer) int { return cmp.Compare(a.Events, b.Events) },
 		seenKey:    func(a, b *Customer) int { return compareTimes(a.LastSeen, b.LastSeen) },
 	}
-}
-
-func compareNames(aName, aID, bName, bID string) int {
-	return strings.Compare(strings.ToLower(cmp.Or(aName, aID)), strings.ToLower(cmp.Or(bName, bID)))
-}
-
-func compareTimes(a, b *time.Time) int {
-	var x, y time.Time
-	if a != nil {
-		x = *a
-	}
-	if b != nil {
-		y = *b
-	}
-	return x.Compare(y)
 }

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
 // field is a property of an event, or a trait of identify() or group().
@@ -62,13 +60,6 @@ func (all *fields) add(key field, s seenAs) {
 		}
 	}
 	all.types[key] = append(types, s)
-}
-
-func kindLink(k *ingest.Kind) string {
-	if k.Type != ingest.TypeTrack {
-		return eventsLink("type", k.Type)
-	}
-	return eventsLink("event", k.Name)
 }
 
 // tooMany finds events whose properties or traits seem to have names built from data.

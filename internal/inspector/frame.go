@@ -1,7 +1,6 @@
 package inspector
 
 import (
-	"cmp"
 	"encoding/hex"
 	"net"
 	"net/http"
@@ -106,46 +105,4 @@ func (f *figures) windows(q query, path string) []choice {
 		choices = append(choices, choice{s.name, q.with(path, "window", s.name), !w.Auto && w.Name == s.name})
 	}
 	return choices
-}
-
-// column is the head of a sortable column.
-type column struct {
-	Title, Link, Sort string
-	Number            bool
-	Order             string // the value of aria-sort, "" if the table is not sorted by this column
-}
-
-// columnsOf returns column heads for pairs of names and titles. The table is sorted by
-// the column fallback unless the query names another.
-func columnsOf(q query, path, fallback string, names ...string) []column {
-	sorted := cmp.Or(q.Get("sort"), fallback)
-	up := q.ascending(sorted)
-	heads := make([]column, 0, len(names)/2)
-	for i := 0; i+1 < len(names); i += 2 {
-		c := column{Sort: names[i], Title: names[i+1], Number: !isText(names[i])}
-		order := ""
-		if c.Sort == sorted {
-			c.Order = map[bool]string{true: "ascending", false: "descending"}[up]
-			order = map[bool]string{true: "desc", false: "asc"}[up]
-		}
-		c.Link = q.with(path, "sort", c.Sort, "order", order, "page", "")
-		heads = append(heads, c)
-	}
-	return heads
-}
-
-// pager holds the links to the pages before and after, and where in the list this one is.
-type pager struct {
-	From, To, Total int
-	Before, Next    string
-}
-
-func pagerOf[T any](list List[T], q query, path string) pager {
-	page := q.pageOf(list.Total)
-	from := (page-1)*q.limit() + 1
-	p := pager{From: from, To: from + len(list.Items) - 1, Total: list.Total, Next: list.Next}
-	if page > 1 {
-		p.Before = q.with(path, "page", strconv.Itoa(page-1))
-	}
-	return p
 }
