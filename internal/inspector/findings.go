@@ -15,12 +15,7 @@ func (f *figures) rejected() Finding {
 		Kind: "rejected_events", Severity: severityError, Title: "Events were rejected",
 		Advice: "They are lost: an SDK does not send them again. The list says what is wrong with each.",
 	}
-	byCode := make(map[string]int)
-	for _, p := range f.snap.Problems {
-		if p.Status == 0 {
-			byCode[p.Code]++
-		}
-	}
+	byCode := f.problemCodes(false)
 	for _, code := range slices.Sorted(maps.Keys(byCode)) {
 		x.example(code, plural(byCode[code], "event"), problemsLink(code))
 	}
@@ -33,17 +28,23 @@ func (f *figures) refused() Finding {
 		Kind: "refused_batches", Severity: severityError, Title: "Batches were refused as a whole",
 		Advice: "A wrong write key, or a body that is not a batch, makes an SDK stop sending.",
 	}
-	byCode := make(map[string]int)
-	for _, p := range f.snap.Problems {
-		if p.Status != 0 {
-			byCode[p.Code]++
-		}
-	}
+	byCode := f.problemCodes(true)
 	for _, code := range slices.Sorted(maps.Keys(byCode)) {
 		x.example(code, number(byCode[code])+" ×", problemsLink(code))
 	}
 	x.Count = f.snap.Counts.Refused + f.snap.Counts.Unauthorized
 	return x
+}
+
+// problemCodes counts the remembered problems, of whole batches or of events, by code.
+func (f *figures) problemCodes(ofBatches bool) map[string]int {
+	byCode := make(map[string]int)
+	for _, p := range f.snap.Problems {
+		if (p.Status != 0) == ofBatches {
+			byCode[p.Code]++
+		}
+	}
+	return byCode
 }
 
 func (f *figures) deferred() Finding {
@@ -60,12 +61,7 @@ func (f *figures) userIDs() Finding {
 		Advice: "A user whose ID changes is another user from then on. Use a stable key, such as the one in your database.",
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.snap.Users)) {
-		u := f.snap.Users[id]
-		fault := idFault(id)
-		if fault == "" && id == u.Traits.Text(nameKey) {
-			fault = "is the user's name, and names change"
-		}
-		if fault != "" {
+		if fault := idFault(id, f.snap.Users[id].Traits.Text(nameKey), "user"); fault != "" {
 			x.example(id, fault, userLink(id))
 		}
 	}
@@ -77,16 +73,8 @@ func (f *figures) groupIDs() Finding {
 		Kind: "group_ids", Severity: severityWarning, Title: "Group IDs that will not last",
 		Advice: "A customer whose ID changes is another customer from then on. Use a stable key, such as the one in your database.",
 	}
-	if f.mode == UserMode {
-		return x
-	}
 	for _, id := range slices.Sorted(maps.Keys(f.snap.Groups)) {
-		g := f.snap.Groups[id]
-		fault := idFault(id)
-		if fault == "" && id == g.Traits.Text(nameKey) {
-			fault = "is the customer's name, and names change"
-		}
-		if fault != "" {
+		if fault := idFault(id, f.snap.Groups[id].Traits.Text(nameKey), "customer"); fault != "" {
 			x.example(id, fault, f.groupLink(id))
 		}
 	}
@@ -98,9 +86,6 @@ func (f *figures) usersAlone() Finding {
 		Kind: "users_without_group", Severity: severityWarning, Title: "Users without a customer",
 		Advice: "Their events count for no customer, unless an event names a group. Call group() with the user, or Link, when they sign in. " +
 			"If your customers are single people, start with -mode user.",
-	}
-	if f.mode == UserMode {
-		return x
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.snap.Users)) {
 		if u := f.snap.Users[id]; len(u.Groups) == 0 {
@@ -115,9 +100,6 @@ func (f *figures) groupsUncalled() Finding {
 		Kind: "groups_without_call", Severity: severityWarning, Title: "Groups that are not customers",
 		Advice: "Events name them, but group() was never called for them: their events are shown nowhere.",
 	}
-	if f.mode == UserMode {
-		return x
-	}
 	for _, id := range slices.Sorted(maps.Keys(f.snap.Groups)) {
 		if g := f.snap.Groups[id]; !g.Customer && g.EventCount > 0 {
 			x.example(id, plural(g.EventCount, "event"), eventsLink("group", id))
@@ -131,9 +113,6 @@ func (f *figures) groupCalls() Finding {
 		Kind: "groups_in_user_mode", Severity: severityWarning, Title: "group() is called in user mode",
 		Advice: "Customers are single people here, and groups are not used. If your customers are companies, start with -mode group.",
 	}
-	if f.mode != UserMode {
-		return x
-	}
 	for _, id := range slices.Sorted(maps.Keys(f.snap.Groups)) {
 		if f.snap.Groups[id].Customer {
 			x.example(id, "", eventsLink("group", id))
@@ -146,9 +125,6 @@ func (f *figures) customersUnnamed() Finding {
 	x := Finding{
 		Kind: "customers_without_name", Severity: severityHint, Title: "Customers without a name",
 		Advice: "Klime shows and searches the trait name. Until they have one, they are shown by their ID.",
-	}
-	if f.mode == UserMode {
-		return x
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.customers)) {
 		if f.customers[id].name() == "" {

@@ -57,10 +57,13 @@ func (f *figures) faults() (n int) {
 func (f *figures) examine() Health {
 	h := Health{Findings: []Finding{}, Libraries: f.libraries()}
 	fields := f.fields()
-	for _, find := range []func() Finding{
-		f.rejected, f.refused, f.userIDs, f.groupIDs, f.usersAlone, f.groupsUncalled, f.groupCalls, f.customersUnnamed,
+	ofMode := []func() Finding{f.groupIDs, f.usersAlone, f.groupsUncalled, f.customersUnnamed}
+	if f.mode == UserMode {
+		ofMode = []func() Finding{f.groupCalls}
+	}
+	for _, find := range slices.Concat([]func() Finding{f.rejected, f.refused, f.userIDs}, ofMode, []func() Finding{
 		f.usersUnnamed, f.deferred, f.coarseRoutes, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
-	} {
+	}) {
 		if finding := find(); finding.Count > 0 {
 			if finding.Examples == nil {
 				finding.Examples = []Example{}

@@ -86,8 +86,9 @@ func isPast(word string) bool {
 	}
 }
 
-// idFault says why an ID looks like a poor one, "" if it does not.
-func idFault(id string) string {
+// idFault says why the ID of a user or a customer, who has this name, looks like a poor
+// one. It is "" if the ID does not.
+func idFault(id, name, whose string) string {
 	look := idlook.Of(id)
 	switch {
 	case look == idlook.Placeholder:
@@ -106,6 +107,8 @@ func idFault(id string) string {
 		return "looks like a domain, and these change"
 	case len(id) > 200:
 		return "is very long"
+	case id == name:
+		return "is the " + whose + "'s name, and names change"
 	default:
 		return ""
 	}

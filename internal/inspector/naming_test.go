@@ -29,8 +29,9 @@ func TestIDs(t *testing.T) {
 		"null": "missing value", "anonymous": "missing value", "[object Object]": "missing value", "%!s(int=7)": "missing value", "0": "missing value", "&{7}": "missing value",
 		"00000000-0000-0000-0000-000000000000": "missing value", "Acme Inc": "a name", "https://acme.com": "URL", "jane@acme.com": "e-mail",
 		"acme.com": "domain", "a\u200bb": "cannot be seen", strings.Repeat("x", 201): "very long",
+		"Acme": "is the customer's name, and names change",
 	} {
-		got := idFault(id)
+		got := idFault(id, "Acme", "customer")
 		if want == "" && got != "" || want != "" && !strings.Contains(got, want) {
 			t.Errorf("%q: got %q, want %q", id, got, want)
 		}

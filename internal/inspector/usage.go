@@ -28,10 +28,9 @@ type Requests struct {
 	// percentiles cannot be known from these.
 	Approximate bool `json:"approximate"`
 
-	sum     float64   // of durations
-	single  []float64 // durations of single requests
-	rolled  []*ingest.Usage
-	weights int // requests that rolled stand for
+	sum    float64   // of durations
+	single []float64 // durations of single requests
+	rolled []*ingest.Usage
 }
 
 func (q *Requests) add(u *ingest.Usage) {
@@ -46,7 +45,6 @@ func (q *Requests) add(u *ingest.Usage) {
 	q.Max = max(q.Max, u.Max)
 	if u.RolledUp {
 		q.rolled = append(q.rolled, u)
-		q.weights += u.Count
 	} else {
 		q.single = append(q.single, u.Avg)
 	}
@@ -76,14 +74,14 @@ func (q *Requests) percentile(p float64, of func(*ingest.Usage) float64) float64
 	if n > 0 {
 		exact = q.single[max(int(math.Ceil(p*float64(n))), 1)-1]
 	}
-	if q.weights == 0 {
+	if len(q.rolled) == 0 {
 		return exact
 	}
 	sum := exact * float64(n)
 	for _, u := range q.rolled {
 		sum += of(u) * float64(u.Count)
 	}
-	return sum / float64(n+q.weights)
+	return sum / float64(q.Timed)
 }
 
 // Usage is the requests of an account in a window.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"html/template"
 	"net/http"
+	"slices"
 )
 
 //go:embed web
@@ -24,16 +25,11 @@ type asset struct {
 }
 
 func newWeb() *web {
-	w := &web{assets: make(map[string]asset)}
-	sum := sha256.New()
-	for name, typ := range map[string]string{"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8"} {
-		content, _ := files.ReadFile("web/" + name) // cannot fail: the file is embedded
-		w.assets[name] = asset{content, typ}
-	}
-	sum.Write(w.assets["app.css"].content)
-	sum.Write(w.assets["app.js"].content)
-	version := hex.EncodeToString(sum.Sum(nil)[:6])
-	w.templates = template.Must(template.New("").Funcs(template.FuncMap{
+	css, _ := files.ReadFile("web/app.css") // cannot fail: the files are embedded
+	js, _ := files.ReadFile("web/app.js")
+	sum := sha256.Sum256(slices.Concat(css, js))
+	version := hex.EncodeToString(sum[:6])
+	templates := template.New("").Funcs(template.FuncMap{
 		"assetVersion": func() string { return version },
 		"bytes":        bytesOf,
 		"clock":        clock,
@@ -50,8 +46,11 @@ func newWeb() *web {
 		"customerLink": customerLink,
 		"eventsLink":   eventsLink,
 		"handle":       handle,
-	}).ParseFS(files, "web/*.html"))
-	return w
+	})
+	return &web{
+		templates: template.Must(templates.ParseFS(files, "web/*.html")),
+		assets:    map[string]asset{"app.css": {css, "text/css; charset=utf-8"}, "app.js": {js, "text/javascript; charset=utf-8"}},
+	}
 }
 
 // asset serves a file. It may be cached for ever, as pages give its URL with a version.
