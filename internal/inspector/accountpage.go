@@ -29,10 +29,7 @@ type accountView struct {
 	Filters  filters
 }
 
-type group struct {
-	ID, Name string
-	Known    bool
-}
+type group struct{ ID, Name string }
 
 // filters are what a timeline can be filtered for.
 type filters struct {
@@ -40,58 +37,43 @@ type filters struct {
 	Events []NameCount
 }
 
-func (f *figures) customerView(q query) *accountView {
+// accountView has what the pages of a customer and of a user have in common.
+func (f *figures) accountView(a *account, names []NameCount, usage Usage, q query, path string) *accountView {
+	return &accountView{
+		ID: a.id, Name: a.name(), Traits: traitRows(a.traits), Hidden: max(len(a.traits)-maxTraits, 0),
+		Names: nameBars(names, q, path), Routes: routeBars(&usage), Usage: usage, Timeline: f.timelineOf(a.timeline(q, path), q, path),
+	}
+}
+
+func (f *figures) customerPage(q query) page {
 	d := f.customerDetail(q)
 	if d == nil {
-		return nil
+		return page{title: "Not known", tab: "customers"}
 	}
-	a := f.customers[d.ID]
-	v := &accountView{
-		Customer: d, ID: d.ID, Name: d.Name, Summary: d.Customer,
-		Traits: traitRows(a.traits), Hidden: max(len(a.traits)-maxTraits, 0),
-		Members: d.Members[:min(len(d.Members), maxMembers)], Further: max(len(d.Members)-maxMembers, 0),
-		Usage: d.Usage, Routes: routeBars(&d.Usage),
-		Names:    nameBars(d.Names, q, "/customer"),
-		Timeline: f.timelineView(a, q, "/customer"),
-	}
+	v := f.accountView(f.customers[d.ID], d.Names, d.Usage, q, "/customer")
+	v.Customer, v.Summary = d, d.Customer
+	v.Members, v.Further = d.Members[:min(len(d.Members), maxMembers)], max(len(d.Members)-maxMembers, 0)
 	v.Timeline.OfUser = f.mode == UserMode
 	v.Filters = filtersOf(v.Members, d.Names, q)
-	return v
+	return page{template: "account", title: cmp.Or(v.Name, v.ID), tab: "customers", content: v}
 }
 
-func (h *Handler) customerPage(f *figures, q query) page {
-	if v := f.customerView(q); v != nil {
-		return page{template: "account", title: cmp.Or(v.Name, v.ID), tab: "customers", content: v}
-	}
-	return page{title: "Not known", tab: "customers"}
-}
-
-func (h *Handler) userPage(f *figures, q query) page {
+func (f *figures) userPage(q query) page {
 	if f.mode == UserMode {
-		return h.customerPage(f, q)
+		return f.customerPage(q)
 	}
 	d := f.userDetail(q)
 	if d == nil {
 		return page{title: "Not known", tab: usersTab}
 	}
-	a := f.users[d.ID]
-	v := &accountView{
-		User: d, ID: d.ID, Name: d.Name, Usage: d.Usage, Routes: routeBars(&d.Usage),
-		Traits: traitRows(a.traits), Hidden: max(len(a.traits)-maxTraits, 0),
-		Summary:  Customer{Events: d.Events, Parts: d.Parts, Total: d.Total, LastSeen: d.LastSeen},
-		Names:    nameBars(d.Names, q, "/user"),
-		Timeline: f.timelineView(a, q, "/user"),
-	}
+	v := f.accountView(f.users[d.ID], d.Names, d.Usage, q, "/user")
+	v.User, v.Summary = d, Customer{Events: d.Events, Parts: d.Parts, Total: d.Total, LastSeen: d.LastSeen}
 	v.Timeline.OfUser = true
 	v.Filters = filtersOf(nil, d.Names, q)
 	for _, id := range d.Groups[:min(len(d.Groups), maxMembers)] {
-		g := group{ID: id}
-		if c := f.customers[id]; c != nil && f.mode == GroupMode {
-			g.Name, g.Known = c.name(), true
-		}
-		v.Groups = append(v.Groups, g)
+		v.Groups = append(v.Groups, group{id, f.customers[id].name()})
 	}
-	return page{template: "account", title: cmp.Or(d.Name, d.ID), tab: usersTab, content: v}
+	return page{template: "account", title: cmp.Or(v.Name, v.ID), tab: usersTab, content: v}
 }
 
 // filtersOf offers the most active users, the most frequent events, and the current

@@ -43,17 +43,18 @@ type column struct {
 }
 
 // columnsOf returns column heads for pairs of names and titles. The table is sorted by
-// the column fallback unless the query names another.
-func columnsOf(q query, path, fallback string, names ...string) []column {
-	sorted := cmp.Or(q.Get("sort"), fallback)
+// events unless the query names another column.
+func columnsOf(q query, path string, names ...string) []column {
+	sorted := cmp.Or(q.Get("sort"), eventsKey)
 	up := q.ascending(sorted)
 	heads := make([]column, 0, len(names)/2)
 	for i := 0; i+1 < len(names); i += 2 {
 		c := column{Sort: names[i], Title: names[i+1], Number: !isText(names[i])}
 		order := ""
 		if c.Sort == sorted {
-			c.Order = map[bool]string{true: "ascending", false: "descending"}[up]
-			order = map[bool]string{true: "desc", false: "asc"}[up]
+			if c.Order, order = "descending", "asc"; up {
+				c.Order, order = "ascending", "desc"
+			}
 		}
 		c.Link = q.with(path, "sort", c.Sort, "order", order, "page", "")
 		heads = append(heads, c)

@@ -87,3 +87,41 @@ func customerColumns() map[string]func(a, b *Customer) int {
 		seenKey:    func(a, b *Customer) int { return compareTimes(a.LastSeen, b.LastSeen) },
 	}
 }
+
+// CustomerList is a page of customers.
+type CustomerList struct {
+	List[Customer]
+
+	Window window `json:"window"`
+}
+
+func (f *figures) customerList(q query, path string) CustomerList {
+	w := f.window(q.Get("window"))
+	return CustomerList{paged(f.customersBy(q.Get(searchKey), q.Get("sort"), q.ascending(q.Get("sort")), w), q, path), w}
+}
+
+// CustomerDetail is all about one customer, except the timeline.
+type CustomerDetail struct {
+	Customer
+
+	Window  window         `json:"window"`
+	Traits  map[string]any `json:"traits"`
+	Members []Member       `json:"members"`
+	Names   []NameCount    `json:"eventsByName"`
+	Usage   Usage          `json:"requests"`
+}
+
+func (f *figures) customerDetail(q query) *CustomerDetail {
+	a := accountOf(f.customers, q.Get("id"))
+	if a == nil {
+		return nil
+	}
+	w := f.window(q.Get("window"))
+	d := &CustomerDetail{
+		Customer: f.customer(a, w), Window: w, Traits: a.traits.Decode(), Members: []Member{}, Names: a.names(w), Usage: a.usage(w),
+	}
+	if f.mode == GroupMode {
+		d.Members = f.members(a, w)
+	}
+	return d
+}

@@ -72,34 +72,21 @@ func New(server *ingest.Server, opts Options) *Handler {
 		closed: closed, close: sync.OnceFunc(func() { close(closed) }),
 	}
 	for path, serve := range map[string]http.HandlerFunc{
-		"/{$}":           h.home,
-		"/customers":     h.page(h.customersPage),
-		"/customer":      h.page(h.customerPage),
+		"/{$}":           http.RedirectHandler("/customers", http.StatusSeeOther).ServeHTTP,
+		"/customers":     h.page((*figures).customersPage),
+		"/customer":      h.page((*figures).customerPage),
 		"/users":         h.users(),
-		"/user":          h.page(h.userPage),
-		"/events":        h.page(h.eventsPage),
-		"/health":        h.page(h.healthPage),
+		"/user":          h.page((*figures).userPage),
+		"/events":        h.page((*figures).eventsPage),
+		"/health":        h.page((*figures).healthPage),
 		"/stream":        h.stream,
 		"/assets/{file}": h.web.asset,
 		"/favicon.ico":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 	} {
 		h.mux.HandleFunc("GET "+path, serve) // and HEAD
 	}
-	allowed := apiRules()
-	for path, answer := range map[string]func(*figures, query) any{
-		"/api/summary":    h.summaryAPI,
-		"/api/customers":  h.customersAPI,
-		"/api/customer":   h.customerAPI,
-		"/api/timeline":   h.timelineAPI,
-		"/api/users":      h.usersAPI,
-		"/api/user":       h.userAPI,
-		"/api/events":     h.eventsAPI,
-		"/api/event":      h.eventAPI,
-		"/api/event/json": h.eventJSON,
-		"/api/problems":   h.problemsAPI,
-		"/api/health":     h.healthAPI,
-	} {
-		h.mux.HandleFunc("GET "+path, h.api(allowed[path], answer))
+	for path, c := range apiCalls() {
+		h.mux.HandleFunc("GET "+path, h.api(c))
 		h.mux.HandleFunc(path, onlyGET)
 	}
 	h.mux.HandleFunc("/api", noAPI)
@@ -180,15 +167,11 @@ func BaseURL(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, "/customers", http.StatusSeeOther)
-}
-
 // users serves the page of users. In user mode the users are the customers, and it
 // redirects to their page.
 func (h *Handler) users() http.HandlerFunc {
 	if h.opts.Mode == GroupMode {
-		return h.page(h.usersPage)
+		return h.page((*figures).usersPage)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		to := url.URL{Path: "/customers", RawQuery: r.URL.RawQuery}

@@ -6,7 +6,6 @@ const (
 	maxTraits  = 50
 	maxMembers = 50
 	maxBars    = 15
-	maxLinks   = 8 // groups in one row
 )
 
 type customersView struct {
@@ -16,7 +15,7 @@ type customersView struct {
 	Pager   pager
 }
 
-func (h *Handler) customersPage(f *figures, q query) page {
+func (f *figures) customersPage(q query) page {
 	list := f.customerList(q, "/customers")
 	heads := []string{
 		nameKey, "Customer", planKey, "Plan", "users", "Users", "active1", "Active 1 d", "active7", "7 d", "active30", "30 d",
@@ -26,7 +25,7 @@ func (h *Handler) customersPage(f *figures, q query) page {
 		heads = []string{nameKey, "Customer", emailKey, "E-mail", planKey, "Plan", eventsKey, "Events", seenKey, "Last seen"}
 	}
 	return page{template: "customers", title: "Customers", tab: "customers", content: customersView{
-		list, columnsOf(q, "/customers", eventsKey, heads...), pagerOf(list.List, q, "/customers"),
+		list, columnsOf(q, "/customers", heads...), pagerOf(list.List, q, "/customers"),
 	}}
 }
 
@@ -41,11 +40,11 @@ type usersView struct {
 	Alone   int // users without a group
 }
 
-func (h *Handler) usersPage(f *figures, q query) page {
+func (f *figures) usersPage(q query) page {
 	list := f.userList(q, "/users")
 	view := usersView{
 		UserList: list, Pager: pagerOf(list.List, q, "/users"),
-		Columns: columnsOf(q, "/users", eventsKey,
+		Columns: columnsOf(q, "/users",
 			nameKey, "User", emailKey, "E-mail", "groups", "Customers", eventsKey, "Events", seenKey, "Last seen"),
 	}
 	for _, u := range f.users {
@@ -64,7 +63,7 @@ type eventsView struct {
 	Filters  []choice // the active filters, with links that remove them
 }
 
-func (h *Handler) eventsPage(f *figures, q query) page {
+func (f *figures) eventsPage(q query) page {
 	v := eventsView{}
 	counts := f.snap.Counts
 	problems := counts.Rejected + counts.Refused + counts.Unauthorized
@@ -90,6 +89,6 @@ func (h *Handler) eventsPage(f *figures, q query) page {
 	return page{template: "events", title: "Events", tab: "events", content: v}
 }
 
-func (h *Handler) healthPage(f *figures, _ query) page {
+func (f *figures) healthPage(_ query) page {
 	return page{template: "health", title: "Health", tab: "health", content: f.health()}
 }

@@ -3,7 +3,6 @@ package inspector
 import (
 	"fmt"
 	"maps"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -20,8 +19,6 @@ type rule struct {
 }
 
 func anyText() rule { return rule{ok: func(string) bool { return true }} }
-
-func needed() rule { return rule{ok: func(string) bool { return true }, required: true} }
 
 func oneOf(values ...string) rule {
 	return rule{
@@ -40,6 +37,11 @@ func integer(from, to int64) rule {
 	}
 }
 
+func required(r rule) rule {
+	r.required = true
+	return r
+}
+
 // rules are the rules for the parameters of one path, by name.
 type rules map[string]rule
 
@@ -48,44 +50,6 @@ func (r rules) and(more rules) rules {
 	all := maps.Clone(r)
 	maps.Copy(all, more)
 	return all
-}
-
-// apiRules are the rules of each path of the query API.
-func apiRules() map[string]rules {
-	const most = math.MaxInt64
-	all := spans()
-	windows := make([]string, len(all))
-	for i, s := range all {
-		windows[i] = s.name
-	}
-	window := rules{"window": oneOf(windows...)}
-	limit := rules{"limit": integer(1, maxLimit)}
-	pages := limit.and(rules{"page": integer(1, maxPage)})
-	sorted := func(columns []string) rules {
-		return pages.and(window).and(rules{searchKey: anyText(), "sort": oneOf(columns...), "order": oneOf("asc", "desc")})
-	}
-	filters := limit.and(rules{
-		"type": oneOf("track", "identify", "group"), "event": anyText(), "user": anyText(), "group": anyText(), "trace": anyText(),
-		searchKey: anyText(), showKey: oneOf("repeated"), "before": integer(1, most),
-	})
-	before, at := filters["before"], integer(-most, most)
-	before.with, at.with = "at", "before"
-	seq := integer(1, most)
-	seq.required = true
-	one := rules{"seq": seq}
-	return map[string]rules{
-		"/api/summary":    {},
-		"/api/customers":  sorted(slices.Sorted(maps.Keys(customerColumns()))),
-		"/api/customer":   window.and(rules{"id": needed()}),
-		"/api/timeline":   filters.and(rules{"customer": needed(), "before": before, "at": at}),
-		"/api/users":      sorted(slices.Sorted(maps.Keys(userColumns()))).and(rules{showKey: oneOf("alone")}),
-		"/api/user":       window.and(rules{"id": needed()}),
-		"/api/events":     filters,
-		"/api/event":      one,
-		"/api/event/json": one,
-		"/api/problems":   pages.and(rules{"code": anyText()}),
-		"/api/health":     {},
-	}
 }
 
 // check parses a query, or says what is wrong with it. A parameter without a value

@@ -38,10 +38,6 @@ func (f *figures) timelineOf(list List[*ingest.Record], q query, path string) ti
 	return t
 }
 
-func (f *figures) timelineView(a *account, q query, path string) timeline {
-	return f.timelineOf(a.timeline(q, path), q, path)
-}
-
 // row is an event in a list.
 type row struct {
 	*ingest.Record

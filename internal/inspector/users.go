@@ -2,7 +2,6 @@ package inspector
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -88,9 +87,40 @@ func (f *figures) members(a *account, w window) []Member {
 		}
 	}
 	all := make([]Member, 0, len(byID))
-	for _, id := range slices.Sorted(maps.Keys(byID)) {
-		all = append(all, *byID[id])
+	for _, m := range byID {
+		all = append(all, *m)
 	}
-	slices.SortStableFunc(all, func(a, b Member) int { return cmp.Compare(b.Events, a.Events) })
+	slices.SortFunc(all, func(a, b Member) int { return cmp.Or(cmp.Compare(b.Events, a.Events), strings.Compare(a.ID, b.ID)) })
 	return all
+}
+
+// UserList is a page of users.
+type UserList struct {
+	List[User]
+
+	Window window `json:"window"`
+}
+
+func (f *figures) userList(q query, path string) UserList {
+	w := f.window(q.Get("window"))
+	return UserList{paged(f.usersBy(q.Get(searchKey), q.Get("sort"), q.ascending(q.Get("sort")), q.Get(showKey) == "alone", w), q, path), w}
+}
+
+// UserDetail is all about one user, except the events.
+type UserDetail struct {
+	User
+
+	Window window         `json:"window"`
+	Traits map[string]any `json:"traits"`
+	Names  []NameCount    `json:"eventsByName"`
+	Usage  Usage          `json:"requests"`
+}
+
+func (f *figures) userDetail(q query) *UserDetail {
+	a := accountOf(f.users, q.Get("id"))
+	if a == nil {
+		return nil
+	}
+	w := f.window(q.Get("window"))
+	return &UserDetail{f.user(a, w), w, a.traits.Decode(), a.names(w), a.usage(w)}
 }
