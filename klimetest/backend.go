@@ -1,9 +1,7 @@
 package klimetest
 
 import (
-	"bytes"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -106,26 +104,6 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		b.ingest.ServeHTTP(w, r)
 	}
-}
-
-// reject answers a request that meets a Reject: Klime gets the rest of its batch.
-func (b *backend) reject(w http.ResponseWriter, r *http.Request, indexes []int) {
-	body, _ := io.ReadAll(r.Body)
-	rest, restIndexes, rejected := splitBatch(body, indexes)
-	r.Body = io.NopCloser(bytes.NewReader(rest))
-	r.ContentLength = int64(len(rest))
-	answer := httptest.NewRecorder()
-	b.ingest.ServeHTTP(answer, r)
-	maps.Copy(w.Header(), answer.Header())
-	w.WriteHeader(answer.Code)
-	if answer.Code != http.StatusOK {
-		_, _ = w.Write(answer.Body.Bytes())
-		return
-	}
-	b.mu.Lock()
-	b.rejected += len(rejected)
-	b.mu.Unlock()
-	_, _ = w.Write(wholeAnswer(answer.Body.Bytes(), restIndexes, rejected))
 }
 
 // typed returns a received event as one of package klime.
