@@ -205,17 +205,6 @@ func (s *Server) Customers() []Customer {
 	return customers
 }
 
-// Customer returns one customer, if group() was called for it.
-func (s *Server) Customer(id string) (Customer, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g, ok := s.groups.peek(id)
-	if !ok || !g.customer {
-		return Customer{}, false
-	}
-	return g.snapshot(), true
-}
-
 // Users returns all users, sorted by ID.
 func (s *Server) Users() []User {
 	s.mu.Lock()

@@ -204,22 +204,6 @@ func permutations(items []string) iter.Seq[[]string] {
 	}
 }
 
-func TestCustomer(t *testing.T) {
-	s := ingest.New(ingest.Options{})
-	post(t, s,
-		event("group", "1", "09:00", "groupId", `"acme"`, "traits", `{"name":"Acme Inc"}`),
-		event("track", "2", "09:10", "event", `"Trial Started"`, "groupId", `"globex"`))
-	if c, ok := s.Customer("acme"); !ok || c.Traits["name"] != "Acme Inc" {
-		t.Errorf("acme: %+v, %t", c, ok)
-	}
-	if c, ok := s.Customer("globex"); ok {
-		t.Errorf("globex is a customer without group(): %+v", c)
-	}
-	if c, ok := s.Customer("initech"); ok {
-		t.Errorf("initech came from nowhere: %+v", c)
-	}
-}
-
 func TestEqualTimestamps(t *testing.T) {
 	s := ingest.New(ingest.Options{})
 	post(t, s,
@@ -228,7 +212,7 @@ func TestEqualTimestamps(t *testing.T) {
 		event("track", "3", "10:00", "event", `"First"`, "userId", `"bob"`),
 		event("track", "4", "10:00", "event", `"Second"`, "userId", `"ann"`),
 		event("track", "5", "10:00", "event", `"Third"`, "groupId", `"acme"`))
-	c, _ := s.Customer("acme")
+	c, _ := customer(s, "acme")
 	if c.Traits["plan"] != "pro" {
 		t.Errorf("plan is %v, want that of the later arrival", c.Traits["plan"])
 	}

@@ -85,3 +85,12 @@ func names(events []ingest.Event) []string {
 	}
 	return names
 }
+
+func customer(s *ingest.Server, id string) (ingest.Customer, bool) {
+	for _, c := range s.Customers() {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return ingest.Customer{}, false
+}

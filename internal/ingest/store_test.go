@@ -23,7 +23,7 @@ func TestRepeats(t *testing.T) {
 	if got, want := names(s.Events()), []string{"", "Opened"}; !slices.Equal(got, want) {
 		t.Errorf("events %q, want %q", got, want)
 	}
-	if c, _ := s.Customer("acme"); c.EventCount != 1 {
+	if c, _ := customer(s, "acme"); c.EventCount != 1 {
 		t.Errorf("%d events counted, want 1", c.EventCount)
 	}
 	if got, want := s.Counts(), (ingest.Counts{Batches: 2, Accepted: 2, Repeated: 2}); got != want {
@@ -73,7 +73,7 @@ func TestRetention(t *testing.T) {
 		t.Errorf("timeline %q, want %q", got, want)
 	}
 	// The results of forgotten events stay.
-	c, _ := s.Customer("acme")
+	c, _ := customer(s, "acme")
 	if c.EventCount != 4 || c.Traits["name"] != "Acme" || !slices.Equal(c.Users, []string{"ann"}) {
 		t.Errorf("customer %+v, want 4 events, a name and ann", c)
 	}
@@ -123,11 +123,11 @@ func TestRetentionOfUsersAndGroups(t *testing.T) {
 	link("globex", "bob")
 	link("acme", "bob")
 	link("acme", "cid") // ann was named least recently
-	if c, _ := s.Customer("acme"); !slices.Equal(c.Users, []string{"bob", "cid"}) {
+	if c, _ := customer(s, "acme"); !slices.Equal(c.Users, []string{"bob", "cid"}) {
 		t.Errorf("users of acme: %q, want bob and cid", c.Users)
 	}
 	link("initech", "cid") // globex was named least recently
-	if _, ok := s.Customer("globex"); ok {
+	if _, ok := customer(s, "globex"); ok {
 		t.Error("globex is remembered")
 	}
 	for _, u := range s.Users() {
@@ -231,7 +231,7 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 
 	// Of every ten events, four are of a linked user and three name the group.
-	c, _ := s.Customer("acme")
+	c, _ := customer(s, "acme")
 	if got, want := c.EventCount, senders*batches*7; got != want {
 		t.Errorf("%d events counted, want %d", got, want)
 	}
