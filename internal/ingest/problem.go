@@ -50,7 +50,6 @@ func (s *Server) note(p Problem) {
 	p.Seq = s.noted
 	s.problems = append(s.problems, &p)
 	if len(s.problems) > maxProblems {
-		s.problems[0] = nil
-		s.problems = s.problems[1:]
+		s.problems = dropFirst(s.problems)
 	}
 }

@@ -152,7 +152,7 @@ func (s *Server) forgetOldest() {
 
 // dropFirst pops a queue's head and releases it. A later append replaces the queue's
 // array.
-func dropFirst(queue []*Record) []*Record {
+func dropFirst[T any](queue []*T) []*T {
 	queue[0] = nil
 	return queue[1:]
 }
