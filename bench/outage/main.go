@@ -17,7 +17,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -25,6 +24,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 )
 
@@ -118,19 +118,19 @@ func (p pair) ratio() float64 {
 // measurePair makes two runs. The caller alternates which is first, as the machine may get
 // busier or quieter over time.
 func measurePair(ctx context.Context, opts options, endpoint string, withFirst bool) (p pair, err error) {
-	with := func() error {
-		p.with, err = measure(ctx, appOptions{endpoint, opts.cache}, opts.rate, opts.duration)
-		return err
-	}
-	without := func() error {
-		p.without, err = measure(ctx, appOptions{"", opts.cache}, opts.rate, opts.duration)
-		return err
-	}
-	first, second := without, with
+	runs := []struct {
+		into     *result
+		endpoint string // "" without Klime
+	}{{&p.without, ""}, {&p.with, endpoint}}
 	if withFirst {
-		first, second = with, without
+		slices.Reverse(runs)
 	}
-	return p, cmp.Or(first(), second())
+	for _, r := range runs {
+		if *r.into, err = measure(ctx, appOptions{r.endpoint, opts.cache}, opts.rate, opts.duration); err != nil {
+			return pair{}, err
+		}
+	}
+	return p, nil
 }
 
 // measure makes one run, with a new app.
