@@ -79,8 +79,8 @@ func answerCases() []testCase {
 				{path: "/fresh", status: http.StatusNotModified, header: http.Header{"Sec-Fetch-Dest": {"empty"}}},
 			},
 			want: []string{
-				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
+				"Page Viewed by jane: GET /fresh 304, 0 in, 0 out",
+				"API Called by jane: GET /fresh 304, 0 in, 0 out",
 			},
 		},
 		{
@@ -100,11 +100,11 @@ func answerCases() []testCase {
 				{method: http.MethodPut, path: "/silent"},
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/made","status":201,"requestBytes":5,"responseBytes":8}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/gone","status":404,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/broken","status":500,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"DELETE","route":"/nothing","status":204,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"PUT","route":"/silent","status":200,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: POST /made 201, 5 in, 8 out",
+				"API Called by jane: GET /gone 404, 0 in, 2 out",
+				"API Called by jane: GET /broken 500, 0 in, 2 out",
+				"API Called by jane: DELETE /nothing 204, 0 in, 0 out",
+				"API Called by jane: PUT /silent 200, 0 in, 0 out",
 			},
 		},
 		{
@@ -126,10 +126,10 @@ func answerCases() []testCase {
 				{path: "/nowhere", status: http.StatusNotFound}, // which the router answers
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/reports","aborted":true,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"Report Deleted","userId":"jane","properties":{"method":"DELETE","route":"/reports","status":204,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"Report Viewed","userId":"jane","properties":{"method":"GET","route":"/reports","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"Report Changed","userId":"jane","properties":{"method":"PUT","route":"/reports","status":202,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: POST /reports ?, 0 in, 0 out, aborted=true",
+				"Report Deleted by jane: DELETE /reports 204, 0 in, 0 out",
+				"Report Viewed by jane: GET /reports 200, 0 in, 2 out",
+				"Report Changed by jane: PUT /reports 202, 0 in, 0 out",
 			},
 		},
 		{
@@ -140,7 +140,7 @@ func answerCases() []testCase {
 			}}}},
 			requests: []call{{path: "/reports", status: anyStatus}},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/reports","status":500,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: GET /reports 500, 0 in, 0 out",
 			},
 		},
 		{
@@ -154,7 +154,7 @@ func answerCases() []testCase {
 				{method: http.MethodPost, path: "/old", status: http.StatusPermanentRedirect},
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/old","status":308,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: POST /old 308, 0 in, 0 out",
 			},
 		},
 		{
@@ -177,11 +177,11 @@ func answerCases() []testCase {
 				{method: http.MethodPost, path: "/page"},
 			},
 			want: []string{
-				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/text","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
+				"Page Viewed by jane: GET /page 200, 0 in, 3 out",
+				"API Called by jane: GET /page 200, 0 in, 3 out",
+				"API Called by jane: GET /page 200, 0 in, 3 out",
+				"API Called by jane: GET /text 200, 0 in, 2 out",
+				"API Called by jane: POST /page 200, 0 in, 3 out",
 			},
 		},
 	}

@@ -57,8 +57,7 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 	if body := await(t, answered, "the request that was being served has no answer"); body != "done" {
 		t.Errorf("answer %q", body)
 	}
-	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":4}}`})
+	compare(t, server, client, []string{"API Called by jane: GET / 200, 0 in, 4 out"})
 }
 
 // testClientGoesAway: if the client goes away, the request is recorded as aborted, and
@@ -116,11 +115,11 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 	}
 	stop()
 	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"status":200,"requestBytes":0,"responseBytes":9}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":9}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/jobs","status":204,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/empty","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
+		"API Called by jane: GET /report 200, 0 in, 9 out, aborted=true",
+		`API Called by jane: GET /stream 200, 0 in, 9 out, protocol="sse"`,
+		"API Called by jane: POST /jobs 204, 0 in, 0 out",
+		"API Called by jane: GET /fresh 304, 0 in, 0 out",
+		"API Called by jane: GET /empty 200, 0 in, 0 out, aborted=true",
 	})
 }
 
@@ -173,10 +172,10 @@ func testClientGoesAwayFirst(t *testing.T, a Adapter) {
 	}
 	stop()
 	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","aborted":true,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/hints","aborted":true,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"Fine Viewed","userId":"jane","properties":{"method":"GET","route":"/fine","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/refused","aborted":true,"status":400,"requestBytes":0,"responseBytes":0}}`,
+		"API Called by jane: GET /nothing ?, 0 in, 0 out, aborted=true",
+		"API Called by jane: GET /hints ?, 0 in, 0 out, aborted=true",
+		"Fine Viewed by jane: GET /fine 200, 0 in, 0 out, aborted=true",
+		"API Called by jane: GET /refused 400, 0 in, 0 out, aborted=true",
 	})
 }
 
@@ -200,8 +199,7 @@ func testTakenOverAfterTheAnswer(t *testing.T, a Adapter) {
 	do(t, url, get("/"))
 	server.Wait(1) // no server waits for a connection that was taken over
 	stop()
-	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/","status":403,"requestBytes":0,"responseBytes":2}}`})
+	compare(t, server, client, []string{"API Called by jane: GET / 403, 0 in, 2 out"})
 }
 
 // testTakenOverWithoutUpgrade: what a handler writes to a connection that it has taken
@@ -238,8 +236,8 @@ func testTakenOverWithoutUpgrade(t *testing.T, a Adapter) {
 	}
 	stop()
 	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/refused","requestBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","requestBytes":0}}`,
+		"API Called by jane: GET /refused ?, 0 in, ? out",
+		"API Called by jane: GET /nothing ?, 0 in, ? out",
 	})
 }
 
@@ -275,9 +273,7 @@ func testLeftOpen(t *testing.T, a Adapter) {
 	_ = (<-left).Close()
 	stop()
 	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","untimed":true,"properties":` +
-			`{"method":"GET","route":"/left","status":101,"protocol":"websocket","requestBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":` +
-			`{"method":"GET","route":"/closed","status":101,"protocol":"websocket","requestBytes":0}}`,
+		`API Called by jane: GET /left 101, 0 in, ? out, protocol="websocket", untimed`,
+		`API Called by jane: GET /closed 101, 0 in, ? out, protocol="websocket"`,
 	})
 }

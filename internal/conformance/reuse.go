@@ -147,9 +147,9 @@ func testLateSignIn(t *testing.T, a Adapter) {
 		klime.SetUser(ctx, "john")
 		klime.Track(ctx, "Left", nil)
 	}
-	want := []string{`{"type":"group","userId":"mary","groupId":"globex"}`}
+	want := []string{"group by mary at globex"}
 	for range kept {
-		want = append(want, `{"type":"track","event":"Joined","userId":"mary","groupId":"globex"}`, `{"type":"track","event":"Left","userId":"john"}`)
+		want = append(want, "Joined by mary at globex", "Left by john")
 	}
 	compare(t, server, client, want)
 }

@@ -80,7 +80,7 @@ func testStream(t *testing.T, a Adapter) {
 		later = append(later, await(t, goesOn, "the stream does not end"))
 		event := seen(http.MethodGet, route.Path, got)
 		if got.header.Get("Content-Type") == "text/event-stream" {
-			event = strings.Replace(event, `"status"`, `"protocol":"sse","status"`, 1)
+			event += `, protocol="sse"`
 		}
 		want = append(want, event)
 	}
@@ -101,12 +101,12 @@ func testStream(t *testing.T, a Adapter) {
 func withUnknown(event string, e klime.Event, later bool) string {
 	_, size := e.Properties["responseBytes"]
 	if later || !size {
-		event = strings.Replace(event, `,"responseBytes":18`, "", 1)
+		event = strings.Replace(event, "18 out", "? out", 1)
 	}
 	_, duration := e.Properties["durationMs"]
 	_, open := e.Properties["openMs"]
 	if later || !duration && !open {
-		event = strings.Replace(event, `"type"`, `"untimed":true,"type"`, 1)
+		event += ", untimed"
 	}
 	return event
 }

@@ -120,7 +120,7 @@ type testCase struct {
 	name     string
 	app      App
 	requests []call
-	want     []string // events as JSON, without what varies: see simplify
+	want     []string // in order: see describe
 	needs    need
 }
 

@@ -73,11 +73,11 @@ func testWriter(t *testing.T, a Adapter, http2, nested bool) {
 		t.Errorf("writer\nwithout us %v\n   with us %v", without, with)
 	}
 	want := []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/interfaces","status":200,"requestBytes":0,"responseBytes":2}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":27}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/upgrade","status":101,"protocol":"other","requestBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/copy","status":200,"requestBytes":0,"responseBytes":100000}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/late","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
+		"API Called by jane: GET /interfaces 200, 0 in, 2 out",
+		`API Called by jane: GET /stream 200, 0 in, 27 out, protocol="sse"`,
+		`API Called by jane: GET /upgrade 101, 0 in, ? out, protocol="other"`,
+		"API Called by jane: GET /copy 200, 0 in, 100000 out",
+		"API Called by jane: GET /late 200, 0 in, 0 out, aborted=true",
 	}
 	if http2 {
 		want = slices.Delete(want, 2, 3)
