@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 const (
@@ -189,17 +187,13 @@ func answerCases() []testCase {
 
 // testResponseTime: the time that a handler takes counts.
 func testResponseTime(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const takes = 20 * time.Millisecond
-	server := klimetest.NewServer(t)
-	url, stop := a.Start(t, App{Client: server.Client(), UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
+	app := a.record(t, App{UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
 		<-time.After(takes)
 		r.Reply(http.StatusOK, appJSON, `{}`)
 	}}}})
-	do(t, url, get("/"))
-	stop()
-	for _, e := range server.Wait(1) {
+	do(t, app.url, get("/"))
+	for _, e := range app.server.Wait(1) {
 		if ms, ok := e.Properties["durationMs"].(float64); !ok || ms < float64(takes.Milliseconds()) {
 			t.Errorf("durationMs %v, want %v or more", e.Properties["durationMs"], takes.Milliseconds())
 		}
@@ -209,12 +203,9 @@ func testResponseTime(t *testing.T, a Adapter) {
 // testAnswers: the recorded status, kind and size are those that the client sees, even
 // if net/http or the framework has completed the answer.
 func testAnswers(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	app := App{Client: server.Client(), UserID: jane}
+	var routes []Route
 	add := func(path string, handler func(Request)) {
-		app.Routes = append(app.Routes, Route{Path: path, Handler: handler})
+		routes = append(routes, Route{Path: path, Handler: handler})
 	}
 	add("/nothing", func(Request) {})
 	add("/untyped", reply(http.StatusOK, "", aPage))
@@ -229,10 +220,10 @@ func testAnswers(t *testing.T, a Adapter) {
 	if !a.OwnServer {
 		addHTTPAnswers(t, add)
 	}
-	url, stop := a.Start(t, app)
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	var want []string
-	for _, route := range app.Routes {
-		got := ask(t, url, get(route.Path))
+	for _, route := range routes {
+		got := ask(t, app.url, get(route.Path))
 		if got.status == 0 {
 			t.Errorf("%s: no answer", route.Path)
 		}
@@ -241,12 +232,11 @@ func testAnswers(t *testing.T, a Adapter) {
 		} else {
 			want = append(want, strings.Replace(event, "API Called", "Page Viewed", 1))
 		}
-		if got := ask(t, url, call{method: http.MethodHead, path: route.Path}); got.body != "" {
+		if got := ask(t, app.url, call{method: http.MethodHead, path: route.Path}); got.body != "" {
 			t.Errorf("HEAD %s: body %q", route.Path, got.body)
 		}
 	}
-	stop()
-	compare(t, server, app.Client, want)
+	app.expect(want...)
 }
 
 // aPage is HTML whose type can be guessed.

@@ -1,7 +1,7 @@
 package conformance
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -48,11 +48,9 @@ func sessionUser(r Request) any {
 // testCustomers: three users sign in to two companies and use the app. What Klime then
 // shows of each company is the same in all frameworks.
 func testCustomers(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	server := klimetest.NewServer(t)
 	client := server.Client()
-	url, stop := a.Start(t, App{
+	url, stop := a.start(t, App{
 		Client:  client,
 		UserID:  sessionUser,
 		GroupID: func(r Request) any { return r.Param("org") },
@@ -75,22 +73,14 @@ func testCustomers(t *testing.T, a Adapter) {
 		{"", http.MethodPost, "/orgs/org_1/reports", http.StatusUnauthorized},
 		{"", http.MethodPost, "/webhooks/billing", 0},
 	} {
-		want := c.status
-		if want == 0 {
-			want = http.StatusOK
-		}
+		want := cmp.Or(c.status, http.StatusOK)
 		status, _ := do(t, url, call{method: c.method, path: c.path, header: http.Header{"X-Session": {c.who}}})
 		if status != want {
 			t.Errorf("%s %s by %q: status %d, want %d", c.method, c.path, c.who, status, want)
 		}
 	}
 	stop()
-	if err := client.Flush(context.WithoutCancel(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	if n := server.Rejected(); n != 0 {
-		t.Errorf("%d events rejected", n)
-	}
+	flushed(t, server, client)
 	var got []string
 	for _, c := range server.Customers() {
 		got = append(got, fmt.Sprintf("%s %v %v", c.ID, c.Traits, c.Users))
@@ -175,8 +165,6 @@ func customerRoutes(t *testing.T, client *klime.Client) []Route {
 // the app refuses the request, or if nobody is signed in. With RequireMembership it
 // counts only for a company that the user is linked to.
 func testForgery(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	sources := map[string]func(Request) any{
 		"path parameter": func(r Request) any { return r.Param("org") },
 		"header":         func(r Request) any { return r.Header("X-Org") },
@@ -194,37 +182,31 @@ func testForgery(t *testing.T, a Adapter) {
 
 func testForgedGroup(t *testing.T, a Adapter, source func(Request) any, strict bool) {
 	t.Helper()
-	server := klimetest.NewServer(t)
-	client := server.Client()
-	app := App{Client: client, UserID: sessionUser, GroupID: source}
+	described := App{UserID: sessionUser, GroupID: source}
 	if strict {
-		app.Options = []klime.Option{klime.RequireMembership()}
-		app.Link = func(r Request) (klime.User, []klime.Group) {
+		described.Options = []klime.Option{klime.RequireMembership()}
+		described.Link = func(r Request) (klime.User, []klime.Group) {
 			m, _ := session(r)
 			return klime.User{ID: m.user.ID}, m.orgs
 		}
 	}
 	statuses := []int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}
 	for _, status := range statuses {
-		app.Routes = append(app.Routes, Route{
+		described.Routes = append(described.Routes, Route{
 			Path: fmt.Sprintf("/%d/{org}", status), Handler: reply(status, appJSON, `{}`),
 		})
 	}
-	url, stop := a.Start(t, app)
+	app := a.record(t, described)
 	for _, forged := range []struct{ who, org string }{{"", "org_2"}, {"alex", "org_2"}, {"alex", "org_9"}, {"jane", "org_2"}} {
 		for _, status := range statuses {
 			header := http.Header{"X-Session": {forged.who}, "X-Org": {forged.org}, "Host": {forged.org + ".app.example"}}
-			if got, _ := do(t, url, call{path: fmt.Sprintf("/%d/%s", status, forged.org), header: header}); got != status {
+			if got, _ := do(t, app.url, call{path: fmt.Sprintf("/%d/%s", status, forged.org), header: header}); got != status {
 				t.Errorf("status %d, want %d", got, status)
 			}
 		}
 	}
-	stop()
-	if err := client.Flush(context.WithoutCancel(t.Context())); err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for _, e := range server.Events() {
+	for _, e := range app.events() {
 		if e.Type == klime.TrackEvent {
 			got = append(got, fmt.Sprintf("%s/%s %v", e.UserID, e.GroupID, e.Properties["status"]))
 		}

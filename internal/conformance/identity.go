@@ -314,8 +314,6 @@ type replaced struct{}
 // handlers, and the outer one from a middleware between the two, also after the inner
 // one is done. A client's own methods reach the middleware of that client.
 func testTwoClients(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	outer, inner := klimetest.NewServer(t), klimetest.NewServer(t)
 	outerClient := outer.Client()
 	app := App{
@@ -338,7 +336,7 @@ func testTwoClients(t *testing.T, a Adapter) {
 			r.Reply(http.StatusOK, appJSON, `{}`)
 		}}},
 	}
-	url, stop := a.Start(t, app)
+	url, stop := a.start(t, app)
 	do(t, url, get("/orgs/1"))
 	stop()
 	compare(t, outer, app.Client, []string{
@@ -356,17 +354,7 @@ func testTwoClients(t *testing.T, a Adapter) {
 // request, is a request of its own. The outer one takes nothing from it: neither a group
 // that it may not enter, nor its name or skip.
 func testSubrequests(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	app := App{
-		Client:  server.Client(),
-		UserID:  func(r Request) any { return r.Header("X-User") },
-		GroupID: func(r Request) any { return r.Header("X-Org") },
-		Options: []klime.Option{klime.IgnoreRoutes("/internal/*")},
-		Twice:   true,
-	}
-	app.Routes = []Route{
+	routes := []Route{
 		{Method: http.MethodPost, Path: "/batch", Handler: func(r Request) {
 			_, req := r.HTTP()
 			whole, _ := req.Context().Value(http.ServerContextKey).(*http.Server)
@@ -399,15 +387,20 @@ func testSubrequests(t *testing.T, a Adapter) {
 			r.Reply(http.StatusOK, appJSON, `{}`)
 		}},
 	}
-	url, stop := a.Start(t, app)
-	do(t, url, call{method: http.MethodPost, path: "/batch", header: http.Header{"X-User": {"jane"}}})
-	stop()
-	compare(t, server, app.Client, []string{
+	app := a.record(t, App{
+		UserID:  func(r Request) any { return r.Header("X-User") },
+		GroupID: func(r Request) any { return r.Header("X-Org") },
+		Options: []klime.Option{klime.IgnoreRoutes("/internal/*")},
+		Twice:   true,
+		Routes:  routes,
+	})
+	do(t, app.url, call{method: http.MethodPost, path: "/batch", header: http.Header{"X-User": {"jane"}}})
+	app.expect(
 		"API Called by jane: GET /orgs/{org} 403, 0 in, 2 out",
 		"Done by jane at acme",
 		"Company Viewed by jane at acme: GET /orgs/{org} 200, 0 in, 2 out",
 		"API Called by jane: POST /batch 200, 0 in, 2 out",
-	})
+	)
 }
 
 // account is a context value that only the app's own middleware knows.
@@ -416,11 +409,9 @@ type account struct{}
 // testNobodyHint: if the user is known only from an inner request that our middleware
 // does not get, the log says once what to do.
 func testNobodyHint(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	server := klimetest.NewServer(t)
 	client, log := logged(t, server)
-	url, stop := a.Start(t, App{
+	url, stop := a.start(t, App{
 		Client: client,
 		UserID: func(r Request) any { return r.Header("X-Account") }, // the wrong place: no request has this header
 		Inside: []Middleware{func(r Request, next func(Request)) { next(r.Replace(account{}, "mary")) }},

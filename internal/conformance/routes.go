@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // routeCases: which route a request has.
@@ -146,14 +145,8 @@ func routeCases() []testCase {
 // whatever path has reached it. An answer of the router itself (redirects, 404, 405,
 // OPTIONS) is not recorded. The body of the answer shows which of the two it is.
 func testRouterAnswers(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const routed = "by the route"
-	server := klimetest.NewServer(t)
-	app := App{Client: server.Client(), UserID: jane, Inside: []Middleware{func(r Request, next func(Request)) {
-		klime.SetProperty(r.Context(), "asked", r.Header("X-Asked")) // a failure should name the path
-		next(r)
-	}}}
+	var routes []Route
 	template := map[string]string{} // by the body that the route answers with
 	for _, route := range []Route{
 		{Path: "/reports"},
@@ -166,10 +159,13 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 		route.Handler = reply(http.StatusOK, textPlain, routed+" "+path)
 		template[routed+" "+path] = strings.TrimSuffix(path, "/")
 		for _, route.Method = range []string{http.MethodGet, http.MethodPost} {
-			app.Routes = append(app.Routes, route)
+			routes = append(routes, route)
 		}
 	}
-	url, stop := a.Start(t, app)
+	app := a.record(t, App{UserID: jane, Routes: routes, Inside: []Middleware{func(r Request, next func(Request)) {
+		klime.SetProperty(r.Context(), "asked", r.Header("X-Asked")) // a failure should name the path
+		next(r)
+	}}})
 	var want []string
 	for _, path := range []string{
 		"/reports", "/reports/", "//reports", "/reports//", "/./reports", "/x/../reports", "/REPORTS",
@@ -179,7 +175,7 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 		"/api", "/api/", "/api/nowhere", "/api/things", "/api/things/1", "/api/things/1/", "/api//things/1", "//api/things/1",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodHead} {
-			got := ask(t, url, call{method: method, path: path, header: http.Header{"X-Asked": {path}}})
+			got := ask(t, app.url, call{method: method, path: path, header: http.Header{"X-Asked": {path}}})
 			route, ok := template[got.body]
 			if got.status == 0 || ok != (got.status == http.StatusOK && got.body != "") {
 				t.Errorf("%s %s: answer %d %q", method, path, got.status, got.body)
@@ -189,9 +185,8 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 			}
 		}
 	}
-	stop()
 	if len(want) < 2*len(template) {
 		t.Errorf("%d requests have reached a route", len(want))
 	}
-	compare(t, server, app.Client, want)
+	app.expect(want...)
 }
