@@ -220,13 +220,15 @@ func identityCases() []testCase {
 				UserID:  func(Request) any { return "eve" },
 				GroupID: func(Request) any { return "acme" },
 				Routes: []Route{
-					{Path: "/header", Event: "Report Read", Handler: replyGRPC("Grpc-Status", "7")},
+					{Path: "/forbidden", Event: "Report Read", Handler: replyGRPC("Grpc-Status", "7")},
+					{Path: "/unauthenticated", Event: "Report Read", Handler: replyGRPC("Grpc-Status", "16")},
 					{Path: "/ok", Event: "Report Read", Handler: replyGRPC("Grpc-Status", "0")},
 				},
 			},
-			requests: []call{get("/header"), get("/ok")},
+			requests: []call{get("/forbidden"), get("/unauthenticated"), get("/ok")},
 			want: []string{
-				"API Called by eve: GET /header 200, 0 in, 0 out",
+				"API Called by eve: GET /forbidden 200, 0 in, 0 out",
+				"API Called by eve: GET /unauthenticated 200, 0 in, 0 out",
 				"Report Read by eve at acme: GET /ok 200, 0 in, 0 out",
 			},
 		},
