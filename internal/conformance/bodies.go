@@ -94,7 +94,8 @@ func testFormBodies(t *testing.T, a Adapter) {
 		{"application/x-www-form-urlencoded", "a=1&b=%20"},
 		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n"},
 	} {
-		status, body := do(t, app.url, call{method: http.MethodPost, path: "/", body: form.body, header: http.Header{"Content-Type": {form.contentType}}})
+		header := http.Header{"Content-Type": {form.contentType}}
+		status, body := do(t, app.url, call{method: http.MethodPost, path: "/", body: form.body, header: header})
 		if status != http.StatusOK || body != form.body {
 			t.Errorf("%s: status %d, the handler read %q, want %q", form.contentType, status, body, form.body)
 		}

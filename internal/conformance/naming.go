@@ -161,8 +161,10 @@ func tuningCases() []testCase {
 		{
 			name: "paths are decoded",
 			app: App{
-				UserID:  jane,
-				Options: []klime.Option{klime.IgnoreRoutes("/files/größe/*", "/files/100%", "/files/my{any}report", "/files/{any}/x"), klime.Capture(klime.Path)},
+				UserID: jane,
+				Options: []klime.Option{
+					klime.IgnoreRoutes("/files/größe/*", "/files/100%", "/files/my{any}report", "/files/{any}/x"), klime.Capture(klime.Path),
+				},
 				Routes: []Route{
 					{Path: "/files/{rest...}", Handler: func(r Request) { klime.Track(r.Context(), "Done", nil); jsonOK(r) }},
 				},
@@ -183,7 +185,8 @@ func tuningCases() []testCase {
 			app: App{
 				UserID: jane,
 				Options: []klime.Option{
-					klime.SkipRoutes("/api/internal/*"), klime.NameRoutes(map[string]string{"GET /api/orders": "Orders Viewed"}), klime.Capture(klime.Path),
+					klime.SkipRoutes("/api/internal/*"), klime.Capture(klime.Path),
+					klime.NameRoutes(map[string]string{"GET /api/orders": "Orders Viewed"}),
 				},
 				Routes: []Route{{Path: "/api/{rest...}", Handler: func(r Request) {
 					setPath(r, "/health")

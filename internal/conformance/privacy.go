@@ -111,7 +111,8 @@ func testNothingLeaks(t *testing.T, a Adapter) {
 	header := http.Header{
 		"Authorization": {"Bearer " + secret}, "Proxy-Authorization": {"Basic " + secret}, "Cookie": {"session=" + secret},
 		"X-Api-Key": {secret}, "X-Csrf-Token": {secret}, "Referer": {"https://u:" + secret + "@app.example/" + secret + "?t=" + secret},
-		"User-Agent": {secret}, "X-Forwarded-For": {secret}, "Accept": {secret}, "Content-Type": {"text/" + secret}, "Origin": {"https://" + secret},
+		"User-Agent": {secret}, "X-Forwarded-For": {secret}, "Accept": {secret}, "Content-Type": {"text/" + secret},
+		"Origin":      {"https://" + secret},
 		"Traceparent": {secret}, "Baggage": {"a=" + secret}, "Accept-Language": {secret}, "Etag": {secret}, "If-None-Match": {secret},
 	}
 	panics := header.Clone()
@@ -212,5 +213,6 @@ func testTraceparent(t *testing.T, a Adapter) {
 		UserID: jane, Routes: []Route{{Path: "/", Handler: reply(http.StatusOK, appJSON, `{}`)}},
 	})
 	do(t, app.url, call{path: "/", header: http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}})
-	app.expect(`API Called by jane: GET / 200, 0 in, 2 out, context={"trace":{"remote":true,"sampled":true,"spanId":"b7ad6b7169203331","traceId":"0af7651916cd43dd8448eb211c80319c"}}`)
+	app.expect(`API Called by jane: GET / 200, 0 in, 2 out, ` +
+		`context={"trace":{"remote":true,"sampled":true,"spanId":"b7ad6b7169203331","traceId":"0af7651916cd43dd8448eb211c80319c"}}`)
 }

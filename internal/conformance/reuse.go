@@ -87,7 +87,8 @@ func testHeldContext(t *testing.T, a Adapter) {
 				mine := "user-" + strconv.Itoa(i)
 				for _, key := range []any{"tenant", replaced{}} {
 					if got := ctx.Value(key); got != nil && got != mine {
-						t.Errorf("the context kept by %s shows the value of %v during the request of %s: put nothing pooled beneath the Scope", mine, got, user)
+						t.Errorf("the context kept by %s shows the value of %v during the request of %s: "+
+							"put nothing pooled beneath the Scope", mine, got, user)
 					}
 				}
 				if got := klime.ScopeFrom(ctx).UserID(); got != mine {

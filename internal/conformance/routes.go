@@ -120,8 +120,11 @@ func routeCases() []testCase {
 		{
 			name: "health checks that a route with a parameter takes",
 			app: App{
-				UserID:  jane,
-				Options: []klime.Option{klime.NameRoutes(map[string]string{"GET /{page}/about": "Company Seen"}), klime.HealthRoutes("/healthz", "/favicon.ico", "/x/about")},
+				UserID: jane,
+				Options: []klime.Option{
+					klime.NameRoutes(map[string]string{"GET /{page}/about": "Company Seen"}),
+					klime.HealthRoutes("/healthz", "/favicon.ico", "/x/about"),
+				},
 				Routes: []Route{
 					{Path: "/{page}", Handler: jsonOK},
 					{Method: http.MethodPost, Path: "/{page}", Handler: jsonOK},
