@@ -328,9 +328,7 @@ func TestCrashInALongOutage(t *testing.T) {
 	srv.be(http.StatusOK)
 	cfg, _ := config(t, srv.URL, dir, spool.Options{})
 	client := newClient(t, cfg)
-	if err := client.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, client)
 	for _, id := range old {
 		if !srv.has(id) {
 			t.Errorf("%s is lost", id)

@@ -61,9 +61,7 @@ func damaged(t *testing.T, run int, content []byte) (aside bool) {
 	t.Helper()
 	dir := damagedDir(t)
 	path := filepath.Join(dir, fileName)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(path, content, 0o600))
 	s, log := opened(t, dir, Options{})
 	n, _, _, err := s.Kept()
 	use := func() bool {
@@ -122,9 +120,7 @@ func TestDamagedAtTheStart(t *testing.T) {
 		dir := damagedDir(t)
 		content := bytes.Clone(good)
 		clear(content[at*page+pageHead : (at+1)*page])
-		if err := os.WriteFile(filepath.Join(dir, fileName), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(filepath.Join(dir, fileName), content, 0o600))
 		s, log := opened(t, dir, Options{})
 		n, size, _, err := s.Kept()
 		if err == nil || log.Len() > 0 {
@@ -152,15 +148,11 @@ func TestKeysOutOfOrder(t *testing.T) {
 	commit(t, s, records(1, 1000, false, 100))
 	_ = s.Close()
 	content, err := os.ReadFile(s.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	r := record(505, false, 100)
 	value := encodeRecord(&r)
 	content = bytes.ReplaceAll(content, append(appendKey(nil, 505), value...), append(appendKey(nil, 3), value...))
-	if err := os.WriteFile(s.path(), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(s.path(), content, 0o600))
 	s, log := opened(t, dir, Options{})
 	if read, err := s.Read(0, 10_000, 1<<30, none); !errors.Is(err, errCorrupt) {
 		t.Fatalf("read %d, %v", len(read), err)
@@ -181,19 +173,13 @@ func TestDamagedMeta(t *testing.T) {
 			commit(t, s, records(1, 10, false, 10))
 			commit(t, s, records(11, 20, false, 10), 1)
 			if !crash {
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
+				must(t, s.Close())
 			}
 			content, err := os.ReadFile(s.path())
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			_ = s.Close()
 			content[page*os.Getpagesize()+30] ^= 1
-			if err := os.WriteFile(s.path(), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.WriteFile(s.path(), content, 0o600))
 			s, log := opened(t, dir, Options{})
 			got := keys(t, s)
 			if !same(got, rangeOf(2, 20)) && (!crash || !same(got, rangeOf(1, 10))) {
@@ -215,14 +201,10 @@ func TestDamagedMeta(t *testing.T) {
 func TestFewFilesAreKeptAside(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a[b") // no pattern
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(dir, 0o700))
 	path := filepath.Join(dir, fileName)
 	for range 6 {
-		if err := os.WriteFile(path, bytes.Repeat([]byte("no spool "), 10_000), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(path, bytes.Repeat([]byte("no spool "), 10_000), 0o600))
 		s, log := opened(t, dir, Options{})
 		if strings.Count(log.String(), "set aside") != 1 {
 			t.Errorf("log: %s", log)
@@ -230,9 +212,7 @@ func TestFewFilesAreKeptAside(t *testing.T) {
 		_ = s.Close()
 	}
 	all, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if aside := len(all) - 2; aside != maxAside { // besides the file and the lock
 		t.Errorf("%d files aside: %v", aside, all)
 	}
@@ -244,13 +224,9 @@ func TestFilesAsideFromTheFuture(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, fileName)
 	for day := 1; day <= maxAside; day++ {
-		if err := os.WriteFile(fmt.Sprintf("%s%s29990101T00000%d.000000000Z", path, asideInfix, day), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(fmt.Sprintf("%s%s29990101T00000%d.000000000Z", path, asideInfix, day), nil, 0o600))
 	}
-	if err := os.WriteFile(path, []byte("no spool"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(path, []byte("no spool"), 0o600))
 	opened(t, dir, Options{})
 	aside, _ := filepath.Glob(path + asideInfix + "*")
 	if len(aside) != maxAside {
@@ -267,15 +243,11 @@ func TestNothingToSetAside(t *testing.T) {
 	dir := t.TempDir()
 	s, log := opened(t, dir, Options{})
 	for day := 1; day <= maxAside; day++ {
-		if err := os.WriteFile(fmt.Sprintf("%s%s20200101T00000%d.000000000Z", s.path(), asideInfix, day), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(fmt.Sprintf("%s%s20200101T00000%d.000000000Z", s.path(), asideInfix, day), nil, 0o600))
 	}
 	s.broken = s.info
 	s.closeDB()
-	if err := os.Remove(s.path()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(s.path()))
 	if lost, writable, err := s.Reopen(); !lost || !writable || err != nil {
 		t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
 	}
@@ -309,9 +281,7 @@ func TestForeignFiles(t *testing.T) {
 		dir := t.TempDir()
 		s, _ := opened(t, dir, Options{})
 		commit(t, s, records(1, 10, false, 10))
-		if err := s.db.Update(change); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.db.Update(change))
 		_ = s.Close()
 		before, _ := os.ReadFile(s.path())
 		s, log := opened(t, dir, Options{})
@@ -337,9 +307,7 @@ func TestDamagedRecord(t *testing.T) {
 		value[len(value)-3] ^= 1
 		return b.Put(appendKey(nil, 4), value)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	read, err := s.Read(0, 100, 1<<20, none)
 	if err != nil || len(read) != 10 {
 		t.Fatalf("%d read, %v", len(read), err)
@@ -363,9 +331,7 @@ func TestTruncatedWhileOpen(t *testing.T) {
 	for first := uint64(1); first < 5000; first += 1000 {
 		commit(t, s, records(first, first+999, false, 500))
 	}
-	if err := os.Truncate(s.path(), 8192); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Truncate(s.path(), 8192))
 	_, err := s.Read(0, 100_000, 1<<30, none)
 	if err == nil {
 		_, err = s.Commit(nil, rangeOf(1, 4000))
@@ -388,9 +354,7 @@ func TestTruncatedWhileOpen(t *testing.T) {
 func TestFileOfSizeZero(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, fileName), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(dir, fileName), nil, 0o600))
 	for _, want := range []int{1, 0} {
 		s, log := opened(t, dir, Options{})
 		if n := strings.Count(log.String(), "level=WARN"); n != want || strings.Count(log.String(), "had size 0") != want {

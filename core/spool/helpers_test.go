@@ -113,6 +113,13 @@ func shutdown(tb testing.TB, client *klime.Client, patience time.Duration) {
 	checkSum(tb, client)
 }
 
+func flush(tb testing.TB, client *klime.Client) {
+	tb.Helper()
+	if err := client.Flush(tb.Context()); err != nil {
+		tb.Error(err)
+	}
+}
+
 func checkSum(tb testing.TB, client *klime.Client) {
 	tb.Helper()
 	s := client.Stats()

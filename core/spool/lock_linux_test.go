@@ -12,13 +12,9 @@ import (
 func TestLockEndsWithItsOwner(t *testing.T) {
 	t.Parallel()
 	first := lock{path: filepath.Join(t.TempDir(), "lock")}
-	if err := first.take(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, first.take())
 	child, err := syscall.Dup(int(first.file.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer func() { _ = syscall.Close(child) }()
 	second := lock{path: first.path}
 	if err := second.take(); !errors.Is(err, errLocked) {

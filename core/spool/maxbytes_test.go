@@ -94,9 +94,7 @@ func TestLowerBound(t *testing.T) {
 		commit(t, s, records(1, 1500, false, 10_000))
 		_ = s.Close()
 		s, _ = opened(t, dir, Options{MaxBytes: 1 << 20, WhenFull: policy})
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.RemoveAll(dir))
 		mustReopen(t, s)
 		if n := len(keys(t, s)); n != 1500 {
 			t.Errorf("policy %d: %d of 1500 are left", policy, n)
@@ -152,9 +150,7 @@ func TestEmptyFileIsMadeAnew(t *testing.T) {
 				c := newChange(tx, s.totals)
 				return errors.Join(c.remove(rangeOf(1, 200)), tx.Bucket(headBucket).Put(totalsKey, c.totals.encode()))
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			_ = s.Close()
 			s, log = opened(t, dir, Options{})
 		} else {

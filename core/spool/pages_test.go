@@ -54,9 +54,7 @@ func history(tb testing.TB) (all []*snapshot) {
 	s, _ := opened(tb, tb.TempDir(), Options{})
 	s.closeDB()
 	db, err := bolt.Open(s.path(), 0o600, &bolt.Options{FreelistType: bolt.FreelistArrayType})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	if s.file, err = os.Open(s.path()); err != nil {
 		tb.Fatal(err)
 	}
@@ -66,9 +64,7 @@ func history(tb testing.TB) (all []*snapshot) {
 		add := append(records(first, first+19, false, 200), records(first+20, first+39, true, 200)...)
 		commit(tb, s, add, rangeOf(first-min(first, 200), first-min(first, 160))...)
 		content, err := os.ReadFile(s.path())
-		if err != nil {
-			tb.Fatal(err)
-		}
+		must(tb, err)
 		now := &snapshot{content: content, pageSize: db.Info().PageSize}
 		err = db.View(func(tx *bolt.Tx) error {
 			for _, name := range [][]byte{explicitBucket, automaticBucket} {
@@ -76,9 +72,7 @@ func history(tb testing.TB) (all []*snapshot) {
 			}
 			return nil
 		})
-		if err != nil {
-			tb.Fatal(err)
-		}
+		must(tb, err)
 		all = append(all, now)
 	}
 	return all
@@ -146,9 +140,7 @@ func TestCycleInALeftPart(t *testing.T) {
 	dir := damagedDir(t)
 	_, left := heir(t, dir, Options{})
 	path := filepath.Join(part(dir, 1), fileName)
-	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, file.content, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.WriteFile(path, file.content, 0o600)))
 	if got := take(t, left, kept); len(got) > 0 {
 		t.Errorf("taken: %v", got)
 	}
@@ -206,9 +198,7 @@ func TestDamagedPages(t *testing.T) {
 		damagedFile := &snapshot{bytes.Clone(good.content), good.roots, good.pageSize}
 		damage(damagedFile)
 		dir := damagedDir(t)
-		if err := os.WriteFile(filepath.Join(dir, fileName), damagedFile.content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(filepath.Join(dir, fileName), damagedFile.content, 0o600))
 		if _, log := opened(t, dir, Options{}); strings.Count(log.String(), "set aside") != 1 {
 			t.Errorf("%s: log %s", name, log)
 		}
@@ -223,9 +213,7 @@ func TestFreePagesCutOff(t *testing.T) {
 	t.Parallel()
 	for _, file := range history(t) {
 		m, err := lastMeta(bytes.NewReader(file.content), int64(file.pageSize))
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		list := file.page(m.freelist)
 		var free []uint64
 		for i := range int(parsePage(list).elements) {
@@ -253,12 +241,8 @@ func TestManyFreePages(t *testing.T) {
 	}
 	dir := damagedDir(t)
 	db, err := bolt.Open(filepath.Join(dir, fileName), 0o600, &bolt.Options{PageSize: 1024})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, db.Close())
 	s, _ := opened(t, dir, Options{})
 	s.db.NoSync = true
 	const many = 66
@@ -273,17 +257,13 @@ func TestManyFreePages(t *testing.T) {
 		t.Errorf("%d pages are free, log %s", n, log)
 	}
 	m, err := lastMeta(s.file, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var n [8]byte
 	list := int64(m.freelist*1024 + pageHead)
 	_, err = s.file.ReadAt(n[:], list)
 	last := list + 8*int64(binary.NativeEndian.Uint64(n[:]))
 	_, err2 := s.file.WriteAt(binary.NativeEndian.AppendUint64(nil, m.root), last)
-	if err := errors.Join(err, err2); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(err, err2))
 	if err := checkPages(s.file, m, s.info.Size()); !errors.Is(err, errDamaged) {
 		t.Errorf("the root is free: %v", err)
 	}
@@ -313,9 +293,7 @@ func TestFailedReads(t *testing.T) {
 		commit(t, s, records(first+99, first+99, false, 20_000), first)
 	}
 	content, err := os.ReadFile(s.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	size := int64(s.db.Info().PageSize)
 	check := func(from, to int64) error {
 		f := &unreadable{bytes.NewReader(content), from, to}
@@ -361,9 +339,7 @@ func TestFailedReads(t *testing.T) {
 func repeatLeaf(tb testing.TB, path string) {
 	tb.Helper()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	var root uint64
 	err = db.View(func(tx *bolt.Tx) error {
 		root = uint64(tx.Bucket(explicitBucket).Root())
@@ -371,15 +347,11 @@ func repeatLeaf(tb testing.TB, path string) {
 	})
 	content, err2 := os.ReadFile(path)
 	file := snapshot{content: content, pageSize: db.Info().PageSize}
-	if err := errors.Join(err, err2, db.Close()); err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, errors.Join(err, err2, db.Close()))
 	below := file.below(root)
 	last := len(below) - 1
 	binary.NativeEndian.PutUint64(file.page(root)[pageHead+last*elemSize+8:], below[last-1])
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, os.WriteFile(path, content, 0o600))
 }
 
 // While the disk fails, the file is opened again and again, but not read each time: once for
@@ -442,19 +414,11 @@ func TestChecksOfALeftPart(t *testing.T) {
 	}
 	takeFirst(10)
 	last, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	repeatLeaf(t, path)
-	setTime := func(written time.Time) {
-		t.Helper()
-		if err := os.Chtimes(path, time.Time{}, written); err != nil {
-			t.Fatal(err)
-		}
-	}
-	setTime(last.ModTime())
+	must(t, os.Chtimes(path, time.Time{}, last.ModTime()))
 	takeFirst(10)
-	setTime(time.Now().Add(time.Minute)) // as if another process had written there
+	must(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Minute))) // as if another process had written there
 	takeFirst(0)
 }
 
@@ -465,15 +429,11 @@ func TestDamagedEmptyBucket(t *testing.T) {
 	s, _ := opened(t, dir, Options{})
 	_ = s.Close()
 	content, err := os.ReadFile(s.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	const root = 16 // of its tree: none
 	kind := bytes.LastIndex(content, automaticBucket) + len(automaticBucket) + root + 8
 	binary.NativeEndian.PutUint16(content[kind:], freelistPage)
-	if err := os.WriteFile(s.path(), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(s.path(), content, 0o600))
 	if _, log := opened(t, dir, Options{}); strings.Count(log.String(), "set aside") != 1 {
 		t.Errorf("log %s", log)
 	}
@@ -490,26 +450,18 @@ func TestFilesWithoutFreelist(t *testing.T) {
 		_ = s.Close()
 		for range 3 {
 			db, err := bolt.Open(s.path(), 0o600, &bolt.Options{NoFreelistSync: true})
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(headBucket).Put(probeKey, nil) })
-			if err := errors.Join(err, db.Close()); err != nil {
-				t.Fatal(err)
-			}
+			must(t, errors.Join(err, db.Close()))
 			if reopened {
 				break
 			}
 		}
 		content, err := os.ReadFile(s.path())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		key := appendKey(nil, 505)
 		content = bytes.ReplaceAll(content, append(key, recordFormat), append(appendKey(nil, 3), recordFormat))
-		if err := os.WriteFile(s.path(), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(s.path(), content, 0o600))
 		s, log := opened(t, dir, Options{})
 		if strings.Count(log.String(), "set aside") != 1 {
 			t.Errorf("reopened %v: log %s", reopened, log)

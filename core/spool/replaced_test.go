@@ -22,9 +22,7 @@ func TestDeletedFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, append(records(1, 6000, false, 10), records(6001, 7000, true, 10)...))
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	if _, err := s.Commit(records(7001, 7001, false, 10), nil); !errors.Is(err, errGone) {
 		t.Fatalf("commit: %v", err)
 	}
@@ -48,9 +46,7 @@ func TestFolderBecomesAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, records(1, 3, false, 10))
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)))
 	for range 2 {
 		if _, err := s.Commit(records(4, 4, false, 10), nil); !errors.Is(err, errGone) {
 			t.Errorf("commit: %v", err)
@@ -59,9 +55,7 @@ func TestFolderBecomesAFile(t *testing.T) {
 			t.Errorf("reopen: lost %v, writable %v, %v", lost, writable, err)
 		}
 	}
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(dir))
 	mustReopen(t, s)
 	commit(t, s, records(4, 4, false, 10))
 	if got := keys(t, s); !same(got, rangeOf(1, 4)) {
@@ -80,12 +74,8 @@ func TestMoveInParts(t *testing.T) {
 	for first := uint64(1); first < parts*perPart; first += perPart {
 		commit(t, s, records(first, first+perPart-1, false, 190_000))
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.move(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
+	must(t, s.move())
 	var commits int
 	_ = s.db.View(func(tx *bolt.Tx) error {
 		commits = tx.ID()
@@ -107,9 +97,7 @@ func TestReplacedFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, log := opened(t, dir, Options{})
 	commit(t, s, records(1, 11, false, 10))
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	theirs, _ := opened(t, dir, Options{})
 	commit(t, theirs, records(1, 3, false, 10))
 	if _, err := s.Commit(records(12, 12, false, 10), nil); !errors.Is(err, errGone) {
@@ -137,16 +125,12 @@ func TestReplacedFolder(t *testing.T) {
 	if n := strings.Count(log.String(), "cannot use its folder"); n != 1 || !strings.Contains(log.String(), ErrInUse.Error()) || !strings.Contains(log.String(), "held by process "+ownPID()) {
 		t.Errorf("%d log lines: %s", n, log)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	if lost, writable, err := s.Reopen(); lost || !writable || err != nil || !same(keys(t, s), rangeOf(5, 11)) {
 		t.Errorf("reopen: lost %v, writable %v, %v, keys %v", lost, writable, err, keys(t, s))
 	}
 
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	theirs, _ = opened(t, dir, Options{})
 	commit(t, theirs, records(1, 3, false, 10))
 	_ = theirs.Close()
@@ -171,9 +155,7 @@ func TestReplacedFolderAtTheEnd(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, records(1, 3, false, 10))
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	opened(t, dir, Options{})
 	if err := s.Close(); !errors.Is(err, delivery.ErrSpoolLost) || !errors.Is(err, ErrInUse) ||
 		!strings.Contains(err.Error(), "held by process "+ownPID()) {
@@ -192,20 +174,14 @@ func TestFileIsPutBack(t *testing.T) {
 	_ = theirs.Close()
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, []delivery.Record{{Key: 1, Body: make([]byte, maxEmptyFile)}}) // a file that is made anew when it is empty
-	move := func(from, to string) {
-		t.Helper()
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	move(dir, away)
-	move(other, dir)
+	must(t, os.Rename(dir, away))
+	must(t, os.Rename(other, dir))
 	if lost, writable, err := s.Reopen(); lost || writable || err != nil {
 		t.Fatalf("reopen: lost %v, writable %v, %v", lost, writable, err)
 	}
 	commit(t, s, nil, 1)
-	move(dir, other)
-	move(away, dir)
+	must(t, os.Rename(dir, other))
+	must(t, os.Rename(away, dir))
 	if _, err := s.Commit(records(2, 2, false, 10), nil); err == nil {
 		t.Error("used the file without a check")
 	}
@@ -243,9 +219,7 @@ func TestReplacedInAFault(t *testing.T) {
 				s.broken = s.info
 			}
 		}
-		if err := errors.Join(os.RemoveAll(dir), os.Rename(other, dir)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, errors.Join(os.RemoveAll(dir), os.Rename(other, dir)))
 		for range 2 {
 			if _, _, err := s.Reopen(); !errors.Is(err, errForeign) {
 				t.Errorf("%+v: took the events of somebody else: %v", test, err)
@@ -271,14 +245,10 @@ func TestFileIsNotAsItWasFound(t *testing.T) {
 	commit(t, first, records(1, 10, false, 10))
 	fail(t, first, nothing)
 	lockFile := filepath.Join(dir, lockName)
-	if err := os.Remove(lockFile); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(lockFile))
 	s, _ := opened(t, dir, Options{})
 	fail(t, s, nothing)
-	if err := os.Remove(lockFile); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(lockFile))
 	mustReopen(t, first)
 	commit(t, first, records(11, 15, false, 10))
 	_ = first.Close()

@@ -74,9 +74,7 @@ func TestSharedFolder(t *testing.T) {
 		t.Errorf("taken from living processes: %v", got)
 	}
 
-	if err := third.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, third.Close())
 	got := take(t, ofSecond, func() error {
 		if got := take(t, ofFirst, kept); got != nil {
 			t.Errorf("taken by two: %v", got)
@@ -93,9 +91,7 @@ func TestSharedFolder(t *testing.T) {
 		t.Errorf("safe, but there: %v", got)
 	}
 
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, first.Close())
 	got = take(t, ofSecond, func() error {
 		if fourth, _ := heir(t, dir, Options{}); fourth.dir != filepath.Join(dir, "klime-spool.2") {
 			t.Errorf("while the first part is emptied, the next process has %s", fourth.dir)
@@ -119,9 +115,7 @@ func TestLeftoversFit(t *testing.T) {
 	own, left := heir(t, dir, Options{MaxBytes: 1 << 20})
 	other, _ := heir(t, dir, Options{})
 	commit(t, other, records(1, 100, false, 10_000))
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	if got := take(t, left, kept); len(got) == 0 || len(got) > 27 {
 		t.Errorf("%d records of 10 kB taken into a spool of 1 MiB", len(got))
 	}
@@ -142,29 +136,17 @@ func TestLeftoversOfBadParts(t *testing.T) {
 	var log strings.Builder
 	left.own.logger = slog.New(slog.NewTextHandler(&log, nil))
 	for _, name := range []string{"klime-spool.1", "klime-spool.2", "klime-spool.3", "klime-spool.x"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}
 	damagedFile := filepath.Join(dir, "klime-spool.1", fileName)
-	if err := os.WriteFile(damagedFile, make([]byte, 100_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(damagedFile, make([]byte, 100_000), 0o600))
 	// A folder in place of the lock: the system cannot open it.
-	if err := os.WriteFile(filepath.Join(dir, "klime-spool.2", fileName), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "klime-spool.2", lockName), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(dir, "klime-spool.2", fileName), nil, 0o600))
+	must(t, os.Mkdir(filepath.Join(dir, "klime-spool.2", lockName), 0o700))
 	good := newStore(filepath.Join(dir, "klime-spool.3"), own.max, DropOldest)
-	if err := good.open(true); err != nil {
-		t.Fatal(err)
-	}
+	must(t, good.open(true))
 	commit(t, good, records(1, 3, false, 10))
-	if err := good.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, good.Close())
 
 	got, err := takeOver(left, kept)
 	if len(got) != 3 || err == nil || !strings.Contains(err.Error(), "klime-spool.2") {
@@ -189,9 +171,7 @@ func TestLeftoversThatStay(t *testing.T) {
 		"the disk fails": func(t *testing.T, left *leftovers, dir string) (taken, removed int, err error) {
 			t.Helper()
 			s, read, err := left.open(dir, 5000, 4<<20)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			removed, err = left.handOver(s, read, func([]delivery.Record) error { return s.file.Close() })
 			return len(read), removed, err
 		},
@@ -221,9 +201,7 @@ func testLeftoversThatStay(t *testing.T, takeOver func(*testing.T, *leftovers, s
 	other, _ := heir(t, dir, Options{})
 	_, left := heir(t, dir, Options{})
 	commit(t, other, records(1, 6000, false, 10))
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	var log strings.Builder
 	left.own.logger = slog.New(slog.NewTextHandler(&log, nil))
 	if taken, removed, err := takeOver(t, left, dir); taken != 5000 || removed != 0 || err != nil {
@@ -236,9 +214,7 @@ func testLeftoversThatStay(t *testing.T, takeOver func(*testing.T, *leftovers, s
 	if usedSince {
 		s, _ := heir(t, dir, Options{})
 		commit(t, s, nil, rangeOf(1001, 6000)...)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Close())
 		want = rangeOf(1, 1000)
 	}
 	if got := take(t, left, kept); !same(got, want) {
@@ -257,9 +233,7 @@ func TestLeftoversOfADeletedPart(t *testing.T) {
 	_, left := heir(t, dir, Options{})
 	other, _ := heir(t, dir, Options{})
 	commit(t, other, records(1, 3, false, 10))
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	if got, err := takeOver(left, func() error { return os.RemoveAll(other.dir) }); len(got) != 3 || err == nil {
 		t.Errorf("taken %v, %v", got, err)
 	}
@@ -281,13 +255,9 @@ func TestLeftoversOfANewerVersion(t *testing.T) {
 		newer[0] = fileFormat + 1
 		return tx.Bucket(headBucket).Put(totalsKey, newer)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	other.totals.records = 0 // for Close
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	if got, err := takeOver(left, kept); got != nil || !errors.Is(err, errVersion) || !strings.Contains(err.Error(), other.dir) {
 		t.Errorf("taken %v, %v", got, err)
 	}
@@ -309,17 +279,11 @@ func TestLeftoversWithADamagedMeta(t *testing.T) {
 	other, _ := heir(t, dir, Options{})
 	commit(t, other, records(1, 3, false, 10))
 	commit(t, other, nil, 1, 2, 3)
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	content, err := os.ReadFile(other.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	content[os.Getpagesize()+30] ^= 1 // of the older of two commits
-	if err := os.WriteFile(other.path(), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(other.path(), content, 0o600))
 	for range 3 {
 		if got := take(t, left, kept); got != nil {
 			t.Errorf("taken %v", got)
@@ -338,14 +302,10 @@ func TestPortionsWithADamagedMeta(t *testing.T) {
 	_, left := heir(t, dir, Options{})
 	other, _ := heir(t, dir, Options{})
 	commit(t, other, records(1, 50, false, 10))
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	damage := func(newest bool) {
 		content, err := os.ReadFile(other.path())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		size := os.Getpagesize()
 		first, _ := readMeta(bytes.NewReader(content), 0)
 		second, _ := readMeta(bytes.NewReader(content), int64(size))
@@ -354,9 +314,7 @@ func TestPortionsWithADamagedMeta(t *testing.T) {
 			at = size
 		}
 		content[at+30] ^= 1
-		if err := os.WriteFile(other.path(), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(other.path(), content, 0o600))
 	}
 	var got []uint64
 	for _, newest := range []bool{false, true} {
@@ -381,9 +339,7 @@ func TestSharedWithBadParts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	heir(t, dir, Options{})
-	if err := os.WriteFile(part(dir, 1), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(part(dir, 1), nil, 0o600))
 	own, left := heir(t, dir, Options{})
 	if own.dir != part(dir, 2) {
 		t.Errorf("it has %s", own.dir)
@@ -410,23 +366,15 @@ func TestSharedPartIsKept(t *testing.T) {
 		if left {
 			commit(t, ended, records(1, 3, false, 10))
 		}
-		if err := ended.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, ended.Close())
 		commit(t, own, records(1, 5, false, 10))
 		own.closeDB() // as after an error of the disk
-		if err := os.Rename(dir, dir+".away"); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(dir, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Rename(dir, dir+".away"))
+		must(t, os.WriteFile(dir, nil, 0o600))
 		if _, writable, err := own.Reopen(); writable || err == nil {
 			t.Errorf("while the folder is away: %v, %v", writable, err)
 		}
-		if err := errors.Join(os.Remove(dir), os.Rename(dir+".away", dir)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, errors.Join(os.Remove(dir), os.Rename(dir+".away", dir)))
 		if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 1) {
 			t.Errorf("back in %s: lost %v, writable %v, %v", own.dir, lost, writable, err)
 		}
@@ -442,9 +390,7 @@ func TestSharedReopenPassesLeftovers(t *testing.T) {
 	heir(t, dir, Options{})
 	own, _ := heir(t, dir, Options{})
 	commit(t, first, records(1, 3, false, 10))
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, first.Close())
 	if _, _, _, err := own.Kept(); err != nil {
 		t.Fatal(err)
 	}
@@ -466,9 +412,7 @@ func TestSharedDeletedAndTaken(t *testing.T) {
 	if _, _, _, err := own.Kept(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	heir(t, dir, Options{})
 	if lost, writable, err := own.Reopen(); lost || !writable || err != nil || own.dir != part(dir, 1) {
 		t.Errorf("it has %s: %v, %v, %v", own.dir, lost, writable, err)
@@ -485,9 +429,7 @@ func TestSharedMoveFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "shared")
 	own, _ := heir(t, dir, Options{})
 	commit(t, own, records(1, 3, false, 10))
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.RemoveAll(dir))
 	heir(t, dir, Options{})
 	if err := own.db.Close(); err != nil { // so that the copy fails
 		t.Fatal(err)
@@ -508,9 +450,7 @@ func TestSharedWithALockOfBolt(t *testing.T) {
 	NeedsFilesSetFree(t)
 	dir := t.TempDir()
 	first, _ := heir(t, dir, Options{})
-	if err := os.Remove(first.lock.path); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(first.lock.path))
 	if own, _ := heir(t, dir, Options{}); own.dir != part(dir, 1) {
 		t.Errorf("it has %s", own.dir)
 	}
@@ -522,9 +462,7 @@ func TestSharedWithLinks(t *testing.T) {
 	dir, foreign := t.TempDir(), t.TempDir()
 	other, _ := opened(t, foreign, Options{})
 	commit(t, other, records(1, 3, false, 10))
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, other.Close())
 	if err := os.Symlink(foreign, part(dir, 9)); err != nil {
 		t.Skip(err)
 	}
@@ -540,9 +478,7 @@ func TestSharedByTooMany(t *testing.T) {
 	dir := t.TempDir()
 	for i := range maxParts {
 		s := newStore(part(dir, i), 1<<20, DropOldest)
-		if err := s.reserve(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.reserve())
 		t.Cleanup(s.lock.release)
 	}
 	if _, err := Open(dir, Options{Shared: true}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), dir) {

@@ -29,17 +29,13 @@ func TestSpecialFiles(t *testing.T) {
 			dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
 			path := filepath.Join(dir, test.file)
 			err := os.WriteFile(other, []byte(test.theirs), 0o644)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			if test.theirs == "-" {
 				err = syscall.Mkfifo(path, 0o600)
 			} else {
 				err = os.Symlink(other, path)
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			s, log := opened(t, dir, Options{})
 			commit(t, s, records(1, 10, false, 10))
 			if aside := strings.Contains(log.String(), "set aside"); aside != (test.file == fileName) {
@@ -72,12 +68,8 @@ func TestSpecialLock(t *testing.T) {
 		"pipe":          func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
-		if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := put(filepath.Join(dir, lockName), other); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(other, []byte("precious"), 0o600))
+		must(t, put(filepath.Join(dir, lockName), other))
 		s, err := Open(dir, Options{})
 		if s != nil || !errors.Is(err, errSpecial) || !strings.Contains(err.Error(), lockName) {
 			t.Errorf("%s: %v", name, err)
@@ -92,9 +84,7 @@ func TestSpecialLock(t *testing.T) {
 func TestLinkedFolder(t *testing.T) {
 	t.Parallel()
 	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Symlink(dir, link))
 	s, _ := opened(t, link, Options{})
 	commit(t, s, records(1, 10, false, 10))
 	_ = s.Close()
@@ -112,13 +102,9 @@ func TestCloseOnABadDisk(t *testing.T) {
 	s, log := opened(t, dir, Options{})
 	commit(t, s, records(1, 10, false, 10))
 	readOnly, err := os.Open(s.path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer func() { _ = readOnly.Close() }()
-	if err := syscall.Dup3(int(readOnly.Fd()), int(s.file.Fd()), 0); err != nil {
-		t.Fatal(err)
-	}
+	must(t, syscall.Dup3(int(readOnly.Fd()), int(s.file.Fd()), 0))
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

@@ -37,9 +37,7 @@ func TestNextProcessDelivers(t *testing.T) {
 			if s := client.Stats(); s.Recovered != 300 || s.Spooled+int(s.Sent) != 300 {
 				t.Errorf("stats of the next: %+v", s)
 			}
-			if err := client.Flush(t.Context()); err != nil {
-				t.Error(err)
-			}
+			flush(t, client)
 			for _, id := range all {
 				if !srv.has(id) {
 					t.Errorf("%s has not arrived", id)
@@ -87,9 +85,7 @@ func TestFolderIsDeletedAtRunTime(t *testing.T) {
 	srv.be(http.StatusOK)
 	cfg, _ = config(t, srv.URL, dir, spool.Options{})
 	client = newClient(t, cfg)
-	if err := client.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, client)
 	if n, _ := srv.arrived(); n != 101 {
 		t.Errorf("%d of 101 arrived", n)
 	}
@@ -311,9 +307,7 @@ func TestRejectedCalls(t *testing.T) {
 	srv.be(http.StatusOK)
 	cfg, _ = config(t, srv.URL, dir, opts)
 	client = newClient(t, cfg)
-	if err := client.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, client)
 	if err := client.Link(t.Context(), jane); err != nil { // sent, as the refused one is not known as sent
 		t.Error(err)
 	}
@@ -381,9 +375,7 @@ func TestNoSpool(t *testing.T) {
 	}
 	client := newClient(t, klime.Config{WriteKey: "key", Endpoint: srv.URL, Spool: second})
 	track(t, client, "a")
-	if err := client.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, client)
 	if s := client.Stats(); s.Sent != 1 || s.SpoolDown {
 		t.Errorf("stats %+v", s)
 	}
@@ -414,9 +406,7 @@ func TestSharedFolderIsDelivered(t *testing.T) {
 	newest := start()
 	track(t, newest, ids("newest", 100)...)
 	eventually(t, "all have arrived", func() bool { n, _ := srv.arrived(); return n == 600 })
-	if err := newest.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, newest)
 	shutdown(t, newest, time.Minute)
 	if s := newest.Stats(); s.Recovered != 500 || s.Sent != 600 || s.Spooled != 0 {
 		t.Errorf("stats %+v", s)
@@ -473,9 +463,7 @@ func TestLinkOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.be(http.StatusOK)
-	if err := client.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, client)
 	if n, _ := srv.arrived(); n != 11 {
 		t.Errorf("%d events arrived, want 11", n)
 	}
@@ -496,9 +484,7 @@ func TestFlushDeliversWhatIsOnDisk(t *testing.T) {
 	}
 	srv.be(http.StatusOK)
 	track(t, client, ids("second", 10)...)
-	if err := client.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
+	flush(t, client)
 	if n, _ := srv.arrived(); n != 20 {
 		t.Errorf("%d arrived", n)
 	}

@@ -20,14 +20,10 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	s, _ := opened(t, dir, Options{})
 	commit(t, s, []delivery.Record{record(5, false, 10), record(2, true, 10)})
 	commit(t, s, []delivery.Record{record(1, false, 10), record(7, true, 10), record(9, false, 10)}, 5, 1000)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Close())
 	s, log := opened(t, dir, Options{})
 	n, size, last, err := s.Kept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if got := keys(t, s); !same(got, []uint64{1, 2, 7, 9}) || n != 4 || last != 9 || size != 4*len(record(1, false, 10).Body) {
 		t.Errorf("keys %v, kept %d, %d bytes, last %d", got, n, size, last)
 	}
@@ -49,9 +45,7 @@ func TestModes(t *testing.T) {
 	s, _ := opened(t, dir, Options{})
 	_ = s.Close()
 	err := errors.Join(os.WriteFile(s.path(), []byte("is set aside"), 0o600), os.Chmod(s.path(), 0o644))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	s, _ = opened(t, dir, Options{})
 	commit(t, s, records(1, 10, false, 10))
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
@@ -78,9 +72,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, nil, 0o600))
 	if s, err := Open(file, Options{}); s != nil || err == nil {
 		t.Errorf("a file for a folder: %v", err)
 	}
@@ -100,9 +92,7 @@ func TestOneProcessAFolder(t *testing.T) {
 	if got := keys(t, s); len(got) != 20 {
 		t.Errorf("the first has %d records", len(got))
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Close())
 	again, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatalf("after Close: %v", err)
@@ -119,13 +109,9 @@ func TestOneClientASpool(t *testing.T) {
 	t.Parallel()
 	logger := slog.New(slog.DiscardHandler)
 	s, err := Open(t.TempDir(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	storage, err := s.Attach(logger)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	d := storage.Spool
 	if _, err := s.Attach(logger); err == nil {
 		t.Error("attached twice")
@@ -180,9 +166,7 @@ func TestFileIsUsedInAFault(t *testing.T) {
 		s, _ := opened(t, dir, Options{})
 		commit(t, s, records(1, 10, false, 10))
 		fail(t, s, nothing)
-		if err := os.Remove(filepath.Join(dir, lockName)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Remove(filepath.Join(dir, lockName)))
 		theirs, _ := opened(t, dir, Options{})
 		if _, _, err := s.Reopen(); !errors.Is(err, ErrInUse) {
 			t.Errorf("reopen while they have it: %v", err)
@@ -238,9 +222,7 @@ func TestLockComesFirst(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := lock{path: filepath.Join(dir, lockName)}
-	if err := first.take(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, first.take())
 	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) {
 		t.Errorf("second: %v", err)
 	}
@@ -275,14 +257,10 @@ func TestCommitsAreSynced(t *testing.T) {
 	}
 	check("reopened")
 	if runtime.GOOS != "windows" { // where an open file stays
-		if err := errors.Join(os.Remove(s.path()), s.move()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, errors.Join(os.Remove(s.path()), s.move()))
 		check("moved")
 	}
 	commit(t, s, nil, 1)
-	if err := s.renew(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.renew())
 	check("renewed")
 }

@@ -14,6 +14,14 @@ import (
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
 
+// must ends a test at an error.
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // NeedsFilesSetFree skips a test of files that are removed, moved or cut off while a process
 // has them open: Windows does not let that happen.
 func NeedsFilesSetFree(tb testing.TB) {
@@ -31,9 +39,7 @@ func damagedDir(tb testing.TB) string {
 		return tb.TempDir()
 	}
 	dir, err := os.MkdirTemp("", "klime-spool-test") //nolint:usetesting // see above
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
@@ -50,13 +56,9 @@ func opened(tb testing.TB, dir string, opts Options) (*store, *bytes.Buffer) {
 func attached(tb testing.TB, dir string, opts Options, log slog.Handler) (*store, delivery.Storage) {
 	tb.Helper()
 	s, err := Open(dir, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	storage, err := s.Attach(slog.New(log))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	tb.Cleanup(func() { _ = storage.Spool.Close() })
 	return storage.Spool.(*store), storage
 }
@@ -77,9 +79,7 @@ func records(first, last uint64, automatic bool, size int) []delivery.Record {
 func commit(tb testing.TB, s *store, add []delivery.Record, remove ...uint64) []delivery.Record {
 	tb.Helper()
 	dropped, err := s.Commit(add, remove)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	return dropped
 }
 
@@ -92,9 +92,7 @@ func keys(tb testing.TB, s *store) []uint64 {
 	var from uint64
 	for {
 		read, err := s.Read(from, 1000, 1<<30, none)
-		if err != nil {
-			tb.Fatal(err)
-		}
+		must(tb, err)
 		if len(read) == 0 {
 			return all
 		}
@@ -125,13 +123,9 @@ func filled(tb testing.TB) []byte {
 	for first := uint64(1); first <= 2000; first += 100 {
 		commit(tb, s, append(records(first, first+49, false, 200), records(first+50, first+99, true, 200)...), first-1, first-7)
 	}
-	if err := s.Close(); err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, s.Close())
 	content, err := os.ReadFile(filepath.Join(dir, fileName))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	return content
 }
 

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 const (
@@ -79,8 +77,8 @@ func answerCases() []testCase {
 				{path: "/fresh", status: http.StatusNotModified, header: http.Header{"Sec-Fetch-Dest": {"empty"}}},
 			},
 			want: []string{
-				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
+				"Page Viewed by jane: GET /fresh 304, 0 in, 0 out",
+				"API Called by jane: GET /fresh 304, 0 in, 0 out",
 			},
 		},
 		{
@@ -100,11 +98,11 @@ func answerCases() []testCase {
 				{method: http.MethodPut, path: "/silent"},
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/made","status":201,"requestBytes":5,"responseBytes":8}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/gone","status":404,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/broken","status":500,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"DELETE","route":"/nothing","status":204,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"PUT","route":"/silent","status":200,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: POST /made 201, 5 in, 8 out",
+				"API Called by jane: GET /gone 404, 0 in, 2 out",
+				"API Called by jane: GET /broken 500, 0 in, 2 out",
+				"API Called by jane: DELETE /nothing 204, 0 in, 0 out",
+				"API Called by jane: PUT /silent 200, 0 in, 0 out",
 			},
 		},
 		{
@@ -126,10 +124,10 @@ func answerCases() []testCase {
 				{path: "/nowhere", status: http.StatusNotFound}, // which the router answers
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/reports","aborted":true,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"Report Deleted","userId":"jane","properties":{"method":"DELETE","route":"/reports","status":204,"requestBytes":0,"responseBytes":0}}`,
-				`{"type":"track","event":"Report Viewed","userId":"jane","properties":{"method":"GET","route":"/reports","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"Report Changed","userId":"jane","properties":{"method":"PUT","route":"/reports","status":202,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: POST /reports ?, 0 in, 0 out, aborted=true",
+				"Report Deleted by jane: DELETE /reports 204, 0 in, 0 out",
+				"Report Viewed by jane: GET /reports 200, 0 in, 2 out",
+				"Report Changed by jane: PUT /reports 202, 0 in, 0 out",
 			},
 		},
 		{
@@ -140,7 +138,7 @@ func answerCases() []testCase {
 			}}}},
 			requests: []call{{path: "/reports", status: anyStatus}},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/reports","status":500,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: GET /reports 500, 0 in, 0 out",
 			},
 		},
 		{
@@ -154,7 +152,7 @@ func answerCases() []testCase {
 				{method: http.MethodPost, path: "/old", status: http.StatusPermanentRedirect},
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/old","status":308,"requestBytes":0,"responseBytes":0}}`,
+				"API Called by jane: POST /old 308, 0 in, 0 out",
 			},
 		},
 		{
@@ -177,11 +175,11 @@ func answerCases() []testCase {
 				{method: http.MethodPost, path: "/page"},
 			},
 			want: []string{
-				`{"type":"track","event":"Page Viewed","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/text","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/page","status":200,"requestBytes":0,"responseBytes":3}}`,
+				"Page Viewed by jane: GET /page 200, 0 in, 3 out",
+				"API Called by jane: GET /page 200, 0 in, 3 out",
+				"API Called by jane: GET /page 200, 0 in, 3 out",
+				"API Called by jane: GET /text 200, 0 in, 2 out",
+				"API Called by jane: POST /page 200, 0 in, 3 out",
 			},
 		},
 	}
@@ -189,17 +187,13 @@ func answerCases() []testCase {
 
 // testResponseTime: the time that a handler takes counts.
 func testResponseTime(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const takes = 20 * time.Millisecond
-	server := klimetest.NewServer(t)
-	url, stop := a.Start(t, App{Client: server.Client(), UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
+	app := a.record(t, App{UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
 		<-time.After(takes)
 		r.Reply(http.StatusOK, appJSON, `{}`)
 	}}}})
-	do(t, url, get("/"))
-	stop()
-	for _, e := range server.Wait(1) {
+	do(t, app.url, get("/"))
+	for _, e := range app.server.Wait(1) {
 		if ms, ok := e.Properties["durationMs"].(float64); !ok || ms < float64(takes.Milliseconds()) {
 			t.Errorf("durationMs %v, want %v or more", e.Properties["durationMs"], takes.Milliseconds())
 		}
@@ -209,12 +203,9 @@ func testResponseTime(t *testing.T, a Adapter) {
 // testAnswers: the recorded status, kind and size are those that the client sees, even
 // if net/http or the framework has completed the answer.
 func testAnswers(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	app := App{Client: server.Client(), UserID: jane}
+	var routes []Route
 	add := func(path string, handler func(Request)) {
-		app.Routes = append(app.Routes, Route{Path: path, Handler: handler})
+		routes = append(routes, Route{Path: path, Handler: handler})
 	}
 	add("/nothing", func(Request) {})
 	add("/untyped", reply(http.StatusOK, "", aPage))
@@ -229,10 +220,10 @@ func testAnswers(t *testing.T, a Adapter) {
 	if !a.OwnServer {
 		addHTTPAnswers(t, add)
 	}
-	url, stop := a.Start(t, app)
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	var want []string
-	for _, route := range app.Routes {
-		got := ask(t, url, get(route.Path))
+	for _, route := range routes {
+		got := ask(t, app.url, get(route.Path))
 		if got.status == 0 {
 			t.Errorf("%s: no answer", route.Path)
 		}
@@ -241,12 +232,11 @@ func testAnswers(t *testing.T, a Adapter) {
 		} else {
 			want = append(want, strings.Replace(event, "API Called", "Page Viewed", 1))
 		}
-		if got := ask(t, url, call{method: http.MethodHead, path: route.Path}); got.body != "" {
+		if got := ask(t, app.url, call{method: http.MethodHead, path: route.Path}); got.body != "" {
 			t.Errorf("HEAD %s: body %q", route.Path, got.body)
 		}
 	}
-	stop()
-	compare(t, server, app.Client, want)
+	app.expect(want...)
 }
 
 // aPage is HTML whose type can be guessed.

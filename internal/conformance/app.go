@@ -121,6 +121,8 @@ type Adapter struct {
 	// Start serves app on loopback and returns its base URL. Stop returns when
 	// all requests have been served.
 	Start func(tb testing.TB, app App) (url string, stop func())
+
+	http2, nested bool // Start gets every app with these
 }
 
 // FullPath is the path of a route with the prefixes of its groups.

@@ -6,18 +6,12 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // testBodies: a request's body is read by the handler alone. Its size is recorded if it
 // is known beforehand, and may be if the framework has read the body by itself.
 func testBodies(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const size = 10 << 20 // more than any buffer on the way
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	read := func(n int64) func(Request) {
 		return func(r Request) {
 			got, err := io.Copy(io.Discard, io.LimitReader(r.Body(), n))
@@ -27,7 +21,7 @@ func testBodies(t *testing.T, a Adapter) {
 			r.Reply(http.StatusOK, textPlain, strconv.FormatInt(got, 10))
 		}
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+	app := a.record(t, App{UserID: jane, Routes: []Route{
 		{Method: http.MethodPost, Path: "/all", Handler: read(1 << 40)},
 		{Method: http.MethodPost, Path: "/some", Handler: read(1000)},
 		{Method: http.MethodPost, Path: "/none", Handler: read(0)},
@@ -44,7 +38,7 @@ func testBodies(t *testing.T, a Adapter) {
 	}
 	for _, test := range tests {
 		ctx, cancel := limited(t)
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+test.path, io.LimitReader(zeros{}, size))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, app.url+test.path, io.LimitReader(zeros{}, size))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,11 +65,7 @@ func testBodies(t *testing.T, a Adapter) {
 			t.Errorf("%s, chunked %v: the handler read %s bytes, want %s", test.path, test.chunked, got, test.want)
 		}
 	}
-	stop()
-	if err := client.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	events := server.Events()
+	events := app.events()
 	if len(events) != len(tests) {
 		t.Fatalf("%d events, want %d", len(events), len(tests))
 	}
@@ -90,11 +80,7 @@ func testBodies(t *testing.T, a Adapter) {
 // testFormBodies: a handler gets the body of a form as it was sent. If anything parsed
 // the form first, nothing would be left of it.
 func testFormBodies(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+	app := a.record(t, App{UserID: jane, Routes: []Route{
 		{Method: http.MethodPost, Path: "/", Handler: func(r Request) {
 			body, err := io.ReadAll(r.Body())
 			if err != nil {
@@ -108,27 +94,22 @@ func testFormBodies(t *testing.T, a Adapter) {
 		{"application/x-www-form-urlencoded", "a=1&b=%20"},
 		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n"},
 	} {
-		status, body := do(t, url, call{method: http.MethodPost, path: "/", body: form.body, header: http.Header{"Content-Type": {form.contentType}}})
+		header := http.Header{"Content-Type": {form.contentType}}
+		status, body := do(t, app.url, call{method: http.MethodPost, path: "/", body: form.body, header: header})
 		if status != http.StatusOK || body != form.body {
 			t.Errorf("%s: status %d, the handler read %q, want %q", form.contentType, status, body, form.body)
 		}
-		want = append(want, fmt.Sprintf(`{"type":"track","event":"API Called","userId":"jane","properties":`+
-			`{"method":"POST","route":"/","status":200,"requestBytes":%[1]d,"responseBytes":%[1]d}}`, len(form.body)))
+		want = append(want, fmt.Sprintf("API Called by jane: POST / 200, %[1]d in, %[1]d out", len(form.body)))
 	}
-	stop()
-	compare(t, server, client, want)
+	app.expect(want...)
 }
 
 // testBodyInLockStep: a handler can read a body while the client is still sending it.
 // If anything read the whole body first, the handler would never begin.
 func testBodyInLockStep(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const parts, part = 3, 1 << 20
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	read := make(chan struct{}, parts)
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{
+	app := a.record(t, App{UserID: jane, Routes: []Route{
 		{Method: http.MethodPost, Path: "/", Handler: func(r Request) {
 			for range parts {
 				n, err := io.CopyN(io.Discard, r.Body(), part)
@@ -157,7 +138,7 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 		}
 		_ = sender.Close()
 	}()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, app.url, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,8 +152,7 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	stop()
-	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/","status":200,"responseBytes":0}}`,
-	})
+	app.expect(
+		"API Called by jane: POST / 200, ? in, 0 out",
+	)
 }

@@ -16,8 +16,6 @@ import (
 // testCopies: if a handler copies from a reader, the client is sent the same bytes as
 // without us, chunks included. Net/http has a special way to copy (io.ReaderFrom).
 func testCopies(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	server := klimetest.NewServer(t)
 	client := server.Client()
 	without := copiesOf(t, a, App{Bare: true})
@@ -27,17 +25,14 @@ func testCopies(t *testing.T, a Adapter) {
 			t.Errorf("%s\nwithout us %d bytes %.160q\n   with us %d bytes %.160q", request, len(want), want, len(got), got)
 		}
 	}
-	if err := client.Flush(t.Context()); err != nil {
-		t.Fatal(err)
+	events := flushed(t, server, client)
+	if len(events) != len(with) {
+		t.Errorf("%d events, want %d", len(events), len(with))
 	}
-	var pages int
-	for _, e := range server.Events() {
-		if e.Event == "Page Viewed" {
-			pages++
+	for _, e := range events {
+		if e.Event != "Page Viewed" {
+			t.Errorf("%s, want a page", describe(t, e))
 		}
-	}
-	if all := len(server.Events()); all != len(with) || pages != all {
-		t.Errorf("%d events, %d of them of pages, want %d", all, pages, len(with))
 	}
 }
 
@@ -79,7 +74,7 @@ func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)-1))
 		_, _ = io.Copy(w, onlyReads{strings.NewReader(page)})
 	})
-	url, stop := a.Start(t, app)
+	url, stop := a.start(t, app)
 	defer stop()
 	date := regexp.MustCompile(`\r\nDate: [^\r]*`)
 	copies := map[string]string{}
@@ -110,10 +105,7 @@ type onlyReads struct{ io.Reader }
 // testSlowCopy: bytes that a handler has copied are not held back while the source
 // pauses.
 func testSlowCopy(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	const atOnce, more = 512, 200 // net/http may wait for 512 bytes, to guess the content type
-	client := klimetest.NewServer(t).Client()
+	const atOnce, more = 512, 200       // net/http may wait for 512 bytes, to guess the content type
 	received := make(chan struct{}, 10) // more than the test sends
 	copySlowly := func(declare func(http.Header)) func(Request) {
 		return func(r Request) {
@@ -137,9 +129,9 @@ func testSlowCopy(t *testing.T, a Adapter) {
 		{Path: "/length", Handler: copySlowly(func(h http.Header) { h.Set("Content-Length", strconv.Itoa(atOnce+more)) })},
 		{Path: "/type", Handler: copySlowly(func(h http.Header) { h.Set("Content-Type", textPlain) })},
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	for _, route := range routes {
-		conn := dial(t, url)
+		conn := dial(t, app.url)
 		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n", route.Path)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
@@ -157,5 +149,4 @@ func testSlowCopy(t *testing.T, a Adapter) {
 		resp.Body.Close()
 		conn.Close()
 	}
-	stop()
 }

@@ -8,19 +8,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // testGracefulShutdown: a request that is being served when the server stops is
 // recorded.
 func testGracefulShutdown(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	serving, finish, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
+	app := a.record(t, App{UserID: jane, Routes: []Route{{Path: "/", Handler: func(r Request) {
 		close(serving)
 		hold(t, finish)
 		r.Reply(http.StatusOK, textPlain, "done")
@@ -29,7 +23,7 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 	go func() {
 		transport := newTransport()
 		defer transport.CloseIdleConnections()
-		got, err := attempt(t, transport, url, get("/"))
+		got, err := attempt(t, transport, app.url, get("/"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -38,12 +32,12 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 	await(t, serving, "the handler was not called")
 	go func() {
 		defer close(stopped)
-		stop()
+		app.stop()
 	}()
 	ctx, cancel := limited(t)
 	defer cancel()
 	for { // until the server accepts no new connections
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(app.url, "http://"))
 		if err != nil {
 			break
 		}
@@ -57,17 +51,12 @@ func testGracefulShutdown(t *testing.T, a Adapter) {
 	if body := await(t, answered, "the request that was being served has no answer"); body != "done" {
 		t.Errorf("answer %q", body)
 	}
-	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":4}}`})
+	app.expect("API Called by jane: GET / 200, 0 in, 4 out")
 }
 
 // testClientGoesAway: if the client goes away, the request is recorded as aborted, and
 // a stream as ended. An answer that cannot have a body was complete before.
 func testClientGoesAway(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	ended := make(chan struct{}, 1)
 	untilEnd := func(ctx context.Context) {
 		hold(t, ctx.Done())
@@ -96,10 +85,10 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		{Path: "/fresh", Handler: answerAndWork(http.StatusNotModified)},
 		{Path: "/empty", Handler: answerAndWork(http.StatusOK)}, // a body might still follow
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	for i, route := range routes {
 		ctx, leave := limited(t)
-		req, _ := http.NewRequestWithContext(ctx, cmp.Or(route.Method, http.MethodGet), url+route.Path, http.NoBody)
+		req, _ := http.NewRequestWithContext(ctx, cmp.Or(route.Method, http.MethodGet), app.url+route.Path, http.NoBody)
 		transport := newTransport()
 		resp, err := transport.RoundTrip(req)
 		leave()
@@ -112,25 +101,20 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		resp.Body.Close()
 		transport.CloseIdleConnections() // needed if the answer was complete
 		await(t, ended, route.Path+": the context of the handler's request did not end when the client went away")
-		server.Wait(i + 1)
+		app.server.Wait(i + 1)
 	}
-	stop()
-	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/report","aborted":true,"status":200,"requestBytes":0,"responseBytes":9}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/stream","status":200,"protocol":"sse","requestBytes":0,"responseBytes":9}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/jobs","status":204,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/fresh","status":304,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/empty","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
-	})
+	app.expect(
+		"API Called by jane: GET /report 200, 0 in, 9 out, aborted=true",
+		`API Called by jane: GET /stream 200, 0 in, 9 out, protocol="sse"`,
+		"API Called by jane: POST /jobs 204, 0 in, 0 out",
+		"API Called by jane: GET /fresh 304, 0 in, 0 out",
+		"API Called by jane: GET /empty 200, 0 in, 0 out, aborted=true",
+	)
 }
 
 // testClientGoesAwayFirst: of an answer that only its status tells of, nobody gets
 // anything, but it is what the handler came to.
 func testClientGoesAwayFirst(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	serving, ended := make(chan struct{}, 1), make(chan struct{}, 1)
 	answer := func(status int) func(Request) {
 		return func(r Request) {
@@ -149,7 +133,7 @@ func testClientGoesAwayFirst(t *testing.T, a Adapter) {
 		{Path: "/fine", Event: "Fine Viewed", Handler: answer(http.StatusOK)},
 		{Path: "/refused", Event: "Refused Viewed", Handler: answer(http.StatusBadRequest)},
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	for i, route := range routes {
 		ctx, leave := limited(t)
 		go func() {
@@ -159,7 +143,7 @@ func testClientGoesAwayFirst(t *testing.T, a Adapter) {
 			case <-ctx.Done():
 			}
 		}()
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+route.Path, http.NoBody)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, app.url+route.Path, http.NoBody)
 		transport := newTransport()
 		if resp, err := transport.RoundTrip(req); err == nil {
 			resp.Body.Close()
@@ -169,26 +153,21 @@ func testClientGoesAwayFirst(t *testing.T, a Adapter) {
 		}
 		transport.CloseIdleConnections()
 		await(t, ended, route.Path+": the context of the handler's request did not end when the client went away")
-		server.Wait(i + 1)
+		app.server.Wait(i + 1)
 	}
-	stop()
-	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","aborted":true,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/hints","aborted":true,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"Fine Viewed","userId":"jane","properties":{"method":"GET","route":"/fine","aborted":true,"status":200,"requestBytes":0,"responseBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/refused","aborted":true,"status":400,"requestBytes":0,"responseBytes":0}}`,
-	})
+	app.expect(
+		"API Called by jane: GET /nothing ?, 0 in, 0 out, aborted=true",
+		"API Called by jane: GET /hints ?, 0 in, 0 out, aborted=true",
+		"Fine Viewed by jane: GET /fine 200, 0 in, 0 out, aborted=true",
+		"API Called by jane: GET /refused 400, 0 in, 0 out, aborted=true",
+	)
 }
 
 // testTakenOverAfterTheAnswer: the answer that was sent counts, where a framework lets a
 // handler take over the connection after it.
 func testTakenOverAfterTheAnswer(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	forged := func(Request) any { return "acme" }
-	url, stop := a.Start(t, App{Client: client, UserID: jane, GroupID: forged, Routes: []Route{{Path: "/", Handler: func(r Request) {
+	app := a.record(t, App{UserID: jane, GroupID: forged, Routes: []Route{{Path: "/", Handler: func(r Request) {
 		r.Reply(http.StatusForbidden, textPlain, "no")
 		w, _ := r.HTTP()
 		controller := http.NewResponseController(w)
@@ -197,21 +176,15 @@ func testTakenOverAfterTheAnswer(t *testing.T, a Adapter) {
 			_ = conn.Close()
 		}
 	}}}})
-	do(t, url, get("/"))
-	server.Wait(1) // no server waits for a connection that was taken over
-	stop()
-	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/","status":403,"requestBytes":0,"responseBytes":2}}`})
+	do(t, app.url, get("/"))
+	app.server.Wait(1) // no server waits for a connection that was taken over
+	app.expect("API Called by jane: GET / 403, 0 in, 2 out")
 }
 
 // testTakenOverWithoutUpgrade: what a handler writes to a connection that it has taken
 // over is not known, unless the client has asked for another protocol. So nothing is said
 // about the answer.
 func testTakenOverWithoutUpgrade(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	answer := func(text string) func(Request) {
 		return func(r Request) {
 			w, _ := r.HTTP()
@@ -229,27 +202,22 @@ func testTakenOverWithoutUpgrade(t *testing.T, a Adapter) {
 		{Path: "/refused", Handler: answer("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")},
 		{Path: "/nothing", Handler: answer("")},
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	for i, want := range []int{http.StatusUnauthorized, 0} {
-		if status, _ := do(t, url, get(routes[i].Path)); status != want {
+		if status, _ := do(t, app.url, get(routes[i].Path)); status != want {
 			t.Errorf("%s: status %d, want %d", routes[i].Path, status, want)
 		}
-		server.Wait(i + 1) // no server waits for a connection that was taken over
+		app.server.Wait(i + 1) // no server waits for a connection that was taken over
 	}
-	stop()
-	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/refused","requestBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/nothing","requestBytes":0}}`,
-	})
+	app.expect(
+		"API Called by jane: GET /refused ?, 0 in, ? out",
+		"API Called by jane: GET /nothing ?, 0 in, ? out",
+	)
 }
 
 // testLeftOpen: a handler that leaves a connection to goroutines returns long before that
 // ends, so that how long it was open is not known.
 func testLeftOpen(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	left := make(chan net.Conn, 1)
 	takeOver := func(r Request) net.Conn {
 		w, _ := r.HTTP()
@@ -265,19 +233,16 @@ func testLeftOpen(t *testing.T, a Adapter) {
 		{Path: "/left", Handler: func(r Request) { left <- takeOver(r) }},
 		{Path: "/closed", Handler: func(r Request) { _ = takeOver(r).Close() }},
 	}
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: routes})
+	app := a.record(t, App{UserID: jane, Routes: routes})
 	for i, route := range routes {
-		conn := dial(t, url)
+		conn := dial(t, app.url)
 		_, _ = io.WriteString(conn, "GET "+route.Path+" HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-		server.Wait(i + 1) // no server waits for a connection that was taken over
+		app.server.Wait(i + 1) // no server waits for a connection that was taken over
 		_ = conn.Close()
 	}
 	_ = (<-left).Close()
-	stop()
-	compare(t, server, client, []string{
-		`{"type":"track","event":"API Called","userId":"jane","untimed":true,"properties":` +
-			`{"method":"GET","route":"/left","status":101,"protocol":"websocket","requestBytes":0}}`,
-		`{"type":"track","event":"API Called","userId":"jane","properties":` +
-			`{"method":"GET","route":"/closed","status":101,"protocol":"websocket","requestBytes":0}}`,
-	})
+	app.expect(
+		`API Called by jane: GET /left 101, 0 in, ? out, protocol="websocket", untimed`,
+		`API Called by jane: GET /closed 101, 0 in, ? out, protocol="websocket"`,
+	)
 }

@@ -10,37 +10,32 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // testReturnedErrors: a handler's error becomes an answer, whose status is recorded. The span
 // around our middleware is told of the error, once, as what has begun it gets an answer in
 // place of the error.
 func testReturnedErrors(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	if !a.ReturnsErrors {
 		t.Skip("handlers return no errors")
 	}
 	for _, twice := range []bool{false, true} {
-		server := klimetest.NewServer(t)
 		failure := errors.New("the database is down")
 		around := &span{}
-		url, stop := a.Start(t, App{
-			Client: server.Client(), UserID: jane, Twice: twice,
+		app := a.record(t, App{
+			UserID: jane, Twice: twice,
 			Outside: []Middleware{func(r Request, next func(Request)) { next(r.Replace(spanKey(), around)) }},
 			Routes:  []Route{{Path: "/", Handler: func(Request) {}, Err: failure}},
 		})
-		status, _ := do(t, url, get("/"))
-		stop()
+		status, _ := do(t, app.url, get("/"))
+		app.stop()
 		if status == http.StatusOK {
 			t.Error("the error is answered 200")
 		}
 		if told := around.errors(); len(told) != 1 || !errors.Is(told[0], failure) {
 			t.Errorf("the span is told of %v, want of the handler's error once: see Scope.RecordError", told)
 		}
-		if got := server.Wait(1)[0].Properties["status"]; fmt.Sprint(got) != fmt.Sprint(status) {
+		if got := app.server.Wait(1)[0].Properties["status"]; fmt.Sprint(got) != fmt.Sprint(status) {
 			t.Errorf("status %v is recorded, %d was sent", got, status)
 		}
 	}

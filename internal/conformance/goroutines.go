@@ -9,18 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // testGoroutines: no request leaves a goroutine behind, or the app would run out of
 // memory.
 func testGoroutines(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const key = "conformance" // of the label that a goroutine hands on to those that it starts
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	recovery := func(r Request, next func(Request)) {
 		defer func() {
 			if recover() != nil {
@@ -29,11 +23,10 @@ func testGoroutines(t *testing.T, a Adapter) {
 		}()
 		next(r)
 	}
-	var url string
-	var stop func()
+	var app *recording
 	pprof.Do(t.Context(), pprof.Labels(key, t.Name()), func(context.Context) {
-		url, stop = a.Start(t, App{
-			Client: client, UserID: jane, GroupID: func(Request) any { return "acme" }, Outside: []Middleware{recovery},
+		app = a.record(t, App{
+			UserID: jane, GroupID: func(Request) any { return "acme" }, Outside: []Middleware{recovery},
 			Routes: []Route{
 				{Path: "/", Handler: func(r Request) { r.Reply(http.StatusOK, textPlain, "") }},
 				{Path: "/panic", Handler: func(Request) { panic("a panic") }},
@@ -42,14 +35,14 @@ func testGoroutines(t *testing.T, a Adapter) {
 	})
 	const each = 10
 	for range each {
-		do(t, url, get("/"))
-		do(t, url, get("/panic"))
+		do(t, app.url, get("/"))
+		do(t, app.url, get("/panic"))
 	}
-	stop()
-	if err := client.Shutdown(t.Context()); err != nil {
+	app.stop()
+	if err := app.client.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(server.Events()); n != 2*each {
+	if n := len(app.server.Events()); n != 2*each {
 		t.Fatalf("%d events of %d requests", n, 2*each)
 	}
 	var left string

@@ -16,8 +16,6 @@ import (
 // testOutside: what handlers leave in the request can be seen by everything outside,
 // net/http included, just as without us, although we pass on a copy of the request.
 func testOutside(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	server := klimetest.NewServer(t)
 	without := leftOutside(t, a, App{Bare: true})
 	with := leftOutside(t, a, App{Client: server.Client(), UserID: jane})
@@ -62,7 +60,7 @@ func leftOutside(t *testing.T, a Adapter, app App) []string {
 			r.Reply(http.StatusOK, textPlain, "")
 		}},
 	}
-	url, stop := a.Start(t, app)
+	url, stop := a.start(t, app)
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	part, err := form.CreateFormFile("report", "report.csv")

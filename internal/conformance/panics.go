@@ -3,19 +3,13 @@ package conformance
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"testing"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // testPanics: a panic is recorded and goes up as it is.
 func testPanics(t *testing.T, a Adapter) {
-	t.Helper()
-	const broken = `{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/","status":500,"requestBytes":0,"responseBytes":0}}`
-	const aborted = `{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/","aborted":true,"requestBytes":0,"responseBytes":0}}`
+	const broken = "API Called by jane: GET / 500, 0 in, 0 out"
+	const aborted = "API Called by jane: GET / ?, 0 in, 0 out, aborted=true"
 	for _, test := range []struct {
 		name  string
 		value any
@@ -37,31 +31,25 @@ func testPanics(t *testing.T, a Adapter) {
 				}()
 				next(r)
 			}
-			server := klimetest.NewServer(t)
-			client := server.Client()
-			url, stop := a.Start(t, App{
-				Client:  client,
+			app := a.record(t, App{
 				UserID:  jane,
 				Outside: []Middleware{catch},
 				// A named event says that something was done. A panic is not recorded as one.
 				Routes: []Route{{Path: "/", Event: "Report Generated", Handler: func(Request) { panic(test.value) }}},
 			})
-			if status, body := do(t, url, get("/")); status != http.StatusTeapot || body != "caught" {
+			if status, body := do(t, app.url, get("/")); status != http.StatusTeapot || body != "caught" {
 				t.Errorf("answer %d %q, not that of the app's own recovery", status, body)
 			}
-			stop()
+			app.stop()
 			if seen != test.value {
 				t.Errorf("went up as %v, want %v", seen, test.value)
 			}
-			compare(t, server, client, []string{test.want})
+			app.expect(test.want)
 		})
 	}
 	t.Run("after a part of the body", func(t *testing.T) {
 		t.Parallel()
-		server := klimetest.NewServer(t)
-		client := server.Client()
-		url, stop := a.Start(t, App{
-			Client: client,
+		app := a.record(t, App{
 			UserID: jane,
 			Outside: []Middleware{func(r Request, next func(Request)) {
 				defer func() { _ = recover() }()
@@ -72,33 +60,26 @@ func testPanics(t *testing.T, a Adapter) {
 				panic("a panic")
 			}}},
 		})
-		if status, body := do(t, url, get("/")); status != http.StatusOK || body != "half" {
+		if status, body := do(t, app.url, get("/")); status != http.StatusOK || body != "half" {
 			t.Errorf("answer %d %q", status, body)
 		}
-		stop()
-		compare(t, server, client, []string{strings.Replace(broken, `"responseBytes":0`, `"responseBytes":4`, 1)})
+		app.expect("API Called by jane: GET / 500, 0 in, 4 out")
 	})
 	if !a.OwnServer { // net/http's server survives the panic
 		t.Run("not recovered by the app", func(t *testing.T) {
 			t.Parallel()
-			server := klimetest.NewServer(t)
-			client := server.Client()
-			url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/", Handler: func(Request) {
+			app := a.record(t, App{UserID: jane, Routes: []Route{{Path: "/", Handler: func(Request) {
 				panic(http.ErrAbortHandler) // which net/http does not log
 			}}}})
-			if got := ask(t, url, get("/")); got.status != 0 || got.header != nil {
+			if got := ask(t, app.url, get("/")); got.status != 0 || got.header != nil {
 				t.Errorf("answer %d", got.status)
 			}
-			stop()
-			compare(t, server, client, []string{aborted})
+			app.expect(aborted)
 		})
 	}
 	t.Run("recovered inside", func(t *testing.T) {
 		t.Parallel()
-		server := klimetest.NewServer(t)
-		client := server.Client()
-		url, stop := a.Start(t, App{
-			Client: client,
+		app := a.record(t, App{
 			UserID: jane,
 			Inside: []Middleware{func(r Request, next func(Request)) {
 				defer func() {
@@ -110,27 +91,19 @@ func testPanics(t *testing.T, a Adapter) {
 			}},
 			Routes: []Route{{Path: "/", Handler: func(Request) { panic("a panic") }}},
 		})
-		do(t, url, get("/"))
-		stop()
-		compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
-			`{"method":"GET","route":"/","status":502,"requestBytes":0,"responseBytes":0}}`})
+		do(t, app.url, get("/"))
+		app.expect("API Called by jane: GET / 502, 0 in, 0 out")
 	})
 }
 
 // testPanicAfterUpgrade: the event of a connection that was taken over says for how
 // long it was open, and has no response time, even if its handler panics in the end.
 func testPanicAfterUpgrade(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
-	url, stop := a.Start(t, App{Client: client, UserID: jane, Routes: []Route{{Path: "/upgrade", Handler: func(r Request) {
+	app := a.record(t, App{UserID: jane, Routes: []Route{{Path: "/upgrade", Handler: func(r Request) {
 		upgrade(t, r)
 		panic(http.ErrAbortHandler) // which net/http does not log
 	}}}})
-	checkUpgrade(t, url)
-	server.Wait(1) // the handler ends after the client has got everything
-	stop()
-	compare(t, server, client, []string{`{"type":"track","event":"API Called","userId":"jane","properties":` +
-		`{"method":"GET","route":"/upgrade","aborted":true,"protocol":"other","requestBytes":0}}`})
+	checkUpgrade(t, app.url)
+	app.server.Wait(1) // the handler ends after the client has got everything
+	app.expect(`API Called by jane: GET /upgrade ?, 0 in, ? out, aborted=true, protocol="other"`)
 }

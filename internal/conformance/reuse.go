@@ -18,11 +18,7 @@ import (
 // request, even after the answer, when the framework reuses the memory of that request
 // for others.
 func testKeptContext(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const clients, each, late = 4, 25, 5
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	var jobs sync.WaitGroup
 	answered := map[string]chan struct{}{} // by user
 	for i := range clients * each {
@@ -39,8 +35,7 @@ func testKeptContext(t *testing.T, a Adapter) {
 		})
 		r.Reply(http.StatusOK, "image/png", "")
 	}
-	url, stop := a.Start(t, App{
-		Client:  client,
+	app := a.record(t, App{
 		UserID:  func(r Request) any { return r.Header("X-User") },
 		GroupID: func(r Request) any { return r.Param("org") },
 		Routes: []Route{
@@ -54,7 +49,7 @@ func testKeptContext(t *testing.T, a Adapter) {
 			transport := newTransport()
 			for i := range each {
 				user := "user-" + strconv.Itoa(c*each+i)
-				_, err := attempt(t, transport, url, call{path: fmt.Sprintf("/%d/org-%s", i%2, user), header: http.Header{"X-User": {user}}})
+				_, err := attempt(t, transport, app.url, call{path: fmt.Sprintf("/%d/org-%s", i%2, user), header: http.Header{"X-User": {user}}})
 				transport.CloseIdleConnections()
 				close(answered[user])
 				if err != nil {
@@ -66,11 +61,7 @@ func testKeptContext(t *testing.T, a Adapter) {
 	}
 	running.Wait()
 	jobs.Wait()
-	stop()
-	if err := client.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	events := server.Events()
+	events := app.events()
 	if want := clients * each * late; len(events) != want {
 		t.Errorf("%d events, want %d", len(events), want)
 	}
@@ -84,12 +75,9 @@ func testKeptContext(t *testing.T, a Adapter) {
 // testHeldContext: a context that is kept shows nothing of later requests, to the app
 // neither, although the framework may have given their memory to them.
 func testHeldContext(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const requests = 8 // sync.Pool may give each of them other memory under the race detector
 	var held []context.Context
-	url, stop := a.Start(t, App{
-		Client: klimetest.NewServer(t).Client(),
+	app := a.record(t, App{
 		UserID: func(r Request) any { return strings.Clone(r.Header("X-User")) },
 		Routes: []Route{{Path: "/", Handler: func(r Request) {
 			user := strings.Clone(r.Header("X-User"))
@@ -99,7 +87,8 @@ func testHeldContext(t *testing.T, a Adapter) {
 				mine := "user-" + strconv.Itoa(i)
 				for _, key := range []any{"tenant", replaced{}} {
 					if got := ctx.Value(key); got != nil && got != mine {
-						t.Errorf("the context kept by %s shows the value of %v during the request of %s: put nothing pooled beneath the Scope", mine, got, user)
+						t.Errorf("the context kept by %s shows the value of %v during the request of %s: "+
+							"put nothing pooled beneath the Scope", mine, got, user)
 					}
 				}
 				if got := klime.ScopeFrom(ctx).UserID(); got != mine {
@@ -112,53 +101,44 @@ func testHeldContext(t *testing.T, a Adapter) {
 	transport := newTransport() // one connection, as some frameworks reuse memory within one
 	defer transport.CloseIdleConnections()
 	for i := range requests {
-		askOver(t, transport, url, call{path: "/", header: http.Header{"X-User": {"user-" + strconv.Itoa(i)}}})
+		askOver(t, transport, app.url, call{path: "/", header: http.Header{"X-User": {"user-" + strconv.Itoa(i)}}})
 	}
-	transport.CloseIdleConnections()
-	stop()
 }
 
 // testLateSignIn: who signs in with a context that was kept, such as by the first message
 // over a WebSocket, has nothing of who made the request.
 func testLateSignIn(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
-	server := klimetest.NewServer(t)
-	client := server.Client()
 	var kept []context.Context
 	keeps := func(r Request) {
 		kept = append(kept, r.Detached())
 		r.Reply(http.StatusOK, "image/png", "")
 	}
-	url, stop := a.Start(t, App{
-		Client:  client,
+	app := a.record(t, App{
 		UserID:  func(r Request) any { return r.Header("X-User") },
 		GroupID: func(r Request) any { return r.Header("X-Org") },
 		Routes:  []Route{{Path: "/0", Handler: keeps}, {Path: "/01", Handler: keeps}}, // see the adapters' Detached
 	})
 	for _, path := range []string{"/0", "/01"} {
-		do(t, url, get(path))
-		do(t, url, call{path: path, header: http.Header{"X-User": {"jane"}, "X-Org": {"acme"}}})
+		do(t, app.url, get(path))
+		do(t, app.url, call{path: path, header: http.Header{"X-User": {"jane"}, "X-Org": {"acme"}}})
 	}
-	stop()
+	app.stop()
 	for _, ctx := range kept {
 		klime.Link(ctx, klime.User{ID: "mary"}, klime.Group{ID: "globex"})
 		klime.Track(ctx, "Joined", nil)
 		klime.SetUser(ctx, "john")
 		klime.Track(ctx, "Left", nil)
 	}
-	want := []string{`{"type":"group","userId":"mary","groupId":"globex"}`}
+	want := []string{"group by mary at globex"}
 	for range kept {
-		want = append(want, `{"type":"track","event":"Joined","userId":"mary","groupId":"globex"}`, `{"type":"track","event":"Left","userId":"john"}`)
+		want = append(want, "Joined by mary at globex", "Left by john")
 	}
-	compare(t, server, client, want)
+	app.expect(want...)
 }
 
 // testConcurrentRequests: every event carries the strings of its own request, also an
 // event that the app has kept in BeforeSend.
 func testConcurrentRequests(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	clients, each := 64, 200
 	if !a.OwnServer {
 		each = 20 // net/http does not reuse the memory of strings
@@ -178,7 +158,7 @@ func testConcurrentRequests(t *testing.T, a Adapter) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, stop := a.Start(t, App{
+	url, stop := a.start(t, App{
 		Client:  client,
 		UserID:  func(r Request) any { return r.Header("X-User") },
 		GroupID: func(r Request) any { return r.Param("org") },

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // routeCases: which route a request has.
@@ -26,9 +25,9 @@ func routeCases() []testCase {
 			}},
 			requests: []call{get("/orgs/acme/reports/42?secret=1"), get("/files/a/b/c.json"), get("/")},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":200,"requestBytes":0,"responseBytes":8}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/files/*","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
+				"API Called by jane: GET /orgs/{org}/reports/{id} 200, 0 in, 8 out",
+				"API Called by jane: GET /files/* 200, 0 in, 2 out",
+				"API Called by jane: GET / 200, 0 in, 2 out",
 			},
 		},
 		{
@@ -42,8 +41,8 @@ func routeCases() []testCase {
 			}}}},
 			requests: []call{get("/"), get("/app"), {path: "/", header: http.Header{"X-Missing": {"1"}}, status: http.StatusNotFound}},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+				"API Called by jane: GET / 200, 0 in, 2 out",
+				"API Called by jane: GET /* 200, 0 in, 2 out",
 			},
 		},
 		{
@@ -64,9 +63,9 @@ func routeCases() []testCase {
 				{method: http.MethodPost, path: "/orgs/acme/reports/42", status: anyStatus},
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":200,"requestBytes":0,"responseBytes":8}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/admin/users/{user}","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/admin/files/*","status":200,"requestBytes":0,"responseBytes":2}}`,
+				"API Called by jane: GET /orgs/{org}/reports/{id} 200, 0 in, 8 out",
+				"API Called by jane: GET /admin/users/{user} 200, 0 in, 2 out",
+				"API Called by jane: GET /admin/files/* 200, 0 in, 2 out",
 			},
 		},
 		{
@@ -95,12 +94,12 @@ func routeCases() []testCase {
 				{method: http.MethodPost, path: "/admin/users/1"},
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":401,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":403,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":404,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","groupId":"acme","properties":{"method":"GET","route":"/orgs/{org}/reports/{id}","status":429,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"POST","route":"/admin/users/{user}","status":403,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"API Called","userId":"jane","groupId":"acme","properties":{"method":"POST","route":"/admin/users/{user}","status":200,"requestBytes":0,"responseBytes":2}}`,
+				"API Called by jane: GET /orgs/{org}/reports/{id} 401, 0 in, 2 out",
+				"API Called by jane: GET /orgs/{org}/reports/{id} 403, 0 in, 2 out",
+				"API Called by jane: GET /orgs/{org}/reports/{id} 404, 0 in, 2 out",
+				"API Called by jane at acme: GET /orgs/{org}/reports/{id} 429, 0 in, 2 out",
+				"API Called by jane: POST /admin/users/{user} 403, 0 in, 2 out",
+				"API Called by jane at acme: POST /admin/users/{user} 200, 0 in, 2 out",
 			},
 		},
 		{
@@ -121,8 +120,11 @@ func routeCases() []testCase {
 		{
 			name: "health checks that a route with a parameter takes",
 			app: App{
-				UserID:  jane,
-				Options: []klime.Option{klime.NameRoutes(map[string]string{"GET /{page}/about": "Company Seen"}), klime.HealthRoutes("/healthz", "/favicon.ico", "/x/about")},
+				UserID: jane,
+				Options: []klime.Option{
+					klime.NameRoutes(map[string]string{"GET /{page}/about": "Company Seen"}),
+					klime.HealthRoutes("/healthz", "/favicon.ico", "/x/about"),
+				},
 				Routes: []Route{
 					{Path: "/{page}", Handler: jsonOK},
 					{Method: http.MethodPost, Path: "/{page}", Handler: jsonOK},
@@ -135,8 +137,8 @@ func routeCases() []testCase {
 				get("/x/about"),
 			},
 			want: []string{
-				`{"type":"track","event":"API Called","userId":"jane","properties":{"method":"GET","route":"/{page}","status":200,"requestBytes":0,"responseBytes":2}}`,
-				`{"type":"track","event":"Company Seen","userId":"jane","properties":{"method":"GET","route":"/{page}/about","status":200,"requestBytes":0,"responseBytes":2}}`,
+				"API Called by jane: GET /{page} 200, 0 in, 2 out",
+				"Company Seen by jane: GET /{page}/about 200, 0 in, 2 out",
 			},
 		},
 	}
@@ -146,14 +148,8 @@ func routeCases() []testCase {
 // whatever path has reached it. An answer of the router itself (redirects, 404, 405,
 // OPTIONS) is not recorded. The body of the answer shows which of the two it is.
 func testRouterAnswers(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	const routed = "by the route"
-	server := klimetest.NewServer(t)
-	app := App{Client: server.Client(), UserID: jane, Inside: []Middleware{func(r Request, next func(Request)) {
-		klime.SetProperty(r.Context(), "asked", r.Header("X-Asked")) // a failure should name the path
-		next(r)
-	}}}
+	var routes []Route
 	template := map[string]string{} // by the body that the route answers with
 	for _, route := range []Route{
 		{Path: "/reports"},
@@ -166,10 +162,13 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 		route.Handler = reply(http.StatusOK, textPlain, routed+" "+path)
 		template[routed+" "+path] = strings.TrimSuffix(path, "/")
 		for _, route.Method = range []string{http.MethodGet, http.MethodPost} {
-			app.Routes = append(app.Routes, route)
+			routes = append(routes, route)
 		}
 	}
-	url, stop := a.Start(t, app)
+	app := a.record(t, App{UserID: jane, Routes: routes, Inside: []Middleware{func(r Request, next func(Request)) {
+		klime.SetProperty(r.Context(), "asked", r.Header("X-Asked")) // a failure should name the path
+		next(r)
+	}}})
 	var want []string
 	for _, path := range []string{
 		"/reports", "/reports/", "//reports", "/reports//", "/./reports", "/x/../reports", "/REPORTS",
@@ -179,19 +178,18 @@ func testRouterAnswers(t *testing.T, a Adapter) {
 		"/api", "/api/", "/api/nowhere", "/api/things", "/api/things/1", "/api/things/1/", "/api//things/1", "//api/things/1",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodOptions, http.MethodHead} {
-			got := ask(t, url, call{method: method, path: path, header: http.Header{"X-Asked": {path}}})
+			got := ask(t, app.url, call{method: method, path: path, header: http.Header{"X-Asked": {path}}})
 			route, ok := template[got.body]
 			if got.status == 0 || ok != (got.status == http.StatusOK && got.body != "") {
 				t.Errorf("%s %s: answer %d %q", method, path, got.status, got.body)
 			}
 			if ok {
-				want = append(want, strings.Replace(seen(method, route, got), `"status"`, fmt.Sprintf(`"asked":%q,"status"`, path), 1))
+				want = append(want, fmt.Sprintf("%s, asked=%q", seen(method, route, got), path))
 			}
 		}
 	}
-	stop()
 	if len(want) < 2*len(template) {
 		t.Errorf("%d requests have reached a route", len(want))
 	}
-	compare(t, server, app.Client, want)
+	app.expect(want...)
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -10,15 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // Run runs the suite on an adapter.
 func Run(t *testing.T, a Adapter) {
 	t.Helper()
-	a = a.endsInTime()
-	runCases(t, a, false)
+	a.runCases(t)
 	a.test(t, "what the router answers", testRouterAnswers)
 	a.test(t, "what the client sees", testAnswers)
 	a.test(t, "response time", testResponseTime)
@@ -50,8 +48,8 @@ func Run(t *testing.T, a Adapter) {
 	if a.OwnServer {
 		return
 	}
-	t.Run("writer", func(t *testing.T) { testWriter(t, a, false, false) })
-	t.Run("writer behind Unwrap", func(t *testing.T) { testWriter(t, a, false, true) })
+	a.test(t, "writer", testWriter)
+	a.behindUnwrap().test(t, "writer behind Unwrap", testWriter)
 	a.test(t, "copies", testCopies)
 	a.test(t, "slow copy", testSlowCopy)
 	a.test(t, "panic after an upgrade", testPanicAfterUpgrade)
@@ -65,10 +63,10 @@ func Run(t *testing.T, a Adapter) {
 	a.test(t, "client goes away first", testClientGoesAwayFirst)
 	t.Run("over HTTP2", func(t *testing.T) {
 		t.Parallel()
-		runCases(t, a, true)
-		t.Run("writer", func(t *testing.T) { testWriter(t, a, true, false) })
-		t.Run("writer behind Unwrap", func(t *testing.T) { testWriter(t, a, true, true) })
 		over := a.overHTTP2()
+		over.runCases(t)
+		over.test(t, "writer", testWriter)
+		over.behindUnwrap().test(t, "writer behind Unwrap", testWriter)
 		over.test(t, "panic", testPanics)
 		over.test(t, "kept context", testKeptContext)
 		over.test(t, "concurrent requests", testConcurrentRequests)
@@ -83,33 +81,31 @@ func Run(t *testing.T, a Adapter) {
 
 // test runs a test of the suite under its name.
 func (a Adapter) test(t *testing.T, name string, run func(*testing.T, Adapter)) {
-	t.Helper()
-	t.Run(name, func(t *testing.T) { run(t, a) })
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		run(t, a)
+	})
 }
 
 // overHTTP2 is the same adapter, which serves every app over HTTP/2.
 func (a Adapter) overHTTP2() Adapter {
-	start := a.Start
-	a.Start = func(tb testing.TB, app App) (url string, stop func()) {
-		tb.Helper()
-		app.HTTP2 = true
-		return start(tb, app)
-	}
+	a.http2 = true
 	return a
 }
 
-func runCases(t *testing.T, a Adapter, http2 bool) {
-	t.Helper()
+// behindUnwrap is the same adapter, which serves every app with a ResponseWriter that has
+// optional interfaces only by its Unwrap.
+func (a Adapter) behindUnwrap() Adapter {
+	a.nested = true
+	return a
+}
+
+func (a Adapter) runCases(t *testing.T) {
 	for _, group := range [][]testCase{routeCases(), answerCases(), identityCases(), tuningCases()} {
 		for _, c := range group {
-			if !a.has(c.needs) {
-				continue
+			if a.has(c.needs) {
+				a.test(t, c.name, c.run)
 			}
-			c.app.HTTP2 = http2
-			t.Run(c.name, func(t *testing.T) {
-				t.Parallel()
-				c.run(t, a)
-			})
 		}
 	}
 }
@@ -120,7 +116,7 @@ type testCase struct {
 	name     string
 	app      App
 	requests []call
-	want     []string // events as JSON, without what varies: see simplify
+	want     []string // in order: see describe
 	needs    need
 }
 
@@ -164,33 +160,22 @@ const anyStatus = -1
 func get(path string) call { return call{path: path} }
 
 func (c testCase) run(t *testing.T, a Adapter) {
-	t.Helper()
-	server := klimetest.NewServer(t)
-	app := c.app
-	app.Client = server.Client()
-	app.ClientInside = app.Client
-	url, stop := a.Start(t, app)
+	app := a.record(t, c.app)
 	transport := newTransport() // one connection, as some frameworks reuse memory within one
 	defer transport.CloseIdleConnections()
 	for _, r := range c.requests {
-		want := r.status
-		if want == 0 {
-			want = http.StatusOK
-		}
-		switch got := askOver(t, transport, url, r).status; {
+		want := cmp.Or(r.status, http.StatusOK)
+		switch got := askOver(t, transport, app.url, r).status; {
 		case got == want || want == anyStatus:
 		case got == cannotSetHeaders:
-			transport.CloseIdleConnections()
-			stop()
 			t.Skip("the adapter's Request is no HeaderSetter")
 		default:
 			t.Errorf("%s %s: status %d, want %d", r.method, r.path, got, want)
 		}
 	}
 	transport.CloseIdleConnections()
-	stop()
-	compare(t, server, app.Client, c.want)
-	if n := app.Client.Stats().Invalid; n != 0 {
+	app.expect(c.want...)
+	if n := app.client.Stats().Invalid; n != 0 {
 		t.Errorf("%d events were not valid", n)
 	}
 }
@@ -233,10 +218,7 @@ func attempt(tb testing.TB, transport http.RoundTripper, url string, c call) (an
 	tb.Helper()
 	ctx, cancel := limited(tb)
 	defer cancel()
-	method := c.method
-	if method == "" {
-		method = http.MethodGet
-	}
+	method := cmp.Or(c.method, http.MethodGet)
 	req, err := http.NewRequestWithContext(ctx, method, url+c.path, strings.NewReader(c.body))
 	if err != nil {
 		return answer{}, err

@@ -16,8 +16,6 @@ import (
 // testTransparency: with a nil client, or one that is shut down, the app behaves as it
 // does without our middleware.
 func testTransparency(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	server := klimetest.NewServer(t)
 	closed := server.Client()
 	if err := closed.Shutdown(t.Context()); err != nil {
@@ -90,7 +88,7 @@ func observe(t *testing.T, a Adapter, app App) (notes []string, writer string) {
 			upgrade(t, r)
 		}},
 	}
-	url, stop := a.Start(t, app)
+	url, stop := a.start(t, app)
 	for _, request := range []call{
 		get("/orgs/acme"), get("/panic"), get("/stream"), get("/nowhere"), {method: http.MethodPost, path: "/echo", body: "hello"},
 	} {
@@ -111,11 +109,9 @@ type alien struct{}
 // testForeignOption: an option of another framework's adapter finds nothing and breaks
 // nothing. The log mentions it once.
 func testForeignOption(t *testing.T, a Adapter) {
-	t.Helper()
-	t.Parallel()
 	server := klimetest.NewServer(t)
 	client, log := logged(t, server)
-	url, stop := a.Start(t, App{
+	url, stop := a.start(t, App{
 		Client:  client,
 		Options: []klime.Option{klime.UserFrom(func(alien) string { return "eve" })},
 		Routes:  []Route{{Path: "/", Handler: reply(http.StatusOK, textPlain, "fine")}},

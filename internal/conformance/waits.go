@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -60,30 +59,4 @@ func overdue(err error) bool {
 		missed.Store(true)
 	}
 	return late
-}
-
-// endsInTime is the same adapter, each of whose servers stops before its test has ended,
-// so that handlers may still report errors to it, and with a failure if that takes long.
-func (a Adapter) endsInTime() Adapter {
-	start := a.Start
-	a.Start = func(tb testing.TB, app App) (url string, stop func()) {
-		tb.Helper()
-		url, stopped := start(tb, app)
-		stop = sync.OnceFunc(func() {
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				stopped()
-			}()
-			select {
-			case <-done:
-			case <-time.After(patience()):
-				missed.Store(true)
-				tb.Error("the server does not stop: a handler has not returned")
-			}
-		})
-		tb.Cleanup(stop)
-		return url, stop
-	}
-	return a
 }

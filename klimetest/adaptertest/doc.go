@@ -1,8 +1,8 @@
 // Package adaptertest runs klime-go's conformance suite on your own adapter. It is
 // the suite that klime-go's adapters must pass. It describes small apps; your test
 // builds each of them in your framework, behind your middleware, and serves it. The
-// suite makes the requests and compares the events, as JSON, with those that every
-// other adapter records:
+// suite makes the requests and compares the events, each as a line of text, with those
+// that every other adapter records:
 //
 //	func TestConformance(t *testing.T) {
 //		adaptertest.Run(t, adaptertest.Adapter{Name: "mine", Start: start})

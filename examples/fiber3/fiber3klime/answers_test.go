@@ -399,30 +399,6 @@ func TestNetHTTPHandlers(t *testing.T) {
 	}
 }
 
-// GRPC refuses behind a status 200: what the caller claims does not count then either.
-func TestRefusedByGRPC(t *testing.T) {
-	t.Parallel()
-	s := serve(t, fiber.New(), func(app *fiber.App, ours fiber.Handler) {
-		app.Use(ours)
-		app.Get("/:status", func(c fiber.Ctx) error {
-			c.Locals("groupId", "acme")
-			c.Set("Grpc-Status", c.Params("status"))
-			c.Set(fiber.HeaderContentType, "application/grpc-web+proto")
-			return nil
-		})
-	})
-	for _, status := range []string{"0", "7", "16"} {
-		s.do("GET /" + status)
-	}
-	var got []string
-	for _, e := range s.events() {
-		got = append(got, e.GroupID)
-	}
-	if want := []string{"acme", "", ""}; !slices.Equal(got, want) {
-		t.Errorf("groups %q, want %q", got, want)
-	}
-}
-
 // A stream's first bytes arrive at once. Its writer keeps c.Context(): c is another
 // request's by then.
 func TestStream(t *testing.T) {
