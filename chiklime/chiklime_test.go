@@ -663,7 +663,8 @@ func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
 	return conformance.NetHTTP{W: w, R: r, PathParam: chi.URLParam}
 }
 
-// An app may mount a router twice, even within itself, or one that cannot show its routes.
+// An app may mount a router twice, even within itself, or one that cannot show its routes
+// or cannot be compared.
 func TestUnusualMounts(t *testing.T) {
 	t.Parallel()
 	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
@@ -676,14 +677,28 @@ func TestUnusualMounts(t *testing.T) {
 		outer.With(refuse(403)).Mount("/refused", hiddenRouter{})
 		outer.Mount("/inner", inner)
 		inner.Mount("/outer", wrapped{outer})
+		outer.Mount("/self", hooked{outer, nil})
+		outer.Mount("/boxed", boxed{hooked{inner, nil}})
+		outer.Route("/orgs", func(r chi.Router) {
+			r.Use(refuse(403))
+			r.Get("/{id}", answer(200))
+		})
 		return outer
-	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /refused/a", "GET /files/a")
-	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /refused/* 403, /files/* 200"; got != want {
+	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /refused/a", "GET /files/a", "GET /boxed/y", "GET /orgs/1")
+	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /refused/* 403, /files/* 200, /boxed/y 200, /orgs/{id} 403"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 type wrapped struct{ *chi.Mux }
+
+type hooked struct {
+	*chi.Mux
+
+	hook func()
+}
+
+type boxed struct{ chi.Router }
 
 type hiddenRouter struct {
 	chi.Router // nil

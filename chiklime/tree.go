@@ -128,18 +128,18 @@ func (t *trees) of(router chi.Routes) *tree {
 // holds the trees made so far: a router may be mounted more than once, even within itself.
 // newTree returns nil if a router cannot show its routes.
 func newTree(router chi.Routes, mount uintptr, known map[chi.Routes]*tree) *tree {
-	isKey := reflect.TypeOf(router).Comparable()
-	if isKey && known[router] != nil {
-		return known[router]
+	if !reflect.ValueOf(router).Comparable() { // it might be mounted within itself
+		return nil
+	}
+	if t := known[router]; t != nil {
+		return t
 	}
 	routes, ok := routesOf(router)
 	if !ok {
 		return nil
 	}
 	t := &tree{router, map[string]*tree{}, map[endpoint]bool{}}
-	if isKey {
-		known[router] = t
-	}
+	known[router] = t
 	for _, route := range routes {
 		if route.SubRoutes != nil {
 			mounted := newTree(route.SubRoutes, mount, known)

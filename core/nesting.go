@@ -87,9 +87,9 @@ func (s *Scope) isWithin(outer *Scope) bool {
 func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
 	innermost, _ := innermostIn(s.parent)
+	s.within = innermost
 	for outer := innermost; outer != nil; outer = outer.around {
 		if !outer.request().isOpen() {
-			s.own.silent = s.own.silent || outer.isSilent() // that outlasts the request
 			continue
 		}
 		if s.around == nil {
@@ -224,8 +224,7 @@ func (s *Scope) ofClient(c *Client) *Scope {
 }
 
 // scopeOf returns c's own Scope of the request that ctx belongs to, nil if there is
-// none, and whether the request is silent. If c has no Scope there, it is silent if it is
-// so for any other client. To a nil Client every request is silent.
+// none, and whether the request is silent. To a nil Client every request is.
 func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	if c == nil {
 		return nil, true
@@ -234,14 +233,7 @@ func (c *Client) scopeOf(ctx context.Context) (own *Scope, silent bool) {
 	if !isHidden {
 		own = innermost.ofClient(c)
 	}
-	if own != nil {
-		silent = own.isSilent()
-		return own, silent
-	}
-	for s := innermost; s != nil && !silent; s = s.around {
-		silent = s.isSilent()
-	}
-	return nil, silent
+	return own, innermost.isSilentTo(c)
 }
 
 // enclosing is the client's own Scope of the request whose handler makes that of s, or
@@ -261,7 +253,6 @@ func (s *Scope) inheritFrom(outer *Scope) {
 	defer theirs.mu.Unlock()
 	ours.members = theirs.members
 	ours.requireMembership = ours.requireMembership || theirs.requireMembership
-	ours.optedOut = ours.optedOut || theirs.optedOut
 	ours.fallback = theirs.fallback
 	ours.fallback.span.inside = false // a span or header of this request is nearer
 }
@@ -278,12 +269,21 @@ func (s *Scope) Outside(ctx context.Context) context.Context {
 	return context.WithValue(orBackground(ctx), scopeKey{}, s.around)
 }
 
-// isSilentAround reports whether the app has silenced the request of a Scope around s.
-func (s *Scope) isSilentAround() bool {
-	for outer := s.around; outer != nil; outer = outer.around {
-		if outer.remarks().silent {
+// isSilentTo reports whether nothing of c is sent from the request of s: the app has called
+// [Silence] in it, or in one within which it was made, even if that is over; or a middleware
+// has [HonorOptOut], of c itself or, if c has none there, of any client.
+func (s *Scope) isSilentTo(c *Client) bool {
+	var isObserved, ours, others bool // by a middleware of c; opted out for c, for others
+	for ; s != nil; s = s.within {
+		said := s.remarks()
+		switch {
+		case said.silent:
 			return true
+		case s.client() == c:
+			isObserved, ours = true, ours || said.optedOut
+		default:
+			others = others || said.optedOut
 		}
 	}
-	return false
+	return ours || others && !isObserved
 }

@@ -15,6 +15,7 @@ type Scope struct {
 	parent  context.Context
 	tracker *Tracker
 	around  *Scope // the Scope in whose open request this one was begun, of any client; nil if none
+	within  *Scope // the innermost Scope in parent, even if its request is over; nil if none
 	root    *Scope // the outermost Scope of the request: this one, unless it has joined another
 
 	loan       loan      // lends the framework's request to resolvers
@@ -139,8 +140,7 @@ func (s *Scope) isSilent() bool {
 	if s == nil {
 		return false
 	}
-	remarks := s.remarks()
-	return remarks.silent || remarks.optedOut || s.root.isSilentAround()
+	return s.isSilentTo(s.client())
 }
 
 func (s *Scope) client() *Client {

@@ -335,25 +335,74 @@ func TestSubrequestsAfterSilence(t *testing.T) {
 	}
 }
 
-// So are those of a caller who has opted out, also within another client's middleware.
-func TestSubrequestsAfterAnOptOut(t *testing.T) {
+// A Silence after the end of a request reaches what it has started and is still running.
+func TestSilenceAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("customer"))
+	scope := tracker.BeginIn(context.Background(), new(klime.Scope), &http.Request{RequestURI: "/import"})
+	klime.Skip(scope)
+	tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/import", Status: 200})
+	traffic{tracker: tracker, ctx: scope, target: "/rows", exchange: klime.Exchange{Route: "/rows"}}.serve(func(ctx context.Context) {
+		klime.Silence(scope)
+		klime.Track(ctx, "Row Imported", nil)
+	})
+	if events := wire.events(t, client); len(events) != 0 {
+		t.Errorf("got %v", events)
+	}
+}
+
+// Silence holds for every client, also for one whose middleware stands around the
+// enclosing request only.
+func TestSilenceInAnotherClientsSubrequest(t *testing.T) {
 	t.Parallel()
 	ours, wire := newClient(t)
 	others, _ := newClient(t)
+	tracker, other := klime.NewTracker(ours, asUser("u1")), klime.NewTracker(others, asUser("u1"))
+	traffic{tracker: tracker, target: "/batch", exchange: klime.Exchange{Route: "/batch"}}.serve(func(ctx context.Context) {
+		traffic{tracker: other, ctx: ctx, target: "/staff", exchange: klime.Exchange{Route: "/staff"}}.serve(func(ctx context.Context) {
+			klime.Silence(ctx)
+			if err := ours.Track(ctx, "Row Imported", nil); err != nil {
+				t.Error(err)
+			}
+			if err := ours.Link(ctx, klime.User{ID: "customer"}, klime.Group{ID: "g1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	if events := wire.events(t, ours); len(events) != 1 {
+		t.Errorf("got %v, want the enclosing request alone", events)
+	}
+}
+
+// What a caller who has opted out has started is silent too, also within another client's
+// middleware. That other client goes by its own options.
+func TestSubrequestsAfterAnOptOut(t *testing.T) {
+	t.Parallel()
+	ours, ourWire := newClient(t)
+	others, otherWire := newClient(t)
 	tracker, other := klime.NewTracker(ours, asUser("u1"), klime.HonorOptOut()), klime.NewTracker(others, asUser("u1"))
 	scope := tracker.BeginIn(context.Background(), new(klime.Scope), &http.Request{RequestURI: "/batch"})
 	scope.ReadHeader(http.Header{"Dnt": {"1"}}.Get)
+	rows := klime.Exchange{Route: "/rows"}
 	serve := func() {
-		within := other.BeginIn(scope, new(klime.Scope), &http.Request{RequestURI: "/rows"})
-		for _, ctx := range []context.Context{scope, within} {
-			traffic{tracker: tracker, ctx: ctx, target: "/rows", exchange: klime.Exchange{Route: "/rows"}}.serve(nil)
-		}
+		traffic{tracker: tracker, ctx: scope, target: "/rows", exchange: rows}.serve(nil)
+		traffic{tracker: other, ctx: scope, target: "/rows", exchange: rows}.serve(func(within context.Context) {
+			traffic{tracker: tracker, ctx: within, target: "/rows", exchange: rows}.serve(nil)
+			ignored := other.WithoutEnclosing(within, &http.Request{RequestURI: "/ignored"})
+			if err := others.Track(ignored, "Row Imported", nil, klime.ForUser("u1")); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	serve()
 	tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/batch", Status: 200})
 	serve()
-	if events := wire.events(t, ours); len(events) != 0 {
+	if events := ourWire.events(t, ours); len(events) != 0 {
 		t.Errorf("got %v", events)
+	}
+	if events := otherWire.events(t, others); len(events) != 4 {
+		t.Errorf("got %v, want two requests and two rows", events)
 	}
 }
 
