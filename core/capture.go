@@ -45,8 +45,8 @@ const maxCaptured = 2048
 
 func bounded(s string) string { return s[:min(len(s), maxCaptured)] }
 
-// addressOf returns s if it is an IP address, with or without a port, otherwise "": the
-// peer of a Unix socket is "@".
+// addressOf returns the IP address in s without its port, if there is one (some proxies
+// add it), and "" if s is none: the peer of a Unix socket is "@".
 func addressOf(s string) string {
 	if len(s) > maxCaptured {
 		return ""
@@ -54,8 +54,8 @@ func addressOf(s string) string {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return s
 	}
-	if _, err := netip.ParseAddrPort(s); err == nil {
-		return s
+	if address, err := netip.ParseAddrPort(s); err == nil {
+		return address.Addr().String()
 	}
 	return ""
 }

@@ -231,7 +231,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		s.quarantine.inFlight = false
 	}
 	s.noteOneShots()
-	atFault := s.isAtFault(r)
+	atFault := s.isApart(r.job) && r.failure.mayBlameEvents()
 	switch {
 	case r.job.probe && s.gate.halt != nil:
 		pardon(r.unsettled)
@@ -247,7 +247,7 @@ func (s *dispatcher) finish(now time.Time, r jobResult) {
 		pardon(r.unsettled)
 		s.finishHalting(now, r)
 	case r.verdict == refused:
-		if s.gate.refusedWhole() {
+		if !s.isApart(r.job) && s.gate.refusedWhole() {
 			s.halt(now, r.failure)
 		}
 	case r.verdict == transient:
@@ -298,10 +298,10 @@ func (s *dispatcher) putBack(r jobResult, atFault bool) {
 	}
 }
 
-// isAtFault reports whether a job failed because of its items: they were in
-// quarantine, and others are delivered.
-func (s *dispatcher) isAtFault(r jobResult) bool {
-	return r.job.from.isQuarantine() && !r.job.probe && s.quarantine.healthy && r.failure.mayBlameEvents()
+// isApart reports whether the items of a job were in quarantine while others are
+// delivered: its failure says something about them, but not about the endpoint.
+func (s *dispatcher) isApart(j job) bool {
+	return j.from.isQuarantine() && !j.probe && s.quarantine.healthy
 }
 
 // backOffQuarantine delays the next attempt of suspects or of culprits, and of

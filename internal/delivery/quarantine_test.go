@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -177,6 +178,77 @@ func TestABadEventAtShutdown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server may fail on a batch for its bad events, and refuse them where they are alone or
+// few. However many there are, that does not halt sending while others are delivered.
+func TestRefusedInQuarantine(t *testing.T) {
+	t.Parallel()
+	isBad := func(id int) bool { return id > 30 && id <= 60 }
+	for name, fails := range map[string]func([]int) error{
+		"refused alone": func(ids []int) error {
+			if len(ids) > 1 {
+				return &delivery.SendError{StatusCode: 500}
+			}
+			return &delivery.SendError{StatusCode: 400}
+		},
+		"refused where it does not hang up": func(ids []int) error {
+			if len(ids) > 4 {
+				return errors.New("connection reset by peer")
+			}
+			return &delivery.SendError{StatusCode: 413}
+		},
+	} {
+		for _, ends := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, Shutdown %v", name, ends), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					const n = 200
+					e := newPoisoned(isBad, fails)
+					d := start(t, config(e))
+					enqueue(t, d, 1, n)
+					last := n
+					for range 120 {
+						if ends {
+							break
+						}
+						last++
+						enqueue(t, d, last, last)
+						time.Sleep(time.Second)
+						if d.Halted() {
+							t.Fatalf("halted after %d: %+v", last, d.Counts())
+						}
+					}
+					mustShutdown(t, d)
+					if got := e.delivered(); !slices.Equal(got, upToExcept(last, isBad)) {
+						t.Errorf("%d of %d delivered, or some twice", len(got), last-30)
+					}
+					if c := d.Counts(); c.Failed != 30 {
+						t.Errorf("%+v", c)
+					}
+				})
+			})
+		}
+	}
+}
+
+// If nothing was delivered since, refusals of what is in quarantine halt sending: it may be
+// the endpoint that refuses everything.
+func TestRefusalsAfterAnOutageHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(500)
+		d := start(t, config(e))
+		enqueue(t, d, 1, 1000)
+		time.Sleep(time.Hour) // all are in quarantine
+		e.setStatus(400)
+		time.Sleep(30 * time.Second)
+		if c := d.Counts(); !d.Halted() || c.Failed > 300 {
+			t.Errorf("halted %v, %+v", d.Halted(), c)
+		}
+		e.setStatus(200)
+		mustShutdown(t, d)
+	})
 }
 
 // A rare event does not have to wait for the next attempt of a bad one.
