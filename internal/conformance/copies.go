@@ -99,6 +99,65 @@ func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
 	return copies
 }
 
+// testCopiesBehindUnwrap: some routers copy to the first io.ReaderFrom that they find along
+// Unwrap. What they copy is recorded like any other answer.
+func testCopiesBehindUnwrap(t *testing.T, a Adapter) {
+	a = a.behindUnwrap()
+	if !givesServersWriter(t, a) {
+		t.Skip("the framework has a writer of its own, and does not see either what is copied to one behind it")
+	}
+	page := aPage + strings.Repeat("x", copied)
+	copyWith := func(key, value string) func(Request) {
+		return func(r Request) {
+			w, _ := r.HTTP()
+			w.Header().Set(key, value)
+			if n, err := copyBehindUnwrap(w, strings.NewReader(page)); n != int64(len(page)) || err != nil {
+				t.Errorf("copied %d bytes of %d: %v", n, len(page), err)
+			}
+		}
+	}
+	app := a.record(t, App{UserID: jane, Routes: []Route{
+		{Path: "/", Handler: copyWith("X-Type", "guessed")},
+		{Path: "/type", Handler: copyWith("Content-Type", textPlain)},
+		{Path: "/length", Handler: copyWith("Content-Length", strconv.Itoa(len(page)))},
+	}})
+	for _, path := range []string{"/", "/type", "/length"} {
+		if status, body := do(t, app.url, get(path)); status != http.StatusOK || body != page {
+			t.Errorf("%s: status %d, %d bytes, want %d", path, status, len(body), len(page))
+		}
+	}
+	out := fmt.Sprintf(" 200, 0 in, %d out", len(page))
+	app.expect("Page Viewed by jane: GET /"+out, "API Called by jane: GET /type"+out, "Page Viewed by jane: GET /length"+out)
+}
+
+// givesServersWriter reports whether, without us, a handler of the framework gets the server's own
+// writer.
+func givesServersWriter(t *testing.T, a Adapter) bool {
+	t.Helper()
+	passed := false
+	url, stop := a.start(t, App{Bare: true, Routes: []Route{{Path: "/", Handler: func(r Request) {
+		w, _ := r.HTTP()
+		_, passed = w.(onlyUnwraps)
+	}}}})
+	do(t, url, get("/"))
+	stop()
+	return passed
+}
+
+// copyBehindUnwrap copies src to the first io.ReaderFrom along the Unwrap of w, else to w.
+func copyBehindUnwrap(w http.ResponseWriter, src io.Reader) (int64, error) {
+	for at := w; ; {
+		switch next := at.(type) {
+		case io.ReaderFrom:
+			return next.ReadFrom(src)
+		case interface{ Unwrap() http.ResponseWriter }:
+			at = next.Unwrap()
+		default:
+			return io.Copy(w, src)
+		}
+	}
+}
+
 // onlyReads hides a reader's WriteTo, if it has one.
 type onlyReads struct{ io.Reader }
 

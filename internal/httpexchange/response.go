@@ -68,10 +68,14 @@ func (r *response) WriteString(s string) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (r *response) Unwrap() http.ResponseWriter {
-	if _, wraps := r.next.(interface{ Unwrap() http.ResponseWriter }); wraps {
-		return unwrappedController{(*unwrapped)(r)}
+	if _, wraps := r.next.(interface{ Unwrap() http.ResponseWriter }); !wraps {
+		return (*unwrapped)(r)
 	}
-	return (*unwrapped)(r)
+	controller := unwrappedController{(*unwrapped)(r)}
+	if readerFrom(r.next) != nil {
+		return unwrappedCopier{controller}
+	}
+	return controller
 }
 
 // beforeFlush notes that the header is sent, as a flush does.
@@ -121,9 +125,9 @@ func (r *response) readFrom(src io.Reader) (int64, error) {
 	return head + rest, err
 }
 
-// copyFrom copies with the ReadFrom of the original writer.
+// copyFrom copies with the ReadFrom of the original writer, or of one behind it.
 func (r *response) copyFrom(src io.Reader) (int64, error) {
-	n, err := r.next.(io.ReaderFrom).ReadFrom(src) //nolint:forcetypeassert // abilitiesOf has seen it
+	n, err := readerFrom(r.next).ReadFrom(src) // there is one: this is called only by an io.ReaderFrom
 	if n > 0 {
 		r.begin(http.StatusOK) // net/http writes no header for an empty source
 	}

@@ -123,6 +123,31 @@ func (w unwrappedController) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err //nolint:wrapcheck // the original's own, as the handler would see it
 }
 
+// unwrappedCopier is unwrappedController for an original that has an io.ReaderFrom behind
+// it. Some handlers look for one along Unwrap, past writers that change what is written: so
+// there is none here if they would not find one without us.
+type unwrappedCopier struct{ unwrappedController }
+
+// ReadFrom implements io.ReaderFrom.
+func (w unwrappedCopier) ReadFrom(src io.Reader) (int64, error) {
+	return (*response)(w.unwrapped).readFrom(src)
+}
+
+// readerFrom returns w or the first behind its Unwrap that is an io.ReaderFrom, nil if none
+// is.
+func readerFrom(w http.ResponseWriter) io.ReaderFrom {
+	for {
+		if to, ok := w.(io.ReaderFrom); ok {
+			return to
+		}
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = wrapper.Unwrap()
+	}
+}
+
 // shaped is a response that can be turned into an http1 or http2, which are the same memory
 // with more methods: so they need no allocation.
 type shaped struct{ response }

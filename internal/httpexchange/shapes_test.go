@@ -189,14 +189,19 @@ func TestUnwrapped(t *testing.T) {
 	}
 }
 
-// What Unwrap returns has further methods only if the original has an Unwrap of its own.
+// What Unwrap returns has further methods only if the original has an Unwrap of its own,
+// and a ReadFrom only if there is one behind it.
 func TestUnwrappedAbilities(t *testing.T) {
 	for name, test := range map[string]struct {
 		original http.ResponseWriter
 		further  bool
+		copies   bool
 	}{
-		"nothing":       {original: onlyMethods{}},
-		"by its Unwrap": {original: unwraps{}, further: true},
+		"nothing":                    {original: onlyMethods{}},
+		"by its Unwrap":              {original: onlyUnwraps{}, further: true},
+		"by its Unwrap, and copies":  {original: onlyUnwraps{&able{}}, further: true, copies: true},
+		"by two of them, and copies": {original: onlyUnwraps{onlyUnwraps{&able{}}}, further: true, copies: true},
+		"by ours, not copying":       {original: new(shaped).observe(onlyUnwraps{onlyMethods{}}), further: true},
 	} {
 		w := new(shaped).observe(test.original)
 		if got := testing.AllocsPerRun(100, func() { unwrap(w) }); got != 0 {
@@ -205,17 +210,14 @@ func TestUnwrappedAbilities(t *testing.T) {
 		inner := unwrap(w)
 		_, hijacks := inner.(http.Hijacker)
 		_, flushes := inner.(interface{ FlushError() error })
-		if hijacks != test.further || flushes != test.further {
-			t.Errorf("%s: hijacks %v, flushes %v", name, hijacks, flushes)
+		_, copies := inner.(io.ReaderFrom)
+		if hijacks != test.further || flushes != test.further || copies != test.copies {
+			t.Errorf("%s: hijacks %v, flushes %v, copies %v", name, hijacks, flushes, copies)
 		}
 	}
 }
 
 type onlyMethods struct{ http.ResponseWriter }
-
-type unwraps struct{ http.ResponseWriter }
-
-func (unwraps) Unwrap() http.ResponseWriter { return nil }
 
 // The writers of net/http cost no allocation besides the response.
 func TestShapesOfNetHTTP(t *testing.T) {

@@ -135,10 +135,13 @@ func TestRefusedByTheServer(t *testing.T) {
 		return fiber.DefaultErrorHandler(c, err)
 	}})
 	s := serve(t, app, func(app *fiber.App, ours fiber.Handler) {
-		app.Use(ours)
+		app.Use(recovery.New(), ours)
 		app.Use("/private", func(fiber.Ctx) error { return fiber.NewError(http.StatusForbidden, "private") })
 		app.Use("/answered", sends(http.StatusNotFound))
+		app.Use("/empty", func(fiber.Ctx) error { return nil })
+		app.Use("/panics", func(fiber.Ctx) error { panic("broken") })
 		app.Post("/uploads/:id", sends(http.StatusOK))
+		app.Post("/panics/:id", sends(http.StatusOK))
 	})
 	const tooLarge = "more than 10 bytes"
 	for _, test := range []struct {
@@ -148,6 +151,8 @@ func TestRefusedByTheServer(t *testing.T) {
 	}{
 		{"small", "/uploads/7", http.StatusOK},
 		{"10 bytes !", "/private", http.StatusForbidden},
+		{"small", "/empty", http.StatusOK}, // which looks like a refused one
+		{"small", "/panics/7", http.StatusInternalServerError},
 		{tooLarge, "/uploads/7", http.StatusRequestEntityTooLarge},
 		{tooLarge, "/private", http.StatusRequestEntityTooLarge},
 		{tooLarge, "/answered", http.StatusRequestEntityTooLarge},
@@ -161,9 +166,9 @@ func TestRefusedByTheServer(t *testing.T) {
 			t.Errorf("%q: status %d, want %d", test.body, got.status, test.status)
 		}
 	}
-	s.want("200 /uploads/{id}", "403 -")
+	s.want("200 /uploads/{id}", "403 -", "500 /panics/{id}")
 	const refused = "Request Entity Too Large"
-	if want := []string{"private", refused, refused, refused, "Request Header Fields Too Large"}; !slices.Equal(handled, want) {
+	if want := []string{"private", "broken", refused, refused, refused, "Request Header Fields Too Large"}; !slices.Equal(handled, want) {
 		t.Errorf("handled %q, want %q", handled, want)
 	}
 }

@@ -47,7 +47,8 @@ import (
 //   - Fiber does not tell when a file, a stream or a WebSocket ends, nor that a client has
 //     gone away. Both are left out of events. Nor does it tell that a handler has called
 //     c.Drop, so such a request is recorded as answered with 200: put [Skip] on its route.
-//   - What app.Use answers, such as files, has the route that the path leads to, or none.
+//   - What app.Use answers, such as files, has the route that the path leads to, or none. A
+//     200 without a body is not recorded there: requests that the server refuses look so.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
 		return func(c fiber.Ctx) error { return c.Next() }
@@ -76,7 +77,10 @@ func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 				x.Route = known.leadsTo(c.App(), x.Method, asked)
 			} else {
 				describe(&x, c, err, scope.Joined())
-				if !isUnrouted(c, err) {
+				switch {
+				case panicked == nil && isPassedOver(c, err, x.Unanswered):
+					x.Status, x.Unmatched = http.StatusNotFound, true // the server answers, as where isUnrouted
+				case !isUnrouted(c, err):
 					x.Route = known.pattern(c)
 				}
 			}
@@ -121,6 +125,12 @@ func isRefused(c fiber.Ctx) bool {
 // to Fiber.
 func isUnrouted(c fiber.Ctx, err error) bool {
 	return (errors.Is(err, fiber.ErrNotFound) || errors.Is(err, fiber.ErrMethodNotAllowed)) && !c.Matched()
+}
+
+// isPassedOver reports whether the server has refused a request, of which newer versions of
+// Fiber say so by no error: it has passed app.Use and no routes, and there is no answer.
+func isPassedOver(c fiber.Ctx, err error, unanswered bool) bool {
+	return err == nil && unanswered && !c.Matched()
 }
 
 // statusOf is the status that err asks for, 0 if only the app's ErrorHandler knows.
