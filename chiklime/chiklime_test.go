@@ -679,13 +679,15 @@ func TestUnusualMounts(t *testing.T) {
 		inner.Mount("/outer", wrapped{outer})
 		outer.Mount("/self", hooked{outer, nil})
 		outer.Mount("/boxed", boxed{hooked{inner, nil}})
+		outer.With(refuse(403)).Mount("/closed", hooked{inner, nil})
 		outer.Route("/orgs", func(r chi.Router) {
 			r.Use(refuse(403))
 			r.Get("/{id}", answer(200))
 		})
 		return outer
-	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /refused/a", "GET /files/a", "GET /boxed/y", "GET /orgs/1")
-	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /refused/* 403, /files/* 200, /boxed/y 200, /orgs/{id} 403"; got != want {
+	}, "GET /inner/y", "GET /nowhere", "GET /inner/outer/x", "GET /hidden/a", "GET /refused/a", "GET /files/a", "GET /boxed/y", "GET /orgs/1",
+		"GET /closed/y", "GET /closed/none")
+	if want := "/inner/y 200, /inner/outer/x 200, /hidden/* 200, /refused/* 403, /files/* 200, /boxed/y 200, /orgs/{id} 403, /closed/y 403"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

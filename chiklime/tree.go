@@ -29,6 +29,9 @@ type tree struct {
 
 type endpoint struct{ method, pattern string }
 
+// maxNested bounds how many routers that cannot be compared are looked into within each other.
+const maxNested = 3
+
 // pattern is what the router and its sub-routers have matched, or would have
 // matched if no middleware had answered in their place. It is "" if nothing matches.
 func (t *trees) pattern(_, r *http.Request, status int) (pattern string, unmatched bool) {
@@ -119,30 +122,36 @@ func (t *trees) of(router chi.Routes) *tree {
 	}
 	sample := chi.NewRouter()
 	sample.Mount("/", chi.NewRouter())
-	built := newTree(router, code(sample.Routes()[0].Handlers["*"]), map[chi.Routes]*tree{})
+	built := newTree(router, code(sample.Routes()[0].Handlers["*"]), map[chi.Routes]*tree{}, 0)
 	t.byRouter.Store(router, built)
 	return built
 }
 
 // newTree tells endpoints and mounts apart by the code of chi's handler of a mount. known
 // holds the trees made so far: a router may be mounted more than once, even within itself.
-// newTree returns nil if a router cannot show its routes.
-func newTree(router chi.Routes, mount uintptr, known map[chi.Routes]*tree) *tree {
-	if !reflect.ValueOf(router).Comparable() { // it might be mounted within itself
-		return nil
-	}
-	if t := known[router]; t != nil {
+// Of routers that cannot be keys, nested says how many of these are around. newTree returns
+// nil if a router cannot show its routes, or if nested is too large: then it may have no end.
+func newTree(router chi.Routes, mount uintptr, known map[chi.Routes]*tree, nested int) *tree {
+	isKey := reflect.ValueOf(router).Comparable()
+	if !isKey {
+		nested++
+	} else if t := known[router]; t != nil {
 		return t
+	}
+	if nested > maxNested {
+		return nil
 	}
 	routes, ok := routesOf(router)
 	if !ok {
 		return nil
 	}
 	t := &tree{router, map[string]*tree{}, map[endpoint]bool{}}
-	known[router] = t
+	if isKey {
+		known[router] = t
+	}
 	for _, route := range routes {
 		if route.SubRoutes != nil {
-			mounted := newTree(route.SubRoutes, mount, known)
+			mounted := newTree(route.SubRoutes, mount, known, nested)
 			for _, end := range []string{"", "*", "/*"} {
 				t.mounts[strings.TrimSuffix(route.Pattern, end)] = mounted
 			}

@@ -87,7 +87,7 @@ func (s *Scope) isWithin(outer *Scope) bool {
 func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
 	innermost, _ := innermostIn(s.parent)
-	s.within = innermost
+	s.within = innermost != nil
 	for outer := innermost; outer != nil; outer = outer.around {
 		if !outer.request().isOpen() {
 			continue
@@ -274,7 +274,7 @@ func (s *Scope) Outside(ctx context.Context) context.Context {
 // has [HonorOptOut], of c itself or, if c has none there, of any client.
 func (s *Scope) isSilentTo(c *Client) bool {
 	var isObserved, ours, others bool // by a middleware of c; opted out for c, for others
-	for ; s != nil; s = s.within {
+	for ; s != nil; s = s.inParent() {
 		said := s.remarks()
 		switch {
 		case said.silent:
@@ -286,4 +286,13 @@ func (s *Scope) isSilentTo(c *Client) bool {
 		}
 	}
 	return ours || others && !isObserved
+}
+
+// inParent is the Scope within which s was begun, even if its request is over, or nil.
+func (s *Scope) inParent() *Scope {
+	if !s.within {
+		return nil
+	}
+	outer, _ := innermostIn(s.parent)
+	return outer
 }

@@ -32,7 +32,7 @@ type App struct {
 	// UserIDInside, if not nil, adds our middleware a second time, after Inside, with
 	// this UserID and the client ClientInside.
 	UserIDInside func(Request) any
-	ClientInside *klime.Client // the suite sets it wherever UserIDInside is set
+	ClientInside *klime.Client // the suite sets it
 
 	nested bool // Serve's ResponseWriter has optional interfaces only by its Unwrap
 }
