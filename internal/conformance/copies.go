@@ -68,7 +68,9 @@ func copiesOf(t *testing.T, a Adapter, app App) map[string]string {
 	})
 	add("/length", func(w http.ResponseWriter, page string) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
-		_, _ = io.Copy(w, onlyReads{strings.NewReader(page)})
+		if n, err := io.Copy(w, onlyReads{strings.NewReader(page)}); err == nil && n != int64(len(page)) {
+			t.Errorf("the handler is told that %d of %d bytes were copied", n, len(page))
+		}
 	})
 	add("/too/long", func(w http.ResponseWriter, page string) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)-1))
