@@ -142,11 +142,12 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 			slog.String("folder", s.dir), slog.Any("error", err))
 		return 0, nil
 	}
-	if s.db != nil && s.oneMeta {
+	if s.oneMeta {
 		s.repeatCommit()
 	}
 	s.closeDB() // Windows may note only then when the file was written
-	if info, err := os.Lstat(s.path()); err == nil && s.info != nil {
+	info, _ := os.Lstat(s.path())
+	if os.SameFile(s.info, info) { // the disk has not failed since the check
 		l.checked[s.dir] = info
 	}
 	return len(keys), nil

@@ -333,6 +333,41 @@ func TestPortionsWithADamagedMeta(t *testing.T) {
 	}
 }
 
+// The removal of a portion is a single commit, as each waits for the disk. After a fault of
+// the disk the part is checked again.
+func TestPortionCosts(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []bool{false, true} {
+		dir := t.TempDir()
+		_, left := heir(t, dir, Options{})
+		other, _ := heir(t, dir, Options{})
+		commit(t, other, records(1, 50, false, 10))
+		must(t, other.Close())
+		commits := func() uint64 {
+			content, err := os.ReadFile(other.path())
+			must(t, err)
+			m, err := lastMeta(bytes.NewReader(content), int64(os.Getpagesize()))
+			must(t, err)
+			return m.tx
+		}
+		before := commits()
+		s, read, err := left.open(other.dir, 10, 4<<20)
+		must(t, err)
+		n, err := left.handOver(s, read, func([]delivery.Record) error {
+			if fault {
+				s.info = nil // as withDB leaves it
+			}
+			return nil
+		})
+		if made := commits() - before; n != 10 || err != nil || made != 1 {
+			t.Errorf("%d of 10 taken over with %d commits, %v", n, made, err)
+		}
+		if again := left.checked[other.dir] == nil; again != fault {
+			t.Errorf("fault %v: checked again %v", fault, again)
+		}
+	}
+}
+
 // A part that cannot be used does not keep a process from the others, nor does one that
 // another process has taken while this one could not use it.
 func TestSharedWithBadParts(t *testing.T) {

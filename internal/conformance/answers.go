@@ -106,6 +106,18 @@ func answerCases() []testCase {
 			},
 		},
 		{
+			name: "nothing was copied, and then the handler answers", needs: netHTTP,
+			app: App{UserID: jane, Routes: []Route{{Path: "/reports/{id}", Handler: func(r Request) {
+				w, _ := r.HTTP()
+				_, _ = io.Copy(w, onlyReads{strings.NewReader("")})
+				w.WriteHeader(http.StatusNotFound)
+			}}}},
+			requests: []call{{path: "/reports/7", status: http.StatusNotFound}},
+			want: []string{
+				"API Called by jane: GET /reports/{id} 404, 0 in, 0 out",
+			},
+		},
+		{
 			name: "cut off by a deadline", needs: netHTTP,
 			app: App{UserID: jane, Outside: []Middleware{expired}, Routes: []Route{
 				{Method: http.MethodPost, Path: "/reports", Event: "Report Generated", Handler: func(Request) {}},
@@ -145,10 +157,12 @@ func answerCases() []testCase {
 			name: "redirected to another form of the path",
 			app: App{UserID: jane, Routes: []Route{
 				{Method: http.MethodPost, Path: "/reports", Handler: redirect("/reports/")},
+				{Method: http.MethodPut, Path: "/reports", Event: "Report Changed", Handler: redirect("/reports/")},
 				{Method: http.MethodPost, Path: "/old", Handler: redirect("/new")},
 			}},
 			requests: []call{
 				{method: http.MethodPost, path: "/reports", status: http.StatusPermanentRedirect}, // the client asks again
+				{method: http.MethodPut, path: "/reports", status: http.StatusPermanentRedirect},
 				{method: http.MethodPost, path: "/old", status: http.StatusPermanentRedirect},
 			},
 			want: []string{

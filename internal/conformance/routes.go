@@ -103,6 +103,30 @@ func routeCases() []testCase {
 			},
 		},
 		{
+			name: "whoever answers changes the path, as a proxy does", needs: netHTTP,
+			app: App{
+				UserID: jane,
+				Inside: []Middleware{func(r Request, next func(Request)) {
+					if r.Header("X-Early") == "" {
+						next(r)
+						return
+					}
+					setPath(r, "/users/7")
+					jsonOK(r)
+				}},
+				Routes: []Route{
+					{Path: "/proxy/{rest...}", Handler: func(r Request) { setPath(r, "/users/7"); jsonOK(r) }},
+					{Path: "/users/{id}", Handler: jsonOK},
+				},
+			},
+			requests: []call{get("/proxy/a"), {path: "/proxy/b", header: http.Header{"X-Early": {"1"}}}, get("/users/7")},
+			want: []string{
+				"API Called by jane: GET /proxy/* 200, 0 in, 2 out",
+				"API Called by jane: GET /proxy/* 200, 0 in, 2 out",
+				"API Called by jane: GET /users/{id} 200, 0 in, 2 out",
+			},
+		},
+		{
 			name: "unmatched requests and noise are not recorded",
 			app: App{UserID: jane, Routes: []Route{
 				{Path: "/", Handler: jsonOK},
