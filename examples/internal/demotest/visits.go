@@ -80,6 +80,14 @@ func userOfTwo(v *visitor) {
 	}
 	v.post("/switch", "org=org_1002", http.StatusForbidden)
 	v.finish([]string{"usr_2006"}, []string{"org_1001", "org_1003"})
+	for _, e := range v.demo.Klime.Events() {
+		switch kind(e) {
+		case "API Called GET /api/orgs/{org}/reports 200", "API Called POST /switch 303":
+			if e.GroupID == "org_1001" { // where the session was when they began
+				v.t.Errorf("got %s", e.Raw)
+			}
+		}
+	}
 }
 
 func staff(v *visitor) {
