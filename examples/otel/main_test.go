@@ -135,7 +135,7 @@ func TestThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := d.Klime.Events()
-	counts := compare(t, events, telemetry.receiver.all(""))
+	counts := compare(t, events, telemetry.receiver.all())
 	if want := "map[group:1 identify:1 track API Called:2 track Page Viewed:1 track Report Generated:1 track User Signed In:1]"; fmt.Sprint(counts) != want {
 		t.Errorf("events %v, want %s", counts, want)
 	}
@@ -191,7 +191,7 @@ func TestTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	counts := compare(t, d.Klime.Events(), telemetry.receiver.all(""))
+	counts := compare(t, d.Klime.Events(), telemetry.receiver.all())
 	for _, name := range []string{"identify", "group", "track API Called", "track Page Viewed", "track Report Generated", "track Report Exported"} {
 		if counts[name] == 0 {
 			t.Errorf("no %s among %v", name, counts)
