@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,40 +20,23 @@ import (
 	"github.com/klimeapp/klime-go/internal/inspector"
 )
 
-// output is a buffer that is safe for concurrent use.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // start runs the command until the test ends, and returns its URL.
 func start(t *testing.T, args ...string) (url string, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	stdout, done := new(output), make(chan int, 1)
-	go func() { done <- run(ctx, args, stdout, t.Output()) }()
 	t.Cleanup(cancel)
-	find := regexp.MustCompile(`http://\S+:\d+`)
-	deadline := time.Now().Add(10 * time.Second)
-	for url == "" {
-		url = find.FindString(stdout.String())
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not start: %s", stdout)
-		}
-		time.Sleep(time.Millisecond)
+	stdout, out := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, args, out, t.Output())
+		_ = out.Close()
+	}()
+	lines := bufio.NewScanner(stdout)
+	lines.Scan()
+	if url = regexp.MustCompile(`http://\S+:\d+`).FindString(lines.Text()); url == "" {
+		t.Fatalf("it does not start: %s", lines.Text())
 	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }() // until it ends
 	return url, func() int {
 		cancel()
 		select {

@@ -6,7 +6,7 @@ import (
 	"github.com/klimeapp/klime-go/examples/internal/demotest"
 )
 
-func TestExample(t *testing.T) { demotest.Run(t, "chi", newServer) }
+func TestExample(t *testing.T) { demotest.Run(t, newServer) }
 
 func TestMain(m *testing.M) { demotest.Main(m, main) }
 

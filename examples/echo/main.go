@@ -22,7 +22,16 @@ import (
 	"github.com/klimeapp/klime-go/examples/echo/echoklime"
 )
 
-const addr = "127.0.0.1:8080"
+const (
+	addr     = "127.0.0.1:8080"
+	greeting = `The echo example is running at http://%[1]s. Ctrl-C stops it. Try:
+
+  curl -H 'X-User: jane' -H 'X-Org: acme' http://%[1]s/hello/world
+
+Each such request is an event. Without KLIME_WRITE_KEY, what would be sent to Klime is printed here, within 2 s.
+
+`
+)
 
 func main() {
 	if err := run(); err != nil {
@@ -33,8 +42,7 @@ func main() {
 
 func run() error {
 	cfg := klime.FromEnv()
-	prints := cfg.WriteKey == ""
-	if prints {
+	if cfg.WriteKey == "" {
 		cfg.Transport = printer{}
 	}
 	var config net.ListenConfig
@@ -52,7 +60,7 @@ func run() error {
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	fmt.Print(greeting(prints))
+	fmt.Printf(greeting, addr)
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
@@ -67,16 +75,6 @@ func run() error {
 	events, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 	defer cancel()
 	return errors.Join(err, client.Shutdown(events))
-}
-
-// greeting says what runs, and what to try.
-func greeting(prints bool) string {
-	events := "Each such request is an event. It is sent to Klime, as KLIME_WRITE_KEY is set."
-	if prints {
-		events = "Each such request is an event. What would be sent to Klime is printed here, within 2 s."
-	}
-	return fmt.Sprintf("The echo example is running at http://%s. Ctrl-C stops it. Try:\n\n"+
-		"  curl -H 'X-User: jane' -H 'X-Org: acme' http://%[1]s/hello/world\n\n%[2]s\n\n", addr, events)
 }
 
 func newApp(client *klime.Client) *echo.Echo {

@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/klimeapp/klime-go/klimetest"
@@ -26,17 +25,6 @@ func TestEventsHaveACompany(t *testing.T) {
 	for i, want := range []string{"Greeted", "API Called"} {
 		if e := events[i]; e.Event != want || e.UserID != "jane" || e.GroupID != "acme" {
 			t.Errorf("got %+v, want %s", e, want)
-		}
-	}
-}
-
-func TestGreeting(t *testing.T) {
-	for printed, want := range map[bool]string{true: "is printed here", false: "as KLIME_WRITE_KEY is set"} {
-		got := greeting(printed)
-		for _, want := range []string{"http://" + addr, "Ctrl-C stops it", "curl -H 'X-User: jane' -H 'X-Org: acme'", want} {
-			if !strings.Contains(got, want) {
-				t.Errorf("no %q in:\n%s", want, got)
-			}
 		}
 	}
 }

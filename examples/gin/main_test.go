@@ -10,7 +10,7 @@ import (
 
 func TestExample(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
-	demotest.Run(t, "gin", newServer)
+	demotest.Run(t, newServer)
 }
 
 func TestMain(m *testing.M) { demotest.Main(m, main) }

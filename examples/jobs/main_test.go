@@ -1,38 +1,21 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"regexp"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/examples/internal/demo"
+	"github.com/klimeapp/klime-go/examples/internal/demotest"
 	"github.com/klimeapp/klime-go/klimetest"
 )
-
-// asProgram makes the test binary run the example.
-const asProgram = "RUN_THE_JOBS_EXAMPLE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
 
 // line describes an event in words.
 func line(e klime.Event) string {
@@ -131,30 +114,16 @@ func TestJobCountsOnceADay(t *testing.T) {
 // The whole example: the billing service sends webhooks, and Klime knows the customers,
 // without any user.
 func TestEverythingArrives(t *testing.T) {
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") {
-			t.Setenv(name, "") // use the local Klime, with the defaults
-		}
-	}
-	var stdout, stderr strings.Builder
-	d, err := demo.Start(demo.Options{
-		Name: "jobs", Addr: "127.0.0.1:0", KlimeAddr: "127.0.0.1:0", NoPages: true, Pace: time.Millisecond,
-		Stdout: &stdout, Stderr: &stderr,
-	}, newServer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, stop := demotest.Start(t, demo.Options{NoPages: true, Pace: time.Millisecond}, newServer)
+	const enough = 10 // events: more than the job alone makes
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := d.Klime.Wait(ctx, 10); err != nil { // more than the job alone makes
-		t.Error(err)
+	if err := d.Klime.Wait(ctx, enough); err != nil {
+		t.Fatal(err)
 	}
-	cancel()
-	if err := d.Wait(ctx); err != nil {
-		t.Error(err)
-	}
+	stop()
 
-	counts, names := d.Klime.Counts(), make(map[string]int)
+	names := make(map[string]int)
 	for _, e := range d.Klime.Events() {
 		names[e.Event+" "+e.GroupID]++
 	}
@@ -171,56 +140,8 @@ func TestEverythingArrives(t *testing.T) {
 	if len(customers) != 1 || customers[0].Traits["plan"] == nil || len(customers[0].Users) > 0 {
 		t.Errorf("customers %+v", customers)
 	}
-	if want := fmt.Sprintf("\n%d events delivered, none lost.\n", counts.Accepted+counts.Repeated); !strings.HasSuffix(stdout.String(), want) {
-		t.Errorf("want %q at the end of:\n%s", want, &stdout)
-	}
-	if stderr.Len() > 0 {
-		t.Errorf("stderr: %s", &stderr)
-	}
 }
 
-// The program itself delivers everything when it gets SIGTERM.
-func TestSIGTERM(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("has no SIGTERM")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	program := exec.CommandContext(ctx, os.Args[0], "-addr=127.0.0.1:0", "-klime-addr=127.0.0.1:0", "-traffic=false")
-	for _, variable := range os.Environ() {
-		if !strings.HasPrefix(variable, "KLIME_") {
-			program.Env = append(program.Env, variable)
-		}
-	}
-	program.Env = append(program.Env, asProgram+"=1")
-	program.Stderr = t.Output()
-	stdout, err := program.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := program.Start(); err != nil {
-		t.Fatal(err)
-	}
-	reader := bufio.NewReader(stdout)
-	var output strings.Builder
-	for !strings.Contains(output.String(), "Traffic:") { // the last line that it prints at the start
-		text, err := reader.ReadString('\n')
-		output.WriteString(text)
-		if err != nil {
-			t.Fatalf("%v after:\n%s", err, &output)
-		}
-	}
-	if err := program.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(&output, reader); err != nil {
-		t.Fatal(err)
-	}
-	if err := program.Wait(); err != nil {
-		t.Error(err)
-	}
-	if !regexp.MustCompile(`\n[1-9]\d* events delivered, none lost\.\n$`).MatchString(output.String()) {
-		t.Errorf("output:\n%s", &output)
-	}
-}
+func TestMain(m *testing.M) { demotest.Main(m, main) }
+
+func TestTerminate(t *testing.T) { demotest.Terminate(t) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -11,17 +12,38 @@ import (
 	"github.com/klimeapp/klime-go/examples/internal/web"
 )
 
-func TestExample(t *testing.T) { demotest.Run(t, "nethttp", newServer) }
+func TestExample(t *testing.T) { demotest.Run(t, newServer) }
 
 // With RollUp the sample traffic makes fewer events, and no request is lost.
 func TestRollUp(t *testing.T) {
-	demotest.RunRollUp(t, "nethttp", func(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
-		client, err := klime.New(cfg)
-		if err != nil {
-			return nil, nil, err
+	d, stop := demotest.Start(t, demo.Options{Pace: 100 * time.Microsecond}, rolledUp)
+	const enough = 200 // single events: some rounds of the traffic
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := d.Klime.Wait(ctx, enough); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	events, calls, rollUps := len(d.Klime.Events()), 0, 0
+	for _, e := range d.Klime.Events() {
+		switch e.Event {
+		case "API Called":
+			t.Errorf("an API call by itself: %v", e.Properties)
+		case "API Usage Recorded":
+			rollUps++
+			count, _ := e.Properties["count"].(float64)
+			calls += int(count)
 		}
-		return &http.Server{Handler: newHandler(web.New(app), client, klime.RollUp(time.Hour)), ReadHeaderTimeout: time.Second}, client, nil
-	})
+	}
+	t.Logf("%d events, of which %d stand for %d API calls: without RollUp it were %d", events, rollUps, calls, events-rollUps+calls)
+	if rollUps == 0 || calls <= rollUps {
+		t.Errorf("%d roll-ups for %d API calls", rollUps, calls)
+	}
+}
+
+func rolledUp(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, error) {
+	client, err := klime.New(cfg)
+	return &http.Server{Handler: newHandler(web.New(app), client, klime.RollUp(time.Hour)), ReadHeaderTimeout: time.Second}, client, err
 }
 
 func TestMain(m *testing.M) { demotest.Main(m, main) }

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"regexp"
@@ -18,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/klimeapp/klime-go/examples/internal/demo"
+	"github.com/klimeapp/klime-go/examples/internal/demotest"
 	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
@@ -31,95 +29,33 @@ func TestMain(m *testing.M) {
 // start starts the example as main does, on free ports. Stop ends it in order.
 func start(t *testing.T, opts demo.Options) (*demo.Demo, *telemetry, func()) {
 	t.Helper()
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "KLIME_") || strings.HasPrefix(name, "OTEL_") {
-			t.Setenv(name, "") // use the local Klime and receiver, with the defaults
-		}
-	}
 	telemetry := new(telemetry)
-	opts.Name, opts.Addr, opts.KlimeAddr, opts.TracesAddr = "otel", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	opts.Stdout, opts.Stderr = io.Discard, t.Output()
 	opts.Traces = telemetry.start
-	d, err := demo.Start(opts, telemetry.newServer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, stop := demotest.Start(t, opts, telemetry.newServer)
 	return d, telemetry, func() {
 		t.Helper()
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := d.Wait(ctx); err != nil {
-			t.Error(err)
-		}
+		stop()
 		if err := telemetry.shutdown(); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// browser is a person who uses the app and looks at Klime and at traces.
-type browser struct {
-	t      *testing.T
-	client *http.Client
-}
-
-func newBrowser(t *testing.T) *browser {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &browser{t, &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true}, Jar: jar, Timeout: timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-}
-
-func (b *browser) do(method, address, body string, header http.Header, want int) string {
-	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), method, address, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	maps.Copy(req.Header, header)
-	if method == http.MethodPost {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	resp, err := b.client.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if resp.StatusCode != want {
-		b.t.Fatalf("%s %s: status %d, want %d: %s", method, address, resp.StatusCode, want, answer)
-	}
-	return string(answer)
-}
-
-func (b *browser) get(address string) string {
-	b.t.Helper()
-	return b.do(http.MethodGet, address, "", nil, http.StatusOK)
-}
-
 // link is the address of the first link in a page, which is at base, that matches
 // pattern.
-func (b *browser) link(page, base, pattern string) string {
-	b.t.Helper()
+func link(t *testing.T, page, base, pattern string) string {
+	t.Helper()
 	found := regexp.MustCompile(`href="(` + pattern + `)"`).FindStringSubmatch(page)
 	if found == nil {
-		b.t.Fatalf("no link to %s in %s", pattern, page)
+		t.Fatalf("no link to %s in %s", pattern, page)
 	}
 	from, err := url.Parse(base)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	to, err := from.Parse(found[1])
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return to.String()
 }
@@ -177,13 +113,17 @@ func compare(t *testing.T, events []ingest.Event, traces []traceView) (counts ma
 // A customer's event leads to its trace, and a trace leads to the customer.
 func TestThereAndBack(t *testing.T) {
 	d, telemetry, stop := start(t, demo.Options{NoTraffic: true})
-	b := newBrowser(t)
-	b.get(d.URL + "/login")
-	b.do(http.MethodPost, d.URL+"/login", "email=jane@acme.example&password="+demo.Password, nil, http.StatusSeeOther)
-	b.get(d.URL + "/")
-	b.do(http.MethodPost, d.URL+"/reports", "type=churn", nil, http.StatusSeeOther)
+	b := demotest.NewBrowser(t)
+	get := func(address string) string {
+		t.Helper()
+		return b.Do(http.MethodGet, address, "", nil, http.StatusOK)
+	}
+	get(d.URL + "/login")
+	b.Do(http.MethodPost, d.URL+"/login", "email=jane@acme.example&password="+demo.Password, nil, http.StatusSeeOther)
+	get(d.URL + "/")
+	b.Do(http.MethodPost, d.URL+"/reports", "type=churn", nil, http.StatusSeeOther)
 	const caller = "0af7651916cd43dd8448eb211c80319c"
-	b.do(http.MethodGet, d.URL+"/api/orgs/org_1001/reports", "", http.Header{"Traceparent": {"00-" + caller + "-b7ad6b7169203331-01"}}, http.StatusOK)
+	b.Do(http.MethodGet, d.URL+"/api/orgs/org_1001/reports", "", http.Header{"Traceparent": {"00-" + caller + "-b7ad6b7169203331-01"}}, http.StatusOK)
 
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
@@ -195,7 +135,7 @@ func TestThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := d.Klime.Events()
-	counts := compare(t, events, telemetry.receiver.all(""))
+	counts := compare(t, events, telemetry.receiver.all())
 	if want := "map[group:1 identify:1 track API Called:2 track Page Viewed:1 track Report Generated:1 track User Signed In:1]"; fmt.Sprint(counts) != want {
 		t.Errorf("events %v, want %s", counts, want)
 	}
@@ -204,15 +144,15 @@ func TestThereAndBack(t *testing.T) {
 	}
 
 	klime := baseOf(t, telemetry)
-	page := b.get(klime + "/events")
-	address := b.link(page, klime, regexp.QuoteMeta(telemetry.receiver.url)+"/traces/"+caller)
-	page = b.get(address)
+	page := get(klime + "/events")
+	address := link(t, page, klime, regexp.QuoteMeta(telemetry.receiver.url)+"/traces/"+caller)
+	page = get(address)
 	for _, want := range []string{"usr_2001", "org_1001", "GET /api/orgs/:org/reports"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s in %s", want, page)
 		}
 	}
-	if page := b.get(b.link(page, address, regexp.QuoteMeta(klime)+`/customer\?id=org_1001`)); !strings.Contains(page, "Acme Robotics") {
+	if page := get(link(t, page, address, regexp.QuoteMeta(klime)+`/customer\?id=org_1001`)); !strings.Contains(page, "Acme Robotics") {
 		t.Errorf("no customer in %s", page)
 	}
 	var want []string
@@ -221,7 +161,7 @@ func TestThereAndBack(t *testing.T) {
 			want = append(want, id)
 		}
 	}
-	page = b.get(b.link(page, address, `/traces\?customer=org_1001`))
+	page = get(link(t, page, address, `/traces\?customer=org_1001`))
 	var got []string
 	for _, id := range regexp.MustCompile(`<code>([0-9a-f]{32})</code>`).FindAllStringSubmatch(page, -1) {
 		got = append(got, id[1])
@@ -251,7 +191,7 @@ func TestTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	counts := compare(t, d.Klime.Events(), telemetry.receiver.all(""))
+	counts := compare(t, d.Klime.Events(), telemetry.receiver.all())
 	for _, name := range []string{"identify", "group", "track API Called", "track Page Viewed", "track Report Generated", "track Report Exported"} {
 		if counts[name] == 0 {
 			t.Errorf("no %s among %v", name, counts)
@@ -262,11 +202,11 @@ func TestTraffic(t *testing.T) {
 // The receiver refuses what is not an OTLP export, and answers 404 for unknown traces.
 func TestReceiver(t *testing.T) {
 	_, telemetry, stop := start(t, demo.Options{NoTraffic: true})
-	b := newBrowser(t)
+	b := demotest.NewBrowser(t)
 	address := telemetry.receiver.url
-	b.do(http.MethodPost, address+"/v1/traces", "a=b", nil, http.StatusUnsupportedMediaType)
-	b.do(http.MethodGet, address+"/traces/0af7651916cd43dd8448eb211c80319c", "", nil, http.StatusNotFound)
-	if page := b.do(http.MethodGet, address+"/", "", nil, http.StatusSeeOther); !strings.Contains(page, "/traces") {
+	b.Do(http.MethodPost, address+"/v1/traces", "a=b", nil, http.StatusUnsupportedMediaType)
+	b.Do(http.MethodGet, address+"/traces/0af7651916cd43dd8448eb211c80319c", "", nil, http.StatusNotFound)
+	if page := b.Do(http.MethodGet, address+"/", "", nil, http.StatusSeeOther); !strings.Contains(page, "/traces") {
 		t.Errorf("got %s", page)
 	}
 	stop()

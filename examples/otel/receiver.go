@@ -24,8 +24,7 @@ import (
 )
 
 const (
-	maxTraces    = 500      // traces that are kept; the oldest makes room
-	maxSpans     = 200      // spans of a trace
+	maxSpans     = 10_000   // that are kept; the oldest makes room
 	maxExport    = 16 << 20 // bytes of one export
 	traceIDBytes = 16
 )
@@ -41,10 +40,9 @@ type receiver struct {
 	served chan error
 	pages  *template.Template
 
-	mu     sync.Mutex
-	klime  string // base URL of the Klime that shows the customers, "" for none
-	traces map[string]*traceView
-	order  []string // IDs of traces, in order of arrival
+	mu    sync.Mutex
+	klime string     // base URL of the Klime that shows the customers, "" for none
+	spans []spanView // in order of arrival
 }
 
 // traceView is a trace as far as it has arrived.
@@ -56,6 +54,7 @@ type traceView struct {
 
 // spanView is a span.
 type spanView struct {
+	TraceID        string
 	ID, Parent     string
 	Name           string
 	Server         bool
@@ -70,7 +69,6 @@ func startReceiver(listener net.Listener) *receiver {
 		url:    "http://" + listener.Addr().String(),
 		served: make(chan error, 1),
 		pages:  template.Must(template.New("traces").Parse(tracesHTML)),
-		traces: make(map[string]*traceView),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/traces", r.export)
@@ -140,6 +138,7 @@ func (r *receiver) add(s *otlp.Span) {
 		return
 	}
 	span := spanView{
+		TraceID:  hex.EncodeToString(s.GetTraceId()),
 		ID:       hex.EncodeToString(s.GetSpanId()),
 		Parent:   hex.EncodeToString(s.GetParentSpanId()),
 		Name:     s.GetName(),
@@ -149,24 +148,9 @@ func (r *receiver) add(s *otlp.Span) {
 		Start:    time.Unix(0, int64(s.GetStartTimeUnixNano())).UTC(),                              //nolint:gosec // times do not get that large
 		Duration: time.Duration(s.GetEndTimeUnixNano()-s.GetStartTimeUnixNano()) * time.Nanosecond, //nolint:gosec // as above
 	}
-	id := hex.EncodeToString(s.GetTraceId())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.traces[id]
-	if t == nil {
-		t = &traceView{ID: id}
-		r.traces[id] = t
-		r.order = append(r.order, id)
-		if len(r.order) > maxTraces {
-			delete(r.traces, r.order[0])
-			r.order = r.order[1:]
-		}
-	}
-	if len(t.Spans) < maxSpans {
-		t.Spans = append(t.Spans, span)
-		slices.SortFunc(t.Spans, func(a, b spanView) int { return a.Start.Compare(b.Start) })
-	}
-	t.User, t.Customer = cmp.Or(t.User, span.User), cmp.Or(t.Customer, span.Customer)
+	r.spans = append(r.spans[max(0, len(r.spans)+1-maxSpans):], span)
 }
 
 func valueOf(all []*common.KeyValue, key string) string {
@@ -178,63 +162,62 @@ func valueOf(all []*common.KeyValue, key string) string {
 	return ""
 }
 
-// all returns the traces of a customer, or of all if customer is "", the newest first.
-func (r *receiver) all(customer string) []traceView {
+// all returns the traces, the newest first.
+func (r *receiver) all() []traceView {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	var found []traceView
-	for _, id := range slices.Backward(r.order) {
-		if t := r.traces[id]; customer == "" || t.Customer == customer {
-			found = append(found, t.clone())
+	spans := slices.Clone(r.spans)
+	r.mu.Unlock()
+	var traces []traceView
+	place := make(map[string]int) // in traces, by ID
+	for _, s := range spans {
+		i, ok := place[s.TraceID]
+		if !ok {
+			i = len(traces)
+			place[s.TraceID] = i
+			traces = append(traces, traceView{ID: s.TraceID})
 		}
+		t := &traces[i]
+		t.Spans = append(t.Spans, s)
+		t.User, t.Customer = cmp.Or(t.User, s.User), cmp.Or(t.Customer, s.Customer)
 	}
-	return found
+	for _, t := range traces {
+		slices.SortFunc(t.Spans, func(a, b spanView) int { return a.Start.Compare(b.Start) })
+	}
+	slices.Reverse(traces)
+	return traces
 }
 
-// trace returns a trace, without spans if nothing of it has arrived.
-func (r *receiver) trace(id string) traceView {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if t := r.traces[id]; t != nil {
-		return t.clone()
-	}
-	return traceView{ID: id}
-}
+// view is what a page shows.
+type view struct {
+	*receiver
 
-func (t *traceView) clone() traceView {
-	c := *t
-	c.Spans = slices.Clone(t.Spans)
-	return c
+	Customer string      // list: only this customer's traces
+	Traces   []traceView // list
+	Trace    traceView   // trace
 }
 
 // list shows all traces, or with ?customer= those of one customer.
 func (r *receiver) list(w http.ResponseWriter, req *http.Request) {
 	customer := req.URL.Query().Get("customer")
-	r.render(w, http.StatusOK, "list", struct {
-		*receiver
-
-		Customer string
-		Traces   []traceView
-	}{r, customer, r.all(customer)})
+	traces := slices.DeleteFunc(r.all(), func(t traceView) bool { return customer != "" && t.Customer != customer })
+	r.render(w, http.StatusOK, "list", view{receiver: r, Customer: customer, Traces: traces})
 }
 
 // show shows one trace.
 func (r *receiver) show(w http.ResponseWriter, req *http.Request) {
-	t, status := r.trace(req.PathValue("id")), http.StatusOK
-	if len(t.Spans) == 0 {
-		status = http.StatusNotFound
+	id, traces := req.PathValue("id"), r.all()
+	i := slices.IndexFunc(traces, func(t traceView) bool { return t.ID == id })
+	if i < 0 {
+		r.render(w, http.StatusNotFound, "trace", view{receiver: r, Trace: traceView{ID: id}})
+		return
 	}
-	r.render(w, status, "trace", struct {
-		*receiver
-
-		Trace traceView
-	}{r, t})
+	r.render(w, http.StatusOK, "trace", view{receiver: r, Trace: traces[i]})
 }
 
-func (r *receiver) render(w http.ResponseWriter, status int, name string, view any) {
+func (r *receiver) render(w http.ResponseWriter, status int, page string, v view) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	if err := r.pages.ExecuteTemplate(w, name, view); err != nil {
+	if err := r.pages.ExecuteTemplate(w, page, v); err != nil {
 		fmt.Fprintln(w, "the page ends here") // most likely the browser has gone away
 	}
 }

@@ -38,7 +38,7 @@ import (
 const (
 	appVariable   = "KLIME_SHUTDOWN_APP"   // a key of apps
 	klimeVariable = "KLIME_SHUTDOWN_KLIME" // Klime's endpoint
-	spoolVariable = "KLIME_SHUTDOWN_SPOOL" // a folder, or nothing
+	spoolVariable = "KLIME_SHUTDOWN_SPOOL" // a folder, hung, or nothing
 	addrVariable  = "KLIME_SHUTDOWN_ADDR"  // where to listen
 )
 
@@ -84,12 +84,6 @@ func apps() map[string]func(context.Context) error {
 				func(client *klime.Client) *fiber.App { return fiberApp(ctx, client, true) })
 		},
 		"careless prefork": careless,
-		"hung disk": func(ctx context.Context) error {
-			cfg := config()
-			cfg.Spool = hungDisk{}
-			client, err := klime.New(cfg)
-			return serveWith(ctx, netHTTPRouter, client, err)
-		},
 		"function":   func(ctx context.Context) error { return serve(ctx, functionHandler) },
 		"no handler": noHandler,
 	}
@@ -106,7 +100,11 @@ func config() klime.Config {
 
 func newClient() (*klime.Client, error) {
 	cfg := config()
-	if dir := os.Getenv(spoolVariable); dir != "" {
+	switch dir := os.Getenv(spoolVariable); dir {
+	case "":
+	case hung:
+		cfg.Spool = hungDisk{}
+	default:
 		disk, err := spool.Open(dir, spool.Options{})
 		if err != nil {
 			return nil, err
@@ -115,6 +113,8 @@ func newClient() (*klime.Client, error) {
 	}
 	return klime.New(cfg)
 }
+
+const hung = "a disk that hangs"
 
 // hungDisk is a spool on a disk that hangs.
 type hungDisk struct{ delivery.Spool }
@@ -129,10 +129,6 @@ func (hungDisk) Commit([]delivery.Record, []uint64) ([]delivery.Record, error) {
 
 func serve(ctx context.Context, router func(context.Context, *klime.Client) http.Handler) error {
 	client, err := newClient()
-	return serveWith(ctx, router, client, err)
-}
-
-func serveWith(ctx context.Context, router func(context.Context, *klime.Client) http.Handler, client *klime.Client, err error) error {
 	if err != nil {
 		return err
 	}

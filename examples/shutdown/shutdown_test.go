@@ -280,7 +280,7 @@ func TestEndWhileSocketsAreOpen(t *testing.T) {
 // does not end, the app ends in time.
 func TestEndWhileTheDiskHangs(t *testing.T) {
 	t.Parallel()
-	c := start(t, "hung disk", down(t, false))
+	c := start(t, "nethttp", down(t, false), spoolVariable+"="+hung)
 	client := http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
 	for _, path := range []string{"/work/1", "/stream/2"} {

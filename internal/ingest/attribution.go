@@ -93,7 +93,7 @@ func (s *Server) attribute(r *Record) {
 		}
 	case TypeTrack:
 		if u != nil {
-			u.total.add(e.Timestamp)
+			u.total.add(1, e.Timestamp)
 		}
 		if g != nil {
 			g.named.add(r)
@@ -127,16 +127,11 @@ type tally struct {
 	last  time.Time
 }
 
-func (t *tally) add(at time.Time) {
-	t.count++
-	t.last = later(t.last, at)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
+func (t *tally) add(n int, last time.Time) {
+	t.count += n
+	if last.After(t.last) {
+		t.last = last
 	}
-	return a
 }
 
 // tracks are track events in order of arrival. The tally also counts those that are
@@ -148,7 +143,7 @@ type tracks struct {
 }
 
 func (t *tracks) add(r *Record) {
-	t.tally.add(r.Timestamp)
+	t.tally.add(1, r.Timestamp)
 	t.kept = append(t.kept, r)
 }
 
@@ -164,8 +159,7 @@ func (t *tracks) forget(r *Record) {
 func (g *group) activity() tally {
 	sum := g.named.tally
 	for _, u := range g.users {
-		sum.count += u.ungrouped.count
-		sum.last = later(sum.last, u.ungrouped.last)
+		sum.add(u.ungrouped.count, u.ungrouped.last)
 	}
 	return sum
 }

@@ -304,12 +304,7 @@ func checkCustomer(t *testing.T, l *local, c *recount, id string) {
 	}
 
 	// The timeline, page by page, is all of them once, the newest first.
-	var walked []inspector.Event
-	for next := address("/api/timeline", "customer", id, "limit", "7"); next != ""; {
-		part := api[inspector.List[inspector.Event]](l, next)
-		walked = append(walked, part.Items...)
-		next = part.Next
-	}
+	walked := walk[inspector.Event](l, "/api/timeline", "customer", id, "limit", "7")
 	all := c.of(id, ever)
 	ids := make(map[string]bool)
 	for i, e := range walked {
@@ -534,16 +529,6 @@ func TestSearchSortAndPages(t *testing.T) {
 			l.post(object{"type": "track", "messageId": fmt.Sprint(i, "-", j), "timestamp": now(), "groupId": fmt.Sprint("c", i), "event": "Invoice Paid"})
 		}
 	}
-	ids := func(query ...string) (ids []string) {
-		for next := address("/api/customers", query...); next != ""; {
-			list := api[inspector.CustomerList](l, next)
-			for _, c := range list.Items {
-				ids = append(ids, c.ID)
-			}
-			next = list.Next
-		}
-		return ids
-	}
 	for _, tt := range []struct {
 		query []string
 		want  []string
@@ -561,7 +546,11 @@ func TestSearchSortAndPages(t *testing.T) {
 		{[]string{"page", "9"}, nil},
 		{[]string{"page", "", "limit", "", "sort", "", "window", ""}, []string{"c4", "c3", "c2", "c1", "c0"}},
 	} {
-		if got := ids(tt.query...); !slices.Equal(got, tt.want) {
+		var got []string
+		for _, c := range walk[inspector.Customer](l, "/api/customers", tt.query...) {
+			got = append(got, c.ID)
+		}
+		if !slices.Equal(got, tt.want) {
 			t.Errorf("%q: got %q, want %q", tt.query, got, tt.want)
 		}
 	}
@@ -579,16 +568,6 @@ func TestEventsFiltersAndPages(t *testing.T) {
 			"context": object{"trace": object{"traceId": "4bf92f"}}},
 		object{"type": "group", "messageId": "4", "timestamp": now(), "groupId": "acme", "userId": "bob"},
 		object{"type": "track", "messageId": "2", "timestamp": now(), "userId": "ann", "event": "Report Generated"})
-	seqs := func(query ...string) (seqs []int) {
-		for next := address("/api/events", query...); next != ""; {
-			list := api[inspector.List[inspector.Event]](l, next)
-			for _, e := range list.Items {
-				seqs = append(seqs, e.Seq)
-			}
-			next = list.Next
-		}
-		return seqs
-	}
 	for _, tt := range []struct {
 		query []string
 		want  []int
@@ -606,7 +585,11 @@ func TestEventsFiltersAndPages(t *testing.T) {
 		{[]string{"q", "revenue"}, []int{2}},
 		{[]string{"q", "nothing"}, nil},
 	} {
-		if got := seqs(tt.query...); !slices.Equal(got, tt.want) {
+		var got []int
+		for _, e := range walk[inspector.Event](l, "/api/events", tt.query...) {
+			got = append(got, e.Seq)
+		}
+		if !slices.Equal(got, tt.want) {
 			t.Errorf("%q: got %v, want %v", tt.query, got, tt.want)
 		}
 	}
@@ -865,19 +848,14 @@ func TestFarTimes(t *testing.T) {
 	for i, at := range times {
 		l.post(object{"type": "track", "messageId": fmt.Sprint(i), "timestamp": at, "groupId": "acme", "userId": fmt.Sprint("usr_", i), "event": "Report Generated"})
 	}
-	walked := 0
-	for next := address("/api/timeline", "customer", "acme", "limit", "1"); next != "" && walked <= len(times); {
-		part := api[inspector.List[inspector.Event]](l, next)
-		for _, e := range part.Items {
-			if want := fmt.Sprint(len(times) - 1 - walked); e.MessageID != want {
-				t.Errorf("%d in the timeline is %s, want %s", walked, e.MessageID, want)
-			}
-			walked++
+	walked := walk[inspector.Event](l, "/api/timeline", "customer", "acme", "limit", "1")
+	for i, e := range walked {
+		if want := fmt.Sprint(len(times) - 1 - i); e.MessageID != want {
+			t.Errorf("%d in the timeline is %s, want %s", i, e.MessageID, want)
 		}
-		next = part.Next
 	}
-	if walked != len(times) {
-		t.Errorf("%d events in the timeline, want %d", walked, len(times))
+	if len(walked) != len(times) {
+		t.Errorf("%d events in the timeline, want %d", len(walked), len(times))
 	}
 	for _, window := range []string{"5m", "1h", "24h", "7d", "30d"} {
 		c := api[inspector.CustomerDetail](l, "/api/customer", "id", "acme", "window", window)

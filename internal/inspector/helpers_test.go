@@ -97,6 +97,19 @@ func api[T any](l *local, path string, query ...string) (answer T) {
 	return answer
 }
 
+// walk returns the items of all parts of a list.
+func walk[T any](l *local, path string, query ...string) (items []T) {
+	l.t.Helper()
+	for next := address(path, query...); next != ""; {
+		list := api[inspector.List[T]](l, next)
+		items, next = append(items, list.Items...), list.Next
+		if len(items) > list.Total {
+			l.t.Fatalf("%s %q: %d items of %d", path, query, len(items), list.Total)
+		}
+	}
+	return items
+}
+
 func address(path string, query ...string) string {
 	values := make(url.Values)
 	for i := 0; i < len(query); i += 2 {

@@ -28,21 +28,9 @@ func byHeader(org accounts.Org) (string, authtest.Change) {
 	return "/orgs/any", authtest.Header("X-Org-Id", org.ID.String())
 }
 
-func onNetHTTP(active func(*http.Request) string) func(*testing.T) *authtest.Site {
+func on[F any](recipe func(*klime.Client, F) http.Handler, active F) func(*testing.T) *authtest.Site {
 	return func(t *testing.T) *authtest.Site {
-		return authtest.Serve(t, func(c *klime.Client) http.Handler { return activeorg.NetHTTP(c, active) })
-	}
-}
-
-func onChi(active func(*http.Request) string) func(*testing.T) *authtest.Site {
-	return func(t *testing.T) *authtest.Site {
-		return authtest.Serve(t, func(c *klime.Client) http.Handler { return activeorg.Chi(c, active) })
-	}
-}
-
-func onGin(active func(*gin.Context) string) func(*testing.T) *authtest.Site {
-	return func(t *testing.T) *authtest.Site {
-		return authtest.Serve(t, func(c *klime.Client) http.Handler { return activeorg.Gin(c, active) })
+		return authtest.Serve(t, func(c *klime.Client) http.Handler { return recipe(c, active) })
 	}
 }
 
@@ -59,15 +47,15 @@ func TestActiveOrg(t *testing.T) {
 		serve func(*testing.T) *authtest.Site
 		ask   request
 	}{
-		"net/http, path":      {onNetHTTP(activeorg.NetHTTPPath), byPath},
-		"net/http, subdomain": {onNetHTTP(activeorg.NetHTTPSubdomain), bySubdomain},
-		"net/http, header":    {onNetHTTP(activeorg.NetHTTPHeader), byHeader},
-		"chi, path":           {onChi(activeorg.ChiPath), byPath},
-		"chi, subdomain":      {onChi(activeorg.NetHTTPSubdomain), bySubdomain},
-		"chi, header":         {onChi(activeorg.NetHTTPHeader), byHeader},
-		"Gin, path":           {onGin(activeorg.GinPath), byPath},
-		"Gin, subdomain":      {onGin(activeorg.GinSubdomain), bySubdomain},
-		"Gin, header":         {onGin(activeorg.GinHeader), byHeader},
+		"net/http, path":      {on(activeorg.NetHTTP, activeorg.NetHTTPPath), byPath},
+		"net/http, subdomain": {on(activeorg.NetHTTP, activeorg.NetHTTPSubdomain), bySubdomain},
+		"net/http, header":    {on(activeorg.NetHTTP, activeorg.NetHTTPHeader), byHeader},
+		"chi, path":           {on(activeorg.Chi, activeorg.ChiPath), byPath},
+		"chi, subdomain":      {on(activeorg.Chi, activeorg.NetHTTPSubdomain), bySubdomain},
+		"chi, header":         {on(activeorg.Chi, activeorg.NetHTTPHeader), byHeader},
+		"Gin, path":           {on(activeorg.Gin, activeorg.GinPath), byPath},
+		"Gin, subdomain":      {on(activeorg.Gin, activeorg.GinSubdomain), bySubdomain},
+		"Gin, header":         {on(activeorg.Gin, activeorg.GinHeader), byHeader},
 		"Fiber, path":         {onFiber(activeorg.FiberPath), byPath},
 		"Fiber, subdomain":    {onFiber(activeorg.FiberSubdomain), bySubdomain},
 		"Fiber, header":       {onFiber(activeorg.FiberHeader), byHeader},

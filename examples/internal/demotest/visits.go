@@ -1,8 +1,12 @@
 package demotest
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/klimeapp/klime-go/examples/internal/demo"
 )
 
 // visits returns tests of who may do what, and of which users and groups Klime is told.
@@ -76,6 +80,14 @@ func userOfTwo(v *visitor) {
 	}
 	v.post("/switch", "org=org_1002", http.StatusForbidden)
 	v.finish([]string{"usr_2006"}, []string{"org_1001", "org_1003"})
+	for _, e := range v.demo.Klime.Events() {
+		switch kind(e) {
+		case "API Called GET /api/orgs/{org}/reports 200", "API Called POST /switch 303":
+			if e.GroupID == "org_1001" { // where the session was when they began
+				v.t.Errorf("got %s", e.Raw)
+			}
+		}
+	}
 }
 
 func staff(v *visitor) {
@@ -90,4 +102,49 @@ func staff(v *visitor) {
 	v.post("/admin/orgs/org_9999", "name=Who&plan=business", http.StatusNotFound)
 	v.get("/api/orgs/org_1002/reports", http.StatusForbidden)
 	v.finish(nil, []string{"org_1002"}) // the company that was edited
+}
+
+// visitor is a person who uses an example.
+type visitor struct {
+	*Browser
+
+	demo *demo.Demo
+	stop func()
+}
+
+func (v *visitor) signIn(email string) {
+	v.t.Helper()
+	v.post("/login", "email="+email+"&password="+demo.Password, http.StatusSeeOther)
+}
+
+// get asks for a page and expects a status.
+func (v *visitor) get(path string, want int) string {
+	v.t.Helper()
+	return v.Do(http.MethodGet, v.demo.URL+path, "", nil, want)
+}
+
+// post sends a form, or JSON, and expects a status.
+func (v *visitor) post(path, body string, want int) {
+	v.t.Helper()
+	v.Do(http.MethodPost, v.demo.URL+path, body, nil, want)
+}
+
+// finish ends the example, and checks that Klime has been told of exactly these users
+// and groups.
+func (v *visitor) finish(users, groups []string) {
+	v.t.Helper()
+	v.stop()
+	gotUsers, gotGroups := make(map[string]bool), make(map[string]bool)
+	for _, e := range v.demo.Klime.Events() {
+		gotUsers[e.UserID] = true
+		gotGroups[e.GroupID] = true
+	}
+	delete(gotUsers, "")
+	delete(gotGroups, "")
+	if got := slices.Sorted(maps.Keys(gotUsers)); !slices.Equal(got, users) {
+		v.t.Errorf("Klime has been told of the users %q, want %q", got, users)
+	}
+	if got := slices.Sorted(maps.Keys(gotGroups)); !slices.Equal(got, groups) {
+		v.t.Errorf("Klime has been told of the groups %q, want %q", got, groups)
+	}
 }

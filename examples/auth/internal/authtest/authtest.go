@@ -2,7 +2,6 @@
 package authtest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -37,7 +36,6 @@ type Site struct {
 	t       *testing.T
 	klime   *klimetest.Server
 	client  *klime.Client
-	log     *log
 	browser *http.Client
 	stop    func()
 }
@@ -76,9 +74,9 @@ func ServeFiber(t *testing.T, recipe func(*klime.Client) *fiber.App) *Site {
 
 func newSite(t *testing.T) *Site {
 	t.Helper()
-	s := &Site{t: t, klime: klimetest.NewServer(t), log: &log{}}
+	s := &Site{t: t, klime: klimetest.NewServer(t)}
 	config := s.klime.Config()
-	config.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	config.Logger = slog.New(slog.NewTextHandler(complaints{t}, nil))
 	client, err := klime.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +165,7 @@ func (s *Site) Cookies() []*http.Cookie {
 }
 
 // WantTold ends the recipe and checks what Klime was told: the events in their order, a
-// line each (see [line]). The log must be empty.
+// line each (see [line]).
 func (s *Site) WantTold(want ...string) {
 	s.t.Helper()
 	s.stop()
@@ -184,9 +182,6 @@ func (s *Site) WantTold(want ...string) {
 	}
 	if n := s.klime.Rejected() + s.klime.Repeated(); n > 0 {
 		s.t.Errorf("%d events rejected or repeated", n)
-	}
-	if text := s.log.String(); text != "" {
-		s.t.Errorf("log: %s", text)
 	}
 }
 
@@ -227,20 +222,10 @@ func nameOf(id string) string {
 	return id
 }
 
-// log keeps what is logged.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+// complaints is a log that must stay empty.
+type complaints struct{ t *testing.T }
 
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+func (c complaints) Write(p []byte) (int, error) {
+	c.t.Errorf("log: %s", p)
+	return len(p), nil
 }
