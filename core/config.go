@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
+	"github.com/klimeapp/klime-go/internal/secretkeys"
 )
 
 // Mode says who Klime's customers are.
@@ -247,6 +248,11 @@ func (c Config) validate() error {
 	} {
 		if err != nil {
 			return err
+		}
+	}
+	for _, entry := range c.SecretKeys {
+		if !secretkeys.HasWord(entry) {
+			return fmt.Errorf("%w: SecretKeys has an entry without a word: %q", ErrInvalidConfig, entry)
 		}
 	}
 	for _, r := range c.WriteKey {

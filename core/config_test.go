@@ -57,6 +57,7 @@ func TestConfigLimits(t *testing.T) {
 	timeout := duration(func(c *klime.Config) *time.Duration { return &c.Timeout })
 	shutdown := duration(func(c *klime.Config) *time.Duration { return &c.ShutdownTimeout })
 	ttl := duration(func(c *klime.Config) *time.Duration { return &c.LinkTTL })
+	secrets := func(entries ...string) change { return func(c *klime.Config) { c.SecretKeys = entries } }
 	mode := func(m klime.Mode) change { return func(c *klime.Config) { c.Mode = m } }
 	app := func(field func(*klime.App) *string, bytes int) change {
 		return func(c *klime.Config) { *field(&c.App) = strings.Repeat("x", bytes) }
@@ -81,6 +82,7 @@ func TestConfigLimits(t *testing.T) {
 		{"Timeout", "1ms to 1h", []change{timeout(0), timeout(time.Millisecond), timeout(time.Hour)}, []change{timeout(-1), timeout(1), timeout(time.Hour + 1)}},
 		{"ShutdownTimeout", "24h at most", []change{shutdown(0), shutdown(1), shutdown(24 * time.Hour)}, []change{shutdown(-1), shutdown(24*time.Hour + 1)}},
 		{"LinkTTL", "10,000h at most", []change{ttl(0), ttl(1), ttl(10_000 * time.Hour)}, []change{ttl(-1), ttl(10_000*time.Hour + 1)}},
+		{"SecretKeys", "", []change{secrets(), secrets("token=", "api key", "ключ")}, []change{secrets(""), secrets("password", " "), secrets("-_=")}},
 		{"Mode", "", []change{mode(klime.GroupMode), mode(klime.UserMode)}, []change{mode(-1), mode(2)}},
 		{"App", "up to 1 KiB", []change{app(appName, 1024), app(appVersion, 1024), app(appEnvironment, 1024)}, []change{app(appName, 1025), app(appVersion, 1025), app(appEnvironment, 1<<20)}},
 	}

@@ -234,7 +234,7 @@ func RollUp(window time.Duration) Option {
 }
 
 // Sample records only a part of the API calls, from 0 for none to 1 for all, with the
-// property sampleRate. Pages, streams and named events are not sampled. Nor is anything
+// property sampleRate if that is below 1. Pages, streams and named events are not sampled. Nor is anything
 // beside [RollUp], which counts all API calls.
 //
 // If the request's trace began in this server, its trace ID decides, so that the events

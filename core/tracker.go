@@ -169,6 +169,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	s.root = s
 	s.own.innermost, s.own.incoming = s, incoming
 	s.own.requireMembership = t.requireMembership
+	s.own.hasGroup = t.client != nil && t.client.cfg.Mode == UserMode // there is none: nobody need be asked for it
 	s.inheritFrom(s.enclosing())
 	return s
 }

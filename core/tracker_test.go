@@ -379,6 +379,16 @@ func TestObserveInUserMode(t *testing.T) {
 	if got := client.Stats().Anonymous; got != 1 {
 		t.Errorf("%d anonymous requests counted, want 1", got)
 	}
+	asked := klime.ResolveGroup(func(any) any { t.Error("a group was asked for"); return nil })
+	traffic{tracker: klime.NewTracker(client, asked)}.serve(func(ctx context.Context) {
+		klime.SetUser(ctx, "u1")
+		klime.Track(ctx, "Done", nil)
+	})
+	for _, e := range wire.events(t, client) {
+		if got := who(e); got != "u1/" {
+			t.Errorf("event of %s, want u1/", got)
+		}
+	}
 }
 
 // A middleware that is met again joins the scope that is there: one event, and

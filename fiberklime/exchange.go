@@ -45,7 +45,18 @@ func exchange(c *fiber.Ctx) klime.Exchange {
 // caller tells who sent a request.
 type caller struct{ c *fiber.Ctx }
 
-func (q caller) Header(name string) string { return q.c.Get(name) }
+// Header finds a header however it is spelled, also with Config.DisableHeaderNormalizing.
+func (q caller) Header(name string) (value string) {
+	if !q.c.App().Server().DisableHeaderNamesNormalizing {
+		return q.c.Get(name)
+	}
+	q.c.Request().Header.VisitAll(func(key, v []byte) {
+		if value == "" && strings.EqualFold(utils.UnsafeString(key), name) {
+			value = utils.UnsafeString(v)
+		}
+	})
+	return value
+}
 
 // ClientIP goes by the app's trusted proxies.
 func (q caller) ClientIP() string { return q.c.IP() }

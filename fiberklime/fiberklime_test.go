@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -198,6 +199,33 @@ func TestCaptureBehindAProxy(t *testing.T) {
 		stop()
 		if e := server.Wait(1)[0]; e.Context["ip"] != tt.want {
 			t.Errorf("trusting %v: %v, want %s", tt.trusted, e.Context["ip"], tt.want)
+		}
+	}
+}
+
+// An opt-out holds however the browser spells its header, also if Fiber leaves that as it is.
+func TestOptOutInAnySpelling(t *testing.T) {
+	t.Parallel()
+	for _, asIs := range []bool{false, true} {
+		server := klimetest.NewServer(t)
+		client := server.Client()
+		app := fiber.New(fiber.Config{DisableHeaderNormalizing: asIs})
+		app.Use(fiberklime.Middleware(client, fiberklime.UserID(func(*fiber.Ctx) string { return "jane" }), klime.HonorOptOut()))
+		app.Get("/:header", func(c *fiber.Ctx) error { return c.JSON(nil) })
+		for _, header := range []string{"Sec-GPC", "sec-gpc", "DNT", "X-DNT"} {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", http.NoBody)
+			request.Header[header] = []string{"1"} // without net/http's own spelling
+			answer, err := app.Test(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+		}
+		if err := client.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := len(server.Events()); n != 1 {
+			t.Errorf("as they are %v: %d events, want that of X-DNT alone", asIs, n)
 		}
 	}
 }

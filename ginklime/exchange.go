@@ -25,6 +25,7 @@ type exchange struct {
 // passed on, are done. panicked is what they panicked with, nil if they did not.
 func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, panicked any) {
 	w := e.innermostWriter(c)
+	size := w.size(c.Writer)
 	x.RequestBytes, x.Caller = r.ContentLength, caller{c}
 	x.Recovered(panicked)
 	x.Values = c.Request.Context()
@@ -33,9 +34,9 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Hijacked = w.hijacked
 	x.Conn = w.passed.Conn()
 	x.Unanswered = !w.answered()
-	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), w.size())
+	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), size)
 	x.Status = w.sentStatus()
-	x.ResponseBytes = w.size()
+	x.ResponseBytes = size
 	x.ContentType = w.media.Of(w.Header())
 	x.Location = httpexchange.Location(w.Header(), x.Status)
 	x.GRPCStatus = httpexchange.GRPCStatus(w.Header(), x.ContentType)

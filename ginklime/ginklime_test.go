@@ -553,6 +553,29 @@ func TestStreamInsideAnotherWriter(t *testing.T) {
 	}
 }
 
+// trailing is a compressing writer outside ours, which writes bytes of its own at each flush.
+type trailing struct{ gin.ResponseWriter }
+
+func (w trailing) Flush() {
+	_, _ = w.ResponseWriter.WriteString("zip")
+	w.ResponseWriter.Flush()
+}
+
+// What a middleware outside ours writes is none of the handler's bytes.
+func TestBytesOfAnotherWriter(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	engine := gin.New()
+	engine.Use(func(c *gin.Context) { c.Writer = trailing{c.Writer} },
+		ginklime.Middleware(server.Client(), ginklime.UserID(func(*gin.Context) string { return "jane" })))
+	engine.GET("/x", func(c *gin.Context) { c.Writer.Flush() })
+	w := httptest.NewRecorder()
+	engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", http.NoBody))
+	if e := server.Wait(1)[0]; w.Body.String() != "zip" || e.Properties["responseBytes"] != 0.0 {
+		t.Errorf("answered %q, recorded %v", w.Body, e.Properties)
+	}
+}
+
 // A middleware may give the request a context of its own, in which ours is not found: the
 // request is recorded all the same.
 func TestFreshContext(t *testing.T) {

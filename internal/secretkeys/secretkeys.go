@@ -64,6 +64,9 @@ func New(entries []string) *Matcher {
 	return &Matcher{secrets: sync.OnceValue(func() secretWords { return newSecretWords(entries) })}
 }
 
+// HasWord reports whether an entry has a word, without which it matches no key.
+func HasWord(entry string) bool { return len(wordsOf(entry)) > 0 }
+
 func newSecretWords(entries []string) (s secretWords) {
 	for _, entry := range entries {
 		words := wordsOf(entry)

@@ -535,3 +535,16 @@ func TestCaptureBehindAProxy(t *testing.T) {
 		}
 	}
 }
+
+// An opt-out holds however the browser spells its header, also if Fiber leaves that as it is.
+func TestOptOutInAnySpelling(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fiber.New(fiber.Config{DisableHeaderNormalizing: true}), func(app *fiber.App, ours fiber.Handler) {
+		app.Use(ours)
+		app.Get("/", func(c fiber.Ctx) error { return c.JSON(nil) })
+	}, klime.HonorOptOut())
+	for _, header := range []string{"Sec-GPC", "sec-gpc", "DNT", "X-DNT"} {
+		s.do("GET /", header, "1")
+	}
+	s.want("200 /")
+}

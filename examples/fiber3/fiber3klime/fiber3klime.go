@@ -216,12 +216,20 @@ func decoded(path string) string {
 // caller tells who has sent a request, unless a handler that is too late may use c.
 type caller struct{ c fiber.Ctx }
 
-// Header implements klime.Caller.
+// Header finds a header however it is spelled, also with Config.DisableHeaderNormalizing.
 func (q caller) Header(name string) string {
-	if q.c.IsAbandoned() {
+	switch {
+	case q.c.IsAbandoned():
 		return ""
+	case !q.c.App().Server().DisableHeaderNamesNormalizing:
+		return q.c.Get(name)
 	}
-	return q.c.Get(name)
+	for key, value := range q.c.Request().Header.All() {
+		if strings.EqualFold(string(key), name) {
+			return string(value)
+		}
+	}
+	return ""
 }
 
 // ClientIP goes by the app's trusted proxies.

@@ -53,7 +53,7 @@ func (s *site) do(request string, headers ...string) answer {
 		s.t.Fatal(err)
 	}
 	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+		req.Header[headers[i]] = []string{headers[i+1]} // as it is spelled
 	}
 	return s.send(req)
 }
