@@ -54,10 +54,9 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 		return ErrClosed
 	}
 	if r.current != nil && r.current.isOver(now) {
-		r.finish()
+		r.endCurrent()
 	}
 	if r.current != nil && r.current.isFull(key) {
-		r.current.early = true
 		r.finish()
 	}
 	if r.current == nil {
@@ -66,6 +65,9 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 	u := r.entry(key)
 	if u == nil {
 		return ErrQueueFull
+	}
+	if r.current.due {
+		r.current.cover(now, r.length)
 	}
 	u.add(now, x)
 	return nil
@@ -106,35 +108,36 @@ func (r *rollUp) begin(now time.Time) {
 		length: r.length,
 		end:    now.Add(rest), // by the monotonic clock, so that setting the clock does not make it longer
 		usage:  map[usageKey]*usage{},
+		queued: make(chan struct{}),
 	}
+	w.waiting, w.stopWaiting = context.WithCancel(context.Background())
 	w.expiry = time.AfterFunc(rest, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.current == w {
-			r.finish()
+			r.endCurrent()
 		}
 	})
 	r.current = w
 }
 
+// endCurrent ends the current window. But while one waits behind the one that is being
+// queued, as in an outage, the current window goes on. So an outage takes no more memory
+// however long it lasts, as long as the same users call.
+func (r *rollUp) endCurrent() {
+	r.current.due = true
+	if len(r.backlog) < 2 {
+		r.finish()
+	}
+}
+
 // finish ends the current window. A goroutine queues its events after those of the
 // windows before it, and waits for room in the queue, so that a burst of them does not
 // push out other events.
-//
-// If the window before it is not being queued yet, as in an outage, it absorbs this one
-// where it can. So an outage takes no more memory however long it lasts, as long as the
-// same users call.
 func (r *rollUp) finish() {
 	w := r.current
 	w.expiry.Stop()
 	r.current = nil
-	if n := len(r.backlog); n > 1 && r.backlog[n-1].canAbsorb(w) {
-		keys, bytes := r.backlog[n-1].absorb(w)
-		r.keys, r.bytes = r.keys-keys, r.bytes-bytes
-		return
-	}
-	w.waiting, w.stopWaiting = context.WithCancel(context.Background())
-	w.queued = make(chan struct{})
 	r.backlog = append(r.backlog, w)
 	if len(r.backlog) == 1 {
 		go r.queue(w)
@@ -152,21 +155,26 @@ func (r *rollUp) queue(w *usageWindow) {
 		if len(r.backlog) > 0 {
 			go r.queue(r.backlog[0])
 		}
+		if r.current != nil && r.current.due {
+			r.endCurrent()
+		}
 		close(w.queued)
 	}()
 	r.client.sendUsage(w)
 }
 
-// flush ends the current window, and returns the windows that are not yet queued. If
-// last, nothing is counted from then on.
+// flush ends the current window, and returns the windows that are not yet queued, also the
+// current one if it goes on. If last, nothing is counted from then on.
 func (r *rollUp) flush(last bool) []*usageWindow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = r.closed || last
+	windows := slices.Clone(r.backlog)
 	if r.current != nil {
-		r.finish()
+		windows = append(windows, r.current)
+		r.endCurrent()
 	}
-	return slices.Clone(r.backlog)
+	return windows
 }
 
 // sendUsage queues an event for each key of a window.

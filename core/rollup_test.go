@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -274,8 +275,8 @@ func TestRollUpWithLongKeys(t *testing.T) {
 	})
 }
 
-// Long keys that wait in an outage take no more memory than 16 full windows do. Those of
-// users who call in each window take no more however long it lasts.
+// Long keys that wait in an outage take no more memory than 16 full windows do, and only what is
+// beyond that is lost. Those of users who call in each window take no more however long it lasts.
 func TestRollUpWithLongKeysDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("u", 100_000)
@@ -305,6 +306,9 @@ func TestRollUpWithLongKeysDuringAnOutage(t *testing.T) {
 				got, lost := countOf(wire.events(t, client)), client.Stats().Dropped[klime.DropQueueFull]
 				if lost == 0 != (tt.users == 0) || uint64(got)+lost != uint64(30*tt.minutes) {
 					t.Errorf("%d requests counted, %d lost", got, lost)
+				}
+				if full := 4 << 20 / 100_000; lost > uint64(30*tt.minutes-tt.most+2*full) {
+					t.Errorf("%d requests lost, more than have to give way", lost)
 				}
 			})
 		})
@@ -450,34 +454,139 @@ func TestRollUpDuringALongOutage(t *testing.T) {
 	}
 }
 
-// Windows that become one hold no more keys than one may, so that no more is at
-// stake when the oldest has to give way.
-func TestRollUpWindowsOfOthersStayApart(t *testing.T) {
+// callBy makes a request by a user.
+func callBy(tracker *klime.Tracker, user int) {
+	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", user)) })
+}
+
+// However many users call in an outage, and however often the app calls Flush, each key takes
+// the memory of three windows at most, and every request is counted.
+func TestRollUpOfManyDuringALongOutage(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ users, each, minutes, flushes int }{
+		"others in each window": {3000, 2000, 30, 0},
+		"flushed often":         {150, 150, 5, 60},
+	} {
+		for down, status := range downs() {
+			t.Run(name+", "+down, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
+					wire.answers(always(status, "down"))
+					tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+					flush := func() {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+						defer cancel()
+						_ = client.Flush(ctx)
+					}
+					want := 0
+					for minute := range tt.minutes {
+						for range max(tt.flushes, 1) {
+							for i := range tt.each {
+								callBy(tracker, (minute*700+i)%tt.users)
+								want++
+							}
+							if tt.flushes > 0 {
+								flush()
+							}
+							time.Sleep(time.Second)
+						}
+						time.Sleep(time.Minute)
+					}
+					if s := client.Stats(); s.RollUpKeys > 3*tt.users || s.Dropped[klime.DropQueueFull] != 0 {
+						t.Errorf("Stats %+v", s)
+					}
+					wire.answers(nil)
+					time.Sleep(time.Minute)
+					if got := countOf(wire.events(t, client)); got != want {
+						t.Errorf("%d requests counted, want %d", got, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Of long windows an outage blurs no more than it must: two that wait stay as they are, the
+// one that goes on says for how long, and is sent as soon as Klime is back.
+func TestRollUpOfDaysDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 100 })
-		wire.answers(always(http.StatusServiceUnavailable, "down"))
-		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
-		first := 0
-		for _, users := range []int{100, 6000, 6000} { // the first window waits for room
-			for i := range users {
-				traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", first+i)) })
+		client, wire := newClient(t, func(cfg *klime.Config) { cfg.QueueSize = 10 })
+		wire.answers(always(http.StatusUnauthorized, "down"))
+		tracker := klime.NewTracker(client, klime.RollUp(24*time.Hour))
+		start := time.Now() // midnight, in a bubble
+		const users = 20
+		callFor := func(hours int) {
+			for range hours {
+				for i := range users {
+					callBy(tracker, i)
+				}
+				time.Sleep(time.Hour)
 			}
-			first += users
-			time.Sleep(time.Minute)
 		}
+		callFor(3*24 + 2)
 		wire.answers(nil)
-		time.Sleep(time.Minute) // the longest that an outage makes us pause is over
-		events := wire.events(t, client)
-		if got := countOf(events); got != first {
-			t.Errorf("%d requests counted, want %d", got, first)
+		time.Sleep(2 * time.Minute)
+		if s := client.Stats(); s.RollUpKeys != 0 {
+			t.Errorf("what waited is not sent when Klime is back: Stats %+v", s)
 		}
-		for _, e := range events {
-			if length := e["properties"].(map[string]any)["windowSeconds"]; length != 60.0 {
-				t.Fatalf("a window of %v s", length)
+		callFor(3)
+		counts := map[string]int{}
+		for _, e := range wire.events(t, client) {
+			p := e["properties"].(map[string]any)
+			from, err := time.Parse(time.RFC3339, p["windowStart"].(string))
+			if err != nil {
+				t.Fatal(err)
 			}
+			counts[fmt.Sprintf("%v hours from %v", p["windowSeconds"].(float64)/3600, from.Sub(start).Hours())] += int(p["count"].(float64))
+		}
+		want := map[string]int{
+			"24 hours from 0": 24 * users, "24 hours from 24": 24 * users, "48 hours from 48": 26 * users, "24 hours from 72": 3 * users,
+		}
+		if !maps.Equal(counts, want) {
+			t.Errorf("requests by window: %v, want %v", counts, want)
 		}
 	})
+}
+
+// What Shutdown gives up in an outage includes the window that goes on.
+func TestRollUpGivenUpAfterALongOutage(t *testing.T) {
+	t.Parallel()
+	for name, status := range downs() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				told := 0
+				client, wire := newClient(t, func(cfg *klime.Config) {
+					cfg.QueueSize = 100
+					cfg.OnError = func(_ error, events []klime.Event) {
+						for i := range events {
+							told += int(events[i].Properties["count"].(int64))
+						}
+					}
+				})
+				wire.answers(always(status, "down"))
+				tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+				const users, minutes = 200, 10
+				for range minutes {
+					for i := range users {
+						callBy(tracker, i)
+					}
+					time.Sleep(time.Minute)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				err := client.Shutdown(ctx)
+				if want := fmt.Sprint(3*users, " events not delivered"); !strings.Contains(fmt.Sprint(err), want) {
+					t.Errorf("Shutdown: %v, want %s", err, want)
+				}
+				if told != users*minutes {
+					t.Errorf("%d requests reported, want %d; %+v", told, users*minutes, client.Stats())
+				}
+			})
+		})
+	}
 }
 
 // A burst of far more keys than a window holds is sent, if Klime is there.

@@ -10,14 +10,8 @@ import (
 	"github.com/klimeapp/klime-go/internal/sketch"
 )
 
-// maxMergedKeys is how many keys a window may grow to by absorbing others; windows with the
-// same keys it always absorbs. That holds the rollUp's lock, so nothing can be counted
-// meanwhile.
-const maxMergedKeys = 2000
-
-// usageWindow is what was counted in one window, or in several that became one. The
-// rollUp's lock guards it until its events are being queued; from then on its counts no
-// longer change.
+// usageWindow is what was counted in one window. The rollUp's lock guards it until its events
+// are being queued; from then on its counts no longer change.
 type usageWindow struct {
 	start, end time.Time     // end is by the monotonic clock
 	length     time.Duration // by the wall clock, from start
@@ -27,7 +21,7 @@ type usageWindow struct {
 
 	handled atomic.Int64 // how many of the events were prepared; negative once Shutdown has given up the rest
 
-	early       bool               // it was full, and ended before its time
+	due         bool               // it ends once fewer than two others are left
 	waiting     context.Context    //nolint:containedctx // its events wait for room in the queue until this ends
 	stopWaiting context.CancelFunc // ends waiting
 	queued      chan struct{}      // closed when all its events were queued or dropped
@@ -59,44 +53,16 @@ func (w *usageWindow) isFull(key usageKey) bool {
 	return (len(w.usage) >= maxRollUpKeys || w.bytes+key.size() > maxRollUpBytes) && w.usage[key] == nil
 }
 
-// canAbsorb reports whether w can absorb a later window without growing beyond
-// maxMergedKeys or maxRollUpBytes.
-func (w *usageWindow) canAbsorb(later *usageWindow) bool {
-	if w.early || later.early {
-		return false
+// cover extends the window over now, to multiples of that length.
+func (w *usageWindow) cover(now time.Time, length time.Duration) {
+	start, end := now.Truncate(length), w.start.Add(w.length)
+	if last := start.Add(length); last.After(end) {
+		end = last
 	}
-	room, bytes := maxMergedKeys-len(w.usage), maxRollUpBytes-w.bytes
-	for key := range later.usage { // stops early, as nothing can be counted meanwhile
-		if _, known := w.usage[key]; !known {
-			room, bytes = room-1, bytes-key.size()
-			if room < 0 || bytes < 0 {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// absorb adds a later window to w. It returns how many keys both had, and their bytes.
-func (w *usageWindow) absorb(later *usageWindow) (keys, bytes int) {
-	for key, u := range later.usage {
-		if known, ok := w.usage[key]; ok {
-			known.merge(u)
-			keys, bytes = keys+1, bytes+key.size()
-		} else {
-			w.usage[key] = u
-		}
-	}
-	w.bytes += later.bytes - bytes
-	end := w.start.Add(w.length)
-	if laterEnd := later.start.Add(later.length); laterEnd.After(end) {
-		end = laterEnd
-	}
-	if later.start.Before(w.start) { // the clock was set back
-		w.start = later.start
+	if start.Before(w.start) { // the clock was set back
+		w.start = start
 	}
 	w.length = end.Sub(w.start)
-	return keys, bytes
 }
 
 // add counts a request.
@@ -119,32 +85,17 @@ func (u *usage) add(now time.Time, x *Exchange) {
 	u.last = now
 }
 
-// merge adds what was counted later.
-func (u *usage) merge(later *usage) {
-	u.count += later.count
-	u.clientErrors += later.clientErrors
-	u.serverErrors += later.serverErrors
-	u.aborted += later.aborted
-	u.requestBytes.merge(later.requestBytes)
-	u.responseBytes.merge(later.responseBytes)
-	u.durations.Merge(&later.durations)
-	u.last = later.last
-}
-
 // total adds up lengths, as far as they are known.
 type total struct {
 	bytes int64
 	known bool // at least one of them
 }
 
-// add adds a length; a negative one is not known.
-func (t *total) add(length int64) { t.merge(total{length, length >= 0}) }
-
-// merge adds another total. The sum stops at the largest value, as a caller may claim
-// any length.
-func (t *total) merge(other total) {
-	if other.known {
-		t.bytes, t.known = t.bytes+min(other.bytes, math.MaxInt64-t.bytes), true
+// add adds a length; a negative one is not known. The sum stops at the largest value, as a
+// caller may claim any length.
+func (t *total) add(length int64) {
+	if length >= 0 {
+		t.bytes, t.known = t.bytes+min(length, math.MaxInt64-t.bytes), true
 	}
 }
 

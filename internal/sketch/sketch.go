@@ -29,8 +29,6 @@ type bucket struct {
 	count uint32 // stops at the largest value
 }
 
-func (b *bucket) add(count uint32) { b.count += min(count, math.MaxUint32-b.count) }
-
 const (
 	subBits   = 4 // number the 16 buckets of a power of two
 	unitShift = 6 // durations are counted in units of 64 ns
@@ -42,7 +40,9 @@ func (s *Sketch) Add(d time.Duration) {
 	s.count++
 	s.sum += d
 	s.longest = max(s.longest, d)
-	s.bucket(bucketOf(d)).add(1)
+	if b := s.bucket(bucketOf(d)); b.count < math.MaxUint32 {
+		b.count++
+	}
 }
 
 // bucket returns the bucket with that index, which it adds if there is none.
@@ -52,23 +52,6 @@ func (s *Sketch) bucket(index uint16) *bucket {
 		s.buckets = slices.Insert(s.buckets, at, bucket{index: index})
 	}
 	return &s.buckets[at]
-}
-
-// Merge adds what another sketch has counted.
-func (s *Sketch) Merge(other *Sketch) {
-	s.count += other.count
-	s.sum += other.sum
-	s.longest = max(s.longest, other.longest)
-	at := 0 // both are sorted
-	for _, b := range other.buckets {
-		for at < len(s.buckets) && s.buckets[at].index < b.index {
-			at++
-		}
-		if at == len(s.buckets) || s.buckets[at].index != b.index {
-			s.buckets = slices.Insert(s.buckets, at, bucket{index: b.index})
-		}
-		s.buckets[at].add(b.count)
-	}
 }
 
 // bucketOf returns the index of a duration's bucket. It is made of the power of two and

@@ -54,26 +54,6 @@ func TestSketch(t *testing.T) {
 	}
 }
 
-// What two sketches have counted, one has that they are merged into.
-func TestMerge(t *testing.T) {
-	t.Parallel()
-	random := rand.New(rand.NewPCG(3, 4))
-	var whole, first, second Sketch
-	for i := range 1000 {
-		d := time.Duration(random.ExpFloat64() * float64(time.Millisecond))
-		whole.Add(d)
-		if i%3 == 0 {
-			first.Add(d)
-		} else {
-			second.Add(d)
-		}
-	}
-	first.Merge(&second)
-	if first.count != whole.count || first.sum != whole.sum || first.longest != whole.longest || !slices.Equal(first.buckets, whole.buckets) {
-		t.Errorf("merged %+v, want %+v", first, whole)
-	}
-}
-
 func TestExtremes(t *testing.T) {
 	t.Parallel()
 	var empty Sketch
@@ -89,5 +69,17 @@ func TestExtremes(t *testing.T) {
 	}
 	if got := s.Percentile(100); got < 9*time.Hour {
 		t.Errorf("P100 %v", got)
+	}
+}
+
+// A bucket that is full stays so: its percentile does not jump.
+func TestBucketsDoNotOverflow(t *testing.T) {
+	t.Parallel()
+	var s Sketch
+	s.Add(time.Millisecond)
+	s.buckets[0].count = math.MaxUint32
+	s.Add(time.Millisecond)
+	if got := s.buckets[0].count; got != math.MaxUint32 {
+		t.Errorf("%d durations in a bucket", got)
 	}
 }
