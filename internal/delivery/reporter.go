@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -55,6 +56,7 @@ func (r *reporter) add(report Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trim(&report)
+	report.Items = slices.Clip(report.Items) // merge appends, and the rest of their batch, which is still being sent, may stand behind them
 	switch n := len(r.waiting); {
 	case len(report.Items) == 0 && report.Untold == 0 && report.Outcome == Failed:
 		r.halt = &report
