@@ -21,7 +21,7 @@ const (
 type Report struct {
 	Items   []Item // of a delivered batch, only those that were rejected
 	Outcome Outcome
-	Result  Result // of a delivered batch, or the sum of several, without Rejected
+	Result  Result // of a delivered batch; or the sum of several that had to wait, then without Rejected
 	Err     error  // why the items were not delivered
 	Untold  int    // how many more items ended this way, but were not kept for want of room
 }
@@ -106,6 +106,7 @@ func (r *Report) merge(other Report) {
 	r.Untold += other.Untold
 	r.Result.Accepted += other.Result.Accepted
 	r.Result.Failed += other.Result.Failed
+	r.Result.Rejected = nil // an index means something in its own batch alone
 	r.Err = other.Err
 }
 
