@@ -162,7 +162,7 @@ func (q *queue) evictable() *deque {
 			}
 		}
 	}
-	return &q.explicit
+	return &q.waiting.explicit
 }
 
 // evictionOrder returns the lanes of automatic items, or of explicit ones, in the
@@ -170,7 +170,7 @@ func (q *queue) evictable() *deque {
 // nearly so.
 func (q *queue) evictionOrder(automatic bool) [3]*deque {
 	if automatic {
-		return [...]*deque{&q.quarantine.culprits.automatic, &q.quarantine.suspects.automatic, &q.automatic}
+		return [...]*deque{&q.quarantine.culprits.automatic, &q.quarantine.suspects.automatic, &q.waiting.automatic}
 	}
-	return [...]*deque{&q.quarantine.culprits.explicit, &q.quarantine.suspects.explicit, &q.explicit}
+	return [...]*deque{&q.quarantine.culprits.explicit, &q.quarantine.suspects.explicit, &q.waiting.explicit}
 }
