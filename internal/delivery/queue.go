@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -13,6 +14,10 @@ import (
 var (
 	ErrQueueFull = errors.New("queue full")
 	ErrClosed    = errors.New("closed")
+
+	// Why the spool did not help: made once, as a full queue may drop many items.
+	errQueueAndSpoolBusy = fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolBusy)
+	errQueueAndSpoolFull = fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolFull)
 )
 
 // queue holds every accepted item until it is settled: in one of two lanes, both

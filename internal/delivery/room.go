@@ -87,14 +87,10 @@ func (q *queue) leaveOut(it *Item) {
 
 // refusal is the error for an item for which there is no room.
 func (q *queue) refusal(outcome Outcome) error {
-	switch {
-	case q.halt != nil:
-		return fmt.Errorf("%w: %w", ErrQueueFull, q.halt)
-	case outcome == SpoolFull:
-		return fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolFull)
-	default:
-		return ErrQueueFull
+	if q.halt != nil {
+		return fmt.Errorf("%w: %w", outcome.dropError(), q.halt)
 	}
+	return outcome.dropError()
 }
 
 // isPatient reports whether an item is one that waits if it does not fit.
