@@ -37,7 +37,7 @@ func readAt(f io.ReaderAt, b []byte, at int64) error {
 	return err //nolint:wrapcheck // explain does
 }
 
-// readMeta reads such a page, which must be whole, and bbolt's.
+// readMeta reads a meta page, which must be whole, and bbolt's.
 func readMeta(f io.ReaderAt, at int64) (meta, error) {
 	const size, magic, version = 56, 0xED0CDAED, 2 // size is of what the checksum covers
 	var b [size + 8]byte
@@ -55,7 +55,7 @@ func readMeta(f io.ReaderAt, at int64) (meta, error) {
 	}, nil
 }
 
-// lastMeta returns the one that bbolt uses.
+// lastMeta returns the page of the last whole commit, which is the one that bbolt uses.
 func lastMeta(f io.ReaderAt, pageSize int64) (meta, error) {
 	first, err := readMeta(f, 0)
 	if err != nil && !errors.Is(err, errDamaged) {
@@ -96,7 +96,7 @@ func checkMetas(f io.ReaderAt) error {
 func checkPages(f io.ReaderAt, m meta, fileSize int64) error {
 	size, all := uint64(m.pageSize), uint64(fileSize) //nolint:gosec // neither is negative
 	p := pages{file: f, size: size, count: min(m.count, all/size)}
-	p.met, p.leaves = newSet(p.count), newSet(p.count)
+	p.claimed, p.leaves = newSet(p.count), newSet(p.count)
 	if err := p.checkFreelist(m.freelist); err != nil {
 		return err
 	}
@@ -106,32 +106,32 @@ func checkPages(f io.ReaderAt, m meta, fileSize int64) error {
 	return p.checkLeaves()
 }
 
-// pages are those of a file, each of which is to be met once.
+// pages are those of a file. Each may be claimed once: by what uses it, or as free.
 type pages struct {
-	file   io.ReaderAt
-	size   uint64 // of each
-	count  uint64
-	met    set
-	leaves set // that are still to be read
+	file    io.ReaderAt
+	size    uint64 // of each
+	count   uint64
+	claimed set
+	leaves  set // that are still to be read
 }
 
-// set is one of page numbers.
+// set is a set of page numbers.
 type set []uint64
 
 func newSet(count uint64) set    { return make(set, count/64+1) }
 func (s set) has(id uint64) bool { return s[id/64]&(1<<(id%64)) != 0 }
 func (s set) add(id uint64)      { s[id/64] |= 1 << (id % 64) }
 
-// meet notes that n pages are in use, or free.
-func (p *pages) meet(id, n uint64) error {
+// claim notes that n pages are in use, or free. It refuses those that are claimed already, or not in the file.
+func (p *pages) claim(id, n uint64) error {
 	if id < 2 || id > p.count || n > p.count-id {
 		return errDamaged
 	}
 	for last := id + n; id < last; id++ {
-		if p.met.has(id) {
+		if p.claimed.has(id) {
 			return errDamaged
 		}
-		p.met.add(id)
+		p.claimed.add(id)
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (p *pages) fill(b []byte, id uint64) error {
 	return readAt(p.file, b, int64(id*p.size)) //nolint:gosec // it is in the file
 }
 
-// read reads a page, and meets it. It also returns what follows the head, up to the
+// read reads a page, and claims it. It also returns what follows the head, up to the
 // end of the first page: only that of a list of free pages is needed beyond.
 func (p *pages) read(id uint64) (page, []byte, error) {
 	if id >= p.count {
@@ -163,7 +163,7 @@ func (p *pages) read(id uint64) (page, []byte, error) {
 		return page{}, nil, err
 	}
 	is := parsePage(b)
-	if is.id != id || p.meet(id, 1+is.more) != nil {
+	if is.id != id || p.claim(id, 1+is.more) != nil {
 		return page{}, nil, errDamaged
 	}
 	if is.more > 0 && is.kind == freelistPage {
@@ -175,7 +175,7 @@ func (p *pages) read(id uint64) (page, []byte, error) {
 	return is, b[pageHead:], nil
 }
 
-// checkFreelist checks the list of free pages, and meets them.
+// checkFreelist checks the list of free pages, and claims them.
 func (p *pages) checkFreelist(id uint64) error {
 	list, b, err := p.read(id)
 	if err != nil {
@@ -196,7 +196,7 @@ func (p *pages) checkFreelist(id uint64) error {
 		if id >= p.count {
 			continue // it was cut off, and is made again when it is used
 		}
-		if err := p.meet(id, 1); err != nil {
+		if err := p.claim(id, 1); err != nil {
 			return err
 		}
 	}
@@ -243,7 +243,7 @@ func (p *pages) checkBuckets(id uint64) error {
 // depth, which is 0 until the first is found.
 func (p *pages) checkTree(id uint64, level int, depth *int) error {
 	if level == *depth {
-		if err := p.meet(id, 1); err != nil {
+		if err := p.claim(id, 1); err != nil {
 			return err
 		}
 		p.leaves.add(id)
@@ -298,7 +298,7 @@ func (p *pages) checkLeaves() error {
 		if leaf.id != id || leaf.kind != leafPage || leaf.elements == 0 {
 			return errDamaged
 		}
-		if err := p.meet(id+1, leaf.more); err != nil {
+		if err := p.claim(id+1, leaf.more); err != nil {
 			return err
 		}
 	}

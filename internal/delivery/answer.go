@@ -145,8 +145,9 @@ func (a *answer) refused(events int) []Rejection {
 	for _, r := range all {
 		isNamed[r.Index] = true
 	}
-	for why.Index = range events {
-		if !isNamed[why.Index] {
+	for i := range events {
+		if !isNamed[i] {
+			why.Index = i
 			all = append(all, why)
 		}
 	}

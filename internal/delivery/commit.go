@@ -149,7 +149,7 @@ func (q *queue) written(w work, dropped []Record) []Item {
 			q.noteDiskOnly(it)
 		}
 	}
-	q.explicit.restore(explicit)
+	q.waiting.explicit.restore(explicit)
 	ended, refused := q.dropRecords(dropped)
 	w.reply(func(seq uint64) error { return refused[seq] })
 	q.announceRoom()

@@ -32,7 +32,7 @@ type Config struct {
 	OnRequest func(items int, took time.Duration, failure *SendError)
 
 	// OnReport is told how items ended, of one report at a time. If it blocks, later
-	// reports lose detail: see Report.Untold. It may be nil.
+	// reports lose detail: see their Result and Untold. It may be nil.
 	OnReport func(Report)
 
 	// OnClose hands over what the owner still has, at the beginning of Shutdown.

@@ -65,7 +65,7 @@ func (q *queue) takeBack(writes []diskWrite) (evicted []Item) {
 		q.reporter.add(Report{Items: evicted, Outcome: Evicted, Err: ErrQueueFull})
 	}
 	slices.Reverse(back)
-	q.restore(back)
+	q.waiting.restore(back)
 	return evicted
 }
 
@@ -111,7 +111,7 @@ func (q *queue) diskLost() loss {
 	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
 		q.quarantine.unspilledSince = time.Now()
 	}
-	q.restore(disk.replay.drainTo(nil)) // they are like all others now
+	q.waiting.restore(disk.replay.drainTo(nil)) // they are like all others now
 	return lost
 }
 

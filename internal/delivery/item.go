@@ -58,13 +58,13 @@ func (o Outcome) dropText() string {
 	}
 }
 
-// dropError is the error that tells the app why items were dropped.
+// dropError is the error for items that a full queue has evicted or refused.
 func (o Outcome) dropError() error {
 	switch o {
 	case SpoolBusy:
-		return ErrSpoolBusy
+		return errQueueAndSpoolBusy
 	case SpoolFull:
-		return ErrSpoolFull
+		return errQueueAndSpoolFull
 	default:
 		return ErrQueueFull
 	}

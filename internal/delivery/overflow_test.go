@@ -392,3 +392,59 @@ func TestBlockEndsWhenAutomaticItemsComeBack(t *testing.T) {
 		})
 	}
 }
+
+// What a full queue drops for want of room on disk has the same error whether it was
+// evicted or refused, also while sending is halted.
+func TestDropsHaveOneError(t *testing.T) {
+	t.Parallel()
+	slow := func(_ *delivery.Config, m *memory) { m.latency = time.Hour }
+	full := func(cfg *delivery.Config, _ *memory) { cfg.Fits = func(int, int, bool) bool { return false } }
+	for _, tt := range []struct {
+		name     string
+		disk     func(*delivery.Config, *memory)
+		overflow delivery.Overflow
+		status   int
+		outcome  delivery.Outcome
+		want     error
+	}{
+		{"evicted, disk slow", slow, delivery.DropOldest, 503, delivery.SpoolBusy, delivery.ErrSpoolBusy},
+		{"refused, disk slow", slow, delivery.DropNewest, 503, delivery.SpoolBusy, delivery.ErrSpoolBusy},
+		{"refused, disk slow, halted", slow, delivery.DropNewest, 401, delivery.SpoolBusy, delivery.ErrSpoolBusy},
+		{"evicted, disk full", full, delivery.DropOldest, 503, delivery.SpoolFull, delivery.ErrSpoolFull},
+		{"refused, disk full", full, delivery.DropNewest, 503, delivery.SpoolFull, delivery.ErrSpoolFull},
+		{"refused, disk full, halted", full, delivery.DropNewest, 401, delivery.SpoolFull, delivery.ErrSpoolFull},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var told reports
+				m := newMemory()
+				cfg := spoolConfig(newOutage(tt.status), m)
+				cfg.QueueSize, cfg.Overflow, cfg.OnReport = 10, tt.overflow, told.add
+				tt.disk(&cfg, m)
+				d := start(t, cfg)
+				enqueue(t, d, 1, 1)
+				time.Sleep(cfg.FlushInterval)
+				synctest.Wait() // it was sent, in vain
+				for id := range 32 {
+					err := d.Enqueue(t.Context(), item(id+2, false, 900_000)) // more bytes than may wait for the disk
+					if err != nil && (!errors.Is(err, delivery.ErrQueueFull) || !errors.Is(err, tt.want)) {
+						t.Errorf("Enqueue: %v", err)
+					}
+				}
+				synctest.Wait()
+				items, untold, _ := told.count(tt.outcome)
+				if n := d.Counts(); items+untold == 0 || n.Evicted > 0 {
+					t.Errorf("%d items told, counts: %+v", items+untold, n)
+				}
+				for _, r := range told.list() {
+					if r.Outcome == tt.outcome && (!errors.Is(r.Err, delivery.ErrQueueFull) || !errors.Is(r.Err, tt.want)) {
+						t.Errorf("told: %v", r.Err)
+					}
+				}
+				_ = shutdown(t, d)
+				time.Sleep(m.latency) // until the disk is done
+			})
+		})
+	}
+}

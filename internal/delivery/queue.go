@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -13,6 +14,10 @@ import (
 var (
 	ErrQueueFull = errors.New("queue full")
 	ErrClosed    = errors.New("closed")
+
+	// Why the spool did not help: made once, as a full queue may drop many items.
+	errQueueAndSpoolBusy = fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolBusy)
+	errQueueAndSpoolFull = fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolFull)
 )
 
 // queue holds every accepted item until it is settled: in one of two lanes, both
@@ -23,7 +28,7 @@ var (
 // An item is reported under the lock, together with its count: so Shutdown, which ends
 // the reporter once no more items can end, leaves no report behind.
 type queue struct {
-	lanes // items that are sent in their turn; guarded by mu
+	waiting lanes // items that are sent in their turn; guarded by mu
 
 	maxItems, maxBytes int
 	maxAutomatic       amount // automatic items may take this part of them
@@ -139,8 +144,8 @@ func (q *queue) accept(a *admission, it *Item, patient bool) error {
 		}
 	}
 	q.admit(it)
-	q.laneFor(it).pushBack(it)
-	if q.alarm != noAlarm && (q.len() >= q.alarm || q.bytes() >= q.takeBytes) {
+	q.waiting.laneFor(it).pushBack(it)
+	if q.alarm != noAlarm && (q.waiting.len() >= q.alarm || q.waiting.bytes() >= q.takeBytes) {
 		q.alarm, a.wake = noAlarm, true
 	}
 	return nil
@@ -155,7 +160,7 @@ func (q *queue) setAlarm(items int, seen pending) bool {
 		items = noAlarm
 	}
 	q.alarm = items
-	return q.len() <= seen.items || q.len() < items && q.bytes() < q.takeBytes
+	return q.waiting.len() <= seen.items || q.waiting.len() < items && q.waiting.bytes() < q.takeBytes
 }
 
 // register counts an item as accepted and gives it its place in the order of all.
@@ -175,7 +180,7 @@ func (q *queue) admit(it *Item) {
 func (q *queue) take(shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.takeFrom(shrink, q.len(), q.oldest)
+	return q.takeFrom(shrink, q.waiting.len(), q.oldest)
 }
 
 // takeFrom removes items for one request, each from the front of the lane that next
@@ -206,25 +211,26 @@ func (q *queue) takeOne(newest bool) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch replay := q.disk.replay.len(); {
-	case replay > 0 && (!newest || q.len() == 0):
+	case replay > 0 && (!newest || q.waiting.len() == 0):
 		return []Item{q.disk.replay.popFront()}
-	case q.len() == 0:
+	case q.waiting.len() == 0:
 		return nil
 	case !newest:
 		return []Item{q.oldest().popFront()}
-	case q.explicit.len() > 0: // an explicit one is most likely valid
-		return []Item{q.explicit.popBack()}
+	case q.waiting.explicit.len() > 0: // an explicit one is most likely valid
+		return []Item{q.waiting.explicit.popBack()}
 	default:
-		return []Item{q.automatic.popBack()}
+		return []Item{q.waiting.automatic.popBack()}
 	}
 }
 
 // oldest returns the lane whose front was accepted first, an empty one if no item waits.
 func (q *queue) oldest() *deque {
-	if q.automatic.len() > 0 && (q.explicit.len() == 0 || q.automatic.front().seq < q.explicit.front().seq) {
-		return &q.automatic
+	explicit, automatic := &q.waiting.explicit, &q.waiting.automatic
+	if automatic.len() > 0 && (explicit.len() == 0 || automatic.front().seq < explicit.front().seq) {
+		return automatic
 	}
-	return &q.explicit
+	return explicit
 }
 
 // putBack returns items that were taken and not settled to where they stood. They
@@ -241,7 +247,7 @@ func (q *queue) putBack(items []Item) {
 			fresh = append(fresh, it)
 		}
 	}
-	q.restore(fresh)
+	q.waiting.restore(fresh)
 	if len(replayed) > 0 {
 		q.disk.replay.restore(replayed)
 	}
@@ -340,7 +346,7 @@ func (q *queue) drain() []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items := q.recall()
-	for _, lane := range []*deque{&q.explicit, &q.automatic, &q.disk.replay} {
+	for _, lane := range []*deque{&q.waiting.explicit, &q.waiting.automatic, &q.disk.replay} {
 		for lane.len() > 0 {
 			if it := lane.popFront(); q.disk.hasLoaded(it.seq) {
 				q.moveToDisk(it)
@@ -376,9 +382,10 @@ type pending struct {
 func (q *queue) pending() pending {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := pending{items: q.len(), hurry: q.waiters.isWaiting(), closed: q.phase >= closing, replay: q.disk.replay.len(), last: q.lastSeq}
+	p := pending{items: q.waiting.len(), hurry: q.waiters.isWaiting(), closed: q.phase >= closing, last: q.lastSeq}
+	p.replay = q.disk.replay.len()
 	p.suspects, p.culprits = q.quarantine.suspects.len(), q.quarantine.culprits.len()
-	p.full = p.items >= q.dueItems || q.bytes() >= q.takeBytes || p.items > 0 && !q.lines.areEmpty()
+	p.full = p.items >= q.dueItems || q.waiting.bytes() >= q.takeBytes || p.items > 0 && !q.lines.areEmpty()
 	if p.items > 0 {
 		p.oldest = q.oldest().front().Queued
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +103,53 @@ func TestStuckCallback(t *testing.T) {
 		if items, _, _ := told.count(delivery.Sent); items > 2000 {
 			t.Errorf("%d items were kept to be told", items)
 		}
+	})
+}
+
+// Reports of refused events that wait for a slow callback are added up. That leaves the
+// rest of their batches, which is still being sent, as it was.
+func TestSlowCallbackLeavesBatchesAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const others, refused, retried, alsoRefused, last = 1001, 2001, 2002, 2003, 2004 // one of others is being told, 1,000 wait
+		hold, up := make(chan struct{}), make(chan struct{})
+		var tries atomic.Int32 // of that event
+		e := newOutage(200)
+		accept := e.answer
+		e.answer = func(n int, ids []int) (delivery.Result, error) {
+			switch {
+			case slices.Contains(ids, refused), slices.Contains(ids, alsoRefused):
+				return status(400)
+			case slices.Equal(ids, []int{retried}):
+				if tries.Add(1) == 1 {
+					<-up
+					return status(503)
+				}
+			}
+			return accept(n, ids)
+		}
+		cfg := config(e)
+		cfg.BatchSize, cfg.ReportSent, cfg.OnReport = 2, true, func(delivery.Report) { <-hold }
+		d := start(t, cfg)
+		for id := range others {
+			enqueue(t, d, id+1, id+1)
+			mustFlush(t, d)
+			synctest.Wait()
+		}
+		enqueue(t, d, refused, retried)
+		synctest.Wait() // the first has been refused, the second is in flight
+		enqueue(t, d, alsoRefused, last)
+		synctest.Wait()
+		close(up)
+		mustFlush(t, d)
+		if got, want := e.delivered(), append(upTo(others), retried, last); !slices.Equal(got, want) {
+			t.Errorf("delivered %v, want %v", got[min(others, len(got)):], want[others:])
+		}
+		if c := d.Counts(); c.Failed != 2 || c.HeldBytes != 0 {
+			t.Errorf("counts: %+v", c)
+		}
+		close(hold)
+		mustShutdown(t, d)
 	})
 }
 

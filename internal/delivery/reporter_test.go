@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -116,5 +117,24 @@ func TestAllDropsAreLogged(t *testing.T) {
 			close(end)
 			<-ended
 		})
+	}
+}
+
+// Answers that are added up, as they wait for a slow callback, name no events: those of the
+// first would pass for all that failed.
+func TestSumOfAnswersNamesNoEvents(t *testing.T) {
+	t.Parallel()
+	r := &reporter{tell: func(Report) {}, logger: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
+	for range maxReports + 2 {
+		r.add(Report{Items: []Item{{}}, Outcome: Sent, Result: NewResult(3, []Rejection{{Index: 1}})})
+	}
+	for i, report := range r.take() {
+		want := Result{Accepted: 2, Failed: 1, Rejected: []Rejection{{Index: 1}}}
+		if i == maxReports {
+			want = Result{Accepted: 4, Failed: 2}
+		}
+		if !reflect.DeepEqual(report.Result, want) {
+			t.Errorf("report %d: %+v, want %+v", i, report.Result, want)
+		}
 	}
 }

@@ -87,14 +87,10 @@ func (q *queue) leaveOut(it *Item) {
 
 // refusal is the error for an item for which there is no room.
 func (q *queue) refusal(outcome Outcome) error {
-	switch {
-	case q.halt != nil:
-		return fmt.Errorf("%w: %w", ErrQueueFull, q.halt)
-	case outcome == SpoolFull:
-		return fmt.Errorf("%w: %w", ErrQueueFull, ErrSpoolFull)
-	default:
-		return ErrQueueFull
+	if q.halt != nil {
+		return fmt.Errorf("%w: %w", outcome.dropError(), q.halt)
 	}
+	return outcome.dropError()
 }
 
 // isPatient reports whether an item is one that waits if it does not fit.
@@ -162,7 +158,7 @@ func (q *queue) evictable() *deque {
 			}
 		}
 	}
-	return &q.explicit
+	return &q.waiting.explicit
 }
 
 // evictionOrder returns the lanes of automatic items, or of explicit ones, in the
@@ -170,7 +166,7 @@ func (q *queue) evictable() *deque {
 // nearly so.
 func (q *queue) evictionOrder(automatic bool) [3]*deque {
 	if automatic {
-		return [...]*deque{&q.quarantine.culprits.automatic, &q.quarantine.suspects.automatic, &q.automatic}
+		return [...]*deque{&q.quarantine.culprits.automatic, &q.quarantine.suspects.automatic, &q.waiting.automatic}
 	}
-	return [...]*deque{&q.quarantine.culprits.explicit, &q.quarantine.suspects.explicit, &q.explicit}
+	return [...]*deque{&q.quarantine.culprits.explicit, &q.quarantine.suspects.explicit, &q.waiting.explicit}
 }

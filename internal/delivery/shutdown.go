@@ -130,7 +130,10 @@ func count(n int, what string) string {
 // delivered to the spool, and to tell the app of it.
 func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 	deadline, has := ctx.Deadline()
-	most := min(time.Second, time.Until(deadline)/5)
+	var most time.Duration
+	if has {
+		most = min(time.Second, time.Until(deadline)/5) // taken before OnClose, which may take long
+	}
 	if d.cfg.OnClose != nil {
 		patience, done := d.Patience(ctx)
 		defer done()

@@ -95,7 +95,7 @@ func (q *queue) spillOld(then time.Time) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	oldest := q.spillQuarantine(then)
-	for _, lane := range []*deque{&q.explicit, &q.automatic} {
+	for _, lane := range []*deque{&q.waiting.explicit, &q.waiting.automatic} {
 		for lane.len() > 0 && !lane.front().Queued.After(then) && q.disk.takes(lane.front()) {
 			q.moveToDisk(lane.popFront())
 		}
@@ -126,7 +126,7 @@ func (q *queue) spillAll() {
 	if q.phase == abandoned { // we no longer know which items are on disk too
 		return
 	}
-	for _, lane := range []*deque{&q.explicit, &q.automatic} { // explicit items first
+	for _, lane := range []*deque{&q.waiting.explicit, &q.waiting.automatic} { // explicit items first
 		var stays []Item
 		for lane.len() > 0 {
 			it := lane.popFront()

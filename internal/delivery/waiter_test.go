@@ -57,7 +57,7 @@ func TestWaiters(t *testing.T) {
 			switch r := rnd.IntN(10); {
 			case r < 4:
 				push(t, q)
-				held = append(held, q.explicit.popBack())
+				held = append(held, q.waiting.explicit.popBack())
 			case r < 6:
 				awaited[q.wait()] = len(held)
 			case r < 7:
