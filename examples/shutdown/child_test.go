@@ -84,8 +84,8 @@ func apps() map[string]func(context.Context) error {
 				func(client *klime.Client) *fiber.App { return fiberApp(ctx, client, true) })
 		},
 		"careless prefork": careless,
-		"function":   func(ctx context.Context) error { return serve(ctx, functionHandler) },
-		"no handler": noHandler,
+		"function":         func(ctx context.Context) error { return serve(ctx, functionHandler) },
+		"no handler":       noHandler,
 	}
 }
 
