@@ -260,9 +260,8 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 	}
 	if id.user == "" && id.group == "" {
 		t.client.anonymous.Add(1)
-		if dec.webhook {
-			t.client.seen.webhooks.Add(1)
-		} else {
+		if !dec.webhook {
+			t.client.seen.ofNobody.Add(1)
 			t.setupHints.anonymous(t.client)
 		}
 		return outcomeNobody
