@@ -39,16 +39,17 @@ func (k Kind) String() string {
 }
 
 // classify decides what a request was, and if it was an asset or noise, says why. It is
-// a pure function of the response, the request, and the ruling on its route.
-func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
+// a pure function of the response, the request, the ruling on its route, and whether
+// the app has named the request or its route, here or further in.
+func classify(x *Exchange, rule ruling, named bool) (kind Kind, why outcome) {
 	mediaType := mediaTypeOf(x.ContentType)
-	failed := rule.named && !x.succeeded()
+	failed := named && !x.succeeded()
 	switch {
 	case isNoiseMethod(x.Method):
 		return KindNoise, outcomeAsksAbout
 	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
 		return KindStream, ""
-	case rule.health && !rule.named:
+	case rule.health && !named:
 		return KindNoise, outcomeHealthCheck
 	}
 	if why := noiseOf(x, rule, failed); why != "" {
