@@ -183,20 +183,10 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
-	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
-	switch {
-	case x.Hijacked:
-		x.hijack()
-	case x.AnsweredOutside:
-		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
-		if x.Aborted = x.Aborted || s.Err() != nil; !x.Aborted {
-			t.setupHints.answeredOutside(t.client)
-		}
-	case x.Unanswered:
-		x.assumeAnswer(s.Err())
+	x.settle(s)
+	if x.AnsweredOutside && !x.Aborted {
+		t.setupHints.answeredOutside(t.client)
 	}
-	x.measure()
-	x.Unfinished = x.Unfinished || x.mayBeOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text
