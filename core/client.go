@@ -244,7 +244,8 @@ func (c *Client) Flush(ctx context.Context) error {
 	if unfinished != nil && ctx.Err() != nil {
 		unfinished = delivery.EndOf(ctx)
 	}
-	return publicError(cmp.Or(c.delivery.Flush(ctx), unfinished))
+	err := c.delivery.Flush(ctx)
+	return publicError(cmp.Or(err, unfinished))
 }
 
 // Shutdown stops accepting events, delivers what is queued and ends the
