@@ -168,6 +168,7 @@ type Config struct {
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
 	// Klime refused. It runs the way OnError does, and must not call Shutdown either.
+	// While it blocks, batches beyond 1,000 are added up, without their Errors.
 	// Default none.
 	OnSuccess func(BatchResult)
 

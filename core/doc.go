@@ -14,7 +14,8 @@
 //
 // Handlers call [Track], [Link], [SetUser], [SetGroup], [SetEvent],
 // [SetProperty], [Skip] and [Silence], which take the request's context and
-// return nothing. Other code calls the methods of [Client], which return errors.
+// return nothing. With a context that has passed no Middleware they do nothing. Other
+// code calls the methods of [Client], which return errors.
 // An [Option] tunes a middleware, a [Config] the client. Package
 // [github.com/klimeapp/klime-go/klimetest] helps to test an app, and package
 // [github.com/klimeapp/klime-go/core/spool] keeps events on disk, where they
