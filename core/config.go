@@ -68,7 +68,8 @@ type Config struct {
 	FlushInterval time.Duration
 
 	// BatchSize is how many waiting events start a send, 1 to 100. A send takes all
-	// waiting events, up to 100 and 10 MB. Default 20.
+	// waiting events, up to 100 and 10 MiB. With a small queue both are less: all Senders
+	// together take half of QueueSize and QueueBytes at most. Default 20.
 	BatchSize int
 
 	// QueueSize limits the number of events in memory, counted like QueueBytes: 1 to
@@ -77,7 +78,7 @@ type Config struct {
 
 	// QueueBytes limits the bytes of events in memory: queued, in flight and waiting
 	// for a retry together. Overflow says what gives way beyond that. Each request
-	// holds a copy of its events on top, up to 10 MB per sender. With what Go's garbage
+	// holds a copy of its events on top, up to 10 MiB per sender. With what Go's garbage
 	// collector leaves, a process may grow by three to four times QueueBytes in an outage:
 	// in a small container, lower QueueBytes or set GOMEMLIMIT. 200 KiB to 1 TiB. Default
 	// 64 MiB.
