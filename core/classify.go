@@ -39,16 +39,17 @@ func (k Kind) String() string {
 }
 
 // classify decides what a request was, and if it was an asset or noise, says why. It is
-// a pure function of the response, the request, and the ruling on its route.
-func classify(x *Exchange, rule ruling) (kind Kind, why outcome) {
+// a pure function of the response, the request, the ruling on its route, and whether
+// the app has named the request or its route, here or further in.
+func classify(x *Exchange, rule ruling, named bool) (kind Kind, why outcome) {
 	mediaType := mediaTypeOf(x.ContentType)
-	failed := rule.named && !x.succeeded()
+	failed := named && !x.succeeded()
 	switch {
 	case isNoiseMethod(x.Method):
 		return KindNoise, outcomeAsksAbout
 	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
 		return KindStream, ""
-	case rule.health && !rule.named:
+	case rule.health && !named:
 		return KindNoise, outcomeHealthCheck
 	}
 	if why := noiseOf(x, rule, failed); why != "" {
@@ -120,53 +121,6 @@ func isUnmatched(x *Exchange, rule ruling) bool {
 // isNotFound reports whether the answer is one that routers give if they have no route.
 func (x *Exchange) isNotFound() bool {
 	return x.Status == http.StatusNotFound || x.Status == http.StatusMethodNotAllowed
-}
-
-// knownMethod returns a method of HTTP (RFC 9110, 5789 and 4918) as it is, and "_OTHER"
-// for any other, as OpenTelemetry does: callers can invent any number of methods. The
-// result is a constant, so it may be kept even if the framework reuses the memory of
-// method.
-func knownMethod(method string) string {
-	switch method {
-	case http.MethodGet:
-		return http.MethodGet
-	case http.MethodHead:
-		return http.MethodHead
-	case http.MethodPost:
-		return http.MethodPost
-	case http.MethodPut:
-		return http.MethodPut
-	case http.MethodPatch:
-		return http.MethodPatch
-	case http.MethodDelete:
-		return http.MethodDelete
-	case http.MethodConnect:
-		return http.MethodConnect
-	case http.MethodOptions:
-		return http.MethodOptions
-	case http.MethodTrace:
-		return http.MethodTrace
-	case "QUERY":
-		return "QUERY"
-	case "PROPFIND":
-		return "PROPFIND"
-	case "PROPPATCH":
-		return "PROPPATCH"
-	case "MKCOL":
-		return "MKCOL"
-	case "COPY":
-		return "COPY"
-	case "MOVE":
-		return "MOVE"
-	case "LOCK":
-		return "LOCK"
-	case "UNLOCK":
-		return "UNLOCK"
-	case "REPORT":
-		return "REPORT"
-	default:
-		return "_OTHER"
-	}
 }
 
 // isCanonicalRedirect reports whether the answer redirects to another form of the

@@ -194,10 +194,10 @@ func TestClassify(t *testing.T) {
 		{"somebody who mentions a probe", asks(get(200, html), headers{"User-Agent": "curl (kube-probe/1)"}), KindPage},
 	}
 	for _, tt := range tests {
-		if got, _ := classify(&tt.in, ruling{}); got != tt.want {
+		if got, _ := classify(&tt.in, ruling{}, false); got != tt.want {
 			t.Errorf("%s: kind %d, want %d", tt.name, got, tt.want)
 		}
-		if got, _ := classify(&tt.in, ruling{health: true}); got != KindNoise && got != KindStream {
+		if got, _ := classify(&tt.in, ruling{health: true}, false); got != KindNoise && got != KindStream {
 			t.Errorf("%s, by a health check: kind %d, want noise", tt.name, got)
 		}
 	}
@@ -246,8 +246,8 @@ func FuzzClassify(f *testing.F) {
 				return ""
 			},
 		}
-		kind, why := classify(&x, ruling{})
-		again, _ := classify(&x, ruling{})
+		kind, why := classify(&x, ruling{}, false)
+		again, _ := classify(&x, ruling{}, false)
 		if kind < KindAPI || kind > KindNoise || kind != again || (why != "") != (kind >= KindAsset) {
 			t.Errorf("kind %d", kind)
 		}
@@ -272,7 +272,7 @@ func TestPartsOfPages(t *testing.T) {
 			{Status: 200, ContentType: "application/json"}, {Status: 200, ContentType: "text/html"}, {Status: 304},
 		} {
 			x.Method, x.Route, x.Header = "GET", "/part", http.Header{"Sec-Fetch-Dest": {dest}}.Get
-			if got, _ := classify(&x, ruling{}); got != KindAsset {
+			if got, _ := classify(&x, ruling{}, false); got != KindAsset {
 				t.Errorf("%s, %d %s: %v", dest, x.Status, x.ContentType, got)
 			}
 		}

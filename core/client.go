@@ -244,7 +244,8 @@ func (c *Client) Flush(ctx context.Context) error {
 	if unfinished != nil && ctx.Err() != nil {
 		unfinished = delivery.EndOf(ctx)
 	}
-	return publicError(cmp.Or(c.delivery.Flush(ctx), unfinished))
+	err := c.delivery.Flush(ctx)
+	return publicError(cmp.Or(err, unfinished))
 }
 
 // Shutdown stops accepting events, delivers what is queued and ends the
@@ -259,12 +260,11 @@ func (c *Client) Flush(ctx context.Context) error {
 //
 // Shutdown does not wait out a backoff, a Retry-After or the pause of a halt: it
 // tries at once, or as soon as a hanging request makes room (see Config.Senders).
-// It waits for requests in flight as long as ctx allows, even if sending is halted, but
-// with a Spool or an OnError keeps some time for what is left: a fifth, 1 s at most, and for
-// an OnError alone no more than 1 ms for each event held. The error then matches
-// [context.DeadlineExceeded], but no [context.Cause]: ctx itself has not ended. What
-// [RollUp] has counted is queued first; a BeforeSend that does not return delays this
-// until ctx ends.
+// It waits for requests in flight as long as ctx allows, even if sending is halted. With
+// a Spool or an OnError it stops waiting a little earlier, by 1 s at most, to have time
+// for what is left: the error then matches [context.DeadlineExceeded], though ctx has not
+// ended. What [RollUp] has counted is queued first; a BeforeSend that does not return
+// delays this until ctx ends.
 func (c *Client) Shutdown(ctx context.Context) error {
 	if c == nil {
 		return nil

@@ -69,7 +69,8 @@ type Config struct {
 	FlushInterval time.Duration
 
 	// BatchSize is how many waiting events start a send, 1 to 100. A send takes all
-	// waiting events, up to 100 and 10 MB. Default 20.
+	// waiting events, up to 100 and 10 MiB. With a small queue both are less: all Senders
+	// together take half of QueueSize and QueueBytes at most. Default 20.
 	BatchSize int
 
 	// QueueSize limits the number of events in memory, counted like QueueBytes: 1 to
@@ -78,7 +79,7 @@ type Config struct {
 
 	// QueueBytes limits the bytes of events in memory: queued, in flight and waiting
 	// for a retry together. Overflow says what gives way beyond that. Each request
-	// holds a copy of its events on top, up to 10 MB per sender. With what Go's garbage
+	// holds a copy of its events on top, up to 10 MiB per sender. With what Go's garbage
 	// collector leaves, a process may grow by three to four times QueueBytes in an outage:
 	// in a small container, lower QueueBytes or set GOMEMLIMIT. 200 KiB to 1 TiB. Default
 	// 64 MiB.
@@ -137,14 +138,9 @@ type Config struct {
 	// route or event and each outcome. Default: discards.
 	Logger *slog.Logger
 
-	// NoHints switches off hints in the log about likely mistakes. They are about what the
-	// app sends (IDs that will change, stand for nothing or have a space too many, traits that
-	// Klime does not know, that change all the time or that users of a group disagree on,
-	// users who are never linked to a group), how a middleware is set up (nobody or no route
-	// is known, no group or no status, an option that can find nothing or has no effect,
-	// middlewares or patterns that no request has passed or matched by Shutdown), and
-	// variables that look like those of FromEnv, but are not read. Default false: each kind
-	// is logged once, or at most once an hour.
+	// NoHints switches off hints in the log about likely mistakes: in what the app sends,
+	// in how a middleware is set up, and in names of variables. docs/troubleshooting.md
+	// explains them. Default false: each kind is logged once, or at most once an hour.
 	NoHints bool
 
 	// MeterProvider is given the client's own metrics: the figures of [Stats], and
@@ -169,6 +165,7 @@ type Config struct {
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
 	// Klime refused. It runs the way OnError does, and must not call Shutdown either.
+	// While it blocks, batches beyond 1,000 are added up, without their Errors.
 	// Default none.
 	OnSuccess func(BatchResult)
 
@@ -183,12 +180,10 @@ type Config struct {
 	// SecretKeys says which keys hold secrets, in traits and in properties set with
 	// [SetProperty]: their values are sent as "[redacted]", at any depth. An entry is
 	// one or more words, and matches a key that has these words in a row, in any case
-	// and however divided, singular or plural: "api key" matches userApiKey, api-key,
-	// APIKEY and ApIkeys, but not capikeys. An entry that ends in = matches only the end
-	// of a key: "token=" matches csrfToken, not tokenType. Booleans and times (a time.Time
-	// or a pointer to one) are never redacted, nor are numbers under a plural that only
-	// "token=" matches: promptTokens is a count. An empty list that is not nil means no
-	// secrets. Default [SecretKeys].
+	// and however divided, singular or plural: "api key" matches userApiKey and API_KEYS.
+	// One that ends in = matches only the end of a key: "token=" matches csrfToken, not
+	// tokenType. Booleans, times and counts are not redacted: see docs/privacy.md. An
+	// empty list that is not nil means no secrets. Default [SecretKeys].
 	SecretKeys []string
 
 	// RedactProperties also redacts, by SecretKeys, the properties given to Track.

@@ -68,8 +68,7 @@ func (t *Tracker) decide(dec *decision, x *Exchange, remarks *remarks, rule ruli
 	if remarks.event != "" {
 		rule.name = remarks.event
 	}
-	rule.named = rule.name != "" || remarks.named
-	dec.kind, dec.why = t.classify(x, rule)
+	dec.kind, dec.why = t.kindOf(x, rule, rule.name != "" || remarks.named)
 	dec.name, dec.named = t.eventName(dec.kind, rule.name, x)
 }
 
@@ -91,10 +90,10 @@ func leftOut(remarks *remarks, rule ruling) outcome {
 	}
 }
 
-// classify returns the kind of a request, and why it is not recorded if it is not.
+// kindOf returns the kind of a request, and why it is not recorded if it is not.
 // [ClassifyWith] has the last word.
-func (t *Tracker) classify(x *Exchange, rule ruling) (Kind, outcome) {
-	kind, why := classify(x, rule)
+func (t *Tracker) kindOf(x *Exchange, rule ruling, named bool) (Kind, outcome) {
+	kind, why := classify(x, rule, named)
 	if t.classifyWith != nil {
 		if asked := t.askKind(x, kind); asked != kind {
 			kind, why = asked, outcomeRuledOut

@@ -14,7 +14,8 @@
 //
 // Handlers call [Track], [Link], [SetUser], [SetGroup], [SetEvent],
 // [SetProperty], [Skip] and [Silence], which take the request's context and
-// return nothing. Other code calls the methods of [Client], which return errors.
+// return nothing. With a context that has passed no Middleware they do nothing. Other
+// code calls the methods of [Client], which return errors.
 // An [Option] tunes a middleware, a [Config] the client. Package
 // [github.com/klimeapp/klime-go/klimetest] helps to test an app, and package
 // [github.com/klimeapp/klime-go/core/spool] keeps events on disk, where they
@@ -38,7 +39,10 @@
 //   - Only Ping, Flush, Shutdown and the Sync methods wait for the network. Other
 //     calls do not block, unless Config.Overflow is [Block] or Config.Spool is
 //     write-ahead.
-//   - Memory is bounded, by [Config] QueueSize and QueueBytes.
+//   - Memory is bounded: that of events by [Config] QueueSize and QueueBytes, the rest
+//     by fixed limits. For each window length, [RollUp] counts up to 160,000 keys, 64 MiB
+//     of them; [Link] remembers facts in some 10 MB; 16 MiB may wait to be written to a
+//     Spool, and 8 MiB for OnError and OnSuccess.
 //   - Transient failures are retried until Shutdown, unless Config.MaxAttempts is
 //     set. A retry carries the same message ID, by which Klime recognises it.
 //   - Every event that is not delivered is counted: see [Stats].

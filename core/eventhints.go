@@ -202,15 +202,14 @@ func (c *census) note(t Traits) {
 // examineFacts looks for traits that no user or group has. It goes by all facts
 // together: Klime merges traits, so no single fact must have them all.
 func (h *eventHints) examineFacts(e *Event) {
-	switch {
-	case e.Type == IdentifyEvent:
+	if e.Type == IdentifyEvent {
 		h.users.note(e.Traits)
-	case e.UserID != "":
-		h.users.note(nil)
-		h.linked.Store(true)
-		fallthrough
-	default:
+	} else {
 		h.groups.note(e.Traits)
+		if e.UserID != "" {
+			h.users.note(nil)
+			h.linked.Store(true)
+		}
 	}
 	switch {
 	case h.users.facts.Load() < enoughFacts:

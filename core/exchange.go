@@ -97,6 +97,24 @@ func (x *Exchange) Recovered(v any) {
 	}
 }
 
+// settle completes what the adapter has reported at the end of s.
+func (x *Exchange) settle(s *Scope) {
+	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
+	switch {
+	case x.Hijacked:
+		x.hijack()
+	case x.AnsweredOutside:
+		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
+		x.Aborted = x.Aborted || s.Err() != nil
+	case x.Unanswered:
+		x.assumeAnswer(s.Err())
+	}
+	if !x.Start.IsZero() {
+		x.took = time.Since(x.Start) // functions of the app that are asked later do not count
+	}
+	x.Unfinished = x.Unfinished || x.mayBeOpen()
+}
+
 // assumeAnswer sets what is most likely sent for a request that no handler has answered.
 // ended is why its context has ended, nil if it has not.
 func (x *Exchange) assumeAnswer(ended error) {
@@ -160,14 +178,6 @@ func (x *Exchange) mayBeOpen() bool {
 	}
 	raw, err := socket.SyscallConn()
 	return err == nil && raw.Control(func(uintptr) {}) == nil // fails once closed
-}
-
-// measure notes how long the request took. Functions of the app that are asked later do
-// not count.
-func (x *Exchange) measure() {
-	if !x.Start.IsZero() {
-		x.took = time.Since(x.Start)
-	}
 }
 
 // turnsAway reports whether the answer refuses the caller, so that the group it claims

@@ -76,7 +76,8 @@ func Skip(ctx context.Context) {
 }
 
 // Silence stops everything that would be sent from this request from now on, for all
-// clients. It is meant for staff who act as a customer.
+// clients. It is meant for staff who act as a customer. Outside of a request, or without a
+// middleware, it does nothing: what a client's methods are then given is sent.
 func Silence(ctx context.Context) {
 	for s := ScopeFrom(ctx); s != nil; s = s.around {
 		s.update(func(r *request) { r.silent = true })

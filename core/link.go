@@ -44,6 +44,11 @@ type Group struct {
 //
 // In a request, Link is about the user who is signed in. For others, use [Client.Identify]
 // and [Client.Group], or a context that is not a request's.
+//
+// The error joins those of [Client.Track], one for each fact, and [ErrMissingGroup] for a
+// group whose ID is wrong; the other groups are linked all the same. It is [ErrMissingUser]
+// if the user's ID is wrong: then nothing is linked. In a silenced request nothing is sent,
+// and Link returns nil.
 func (c *Client) Link(ctx context.Context, u User, groups ...Group) error {
 	scope, silent := c.scopeOf(ctx)
 	return c.link(ctx, scope, silent, u, groups)

@@ -3,23 +3,10 @@ package klime
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
 )
-
-// hint logs what is most likely a mistake in the app, unless Config.NoHints is set.
-func (c *Client) hint(level slog.Level, text string, attrs ...slog.Attr) {
-	if c != nil && !c.cfg.NoHints {
-		c.cfg.Logger.LogAttrs(context.Background(), level, "klime: "+text, attrs...)
-	}
-}
-
-// hintOnce is hint for what is told once.
-func (c *Client) hintOnce(told *sync.Once, text string, attrs ...slog.Attr) {
-	told.Do(func() { c.hint(slog.LevelWarn, text, attrs...) })
-}
 
 // recoveringHandler is a slog.Handler whose panics are recovered and counted. Nothing in
 // this library calls With or WithGroup on its Logger.

@@ -133,7 +133,7 @@ func (m *metrics) observe(c *Client) {
 		sent       = counter("klime.event.sent", "{event}", "Events that Klime has accepted")
 		failed     = counter("klime.event.failed", "{event}", "Events that Klime refused, or given up after too many attempts")
 		dropped    = counter("klime.event.dropped", "{event}", "Events given up before they were sent")
-		invalid    = counter("klime.event.invalid", "{event}", "Events of handlers and requests that were not valid")
+		invalid    = counter("klime.event.invalid", "{event}", "Events, properties and IDs of handlers and requests that were not valid")
 		late       = counter("klime.event.late", "{event}", "Events that Shutdown refused: they came after it had begun, or still waited then")
 		recovered  = counter("klime.event.recovered", "{event}", "Accepted events that other processes left in the spool")
 		notLinked  = counter("klime.event.not_linked", "{event}", "Events without their group: no Link in the request")
@@ -147,7 +147,7 @@ func (m *metrics) observe(c *Client) {
 		spoolBytes = amount("klime.spool.size", "By", "Bytes of these")
 		spoolDown  = amount("klime.spool.down", "{client}", "Clients whose spool does not work")
 		halted     = amount("klime.delivery.halted", "{client}", "Clients whose sending is stopped")
-		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted")
+		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted, or waiting for room")
 		links      = amount("klime.link.known", "{link}", "Facts of Link known as sent")
 	)
 	f := &figures{client: weak.Make(c)}

@@ -87,7 +87,7 @@ func (s *Scope) isWithin(outer *Scope) bool {
 func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
 	innermost, _ := innermostIn(s.parent)
-	s.within = innermost != nil
+	s.nested = innermost != nil
 	for outer := innermost; outer != nil; outer = outer.around {
 		if !outer.request().isOpen() {
 			continue
@@ -171,7 +171,7 @@ func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
 	r.mu.Lock()
 	r.ended++
 	s.handUp(own)
-	r.add(x, rt, rule)
+	r.noteInner(x, rt, rule)
 	if r.innermost == s { // else the request is over, or another scope is open
 		r.innermost = s.outer()
 	}
@@ -183,17 +183,17 @@ func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
 // that is still open. The request's lock must be held.
 func (s *Scope) handUp(own *findings) {
 	s.left = true
-	s.add(own)
+	s.keepFound(own)
 	open := s.outer()
 	for open.left {
 		open = open.outer()
 	}
-	open.add(s.found)
+	open.keepFound(s.found)
 }
 
-// add adds to what ended scopes have found: what came before it is preferred. Scopes of a
+// keepFound adds to what ended scopes have found: what came before it is preferred. Scopes of a
 // request may share it. The request's lock must be held.
-func (s *Scope) add(found *findings) {
+func (s *Scope) keepFound(found *findings) {
 	if s.found == nil {
 		s.found = found
 		return
@@ -290,7 +290,7 @@ func (s *Scope) isSilentTo(c *Client) bool {
 
 // inParent is the Scope within which s was begun, even if its request is over, or nil.
 func (s *Scope) inParent() *Scope {
-	if !s.within {
+	if !s.nested {
 		return nil
 	}
 	outer, _ := innermostIn(s.parent)

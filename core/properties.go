@@ -122,7 +122,7 @@ const maxProperties = 100
 // maxPropertyBytes is how many bytes these properties may have together, encoded. It
 // leaves room for the rest of the event, which would be refused if it were too large: most
 // of it for what [Capture] asks for. Its four values have up to [maxCaptured] each, which
-// escaping makes up to six times as long, in a Referer twice.
+// escaping makes up to six times as long.
 const maxPropertyBytes = maxEventBytes - 48*1024
 
 // setProperty sets a property, or returns ErrEventTooLarge if there is no room for it.

@@ -43,8 +43,8 @@ func (r *request) isOpen() bool {
 	return r.innermost != nil
 }
 
-// add takes in what an inner middleware has seen, and what its rules say.
-func (r *remarks) add(x *Exchange, rt *route, rule ruling) {
+// noteInner takes in what an inner middleware has seen, and what its rules say.
+func (r *remarks) noteInner(x *Exchange, rt *route, rule ruling) {
 	// A route seen behind a stripped prefix is only a part of the whole; one that ends in *
 	// may be that of a mux further out.
 	if r.route == nil || r.path != x.Path || rt.isWithin(r.route) {

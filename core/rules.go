@@ -47,7 +47,6 @@ func (r *rules) own() []*rule {
 // ruling is what the rules say about a request.
 type ruling struct {
 	name   string // the event's; "" if the rules give none
-	named  bool   // the app has named the request, or a middleware further in has, even if that has failed
 	skip   bool   // no event in any case
 	health bool   // no event unless it is named
 

@@ -20,7 +20,7 @@ type Scope struct {
 	loan       loan      // lends the framework's request to resolvers
 	found      *findings // by ended scopes within, and by itself once it has left; nil if by none. The request's mu guards it
 	left       bool      // it has left the Scope that it had joined. The request's mu guards it
-	within     bool      // there is a Scope in parent, perhaps of a request that is over; set once
+	nested     bool      // there is a Scope in parent, perhaps of a request that is over; set once
 	subrequest bool      // the app made the request within the one around it; set once
 	webhook    bool      // see noteWebhook. Used in the root only; the request's mu guards it
 

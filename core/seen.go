@@ -12,7 +12,7 @@ type seen struct {
 	users       atomic.Int32  // requests of a known user, up to someRequests; even those without an event
 	group       atomic.Bool   // known of some request
 	groupOption atomic.Bool   // some middleware has an option that finds the group
-	webhooks    atomic.Uint64 // requests of nobody in which a handler has named somebody
+	ofNobody    atomic.Uint64 // requests of nobody, without those in which a handler has named somebody
 	nobodyTold  atomic.Bool   // the log has said that hardly any request has a user
 
 	told sync.Once
@@ -37,11 +37,11 @@ func (c *Client) noteSeen(id *identity) {
 // hintUnseen tells what no request has had, once.
 func (c *Client) hintUnseen() {
 	c.seen.told.Do(func() {
-		users, anonymous := c.seen.users.Load(), c.anonymous.Load()-c.seen.webhooks.Load()
+		users, ofNobody := c.seen.users.Load(), c.seen.ofNobody.Load()
 		switch {
 		case c.seen.group.Load():
-		case users == 0 && anonymous >= someRequests && !c.seen.nobodyTold.Load():
-			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", anonymous))
+		case users == 0 && ofNobody >= someRequests && !c.seen.nobodyTold.Load():
+			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", ofNobody))
 		case users >= someRequests && c.seen.groupOption.Load():
 			c.hint(slog.LevelInfo, "no request has had a group, though there is a GroupID option; unless your users have none, "+
 				"what it reads is not known where Middleware stands: if a middleware further in finds the group, call klime.SetGroup there")

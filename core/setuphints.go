@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -23,6 +24,18 @@ const alwaysAnonymous = 50
 // manyAttributed requests with a known user or group show that the setup works: from
 // then on there is no such hint.
 const manyAttributed = 10_000
+
+// hint logs what is most likely a mistake in the app, unless Config.NoHints is set.
+func (c *Client) hint(level slog.Level, text string, attrs ...slog.Attr) {
+	if c != nil && !c.cfg.NoHints {
+		c.cfg.Logger.LogAttrs(context.Background(), level, "klime: "+text, attrs...)
+	}
+}
+
+// hintOnce is hint for what is told once.
+func (c *Client) hintOnce(told *sync.Once, text string, attrs ...slog.Attr) {
+	told.Do(func() { c.hint(slog.LevelWarn, text, attrs...) })
+}
 
 func (h *setupHints) noRoute(c *Client) {
 	c.hintOnce(&h.route, "a request's route is not known, so its event has none; "+

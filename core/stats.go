@@ -37,12 +37,12 @@ type Stats struct {
 	Retries      uint64                // requests that repeated events of a failed or refused one
 	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
 	Panics       uint64                // panics in the app's part of Config, and in functions given to options and Link
-	RollUpKeys   int                   // combinations of user, group, method and route that RollUp is counting now
+	RollUpKeys   int                   // combinations of user, group, method and route that RollUp is counting, or that wait for room
 	Links        int                   // facts of Link that are known as sent
 	Anonymous    uint64                // requests not recorded because neither user nor group was known
 	NotLinked    uint64                // events whose group was left out by RequireMembership: the request had no Link of the user
 	NotMember    uint64                // events whose group was left out by RequireMembership: the Links named other groups
-	Invalid      uint64                // invalid events of Track and Link in handlers, and of requests
+	Invalid      uint64                // what was wrong in handlers and requests: invalid events, properties left out, IDs that are not UTF-8
 	Late         uint64                // valid events that Shutdown refused, from later or still waiting calls; not in Accepted
 }
 

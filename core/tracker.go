@@ -184,20 +184,10 @@ func (t *Tracker) Observe(s *Scope, x Exchange) {
 	if s.loan.isReused() {
 		s.update(func(r *request) { r.reused = true })
 	}
-	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
-	switch {
-	case x.Hijacked:
-		x.hijack()
-	case x.AnsweredOutside:
-		x.Status, x.ResponseBytes, x.ContentType = 0, -1, ""
-		if x.Aborted = x.Aborted || s.Err() != nil; !x.Aborted {
-			t.setupHints.answeredOutside(t.client)
-		}
-	case x.Unanswered:
-		x.assumeAnswer(s.Err())
+	x.settle(s)
+	if x.AnsweredOutside && !x.Aborted {
+		t.setupHints.answeredOutside(t.client)
 	}
-	x.measure()
-	x.Unfinished = x.Unfinished || x.mayBeOpen()
 	rt := t.routeOf(s, &x)
 	if s != s.root {
 		x.Route = rt.text
@@ -220,7 +210,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	x.normalize()
 	rule := t.rules.rulingFor(x.Method, rt, x.Path)
 	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
-	remarks.silent = remarks.silent || remarks.optedOut || s.within && s.isSilent() // usually there is nothing to ask
+	remarks.silent = remarks.silent || remarks.optedOut || s.nested && s.isSilent() // usually there is nothing to ask
 	var dec decision
 	t.decide(&dec, x, &remarks, rule)
 
@@ -261,9 +251,8 @@ func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcom
 	}
 	if id.user == "" && id.group == "" {
 		t.client.anonymous.Add(1)
-		if dec.webhook {
-			t.client.seen.webhooks.Add(1)
-		} else {
+		if !dec.webhook {
+			t.client.seen.ofNobody.Add(1)
 			t.setupHints.anonymous(t.client)
 		}
 		return outcomeNobody

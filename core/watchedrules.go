@@ -37,19 +37,11 @@ func (w *watchedRules) watch(r *rules) {
 func (w *watchedRules) tellUnused(c *Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	passed, idle := w.passed, false
+	idle := len(w.all) > 0 && !w.passed
 	for _, r := range w.all {
-		if r.isIdle() {
-			idle = true
-		} else {
-			passed = true
-		}
+		idle = idle && r.isIdle() // if only some are, perhaps nobody has used their part of the app
 	}
-	switch {
-	case idle && passed:
-		c.hint(slog.LevelDebug, "of the requests that have ended, none was for a route and passed one of several Middlewares; "+
-			"perhaps nobody has used that part of the app")
-	case idle:
+	if idle {
 		c.hint(slog.LevelInfo, "of the requests that have ended, none was for a route and passed a Middleware that was set up; "+
 			"it must come before the routes, and around what the server serves")
 	}

@@ -54,7 +54,9 @@ func check(path string) error {
 	if before, after, vague := cutVagueColon(path); vague {
 		return fmt.Errorf(`does the colon begin a parameter? Write %s{%s} if so, else %[1]s\:%[2]s`, before, after)
 	}
-	for part := range segmentsOf(path) {
+	for path != "" {
+		var part string
+		part, path = cutSegment(path[1:]) // not segmentsOf: constraints, in which slashes may be, are still there
 		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
 			return errors.New("* stands for all that follows a slash, not for a part of it")
 		}

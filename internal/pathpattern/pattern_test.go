@@ -34,6 +34,8 @@ func TestMatches(t *testing.T) {
 		{"/orgs/{org}/reports", []string{"GET /orgs/{id}/reports", "GET /orgs/acme/reports"}, []string{"GET /orgs/reports", "GET /orgs//reports", "GET /orgs/{id}/reports/{n}"}},
 		{"/orgs/:org/files/*path", []string{"GET /orgs/{org}/files/*", "GET /orgs/a/files/b/c"}, []string{"GET /orgs/a/file"}},
 		{"/orgs/{org:[a-z]{2,}}", []string{"GET /orgs/{org}"}, []string{"GET /orgs"}},
+		{"/orgs/{org:[^/]+}/reports", []string{"GET /orgs/{org}/reports"}, []string{"GET /orgs/{org}"}},
+		{"/files/{path:(?:[a-z]+/)*[a-z]+}", []string{"GET /files/{path}"}, nil},
 		{"/orgs/{org}/x", []string{"GET /orgs/*/x", "GET /orgs/+/x", "GET /orgs/:id/x"}, nil}, // in a path, these are texts
 		{"/files/{name}.json", []string{"GET /files/{id}.json", "GET /files/a.json"}, []string{"GET /files/.json", "GET /files/a.xml", "GET /files/{id}"}},
 		{"/v{n}/x", []string{"GET /v1/x"}, []string{"GET /v/x", "GET /w1/x"}},
@@ -132,6 +134,7 @@ func TestMalformed(t *testing.T) {
 	for _, path := range []string{
 		"", " ", "healthz", "example.com/a", "https://example.com/a", "/a?b=c", "/a#b", "/a /b", "/a/*/b", "/a/{rest...}/b", "/a/{b", "/a/b}",
 		"/files/*.json", "/a*", "/+1", "/a/b*c", "/user_:name", "/v:version/reports", "/things/batch:get", "/a/12:30/*", `/x\:y:z`, "/user-:id.json",
+		"/files/{dir:[^/]+}/*.json", "/files/{dir:[^/]+}/a*",
 	} {
 		if p, err := pathpattern.Parse("", path); err == nil {
 			t.Errorf("%q: %+v", path, p)
