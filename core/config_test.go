@@ -82,7 +82,7 @@ func TestConfigLimits(t *testing.T) {
 		{"Timeout", "1ms to 1h", []change{timeout(0), timeout(time.Millisecond), timeout(time.Hour)}, []change{timeout(-1), timeout(1), timeout(time.Hour + 1)}},
 		{"ShutdownTimeout", "24h at most", []change{shutdown(0), shutdown(1), shutdown(24 * time.Hour)}, []change{shutdown(-1), shutdown(24*time.Hour + 1)}},
 		{"LinkTTL", "10,000h at most", []change{ttl(0), ttl(1), ttl(10_000 * time.Hour)}, []change{ttl(-1), ttl(10_000*time.Hour + 1)}},
-		{"SecretKeys", "", []change{secrets(), secrets("token=", "api key", "ключ")}, []change{secrets(""), secrets("password", " "), secrets("-_=")}},
+		{"SecretKeys", "without a word is an error", []change{secrets(), secrets("token=", "api key", "ключ")}, []change{secrets(""), secrets("password", " "), secrets("-_=")}},
 		{"Mode", "", []change{mode(klime.GroupMode), mode(klime.UserMode)}, []change{mode(-1), mode(2)}},
 		{"App", "up to 1 KiB", []change{app(appName, 1024), app(appVersion, 1024), app(appEnvironment, 1024)}, []change{app(appName, 1025), app(appVersion, 1025), app(appEnvironment, 1<<20)}},
 	}

@@ -1,6 +1,8 @@
 package klime
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/http"
 	"syscall"
@@ -73,6 +75,7 @@ type Exchange struct {
 	// called Scope.Bind.
 	Native any
 
+	gaveUp   bool          // the panic was http.ErrAbortHandler
 	upgraded bool          // Status was 101, even if a panic has changed it since
 	matched  bool          // an inner router has found a route, perhaps under another path
 	took     time.Duration // from Start to Observe
@@ -89,16 +92,19 @@ type Caller interface {
 }
 
 // Recovered takes what recover has returned after the handler, nil if there was no
-// panic.
+// panic. http.ErrAbortHandler is none if the caller has gone away: the context has ended then.
 func (x *Exchange) Recovered(v any) {
 	x.Panicked = v != nil
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it in the same way
-		x.Aborted = true
+		x.Aborted, x.gaveUp = true, true
 	}
 }
 
 // settle completes what the adapter has reported at the end of s.
 func (x *Exchange) settle(s *Scope) {
+	if x.gaveUp && errors.Is(s.Err(), context.Canceled) {
+		x.Panicked = false // httputil.ReverseProxy ends so when the caller has gone away
+	}
 	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
 	switch {
 	case x.Hijacked:

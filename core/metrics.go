@@ -148,7 +148,7 @@ func (m *metrics) observe(c *Client) {
 		spoolDown  = amount("klime.spool.down", "{client}", "Clients whose spool does not work")
 		halted     = amount("klime.delivery.halted", "{client}", "Clients whose sending is stopped")
 		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted, or waiting for room")
-		links      = amount("klime.link.known", "{link}", "Facts of Link known as sent")
+		links      = amount("klime.link.known", "{link}", "Facts of Link that are remembered")
 	)
 	f := &figures{client: weak.Make(c)}
 	m.figures = f

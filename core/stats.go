@@ -38,7 +38,7 @@ type Stats struct {
 	Halted       bool                  // sending is stopped, most likely by a wrong write key or endpoint
 	Panics       uint64                // panics in the app's part of Config, and in functions given to options and Link
 	RollUpKeys   int                   // combinations of user, group, method and route that RollUp is counting, or that wait for room
-	Links        int                   // facts of Link that are known as sent
+	Links        int                   // facts of Link that are remembered: sent, or refused and not to be tried again yet
 	Anonymous    uint64                // requests not recorded because neither user nor group was known
 	NotLinked    uint64                // events whose group was left out by RequireMembership: the request had no Link of the user
 	NotMember    uint64                // events whose group was left out by RequireMembership: the Links named other groups

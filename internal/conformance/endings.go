@@ -71,6 +71,12 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 			untilEnd(req.Context())
 		}
 	}
+	relay := func(contentType string) func(Request) {
+		return func(r Request) {
+			wait(contentType)(r)
+			panic(http.ErrAbortHandler) // as httputil.ReverseProxy
+		}
+	}
 	answerAndWork := func(status int) func(Request) {
 		return func(r Request) {
 			w, req := r.HTTP()
@@ -84,6 +90,7 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		{Method: http.MethodPost, Path: "/jobs", Handler: answerAndWork(http.StatusNoContent)},
 		{Path: "/fresh", Handler: answerAndWork(http.StatusNotModified)},
 		{Path: "/empty", Handler: answerAndWork(http.StatusOK)}, // a body might still follow
+		{Path: "/relayed/report", Handler: relay(appJSON)}, {Path: "/relayed/stream", Handler: relay("text/event-stream")},
 	}
 	app := a.record(t, App{UserID: jane, Routes: routes})
 	for i, route := range routes {
@@ -109,6 +116,8 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		"API Called by jane: POST /jobs 204, 0 in, 0 out",
 		"API Called by jane: GET /fresh 304, 0 in, 0 out",
 		"API Called by jane: GET /empty 200, 0 in, 0 out, aborted=true",
+		"API Called by jane: GET /relayed/report 200, 0 in, 9 out, aborted=true",
+		`API Called by jane: GET /relayed/stream 200, 0 in, 9 out, protocol="sse"`,
 	)
 }
 
