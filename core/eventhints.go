@@ -86,7 +86,7 @@ func (h *eventHints) examineID(ids *idHints, id string, e *Event) {
 	look := idlook.Of(id)
 	switch what := unstable(look); {
 	case look == idlook.Placeholder:
-		h.tell(&ids.wrong, ids.name+" IDs look like a missing value that was printed", shortHash(id))
+		h.tell(&ids.wrong, ids.name+" IDs look like a missing value or a pointer that was printed", shortHash(id))
 	case look == idlook.Padded:
 		h.tell(&ids.padded, ids.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
 	case what != "":

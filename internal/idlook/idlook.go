@@ -13,7 +13,7 @@ type Look int
 // The looks of IDs.
 const (
 	Fine        Look = iota
-	Placeholder      // a missing value that was printed
+	Placeholder      // a missing value that was printed, or a pointer
 	Padded           // it begins or ends with a space
 	Name             // it has spaces
 	URL
@@ -33,6 +33,8 @@ func Of(id string) Look {
 	switch {
 	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
 		return Placeholder // of package fmt
+	case isPointer(id):
+		return Placeholder
 	case strings.TrimSpace(id) != id:
 		return Padded
 	case strings.ContainsAny(id, " \t\n"):
@@ -48,6 +50,14 @@ func Of(id string) Look {
 	default:
 		return Fine
 	}
+}
+
+// isPointer reports whether id is a pointer as package fmt prints it. More digits are an
+// ID, such as an address of Ethereum.
+func isPointer(id string) bool {
+	const fewest, most = 6, 16
+	digits, isHex := strings.CutPrefix(id, "0x")
+	return isHex && fewest <= len(digits) && len(digits) <= most && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // isSite reports whether id, in lower case, is where a company's web site may be.
