@@ -54,6 +54,8 @@ func TestEventHints(t *testing.T) {
 		"an e-mail address":     {do: identify("jane@acme.com", nil), want: "user IDs look like e-mail addresses"},
 		"a name":                {do: group("Acme Inc", nil), want: "group IDs look like names"},
 		"a space too many":      {do: identify("usr_1 ", nil), want: "user IDs begin or end with a space"},
+		"a zero-width space":    {do: identify("usr_\u200b1", nil), want: "user IDs have characters that cannot be seen"},
+		"of a group too":        {do: group("\ufefforg_1", nil), want: "group IDs have characters that cannot be seen"},
 		"a domain":              {do: group("Acme.com", nil), want: "group IDs look like domains"},
 		"a URL":                 {do: group("https://acme.com/", nil), want: "group IDs look like URLs"},
 		"of a track event too":  {do: track(klime.ForUser("jane@acme.com")), want: "user IDs look like e-mail addresses"},

@@ -1,9 +1,10 @@
-// Package idlook recognises poor IDs: printed nils, names, URLs, e-mail addresses,
-// domains. The client's warnings and klime-local's Health both ask it, so they agree.
+// Package idlook recognises poor IDs: printed nils, characters that cannot be seen, names,
+// URLs, e-mail addresses, domains. The client's warnings and klime-local's Health both ask it, so they agree.
 package idlook
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -16,6 +17,7 @@ const (
 	Placeholder      // a missing value that was printed, or a pointer
 	Padded           // it begins or ends with a space
 	Name             // it has spaces
+	Hidden           // it has characters that cannot be seen
 	URL
 	Email
 	Domain // perhaps with a port or a path
@@ -39,6 +41,8 @@ func Of(id string) Look {
 		return Padded
 	case strings.ContainsAny(id, " \t\n"):
 		return Name
+	case hasHidden(id):
+		return Hidden
 	case strings.Contains(id, "://"):
 		return URL
 	case !strings.Contains(id, "."):
@@ -50,6 +54,17 @@ func Of(id string) Look {
 	default:
 		return Fine
 	}
+}
+
+// hasHidden reports whether id has characters that cannot be seen. Most IDs are ASCII, and
+// this is asked for each event.
+func hasHidden(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c < ' ' || c > '~' {
+			return strings.ContainsFunc(id[i:], func(r rune) bool { return !unicode.IsPrint(r) })
+		}
+	}
+	return false
 }
 
 // isPointer reports whether id is a pointer as package fmt prints it. More digits are an

@@ -93,7 +93,7 @@ func idFault(id, name, whose string) string {
 	switch {
 	case look == idlook.Placeholder:
 		return "looks like a missing value or a pointer that was printed"
-	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case look == idlook.Hidden:
 		return "has characters that cannot be seen"
 	case look == idlook.Padded:
 		return "begins or ends with a space"
