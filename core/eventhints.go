@@ -238,7 +238,8 @@ func (h *eventHints) examineLinks(e *Event) {
 		return
 	}
 	h.tell(&h.emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
-		"klime.Link where users sign in (if your customers are single people, set Config.Mode to UserMode)",
+		"klime.Link where users sign in, or client.Group for companies that have API keys only "+
+		"(if your customers are single people, set Config.Mode to UserMode)",
 		slog.Int64("events", h.unshown.Load()))
 }
 

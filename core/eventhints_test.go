@@ -93,7 +93,7 @@ func TestEventHints(t *testing.T) {
 		"few without":             {do: identify("u1", klime.Traits{"role": "admin"}), times: 9},
 		"groups without name":     {do: group("g1", klime.Traits{"plan": "pro"}), times: 10, want: "given no group the trait name"},
 		"users never linked":      {do: track(klime.ForUser("u1")), times: 100, want: "your dashboard will stay empty"},
-		"groups never told":       {do: track(klime.ForGroup("g1")), times: 100, want: "your dashboard will stay empty"},
+		"groups never told":       {do: track(klime.ForGroup("g1")), times: 100, want: "or client.Group for companies"},
 		"few users never linked":  {do: track(klime.ForUser("u1")), times: 99},
 		"users of a linked group": {do: both(group("g1", named("Acme"), klime.ForUser("u1")), track(klime.ForUser("u1"))), times: 9},
 	}
