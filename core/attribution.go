@@ -55,7 +55,8 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 		if !innermost.isWithin(s) { // the request is over, or the innermost scope is in another branch
 			innermost = s
 		}
-		*id = innermost.find(ctx, end, ended > 0)
+		*id = identity{user: declared.user} // need not be found
+		innermost.find(id, ctx, end, ended > 0)
 		if hasUser {
 			id.user = declared.user
 		}
@@ -75,9 +76,9 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 	}
 }
 
-// find asks the sources 2 to 6 of identify. s is the innermost scope; ended says whether
-// any scope of the request has ended.
-func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
+// find asks the sources 2 to 6 of identify for what id lacks. s is the innermost scope;
+// ended says whether any scope of the request has ended.
+func (s *Scope) find(id *identity, ctx, end valuer, ended bool) {
 	for open := s; open != nil && !id.complete(); open = open.outer() {
 		if ended {
 			id.fill(open.findings().resolved)
@@ -85,12 +86,12 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 		id.fill(open.resolve())
 	}
 	if id.complete() {
-		return id
+		return
 	}
-	ids := s.client().interner()
-	id.fill(identityIn(ctx, ids))
+	c := s.client()
+	id.fillIn(ctx, c)
 	if id.complete() {
-		return id
+		return
 	}
 	shown := ctx != nil && ctx.Value(scopeKey{}) != nil // not by a *gin.Context
 	for open := s; open != nil && !id.complete(); open = open.outer() {
@@ -98,16 +99,15 @@ func (s *Scope) find(ctx, end valuer, ended bool) (id identity) {
 			id.fill(open.findings().stored)
 		}
 		if !shown {
-			id.fill(identityIn(open.parent, ids))
+			id.fillIn(open.parent, c)
 		}
 	}
 	if !id.complete() && end != valuer(s.root) {
-		id.fill(identityIn(end, ids))
+		id.fillIn(end, c)
 	}
 	for open := s; open != nil && !id.complete(); open = open.outer() {
-		id.fill(open.stored())
+		open.fillStored(id)
 	}
-	return id
 }
 
 // fillAround fills in what id lacks from the request around. It does not take the group
@@ -198,13 +198,13 @@ func (s *Scope) resolve() identity {
 	return s.tracker.resolve(s.loan.native)
 }
 
-// stored reads the plain values of this scope's own request.
-func (s *Scope) stored() identity {
+// fillStored fills in what id lacks from the plain values of this scope's own request.
+func (s *Scope) fillStored(id *identity) {
 	if ok, _ := s.loan.borrow(); !ok {
-		return identity{}
+		return
 	}
 	defer s.loan.giveBack()
-	return identityIn(s.loan.values, s.client().interner())
+	id.fillIn(s.loan.values, s.client())
 }
 
 // finish ends the outermost scope, and sets what only the scope knows of the decision. If

@@ -37,6 +37,7 @@ type Client struct {
 	invalid    invalidEvents
 	metrics    metrics
 	panicLogs  panicLogs
+	plainHints plainHints
 	seen       seen
 
 	anonymous atomic.Uint64 // these are explained in Stats

@@ -41,7 +41,7 @@ type idHints struct {
 	name      string
 	described EventType // the event whose traits describe them
 
-	changes, wrong, padded, isName throttle.Throttle
+	changes, wrong, padded, hidden, isName throttle.Throttle
 }
 
 // newEventHints returns nil if hints are off, or the logger discards warnings.
@@ -86,9 +86,11 @@ func (h *eventHints) examineID(ids *idHints, id string, e *Event) {
 	look := idlook.Of(id)
 	switch what := unstable(look); {
 	case look == idlook.Placeholder:
-		h.tell(&ids.wrong, ids.name+" IDs look like a missing value that was printed", shortHash(id))
+		h.tell(&ids.wrong, ids.name+" IDs look like a missing value or a pointer that was printed", shortHash(id))
 	case look == idlook.Padded:
 		h.tell(&ids.padded, ids.name+" IDs begin or end with a space: Klime takes them for others than those without", shortHash(id))
+	case look == idlook.Hidden:
+		h.tell(&ids.hidden, ids.name+" IDs have characters that cannot be seen: Klime takes them for others than those without", shortHash(id))
 	case what != "":
 		h.tell(&ids.changes, ids.name+" IDs look like "+what+", which change; use a stable one, such as a database key", shortHash(id))
 	}
@@ -112,7 +114,7 @@ func unstable(look idlook.Look) string {
 		return "e-mail addresses"
 	case idlook.Domain:
 		return "domains"
-	case idlook.Fine, idlook.Placeholder, idlook.Padded:
+	case idlook.Fine, idlook.Placeholder, idlook.Padded, idlook.Hidden:
 	}
 	return ""
 }
@@ -236,7 +238,8 @@ func (h *eventHints) examineLinks(e *Event) {
 		return
 	}
 	h.tell(&h.emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
-		"klime.Link where users sign in (if your customers are single people, set Config.Mode to UserMode)",
+		"klime.Link where users sign in, or client.Group for companies that have API keys only "+
+		"(if your customers are single people, set Config.Mode to UserMode)",
 		slog.Int64("events", h.unshown.Load()))
 }
 

@@ -1,5 +1,10 @@
 package klime
 
+import (
+	"log/slog"
+	"sync"
+)
+
 // The plain string keys under which web apps keep the signed-in user and group.
 const (
 	userKey  = "userId"
@@ -38,12 +43,47 @@ func (id *identity) fill(other identity) {
 // valuer is the part of a context that holds values.
 type valuer interface{ Value(key any) any }
 
-// identityIn reads the plain context values.
-func identityIn(v valuer, ids *interner) identity {
+// fillIn fills in what id lacks from the plain values in v. c is told of those that
+// cannot be IDs.
+func (id *identity) fillIn(v valuer, c *Client) {
 	if v == nil {
-		return identity{}
+		return
 	}
-	user := ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil)
-	group := ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)
-	return identity{user: ids.keep(user.known()), group: ids.keep(group.known()), untrusted: true}
+	if id.user == "" { // with the key as a constant, which is not allocated
+		id.user = c.plainID(userKey, ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil))
+	}
+	if id.group == "" {
+		id.group, id.untrusted = c.plainID(groupKey, ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)), true
+	}
+}
+
+// plainID returns the ID that a plain value is, "" if it is none.
+func (c *Client) plainID(key string, a answer) string {
+	if a.problem != noProblem {
+		c.tellNoID(key, a)
+	}
+	return c.interner().keep(a.known())
+}
+
+// plainHints are about plain values that cannot be IDs.
+type plainHints struct{ user, group sync.Once }
+
+func (c *Client) tellNoID(key string, a answer) {
+	if c == nil || key == groupKey && c.cfg.Mode == UserMode {
+		return
+	}
+	told := &c.plainHints.user
+	if key == groupKey {
+		told = &c.plainHints.group
+	}
+	switch a.problem {
+	case noProblem, problemForeign, problemPanicked: // a value that panics may be of a request that is over
+	case problemWrongType:
+		c.hintOnce(told, "a context value that klime reads is of a type that cannot be an ID, and is ignored; "+
+			"make it a string, an integer, a fmt.Stringer or an encoding.TextMarshaler",
+			slog.String("value", key), slog.String("type", a.id))
+	case problemNotUTF8:
+		c.hintOnce(told, "a context value that klime reads has bytes that are not UTF-8, and is ignored; "+
+			"make it text, such as the String of a UUID", slog.String("value", key))
+	}
 }

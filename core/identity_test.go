@@ -27,7 +27,8 @@ func TestIdentityInValues(t *testing.T) {
 		{"the values panic", valuesPanic{}, identity{untrusted: true}},
 	}
 	for _, tt := range tests {
-		if got := identityIn(tt.in, newInterner()); got != tt.want {
+		var got identity
+		if got.fillIn(tt.in, nil); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
@@ -65,6 +66,26 @@ func TestTrusted(t *testing.T) {
 		got.distrust(tt.x.turnsAway())
 		if got.user+"/"+got.group != tt.want {
 			t.Errorf("%+v at %d, gRPC %q: %s/%s, want %s", tt.in, tt.x.Status, tt.x.GRPCStatus, got.user, got.group, tt.want)
+		}
+	}
+}
+
+// Plain values are read without an allocation, also those that cannot be IDs.
+func TestPlainValuesAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("allocations are counted without the race detector")
+	}
+	client, err := New(Config{WriteKey: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Shutdown(t.Context()) })
+	for _, v := range []valuesOf{{userKey: "u1", groupKey: "g1"}, {userKey: 1.5, groupKey: &struct{ ID string }{}}, {groupKey: "\xf1"}} {
+		if got := testing.AllocsPerRun(200, func() {
+			var id identity
+			id.fillIn(v, client)
+		}); got != 0 {
+			t.Errorf("%v: %v allocations", v, got)
 		}
 	}
 }

@@ -452,6 +452,7 @@ func TestLinkedGroupStaysWithItsUser(t *testing.T) {
 		"alex/":        {link("jane", "acme"), link("alex", "cobalt", "globex")},
 		"sam/":         {link("jane", "acme"), setUser("sam")},
 		"/":            {link("jane", "acme"), setUser("")},
+		"jane/cobalt":  {link("jane"), link("jane", "cobalt")},
 		"jane/globex":  {link("jane", "acme"), link("jane", "globex")},
 		"jane/":        {link("jane", "acme"), link("jane", "globex", "cobalt")},
 		"sam/globex":   {link("jane", "acme"), setUser("sam"), setGroup("globex")},

@@ -160,10 +160,11 @@ type findings struct {
 // leave ends a scope that has joined another. The outer scopes keep what only this one
 // can find out, and what the rules of its middleware say.
 func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
-	ids := s.client().interner()
-	own := &findings{resolved: s.resolve(), stored: identityIn(s.parent, ids)}
-	own.stored.fill(identityIn(x.Values, ids))
-	own.stored.fill(s.stored())
+	own := &findings{resolved: s.resolve()}
+	own.stored = own.resolved // for what that lacks
+	own.stored.fillIn(s.parent, s.client())
+	own.stored.fillIn(x.Values, s.client())
+	s.fillStored(&own.stored)
 	if x.turnsAway() { // checked here, as an outer middleware may change the status
 		own.resolved.group, own.stored.group = "", ""
 	}

@@ -1,8 +1,8 @@
 package klime
 
 import (
-	"fmt"
 	"log/slog"
+	"reflect"
 )
 
 // resolver finds an ID in a framework's request.
@@ -66,7 +66,7 @@ func answerOf[T any](v T) answer {
 func answerOfAny(v any) answer {
 	id := idString(v)
 	if id == "" && !canBeID(v) {
-		return answer{fmt.Sprintf("%T", v), problemWrongType}
+		return answer{reflect.TypeOf(v).String(), problemWrongType}
 	}
 	return answerOfText(id)
 }

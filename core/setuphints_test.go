@@ -320,3 +320,62 @@ func TestTrackWithAnotherClient(t *testing.T) {
 		t.Errorf("outside a request: %v", err)
 	}
 }
+
+// The log tells, once, which context value cannot be an ID where that leaves a request
+// without user or group: its name and its type, and never what it holds.
+func TestContextValuesThatAreNoIDs(t *testing.T) {
+	t.Parallel()
+	type account struct{ Name string }
+	const wrongType = "a context value that klime reads is of a type that cannot be an ID"
+	some, company := asUser("u1"), klime.ResolveGroup(answerWith("g1"))
+	for name, tt := range map[string]struct {
+		key    string
+		value  any
+		opts   []klime.Option
+		handle func(context.Context)
+		mode   klime.Mode
+		inside bool     // a second middleware
+		want   []string // in the only line of the log; none for no line
+	}{
+		"a number of JSON":   {key: "userId", value: 7.5, want: []string{wrongType, "value=userId type=float64"}},
+		"a struct":           {key: "userId", value: account{"jane"}, want: []string{wrongType, "value=userId type=klime_test.account"}},
+		"a pointer to one":   {key: "userId", value: &account{"jane"}, want: []string{wrongType, "value=userId type=*klime_test.account"}},
+		"a company":          {key: "groupId", value: 7.5, opts: []klime.Option{some}, want: []string{wrongType, "value=groupId type=float64"}},
+		"bytes":              {key: "userId", value: "jane\xf1", want: []string{"bytes that are not UTF-8", "value=userId"}},
+		"further in":         {key: "userId", value: 7.5, inside: true, want: []string{wrongType, "value=userId type=float64"}},
+		"an ID":              {key: "userId", value: 7},
+		"nobody":             {key: "userId", value: (*int)(nil)},
+		"another key":        {key: "user", value: 7.5},
+		"the user is found":  {key: "userId", value: 7.5, opts: []klime.Option{some}},
+		"the user is linked": {key: "userId", value: 7.5, handle: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}) }},
+		"found further in":   {key: "userId", value: 7.5, opts: []klime.Option{some}, inside: true},
+		"the group is found": {key: "groupId", value: 7.5, opts: []klime.Option{some, company}},
+		"without groups":     {key: "groupId", value: 7.5, opts: []klime.Option{some}, mode: klime.UserMode},
+	} {
+		var log *syncBuffer
+		client, _ := newClient(t, func(cfg *klime.Config) {
+			cfg.Mode = tt.mode
+			log = logFrom(cfg, slog.LevelWarn)
+		})
+		middle, tracker := klime.NewTracker(client), klime.NewTracker(client, tt.opts...)
+		for range 3 {
+			serve := func(ctx context.Context) {
+				traffic{tracker: tracker, ctx: context.WithValue(ctx, tt.key, tt.value)}.serve(tt.handle) //nolint:revive,staticcheck // klime's keys are plain
+			}
+			if tt.inside {
+				traffic{tracker: middle}.serve(serve)
+			} else {
+				serve(t.Context())
+			}
+		}
+		got := log.String()
+		if strings.Count(got, "\n") != min(1, len(tt.want)) || strings.Contains(got, "jane") {
+			t.Errorf("%s: log %q", name, got)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: log %q, want %q", name, got, want)
+			}
+		}
+	}
+}

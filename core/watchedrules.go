@@ -42,7 +42,7 @@ func (w *watchedRules) tellUnused(c *Client) {
 		idle = idle && r.isIdle() // if only some are, perhaps nobody has used their part of the app
 	}
 	if idle {
-		c.hint(slog.LevelInfo, "of the requests that have ended, none was for a route and passed a Middleware that was set up; "+
+		c.hint(slog.LevelInfo, "of the requests that have ended, none was for a route and passed a Middleware of this client; "+
 			"it must come before the routes, and around what the server serves")
 	}
 	for _, r := range w.all {

@@ -1,9 +1,10 @@
-// Package idlook recognises poor IDs: printed nils, names, URLs, e-mail addresses,
-// domains. The client's warnings and klime-local's Health both ask it, so they agree.
+// Package idlook recognises poor IDs: printed nils, characters that cannot be seen, names,
+// URLs, e-mail addresses, domains. The client's warnings and klime-local's Health both ask it, so they agree.
 package idlook
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -13,9 +14,10 @@ type Look int
 // The looks of IDs.
 const (
 	Fine        Look = iota
-	Placeholder      // a missing value that was printed
+	Placeholder      // a missing value that was printed, or a pointer
 	Padded           // it begins or ends with a space
 	Name             // it has spaces
+	Hidden           // it has characters that cannot be seen
 	URL
 	Email
 	Domain // perhaps with a port or a path
@@ -33,10 +35,14 @@ func Of(id string) Look {
 	switch {
 	case strings.HasPrefix(id, "%!"), strings.HasPrefix(id, "&{"), strings.HasPrefix(id, "map["):
 		return Placeholder // of package fmt
+	case isPointer(id):
+		return Placeholder
 	case strings.TrimSpace(id) != id:
 		return Padded
 	case strings.ContainsAny(id, " \t\n"):
 		return Name
+	case hasHidden(id):
+		return Hidden
 	case strings.Contains(id, "://"):
 		return URL
 	case !strings.Contains(id, "."):
@@ -48,6 +54,25 @@ func Of(id string) Look {
 	default:
 		return Fine
 	}
+}
+
+// hasHidden reports whether id has characters that cannot be seen. Most IDs are ASCII, and
+// this is asked for each event.
+func hasHidden(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c < ' ' || c > '~' {
+			return strings.ContainsFunc(id[i:], func(r rune) bool { return !unicode.IsPrint(r) })
+		}
+	}
+	return false
+}
+
+// isPointer reports whether id is a pointer as package fmt prints it. More digits are an
+// ID, such as an address of Ethereum.
+func isPointer(id string) bool {
+	const fewest, most = 6, 16
+	digits, isHex := strings.CutPrefix(id, "0x")
+	return isHex && fewest <= len(digits) && len(digits) <= most && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // isSite reports whether id, in lower case, is where a company's web site may be.

@@ -14,7 +14,12 @@ func TestOf(t *testing.T) {
 		"null": idlook.Placeholder, "(null)": idlook.Placeholder, "[object Object]": idlook.Placeholder, "%!s(int=7)": idlook.Placeholder,
 		"0": idlook.Placeholder, "&{7}": idlook.Placeholder, "Anonymous": idlook.Placeholder, "n/a": idlook.Placeholder, "unknown": idlook.Placeholder,
 		"00000000-0000-0000-0000-000000000000": idlook.Placeholder, "map[]": idlook.Placeholder,
+		"0xc000012345": idlook.Placeholder, "0x1400012c": idlook.Placeholder, "0xabcdef": idlook.Placeholder, "0xffffffffffffffff": idlook.Placeholder,
+		"0xabcde": idlook.Fine, "0xffffffffffffffff0": idlook.Fine, "0xd8da6bf26964af9d7eed9e03e53415d37aa96045": idlook.Fine,
+		"0xC000012345": idlook.Fine, "0xc00001234g": idlook.Fine, "c000012345": idlook.Fine, "1xc000012345": idlook.Fine,
 		" usr_1": idlook.Padded, "usr_1\n": idlook.Padded, "Acme Inc ": idlook.Padded, "\u00a0usr_1": idlook.Padded,
+		"usr\u200b_1": idlook.Hidden, "\ufeffusr_1": idlook.Hidden, "usr_1\x00": idlook.Hidden, "usr\u00a01": idlook.Hidden,
+		"https://acme.com\u200b": idlook.Hidden, "\u200b jane": idlook.Name, " usr_1\u200b": idlook.Padded,
 		"Acme Inc": idlook.Name, "Acme\tInc": idlook.Name, "https://acme.com": idlook.URL, "jane@acme.com": idlook.Email, "acme.com": idlook.Domain,
 
 		"acme.co.za": idlook.Domain, "acme.com.br": idlook.Domain, "acme.co.ke": idlook.Domain, "acme.xyz": idlook.Domain,

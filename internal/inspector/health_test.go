@@ -47,7 +47,7 @@ func TestHealth(t *testing.T) {
 		{"nothing wrong", "", nil, ""},
 		{"nothing wrong in user mode", inspector.UserMode, []object{track("Report Generated", "usr_1", nil)}, "groups_in_user_mode 1 org_1 "},
 		{"user ID is an address", "", []object{{"type": "group", "groupId": "org_1", "userId": "jane@acme.com"}}, "user_ids 1 jane@acme.com looks like an e-mail address, and these change"},
-		{"user ID is missing", "", []object{{"type": "group", "groupId": "org_1", "userId": "undefined"}}, "user_ids 1 undefined looks like a missing value that was printed"},
+		{"user ID is missing", "", []object{{"type": "group", "groupId": "org_1", "userId": "undefined"}}, "user_ids 1 undefined looks like a missing value or a pointer that was printed"},
 		{"user ID is the name", "", []object{{"type": "group", "groupId": "org_1", "userId": "Ann"}, {"type": "identify", "userId": "Ann", "traits": object{"name": "Ann"}}}, "user_ids 1 Ann is the user's name, and names change"},
 		{"group ID is a domain", "", []object{{"type": "group", "groupId": "acme.com", "traits": object{"name": "Acme"}}}, "group_ids 1 acme.com looks like a domain, and these change"},
 		{"group ID is a name", "", []object{{"type": "group", "groupId": "Acme Inc", "traits": object{"name": "Acme"}}}, "group_ids 1 Acme Inc looks like a name, and names change"},

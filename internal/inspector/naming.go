@@ -92,8 +92,8 @@ func idFault(id, name, whose string) string {
 	look := idlook.Of(id)
 	switch {
 	case look == idlook.Placeholder:
-		return "looks like a missing value that was printed"
-	case strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "looks like a missing value or a pointer that was printed"
+	case look == idlook.Hidden:
 		return "has characters that cannot be seen"
 	case look == idlook.Padded:
 		return "begins or ends with a space"

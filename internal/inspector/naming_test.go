@@ -26,7 +26,7 @@ func TestEventNames(t *testing.T) {
 func TestIDs(t *testing.T) {
 	for id, want := range map[string]string{
 		"usr_1": "", "42": "", "6f0c8a1e-3b1d-4f6e-9a0b-000000000001": "", "acme_inc": "", "v1.2": "", "a.b": "", "Ünïcode": "", "jane.doe": "",
-		"null": "missing value", "anonymous": "missing value", "[object Object]": "missing value", "%!s(int=7)": "missing value", "0": "missing value", "&{7}": "missing value",
+		"null": "missing value", "anonymous": "missing value", "[object Object]": "missing value", "%!s(int=7)": "missing value", "0": "missing value", "&{7}": "missing value", "0xc000012345": "a pointer",
 		"00000000-0000-0000-0000-000000000000": "missing value", "Acme Inc": "a name", "https://acme.com": "URL", "jane@acme.com": "e-mail",
 		"acme.com": "domain", "a\u200bb": "cannot be seen", strings.Repeat("x", 201): "very long",
 		"Acme": "is the customer's name, and names change",
