@@ -38,6 +38,8 @@ func (k Kind) String() string {
 	}
 }
 
+const eventStream = "text/event-stream" // of server-sent events
+
 // classify decides what a request was, and if it was an asset or noise, says why. It is
 // a pure function of the response, the request, the ruling on its route, and whether
 // the app has named the request or its route, here or further in.
@@ -47,7 +49,7 @@ func classify(x *Exchange, rule ruling, named bool) (kind Kind, why outcome) {
 	switch {
 	case isNoiseMethod(x.Method):
 		return KindNoise, outcomeAsksAbout
-	case x.speaksAnotherProtocol(), mediaType == "text/event-stream":
+	case x.speaksAnotherProtocol(), mediaType == eventStream:
 		return KindStream, ""
 	case rule.health && !named:
 		return KindNoise, outcomeHealthCheck

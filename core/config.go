@@ -182,9 +182,9 @@ type Config struct {
 	// one or more words, and matches a key that has these words in a row, in any case
 	// and however divided, singular or plural: "api key" matches userApiKey and API_KEYS.
 	// One that ends in = matches only the end of a key: "token=" matches csrfToken, not
-	// tokenType. An entry without a word is an error. Booleans, times and counts are not
-	// redacted: see docs/privacy.md. An empty list that is not nil means no secrets.
-	// Default [SecretKeys].
+	// tokenType. An entry without a word is an error. Booleans, times, and numbers under a
+	// plural that only "token=" matches (promptTokens) are not redacted. An empty list that
+	// is not nil means no secrets. Default [SecretKeys].
 	SecretKeys []string
 
 	// RedactProperties also redacts, by SecretKeys, the properties given to Track.

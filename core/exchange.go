@@ -92,7 +92,7 @@ type Caller interface {
 }
 
 // Recovered takes what recover has returned after the handler, nil if there was no
-// panic. http.ErrAbortHandler is none if the caller has gone away: the context has ended then.
+// panic. That it was http.ErrAbortHandler is ignored where the caller has left a stream.
 func (x *Exchange) Recovered(v any) {
 	x.Panicked = v != nil
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it in the same way
@@ -102,8 +102,8 @@ func (x *Exchange) Recovered(v any) {
 
 // settle completes what the adapter has reported at the end of s.
 func (x *Exchange) settle(s *Scope) {
-	if x.gaveUp && errors.Is(s.Err(), context.Canceled) {
-		x.Panicked = false // httputil.ReverseProxy ends so when the caller has gone away
+	if x.gaveUp && mediaTypeOf(x.ContentType) == eventStream && errors.Is(s.root.Err(), context.Canceled) {
+		x.Panicked = false // httputil.ReverseProxy ends so when the caller leaves
 	}
 	x.AnsweredOutside = x.AnsweredOutside && !x.Hijacked && !x.Panicked && s == s.root
 	switch {

@@ -40,6 +40,9 @@ func (id *identity) fill(other identity) {
 	}
 }
 
+// inUserMode reports whether c sends no groups.
+func (c *Client) inUserMode() bool { return c != nil && c.cfg.Mode == UserMode }
+
 // valuer is the part of a context that holds values.
 type valuer interface{ Value(key any) any }
 
@@ -52,7 +55,7 @@ func (id *identity) fillIn(v valuer, c *Client) {
 	if id.user == "" { // with the key as a constant, which is not allocated
 		id.user = c.plainID(userKey, ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil))
 	}
-	if id.group == "" {
+	if id.group == "" && !c.inUserMode() {
 		id.group, id.untrusted = c.plainID(groupKey, ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)), true
 	}
 }
@@ -68,8 +71,18 @@ func (c *Client) plainID(key string, a answer) string {
 // plainHints are about plain values that cannot be IDs.
 type plainHints struct{ user, group sync.Once }
 
+// leaveOut leaves out hints about what t has options for: the values may then be anything.
+func (h *plainHints) leaveOut(t *Tracker) {
+	if t.user != nil {
+		h.user.Do(func() {})
+	}
+	if t.group != nil {
+		h.group.Do(func() {})
+	}
+}
+
 func (c *Client) tellNoID(key string, a answer) {
-	if c == nil || key == groupKey && c.cfg.Mode == UserMode {
+	if c == nil {
 		return
 	}
 	told := &c.plainHints.user

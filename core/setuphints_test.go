@@ -348,6 +348,8 @@ func TestContextValuesThatAreNoIDs(t *testing.T) {
 		"another key":        {key: "user", value: 7.5},
 		"the user is found":  {key: "userId", value: 7.5, opts: []klime.Option{some}},
 		"the user is linked": {key: "userId", value: 7.5, handle: func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}) }},
+		"an option's nobody": {key: "userId", value: &account{}, opts: []klime.Option{asUser("")}},
+		"an option's no one": {key: "groupId", value: []string{}, opts: []klime.Option{some, klime.ResolveGroup(answerWith(""))}},
 		"found further in":   {key: "userId", value: 7.5, opts: []klime.Option{some}, inside: true},
 		"the group is found": {key: "groupId", value: 7.5, opts: []klime.Option{some, company}},
 		"without groups":     {key: "groupId", value: 7.5, opts: []klime.Option{some}, mode: klime.UserMode},

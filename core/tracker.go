@@ -90,9 +90,13 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		return t
 	}
 	c.rules.watch(&t.rules)
-	if t.group != nil && c.cfg.Mode != UserMode {
+	if c.cfg.Mode == UserMode {
+		t.group = nil // no event has one
+	}
+	if t.group != nil {
 		note(&c.seen.groupOption)
 	}
+	c.plainHints.leaveOut(t)
 	t.requireMembership = t.requireMembership && c.cfg.Mode != UserMode // whose events have no group
 	if t.rollUpWindow > 0 {
 		t.rollUp = c.rollUp(t.rollUpWindow)
@@ -169,7 +173,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	s.root = s
 	s.own.innermost, s.own.incoming = s, incoming
 	s.own.requireMembership = t.requireMembership
-	s.own.hasGroup = t.client != nil && t.client.cfg.Mode == UserMode // there is none: nobody need be asked for it
+	s.own.hasGroup = t.client.inUserMode() // there is none to look for
 	s.inheritFrom(s.enclosing())
 	return s
 }

@@ -384,6 +384,7 @@ func TestObserveInUserMode(t *testing.T) {
 		klime.SetUser(ctx, "u1")
 		klime.Track(ctx, "Done", nil)
 	})
+	traffic{tracker: klime.NewTracker(client, asked, asUser("u1"))}.serve(nil)
 	for _, e := range wire.events(t, client) {
 		if got := who(e); got != "u1/" {
 			t.Errorf("event of %s, want u1/", got)

@@ -25,7 +25,10 @@ type exchange struct {
 // passed on, are done. panicked is what they panicked with, nil if they did not.
 func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, panicked any) {
 	w := e.innermostWriter(c)
-	size := w.size(c.Writer)
+	size := w.bytes
+	if _, marked := c.Get(markKey); !marked && size == 0 {
+		size = max(int64(w.Size()), 0) // HandleContext has led past Middleware: only Gin has counted
+	}
 	x.RequestBytes, x.Caller = r.ContentLength, caller{c}
 	x.Recovered(panicked)
 	x.Values = c.Request.Context()

@@ -557,7 +557,7 @@ func TestStreamInsideAnotherWriter(t *testing.T) {
 type trailing struct{ gin.ResponseWriter }
 
 func (w trailing) Flush() {
-	_, _ = w.ResponseWriter.WriteString("zip")
+	_, _ = w.WriteString("zip")
 	w.ResponseWriter.Flush()
 }
 
@@ -569,10 +569,16 @@ func TestBytesOfAnotherWriter(t *testing.T) {
 	engine.Use(func(c *gin.Context) { c.Writer = trailing{c.Writer} },
 		ginklime.Middleware(server.Client(), ginklime.UserID(func(*gin.Context) string { return "jane" })))
 	engine.GET("/x", func(c *gin.Context) { c.Writer.Flush() })
-	w := httptest.NewRecorder()
-	engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", http.NoBody))
-	if e := server.Wait(1)[0]; w.Body.String() != "zip" || e.Properties["responseBytes"] != 0.0 {
-		t.Errorf("answered %q, recorded %v", w.Body, e.Properties)
+	engine.GET("/within", func(c *gin.Context) {
+		c.Writer = &zip{c.Writer} // and it stays there
+		c.Writer.Flush()
+	})
+	for i, path := range []string{"/x", "/within"} {
+		w := httptest.NewRecorder()
+		engine.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		if e := server.Wait(i + 1)[i]; w.Body.String() != "zip" || e.Properties["responseBytes"] != 0.0 {
+			t.Errorf("%s: answered %q, recorded %v", path, w.Body, e.Properties)
+		}
 	}
 }
 

@@ -66,15 +66,6 @@ func (w *writer) WriteHeaderNow() {
 	w.ResponseWriter.WriteHeaderNow()
 }
 
-// size is that of the body. If HandleContext has led past Middleware, current is not w,
-// and only Gin has counted it.
-func (w *writer) size(current gin.ResponseWriter) int64 {
-	if w.bytes > 0 || current == w {
-		return w.bytes
-	}
-	return max(int64(w.Size()), 0)
-}
-
 // answered reports whether a handler has answered.
 func (w *writer) answered() bool { return w.stated || w.Written() }
 

@@ -61,16 +61,23 @@ func Of(id string) Look {
 func hasHidden(id string) bool {
 	for i := range len(id) {
 		if c := id[i]; c < ' ' || c > '~' {
-			return strings.ContainsFunc(id[i:], func(r rune) bool { return !unicode.IsPrint(r) })
+			return strings.ContainsFunc(id[i:], isHidden)
 		}
 	}
 	return false
 }
 
-// isPointer reports whether id is a pointer as package fmt prints it. More digits are an
-// ID, such as an address of Ethereum.
+// isHidden reports whether r is a character that nobody sees and no script needs, as the
+// joiners of Persian are: of control, a wide space, or one of no width.
+func isHidden(r rune) bool {
+	const widthless = "\u00ad\u200b\u2060\ufeff"
+	return unicode.IsControl(r) || unicode.Is(unicode.Z, r) && r != ' ' || strings.ContainsRune(widthless, r)
+}
+
+// isPointer reports whether id is a pointer as package fmt prints it. More or fewer digits
+// are an ID, such as one of Dgraph, or an address of Ethereum.
 func isPointer(id string) bool {
-	const fewest, most = 6, 16
+	const fewest, most = 9, 12
 	digits, isHex := strings.CutPrefix(id, "0x")
 	return isHex && fewest <= len(digits) && len(digits) <= most && strings.Trim(digits, "0123456789abcdef") == ""
 }
