@@ -123,7 +123,7 @@ func (r *rollUp) begin(now time.Time) {
 
 // endCurrent ends the current window. But while one waits behind the one that is being
 // queued, as in an outage, the current window goes on. So an outage takes no more memory
-// however long it lasts, as long as the same users call.
+// however long it lasts, as long as the same users call, with as many keys as a window holds.
 func (r *rollUp) endCurrent() {
 	r.current.due = true
 	if len(r.backlog) < 2 {
@@ -180,6 +180,9 @@ func (r *rollUp) flush(last bool) []*usageWindow {
 // sendUsage queues an event for each key of a window.
 func (c *Client) sendUsage(w *usageWindow) {
 	for key, u := range w.usage {
+		if w.handled.Load() < 0 {
+			return // without a call of BeforeSend
+		}
 		properties := u.properties()
 		properties["windowStart"], properties["windowSeconds"] = w.start, w.length.Seconds()
 		properties["method"] = key.method

@@ -354,11 +354,14 @@ func TestRollUpAfterShutdown(t *testing.T) {
 	t.Parallel()
 	for _, opts := range [][]klime.Option{nil, {klime.Sample(0)}} {
 		client, _ := newClient(t)
-		tracker := klime.NewTracker(client, append(opts, asUser("u1"), klime.RollUp(time.Hour))...)
+		opts = append(opts, asUser("u1"), klime.RollUp(time.Hour))
+		before := klime.NewTracker(client, opts...)
 		shutDown(t, client)
-		traffic{tracker: tracker}.serve(nil)
-		if s := client.Stats(); s.Late != 1 {
-			t.Errorf("%d options more: Stats %+v", len(opts), s)
+		after := klime.NewTracker(client, append(opts, klime.RollUp(time.Minute))...) // of windows that there were not
+		traffic{tracker: before}.serve(nil)
+		traffic{tracker: after}.serve(nil)
+		if s := client.Stats(); s.Late != 2 || s.RollUpKeys != 0 {
+			t.Errorf("%d options: Stats %+v", len(opts), s)
 		}
 	}
 }
@@ -459,7 +462,7 @@ func callBy(tracker *klime.Tracker, user int) {
 	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", user)) })
 }
 
-// However many users call in an outage, and however often the app calls Flush, each key takes
+// However many users call in an outage, as long as a window holds them, and however often the app calls Flush, each key takes
 // the memory of three windows at most, and every request is counted.
 func TestRollUpOfManyDuringALongOutage(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 type rollUps struct {
 	mu       sync.Mutex
 	byLength map[time.Duration]*rollUp
+	closed   bool
 }
 
 // rollUp returns the roll-up with windows of that length, which all middlewares share.
@@ -19,7 +20,7 @@ func (c *Client) rollUp(length time.Duration) *rollUp {
 	defer c.rollUps.mu.Unlock()
 	r, ok := c.rollUps.byLength[length]
 	if !ok {
-		r = &rollUp{client: c, length: length}
+		r = &rollUp{client: c, length: length, closed: c.rollUps.closed}
 		if c.rollUps.byLength == nil {
 			c.rollUps.byLength = map[time.Duration]*rollUp{}
 		}
@@ -66,6 +67,7 @@ func (r *rollUps) close(ctx context.Context) (lost int) {
 func (r *rollUps) flushAll(last bool) (windows []*usageWindow) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.closed = r.closed || last
 	for _, one := range r.byLength {
 		windows = append(windows, one.flush(last)...)
 	}

@@ -142,7 +142,7 @@ func (l *leftovers) handOver(s *store, read []delivery.Record, keep func([]deliv
 			slog.String("folder", s.dir), slog.Any("error", err))
 		return 0, nil
 	}
-	if s.oneMeta {
+	if s.oneMeta && s.db != nil { // else it was emptied, and could not be made anew
 		s.repeatCommit()
 	}
 	s.closeDB() // Windows may note only then when the file was written

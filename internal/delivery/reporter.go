@@ -21,7 +21,7 @@ const (
 type Report struct {
 	Items   []Item // of a delivered batch, only those that were rejected
 	Outcome Outcome
-	Result  Result // of a delivered batch; or the sum of several that had to wait, then without Rejected
+	Result  Result // of a delivered batch; or the sum of several that had to wait, then without Items and Rejected
 	Err     error  // why the items were not delivered
 	Untold  int    // how many more items ended this way, but were not kept for want of room
 }
@@ -55,6 +55,9 @@ func (r *reporter) add(report Report) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if report.Outcome == Sent && len(r.waiting) >= maxReports { // it will be added up, and an index means something in its own batch alone
+		report.Items, report.Result.Rejected = nil, nil
+	}
 	r.trim(&report)
 	report.Items = slices.Clip(report.Items) // merge appends, and the rest of their batch, which is still being sent, may stand behind them
 	switch n := len(r.waiting); {
@@ -106,7 +109,6 @@ func (r *Report) merge(other Report) {
 	r.Untold += other.Untold
 	r.Result.Accepted += other.Result.Accepted
 	r.Result.Failed += other.Result.Failed
-	r.Result.Rejected = nil // an index means something in its own batch alone
 	r.Err = other.Err
 }
 
