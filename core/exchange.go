@@ -92,7 +92,8 @@ type Caller interface {
 }
 
 // Recovered takes what recover has returned after the handler, nil if there was no
-// panic. That it was http.ErrAbortHandler is ignored where the caller has left a stream.
+// panic. That it was http.ErrAbortHandler is ignored where the caller has left a
+// stream of server-sent events.
 func (x *Exchange) Recovered(v any) {
 	x.Panicked = v != nil
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it in the same way

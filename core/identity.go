@@ -71,7 +71,8 @@ func (c *Client) plainID(key string, a answer) string {
 // plainHints are about plain values that cannot be IDs.
 type plainHints struct{ user, group sync.Once }
 
-// leaveOut leaves out hints about what t has options for: the values may then be anything.
+// leaveOut leaves out, for all middlewares of the client, hints about what t has options
+// for: they may see the same request, and the value may then be anything.
 func (h *plainHints) leaveOut(t *Tracker) {
 	if t.user != nil {
 		h.user.Do(func() {})

@@ -123,7 +123,7 @@ func (r *rollUp) begin(now time.Time) {
 
 // endCurrent ends the current window. But while one waits behind the one that is being
 // queued, as in an outage, the current window goes on. So an outage takes no more memory
-// however long it lasts, as long as the same users call, with as many keys as a window holds.
+// however long it lasts, as long as the same users call, and one window holds all their keys.
 func (r *rollUp) endCurrent() {
 	r.current.due = true
 	if len(r.backlog) < 2 {

@@ -462,7 +462,7 @@ func callBy(tracker *klime.Tracker, user int) {
 	traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.SetUser(ctx, fmt.Sprint("u", user)) })
 }
 
-// However many users call in an outage, as long as a window holds them, and however often the app calls Flush, each key takes
+// However many users call in an outage, if a window holds them all, and however often the app calls Flush, each key takes
 // the memory of three windows at most, and every request is counted.
 func TestRollUpOfManyDuringALongOutage(t *testing.T) {
 	t.Parallel()

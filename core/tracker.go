@@ -173,7 +173,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	s.root = s
 	s.own.innermost, s.own.incoming = s, incoming
 	s.own.requireMembership = t.requireMembership
-	s.own.hasGroup = t.client.inUserMode() // there is none to look for
+	s.own.hasGroup = t.client.inUserMode() // once the app has named the user, nobody is asked
 	s.inheritFrom(s.enclosing())
 	return s
 }

@@ -380,7 +380,8 @@ func TestObserveInUserMode(t *testing.T) {
 		t.Errorf("%d anonymous requests counted, want 1", got)
 	}
 	asked := klime.ResolveGroup(func(any) any { t.Error("a group was asked for"); return nil })
-	traffic{tracker: klime.NewTracker(client, asked)}.serve(func(ctx context.Context) {
+	anyone := klime.ResolveUser(func(any) any { t.Error("a user was asked for"); return nil })
+	traffic{tracker: klime.NewTracker(client, asked, anyone)}.serve(func(ctx context.Context) {
 		klime.SetUser(ctx, "u1")
 		klime.Track(ctx, "Done", nil)
 	})

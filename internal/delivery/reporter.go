@@ -21,7 +21,7 @@ const (
 type Report struct {
 	Items   []Item // of a delivered batch, only those that were rejected
 	Outcome Outcome
-	Result  Result // of a delivered batch; or the sum of several that had to wait, then without Items and Rejected
+	Result  Result // of a delivered batch; or the sum of those that came when maxReports were waiting, without Items and Rejected
 	Err     error  // why the items were not delivered
 	Untold  int    // how many more items ended this way, but were not kept for want of room
 }

@@ -67,15 +67,19 @@ func hasHidden(id string) bool {
 	return false
 }
 
-// isHidden reports whether r is a character that nobody sees and no script needs, as the
-// joiners of Persian are: of control, a wide space, or one of no width.
+// isHidden reports whether r is a character that nobody sees: of control, without width, or
+// a space other than ' '. Joiners are none, as scripts such as Persian and emoji need them.
 func isHidden(r rune) bool {
-	const widthless = "\u00ad\u200b\u2060\ufeff"
-	return unicode.IsControl(r) || unicode.Is(unicode.Z, r) && r != ' ' || strings.ContainsRune(widthless, r)
+	const (
+		widthless  = "\u00ad\u180e\u200b\u2060\ufeff"
+		directions = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" // copied along from dialogs
+	)
+	return unicode.IsControl(r) || unicode.Is(unicode.Z, r) && r != ' ' || strings.ContainsRune(widthless+directions, r)
 }
 
-// isPointer reports whether id is a pointer as package fmt prints it. More or fewer digits
-// are an ID, such as one of Dgraph, or an address of Ethereum.
+// isPointer reports whether id is a pointer as package fmt prints most of them on 64-bit
+// machines. With more or fewer digits it may be an ID, such as one of Dgraph, or an address
+// of Ethereum.
 func isPointer(id string) bool {
 	const fewest, most = 9, 12
 	digits, isHex := strings.CutPrefix(id, "0x")

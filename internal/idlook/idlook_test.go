@@ -19,7 +19,7 @@ func TestOf(t *testing.T) {
 		"0xC000012345": idlook.Fine, "0xc00001234g": idlook.Fine, "c000012345": idlook.Fine, "1xc000012345": idlook.Fine,
 		" usr_1": idlook.Padded, "usr_1\n": idlook.Padded, "Acme Inc ": idlook.Padded, "\u00a0usr_1": idlook.Padded,
 		"usr\u200b_1": idlook.Hidden, "\ufeffusr_1": idlook.Hidden, "usr_1\x00": idlook.Hidden, "usr\u00a01": idlook.Hidden,
-		"usr\u00ad1": idlook.Hidden, "usr\u2060": idlook.Hidden, "می\u200cخواهم": idlook.Fine, "👨\u200d👩": idlook.Fine,
+		"\u200eusr_1": idlook.Hidden, "\u202ausr_1\u202c": idlook.Hidden, "\u2066usr_1\u2069": idlook.Hidden, "usr\u00ad1": idlook.Hidden, "usr\u2060": idlook.Hidden, "می\u200cخواهم": idlook.Fine, "👨\u200d👩": idlook.Fine,
 		"https://acme.com\u200b": idlook.Hidden, "\u200b jane": idlook.Name, " usr_1\u200b": idlook.Padded,
 		"Acme Inc": idlook.Name, "Acme\tInc": idlook.Name, "https://acme.com": idlook.URL, "jane@acme.com": idlook.Email, "acme.com": idlook.Domain,
 
