@@ -789,6 +789,35 @@ func TestRollUpAfterAFlushThatEnds(t *testing.T) {
 	}
 }
 
+// A BeforeSend that hangs is not called again once Shutdown has given up.
+func TestRollUpGivenUpAsksNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang, asked := make(chan struct{}), 0
+		client, _ := newClient(t, func(cfg *klime.Config) {
+			cfg.BeforeSend = func(*klime.Event) bool {
+				asked++
+				<-hang
+				return true
+			}
+		})
+		tracker := klime.NewTracker(client, klime.RollUp(time.Minute))
+		callBy(tracker, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = client.Flush(ctx)
+		callBy(tracker, 2)
+		if err := client.Shutdown(ctx); err == nil {
+			t.Error("Shutdown has given up nothing")
+		}
+		close(hang)
+		synctest.Wait()
+		if asked != 1 {
+			t.Errorf("BeforeSend was asked %d times", asked)
+		}
+	})
+}
+
 // A BeforeSend that flushes waits for itself, but not for ever.
 func TestRollUpWithABeforeSendThatFlushes(t *testing.T) {
 	t.Parallel()

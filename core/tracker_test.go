@@ -327,6 +327,41 @@ func TestObserveAnsweredOutside(t *testing.T) {
 	}
 }
 
+// A proxy's panic says nothing of a stream that its client has left. Any other is a failure.
+func TestObserveGivenUp(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, stop := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer stop()
+	const sse = "text/event-stream; charset=utf-8"
+	for name, tt := range map[string]struct {
+		ctx         context.Context //nolint:containedctx // of the request
+		contentType string
+		panicked    any
+		want        string
+	}{
+		"the client has left":             {ended, sse, http.ErrAbortHandler, "200 <nil>"},
+		"the client is there":             {t.Context(), sse, http.ErrAbortHandler, "<nil> true"},
+		"a deadline has passed":           {late, sse, http.ErrAbortHandler, "<nil> true"},
+		"a report that a client leaves":   {ended, "application/json", http.ErrAbortHandler, "<nil> true"},
+		"a stream whose handler is wrong": {ended, sse, "a mistake", "500 <nil>"},
+	} {
+		client, wire := newClient(t)
+		outer, inner := klime.NewTracker(client, asUser("u1")), klime.NewTracker(client)
+		root := outer.Begin(tt.ctx)
+		scope := inner.Begin(root)
+		x := klime.Exchange{Method: http.MethodGet, Route: "/x", Status: http.StatusOK, ContentType: tt.contentType, Native: "r"}
+		x.Recovered(tt.panicked)
+		inner.Observe(scope, x)
+		outer.Observe(root, x)
+		properties := wire.one(t, client)["properties"].(map[string]any)
+		if got := fmt.Sprint(properties["status"], " ", properties["aborted"]); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
 // givenAway are the values of a framework that has given its request to another one.
 type givenAway struct{}
 
