@@ -75,7 +75,7 @@ func (c *Client) filter(body []byte) ([]byte, error) {
 		return nil, nil
 	}
 	d := draft{Event: event, complete: true}
-	if c.cfg.Mode == UserMode {
+	if c.inUserMode() {
 		d.GroupID = ""
 	}
 	if d.Timestamp.IsZero() {

@@ -47,7 +47,7 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 	if d.UserID == who.user && d.GroupID == "" {
 		c.countLeftOut(who.checked)
 	}
-	if c.cfg.Mode == UserMode {
+	if c.inUserMode() {
 		if d.UserID == "" && d.GroupID != "" {
 			return false, ErrUserMode
 		}
@@ -71,7 +71,7 @@ func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption) (ok
 	case silent:
 		c.explains.event(d, outcomeSilenced)
 		return false, nil
-	case d.Type == GroupEvent && c.cfg.Mode == UserMode:
+	case d.Type == GroupEvent && c.inUserMode():
 		return false, ErrUserMode
 	}
 	if err := d.checkOptions(opts); err != nil {

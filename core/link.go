@@ -62,7 +62,7 @@ func (c *Client) link(ctx context.Context, scope *Scope, silent bool, u User, gr
 	if !isID(u.ID) {
 		return noID(ErrMissingUser, u.ID)
 	}
-	if c.cfg.Mode == UserMode {
+	if c.inUserMode() {
 		groups = nil
 	}
 	var errs []error

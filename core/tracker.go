@@ -90,14 +90,14 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		return t
 	}
 	c.rules.watch(&t.rules)
-	if c.cfg.Mode == UserMode {
+	if c.inUserMode() {
 		t.group = nil // no event has one
 	}
 	if t.group != nil {
 		note(&c.seen.groupOption)
 	}
 	c.plainHints.leaveOut(t)
-	t.requireMembership = t.requireMembership && c.cfg.Mode != UserMode // whose events have no group
+	t.requireMembership = t.requireMembership && !c.inUserMode() // whose events have no group
 	if t.rollUpWindow > 0 {
 		t.rollUp = c.rollUp(t.rollUpWindow)
 	}
@@ -250,7 +250,7 @@ func (t *Tracker) noteEnded(x *Exchange, rule ruling) (unrouted bool) {
 // record sends an event for a request, or counts it for a roll-up.
 func (t *Tracker) record(s *Scope, x *Exchange, rt *route, dec *decision) outcome {
 	id := dec.id
-	if t.client.cfg.Mode == UserMode {
+	if t.client.inUserMode() {
 		id.group = ""
 	}
 	if id.user == "" && id.group == "" {
