@@ -48,7 +48,8 @@
 //   - Every event that is not delivered is counted: see [Stats].
 //   - The app's panics, its ResponseWriter's interfaces and its request bodies
 //     are left as they are.
-//   - The write key, IDs and contents of events are never logged.
+//   - The write key, IDs, properties and traits are never logged. Names of events and keys
+//     of properties may be.
 //
 // # Users and groups
 //

@@ -33,7 +33,7 @@ const (
 //	scope.ReadHeader(r.Header.Get)
 //	defer func() {
 //		v := recover()
-//		x := exchange(r)
+//		x := exchange(r, w) // w has seen the answer
 //		x.Recovered(v)
 //		tracker.Observe(scope, x)
 //		if v != nil {

@@ -30,13 +30,10 @@ import (
 //     idempotency, cache or a transaction, must go after this one: before it, a
 //     failure looks like any answer, and is stored or committed. Between two of the same
 //     client it is after this one: the inner Middleware leaves errors to the outer.
-//   - A limiter that skips failed or successful requests goes by the answer if it is
-//     before this one. After it, as without it, the limiter goes by the status that was
-//     set before the ErrorHandler ran.
 //   - Fiber does not tell when a file, a stream or a WebSocket ends, nor that a
 //     client has gone away. Both are left out of events.
-//   - If app.Use or app.Static answers, the event has the route that the path leads
-//     to, or none.
+//
+// docs/frameworks.md has the rest: limiters, paths, what app.Use answers.
 func Middleware(client *klime.Client, opts ...klime.Option) fiber.Handler {
 	if client == nil {
 		return func(c *fiber.Ctx) error { return c.Next() }

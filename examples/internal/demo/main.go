@@ -52,7 +52,7 @@ func parseFlags(opts Options, args []string, stderr io.Writer) (Options, error) 
 		flags.StringVar(&opts.TracesAddr, "traces-addr", defaultTracesAddr, "loopback `address` where traces are taken and shown")
 	}
 	flags.DurationVar(&opts.For, "for", 0, "end after this `duration`, such as 30s; with 0, run until Ctrl-C")
-	traffic := flags.Bool("traffic", true, "let sample users click around; if KLIME_WRITE_KEY is set, only if -traffic is given")
+	traffic := flags.Bool("traffic", true, "let sample users click around; while KLIME_WRITE_KEY is set, only if you give this flag yourself")
 	if err := flags.Parse(args); err != nil {
 		return Options{}, err
 	}

@@ -20,7 +20,7 @@ func (d *Demo) greet(app *App, endpoint string) {
 		traffic, offer = "the billing service sends webhooks; -traffic=false keeps it out", "a billing service sends webhooks"
 		fmt.Fprintf(&b, "The app:    %s, for webhooks\n", d.URL)
 	} else {
-		fmt.Fprintf(&b, "The app:    %s, password of everybody: %s\n", d.URL, Password)
+		fmt.Fprintf(&b, "The app:    %s; sign in as one of these, the password is %s\n", d.URL, Password)
 		for _, line := range app.whoIsWho() {
 			fmt.Fprintf(&b, "            %s\n", line)
 		}
