@@ -207,7 +207,7 @@ func (x *Exchange) turnsAway() bool {
 // succeeded reports whether a handler did what it was asked to, as far as its answer tells.
 func (x *Exchange) succeeded() bool {
 	unanswered := x.Panicked || x.AnsweredOutside || x.Aborted && x.Status == 0
-	return !unanswered && x.Status < http.StatusBadRequest && (x.GRPCStatus == "" || x.GRPCStatus == "0")
+	return !unanswered && x.fault() == noFault
 }
 
 // speaksAnotherProtocol reports whether the connection was taken over, as by a WebSocket.

@@ -30,13 +30,14 @@ func SetGroup(ctx context.Context, id string) {
 }
 
 // SetEvent names the event of this request, in place of "Page Viewed" or "API
-// Called". The name holds for answers below 400, and of gRPC for OK. A blank name counts
-// as none.
+// Called". The name holds for answers below 400, and of gRPC for OK. Of several names the
+// last one counts, but a blank one changes nothing.
 func SetEvent(ctx context.Context, name string) {
-	if name = strings.Clone(name); isBlank(name) {
-		name = ""
+	scope := scopeWithSpan(ctx)
+	if !isBlank(name) {
+		name = strings.Clone(name)
+		scope.update(func(r *request) { r.event = name })
 	}
-	scopeWithSpan(ctx).update(func(r *request) { r.event = name })
 }
 
 // SetProperty adds a property to the event of this request. It replaces an automatic

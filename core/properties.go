@@ -29,6 +29,9 @@ func (p *requestProperties) append(b []byte) []byte {
 	if x.Status > 0 && p.ours("status") {
 		b = append(appendStatus(append(b, `"status":`...), x.Status), ',')
 	}
+	if status, ok := x.grpcStatus(); ok && p.ours("grpcStatus") {
+		b = appendNumber(b, `"grpcStatus":`, status)
+	}
 	if x.Aborted && p.ours("aborted") {
 		b = append(b, `"aborted":true,`...)
 	}

@@ -47,6 +47,7 @@ func TestPropertiesAreDocumented(t *testing.T) {
 	referrer := http.Header{"Referer": {"https://app.example/"}, "Upgrade": {"websocket"}}.Get
 	observe(klime.Exchange{Path: "/reports", Header: referrer}, klime.Capture(klime.Path, klime.Referrer))
 	observe(klime.Exchange{Aborted: true})
+	observe(klime.Exchange{GRPCStatus: "0"})
 	observe(klime.Exchange{Status: 101, Header: referrer})
 	for range 100 { // some of which are taken
 		observe(klime.Exchange{}, klime.Sample(0.5))

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,36 @@ func TestRollUpOfHugeLengths(t *testing.T) {
 	for _, key := range []string{"requestBytes", "responseBytes"} {
 		if p[key] != float64(math.MaxInt64) {
 			t.Errorf("%s %v", key, p[key])
+		}
+	}
+}
+
+// gRPC answers with a status of 200 even if a call has failed. What its own status may say is
+// from https://grpc.io/docs/guides/status-codes; whose fault that is, from OpenTelemetry's
+// conventions for spans of a server.
+func TestRollUpOfGRPC(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))
+	for status := range 17 {
+		x := klime.Exchange{Method: "POST", Route: "/grpc", Status: 200, ContentType: "application/grpc", GRPCStatus: strconv.Itoa(status)}
+		traffic{tracker: tracker, exchange: x}.serve(nil)
+	}
+	traffic{tracker: tracker, exchange: klime.Exchange{Method: "POST", Route: "/grpc", Status: 503, GRPCStatus: "0"}}.serve(nil)
+	if got, want := usageOf(wire.events(t, client)), []string{"u1/ POST /grpc 18 10 7"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A handler may write anything as its status.
+func TestGRPCStatus(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]any{"": nil, "0": 0.0, "16": 16.0, "255": 255.0, "256": nil, "-1": nil, "x": nil, `"}`: nil} {
+		client, wire := newClient(t)
+		x := klime.Exchange{Status: 200, ContentType: "application/grpc", GRPCStatus: text}
+		traffic{tracker: klime.NewTracker(client, asUser("u1")), exchange: x}.serve(nil)
+		if got := wire.one(t, client)["properties"].(map[string]any)["grpcStatus"]; got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
 }

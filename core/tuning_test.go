@@ -100,6 +100,10 @@ func TestNamesAndNoise(t *testing.T) {
 			in: klime.Exchange{Route: "/reports", Path: "/reports", Status: 303, Location: "https://app.example.com/reports"},
 		},
 		{name: "a blank name is none", in: klime.Exchange{}, do: func(ctx context.Context) { klime.SetEvent(ctx, " ") }, want: "API Called"},
+		{name: "a blank name leaves the one before", in: klime.Exchange{}, do: func(ctx context.Context) {
+			klime.SetEvent(ctx, "Done")
+			klime.SetEvent(ctx, "")
+		}, want: "Done"},
 		{name: "a named redirect", opts: []klime.Option{names}, in: with(page, "GET", "/moved", 302), want: "Link Followed"},
 		{name: "SetEvent goes before", opts: []klime.Option{names}, in: klime.Exchange{Route: "/reports"}, do: func(ctx context.Context) { klime.SetEvent(ctx, "Done") }, want: "Done"},
 		{name: "a health check", in: with(page, "GET", "/healthz", 200)},

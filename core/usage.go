@@ -3,7 +3,6 @@ package klime
 import (
 	"context"
 	"math"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -68,11 +67,12 @@ func (w *usageWindow) cover(now time.Time, length time.Duration) {
 // add counts a request.
 func (u *usage) add(now time.Time, x *Exchange) {
 	u.count++
-	switch {
-	case x.Status >= http.StatusInternalServerError:
-		u.serverErrors++
-	case x.Status >= http.StatusBadRequest:
+	switch x.fault() {
+	case noFault:
+	case callersFault:
 		u.clientErrors++
+	case serversFault:
+		u.serverErrors++
 	}
 	if x.Aborted {
 		u.aborted++

@@ -227,9 +227,9 @@ func identityCases() []testCase {
 			},
 			requests: []call{get("/forbidden"), get("/unauthenticated"), get("/ok")},
 			want: []string{
-				"API Called by eve: GET /forbidden 200, 0 in, 0 out",
-				"API Called by eve: GET /unauthenticated 200, 0 in, 0 out",
-				"Report Read by eve at acme: GET /ok 200, 0 in, 0 out",
+				"API Called by eve: GET /forbidden 200, 0 in, 0 out, grpcStatus=7",
+				"API Called by eve: GET /unauthenticated 200, 0 in, 0 out, grpcStatus=16",
+				"Report Read by eve at acme: GET /ok 200, 0 in, 0 out, grpcStatus=0",
 			},
 		},
 		{
@@ -243,7 +243,7 @@ func identityCases() []testCase {
 			},
 			requests: []call{get("/trailer")},
 			want: []string{
-				"API Called by eve: GET /trailer 200, 0 in, 0 out",
+				"API Called by eve: GET /trailer 200, 0 in, 0 out, grpcStatus=16",
 			},
 		},
 		{
