@@ -33,22 +33,3 @@ func TestBatchSize(t *testing.T) {
 		}
 	}
 }
-
-// A quarantine's next batch is at most half of the last one, if there are so small ones.
-func TestQuarantineHalves(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ shrink, tried, usual, want int }{
-		{0, 100, 100, 1},
-		{0, 20, 100, 4},
-		{2, 100, 100, 2}, // it is half already
-		{0, 1, 100, 6},
-		{0, 1, 1, 0},
-		{0, 2, 100_000, maxShrink}, // however many there are usually
-	} {
-		g := quarantineGate{size: batchSize{shrink: test.shrink, successes: growAfter - 1}}
-		g.halve(test.tried, test.usual)
-		if g.size.shrink != test.want || g.size.successes != 0 {
-			t.Errorf("%+v: shrink %d, successes %d", test, g.size.shrink, g.size.successes)
-		}
-	}
-}

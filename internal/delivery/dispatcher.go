@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -105,7 +106,7 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		switch {
 		case quarantined && (!s.othersNext || !fresh && !replay):
-			s.startQuarantined(from, max(s.quarantine.size.shrink, s.gate.size.shrink))
+			s.startQuarantined(from, max(s.quarantine.shrink(s.gate.failures), s.gate.size.shrink))
 		case replay && (!s.freshNext || !fresh):
 			s.startReplay()
 		default:
@@ -285,13 +286,13 @@ func (s *dispatcher) putBack(r jobResult, atFault bool) {
 	case atFault && len(r.unsettled) == 1:
 		s.queue.isolate(r.unsettled, fromCulprits, true)
 	case r.job.from.isQuarantine():
-		if suspect && (s.quarantine.healthy || s.gate.failures >= lastingFailures) {
-			s.quarantine.halve(len(r.unsettled), s.queue.takeItems)
+		if suspect && s.quarantine.healthy {
+			halve(r.unsettled, s.queue.takeItems)
 		}
 		s.queue.isolate(r.unsettled, r.job.from, true)
 	case suspect:
 		s.quarantine.healthy = false
-		s.othersNext = true
+		s.othersNext = s.gate.failures < lastingFailures // then it may be that all fresh batches have bad events
 		s.queue.isolate(r.unsettled, fromSuspects, false)
 	default:
 		s.queue.putBack(r.unsettled)
@@ -308,7 +309,10 @@ func (s *dispatcher) isApart(j job) bool {
 // nothing else.
 func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 	if r.job.from == fromSuspects {
-		s.quarantine.suspectsAt = now.Add(s.gate.pause(1))
+		s.quarantine.suspectsAt = now.Add(s.gate.pause(1) / haste)
+		if errors.Is(r.failure, context.DeadlineExceeded) { // a link too slow for such batches is so for all
+			s.gate.size.halve()
+		}
 	} else {
 		s.quarantine.failures++
 		s.quarantine.culpritsAt = now.Add(s.gate.pause(s.quarantine.failures))

@@ -16,7 +16,8 @@ type Item struct {
 	Automatic bool      // evicted before any item that is not automatic
 	Patient   bool      // waits for room, as under Block, rather than evict others, and during a halt too; accepted until OnClose has returned
 
-	replayed bool // read from the spool
+	replayed bool  // read from the spool
+	halvings uint8 // in quarantine: its next batch is at most 2^-halvings of the usual
 	attempts int32
 	pardoned int32 // attempts that do not count for MaxAttempts
 	seq      uint64

@@ -8,9 +8,11 @@ import (
 
 // quarantine holds items of requests that may have failed because of what one of
 // their events says. At first all of them are suspects. They are tried in turn with
-// other items, but not in the same batch, and in ever smaller batches, until the
-// culprit stands alone. It is tried again and again, but holds up no other item. The
-// queue's lock guards the quarantine.
+// other items, but not in the same batch. A batch that fails again is halved, until the
+// culprit stands alone. It is tried again and again, but holds up no other item. Each
+// batch is halved on its own, as requests may also fail by chance, at one bad server of
+// several: then most halves get through, and the next batch is a whole one. The queue's
+// lock guards the quarantine.
 type quarantine struct {
 	suspects, culprits lanes
 	automaticNext      bool      // it is the turn of the automatic lane
@@ -49,8 +51,8 @@ func (q *queue) quarantineOf(as source) *lanes {
 	return &q.quarantine.suspects
 }
 
-// takeQuarantined removes the items of one request: 2^-shrink of the usual, from
-// the explicit and the automatic lane in turn.
+// takeQuarantined removes the items of one request: 2^-shrink of the usual, or less after
+// so many halvings, from the explicit and the automatic lane in turn.
 func (q *queue) takeQuarantined(from source, shrink int) []Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -60,7 +62,28 @@ func (q *queue) takeQuarantined(from source, shrink int) []Item {
 		lane = &l.automatic
 	}
 	q.quarantine.automaticNext = lane == &l.explicit
-	return q.takeFrom(shrink, lane.len(), func() *deque { return lane })
+	if lane.len() == 0 {
+		return nil
+	}
+	halvings := lane.front().halvings
+	return q.takeFrom(max(shrink, int(halvings)), lane.len(), func() *deque {
+		if lane.len() == 0 || lane.front().halvings != halvings {
+			return nil
+		}
+		return lane
+	})
+}
+
+// halve has the next batch of items that failed together be at most half as large. A usual
+// batch has usual items.
+func halve(items []Item, usual int) {
+	n := uint8(0)
+	for n < maxShrink && usual>>n > max(1, len(items)/2) {
+		n++
+	}
+	for i := range items {
+		items[i].halvings = n
+	}
 }
 
 // dissolve puts all quarantined items back to where they stood in the queue.

@@ -144,7 +144,7 @@ func TestManyBadEvents(t *testing.T) {
 		e := newPoisoned(isBad, failsWith(500))
 		d := start(t, config(e))
 		enqueue(t, d, 1, n)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		if got := e.delivered(); !slices.Equal(got, upToExcept(n, isBad)) {
 			t.Errorf("%d of %d delivered, or some twice", len(got), n-n/100)
 		}
@@ -322,6 +322,24 @@ func TestAnOutageIsNobodysFault(t *testing.T) {
 			mustShutdown(t, d)
 		})
 	}
+}
+
+// Nor does an outage leave small batches behind, however long it was.
+func TestAfterALongOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(int) bool { return true }, failsWith(503))
+		d := start(t, config(e))
+		enqueue(t, d, 1, 10_000)
+		time.Sleep(24 * time.Hour)
+		before := len(e.seen())
+		e.mended.Store(true)
+		mustFlush(t, d)
+		if n := len(e.seen()) - before; n > 110 {
+			t.Errorf("%d requests for 10,000 events", n)
+		}
+		mustShutdown(t, d)
+	})
 }
 
 // Over a slow link, batches that are too large for it time out, and smaller ones do not.

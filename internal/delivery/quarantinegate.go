@@ -2,16 +2,21 @@ package delivery
 
 import "time"
 
-// After lastingFailures failures in a row, suspects are tried in smaller batches
-// even if nothing else was delivered meanwhile: if there are no other items, only
-// some of the suspects can show that the endpoint works.
-const lastingFailures = 3
+const (
+	// After lastingFailures failures in a row, suspects take turns with other items, and are
+	// tried in smaller batches, though nothing was delivered meanwhile: perhaps only some of
+	// the suspects can show that the endpoint works.
+	lastingFailures = 3
+
+	// haste is by how much the pause before the next suspects is shorter than others: the
+	// endpoint works.
+	haste = 4
+)
 
 // quarantineGate decides when quarantined items are tried again, and how many at
 // once. It belongs to the dispatcher.
 type quarantineGate struct {
 	healthy    bool      // something was delivered since items outside the quarantine last failed: what fails in it now is at fault
-	size       batchSize // of suspects
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this
 	failures   int       // of culprits, in a row
@@ -45,20 +50,19 @@ func (g *quarantineGate) delivered(from source, isOld bool) {
 	switch from {
 	case fromSuspects:
 		g.suspectsAt = time.Time{}
-		g.size.succeeded()
 	case fromCulprits:
 		g.failures, g.culpritsAt = 0, time.Time{}
 	case fromQueue, fromDisk:
 	}
 }
 
-// halve makes the next batch of suspects at most half as large as the one just
-// tried. A usual batch has usual items.
-func (g *quarantineGate) halve(tried, usual int) {
-	g.size.successes = 0
-	for g.size.shrink < maxShrink && usual>>g.size.shrink > max(1, tried/2) {
-		g.size.halve()
+// shrink is by how much batches of suspects are smaller than usual after so many failures of
+// the endpoint in a row. Once something is delivered, only those are that fail again: see halve.
+func (g *quarantineGate) shrink(failures int) int {
+	if g.healthy {
+		return 0
 	}
+	return min(max(0, failures-lastingFailures+1), maxShrink)
 }
 
 // hurry lets all quarantined items be tried at once.

@@ -184,14 +184,14 @@ func (q *queue) take(shrink int) []Item {
 }
 
 // takeFrom removes items for one request, each from the front of the lane that next
-// returns, until that is empty. waiting is how many items there are.
+// returns, until that is empty or nil. waiting is how many items there are.
 func (q *queue) takeFrom(shrink, waiting int, next func() *deque) []Item {
 	most := max(1, q.takeItems>>shrink)
 	items := make([]Item, 0, min(waiting, most))
 	size := 0
 	for len(items) < most {
 		lane := next()
-		if lane.len() == 0 {
+		if lane == nil || lane.len() == 0 {
 			break
 		}
 		it := lane.front()
