@@ -13,7 +13,7 @@ type Captured int
 const (
 	IP        Captured = iota // context.ip: the caller's address, by the framework's rules for proxies; absent behind a Unix socket
 	UserAgent                 // context.userAgent
-	Path                      // property path: as requested, without the query
+	Path                      // property path: as requested, with any token in it, without the query
 	Referrer                  // property referrer: without query, fragment and user info
 )
 

@@ -161,12 +161,12 @@ func declinesPrefetch(x *Exchange) bool {
 }
 
 // isPrefetch reports whether a request only guesses what the user will open next. The
-// browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, and Turbo in
-// X-Sec-Purpose.
+// browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, Turbo in
+// X-Sec-Purpose, and htmx's extension preload in HX-Preloaded.
 func isPrefetch(x *Exchange) bool {
 	purpose := cmp.Or(x.header("Sec-Purpose"), x.header("X-Sec-Purpose"), x.header("Purpose"), x.header("X-Moz"))
 	if purpose == "" {
-		return false
+		return x.says("Hx-Preloaded")
 	}
 	purpose = strings.ToLower(purpose)
 	return strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "preview")
@@ -244,7 +244,7 @@ func isPartOfPage(dest string) bool {
 // isVisit reports whether a fetch takes the place of a page load: htmx or Turbo follows
 // a link instead of the browser.
 func isVisit(x *Exchange) bool {
-	return x.header("Hx-Boosted") == "true" || x.header("Hx-History-Restore-Request") == "true" ||
+	return x.says("Hx-Boosted") || x.says("Hx-History-Restore-Request") ||
 		x.header("X-Turbo-Request-Id") != "" && x.header("Turbo-Frame") == ""
 }
 
@@ -255,7 +255,7 @@ func isFragment(x *Exchange) bool {
 	switch {
 	case isVisit(x):
 		return false
-	case x.header("Hx-Request") == "true", x.header("Turbo-Frame") != "":
+	case x.says("Hx-Request"), x.header("Turbo-Frame") != "":
 		return true
 	case dest == "": // an older browser, or a site without TLS: many libraries name themselves, and Android's WebView its app
 		return x.header("X-Requested-With") == "XMLHttpRequest"
@@ -263,6 +263,9 @@ func isFragment(x *Exchange) bool {
 		return !isDocument(dest) && !isEmbedded(dest)
 	}
 }
+
+// says reports whether the request has a header of htmx's for yes.
+func (x *Exchange) says(name string) bool { return x.header(name) == "true" }
 
 func isHTML(mediaType string) bool {
 	return mediaType == "text/html" || mediaType == "application/xhtml+xml"

@@ -187,6 +187,8 @@ func TestClassify(t *testing.T) {
 		{"a prefetch declined", asks(get(503, html), headers{"Sec-Purpose": "prefetch"}), KindNoise},
 		{"prefetch in capitals", asks(get(200, html), headers{"Sec-Purpose": "Prefetch"}), KindNoise},
 		{"Turbo's prefetch", asks(get(200, html), headers{"X-Sec-Purpose": "prefetch"}), KindNoise},
+		{"htmx's prefetch", asks(get(200, html), headers{"HX-Preloaded": "true"}), KindNoise},
+		{"htmx's prefetch of a fragment", asks(get(200, html), headers{"HX-Request": "true", "HX-Preloaded": "true"}), KindNoise},
 		{"HEAD of a stream", method("HEAD", 200, sse), KindNoise},
 		{"kube-probe", asks(get(200, html), headers{"User-Agent": "kube-probe/1.31"}), KindNoise},
 		{"Google's load balancer", asks(get(200, html), headers{"User-Agent": "GoogleHC/1.0"}), KindNoise},

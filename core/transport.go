@@ -22,8 +22,8 @@ type Transport interface {
 }
 
 // BatchResult is Klime's answer to a batch. Events that Klime counted as failed, but did
-// not name, are in Accepted, unless it accepted none: nobody knows which they were. The
-// log tells of them.
+// not name, are in Accepted, unless it counted all as failed and none as accepted: nobody
+// knows which they were. The log tells of them.
 type BatchResult struct {
 	Accepted int          // events
 	Failed   int          // events, which are in Errors unless results were added up: see Config.OnSuccess

@@ -53,9 +53,10 @@ func Mux(mux *http.ServeMux) klime.Option {
 }
 
 // Route says how to find the pattern that a request has matched, "" if none, for
-// routers other than [http.ServeMux]. The request is the one that Middleware
-// passed on. If the router keeps the pattern in a request of its own, either put
-// Middleware inside the router, or let find ask the router again. Inside a mux and
+// routers other than [http.ServeMux]. Do not return r.URL or its path: they would be
+// recorded, with IDs, tokens and query. The request is the one that Middleware passed
+// on. If the router keeps the pattern in a request of its own, either put Middleware
+// inside the router, or let find ask the router again. Inside a mux and
 // [http.StripPrefix], the stripped prefix is put before the pattern, unless the
 // pattern already begins with it.
 func Route(find func(*http.Request) string) klime.Option {

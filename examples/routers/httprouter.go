@@ -9,25 +9,25 @@ import (
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
-// HTTPRouter records around a julienschmidt/httprouter. As the router does not tell what
-// it has matched, each handle sets the request's Pattern. Route reads it as it is: without
-// that option it would be one of an http.ServeMux, where / takes the rest of the path.
-func HTTPRouter(client *klime.Client) http.Handler {
+// HTTPRouter records around a julienschmidt/httprouter and its authentication. The router
+// does not tell what it has matched. So each handler has a Middleware of its own that knows
+// its pattern, and joins the outer one, even if auth replaces the request (WithContext). What
+// auth refuses is recorded without a route.
+func HTTPRouter(client *klime.Client, auth func(http.Handler) http.Handler) http.Handler {
 	router := httprouter.New()
 	handle := func(method, pattern string, next httprouter.Handle) {
+		join := nethttp.Middleware(client, nethttp.Route(func(*http.Request) string { return pattern })) // once, not in each request
 		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
-			r.Pattern = pattern
-			next(w, r, params)
+			join(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next(w, r, params) })).ServeHTTP(w, r)
 		})
 	}
 	show := func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) { showReport(w, r) }
 	handle(http.MethodGet, "/", show)
 	handle(http.MethodGet, "/orgs/:org/reports/:id", show)
-	matched := func(r *http.Request) string { return r.Pattern }
-	return nethttp.Middleware(client, user(), nethttp.Route(matched))(router)
+	return nethttp.Middleware(client, user())(auth(router))
 }
 
-// HTTPRouterInside records around each handler, where its pattern is known.
+// HTTPRouterInside records around each handler only: nothing of what is refused further out.
 func HTTPRouterInside(client *klime.Client) http.Handler {
 	router := httprouter.New()
 	handle := func(method, pattern string, next http.Handler) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -29,6 +31,7 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
+		removeLeftBehind(dir)
 		file, err := os.CreateTemp(dir, "children-*")
 		if err != nil {
 			return err
@@ -58,6 +61,17 @@ func ServePrefork(ctx context.Context, addr, dir string, cfg klime.Config, newAp
 		slog.Warn("no analytics", "error", err)
 	}
 	return ServeFiber(ctx, newApp(client), addr, client)
+}
+
+// removeLeftBehind removes the files of parents that were killed. Children open theirs as they
+// begin, so that one which is an hour old is not looked for any more, even if it is in use.
+func removeLeftBehind(dir string) {
+	files, _ := filepath.Glob(filepath.Join(dir, "children-*"))
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.Remove(file)
+		}
+	}
 }
 
 // together is called by each child when it begins. The returned function waits until all

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -354,14 +355,27 @@ func TestPrefork(t *testing.T) {
 }
 
 // In a deploy that overlaps, the new process starts before the old one ends, which does not
-// wait for it.
+// wait for it. It removes what killed ones have left behind long ago, and takes the old one's
+// file for such: that changes nothing.
 func TestPreforkOverlaps(t *testing.T) {
 	t.Parallel()
 	klime, endpoint := up(t)
 	dir := t.TempDir()
 	env := []string{endpoint, spoolVariable + "=" + dir, "GOMAXPROCS=4"}
 	older := startPrefork(t, append(env, freeAddr(t))...)
+	inUse, _ := filepath.Glob(filepath.Join(dir, "children-*"))
+	if len(inUse) != 1 {
+		t.Fatalf("files: %q", inUse)
+	}
+	begins := filepath.Join(dir, "children-of-one-that-begins")
+	longAgo := time.Now().Add(-2 * time.Hour)
+	if err := errors.Join(os.WriteFile(begins, nil, 0o600), os.Chtimes(inUse[0], longAgo, longAgo)); err != nil {
+		t.Fatal(err)
+	}
 	newer := startPrefork(t, append(env, freeAddr(t))...)
+	if _, err := os.Stat(inUse[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old file: %v", err)
+	}
 	v := visit(t, older)
 	if err := older.terminate(t); err != nil {
 		t.Error(err)
@@ -370,7 +384,7 @@ func TestPreforkOverlaps(t *testing.T) {
 	if err := newer.terminate(t); err != nil {
 		t.Error(err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "children*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "children*")); len(left) != 1 || left[0] != begins {
 		t.Errorf("left behind: %q", left)
 	}
 }

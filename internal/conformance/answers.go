@@ -183,6 +183,7 @@ func answerCases() []testCase {
 				{path: "/page", header: http.Header{"Hx-Request": {"true"}}},
 				{path: "/page", header: http.Header{"X-Requested-With": {"XMLHttpRequest"}}},
 				{path: "/page", header: http.Header{"Sec-Purpose": {"prefetch"}}},
+				{path: "/page", header: http.Header{"Hx-Preloaded": {"true"}}},
 				get("/text"),
 				get("/style.css"),
 				{path: "/moved", status: http.StatusFound},

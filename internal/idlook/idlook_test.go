@@ -1,6 +1,7 @@
 package idlook_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/klimeapp/klime-go/internal/idlook"
@@ -37,5 +38,18 @@ func TestOf(t *testing.T) {
 		if got := idlook.Of(id); got != want {
 			t.Errorf("%q: got %d, want %d", id, got, want)
 		}
+	}
+}
+
+// A pointer is recognised as package fmt prints it, unless it has as few digits as some
+// IDs have: nearly always on 64-bit machines, never on others.
+func TestPrintedPointer(t *testing.T) {
+	t.Parallel()
+	id := fmt.Sprint(new(int))
+	if len(id) < len("0x3757cc851") {
+		t.Skipf("%s may be an ID", id)
+	}
+	if idlook.Of(id) != idlook.Placeholder {
+		t.Errorf("%s is not recognised", id)
 	}
 }

@@ -13,13 +13,19 @@ var (
 	r   *http.Request
 )
 
-// api is a server that ogen has generated.
+// api is a server that ogen or go-swagger has generated.
 var api interface {
 	http.Handler
 	FindPath(method string, u *url.URL) (ogenRoute, bool)
+	Serve(middleware func(http.Handler) http.Handler) http.Handler
 }
 
 type ogenRoute interface{ PathPattern() string }
+
+// middleware is a package of go-swagger.
+var middleware struct {
+	MatchedRouteFrom func(*http.Request) *struct{ PathPattern string }
+}
 
 func whoIs(*http.Request) (klime.User, []klime.Group) { return klime.User{}, nil }
 
