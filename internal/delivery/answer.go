@@ -130,8 +130,8 @@ func (a *answer) rejections() []Rejection {
 }
 
 // refused returns the events of a batch that were not accepted: those that the answer
-// names, and if it says that none was accepted, all others. Other counts do not say
-// which events they mean, so events that are not named count as accepted.
+// names, and if it counts all as failed and none as accepted, all others. Other counts do
+// not say which events they mean, so events that are not named count as accepted.
 func (a *answer) refused(events int) []Rejection {
 	all := validRejections(a.rejections(), events)
 	if a.Accepted > 0 || int(a.Failed) < events {
