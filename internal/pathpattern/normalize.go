@@ -84,7 +84,7 @@ func normalizeSegment(s string) string {
 	switch {
 	case s == "" || s == "{$}":
 		return ""
-	case s[0] == '*' || s[0] == '+' || takesTheRest(s):
+	case s[0] == '*' || s == "+" || takesTheRest(s):
 		return "*"
 	case s[0] == ':':
 		return normalizeBraces(literalColons(normalizeColons(s)))

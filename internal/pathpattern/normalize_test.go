@@ -25,6 +25,7 @@ func TestNormalize(t *testing.T) {
 		{"net/http", "/files/{path...}", "/files/*"},
 		{"net/http", "/{path...}", "/*"},
 		{"net/http", "/things/batch:get", "/things/batch:get"},
+		{"net/http", "GET /+docs/{id}", "/+docs/{id}"},
 
 		{"gin", "/reports/:id", "/reports/{id}"},
 		{"gin", "/orgs/:org/reports/:id", "/orgs/{org}/reports/{id}"},
