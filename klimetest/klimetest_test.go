@@ -188,6 +188,22 @@ func TestWaitInVain(t *testing.T) {
 	}
 }
 
+// Why an event was not sent is told once, whatever its name.
+func TestWhyNotSentIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Report Generated", `Said "Hi"`} {
+		inner := &failing{TB: t}
+		server := klimetest.NewServerThat(inner, 100, time.Millisecond)
+		ctx := klime.NewTracker(server.Client()).Begin(t.Context())
+		klime.Track(ctx, name, klime.Properties{"f": func() {}}, klime.ForUser("user_1"))
+		inner.run(func() { server.Wait(1) })
+		inner.end()
+		if strings.Count(inner.message, "cannot be sent as JSON") != 1 {
+			t.Errorf("%q: %s", name, inner.message)
+		}
+	}
+}
+
 // Wait works in a Cleanup, although the test's context has ended by then.
 func TestWaitInCleanup(t *testing.T) {
 	t.Parallel()
