@@ -74,14 +74,16 @@ func (f *figures) eventsPage(q query) page {
 			tab.title, q.with("/events", showKey, tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get(showKey) == tab.show,
 		})
 	}
+	filters := []string{"event", "user", "group", "trace"}
 	if q.Get(showKey) == "problems" {
+		filters = []string{"code"}
 		list := f.problems(q, "/events")
 		v.Problems, v.Pager = &list, pagerOf(list, q, "/events")
 	} else {
 		v.Timeline = f.timelineOf(f.events(q, "/events"), q, "/events")
 		v.Timeline.Arrivals = true
 	}
-	for _, name := range []string{"event", "user", "group", "trace", "code"} {
+	for _, name := range filters {
 		if value := q.Get(name); value != "" {
 			v.Filters = append(v.Filters, choice{name + ": " + value, q.with("/events", name, "", "before", ""), true})
 		}
