@@ -94,6 +94,8 @@ func (s *Server) attribute(r *Record) {
 	case TypeTrack:
 		if u != nil {
 			u.total.add(1, e.Timestamp)
+		} else {
+			s.counts.Userless++
 		}
 		if g != nil {
 			g.named.add(r)

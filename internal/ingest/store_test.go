@@ -77,7 +77,7 @@ func TestRetention(t *testing.T) {
 	if c.EventCount != 4 || c.Traits["name"] != "Acme" || !slices.Equal(c.Users, []string{"ann"}) {
 		t.Errorf("customer %+v, want 4 events, a name and ann", c)
 	}
-	if got, want := s.Counts(), (ingest.Counts{Batches: 1, Accepted: 5, Forgotten: 2}); got != want {
+	if got, want := s.Counts(), (ingest.Counts{Batches: 1, Accepted: 5, Forgotten: 2, Userless: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 

@@ -998,3 +998,19 @@ func TestUserOfManyGroupsOnThePage(t *testing.T) {
 		t.Errorf("%d of 60 groups are listed:\n%s", n, page)
 	}
 }
+
+// In user mode, a track event is unlinked if it names no user. That does not change when it
+// is forgotten.
+func TestUnlinkedInUserMode(t *testing.T) {
+	engine := ingestWith(2)
+	l := &local{inspector.New(engine, inspector.Options{Mode: inspector.UserMode}), t, engine}
+	l.post(
+		object{"type": "track", "messageId": "1", "timestamp": now(), "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "track", "messageId": "2", "timestamp": now(), "userId": "ann", "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "track", "messageId": "3", "timestamp": now(), "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "track", "messageId": "4", "timestamp": now(), "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "group", "messageId": "5", "timestamp": now(), "groupId": "acme", "event": "has no meaning here"})
+	if n := api[inspector.Summary](l, "/api/summary").Unlinked; n != 3 {
+		t.Errorf("%d are unlinked, want 3", n)
+	}
+}
