@@ -120,7 +120,11 @@ func New(opts Options) *Server {
 }
 
 // ServeHTTP answers POST /v1/batch with JSON.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.ServeRejecting(w, r, nil) }
+
+// ServeRejecting is ServeHTTP, but asks whether to reject the event at each index of a
+// batch, whatever it is. Such events are not in [Counts], nor among the problems.
+func (s *Server) ServeRejecting(w http.ResponseWriter, r *http.Request, rejects func(index int) bool) {
 	if r.URL.Path != "/v1/batch" {
 		writeRefusal(w, &refusal{http.StatusNotFound, CodeNotFound, "there is nothing here; batches go to POST /v1/batch"})
 		return
@@ -132,7 +136,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	switch r.Method {
 	case http.MethodPost:
-		s.serveBatch(w, r)
+		s.serveBatch(w, r, rejects)
 	case http.MethodOptions:
 		h.Set("Access-Control-Allow-Methods", http.MethodPost)
 		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
@@ -153,7 +157,7 @@ type answer struct {
 }
 
 // serveBatch stores the valid events of a batch, even if others in it are invalid.
-func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, rejects func(index int) bool) {
 	if s.slots != nil {
 		select {
 		case s.slots <- struct{}{}:
@@ -174,6 +178,10 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	valid := make([]*Record, 0, len(elements))
 	var rejected []Problem
 	for i, raw := range elements {
+		if rejects != nil && rejects(i) {
+			ans.Errors = append(ans.Errors, eventError{i, "rejected by the test", CodeRejected})
+			continue
+		}
 		record, invalid := parseEvent(raw)
 		if invalid != nil {
 			invalid.Index = i
