@@ -1,5 +1,7 @@
 package inspector
 
+import "github.com/klimeapp/klime-go/internal/ingest"
+
 // The most that a page shows of lists that have no further pages. The page says how
 // much it leaves out.
 const (
@@ -57,7 +59,7 @@ func (f *figures) usersPage(q query) page {
 
 type eventsView struct {
 	Timeline timeline
-	Problems *List[Problem] // if not nil, shown in place of the timeline
+	Problems *List[*ingest.Problem] // if not nil, shown in place of the timeline
 	Pager    pager
 	Tabs     []choice
 	Filters  []choice // the active filters, with links that remove them
