@@ -62,6 +62,7 @@ func TestNormalize(t *testing.T) {
 		{"gorilla", "/reports/{id:[0-9]+}", "/reports/{id}"},
 		{"httprouter", "/files/*filepath", "/files/*"},
 		{"goa", "/files/{*path}", "/files/*"},
+		{"beego", `/reports/:id([0-9]{2,})/lines`, "/reports/{id}/lines"},
 
 		{"none", "", ""},
 		{"none", "reports", ""},
