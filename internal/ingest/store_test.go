@@ -90,6 +90,12 @@ func TestRetention(t *testing.T) {
 	if got := s.Counts().Accepted; got != 6 {
 		t.Errorf("%d accepted, want 6", got)
 	}
+
+	// The timeline forgets events of the group and of its users alike.
+	post(t, s, event("track", "6", "09:50", "event", `"Fifth"`, "userId", `"ann"`))
+	if got, want := names(s.Timeline("acme")), []string{"First", "Fourth", "Fifth"}; !slices.Equal(got, want) {
+		t.Errorf("timeline %q, want %q", got, want)
+	}
 }
 
 func TestRetentionByBytes(t *testing.T) {

@@ -122,6 +122,9 @@ func TestSubtree(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.LeaveSubtreeTo(&q)
+		if _, dir, _ := strings.Cut(tt.pattern, "/"); tt.want && !p.MatchesRoute("GET", "/"+dir+"*") {
+			t.Errorf("%s beside %s does not match the route /%s*", tt.pattern, tt.other, dir)
+		}
 		if p.HasSubtree() != tt.want {
 			t.Errorf("%s beside %s: %v", tt.pattern, tt.other, !tt.want)
 		}

@@ -18,7 +18,7 @@ func TestDefault(t *testing.T) {
 		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
 		"passWord", "pass_word", "userPassWord", "PassWords", "pASSWORD", "APIkey", "apiKeY", "apiKEYs", "sessionIDs", "sESSION_iD", "ApIkEy2", "iBAN", "toKen",
-		"acceSSkey", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
+		"acceSSkey", "DBPassword", "HTTPCookie", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
 	}
 	public := []string{
 		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "passwordless", "pass", "passed", "secretary", "key", "keyId",
