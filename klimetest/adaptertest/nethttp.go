@@ -1,4 +1,4 @@
-package conformance
+package adaptertest
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 // NetHTTP is the [Request] of a router that is built on net/http.
 type NetHTTP struct {
 	W http.ResponseWriter // nil in a resolver, which has none
-	R *http.Request
+	R *http.Request       // never nil
 
-	PathParam func(r *http.Request, name string) string
+	PathParam func(r *http.Request, name string) string // returns a parameter of the path
 }
 
 // Context implements [Request].

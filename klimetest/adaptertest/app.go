@@ -1,7 +1,4 @@
-// Package conformance holds every adapter to the same behaviour. It is one test
-// suite, which each adapter's own test runs with a few lines that build an [App] in
-// its framework. A new behaviour of the middleware gets a new case here.
-package conformance
+package adaptertest
 
 import (
 	"context"
@@ -14,48 +11,52 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// App describes an app once, for every framework. Its middlewares run in the order
-// Outside, ours, Inside, and then those of the route.
+// App is an app to build. Its middlewares run in the order Outside, yours, Inside, and then
+// those of the route.
 type App struct {
-	Client  *klime.Client
-	Bare    bool // without our middleware, to see what the app does by itself
-	Twice   bool // with our middleware a second time, right inside the first
-	HTTP2   bool // served over HTTP/2, by frameworks built on net/http: see Serve
-	UserID  func(Request) any
-	GroupID func(Request) any
-	Options []klime.Option                            // more options for our middleware
-	Link    func(Request) (klime.User, []klime.Group) // between Inside and the route
-	Outside []Middleware
-	Inside  []Middleware
-	Routes  []Route
+	Client  *klime.Client                             // for your middleware; may be nil
+	Bare    bool                                      // without your middleware, to see what the app does by itself
+	Twice   bool                                      // your middleware once more, right inside the first
+	HTTP2   bool                                      // served over HTTP/2 with TLS, as Serve does
+	UserID  func(Request) any                         // for your UserID option, unless nil
+	GroupID func(Request) any                         // for your GroupID option, unless nil
+	Options []klime.Option                            // further options for your middleware
+	Link    func(Request) (klime.User, []klime.Group) // for your Link, between Inside and the route, unless nil
+	Outside []Middleware                              // the first is the outermost
+	Inside  []Middleware                              // the first is the outermost
+	Routes  []Route                                   // see Route
 
-	// UserIDInside, if not nil, adds our middleware a second time, after Inside, with
-	// this UserID and the client ClientInside.
+	// UserIDInside, if not nil, adds your middleware once more, after Inside, with this
+	// UserID option and the client ClientInside.
 	UserIDInside func(Request) any
-	ClientInside *klime.Client // the suite sets it
+	ClientInside *klime.Client // for that second middleware
 
 	nested bool // Serve's ResponseWriter has optional interfaces only by its Unwrap
 }
 
-// Middleware runs around the rest of the app. It may pass on another request.
+// Middleware runs around the rest of the app. It calls next for that, perhaps with another
+// Request than its own; the rest of the app must then get that one. It may panic, and recover.
 type Middleware func(r Request, next func(Request))
 
-// Route is one route of an App.
+// Route is one route of an App. A Handler that writes nothing answers 200, as with net/http.
 type Route struct {
-	Method  string   // GET if empty
-	Groups  []string // prefixes of the nested groups that it is in, such as /orgs/{org}
-	Mounted bool     // the groups are sub-routers of their own, if the framework has such
-	Path    string   // in the innermost group, such as /files/{rest...}
-	Event   string   // named by the adapter's Event, if not empty
-	Skip    bool     // dropped by the adapter's Skip
-	Handler func(Request)
+	Method  string        // GET if empty
+	Groups  []string      // prefixes of the nested groups that it is in, such as /orgs/{org}
+	Mounted bool          // the groups are sub-routers of their own, if the framework has such
+	Path    string        // in the innermost group, such as /files/{rest...}
+	Event   string        // named by the adapter's Event, if not empty
+	Skip    bool          // dropped by the adapter's Skip
+	Handler func(Request) // answers
 
 	// Err is what the handler returns after Handler, in frameworks whose handlers return
 	// errors. Others ignore it.
 	Err error
 }
 
-// Request is what any framework offers a handler.
+// Request is what your framework offers a handler, wrapped by your test, such as
+// type request struct{ c *mine.Context }. If a framework changes its request in place, Keep,
+// Replace and WithCancel do so and return their receiver. If it is not built on net/http, its
+// Request may also have a SetPath(path string), which changes the path as your users do.
 //
 //nolint:interfacebloat // it stands in for a framework's whole context
 type Request interface {
@@ -71,7 +72,9 @@ type Request interface {
 	WithCancel() (Request, context.CancelFunc)
 	// Value finds what Keep has stored.
 	Value(key string) any
+	// Param returns a parameter of the path.
 	Param(name string) string
+	// Header returns a header of the request.
 	Header(name string) string
 	// Body reads the request's body.
 	Body() io.Reader
@@ -99,12 +102,12 @@ type HeaderSetter interface {
 // StreamWriter is a *bufio.Writer or similar. Flush sends what has been written so far.
 type StreamWriter interface {
 	io.Writer
-	Flush() error
+	Flush() error // sends what has been written so far
 }
 
 // Adapter is an adapter under test.
 type Adapter struct {
-	Name string
+	Name string // the framework's
 	// KeepsInPlace says that Keep changes the request itself, so that a value kept
 	// by an inner handler is seen by outer ones.
 	KeepsInPlace bool
@@ -118,8 +121,9 @@ type Adapter struct {
 	OwnServer bool
 	// ReturnsErrors says that handlers return Route.Err.
 	ReturnsErrors bool
-	// Start serves app on loopback and returns its base URL. Stop returns when
-	// all requests have been served.
+	// Start serves app on loopback and returns its base URL. The suite calls it from several
+	// goroutines. It reports errors to tb. The function stop returns when all requests have
+	// been served.
 	Start func(tb testing.TB, app App) (url string, stop func())
 
 	http2, nested bool // Start gets every app with these
