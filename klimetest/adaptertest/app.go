@@ -11,8 +11,8 @@ import (
 	klime "github.com/klimeapp/klime-go/core"
 )
 
-// App is an app to build. Its middlewares run in the order Outside, yours, Inside, and then
-// those of the route.
+// App is an app to build: its middlewares in the order Outside, yours, Inside, and then its
+// Routes.
 type App struct {
 	Client  *klime.Client                             // for your middleware; may be nil
 	Bare    bool                                      // without your middleware, to see what the app does by itself
@@ -24,39 +24,42 @@ type App struct {
 	Link    func(Request) (klime.User, []klime.Group) // for your Link, between Inside and the route, unless nil
 	Outside []Middleware                              // the first is the outermost
 	Inside  []Middleware                              // the first is the outermost
-	Routes  []Route                                   // see Route
+	Routes  []Route                                   // behind all of these
 
 	// UserIDInside, if not nil, adds your middleware once more, after Inside, with this
-	// UserID option and the client ClientInside.
+	// UserID option and ClientInside.
 	UserIDInside func(Request) any
-	ClientInside *klime.Client // for that second middleware
+	ClientInside *klime.Client // may be nil
 
 	nested bool // Serve's ResponseWriter has optional interfaces only by its Unwrap
 }
 
-// Middleware runs around the rest of the app. It calls next for that, perhaps with another
-// Request than its own; the rest of the app must then get that one. It may panic, and recover.
+// Middleware is a middleware of an App. It calls next for the rest of the app, perhaps with
+// another Request than its own; the rest of the app must then get that one. It may panic,
+// and recover.
 type Middleware func(r Request, next func(Request))
 
-// Route is one route of an App. A Handler that writes nothing answers 200, as with net/http.
+// Route is one route of an App.
 type Route struct {
 	Method  string        // GET if empty
 	Groups  []string      // prefixes of the nested groups that it is in, such as /orgs/{org}
 	Mounted bool          // the groups are sub-routers of their own, if the framework has such
-	Path    string        // in the innermost group, such as /files/{rest...}
-	Event   string        // named by the adapter's Event, if not empty
-	Skip    bool          // dropped by the adapter's Skip
-	Handler func(Request) // answers
+	Path    string        // in the innermost group, in net/http's dialect: /files/{rest...}
+	Event   string        // for your Event, unless empty
+	Skip    bool          // with your Skip
+	Handler func(Request) // if it writes nothing, the answer is 200, as with net/http
 
-	// Err is what the handler returns after Handler, in frameworks whose handlers return
-	// errors. Others ignore it.
+	// Err is what the handler returns after Handler. There is one only if the Adapter says
+	// ReturnsErrors.
 	Err error
 }
 
 // Request is what your framework offers a handler, wrapped by your test, such as
-// type request struct{ c *mine.Context }. If a framework changes its request in place, Keep,
-// Replace and WithCancel do so and return their receiver. If it is not built on net/http, its
-// Request may also have a SetPath(path string), which changes the path as your users do.
+// type request struct{ c *mine.Context }.
+//
+// If a framework changes its request in place, Keep, Replace and WithCancel do so and return
+// their receiver. If it is not built on net/http, its Request may also have a
+// SetPath(path string), which changes the path as your users do.
 //
 //nolint:interfacebloat // it stands in for a framework's whole context
 type Request interface {
@@ -64,7 +67,8 @@ type Request interface {
 	Context() context.Context
 	// Detached is a context that may be kept after the handler.
 	Detached() context.Context
-	// Keep stores a value for handlers further in, as users of the framework do.
+	// Keep stores a value for handlers further in, as users of the framework do: c.Set, or a
+	// context value.
 	Keep(key string, value any) Request
 	// Replace replaces the request by one with another value in its context.
 	Replace(key, value any) Request
@@ -85,39 +89,42 @@ type Request interface {
 	HTTP() (http.ResponseWriter, *http.Request)
 }
 
-// Streamer is a Request of a framework that is not built on net/http and can
-// stream. If a Request does not implement it, tests of streams are skipped.
+// Streamer is an optional interface of a Request, for a framework that streams in a way of
+// its own. Cases with streams are left out if a Request has neither this nor what HTTP
+// returns.
 type Streamer interface {
 	// Stream answers 200 with what write writes. It may call write after the handler.
 	Stream(contentType string, write func(w StreamWriter))
 }
 
-// HeaderSetter is a Request of a framework that is not built on net/http. If a Request
-// does not implement it, tests that need it are skipped.
+// HeaderSetter is an optional interface of a Request, for a framework that is not built on
+// net/http. Cases with headers of the answer are left out if a Request has neither this nor
+// what HTTP returns.
 type HeaderSetter interface {
 	// SetHeader sets a header of the answer.
 	SetHeader(name, value string)
 }
 
-// StreamWriter is a *bufio.Writer or similar. Flush sends what has been written so far.
+// StreamWriter is a *bufio.Writer or something like it.
 type StreamWriter interface {
 	io.Writer
 	Flush() error // sends what has been written so far
 }
 
-// Adapter is an adapter under test.
+// Adapter is the adapter under test.
 type Adapter struct {
-	Name string // the framework's
+	// Name is the framework's name.
+	Name string
 	// KeepsInPlace says that Keep changes the request itself, so that a value kept
-	// by an inner handler is seen by outer ones.
+	// by an inner handler is seen by outer ones: as with c.Set.
 	KeepsInPlace bool
 	// PassesContext says that the framework passes the context as an argument of its
-	// own: Replace and WithCancel make another, which outer handlers do not see, even
+	// own, func(ctx, c): Replace and WithCancel make another, which outer handlers do not see, even
 	// if KeepsInPlace. Without KeepsInPlace it says nothing.
 	PassesContext bool
-	// OwnServer says that the framework is not built on net/http: tests of what only
-	// net/http has are left out. Its server must accept a path of 10 KB and a body of
-	// 10 MiB.
+	// OwnServer says that the framework is not built on net/http: cases that need it are
+	// left out. Its server may need higher limits than its defaults: the suite sends a path
+	// of 10 KB and a body of 10 MiB.
 	OwnServer bool
 	// ReturnsErrors says that handlers return Route.Err.
 	ReturnsErrors bool
@@ -129,11 +136,12 @@ type Adapter struct {
 	http2, nested bool // Start gets every app with these
 }
 
-// FullPath is the path of a route with the prefixes of its groups.
+// FullPath returns the Path with the prefixes of the Groups before it.
 func (r Route) FullPath() string { return strings.Join(r.Groups, "") + r.Path }
 
-// Serve serves the handler of an app that is built on net/http, for
-// [Adapter].Start.
+// Serve serves an App's handler as Adapter.Start must, for frameworks that are built on
+// net/http: over HTTP/2 if the App says so. The function stop waits for the requests that
+// are being served.
 func Serve(tb testing.TB, app App, handler http.Handler) (url string, stop func()) {
 	tb.Helper()
 	if app.nested {
