@@ -25,14 +25,8 @@ type backend struct {
 	rejected   int // events that a Reject has refused
 }
 
-// Limits of the events that are kept. Wait fails a test that makes more.
-const (
-	maxEvents = 100_000
-	maxBytes  = 256 << 20
-)
-
 func newBackend(keep int) backend {
-	return backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep, MaxBytes: maxBytes})}
+	return backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep})}
 }
 
 // Fail makes the next requests meet these faults, one each, in order. Probes

@@ -50,12 +50,12 @@ type Options struct {
 
 	// MaxEvents bounds the number of remembered events, of users, and of groups, each
 	// by itself. The oldest event, and the user and group named least recently, are
-	// forgotten first. The default is 100,000.
+	// forgotten first. The default is DefaultMaxEvents.
 	MaxEvents int
 
 	// MaxBytes bounds the JSON of the remembered events, except that the newest event
 	// is always remembered. What is known of users and groups may take the same amount
-	// again. The default is 256 MiB.
+	// again. The default is DefaultMaxBytes.
 	MaxBytes int
 
 	// BatchRate bounds the batches accepted in a second. Further batches are answered
@@ -66,9 +66,10 @@ type Options struct {
 	BatchesAtOnce int
 }
 
+// Defaults of [Options].
 const (
-	defaultMaxEvents = 100_000
-	defaultMaxBytes  = 256 << 20
+	DefaultMaxEvents = 100_000
+	DefaultMaxBytes  = 256 << 20
 )
 
 // Server is an in-memory Klime. It answers POST /v1/batch, also to web pages of other
@@ -99,10 +100,10 @@ type Server struct {
 // New returns an empty Server.
 func New(opts Options) *Server {
 	if opts.MaxEvents <= 0 {
-		opts.MaxEvents = defaultMaxEvents
+		opts.MaxEvents = DefaultMaxEvents
 	}
 	if opts.MaxBytes <= 0 {
-		opts.MaxBytes = defaultMaxBytes
+		opts.MaxBytes = DefaultMaxBytes
 	}
 	s := &Server{
 		opts:     opts,
