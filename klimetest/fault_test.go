@@ -33,6 +33,8 @@ func faultTests() map[string]struct {
 	}
 	return map[string]test{
 		"status":     {klimetest.Status(503), 3, 0, 0},
+		"200":        {klimetest.Status(200), 0, 0, 0}, // the client cannot know that nothing was taken
+		"999":        {klimetest.Status(999), 3, 0, 0},
 		"RetryAfter": {klimetest.RetryAfter(429, time.Second), 3, 0, 0},
 		"Hang":       {klimetest.Hang(), 3, 0, 0},
 		"Cut":        {klimetest.Cut(), 3, 3, 0},

@@ -29,6 +29,7 @@ func TestNormalize(t *testing.T) {
 
 		{"gin", "/reports/:id", "/reports/{id}"},
 		{"gin", "/orgs/:org/reports/:id", "/orgs/{org}/reports/{id}"},
+		{"gin", "/orgs/:orgID/reports/:Z", "/orgs/{orgID}/reports/{Z}"},
 		{"gin", "/reports/:report-id", "/reports/{report-id}"},
 		{"gin", "/files/*path", "/files/*"},
 		{"gin", "/*path", "/*"},
