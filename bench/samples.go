@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -126,7 +127,7 @@ func (s *samples) median(name, unit string) figure {
 	if len(all) == 0 {
 		return figure{}
 	}
-	slices.SortStableFunc(all, func(a, b sample) int { return compareFloat(a["spin-ns"], b["spin-ns"]) })
+	slices.SortStableFunc(all, func(a, b sample) int { return cmp.Compare(a["spin-ns"], b["spin-ns"]) })
 	limit := s.calm * calmWithin
 	if strings.HasPrefix(name, "TrackParallel") {
 		limit = all[0]["spin-ns"] * calmWithin
@@ -145,17 +146,6 @@ func (s *samples) median(name, unit string) figure {
 		middle = (used[n/2-1] + used[n/2]) / 2
 	}
 	return figure{middle, n, n >= enough && all[n-1]["spin-ns"] <= limit, true}
-}
-
-func compareFloat(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
 }
 
 // minus is the difference of two figures.

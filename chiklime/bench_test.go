@@ -10,7 +10,7 @@ import (
 
 	"github.com/klimeapp/klime-go/chiklime"
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/internal/alloctest"
 )
 
 // writer is a minimal http.ResponseWriter.
@@ -37,13 +37,13 @@ func serving(tb testing.TB, middlewares ...func(http.Handler) http.Handler) func
 
 func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handler {
 	tb.Helper()
-	return chiklime.Middleware(conformance.NewSink(tb), append(opts,
+	return chiklime.Middleware(alloctest.NewSink(tb), append(opts,
 		chiklime.UserID(func(*http.Request) string { return "user_123" }),
 		chiklime.GroupID(func(*http.Request) string { return "org_456" }))...)
 }
 
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t)))
-	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
-	conformance.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
+	alloctest.Allocations(t, 2, serving(t), serving(t, tracked(t)))
+	alloctest.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+	alloctest.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }

@@ -18,16 +18,16 @@ import (
 
 	"github.com/klimeapp/klime-go/chiklime"
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/internal/conformance"
 	"github.com/klimeapp/klime-go/klimetest"
+	"github.com/klimeapp/klime-go/klimetest/adaptertest"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "chi", Start: start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "chi", Start: start})
 }
 
-func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 	tb.Helper()
 	router := chi.NewRouter()
 	for _, m := range app.Outside {
@@ -60,7 +60,7 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 			add(mounted[prefix], app, route)
 		}
 	}
-	return conformance.Serve(tb, app, afresh(router))
+	return adaptertest.Serve(tb, app, afresh(router))
 }
 
 // afresh takes chi's routing context out of requests that the app makes to itself:
@@ -84,7 +84,7 @@ func nest(known map[string]chi.Router, groups []string) chi.Router {
 	return known[path]
 }
 
-func add(r chi.Router, app conformance.App, route conformance.Route) {
+func add(r chi.Router, app adaptertest.App, route adaptertest.Route) {
 	if app.Link != nil {
 		r = r.With(chiklime.Link(func(r *http.Request) (klime.User, []klime.Group) { return app.Link(request(nil, r)) }))
 	}
@@ -111,7 +111,7 @@ func dialect(path string) string {
 	return path
 }
 
-func options(app conformance.App) []klime.Option {
+func options(app adaptertest.App) []klime.Option {
 	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, chiklime.UserID(func(r *http.Request) any { return app.UserID(request(nil, r)) }))
@@ -122,10 +122,10 @@ func options(app conformance.App) []klime.Option {
 	return opts
 }
 
-func wrap(m conformance.Middleware) func(http.Handler) http.Handler {
+func wrap(m adaptertest.Middleware) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			m(request(w, r), func(inner conformance.Request) { next.ServeHTTP(inner.HTTP()) })
+			m(request(w, r), func(inner adaptertest.Request) { next.ServeHTTP(inner.HTTP()) })
 		})
 	}
 }
@@ -658,9 +658,9 @@ func TestMiddlewaresOfChi(t *testing.T) {
 	}
 }
 
-// request returns the conformance.Request for a handler.
-func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
-	return conformance.NetHTTP{W: w, R: r, PathParam: chi.URLParam}
+// request returns the adaptertest.Request for a handler.
+func request(w http.ResponseWriter, r *http.Request) adaptertest.NetHTTP {
+	return adaptertest.NetHTTP{W: w, R: r, PathParam: chi.URLParam}
 }
 
 // An app may mount a router twice, even within itself, or one that cannot show its routes

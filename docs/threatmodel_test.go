@@ -46,7 +46,7 @@ func sources(t *testing.T, folder string) string {
 	t.Helper()
 	pattern := "../" + folder + "/*_test.go"
 	if folder == "conformance" {
-		pattern = "../internal/conformance/*.go"
+		pattern = "../klimetest/adaptertest/*.go"
 	}
 	names, err := filepath.Glob(filepath.FromSlash(pattern))
 	if err != nil || len(names) == 0 {

@@ -42,7 +42,7 @@ func startDemo(t *testing.T) (app, klime string) {
 		defer kill.Stop()
 		_ = cmd.Wait()
 	})
-	find := regexp.MustCompile(`^(The app|Klime): +(http://[^,\s]+)`)
+	find := regexp.MustCompile(`^(The app|Klime): +(http://[^,;\s]+)`)
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() && (app == "" || klime == "") {
 		switch m := find.FindStringSubmatch(lines.Text()); {

@@ -8,7 +8,7 @@ import (
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/fiberklime"
-	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/internal/alloctest"
 )
 
 // serving returns a function that serves the same request each time it is called.
@@ -39,13 +39,13 @@ func argumentOf[T any](func(*T)) *T { return new(T) }
 
 func tracked(tb testing.TB, opts ...klime.Option) fiber.Handler {
 	tb.Helper()
-	return fiberklime.Middleware(conformance.NewSink(tb), append(opts,
+	return fiberklime.Middleware(alloctest.NewSink(tb), append(opts,
 		fiberklime.UserID(func(*fiber.Ctx) string { return "user_123" }),
 		fiberklime.GroupID(func(*fiber.Ctx) string { return "org_456" }))...)
 }
 
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t)))
-	conformance.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
-	conformance.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
+	alloctest.Allocations(t, 2, serving(t), serving(t, tracked(t)))
+	alloctest.Allocations(t, 2, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+	alloctest.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }

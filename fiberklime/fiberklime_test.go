@@ -15,16 +15,16 @@ import (
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/fiberklime"
-	"github.com/klimeapp/klime-go/internal/conformance"
 	"github.com/klimeapp/klime-go/klimetest"
+	"github.com/klimeapp/klime-go/klimetest/adaptertest"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "fiber", KeepsInPlace: true, OwnServer: true, ReturnsErrors: true, Start: start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "fiber", KeepsInPlace: true, OwnServer: true, ReturnsErrors: true, Start: start})
 }
 
-func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 	tb.Helper()
 	server := fiber.New(fiber.Config{DisableStartupMessage: true, BodyLimit: 16 << 20, ReadBufferSize: 16 << 10})
 	for _, m := range app.Outside {
@@ -115,7 +115,7 @@ func dialect(path string) string {
 	return strings.Join(segments, "/")
 }
 
-func options(app conformance.App) []klime.Option {
+func options(app adaptertest.App) []klime.Option {
 	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, fiberklime.UserID(func(c *fiber.Ctx) any { return app.UserID(request{c}) }))
@@ -126,14 +126,14 @@ func options(app conformance.App) []klime.Option {
 	return opts
 }
 
-func wrap(m conformance.Middleware) fiber.Handler {
+func wrap(m adaptertest.Middleware) fiber.Handler {
 	return func(c *fiber.Ctx) (err error) {
-		m(request{c}, func(conformance.Request) { err = c.Next() })
+		m(request{c}, func(adaptertest.Request) { err = c.Next() })
 		return err
 	}
 }
 
-// request implements conformance.Request for Fiber.
+// request implements adaptertest.Request for Fiber.
 type request struct{ c *fiber.Ctx }
 
 func (q request) Context() context.Context                   { return q.c.UserContext() }
@@ -149,23 +149,23 @@ func (q request) SetPath(path string) { q.c.Path(path) }
 
 func (q request) SetHeader(name, value string) { q.c.Set(name, value) }
 
-func (q request) Keep(key string, value any) conformance.Request {
+func (q request) Keep(key string, value any) adaptertest.Request {
 	q.c.Locals(key, value)
 	return q
 }
 
-func (q request) Replace(key, value any) conformance.Request {
+func (q request) Replace(key, value any) adaptertest.Request {
 	q.c.SetUserContext(context.WithValue(q.c.UserContext(), key, value))
 	return q
 }
 
-func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
+func (q request) WithCancel() (adaptertest.Request, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(q.c.UserContext())
 	q.c.SetUserContext(ctx)
 	return q, cancel
 }
 
-func (q request) Stream(contentType string, write func(w conformance.StreamWriter)) {
+func (q request) Stream(contentType string, write func(w adaptertest.StreamWriter)) {
 	q.c.Set(fiber.HeaderContentType, contentType)
 	q.c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { write(w) })
 }

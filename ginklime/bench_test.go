@@ -10,7 +10,7 @@ import (
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/ginklime"
-	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/internal/alloctest"
 )
 
 // sink is a minimal http.ResponseWriter.
@@ -34,14 +34,14 @@ func serving(tb testing.TB, middlewares ...gin.HandlerFunc) func() {
 
 func tracked(tb testing.TB, opts ...klime.Option) gin.HandlerFunc {
 	tb.Helper()
-	return ginklime.Middleware(conformance.NewSink(tb), append(opts,
+	return ginklime.Middleware(alloctest.NewSink(tb), append(opts,
 		ginklime.UserID(func(*gin.Context) string { return "user_123" }),
 		ginklime.GroupID(func(*gin.Context) string { return "org_456" }))...)
 }
 
 // Beyond what net/http needs, Gin makes a map for c.Set.
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t)))
-	conformance.Allocations(t, 4, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
-	conformance.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
+	alloctest.Allocations(t, 4, serving(t), serving(t, tracked(t)))
+	alloctest.Allocations(t, 4, serving(t), serving(t, tracked(t, klime.RollUp(time.Minute))))
+	alloctest.Allocations(t, 0, serving(t), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }

@@ -40,7 +40,7 @@ func (e *exchange) describe(x *klime.Exchange, c *gin.Context, r *http.Request, 
 	x.Aborted = x.Aborted || httpexchange.Left(r, w.Header(), size)
 	x.Status = w.sentStatus()
 	x.ResponseBytes = size
-	x.ContentType = w.media.Of(w.Header())
+	x.ContentType = w.media.Finish(w.Header())
 	x.Location = httpexchange.Location(w.Header(), x.Status)
 	x.GRPCStatus = httpexchange.GRPCStatus(w.Header(), x.ContentType)
 }

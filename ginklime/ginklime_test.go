@@ -19,8 +19,8 @@ import (
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/ginklime"
-	"github.com/klimeapp/klime-go/internal/conformance"
 	"github.com/klimeapp/klime-go/klimetest"
+	"github.com/klimeapp/klime-go/klimetest/adaptertest"
 )
 
 func TestMain(m *testing.M) {
@@ -30,14 +30,14 @@ func TestMain(m *testing.M) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "gin", KeepsInPlace: true, Start: start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "gin", KeepsInPlace: true, Start: start})
 }
 
 // Options that Gin leaves off by default: *gin.Context finds values of the
 // request's context, and the router corrects paths and answers 405.
 func TestConformanceWithGinsOptions(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "gin", KeepsInPlace: true, Start: func(tb testing.TB, app conformance.App) (string, func()) {
+	adaptertest.Run(t, adaptertest.Adapter{Name: "gin", KeepsInPlace: true, Start: func(tb testing.TB, app adaptertest.App) (string, func()) {
 		tb.Helper()
 		router := gin.New()
 		router.ContextWithFallback = true
@@ -49,12 +49,12 @@ func TestConformanceWithGinsOptions(t *testing.T) {
 	}})
 }
 
-func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 	tb.Helper()
 	return serve(tb, app, gin.New())
 }
 
-func serve(tb testing.TB, app conformance.App, router *gin.Engine) (url string, stop func()) {
+func serve(tb testing.TB, app adaptertest.App, router *gin.Engine) (url string, stop func()) {
 	tb.Helper()
 	for _, m := range app.Outside {
 		router.Use(wrap(m))
@@ -96,7 +96,7 @@ func serve(tb testing.TB, app conformance.App, router *gin.Engine) (url string, 
 		}
 		group.Handle(method, dialect(route.Path), handlers...)
 	}
-	return conformance.Serve(tb, app, router)
+	return adaptertest.Serve(tb, app, router)
 }
 
 // dialect turns /a/{b}/{c...} into /a/:b/*c.
@@ -113,7 +113,7 @@ func dialect(path string) string {
 	return strings.Join(segments, "/")
 }
 
-func options(app conformance.App) []klime.Option {
+func options(app adaptertest.App) []klime.Option {
 	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, ginklime.UserID(func(c *gin.Context) any { return app.UserID(request{c}) }))
@@ -124,10 +124,10 @@ func options(app conformance.App) []klime.Option {
 	return opts
 }
 
-func wrap(m conformance.Middleware) gin.HandlerFunc {
+func wrap(m adaptertest.Middleware) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		passed := false
-		m(request{c}, func(conformance.Request) {
+		m(request{c}, func(adaptertest.Request) {
 			passed = true
 			c.Next()
 		})
@@ -137,7 +137,7 @@ func wrap(m conformance.Middleware) gin.HandlerFunc {
 	}
 }
 
-// request implements conformance.Request for Gin.
+// request implements adaptertest.Request for Gin.
 type request struct{ c *gin.Context }
 
 func (q request) Context() context.Context                   { return q.c }
@@ -159,17 +159,17 @@ func (q request) Value(key string) any {
 	return value
 }
 
-func (q request) Keep(key string, value any) conformance.Request {
+func (q request) Keep(key string, value any) adaptertest.Request {
 	q.c.Set(key, value)
 	return q
 }
 
-func (q request) Replace(key, value any) conformance.Request {
+func (q request) Replace(key, value any) adaptertest.Request {
 	q.c.Request = q.c.Request.WithContext(context.WithValue(q.c.Request.Context(), key, value))
 	return q
 }
 
-func (q request) WithCancel() (conformance.Request, context.CancelFunc) {
+func (q request) WithCancel() (adaptertest.Request, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(q.c.Request.Context())
 	q.c.Request = q.c.Request.WithContext(ctx)
 	return q, cancel

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 
 	klime "github.com/klimeapp/klime-go/core"
@@ -24,14 +25,8 @@ type backend struct {
 	rejected   int // events that a Reject has refused
 }
 
-// Limits of the events that are kept. Wait fails a test that makes more.
-const (
-	maxEvents = 100_000
-	maxBytes  = 256 << 20
-)
-
 func newBackend(keep int) backend {
-	return backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep, MaxBytes: maxBytes})}
+	return backend{ingest: ingest.New(ingest.Options{WriteKey: writeKey, MaxEvents: keep})}
 }
 
 // Fail makes the next requests meet these faults, one each, in order. Probes
@@ -100,10 +95,22 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 		b.ingest.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
 	case rejectEvents:
-		b.reject(w, r, f.indexes)
+		b.ingest.ServeRejecting(w, r, func(index int) bool { return b.rejects(f, index) })
 	default:
 		b.ingest.ServeHTTP(w, r)
 	}
+}
+
+// rejects reports whether a Reject refuses the event at an index of its batch, and counts
+// those that it does.
+func (b *backend) rejects(f Fault, index int) bool {
+	if !slices.Contains(f.indexes, index) {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rejected++
+	return true
 }
 
 // typed returns a received event as one of package klime.

@@ -108,13 +108,18 @@ func (l *clientLog) kept() (warnings, reasons []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, u := range l.unsent {
-		quoted := strings.Trim(strconv.Quote(u.reason), `"`)
 		told := func(warning string) bool {
-			return strings.Contains(warning, quoted) && strings.Contains(warning, u.event)
+			return strings.Contains(warning, quoted(u.reason)) && strings.Contains(warning, quoted(u.event))
 		}
 		if !slices.ContainsFunc(l.warnings, told) {
 			reasons = append(reasons, u.subject+": "+strings.TrimPrefix(u.reason, "klime: "))
 		}
 	}
 	return slices.Clone(l.warnings), reasons
+}
+
+// quoted is s as it stands between the quotes of a log line.
+func quoted(s string) string {
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
 }

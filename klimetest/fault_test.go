@@ -33,6 +33,8 @@ func faultTests() map[string]struct {
 	}
 	return map[string]test{
 		"status":     {klimetest.Status(503), 3, 0, 0},
+		"200":        {klimetest.Status(200), 0, 0, 0}, // the client cannot know that nothing was taken
+		"999":        {klimetest.Status(999), 3, 0, 0},
 		"RetryAfter": {klimetest.RetryAfter(429, time.Second), 3, 0, 0},
 		"Hang":       {klimetest.Hang(), 3, 0, 0},
 		"Cut":        {klimetest.Cut(), 3, 3, 0},
@@ -158,32 +160,37 @@ func TestFaultsInOrder(t *testing.T) {
 	})
 }
 
-// Klime still checks what a Reject leaves: the write key, and each event.
+// Klime still checks what a Reject leaves, and as it was sent: the write key, and each event.
 func TestRejectAsksKlime(t *testing.T) {
 	t.Parallel()
 	const first, second = `{"type":"identify","messageId":"1","userId":"u1","timestamp":"2026-11-23T10:00:00Z"}`,
 		`{"type":"identify","messageId":"2","userId":"u1","timestamp":"2026-11-23T10:00:00Z"}`
+	batch := func(events ...string) string { return `{"batch":[` + strings.Join(events, ",") + `]}` }
 	for name, test := range map[string]struct {
-		key, batch string
-		status     int
-		answer     []string // parts of it
-		events     int
-		invalid    int
+		key, body string
+		status    int
+		answer    []string // parts of it
+		events    int
+		invalid   int
 	}{
-		"wrong key": {"another", first, http.StatusUnauthorized, []string{`"code":"unauthorized"`}, 0, 0},
-		"no JSON":   {"", `{`, http.StatusBadRequest, []string{`"code":"invalid_json"`}, 0, 0},
-		"invalid events too": {"", `1,` + first + `,` + second + `,{}`, http.StatusOK, []string{
-			`"accepted":1,"failed":3`, `[{"index":0,"code":"invalid_event",`, `{"index":1,"code":"rejected",`, `{"index":3,"code":"missing_message_id",`,
+		"wrong key": {"another", batch(first), http.StatusUnauthorized, []string{`"code":"unauthorized"`}, 0, 0},
+		"no JSON":   {"", `{"batch":[{]}`, http.StatusBadRequest, []string{`"code":"invalid_json"`}, 0, 0},
+		"no batch":  {"", `{"Batch":[]}`, http.StatusBadRequest, []string{`"code":"invalid_batch"`}, 0, 0},
+		"invalid events too": {"", batch(`1`, first, second, `{}`), http.StatusOK, []string{
+			`"accepted":1,"failed":3`, `[{"index":0,`, `"code":"invalid_event"},{"index":1,`, `"code":"rejected"},{"index":3,`, `"code":"missing_message_id"}]`,
 		}, 1, 2},
-		"too short a batch": {"", first, http.StatusOK, []string{`{"status":"ok","accepted":1,"failed":0}`}, 1, 0},
+		// encoding/json would escape it, to more than an event may have.
+		"an event of 50 KB": {"", batch(strings.Replace(first, `u1`, strings.Repeat("<", 50_000), 1), second), http.StatusOK, []string{
+			`{"status":"ok","accepted":1,"failed":1,"errors":[{"index":1,`,
+		}, 1, 0},
+		"too short a batch": {"", batch(first), http.StatusOK, []string{`{"status":"ok","accepted":1,"failed":0}`}, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := klimetest.NewServer(t)
 			server.Fail(klimetest.Reject(1))
 			config := server.Config()
-			body := strings.NewReader(`{"batch":[` + test.batch + `]}`)
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, config.Endpoint+"/v1/batch", body)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, config.Endpoint+"/v1/batch", strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}

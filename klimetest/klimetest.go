@@ -9,6 +9,7 @@ import (
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
 const (
@@ -25,7 +26,8 @@ const (
 	requestTimeout = 2 * time.Second
 )
 
-// Server is a fake Klime on loopback, not for testing/synctest. It is safe for concurrent use.
+// Server is a fake Klime on loopback, not for testing/synctest. It is made by [NewServer], and
+// safe for concurrent use.
 type Server struct {
 	backend
 
@@ -46,7 +48,7 @@ type Server struct {
 // a [Recorder] there.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
-	return newServer(tb, maxEvents, waitTimeout)
+	return newServer(tb, ingest.DefaultMaxEvents, waitTimeout)
 }
 
 func newServer(tb testing.TB, keep int, patience time.Duration) *Server {
@@ -133,7 +135,7 @@ func (s *Server) Wait(n int) []klime.Event {
 	}
 	events := s.Events()
 	if forgotten := s.ingest.Counts().Forgotten; forgotten > 0 {
-		s.tb.Fatalf("klimetest: the first %d events are forgotten: a Server keeps %d, and %d MiB", forgotten, s.keep, maxBytes>>20)
+		s.tb.Fatalf("klimetest: the first %d events are forgotten: a Server keeps %d, and %d MiB", forgotten, s.keep, ingest.DefaultMaxBytes>>20)
 	}
 	return events
 }

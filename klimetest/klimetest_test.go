@@ -70,6 +70,60 @@ func TestServerChecksTheKey(t *testing.T) {
 	}
 }
 
+// A fake Klime shows customers and users: also those that were only named, and events from
+// before a link, in the order in which they happened.
+func TestCustomersAndUsers(t *testing.T) {
+	t.Parallel()
+	recorder := klimetest.NewRecorder()
+	client, err := klime.New(recorder.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, noon := t.Context(), time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, err := range []error{
+		client.Track(ctx, "Later", nil, klime.ForUser("user_2"), klime.At(noon.Add(time.Hour))),
+		client.Track(ctx, "Earlier", klime.Properties{"pages": 3}, klime.ForUser("user_2"), klime.At(noon)),
+		client.Track(ctx, "Elsewhere", nil, klime.ForUser("user_2"), klime.InGroup("org_2")),
+		client.Group(ctx, "org_1", klime.Traits{"plan": "pro"}, klime.ForUser("user_2")),
+		client.Identify(ctx, "user_1", klime.Traits{"name": "Jane"}),
+		client.Shutdown(ctx),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	customers := recorder.Customers()
+	if len(customers) != 1 || customers[0].ID != "org_1" || customers[0].Traits["plan"] != "pro" || !slices.Equal(customers[0].Users, []string{"user_2"}) {
+		t.Fatalf("customers %+v", customers)
+	}
+	if e := customers[0].Events; len(e) != 2 || e[0].Event != "Earlier" || e[0].Properties["pages"] != 3.0 || e[1].Event != "Later" {
+		t.Errorf("events %+v", e)
+	}
+	users := recorder.Users()
+	if got, want := fmt.Sprint(users), "[{user_1 map[name:Jane] []} {user_2 map[] [org_1]}]"; got != want {
+		t.Errorf("users %s, want %s", got, want)
+	}
+}
+
+// A Server ends with its test.
+func TestServerEnds(t *testing.T) {
+	t.Parallel()
+	inner := &failing{TB: t}
+	config := klimetest.NewServer(inner).Config()
+	client, err := klime.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Shutdown(context.Background()) })
+	if err := client.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	inner.end()
+	if err := client.Ping(t.Context()); err == nil {
+		t.Error("the Server still answers")
+	}
+}
+
 // Waiting in vain fails the test, and says what did arrive and what was in the way.
 func TestWaitInVain(t *testing.T) {
 	t.Parallel()
@@ -185,6 +239,22 @@ func TestWaitInVain(t *testing.T) {
 			server.Heal()
 			inner.end()
 		})
+	}
+}
+
+// Why an event was not sent is told once, whatever its name.
+func TestWhyNotSentIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Report Generated", `Said "Hi"`} {
+		inner := &failing{TB: t}
+		server := klimetest.NewServerThat(inner, 100, time.Millisecond)
+		ctx := klime.NewTracker(server.Client()).Begin(t.Context())
+		klime.Track(ctx, name, klime.Properties{"f": func() {}}, klime.ForUser("user_1"))
+		inner.run(func() { server.Wait(1) })
+		inner.end()
+		if strings.Count(inner.message, "cannot be sent as JSON") != 1 {
+			t.Errorf("%q: %s", name, inner.message)
+		}
 	}
 }
 

@@ -6,15 +6,16 @@ import (
 	"net/http/httptest"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/internal/ingest"
 )
 
 // Recorder is a fake Klime without a network. It checks and takes events as a
 // [Server] does, and works in a testing/synctest bubble, so that a test of
-// retries and outages takes no time. It is safe for concurrent use.
+// retries and outages takes no time. It is made by [NewRecorder], and safe for concurrent use.
 type Recorder struct{ backend }
 
 // NewRecorder returns an empty Recorder.
-func NewRecorder() *Recorder { return &Recorder{newBackend(maxEvents)} }
+func NewRecorder() *Recorder { return &Recorder{newBackend(ingest.DefaultMaxEvents)} }
 
 // Config returns a configuration that sends to the Recorder. It has the client's
 // defaults, except that there is one sender, so that events arrive in the order in

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/internal/alloctest"
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
@@ -36,7 +36,7 @@ func bare(next http.Handler) http.Handler { return next }
 
 func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handler {
 	tb.Helper()
-	return nethttp.Middleware(conformance.NewSink(tb), append(opts,
+	return nethttp.Middleware(alloctest.NewSink(tb), append(opts,
 		nethttp.UserID(func(*http.Request) string { return "user_123" }),
 		nethttp.GroupID(func(*http.Request) string { return "org_456" }))...)
 }
@@ -45,9 +45,9 @@ func tracked(tb testing.TB, opts ...klime.Option) func(http.Handler) http.Handle
 // the copy of the request that carries them. The event's bytes go into a block that
 // many events share.
 func TestAllocations(t *testing.T) {
-	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t)))
-	conformance.Allocations(t, 2, serving(t, bare), serving(t, tracked(t, klime.RollUp(time.Minute))))
-	conformance.Allocations(t, 0, serving(t, bare), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
+	alloctest.Allocations(t, 2, serving(t, bare), serving(t, tracked(t)))
+	alloctest.Allocations(t, 2, serving(t, bare), serving(t, tracked(t, klime.RollUp(time.Minute))))
+	alloctest.Allocations(t, 0, serving(t, bare), serving(t, tracked(t, klime.IgnoreRoutes("/orgs/{org}/*"))))
 }
 
 func BenchmarkRequest(b *testing.B) {

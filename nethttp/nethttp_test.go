@@ -7,17 +7,17 @@ import (
 	"testing"
 
 	klime "github.com/klimeapp/klime-go/core"
-	"github.com/klimeapp/klime-go/internal/conformance"
+	"github.com/klimeapp/klime-go/klimetest/adaptertest"
 	"github.com/klimeapp/klime-go/nethttp"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "nethttp", Start: start})
+	adaptertest.Run(t, adaptertest.Adapter{Name: "nethttp", Start: start})
 }
 
 // start builds the app on http.ServeMux, with the middlewares around it.
-func start(tb testing.TB, app conformance.App) (url string, stop func()) {
+func start(tb testing.TB, app adaptertest.App) (url string, stop func()) {
 	tb.Helper()
 	mux := http.NewServeMux()
 	mounted := map[string]*http.ServeMux{}
@@ -51,10 +51,10 @@ func start(tb testing.TB, app conformance.App) (url string, stop func()) {
 	for _, m := range slices.Backward(app.Outside) {
 		handler = wrap(m, handler)
 	}
-	return conformance.Serve(tb, app, handler)
+	return adaptertest.Serve(tb, app, handler)
 }
 
-func handler(app conformance.App, route conformance.Route) http.Handler {
+func handler(app adaptertest.App, route adaptertest.Route) http.Handler {
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route.Handler(request(w, r))
 	}))
@@ -73,7 +73,7 @@ func handler(app conformance.App, route conformance.Route) http.Handler {
 }
 
 // pattern is a route in the syntax of ServeMux.
-func pattern(route conformance.Route) string {
+func pattern(route adaptertest.Route) string {
 	method, path := route.Method, route.FullPath()
 	if method == "" {
 		method = http.MethodGet
@@ -84,7 +84,7 @@ func pattern(route conformance.Route) string {
 	return method + " " + path
 }
 
-func options(app conformance.App, mux *http.ServeMux) []klime.Option {
+func options(app adaptertest.App, mux *http.ServeMux) []klime.Option {
 	opts := app.Options
 	if app.UserID != nil {
 		opts = append(opts, nethttp.UserID(func(r *http.Request) any { return app.UserID(request(nil, r)) }))
@@ -100,15 +100,15 @@ func options(app conformance.App, mux *http.ServeMux) []klime.Option {
 	return opts
 }
 
-func wrap(m conformance.Middleware, next http.Handler) http.Handler {
+func wrap(m adaptertest.Middleware, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m(request(w, r), func(inner conformance.Request) {
+		m(request(w, r), func(inner adaptertest.Request) {
 			next.ServeHTTP(inner.HTTP())
 		})
 	})
 }
 
-// request returns the conformance.Request for a handler.
-func request(w http.ResponseWriter, r *http.Request) conformance.NetHTTP {
-	return conformance.NetHTTP{W: w, R: r, PathParam: (*http.Request).PathValue}
+// request returns the adaptertest.Request for a handler.
+func request(w http.ResponseWriter, r *http.Request) adaptertest.NetHTTP {
+	return adaptertest.NetHTTP{W: w, R: r, PathParam: (*http.Request).PathValue}
 }

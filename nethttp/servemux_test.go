@@ -415,6 +415,24 @@ func TestRedirectsOfTheMux(t *testing.T) {
 	}
 }
 
+// Behind a stripped prefix too, a redirect to the same path without its slash is no event:
+// the client asks again.
+func TestRedirectToTheStrippedPrefix(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		outer := http.NewServeMux()
+		for prefix, to := range map[string]string{"/rss": "/rss", "/feed": "/feed?page=2", "/atom": "/atom#new", "/other": "/others"} {
+			inner := http.NewServeMux()
+			inner.Handle("POST /", http.RedirectHandler(to, http.StatusPermanentRedirect))
+			outer.Handle(prefix+"/", http.StripPrefix(prefix, outermost(client, nil)(inner)))
+		}
+		return outer
+	}, "POST /rss/", "POST /feed/", "POST /atom/", "POST /other/")
+	if want := "POST /other/* 308"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Without a mux, an unclean path does not mean that the mux has redirected.
 func TestNoMux(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -110,7 +109,7 @@ func TestTarget(t *testing.T) {
 		r.write(&text)
 		want := map[bool]string{true: ": met\n", false: ": missed\n"}[test.good]
 		if r.good() != test.good || !strings.HasSuffix(text.String(), want) {
-			t.Errorf("%v with, %v without: %s", r.with, r.without, fmt.Sprint(text.String()))
+			t.Errorf("%v with, %v without: %s", r.with, r.without, text.String())
 		}
 	}
 }

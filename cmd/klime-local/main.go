@@ -90,8 +90,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	hosts := flags.String("hosts", "", "host `names`, separated by commas, to serve the pages under, besides localhost and IP addresses")
 	flags.StringVar(&opts.trace, "trace-url", "",
 		"`URL` where traces are shown, without the ID at the end,\nsuch as http://localhost:16686/trace/")
-	flags.IntVar(&opts.keep.MaxEvents, "max-events", 100_000, "`events` to remember, and as many users, and as many groups")
-	megabytes := flags.Int("max-mb", 256, "`MiB` of events to remember, and the same again for users and groups")
+	flags.IntVar(&opts.keep.MaxEvents, "max-events", ingest.DefaultMaxEvents, "`events` to remember, and as many users, and as many groups")
+	megabytes := flags.Int("max-mb", ingest.DefaultMaxBytes/mib, "`MiB` of events to remember, and the same again for users and groups")
 	flags.IntVar(&opts.keep.BatchRate, "max-rate", 500, "`batches` to accept in a second; more are answered 429. 0 means no limit")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err

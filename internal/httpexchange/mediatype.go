@@ -85,8 +85,8 @@ func (m *MediaType) needsSniff(header http.Header) bool {
 	return m.guess
 }
 
-// Of returns the Content-Type of a complete answer, "" if it has none.
-func (m *MediaType) Of(header http.Header) string {
+// Finish returns the Content-Type of an answer that is complete now, "" if it has none.
+func (m *MediaType) Finish(header http.Header) string {
 	m.Flush(header)
 	if m.late {
 		return firstValue(header, "Content-Type")

@@ -26,7 +26,7 @@ func TestSniffAllocations(t *testing.T) {
 			for range 1000 {
 				m.Sniff(test.header, piece)
 			}
-			if got := m.Of(test.header); got != test.want {
+			if got := m.Finish(test.header); got != test.want {
 				t.Errorf("%s: %s, want %s", name, got, test.want)
 			}
 		}); got > test.most {

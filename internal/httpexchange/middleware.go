@@ -92,7 +92,9 @@ func passIgnored(next http.Handler, w http.ResponseWriter, incoming *http.Reques
 // a router behind a stripped prefix does not know of it.
 func withPrefix(location, prefix string) string {
 	ofHost := strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//")
-	if prefix == "" || !ofHost || strings.HasPrefix(location, prefix+"/") {
+	rest, has := strings.CutPrefix(location, prefix)
+	has = has && (rest == "" || strings.ContainsAny(rest[:1], "/?#"))
+	if prefix == "" || !ofHost || has {
 		return location
 	}
 	return prefix + location

@@ -148,7 +148,7 @@ func (r *response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.Conn = r.passed.Conn()
 	x.Unanswered = r.status == 0
 	x.Aborted = x.Aborted || Left(req, header, r.bytes)
-	x.ContentType = r.media.Of(header)
+	x.ContentType = r.media.Finish(header)
 	x.Location = Location(header, x.Status)
 	x.GRPCStatus = GRPCStatus(header, x.ContentType)
 }

@@ -167,7 +167,7 @@ func TestThroughUnwrap(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.err)
 		}
 		w.Header().Set("Content-Type", "text/late")
-		if got := r.media.Of(w.Header()); r.status != tt.status || got != tt.media {
+		if got := r.media.Finish(w.Header()); r.status != tt.status || got != tt.media {
 			t.Errorf("%s: status %d, %s, want %d, %s", name, r.status, got, tt.status, tt.media)
 		}
 	}
@@ -184,7 +184,7 @@ func TestUnwrapped(t *testing.T) {
 	inner.Header().Set("Content-Type", "text/csv")
 	inner.WriteHeader(http.StatusAccepted)
 	_, _ = inner.Write([]byte("1;2;3"))
-	if got := r.media.Of(w.Header()); r.status != http.StatusAccepted || r.bytes != 5 || got != "text/csv" {
+	if got := r.media.Finish(w.Header()); r.status != http.StatusAccepted || r.bytes != 5 || got != "text/csv" {
 		t.Errorf("status %d, %d bytes, %s", r.status, r.bytes, got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -94,6 +93,8 @@ func (s *Server) attribute(r *Record) {
 	case TypeTrack:
 		if u != nil {
 			u.total.add(1, e.Timestamp)
+		} else {
+			s.counts.Userless++
 		}
 		if g != nil {
 			g.named.add(r)
@@ -164,51 +165,27 @@ func (g *group) activity() tally {
 	return sum
 }
 
-func (g *group) snapshot() Customer {
-	activity := g.activity()
-	return Customer{
-		ID:         g.id,
-		Traits:     g.traits.Decode(),
-		Users:      slices.Sorted(maps.Keys(g.users)),
-		EventCount: activity.count,
-		LastSeen:   activity.last,
-	}
-}
-
-func (u *user) snapshot() User {
-	return User{
-		ID:         u.id,
-		Traits:     u.traits.Decode(),
-		Groups:     slices.Sorted(maps.Keys(u.groups)),
-		EventCount: u.total.count,
-		LastSeen:   u.total.last,
-	}
-}
-
 // Customers returns all customers, sorted by ID.
 func (s *Server) Customers() []Customer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var customers []Customer
-	for g := range s.groups.all() {
-		if g.customer {
-			customers = append(customers, g.snapshot())
+	groups := s.Snapshot().Groups
+	for _, id := range slices.Sorted(maps.Keys(groups)) {
+		if g := groups[id]; g.Customer {
+			customers = append(customers, Customer{id, g.Traits.Decode(), slices.Clone(g.Users), g.EventCount, g.LastSeen})
 		}
 	}
-	slices.SortFunc(customers, func(a, b Customer) int { return strings.Compare(a.ID, b.ID) })
 	return customers
 }
 
 // Users returns all users, sorted by ID.
 func (s *Server) Users() []User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var users []User
-	for u := range s.users.all() {
-		users = append(users, u.snapshot())
+	users := s.Snapshot().Users
+	all := make([]User, 0, len(users))
+	for _, id := range slices.Sorted(maps.Keys(users)) {
+		u := users[id]
+		all = append(all, User{id, u.Traits.Decode(), slices.Clone(u.Groups), u.EventCount, u.LastSeen})
 	}
-	slices.SortFunc(users, func(a, b User) int { return strings.Compare(a.ID, b.ID) })
-	return users
+	return all
 }
 
 // Timeline returns the remembered track events that count for a customer,

@@ -9,21 +9,21 @@ import (
 
 // Problem is an event that was rejected, or a batch that was refused as a whole.
 type Problem struct {
-	Seq     int // order of arrival, from 1
-	At      time.Time
-	Status  int // the answer to a refused batch, 0 for an event
-	Code    string
-	Message string
-	Index   int    // of an event in its batch
-	Sender  string // the beginning of the request's User-Agent
-	Raw     json.RawMessage
-	Cut     bool // Raw is only the beginning
+	Seq     int       `json:"seq"` // order of arrival, from 1
+	At      time.Time `json:"receivedAt"`
+	Status  int       `json:"status,omitempty"` // the answer to a refused batch, 0 for an event
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	Index   int       `json:"index"`               // of an event in its batch
+	Sender  string    `json:"userAgent,omitempty"` // the beginning of the request's User-Agent
+	Text    string    `json:"text,omitempty"`      // of an event, as it was sent
+	Cut     bool      `json:"cut,omitempty"`       // Text is only the beginning
 }
 
 // How much is remembered of problems: the newest ones, and the beginning of each.
 const (
 	maxProblems = 1000
-	maxProblem  = 8 << 10 // bytes of Raw
+	maxProblem  = 8 << 10 // bytes of Text
 	maxSender   = 200     // bytes
 )
 
@@ -31,7 +31,7 @@ func problemWith(raw json.RawMessage, e *eventError, at time.Time, r *http.Reque
 	kept := cut(string(raw), maxProblem)
 	return Problem{
 		At: at, Code: e.Code, Message: e.Message, Index: e.Index,
-		Sender: cut(r.UserAgent(), maxSender), Raw: json.RawMessage(kept), Cut: len(kept) < len(raw),
+		Sender: cut(r.UserAgent(), maxSender), Text: kept, Cut: len(kept) < len(raw),
 	}
 }
 

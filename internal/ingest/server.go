@@ -50,12 +50,12 @@ type Options struct {
 
 	// MaxEvents bounds the number of remembered events, of users, and of groups, each
 	// by itself. The oldest event, and the user and group named least recently, are
-	// forgotten first. The default is 100,000.
+	// forgotten first. The default is DefaultMaxEvents.
 	MaxEvents int
 
 	// MaxBytes bounds the JSON of the remembered events, except that the newest event
 	// is always remembered. What is known of users and groups may take the same amount
-	// again. The default is 256 MiB.
+	// again. The default is DefaultMaxBytes.
 	MaxBytes int
 
 	// BatchRate bounds the batches accepted in a second. Further batches are answered
@@ -66,9 +66,10 @@ type Options struct {
 	BatchesAtOnce int
 }
 
+// Defaults of [Options].
 const (
-	defaultMaxEvents = 100_000
-	defaultMaxBytes  = 256 << 20
+	DefaultMaxEvents = 100_000
+	DefaultMaxBytes  = 256 << 20
 )
 
 // Server is an in-memory Klime. It answers POST /v1/batch, also to web pages of other
@@ -99,10 +100,10 @@ type Server struct {
 // New returns an empty Server.
 func New(opts Options) *Server {
 	if opts.MaxEvents <= 0 {
-		opts.MaxEvents = defaultMaxEvents
+		opts.MaxEvents = DefaultMaxEvents
 	}
 	if opts.MaxBytes <= 0 {
-		opts.MaxBytes = defaultMaxBytes
+		opts.MaxBytes = DefaultMaxBytes
 	}
 	s := &Server{
 		opts:     opts,
@@ -120,7 +121,11 @@ func New(opts Options) *Server {
 }
 
 // ServeHTTP answers POST /v1/batch with JSON.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.ServeRejecting(w, r, nil) }
+
+// ServeRejecting is ServeHTTP, but asks whether to reject the event at each index of a
+// batch, whatever it is. Such events are not in [Counts], nor among the problems.
+func (s *Server) ServeRejecting(w http.ResponseWriter, r *http.Request, rejects func(index int) bool) {
 	if r.URL.Path != "/v1/batch" {
 		writeRefusal(w, &refusal{http.StatusNotFound, CodeNotFound, "there is nothing here; batches go to POST /v1/batch"})
 		return
@@ -132,7 +137,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	switch r.Method {
 	case http.MethodPost:
-		s.serveBatch(w, r)
+		s.serveBatch(w, r, rejects)
 	case http.MethodOptions:
 		h.Set("Access-Control-Allow-Methods", http.MethodPost)
 		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
@@ -153,7 +158,7 @@ type answer struct {
 }
 
 // serveBatch stores the valid events of a batch, even if others in it are invalid.
-func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, rejects func(index int) bool) {
 	if s.slots != nil {
 		select {
 		case s.slots <- struct{}{}:
@@ -174,6 +179,10 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	valid := make([]*Record, 0, len(elements))
 	var rejected []Problem
 	for i, raw := range elements {
+		if rejects != nil && rejects(i) {
+			ans.Errors = append(ans.Errors, eventError{i, "rejected by the test", CodeRejected})
+			continue
+		}
 		record, invalid := parseEvent(raw)
 		if invalid != nil {
 			invalid.Index = i

@@ -54,6 +54,7 @@ func TestRequests(t *testing.T) {
 		{"more than one value", "POST", "/v1/batch", good, js, `{"batch":[]}{"batch":[]}`, 400, "invalid_json"},
 		{"nested past all reason", "POST", "/v1/batch", good, js, `{"batch":[` + strings.Repeat("[", 1e6) + strings.Repeat("]", 1e6) + `]}`, 400, "invalid_json"},
 		{"an array", "POST", "/v1/batch", good, js, `[]`, 400, "invalid_batch"},
+		{"an array like a batch", "POST", "/v1/batch", good, js, `["batch",[]]`, 400, "invalid_batch"},
 		{"null", "POST", "/v1/batch", good, js, `null`, 400, "invalid_batch"},
 		{"no batch", "POST", "/v1/batch", good, js, `{}`, 400, "invalid_batch"},
 		{"batch in another case", "POST", "/v1/batch", good, js, `{"Batch":[]}`, 400, "invalid_batch"},

@@ -71,9 +71,9 @@ func TestProblems(t *testing.T) {
 		{401, 0, ingest.CodeUnauthorized, ""},
 	} {
 		p := problems[i]
-		if p.Seq != i+1 || p.Status != want.status || p.Index != want.index || p.Code != want.code || string(p.Raw) != want.raw ||
+		if p.Seq != i+1 || p.Status != want.status || p.Index != want.index || p.Code != want.code || p.Text != want.raw ||
 			p.Cut != (i == 2) || p.Message == "" || p.At.IsZero() || len(p.Sender) > 200 {
-			t.Errorf("problem %d: %d %d %s %d bytes %.100s, want %d %d %s %d bytes", i, p.Status, p.Index, p.Code, len(p.Raw), p.Raw,
+			t.Errorf("problem %d: %d %d %s %d bytes %.100s, want %d %d %s %d bytes", i, p.Status, p.Index, p.Code, len(p.Text), p.Text,
 				want.status, want.index, want.code, len(want.raw))
 		}
 	}
@@ -82,7 +82,7 @@ func TestProblems(t *testing.T) {
 		send(t, s, batch(fmt.Sprint(i)))
 	}
 	problems = s.Snapshot().Problems
-	if len(problems) != 1000 || problems[0].Seq != 106 || string(problems[999].Raw) != "1099" {
+	if len(problems) != 1000 || problems[0].Seq != 106 || problems[999].Text != "1099" {
 		t.Errorf("%d problems, from %d", len(problems), problems[0].Seq)
 	}
 }

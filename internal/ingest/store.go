@@ -19,6 +19,7 @@ type Counts struct {
 	Rejected     int // events that failed validation
 	Forgotten    int // accepted events no longer remembered, for lack of room
 	Unlinked     int // track events that no customer shows at present
+	Userless     int // track events that name no user
 
 	// Users and groups no longer remembered, for lack of room. If one is named again,
 	// it begins anew.

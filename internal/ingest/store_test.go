@@ -77,7 +77,7 @@ func TestRetention(t *testing.T) {
 	if c.EventCount != 4 || c.Traits["name"] != "Acme" || !slices.Equal(c.Users, []string{"ann"}) {
 		t.Errorf("customer %+v, want 4 events, a name and ann", c)
 	}
-	if got, want := s.Counts(), (ingest.Counts{Batches: 1, Accepted: 5, Forgotten: 2}); got != want {
+	if got, want := s.Counts(), (ingest.Counts{Batches: 1, Accepted: 5, Forgotten: 2, Userless: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 
@@ -89,6 +89,12 @@ func TestRetention(t *testing.T) {
 	post(t, s, event("track", "2", "09:10", "event", `"First"`, "userId", `"ann"`))
 	if got := s.Counts().Accepted; got != 6 {
 		t.Errorf("%d accepted, want 6", got)
+	}
+
+	// The timeline forgets events of the group and of its users alike.
+	post(t, s, event("track", "6", "09:50", "event", `"Fifth"`, "userId", `"ann"`))
+	if got, want := names(s.Timeline("acme")), []string{"First", "Fourth", "Fifth"}; !slices.Equal(got, want) {
+		t.Errorf("timeline %q, want %q", got, want)
 	}
 }
 

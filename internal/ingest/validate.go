@@ -19,6 +19,7 @@ const (
 	CodeMissingIdentity  = "missing_identity"  // track with neither userId nor groupId
 	CodeMissingUserID    = "missing_user_id"   // identify without a user
 	CodeMissingGroupID   = "missing_group_id"  // group without a group
+	CodeRejected         = "rejected"          // see Server.ServeRejecting
 )
 
 // eventError is why one event of a batch was rejected. Index points into the batch.

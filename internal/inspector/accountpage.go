@@ -20,7 +20,7 @@ type accountView struct {
 	Traits   []traitRow
 	Hidden   int // traits that are left out
 	Members  []Member
-	Further  int // members that are left out
+	Further  int // members or groups that are left out
 	Groups   []group
 	Names    bars
 	Routes   bars
@@ -70,6 +70,7 @@ func (f *figures) userPage(q query) page {
 	v.User, v.Summary = d, Customer{Events: d.Events, Parts: d.Parts, Total: d.Total, LastSeen: d.LastSeen}
 	v.Timeline.OfUser = true
 	v.Filters = filtersOf(nil, d.Names, q)
+	v.Further = max(len(d.Groups)-maxMembers, 0)
 	for _, id := range d.Groups[:min(len(d.Groups), maxMembers)] {
 		v.Groups = append(v.Groups, group{id, f.customers[id].name()})
 	}

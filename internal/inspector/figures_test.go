@@ -604,6 +604,20 @@ func TestEventsFiltersAndPages(t *testing.T) {
 	}
 }
 
+// A page shows as active only the filters that its list follows.
+func TestActiveFilters(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	l.postRaw(`{"batch":[{}]}`)
+	for show, want := range map[string][]string{"": {"user: ann"}, "problems": {"code: missing_message_id"}} {
+		page := l.page("/events", "show", show, "user", "ann", "code", "missing_message_id")
+		for _, filter := range []string{"user: ann", "code: missing_message_id"} {
+			if strings.Contains(page, filter) != slices.Contains(want, filter) {
+				t.Errorf("show=%s: want the filters %q:\n%s", show, want, page)
+			}
+		}
+	}
+}
+
 // A page past the end is the last one: the list may be shorter than when the link was
 // made.
 func TestPagePastTheEnd(t *testing.T) {
@@ -970,5 +984,33 @@ func TestOneUserOfManyGroups(t *testing.T) {
 	}
 	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 20 {
 		t.Errorf("the list takes %d MiB", mib)
+	}
+}
+
+// A page says how many of a user's groups it leaves out.
+func TestUserOfManyGroupsOnThePage(t *testing.T) {
+	l := newLocal(t, inspector.Options{})
+	for i := range 60 {
+		l.post(object{"type": "group", "messageId": fmt.Sprint(i), "timestamp": now(), "groupId": fmt.Sprint("org_", i), "userId": "ann"})
+	}
+	page := l.page("/user", "id", "ann")
+	if n := strings.Count(page, `<li><a href="/customer?id=org_`); n == 60 || !strings.Contains(page, fmt.Sprintf("… and %d more", 60-n)) {
+		t.Errorf("%d of 60 groups are listed:\n%s", n, page)
+	}
+}
+
+// In user mode, a track event is unlinked if it names no user. That does not change when it
+// is forgotten.
+func TestUnlinkedInUserMode(t *testing.T) {
+	engine := ingestWith(2)
+	l := &local{inspector.New(engine, inspector.Options{Mode: inspector.UserMode}), t, engine}
+	l.post(
+		object{"type": "track", "messageId": "1", "timestamp": now(), "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "track", "messageId": "2", "timestamp": now(), "userId": "ann", "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "track", "messageId": "3", "timestamp": now(), "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "track", "messageId": "4", "timestamp": now(), "groupId": "acme", "event": "Invoice Paid"},
+		object{"type": "group", "messageId": "5", "timestamp": now(), "groupId": "acme", "event": "has no meaning here"})
+	if n := api[inspector.Summary](l, "/api/summary").Unlinked; n != 3 {
+		t.Errorf("%d are unlinked, want 3", n)
 	}
 }

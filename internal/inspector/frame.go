@@ -95,14 +95,3 @@ func (h *Handler) page(build func(*figures, query) page) http.HandlerFunc {
 		})
 	}
 }
-
-func (f *figures) windows(q query, path string) []choice {
-	w := f.window(q.Get("window"))
-	all := spans()
-	choices := make([]choice, 0, 1+len(all))
-	choices = append(choices, choice{"Auto", q.with(path, "window", ""), w.Auto})
-	for _, s := range all {
-		choices = append(choices, choice{s.name, q.with(path, "window", s.name), !w.Auto && w.Name == s.name})
-	}
-	return choices
-}

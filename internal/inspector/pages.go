@@ -1,5 +1,7 @@
 package inspector
 
+import "github.com/klimeapp/klime-go/internal/ingest"
+
 // The most that a page shows of lists that have no further pages. The page says how
 // much it leaves out.
 const (
@@ -57,7 +59,7 @@ func (f *figures) usersPage(q query) page {
 
 type eventsView struct {
 	Timeline timeline
-	Problems *List[Problem] // if not nil, shown in place of the timeline
+	Problems *List[*ingest.Problem] // if not nil, shown in place of the timeline
 	Pager    pager
 	Tabs     []choice
 	Filters  []choice // the active filters, with links that remove them
@@ -74,14 +76,16 @@ func (f *figures) eventsPage(q query) page {
 			tab.title, q.with("/events", showKey, tab.show, "before", "", "page", "", "seq", "", "code", ""), q.Get(showKey) == tab.show,
 		})
 	}
+	filters := []string{"event", "user", "group", "trace"}
 	if q.Get(showKey) == "problems" {
+		filters = []string{"code"}
 		list := f.problems(q, "/events")
 		v.Problems, v.Pager = &list, pagerOf(list, q, "/events")
 	} else {
 		v.Timeline = f.timelineOf(f.events(q, "/events"), q, "/events")
 		v.Timeline.Arrivals = true
 	}
-	for _, name := range []string{"event", "user", "group", "trace", "code"} {
+	for _, name := range filters {
 		if value := q.Get(name); value != "" {
 			v.Filters = append(v.Filters, choice{name + ": " + value, q.with("/events", name, "", "before", ""), true})
 		}

@@ -33,12 +33,7 @@ func (f *figures) summary() Summary {
 		Batches: c.Batches, Refused: c.Refused, Unauthorized: c.Unauthorized, Deferred: c.Deferred,
 	}
 	if f.mode == UserMode {
-		s.Unlinked = 0
-		for _, r := range f.snap.Records {
-			if r.Event.Event != "" && r.UserID == "" {
-				s.Unlinked++
-			}
-		}
+		s.Unlinked = c.Userless // a user is a customer
 	}
 	return s
 }

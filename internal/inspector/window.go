@@ -45,6 +45,18 @@ func (f *figures) window(name string) window {
 	return window{all[i].name, start, all[i].length, auto, f.oldest.IsZero() || !f.oldest.Before(start)}
 }
 
+// windows returns the links of a page that choose another window.
+func (f *figures) windows(q query, path string) []choice {
+	w := f.window(q.Get("window"))
+	all := spans()
+	choices := make([]choice, 0, 1+len(all))
+	choices = append(choices, choice{"Auto", q.with(path, "window", ""), w.Auto})
+	for _, s := range all {
+		choices = append(choices, choice{s.name, q.with(path, "window", s.name), !w.Auto && w.Name == s.name})
+	}
+	return choices
+}
+
 // part returns the index of the part that t is in, -1 if t is before the window.
 func (w window) part(t time.Time) int {
 	if t.Before(w.Start) {

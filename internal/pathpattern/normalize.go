@@ -84,7 +84,7 @@ func normalizeSegment(s string) string {
 	switch {
 	case s == "" || s == "{$}":
 		return ""
-	case s[0] == '*' || s[0] == '+' || takesTheRest(s):
+	case s[0] == '*' || s == "+" || takesTheRest(s):
 		return "*"
 	case s[0] == ':':
 		return normalizeBraces(literalColons(normalizeColons(s)))
@@ -172,7 +172,8 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// cutConstraint drops the <constraint> or (constraint) with which s begins, if any.
+// cutConstraint drops the <constraint> (Fiber) or (constraint) (beego) with which s begins,
+// if any.
 func cutConstraint(s string) string {
 	end := -1
 	switch {

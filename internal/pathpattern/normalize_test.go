@@ -25,9 +25,11 @@ func TestNormalize(t *testing.T) {
 		{"net/http", "/files/{path...}", "/files/*"},
 		{"net/http", "/{path...}", "/*"},
 		{"net/http", "/things/batch:get", "/things/batch:get"},
+		{"net/http", "GET /+docs/{id}", "/+docs/{id}"},
 
 		{"gin", "/reports/:id", "/reports/{id}"},
 		{"gin", "/orgs/:org/reports/:id", "/orgs/{org}/reports/{id}"},
+		{"gin", "/orgs/:orgID/reports/:Z", "/orgs/{orgID}/reports/{Z}"},
 		{"gin", "/reports/:report-id", "/reports/{report-id}"},
 		{"gin", "/files/*path", "/files/*"},
 		{"gin", "/*path", "/*"},
@@ -61,6 +63,7 @@ func TestNormalize(t *testing.T) {
 		{"gorilla", "/reports/{id:[0-9]+}", "/reports/{id}"},
 		{"httprouter", "/files/*filepath", "/files/*"},
 		{"goa", "/files/{*path}", "/files/*"},
+		{"beego", `/reports/:id([0-9]{2,})/lines`, "/reports/{id}/lines"},
 
 		{"none", "", ""},
 		{"none", "reports", ""},

@@ -57,7 +57,7 @@ func check(path string) error {
 	for path != "" {
 		var part string
 		part, path = cutSegment(path[1:]) // not segmentsOf: constraints, in which slashes may be, are still there
-		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRestName(part[1:]) {
+		if i := strings.IndexAny(part, "*+"); i > 0 && !strings.Contains(part, "{") || i == 0 && !isRest(part) {
 			return errors.New("* stands for all that follows a slash, not for a part of it")
 		}
 	}
@@ -138,13 +138,11 @@ func segmentsOf(path string) iter.Seq[string] {
 	}
 }
 
-// isRestName reports whether s may be the name in a parameter such as *rest. It may be
-// empty.
-func isRestName(s string) bool {
-	return strings.TrimFunc(s, func(r rune) bool { return isLetter(r) || r == '_' }) == ""
+// isRest reports whether a segment stands for the rest of the path: +, or * with a name or
+// without.
+func isRest(part string) bool {
+	return part == "+" || part[0] == '*' && (len(part) == 1 || isName(part[1:]))
 }
-
-func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // MatchesPath reports whether the pattern matches a method and a path.
 func (p *Pattern) MatchesPath(method, path string) bool { return p.matches(method, path, false) }

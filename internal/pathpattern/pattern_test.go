@@ -33,6 +33,8 @@ func TestMatches(t *testing.T) {
 		{"/internal/{rest...}", []string{"GET /internal/a/b"}, []string{"GET /external"}},
 		{"/orgs/{org}/reports", []string{"GET /orgs/{id}/reports", "GET /orgs/acme/reports"}, []string{"GET /orgs/reports", "GET /orgs//reports", "GET /orgs/{id}/reports/{n}"}},
 		{"/orgs/:org/files/*path", []string{"GET /orgs/{org}/files/*", "GET /orgs/a/files/b/c"}, []string{"GET /orgs/a/file"}},
+		{"/files/*path2", []string{"GET /files/a/b"}, []string{"GET /file"}},
+		{"/files/*file-path", []string{"GET /files/a/b"}, []string{"GET /file"}},
 		{"/orgs/{org:[a-z]{2,}}", []string{"GET /orgs/{org}"}, []string{"GET /orgs"}},
 		{"/orgs/{org:[^/]+}/reports", []string{"GET /orgs/{org}/reports"}, []string{"GET /orgs/{org}"}},
 		{"/files/{path:(?:[a-z]+/)*[a-z]+}", []string{"GET /files/{path}"}, nil},
@@ -120,6 +122,9 @@ func TestSubtree(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.LeaveSubtreeTo(&q)
+		if _, dir, _ := strings.Cut(tt.pattern, "/"); tt.want && !p.MatchesRoute("GET", "/"+dir+"*") {
+			t.Errorf("%s beside %s does not match the route /%s*", tt.pattern, tt.other, dir)
+		}
 		if p.HasSubtree() != tt.want {
 			t.Errorf("%s beside %s: %v", tt.pattern, tt.other, !tt.want)
 		}
@@ -133,7 +138,7 @@ func TestMalformed(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
 		"", " ", "healthz", "example.com/a", "https://example.com/a", "/a?b=c", "/a#b", "/a /b", "/a/*/b", "/a/{rest...}/b", "/a/{b", "/a/b}",
-		"/files/*.json", "/a*", "/+1", "/a/b*c", "/user_:name", "/v:version/reports", "/things/batch:get", "/a/12:30/*", `/x\:y:z`, "/user-:id.json",
+		"/files/*.json", "/a*", "/+1", "/+docs", "/a/b*c", "/user_:name", "/v:version/reports", "/things/batch:get", "/a/12:30/*", `/x\:y:z`, "/user-:id.json",
 		"/files/{dir:[^/]+}/*.json", "/files/{dir:[^/]+}/a*",
 	} {
 		if p, err := pathpattern.Parse("", path); err == nil {

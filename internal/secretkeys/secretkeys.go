@@ -48,6 +48,7 @@ type secretWord struct {
 	spaced string   // of stems: " api key "
 	joined string   // "apikey"
 	runs   []string // joined in the singular and the plural
+	tail   string   // of stems, the first in capitals: "API key "; "" for a single word
 }
 
 // A Matcher remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
@@ -70,7 +71,7 @@ func HasWord(entry string) bool { return len(wordsOf(entry)) > 0 }
 func newSecretWords(entries []string) (s secretWords) {
 	for _, entry := range entries {
 		words := wordsOf(entry)
-		word := secretWord{spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words)}
+		word := secretWord{spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words), tailOf(stems(words))}
 		switch {
 		case word.joined == "":
 		case strings.HasSuffix(entry, "="):
@@ -101,7 +102,7 @@ func (m *Matcher) SecrecyOf(key string) Secrecy {
 
 // secrecyOf returns the secrecy of a key.
 func (s secretWords) secrecyOf(name string) Secrecy {
-	key := newWordedKey(wordsOf(name))
+	key := newWordedKey(split(name))
 	found := NotSecret
 	for _, end := range s.atEnd {
 		switch {
@@ -123,9 +124,11 @@ type wordedKey struct {
 	spaced string // of stems: " user api key "
 	joined string // as they are: "userapikeys"
 	starts []bool // where in joined a word begins, and its end
+	shown  string // spaced, with those in capitals that are so in the key: " user API key "
 }
 
-func newWordedKey(words []string) wordedKey {
+func newWordedKey(shown []string) wordedKey {
+	words := lower(shown)
 	k := wordedKey{joined: strings.Join(words, "")}
 	k.starts = make([]bool, len(k.joined)+1)
 	at := 0
@@ -134,16 +137,23 @@ func newWordedKey(words []string) wordedKey {
 		at += len(word)
 	}
 	k.starts[at] = true
-	k.spaced = spaced(stems(words))
+	words = stems(words)
+	k.spaced = spaced(words)
+	for i, word := range shown {
+		if word == strings.ToUpper(word) {
+			words[i] = strings.ToUpper(words[i])
+		}
+	}
+	k.shown = spaced(words)
 	return k
 }
 
 func (k wordedKey) contains(w secretWord) bool {
-	return strings.Contains(k.spaced, w.spaced) || k.hasRun(w, false)
+	return strings.Contains(k.spaced, w.spaced) || w.tail != "" && strings.Contains(k.shown, w.tail) || k.hasRun(w, false)
 }
 
 func (k wordedKey) endsWith(w secretWord) bool {
-	return strings.HasSuffix(k.spaced, w.spaced) || k.hasRun(w, true)
+	return strings.HasSuffix(k.spaced, w.spaced) || w.tail != "" && strings.HasSuffix(k.shown, w.tail) || k.hasRun(w, true)
 }
 
 // hasRun reports whether words in a row, written as one, are w or its plural. So it does
@@ -168,9 +178,21 @@ func (k wordedKey) isEnd(at int, last bool) bool {
 	return k.starts[at] && (!last || at == len(k.joined))
 }
 
-// wordsOf splits a key in camel, snake, kebab or any such case into lower-case words:
-// "userAPIKeys_2" becomes user, api, keys and 2.
-func wordsOf(key string) []string {
+// wordsOf returns the words of a key in lower case: "userAPIKeys_2" becomes user, api, keys
+// and 2.
+func wordsOf(key string) []string { return lower(split(key)) }
+
+func lower(words []string) []string {
+	words = slices.Clone(words)
+	for i, word := range words {
+		words[i] = strings.ToLower(word)
+	}
+	return words
+}
+
+// split splits a key in camel, snake, kebab or any such case into words. Acronyms in a row
+// are one: "AWSAPIKey" becomes AWSAPI and Key.
+func split(key string) []string {
 	var b []rune
 	space := func() { b = append(b, ' ') }
 	runes := []rune(key)
@@ -186,7 +208,7 @@ func wordsOf(key string) []string {
 				space()
 			}
 		}
-		b = append(b, unicode.ToLower(c))
+		b = append(b, c)
 	}
 	return strings.Fields(string(b))
 }
@@ -247,6 +269,15 @@ func runsOf(words []string) (runs []string) {
 		}
 	}
 	return runs
+}
+
+// tailOf returns words as a key shows them that has another acronym in front: "API key ".
+// A single word has no tail, as it may also end a word that is no secret: PIN, SPIN.
+func tailOf(words []string) string {
+	if len(words) < 2 {
+		return ""
+	}
+	return strings.ToUpper(words[0]) + " " + strings.Join(words[1:], " ") + " "
 }
 
 // spaced returns words with spaces around each.

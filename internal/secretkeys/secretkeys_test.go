@@ -18,14 +18,14 @@ func TestDefault(t *testing.T) {
 		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
 		"passWord", "pass_word", "userPassWord", "PassWords", "pASSWORD", "APIkey", "apiKeY", "apiKEYs", "sessionIDs", "sESSION_iD", "ApIkEy2", "iBAN", "toKen",
-		"acceSSkey", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
+		"acceSSkey", "DBPassword", "HTTPCookie", "AWSAPIKey", "XAPIKey", "userGCPAPIKeys", "OTPAPIKey2", "XMFACode", "HTTPAPI-token", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
 	}
 	public := []string{
 		"", "tokensUsed", "tokenCount", "scorecard", "cardinality", "passwordless", "pass", "passed", "secretary", "key", "keyId",
 		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
 		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
 		"passport", "compass", "api keyboard", "apiKeyboard", "compassWord", "bypass_word", "pass wordy", "toKenType", "map_inner", "spin", "topIn",
-		"capikeys", "accessKeynote",
+		"capikeys", "CAPIKEYS", "CAPI_KEYS", "CapiKeys", "accessKeynote", "APIKeyboard", "AWSAPIKeynote", "SPIN", "SPINs", "SPINRate", "AWSAPI",
 	}
 	m := New(Default())
 	for range 2 { // the second time from memory

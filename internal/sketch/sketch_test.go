@@ -64,11 +64,35 @@ func TestExtremes(t *testing.T) {
 	for _, d := range []time.Duration{-time.Hour, 0, 1, time.Microsecond, 1000 * time.Hour, math.MaxInt64 / 4} {
 		s.Add(d)
 	}
-	if got := s.Percentile(50); got > time.Microsecond {
+	if got := s.Percentile(50); got != 32 { // ns, the middle of the first bucket
 		t.Errorf("P50 %v", got)
 	}
-	if got := s.Percentile(100); got < 9*time.Hour {
+	if got := s.Percentile(100); got > math.MaxInt64/4 || got < math.MaxInt64/4/32*31 {
 		t.Errorf("P100 %v", got)
+	}
+}
+
+// The middle of a bucket is off by 1/32 at most, and by 32 ns below a microsecond, at both
+// of its ends.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	var last uint16
+	for power := range 62 {
+		for part := range 16 {
+			first := time.Duration(1) << power
+			first += first / 16 * time.Duration(part)
+			for _, d := range []time.Duration{first - 1, first} {
+				index := bucketOf(d)
+				b := bucket{index: index}
+				if off := (b.middle() - d).Abs(); off > max(d/32, 32) {
+					t.Errorf("%v is counted as %v", d, b.middle())
+				}
+				if index < last {
+					t.Errorf("%v is sorted before shorter ones", d)
+				}
+				last = index
+			}
+		}
 	}
 }
 

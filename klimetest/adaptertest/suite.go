@@ -1,4 +1,4 @@
-package conformance
+package adaptertest
 
 import (
 	"cmp"
@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// Run runs the suite on an adapter.
+// Run runs the suite on an adapter, each case as a subtest. Cases that need something that
+// the framework lacks, according to the fields of the Adapter, are left out.
 func Run(t *testing.T, a Adapter) {
 	t.Helper()
 	a.runCases(t)

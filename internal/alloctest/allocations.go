@@ -1,4 +1,5 @@
-package conformance
+// Package alloctest counts what tracking adds to the allocations of a request.
+package alloctest
 
 import (
 	"context"

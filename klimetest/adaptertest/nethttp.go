@@ -1,4 +1,4 @@
-package conformance
+package adaptertest
 
 import (
 	"context"
@@ -6,12 +6,13 @@ import (
 	"net/http"
 )
 
-// NetHTTP is the [Request] of a router that is built on net/http.
+// NetHTTP is the [Request] of routers whose handlers take an http.ResponseWriter and an
+// *http.Request.
 type NetHTTP struct {
-	W http.ResponseWriter // nil in a resolver, which has none
-	R *http.Request
+	W http.ResponseWriter // nil where there is none, such as in a resolver
+	R *http.Request       // never nil
 
-	PathParam func(r *http.Request, name string) string
+	PathParam func(r *http.Request, name string) string // returns a parameter of the path
 }
 
 // Context implements [Request].

@@ -1,6 +1,6 @@
-//go:build !race
+//go:build race
 
-package conformance
+package alloctest
 
 // RaceEnabled tells whether the race detector is on. It allocates by itself.
-const RaceEnabled = false
+const RaceEnabled = true
