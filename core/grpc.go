@@ -35,12 +35,19 @@ func (x *Exchange) fault() fault {
 	case x.Status >= http.StatusBadRequest:
 		return callersFault
 	}
-	switch x.GRPCStatus {
-	case "", "0":
+	if x.GRPCStatus == "" {
 		return noFault
-	case "1", "3", "5", "6", "7", "8", "9", "10", "11", "16":
+	}
+	status, ok := x.grpcStatus()
+	if !ok {
+		return serversFault // UNKNOWN, as clients take it
+	}
+	switch status {
+	case 0:
+		return noFault
+	case 1, 3, 5, 6, 7, 8, 9, 10, 11, 16:
 		return callersFault
-	default: // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+	default: // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, or none that gRPC defines
 		return serversFault
 	}
 }

@@ -71,12 +71,16 @@ func TestRollUpOfGRPC(t *testing.T) {
 	t.Parallel()
 	client, wire := newClient(t)
 	tracker := klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute))
+	statuses := []string{"00", "03", "17", "x"}
 	for status := range 17 {
-		x := klime.Exchange{Method: "POST", Route: "/grpc", Status: 200, ContentType: "application/grpc", GRPCStatus: strconv.Itoa(status)}
+		statuses = append(statuses, strconv.Itoa(status))
+	}
+	for _, status := range statuses {
+		x := klime.Exchange{Method: "POST", Route: "/grpc", Status: 200, ContentType: "application/grpc", GRPCStatus: status}
 		traffic{tracker: tracker, exchange: x}.serve(nil)
 	}
 	traffic{tracker: tracker, exchange: klime.Exchange{Method: "POST", Route: "/grpc", Status: 503, GRPCStatus: "0"}}.serve(nil)
-	if got, want := usageOf(wire.events(t, client)), []string{"u1/ POST /grpc 18 10 7"}; !slices.Equal(got, want) {
+	if got, want := usageOf(wire.events(t, client)), []string{"u1/ POST /grpc 22 11 9"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 )
@@ -106,7 +105,7 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 		}
 		switch {
 		case quarantined && (!s.othersNext || !fresh && !replay):
-			s.startQuarantined(from, max(s.quarantine.shrink(s.gate.failures), s.gate.size.shrink))
+			s.startQuarantined(from, max(s.quarantine.shrink(s.gate.failures), s.quarantine.size.shrink, s.gate.size.shrink))
 		case replay && (!s.freshNext || !fresh):
 			s.startReplay()
 		default:
@@ -292,7 +291,7 @@ func (s *dispatcher) putBack(r jobResult, atFault bool) {
 		s.queue.isolate(r.unsettled, r.job.from, true)
 	case suspect:
 		s.quarantine.healthy = false
-		s.othersNext = s.gate.failures < lastingFailures // then it may be that all fresh batches have bad events
+		s.othersNext = s.gate.failures <= lastingFailures // then it may be that all fresh batches have bad events
 		s.queue.isolate(r.unsettled, fromSuspects, false)
 	default:
 		s.queue.putBack(r.unsettled)
@@ -309,13 +308,10 @@ func (s *dispatcher) isApart(j job) bool {
 // nothing else.
 func (s *dispatcher) backOffQuarantine(now time.Time, r jobResult) {
 	if r.job.from == fromSuspects {
-		s.quarantine.suspectsAt = now.Add(s.gate.pause(1) / haste)
-		if errors.Is(r.failure, context.DeadlineExceeded) { // a link too slow for such batches is so for all
-			s.gate.size.halve()
-		}
+		s.quarantine.suspectsFailed(now, s.gate.pause(1), r.failure)
 	} else {
-		s.quarantine.failures++
-		s.quarantine.culpritsAt = now.Add(s.gate.pause(s.quarantine.failures))
+		s.quarantine.culpritFailures++
+		s.quarantine.culpritsAt = now.Add(s.gate.pause(s.quarantine.culpritFailures))
 	}
 	if len(r.unsettled) == 1 && s.culpritLog.Allows(logInterval, now) {
 		s.cfg.Logger.Warn("klime: an event fails by itself while others are delivered, will retry", slog.Any("error", r.failure))

@@ -1,6 +1,10 @@
 package delivery
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 const (
 	// After lastingFailures failures in a row, suspects take turns with other items, and are
@@ -8,8 +12,9 @@ const (
 	// the suspects can show that the endpoint works.
 	lastingFailures = 3
 
-	// haste is by how much the pause before the next suspects is shorter than others: the
-	// endpoint works.
+	// haste is by how much the pause before the next suspects is shorter than others, as the
+	// endpoint works. After maxShrink failures in a row, which would single out an event, it may
+	// be down again.
 	haste = 4
 )
 
@@ -17,10 +22,13 @@ const (
 // once. It belongs to the dispatcher.
 type quarantineGate struct {
 	healthy    bool      // something was delivered since items outside the quarantine last failed: what fails in it now is at fault
+	size       batchSize // of suspects, where larger batches time out
 	suspectsAt time.Time // no suspects are tried before this
 	culpritsAt time.Time // no culprits are tried before this
-	failures   int       // of culprits, in a row
 	inFlight   bool      // a job with some of them is out: there is one at a time
+
+	suspectFailures int // of suspects, since anything was delivered
+	culpritFailures int // of culprits, in a row
 }
 
 // next returns which items to try now, if any. If they only have to wait, at says
@@ -46,13 +54,26 @@ func (g *quarantineGate) next(now time.Time, p pending) (from source, ok bool, a
 // delivered notes that items from this source were delivered. If they went out before
 // the gate last closed (isOld), that does not show that what failed is at fault.
 func (g *quarantineGate) delivered(from source, isOld bool) {
-	g.healthy = g.healthy || !isOld
+	g.healthy, g.suspectFailures = g.healthy || !isOld, 0
 	switch from {
 	case fromSuspects:
 		g.suspectsAt = time.Time{}
+		g.size.succeeded()
 	case fromCulprits:
-		g.failures, g.culpritsAt = 0, time.Time{}
+		g.culpritFailures, g.culpritsAt = 0, time.Time{}
 	case fromQueue, fromDisk:
+	}
+}
+
+// suspectsFailed notes that a batch of suspects has failed though others were delivered. The
+// next one waits for the pause, or less.
+func (g *quarantineGate) suspectsFailed(now time.Time, pause time.Duration, failure *SendError) {
+	if g.suspectFailures++; g.suspectFailures <= maxShrink {
+		pause /= haste
+	}
+	g.suspectsAt = now.Add(pause)
+	if errors.Is(failure, context.DeadlineExceeded) { // a link that is too slow for this batch is so for the next
+		g.size.halve()
 	}
 }
 
