@@ -381,3 +381,23 @@ func TestContextValuesThatAreNoIDs(t *testing.T) {
 		}
 	}
 }
+
+// The middleware with an option may not be the one that finds the value, but it must be in
+// the same request: in others, the value is still a mistake.
+func TestContextValuesBesideAnOption(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelWarn) })
+	web, with := klime.NewTracker(client), klime.NewTracker(client, asUser(""))
+	ctx := context.WithValue(t.Context(), "userId", 7.5) //nolint:revive,staticcheck // klime's keys are plain
+	for _, trackers := range [][2]*klime.Tracker{{web, with}, {with, web}} {
+		traffic{tracker: trackers[0], ctx: ctx}.serve(func(ctx context.Context) { traffic{tracker: trackers[1], ctx: ctx}.serve(nil) })
+	}
+	if log.String() != "" {
+		t.Errorf("in one request with the option: %s", log)
+	}
+	traffic{tracker: web, ctx: ctx}.serve(nil)
+	if !strings.Contains(log.String(), "cannot be an ID") {
+		t.Errorf("in a request without it: log %q", log)
+	}
+}
