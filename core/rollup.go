@@ -66,7 +66,7 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 	if u == nil {
 		return ErrQueueFull
 	}
-	if r.current.due {
+	if r.current.isOver(now) { // and goes on
 		r.current.cover(now, r.length)
 	}
 	u.add(now, x)

@@ -60,3 +60,21 @@ func TestWindowsEndWhenTheClockIsSet(t *testing.T) {
 		r.flush(true)
 	}
 }
+
+// A request that ended just before the window began does not make a window that goes on longer.
+func TestWindowsThatGoOnStartWhereTheyBegan(t *testing.T) {
+	t.Parallel()
+	r := &rollUp{length: time.Minute, backlog: make([]*usageWindow, 2)} // as in an outage
+	now, x := time.Now(), &Exchange{Method: http.MethodGet, Route: "/", Status: http.StatusOK}
+	start := now.Truncate(time.Minute).Add(time.Minute)
+	for _, after := range []time.Duration{time.Microsecond, -time.Microsecond} {
+		if err := r.add(now.Add(start.Sub(now)+after), identity{user: "u1"}, x); err != nil {
+			t.Fatal(err)
+		}
+		r.flush(false)
+	}
+	if w := r.current; !w.start.Equal(start) || w.length != time.Minute {
+		t.Errorf("it is from %v, and %v long", w.start, w.length)
+	}
+	r.current.expiry.Stop()
+}
