@@ -357,6 +357,7 @@ func TestRollUpAfterShutdown(t *testing.T) {
 		opts = append(opts, asUser("u1"), klime.RollUp(time.Hour))
 		before := klime.NewTracker(client, opts...)
 		shutDown(t, client)
+		_ = client.Flush(t.Context())                                                 // which does not begin the counting again
 		after := klime.NewTracker(client, append(opts, klime.RollUp(time.Minute))...) // of windows that there were not
 		traffic{tracker: before}.serve(nil)
 		traffic{tracker: after}.serve(nil)
