@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -77,4 +78,39 @@ func TestWindowsThatGoOnStartWhereTheyBegan(t *testing.T) {
 		t.Errorf("it is from %v, and %v long", w.start, w.length)
 	}
 	r.current.expiry.Stop()
+}
+
+// A window that goes on ends once fewer than two others are left.
+func TestAWindowGoesOnWhileTwoAreLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		c, err := New(Config{WriteKey: "key", BeforeSend: func(*Event) bool { <-goOn; return false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, x := c.rollUp(time.Hour), &Exchange{Method: http.MethodGet, Route: "/", Status: http.StatusOK}
+		count := func(user string) {
+			if err := r.add(time.Now(), identity{user: user}, x); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, user := range []string{"u1", "u2", "u3"} {
+			count(user)
+			r.mu.Lock()
+			r.finish() // as if it were full
+			r.mu.Unlock()
+		}
+		count("u4")
+		r.flush(false)
+		for left := 3; left > 0; left-- {
+			if goesOn := r.current != nil; goesOn != (left > 1) {
+				t.Errorf("with %d left, it goes on is %v", left, goesOn)
+			}
+			goOn <- struct{}{}
+			synctest.Wait()
+		}
+		close(goOn)
+		_ = c.Shutdown(t.Context())
+	})
 }
