@@ -2,6 +2,7 @@ package klime
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,33 @@ func TestWindowsThatGoOnStartWhereTheyBegan(t *testing.T) {
 		t.Errorf("it is from %v, and %v long", w.start, w.length)
 	}
 	r.current.expiry.Stop()
+}
+
+// What a rollUp holds is bounded, in keys and in bytes. At the bound a new key has to wait until
+// the oldest window has gone, and those that it has are still counted.
+func TestRollUpIsBounded(t *testing.T) {
+	t.Parallel()
+	const size = len("u1" + http.MethodGet + "/")
+	for _, before := range []struct{ keys, bytes int }{{160_000 - 1, 0}, {1, 64<<20 - size}} {
+		waiting, stopWaiting := context.WithCancel(t.Context())
+		oldest := &usageWindow{waiting: waiting, stopWaiting: stopWaiting}
+		r := &rollUp{length: time.Hour, keys: before.keys, bytes: before.bytes, backlog: []*usageWindow{oldest}}
+		for i, tt := range []struct {
+			user string
+			want error
+		}{{"u1", nil}, {"u2", ErrQueueFull}, {"u1", nil}} {
+			if waits := oldest.waiting.Err() == nil; waits != (i < 2) {
+				t.Errorf("%+v: before request %d, the oldest window waits: %v", before, i, waits)
+			}
+			if err := r.add(morning(), identity{user: tt.user}, &Exchange{Method: http.MethodGet, Route: "/"}); !errors.Is(err, tt.want) {
+				t.Errorf("%+v: request %d: %v, want %v", before, i, err, tt.want)
+			}
+		}
+		if len(r.current.usage) != 1 {
+			t.Errorf("%+v: %d keys were added", before, len(r.current.usage))
+		}
+		r.current.expiry.Stop()
+	}
 }
 
 // A window that goes on ends once fewer than two others are left.
