@@ -154,7 +154,7 @@ func shareHeader(one, other http.Header) bool {
 // findings is what scopes knew when they ended.
 type findings struct {
 	resolved identity // from their resolvers
-	stored   identity // from context values, where resolved has no ID
+	stored   identity // from these or, where those of a scope have no ID, from its context values
 }
 
 // leave ends a scope that has joined another. The outer scopes keep what only this one
