@@ -88,8 +88,7 @@ func (s *Scope) find(id *identity, ctx, end valuer, ended bool) {
 	if id.complete() {
 		return
 	}
-	c := s.client()
-	id.fillIn(ctx, c)
+	id.fillIn(ctx, s)
 	if id.complete() {
 		return
 	}
@@ -99,11 +98,11 @@ func (s *Scope) find(id *identity, ctx, end valuer, ended bool) {
 			id.fill(open.findings().stored)
 		}
 		if !shown {
-			id.fillIn(open.parent, c)
+			id.fillIn(open.parent, s)
 		}
 	}
 	if !id.complete() && end != valuer(s.root) {
-		id.fillIn(end, c)
+		id.fillIn(end, s)
 	}
 	for open := s; open != nil && !id.complete(); open = open.outer() {
 		open.fillStored(id)
@@ -204,7 +203,7 @@ func (s *Scope) fillStored(id *identity) {
 		return
 	}
 	defer s.loan.giveBack()
-	id.fillIn(s.loan.values, s.client())
+	id.fillIn(s.loan.values, s)
 }
 
 // finish ends the outermost scope, and sets what only the scope knows of the decision. If

@@ -165,7 +165,8 @@ type Config struct {
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
 	// Klime refused. It runs the way OnError does, and must not call Shutdown either.
-	// While it blocks, batches beyond 1,000 are added up, without their Errors.
+	// While it blocks, a limited number of these events is kept for it: results of
+	// further batches have no Errors, and those of batches beyond 1,000 are added up.
 	// Default none.
 	OnSuccess func(BatchResult)
 

@@ -40,9 +40,10 @@
 //     calls do not block, unless Config.Overflow is [Block] or Config.Spool is
 //     write-ahead.
 //   - Memory is bounded: that of events by [Config] QueueSize and QueueBytes, the rest
-//     by fixed limits. For each window length, [RollUp] counts up to 160,000 keys, 64 MiB
-//     of them; [Link] remembers facts in some 10 MB; 16 MiB may wait to be written to a
-//     Spool, and 8 MiB for OnError and OnSuccess.
+//     by fixed limits. For each window length, [RollUp] holds up to 160,000 keys, 64 MiB
+//     of text in all and half a kilobyte to two of counts each; [Link] remembers facts in
+//     some 10 MB; 16 MiB may wait to be written to a Spool, and 8 MiB for OnError and
+//     OnSuccess.
 //   - Transient failures are retried until Shutdown, unless Config.MaxAttempts is
 //     set. A retry carries the same message ID, by which Klime recognises it.
 //   - Every event that is not delivered is counted: see [Stats].

@@ -46,41 +46,30 @@ func (c *Client) inUserMode() bool { return c != nil && c.cfg.Mode == UserMode }
 // valuer is the part of a context that holds values.
 type valuer interface{ Value(key any) any }
 
-// fillIn fills in what id lacks from the plain values in v. c is told of those that
-// cannot be IDs.
-func (id *identity) fillIn(v valuer, c *Client) {
+// fillIn fills in what id lacks from the plain values in v. The client of s is told of
+// those that cannot be IDs.
+func (id *identity) fillIn(v valuer, s *Scope) {
 	if v == nil {
 		return
 	}
 	if id.user == "" { // with the key as a constant, which is not allocated
-		id.user = c.plainID(userKey, ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil))
+		id.user = s.plainID(userKey, ask(func(any) answer { return answerOfAny(v.Value(userKey)) }, v, nil))
 	}
-	if id.group == "" && !c.inUserMode() {
-		id.group, id.untrusted = c.plainID(groupKey, ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)), true
+	if id.group == "" && !s.client().inUserMode() {
+		id.group, id.untrusted = s.plainID(groupKey, ask(func(any) answer { return answerOfAny(v.Value(groupKey)) }, v, nil)), true
 	}
 }
 
 // plainID returns the ID that a plain value is, "" if it is none.
-func (c *Client) plainID(key string, a answer) string {
-	if a.problem != noProblem {
-		c.tellNoID(key, a)
+func (s *Scope) plainID(key string, a answer) string {
+	if a.problem != noProblem && !s.hasOption(key) { // beside an option, the value may be anything
+		s.client().tellNoID(key, a)
 	}
-	return c.interner().keep(a.known())
+	return s.client().interner().keep(a.known())
 }
 
 // plainHints are about plain values that cannot be IDs.
 type plainHints struct{ user, group sync.Once }
-
-// leaveOut leaves out, for all middlewares of the client, hints about what t has options
-// for: they may see the same request, and the value may then be anything.
-func (h *plainHints) leaveOut(t *Tracker) {
-	if t.user != nil {
-		h.user.Do(func() {})
-	}
-	if t.group != nil {
-		h.group.Do(func() {})
-	}
-}
 
 func (c *Client) tellNoID(key string, a answer) {
 	if c == nil {

@@ -80,10 +80,11 @@ func TestPlainValuesAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Shutdown(t.Context()) })
+	scope := NewTracker(client).Begin(t.Context())
 	for _, v := range []valuesOf{{userKey: "u1", groupKey: "g1"}, {userKey: 1.5, groupKey: &struct{ ID string }{}}, {groupKey: "\xf1"}} {
 		if got := testing.AllocsPerRun(200, func() {
 			var id identity
-			id.fillIn(v, client)
+			id.fillIn(v, scope)
 		}); got != 0 {
 			t.Errorf("%v: %v allocations", v, got)
 		}

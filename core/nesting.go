@@ -123,7 +123,7 @@ func (s *Scope) join(inner *Scope, incoming *http.Request) bool {
 	if r.incoming == nil {
 		r.incoming = incoming
 	}
-	r.requireMembership = r.requireMembership || inner.tracker.requireMembership
+	s.root.noteOptions(inner.tracker)
 	return true
 }
 
@@ -154,7 +154,7 @@ func shareHeader(one, other http.Header) bool {
 // findings is what scopes knew when they ended.
 type findings struct {
 	resolved identity // from their resolvers
-	stored   identity // from context values, where resolved has no ID
+	stored   identity // from these or, where those of a scope have no ID, from its context values
 }
 
 // leave ends a scope that has joined another. The outer scopes keep what only this one
@@ -162,8 +162,8 @@ type findings struct {
 func (s *Scope) leave(x *Exchange, rt *route, rule ruling) {
 	own := &findings{resolved: s.resolve()}
 	own.stored = own.resolved // for what that lacks
-	own.stored.fillIn(s.parent, s.client())
-	own.stored.fillIn(x.Values, s.client())
+	own.stored.fillIn(s.parent, s)
+	own.stored.fillIn(x.Values, s)
 	s.fillStored(&own.stored)
 	if x.turnsAway() { // checked here, as an outer middleware may change the status
 		own.resolved.group, own.stored.group = "", ""

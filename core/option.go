@@ -221,8 +221,8 @@ func ClassifyWith(classify func(Exchange, Kind) Kind) Option {
 // The counts are sent at the end of each window, by Flush and by Shutdown, and as soon as
 // a window has more than 10,000 combinations, or 4 MiB of them; then several events for the
 // same window add up. While two windows wait for room in the queue, as in an outage, the
-// third goes on beyond its time: its windowSeconds say for how long. Of more than 160,000
-// combinations that wait, or 64 MiB, the oldest are dropped, which [Stats] counts.
+// third goes on beyond its time: its windowSeconds say for how long. Beyond
+// 160,000 combinations, or 64 MiB of them, the oldest are dropped, which [Stats] counts.
 func RollUp(window time.Duration) Option {
 	return Option{func(t *Tracker) error {
 		if window < time.Second || window > 24*time.Hour {

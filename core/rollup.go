@@ -21,8 +21,8 @@ const (
 	// may make long ones.
 	maxRollUpBytes = 4 << 20
 
-	// maxRollUpWindows is how many full windows' worth of keys a rollUp may hold. Beyond
-	// that, the oldest window no longer waits for room in the queue; beyond one more,
+	// maxRollUpWindows is how many full windows' worth of keys a rollUp may hold. For more,
+	// the oldest window no longer waits for room in the queue; until it has made some,
 	// requests have events of their own.
 	maxRollUpWindows = 16
 )
@@ -66,7 +66,7 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 	if u == nil {
 		return ErrQueueFull
 	}
-	if r.current.due {
+	if r.current.isOver(now) { // and goes on
 		r.current.cover(now, r.length)
 	}
 	u.add(now, x)
@@ -74,29 +74,22 @@ func (r *rollUp) add(now time.Time, id identity, x *Exchange) error {
 }
 
 // entry returns the usage of a key in the current window, and adds it if need be. It
-// returns nil if there is no room: the oldest window no longer waits, but even so keys
-// come faster than its events can be made.
+// returns nil if there is no room until the oldest window, which then no longer waits, has
+// gone.
 func (r *rollUp) entry(key usageKey) *usage {
 	u, ok := r.current.usage[key]
 	if ok {
 		return u
 	}
-	if r.exceeds(maxRollUpWindows) {
+	size := key.size()
+	if r.keys >= maxRollUpKeys*maxRollUpWindows || r.bytes+size > maxRollUpBytes*maxRollUpWindows {
 		r.backlog[0].stopWaiting()
-		if r.exceeds(maxRollUpWindows + 1) {
-			return nil
-		}
+		return nil
 	}
 	u = new(usage)
 	r.current.usage[key] = u
-	size := key.size()
 	r.keys, r.bytes, r.current.bytes = r.keys+1, r.bytes+size, r.current.bytes+size
 	return u
-}
-
-// exceeds reports whether there is more than that many full windows hold.
-func (r *rollUp) exceeds(windows int) bool {
-	return r.keys > maxRollUpKeys*windows || r.bytes > maxRollUpBytes*windows
 }
 
 // begin opens a window, and a timer that ends it.

@@ -23,6 +23,8 @@ type Scope struct {
 	nested     bool      // there is a Scope in parent, perhaps of a request that is over; set once
 	subrequest bool      // the app made the request within the one around it; set once
 	webhook    bool      // see noteWebhook. Used in the root only; the request's mu guards it
+	asksUser   bool      // a middleware of the request has the option UserID. As webhook
+	asksGroup  bool      // a middleware of the request has the option GroupID. As webhook
 
 	own request // used in the root only
 }
@@ -124,6 +126,20 @@ func (s *Scope) update(change func(*request)) {
 // noteWebhook notes that a handler has sent an event of a user or group that it named, as
 // for a webhook: that the request is nobody's is then no mistake.
 func (s *Scope) noteWebhook() { s.update(func(*request) { s.root.webhook = true }) }
+
+// noteOptions notes, in the root, what the options of a middleware mean for the request. The
+// request's lock must be held.
+func (s *Scope) noteOptions(t *Tracker) {
+	s.own.requireMembership = s.own.requireMembership || t.requireMembership
+	s.asksUser, s.asksGroup = s.asksUser || t.user != nil, s.asksGroup || t.group != nil
+}
+
+// hasOption reports whether a middleware of the request has an option for the ID that the
+// plain key stands for.
+func (s *Scope) hasOption(key string) (has bool) {
+	s.update(func(*request) { has = key == userKey && s.root.asksUser || key == groupKey && s.root.asksGroup })
+	return has
+}
 
 // remarks returns a copy of the request's remarks as they are now.
 func (s *Scope) remarks() remarks {

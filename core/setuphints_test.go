@@ -256,18 +256,20 @@ func TestOneOfVeryManyMiddlewares(t *testing.T) {
 	}
 }
 
-// However many middlewares have served their time, later ones are watched.
+// However many middlewares have served their time, later ones are watched, and those with
+// patterns stay.
 func TestManyMiddlewares(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
 	client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	traffic{tracker: klime.NewTracker(client, klime.SkipRoutes("/extrenal"))}.serve(nil)
 	for range 150 {
 		traffic{tracker: klime.NewTracker(client)}.serve(nil)
 	}
 	traffic{tracker: klime.NewTracker(client, klime.SkipRoutes("/intrenal"))}.serve(nil)
 	shutDown(t, client)
-	if !strings.Contains(log.String(), "/intrenal") || strings.Contains(log.String(), "was for a route and passed") {
-		t.Errorf("log %s", log)
+	if got := log.String(); !strings.Contains(got, "/intrenal") || !strings.Contains(got, "/extrenal") || strings.Contains(got, "was for a route and passed") {
+		t.Errorf("log %s", got)
 	}
 }
 
@@ -379,5 +381,25 @@ func TestContextValuesThatAreNoIDs(t *testing.T) {
 				t.Errorf("%s: log %q, want %q", name, got, want)
 			}
 		}
+	}
+}
+
+// The middleware with an option may not be the one that finds the value, but it must be in
+// the same request: in others, the value is still a mistake.
+func TestContextValuesBesideAnOption(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	client, _ := newClient(t, func(cfg *klime.Config) { log = logFrom(cfg, slog.LevelWarn) })
+	web, with := klime.NewTracker(client), klime.NewTracker(client, asUser(""))
+	ctx := context.WithValue(t.Context(), "userId", 7.5) //nolint:revive,staticcheck // klime's keys are plain
+	for _, trackers := range [][2]*klime.Tracker{{web, with}, {with, web}} {
+		traffic{tracker: trackers[0], ctx: ctx}.serve(func(ctx context.Context) { traffic{tracker: trackers[1], ctx: ctx}.serve(nil) })
+	}
+	if log.String() != "" {
+		t.Errorf("in one request with the option: %s", log)
+	}
+	traffic{tracker: web, ctx: ctx}.serve(nil)
+	if !strings.Contains(log.String(), "cannot be an ID") {
+		t.Errorf("in a request without it: log %q", log)
 	}
 }

@@ -96,7 +96,6 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 	if t.group != nil {
 		note(&c.seen.groupOption)
 	}
-	c.plainHints.leaveOut(t)
 	t.requireMembership = t.requireMembership && !c.inUserMode() // whose events have no group
 	if t.rollUpWindow > 0 {
 		t.rollUp = c.rollUp(t.rollUpWindow)
@@ -172,7 +171,7 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	}
 	s.root = s
 	s.own.innermost, s.own.incoming = s, incoming
-	s.own.requireMembership = t.requireMembership
+	s.noteOptions(t)
 	s.own.hasGroup = t.client.inUserMode() // once the app has named the user, nobody is asked
 	s.inheritFrom(s.enclosing())
 	return s

@@ -818,6 +818,48 @@ func TestInnerEndsAfterOuter(t *testing.T) {
 	}
 }
 
+// What the innermost scope finds out is not lost if the one that it has joined has ended before
+// it, and others come and go.
+func TestInnerEndsAfterMiddle(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	plain, late := klime.NewTracker(client), klime.NewTracker(client, klime.ResolveUser(answerWith("late")))
+	answer := klime.Exchange{Method: "POST", Route: "/reports", Status: 200, Native: 1}
+	request := plain.Begin(t.Context())
+	another := func() { plain.Observe(plain.Begin(request), answer) }
+	another()
+	middle := plain.Begin(request)
+	within := late.Begin(middle)
+	plain.Observe(middle, answer)
+	late.Observe(within, answer)
+	another()
+	plain.Observe(request, answer)
+	if got := who(wire.one(t, client)); got != "late/" {
+		t.Errorf("event of %s", got)
+	}
+}
+
+// A middleware that has ended is asked no more: the framework may have given its request to
+// another one, even if a middleware further out goes on.
+func TestEndedInnerIsNotAsked(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	asked := 0
+	inner := klime.NewTracker(client, klime.ResolveGroup(func(any) any { asked++; return "g1" }))
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+		var kept context.Context
+		traffic{tracker: inner, ctx: ctx}.serve(func(ctx context.Context) { kept = ctx }) //nolint:fatcontext // kept on purpose
+		before := asked
+		klime.Track(kept, "Done", nil)
+		if asked != before {
+			t.Error("it is asked")
+		}
+	})
+	if got := who(wire.events(t, client)[0]); got != "u1/g1" {
+		t.Errorf("event of %s", got)
+	}
+}
+
 // Middlewares of different clients have scopes of their own; handlers speak
 // to the inner one. One without a client is not there at all.
 func TestNestedTrackersOfDifferentClients(t *testing.T) {

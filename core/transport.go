@@ -26,7 +26,7 @@ type Transport interface {
 // knows which they were. The log tells of them.
 type BatchResult struct {
 	Accepted int          // events
-	Failed   int          // events, which are in Errors unless results were added up: see Config.OnSuccess
+	Failed   int          // events, which are in Errors, unless a callback blocks: see Config.OnSuccess
 	Errors   []EventError // nil if all were accepted
 }
 
@@ -35,7 +35,7 @@ type EventError struct {
 	Index   int    // in the batch, from 0
 	Code    string // from Klime, such as "invalid_timestamp"
 	Message string // from Klime
-	Event   Event  // as it was sent; the zero Event if a callback blocks and there was no room to keep it
+	Event   Event  // as it was sent
 }
 
 // transportAdapter makes a Transport one of package delivery.

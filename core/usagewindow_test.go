@@ -2,8 +2,10 @@ package klime
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -59,4 +61,84 @@ func TestWindowsEndWhenTheClockIsSet(t *testing.T) {
 		}
 		r.flush(true)
 	}
+}
+
+// A request that ended just before the window began does not make a window that goes on longer.
+func TestWindowsThatGoOnStartWhereTheyBegan(t *testing.T) {
+	t.Parallel()
+	r := &rollUp{length: time.Minute, backlog: make([]*usageWindow, 2)} // as in an outage
+	now, x := time.Now(), &Exchange{Method: http.MethodGet, Route: "/", Status: http.StatusOK}
+	start := now.Truncate(time.Minute).Add(time.Minute)
+	for _, after := range []time.Duration{time.Microsecond, -time.Microsecond} {
+		if err := r.add(now.Add(start.Sub(now)+after), identity{user: "u1"}, x); err != nil {
+			t.Fatal(err)
+		}
+		r.flush(false)
+	}
+	if w := r.current; !w.start.Equal(start) || w.length != time.Minute {
+		t.Errorf("it is from %v, and %v long", w.start, w.length)
+	}
+	r.current.expiry.Stop()
+}
+
+// What a rollUp holds is bounded, in keys and in bytes. At the bound a new key has to wait until
+// the oldest window has gone, and those that it has are still counted.
+func TestRollUpIsBounded(t *testing.T) {
+	t.Parallel()
+	const size = len("u1" + http.MethodGet + "/")
+	for _, before := range []struct{ keys, bytes int }{{160_000 - 1, 0}, {1, 64<<20 - size}} {
+		waiting, stopWaiting := context.WithCancel(t.Context())
+		oldest := &usageWindow{waiting: waiting, stopWaiting: stopWaiting}
+		r := &rollUp{length: time.Hour, keys: before.keys, bytes: before.bytes, backlog: []*usageWindow{oldest}}
+		for i, tt := range []struct {
+			user string
+			want error
+		}{{"u1", nil}, {"u2", ErrQueueFull}, {"u1", nil}} {
+			if waits := oldest.waiting.Err() == nil; waits != (i < 2) {
+				t.Errorf("%+v: before request %d, the oldest window waits: %v", before, i, waits)
+			}
+			if err := r.add(morning(), identity{user: tt.user}, &Exchange{Method: http.MethodGet, Route: "/"}); !errors.Is(err, tt.want) {
+				t.Errorf("%+v: request %d: %v, want %v", before, i, err, tt.want)
+			}
+		}
+		if len(r.current.usage) != 1 {
+			t.Errorf("%+v: %d keys were added", before, len(r.current.usage))
+		}
+		r.current.expiry.Stop()
+	}
+}
+
+// A window that goes on ends once fewer than two others are left.
+func TestAWindowGoesOnWhileTwoAreLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		c, err := New(Config{WriteKey: "key", BeforeSend: func(*Event) bool { <-goOn; return false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, x := c.rollUp(time.Hour), &Exchange{Method: http.MethodGet, Route: "/", Status: http.StatusOK}
+		count := func(user string) {
+			if err := r.add(time.Now(), identity{user: user}, x); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, user := range []string{"u1", "u2", "u3"} {
+			count(user)
+			r.mu.Lock()
+			r.finish() // as if it were full
+			r.mu.Unlock()
+		}
+		count("u4")
+		r.flush(false)
+		for left := 3; left > 0; left-- {
+			if goesOn := r.current != nil; goesOn != (left > 1) {
+				t.Errorf("with %d left, it goes on is %v", left, goesOn)
+			}
+			goOn <- struct{}{}
+			synctest.Wait()
+		}
+		close(goOn)
+		_ = c.Shutdown(t.Context())
+	})
 }

@@ -334,10 +334,16 @@ func TestPortionsWithADamagedMeta(t *testing.T) {
 }
 
 // The removal of a portion is a single commit, as each waits for the disk. After a fault of
-// the disk the part is checked again.
+// the disk, or if another file is in its place, the part is checked again.
 func TestPortionCosts(t *testing.T) {
 	t.Parallel()
-	for _, fault := range []bool{false, true} {
+	otherDir, err := os.Lstat(t.TempDir())
+	must(t, err)
+	for name, meanwhile := range map[string]func(*store){
+		"no fault":     nil,
+		"a fault":      func(s *store) { s.info = nil }, // as withDB leaves it
+		"another file": func(s *store) { s.info = otherDir },
+	} {
 		dir := t.TempDir()
 		_, left := heir(t, dir, Options{})
 		other, _ := heir(t, dir, Options{})
@@ -354,16 +360,16 @@ func TestPortionCosts(t *testing.T) {
 		s, read, err := left.open(other.dir, 10, 4<<20)
 		must(t, err)
 		n, err := left.handOver(s, read, func([]delivery.Record) error {
-			if fault {
-				s.info = nil // as withDB leaves it
+			if meanwhile != nil {
+				meanwhile(s)
 			}
 			return nil
 		})
 		if made := commits() - before; n != 10 || err != nil || made != 1 {
-			t.Errorf("%d of 10 taken over with %d commits, %v", n, made, err)
+			t.Errorf("%s: %d of 10 taken over with %d commits, %v", name, n, made, err)
 		}
-		if again := left.checked[other.dir] == nil; again != fault {
-			t.Errorf("fault %v: checked again %v", fault, again)
+		if again := left.checked[other.dir] == nil; again != (meanwhile != nil) {
+			t.Errorf("%s: checked again %v", name, again)
 		}
 	}
 }

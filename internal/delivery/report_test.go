@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"slices"
@@ -42,6 +43,30 @@ func (r *reports) count(outcome delivery.Outcome) (items, untold int, err error)
 		}
 	}
 	return items, untold, err
+}
+
+// An answer may name events in any order: each is told with what the answer says of it.
+func TestRejectionsAreOfTheirItems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			return delivery.NewResult(len(ids), []delivery.Rejection{{Index: 7}, {Index: 2}, {Index: 5}}), nil
+		}})
+		cfg.OnReport, cfg.ReportSent = told.add, true
+		d := start(t, cfg)
+		enqueue(t, d, 0, 9)
+		mustShutdown(t, d)
+		report := told.list()[0]
+		for i, rejected := range report.Result.Rejected {
+			if want := item(rejected.Index, false, 0).Body; !bytes.Equal(report.Items[i].Body, want) {
+				t.Errorf("event %d is told as %s", rejected.Index, report.Items[i].Body)
+			}
+		}
+		if n := len(report.Result.Rejected); n != 3 {
+			t.Errorf("%d rejected", n)
+		}
+	})
 }
 
 // Every item is reported exactly once, in the order of its batch.

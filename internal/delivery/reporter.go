@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -13,7 +14,7 @@ const logInterval = 10 * time.Second
 const (
 	maxReports     = 1000    // reports that wait to be told
 	maxReportItems = 1000    // items in these, besides those that Shutdown leaves
-	maxReportBytes = 8 << 20 // bytes of these items
+	maxReportBytes = 8 << 20 // bytes of these items, and of what Klime says of them
 )
 
 // Report tells how items ended. With Outcome Failed and no items, it tells that
@@ -21,8 +22,8 @@ const (
 type Report struct {
 	Items   []Item // of a delivered batch, only those that were rejected
 	Outcome Outcome
-	Result  Result // of a delivered batch; or the sum of those that came when maxReports were waiting, without Items and Rejected
-	Err     error  // why the items were not delivered
+	Result  Result // of a delivered batch, or the sum of those that came when maxReports were waiting; without Rejected if Items are left out
+	Err     error  // why the items were not delivered; Rejected of a *SendError is nil
 	Untold  int    // how many more items ended this way, but were not kept for want of room
 }
 
@@ -34,7 +35,7 @@ type reporter struct {
 
 	mu      sync.Mutex
 	waiting []Report
-	kept    amount            // items in waiting
+	kept    amount            // items in waiting, and the bytes of their rejections
 	excess  [outcomes]*Report // reports for which there was no place in waiting, merged by outcome
 	drops   [outcomes]int     // how many items were dropped since the goroutine last looked, by outcome
 	halt    *Report           // the latest halt
@@ -59,7 +60,7 @@ func (r *reporter) add(report Report) {
 		report.Items, report.Result.Rejected = nil, nil
 	}
 	r.trim(&report)
-	report.Items = slices.Clip(report.Items) // merge appends, and the rest of their batch, which is still being sent, may stand behind them
+	report.Items = slices.Clone(report.Items) // else the rest of their batch is kept with them, and merge may write into it
 	switch n := len(r.waiting); {
 	case len(report.Items) == 0 && report.Untold == 0 && report.Outcome == Failed:
 		r.halt = &report
@@ -91,15 +92,24 @@ func (r *reporter) wakeUp(now time.Time) {
 	signal(r.wake)
 }
 
-// trim reduces the items of a report to their number if there is no room for them.
+// trim reduces the items of a report, with what Klime says of each, to their number if there
+// is no room for them.
 func (r *reporter) trim(report *Report) {
 	full := r.kept.items >= maxReportItems || r.kept.bytes >= maxReportBytes
 	if full && report.Outcome != Abandoned {
 		report.Untold += len(report.Items)
-		report.Items = nil
+		report.Items, report.Result.Rejected = nil, nil
 	}
 	for i := range report.Items {
 		r.kept.add(&report.Items[i])
+	}
+	for _, rejected := range report.Result.Rejected {
+		r.kept.bytes += len(rejected.Code) + len(rejected.Message)
+	}
+	if failure := (*SendError)(nil); errors.As(report.Err, &failure) && failure.Rejected != nil { // nobody asks for it
+		own := *failure
+		own.Rejected = nil
+		report.Err = &own
 	}
 }
 

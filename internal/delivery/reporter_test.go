@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
+	"net/http"
 	"reflect"
 	"strings"
 	"sync"
@@ -135,6 +137,43 @@ func TestSumOfAnswersNamesNoEvents(t *testing.T) {
 		}
 		if named := len(report.Items); !reflect.DeepEqual(report.Result, want) || named != len(want.Rejected) || report.Untold > 0 {
 			t.Errorf("report %d: %d items, %+v, want %+v", i, named, report.Result, want)
+		}
+	}
+}
+
+// What Klime says of events, and what stands beside them in a batch, takes no more memory than
+// the events themselves while a callback is slow.
+func TestSlowCallbackKeepsFewRejections(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ each, length, kept int }{{100, 300, maxReportItems}, {10, 1 << 20, 10}} {
+		r := &reporter{tell: func(Report) {}, logger: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
+		rejected := make([]Rejection, tt.each)
+		for i := range rejected {
+			rejected[i] = Rejection{Index: i, Code: strings.Repeat("c", tt.length/2), Message: strings.Repeat("m", tt.length/2)}
+		}
+		batch := make([]Item, 2*tt.each)
+		items, failure := batch[:tt.each], &SendError{StatusCode: http.StatusOK, Message: rejected[0].Message, Rejected: rejected}
+		for range maxReports / 2 {
+			r.add(Report{Items: items, Outcome: Sent, Result: NewResult(tt.each, rejected)})
+		}
+		r.add(Report{Items: items[:1], Outcome: Failed, Err: failure})
+		reports := r.take()
+		kept, failed := 0, 0
+		for _, report := range reports {
+			kept, failed = kept+len(report.Result.Rejected), failed+report.Result.Failed
+			if len(report.Items) != len(report.Result.Rejected) && report.Outcome == Sent {
+				t.Errorf("%d items, %d rejections", len(report.Items), len(report.Result.Rejected))
+			}
+			if len(report.Items) > 0 && &report.Items[0] == &batch[0] {
+				t.Error("it keeps the rest of the batch")
+			}
+		}
+		if kept != tt.kept || failed != maxReports/2*tt.each {
+			t.Errorf("%d rejections kept, want %d; %d failed", kept, tt.kept, failed)
+		}
+		var told *SendError
+		if !errors.As(reports[len(reports)-1].Err, &told) || told.Message != failure.Message || told.Rejected != nil || failure.Rejected == nil {
+			t.Errorf("the error is %.80v", told)
 		}
 	}
 }

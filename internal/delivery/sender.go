@@ -146,7 +146,9 @@ func (d *Deliverer) settleAccepted(items []Item, result Result) {
 	good, bad := separate(items, result.Rejected)
 	var reports []Report
 	if d.cfg.ReportSent {
-		reports = []Report{{Items: bad, Outcome: Sent, Result: result}}
+		told := result
+		told.Rejected = slices.SortedFunc(slices.Values(result.Rejected), func(a, b Rejection) int { return a.Index - b.Index }) // as bad is
+		reports = []Report{{Items: bad, Outcome: Sent, Result: told}}
 	}
 	d.settle(good, Sent, reports...)
 	d.settleRejected(bad, &SendError{StatusCode: http.StatusOK, Attempts: int(items[0].attempts), Rejected: result.Rejected})

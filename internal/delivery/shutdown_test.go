@@ -524,3 +524,50 @@ func (d deaf) Send(context.Context, delivery.Batch) (delivery.Result, error) {
 	<-d.hang
 	return delivery.Result{}, nil
 }
+
+// untilGivenUp is a Transport that never answers, and says when it is given up.
+type untilGivenUp chan time.Time
+
+func (u untilGivenUp) Send(ctx context.Context, _ delivery.Batch) (delivery.Result, error) {
+	<-ctx.Done()
+	u <- time.Now()
+	return delivery.Result{}, ctx.Err()
+}
+
+// Shutdown keeps a fifth of its time, a second at most, to write what it cannot deliver to the
+// spool, or to tell the app of it, which takes less time if it is little.
+func TestShutdownKeepsTimeForTheRest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		given          time.Duration
+		items          int
+		spool, reports bool
+		kept           time.Duration
+	}{
+		{time.Second, 10, true, false, 200 * time.Millisecond},
+		{4 * time.Second, 10, true, true, 800 * time.Millisecond},
+		{9 * time.Second, 10, true, false, time.Second},
+		{time.Second, 2000, false, true, 200 * time.Millisecond},
+		{9 * time.Second, 2000, false, true, time.Second},
+		{9 * time.Second, 10, false, true, 10 * time.Millisecond},
+		{9 * time.Second, 2000, false, false, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			gaveUp := make(untilGivenUp, 10)
+			cfg := config(gaveUp)
+			if tt.spool {
+				cfg = spoolConfig(gaveUp, newMemory())
+			}
+			if tt.reports {
+				cfg.OnReport, cfg.ReportLost = func(delivery.Report) {}, true
+			}
+			d := start(t, cfg)
+			enqueue(t, d, 1, tt.items)
+			begin := time.Now()
+			_ = shutdownWithin(t, d, tt.given)
+			if kept := tt.given - (<-gaveUp).Sub(begin); kept != tt.kept {
+				t.Errorf("%+v: kept %v", tt, kept)
+			}
+		})
+	}
+}

@@ -67,14 +67,13 @@ func hasHidden(id string) bool {
 	return false
 }
 
-// isHidden reports whether r is a character that nobody sees: of control, without width, or
-// a space other than ' '. Joiners are none, as scripts such as Persian and emoji need them.
+// isHidden reports whether r is a character that nobody sees: of control, of format (such as
+// marks of direction, copied along from dialogs), without ink, or a space other than ' '.
+// Joiners are none, as scripts such as Persian and emoji need them, nor are signs around numbers,
+// which are drawn.
 func isHidden(r rune) bool {
-	const (
-		widthless  = "\u00ad\u180e\u200b\u2060\ufeff"
-		directions = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" // copied along from dialogs
-	)
-	return unicode.IsControl(r) || unicode.Is(unicode.Z, r) && r != ' ' || strings.ContainsRune(widthless+directions, r)
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Z, unicode.Other_Default_Ignorable_Code_Point) && r != ' ' &&
+		!unicode.In(r, unicode.Join_Control, unicode.Prepended_Concatenation_Mark)
 }
 
 // isPointer reports whether id is a pointer as package fmt prints most of them on 64-bit

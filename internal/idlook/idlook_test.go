@@ -2,7 +2,9 @@ package idlook_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/klimeapp/klime-go/internal/idlook"
 )
@@ -51,5 +53,27 @@ func TestPrintedPointer(t *testing.T) {
 	}
 	if idlook.Of(id) != idlook.Placeholder {
 		t.Errorf("%s is not recognised", id)
+	}
+}
+
+// Of all characters, those are hidden that print nothing, but for joiners.
+func TestHiddenCharacters(t *testing.T) {
+	t.Parallel()
+	for r := range unicode.MaxRune + 1 {
+		var want bool
+		switch {
+		case strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0", r): // letters and marks without ink
+			want = true
+		case strings.ContainsRune(" \t\n\u200c\u200d", r): // a name has these between words, and some scripts between letters
+		case unicode.IsPrint(r):
+		case unicode.Is(unicode.Prepended_Concatenation_Mark, r): // as the Arabic sign of a year, which is drawn below it
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Z):
+			want = true
+		default:
+			continue // private, or none yet
+		}
+		if got := idlook.Of("a"+string(r)+"b") == idlook.Hidden; got != want {
+			t.Fatalf("%U: hidden is %v", r, got)
+		}
 	}
 }
