@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -106,7 +105,7 @@ func (r *reporter) trim(report *Report) {
 	for _, rejected := range report.Result.Rejected {
 		r.kept.bytes += len(rejected.Code) + len(rejected.Message)
 	}
-	if failure := (*SendError)(nil); errors.As(report.Err, &failure) && failure.Rejected != nil { // nobody asks for it
+	if failure, ok := report.Err.(*SendError); ok && failure.Rejected != nil { //nolint:errorlint // an error around it says more
 		own := *failure
 		own.Rejected = nil
 		report.Err = &own
