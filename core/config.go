@@ -132,7 +132,7 @@ type Config struct {
 	// Endpoint and HTTPClient are not used then. Default none.
 	Transport Transport
 
-	// Logger is told what goes wrong, never IDs or contents of events. If it is
+	// Logger is told what goes wrong, never IDs, properties or traits. If it is
 	// enabled for debug level when the client is made, it is also told how requests
 	// were classified, named and attributed, and why nothing was sent: once for each
 	// route or event and each outcome. Default: discards.

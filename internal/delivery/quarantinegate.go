@@ -72,7 +72,7 @@ func (g *quarantineGate) suspectsFailed(now time.Time, pause time.Duration, fail
 		pause /= haste
 	}
 	g.suspectsAt = now.Add(pause)
-	if errors.Is(failure, context.DeadlineExceeded) { // a link that is too slow for this batch is so for the next
+	if g.suspectFailures > 1 && errors.Is(failure, context.DeadlineExceeded) { // a link too slow for these is so for the next
 		g.size.halve()
 	}
 }
