@@ -258,7 +258,7 @@ func testHostile(t *testing.T, answer func(io.Writer), httpClient *http.Client) 
 	if !hostile.recovered.Load() {
 		t.Error("nothing was delivered when Klime was back")
 	}
-	if most := hostile.most.Load(); most > 16<<20 { // what buffers of the system took included
+	if most := hostile.most.Load(); most > 32<<20 { // net/http takes 10 MB of a header, and buffers of the system some more
 		t.Errorf("the client took %d bytes of an answer", most)
 	}
 	if text := shown.String() + log.String(); strings.Contains(text, "wk_secret") {
