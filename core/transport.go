@@ -43,13 +43,14 @@ type transportAdapter struct{ Transport }
 
 func (a transportAdapter) Send(ctx context.Context, batch delivery.Batch) (delivery.Result, error) {
 	result, err := a.Transport.Send(ctx, batch.AppendBody(nil), len(batch))
-	if failure := (*DeliveryError)(nil); errors.As(err, &failure) {
+	switch failure := (*DeliveryError)(nil); {
+	case err == nil, errors.As(err, &failure) && failure == nil: // who returns a nil *DeliveryError means success
+		return delivery.NewResult(len(batch), rejections(result.Errors)), nil
+	case failure != nil:
 		return delivery.Result{}, failure.internal(result.Errors)
-	}
-	if err != nil {
+	default:
 		return delivery.Result{}, err
 	}
-	return delivery.NewResult(len(batch), rejections(result.Errors)), nil
 }
 
 // batchResult returns the public form of an answer. The named events are those of

@@ -55,8 +55,8 @@ func TestTransport(t *testing.T) {
 		{"names a bad event", func(int) (klime.BatchResult, error) {
 			return klime.BatchResult{Errors: []klime.EventError{{Index: 3, Code: "bad"}}}, nil
 		}, 1, 19, 1, false},
-		{"refuses the key", func(int) (klime.BatchResult, error) {
-			return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 401}
+		{"refuses the key, at length", func(int) (klime.BatchResult, error) {
+			return klime.BatchResult{}, &klime.DeliveryError{StatusCode: 401, Message: strings.Repeat("no ", 1000)}
 		}, 2, 0, 0, true},
 		{"has no whole answer at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
@@ -71,6 +71,10 @@ func TestTransport(t *testing.T) {
 			}
 			return klime.BatchResult{}, nil
 		}, 3, 19, 1, false},
+		{"has a nil DeliveryError", func(int) (klime.BatchResult, error) {
+			var failure *klime.DeliveryError
+			return klime.BatchResult{}, failure
+		}, 1, 20, 0, false},
 		{"panics at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				panic("a broker's bug")
@@ -98,6 +102,9 @@ func TestTransport(t *testing.T) {
 				}
 				if uint64(len(o.events)) != test.failed || len(o.events) > 0 && o.events[0].Properties["n"] != int64(3) {
 					t.Errorf("told of %+v", o.events)
+				}
+				if text := errors.Join(o.errs...); text != nil && len(text.Error()) > 400 {
+					t.Errorf("errors: %v", text)
 				}
 				_ = c.Shutdown(t.Context())
 				checkSum(t, c)

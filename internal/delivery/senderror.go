@@ -18,7 +18,7 @@ type SendError struct {
 	StatusCode int           // of the answer; 0 if there was none
 	Attempts   int           // requests so far that carried the first event
 	RetryAfter time.Duration // what the answer asked for, or 0; asSendError bounds it
-	Message    string        // what the answer said
+	Message    string        // what the answer said; asSendError cuts it
 	Rejected   []Rejection   // the events that it named
 	Err        error         // why there was no usable answer, or what it means (3xx, 401, 404, 405, a web page)
 }
@@ -75,7 +75,8 @@ func asSendError(err error) *SendError {
 	case err == nil:
 		return nil
 	case errors.As(err, &failure):
-		own := *failure // a copy: the Transport may return the same one again
+		own := *failure                       // a copy: the Transport may return the same one again
+		own.Message = cutMessage(own.Message) // reports keep it
 		own.RetryAfter = min(max(own.RetryAfter, 0), maxRetryAfter)
 		return &own
 	default:
