@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -190,6 +192,36 @@ func TestSubRouters(t *testing.T) {
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
+}
+
+// A router that was built anew for a change of the routes, and dropped, is not kept.
+func TestRoutersBuiltAnew(t *testing.T) {
+	t.Parallel()
+	const built, most = 1000, 100
+	var dropped atomic.Int64
+	var middleware func(http.Handler) http.Handler
+	defer func() { runtime.KeepAlive(middleware) }()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		middleware = record
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			router := chi.NewRouter()
+			runtime.AddCleanup(router, func(int) { dropped.Add(1) }, 0)
+			router.Use(record, refuse(403))
+			router.Route("/orgs", func(r chi.Router) { r.Get("/{org}", answer(200)) })
+			router.ServeHTTP(w, r)
+		})
+	}, slices.Repeat([]string{"GET /orgs/a"}, built)...)
+	if want := strings.TrimSuffix(strings.Repeat("/orgs/{org} 403, ", built), ", "); got != want {
+		t.Errorf("events: %s", got)
+	}
+	for range 200 {
+		runtime.GC()
+		if dropped.Load() >= built-most {
+			return
+		}
+		runtime.Gosched() // cleanups run in a goroutine of their own
+	}
+	t.Errorf("%d of %d routers were dropped", dropped.Load(), built)
 }
 
 // A route for the rest of a path may stand beside a sub-router of the same prefix.

@@ -6,17 +6,19 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/klimeapp/klime-go/internal/httpexchange"
+	"github.com/klimeapp/klime-go/internal/memo"
 )
 
 // trees knows what stands at the patterns of each outermost router. That cannot be told
 // from a request: if nothing has matched in a mounted sub-router, chi has still recorded
 // the pattern of the mount, which looks like a match.
-type trees struct{ byRouter sync.Map } // chi.Routes → *tree
+type trees struct {
+	byRouter memo.Map[chi.Routes, *tree]
+}
 
 // tree is a router with those that are mounted in it, except for those that are mounted
 // inside another handler: chi does not show these.
@@ -118,7 +120,7 @@ func restOf(ctx *chi.Context) string {
 // routes have been registered.
 func (t *trees) of(router chi.Routes) *tree {
 	if known, ok := t.byRouter.Load(router); ok {
-		return known.(*tree) //nolint:forcetypeassert // nothing else is stored
+		return known
 	}
 	sample := chi.NewRouter()
 	sample.Mount("/", chi.NewRouter())

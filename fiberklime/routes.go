@@ -2,16 +2,18 @@ package fiberklime
 
 import (
 	"strings"
-	"sync"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/klimeapp/klime-go/internal/colons"
+	"github.com/klimeapp/klime-go/internal/memo"
 )
 
 // routes tells the routes of an app from its middlewares. To Fiber both are routes:
 // c.Route() is the last of either that the request has reached.
-type routes struct{ tables sync.Map } // *fiber.App → *routeTable
+type routes struct {
+	tables memo.Map[*fiber.App, *routeTable]
+}
 
 type routeTable struct {
 	handlers uint32 // of the app when the table was made
@@ -61,10 +63,8 @@ func parameter(after string) string {
 
 // table is the table of app. It is made again when app has got more routes.
 func (r *routes) table(app *fiber.App) *routeTable {
-	if known, ok := r.tables.Load(app); ok {
-		if table, ok := known.(*routeTable); ok && table.handlers == app.HandlersCount() {
-			return table
-		}
+	if known, ok := r.tables.Load(app); ok && known.handlers == app.HandlersCount() {
+		return known
 	}
 	config := app.Config()
 	table := &routeTable{

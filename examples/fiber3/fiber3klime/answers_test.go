@@ -507,11 +507,18 @@ func TestRoutesReplacedLater(t *testing.T) {
 			t.Errorf("%d handlers, want %d", app.HandlersCount(), handlers)
 		}
 	}
-	replace("/first/:id", func() { app.Post("/user_:name", sends(http.StatusOK)) })
+	want, last := []string{"200 /first/{id}"}, "/first/:id"
+	for i := range 200 { // more than there is room for
+		next := fmt.Sprintf("/n%d/:id", i)
+		replace(last, func() { app.Post(next, sends(http.StatusOK)) })
+		s.do(fmt.Sprintf("POST /n%d/1", i))
+		want, last = append(want, fmt.Sprintf("200 /n%d/{id}", i)), next
+	}
+	replace(last, func() { app.Post("/user_:name", sends(http.StatusOK)) })
 	s.do("POST /user_jane")
 	replace("/user_:name", func() { app.Use("/user_jane", sends(http.StatusForbidden)) })
 	s.do("POST /user_jane")
-	s.want("200 /first/{id}", "200 /user_{name}", "403 -")
+	s.want(append(want, "200 /user_{name}", "403 -")...)
 }
 
 // The recorded address is the one that Fiber finds: a header counts only if it comes from

@@ -3,6 +3,7 @@ package fiber3klime
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gofiber/fiber/v3"
 	"github.com/valyala/fasthttp"
@@ -13,7 +14,12 @@ import (
 type routes struct {
 	tables sync.Map // *fiber.App → *routeTable
 	missed sync.Map // routeKey → nil, of those for which a table was made again
+	made   atomic.Int64
 }
+
+// maxMade is how many tables are made before all are forgotten: an app may go on changing
+// its routes, or be built anew.
+const maxMade = 64
 
 type routeTable struct {
 	handlers uint32              // of the app when the table was made
@@ -105,6 +111,11 @@ func (r *routes) newTable(app *fiber.App) *routeTable {
 	// Comes last, so that Fiber writes no answer of its own when nothing matches.
 	table.plain.Use(func(fiber.Ctx) error { return fiber.ErrNotFound })
 	table.plain.Handler() // builds the route tree
+	if r.made.Add(1) > maxMade {
+		r.tables.Clear()
+		r.missed.Clear()
+		r.made.Store(1)
+	}
 	r.tables.Store(app, table)
 	return table
 }
