@@ -40,6 +40,8 @@ type Client struct {
 	plainHints plainHints
 	seen       seen
 
+	workTracker Tracker // of contexts without a request: see NewContext
+
 	anonymous atomic.Uint64 // these are explained in Stats
 	notLinked atomic.Uint64
 	notMember atomic.Uint64
@@ -93,6 +95,7 @@ func New(cfg Config) (*Client, error) {
 		OnPanic:       func() { c.panics.Add(1) },
 		OnClose:       c.rollUps.close,
 	})
+	c.workTracker.client = c
 	c.metrics.observe(c)
 	c.hintUnread()
 	return c, nil

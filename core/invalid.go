@@ -11,8 +11,11 @@ import (
 	"github.com/klimeapp/klime-go/internal/throttle"
 )
 
-// invalidLogInterval is the shortest time between two log lines of a kind.
-const invalidLogInterval = 10 * time.Second
+// The shortest time between two log lines of a kind.
+const (
+	invalidLogInterval = 10 * time.Second
+	nobodyLogInterval  = time.Hour // of nobody's events: most are tracked on pages that need no sign-in
+)
 
 // invalidEvents counts errors that no caller can be given: see Stats.Invalid.
 type invalidEvents struct {
@@ -43,7 +46,11 @@ func (c *Client) noteInvalid(err error, event string) {
 		return // the event was valid, and what happened to it is counted elsewhere
 	}
 	total := c.invalid.total.Add(1)
-	if c.invalid.logged[invalidKind(err)].Allows(invalidLogInterval, time.Now()) {
+	interval := invalidLogInterval
+	if errors.Is(err, ErrMissingIdentity) {
+		interval = nobodyLogInterval
+	}
+	if c.invalid.logged[invalidKind(err)].Allows(interval, time.Now()) {
 		attrs := []slog.Attr{slog.Any("error", plainError(err)), slog.Uint64("total", total)}
 		if event != "" {
 			attrs = append(attrs, slog.String("event", shortened(event)))

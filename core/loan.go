@@ -8,17 +8,19 @@ import (
 // A resolver that asks klime whose request it is would be asked again by that call, and
 // so on until the stack overflows, or the memory is full if each call is made in a new
 // goroutine. So a loan is taken for circular when maxBorrowers have it at the same time,
-// or when manyBorrowers have it and the next one's stack has at least as many frames.
+// or when manyBorrowers have it and the next one's stack has deepStack frames, as each of
+// these calls adds more than ten.
 const (
 	maxBorrowers  = 10_000
-	manyBorrowers = 1000
+	manyBorrowers = 100
+	deepStack     = 1000
 )
 
 // isDeep reports whether the caller's stack is so deep that it must be of a function
 // that calls itself.
 func isDeep() bool {
 	var frame [1]uintptr
-	return runtime.Callers(manyBorrowers, frame[:]) > 0
+	return runtime.Callers(deepStack, frame[:]) > 0
 }
 
 // loan lends the framework's request to the app's resolvers, which may run in any

@@ -61,11 +61,10 @@ func TestLoanToOneThatAsksItself(t *testing.T) {
 		defer l.giveBack()
 		return ask(depth + 1)
 	}
-	if depth := ask(0); depth != manyBorrowers {
-		t.Errorf("refused after %d times, want %d", depth, manyBorrowers)
-	}
-	if depth := ask(0); depth != manyBorrowers {
-		t.Errorf("again, and refused after %d times", depth)
+	for range 2 {
+		if depth := ask(0); depth < manyBorrowers || depth > deepStack {
+			t.Errorf("refused after %d times, want %d to %d", depth, manyBorrowers, deepStack)
+		}
 	}
 }
 

@@ -283,7 +283,11 @@ func HonorOptOut() Option {
 // say whose event it is. Values of more than 256 bytes are left out.
 func Baggage(keys ...string) Option {
 	return Option{func(t *Tracker) error {
-		t.baggage = append(t.baggage, keys...)
+		for _, key := range keys {
+			if !slices.Contains(t.baggage, key) {
+				t.baggage = append(t.baggage, key)
+			}
+		}
 		return nil
 	}}
 }

@@ -41,3 +41,11 @@ func TestHintOfATypeThatIsNoID(t *testing.T) {
 		t.Errorf("%d hints: %s", n, log.String())
 	}
 }
+
+func TestBaggageTwice(t *testing.T) {
+	t.Parallel()
+	tracker := NewTracker(nil, Baggage("plan", "region", "plan"), Baggage("region", "cell"))
+	if got := strings.Join(tracker.baggage, " "); got != "plan region cell" {
+		t.Errorf("keys: %s", got)
+	}
+}

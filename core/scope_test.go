@@ -12,6 +12,7 @@ import (
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // values is a request's context that has the plain values userId and groupId.
@@ -779,6 +780,25 @@ func TestInvalidIsLoggedNowAndThen(t *testing.T) {
 	if got := strings.Count(log.String(), "level=WARN"); got != 1 {
 		t.Errorf("%d log lines, want 1", got)
 	}
+}
+
+// On a page that needs no sign-in, an event of nobody is no mistake: the log says it once an hour.
+func TestNobodysEventsAreLoggedSeldom(t *testing.T) {
+	t.Parallel()
+	var log *syncBuffer
+	bubble(t, func(cfg *klime.Config) { log = logTo(cfg) }, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+		tracker := klime.NewTracker(c)
+		for range 2 * 60 * 60 {
+			traffic{tracker: tracker}.serve(func(ctx context.Context) { klime.Track(ctx, "Pricing Viewed", nil) })
+			time.Sleep(time.Second)
+		}
+		if got := c.Stats().Invalid; got != 2*60*60 {
+			t.Errorf("%d invalid", got)
+		}
+		if got := strings.Count(log.String(), "not recorded"); got != 2 {
+			t.Errorf("%d log lines in two hours, want 2", got)
+		}
+	})
 }
 
 func TestSkip(t *testing.T) {

@@ -43,7 +43,8 @@ func (h *setupHints) noRoute(c *Client) {
 }
 
 func (h *setupHints) circularResolver(c *Client) {
-	c.hintOnce(&h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; it gets no answer")
+	c.hintOnce(&h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; "+
+		"for that klime asks it again, up to 100 times and more, which takes time; let it read the session")
 }
 
 func (h *setupHints) foreignOption(c *Client) {

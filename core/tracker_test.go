@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -1103,8 +1104,10 @@ func TestCircularResolver(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
 	client, wire := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+	var asked atomic.Int64
 	circular := func(id string) func(any) any {
 		return func(native any) any {
+			asked.Add(1)
 			scope := klime.ScopeFrom(native.(context.Context))
 			return id + scope.UserID()[:0] + scope.GroupID()[:0]
 		}
@@ -1122,6 +1125,9 @@ func TestCircularResolver(t *testing.T) {
 	}
 	if got := strings.Count(log.String(), "level=WARN"); got != 1 {
 		t.Errorf("%d log lines, want 1: %s", got, log)
+	}
+	if got := asked.Load(); got > 2*500 {
+		t.Errorf("asked %d times in two requests", got)
 	}
 }
 

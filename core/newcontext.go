@@ -1,0 +1,31 @@
+package klime
+
+import "context"
+
+// NewContext returns a context for work that belongs to no request, such as a job or a
+// message from a queue: in it, [Track], [Link] and the client's own methods act for this
+// user and group, as they do in a request of theirs. So one function can serve both.
+// Either ID may be empty, and [SetUser] and [SetGroup] change them. ctx may be that of a
+// request: whose that is no longer counts, but its [Silence] does.
+//
+// The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. A nil
+// Client returns ctx.
+func (c *Client) NewContext(ctx context.Context, userID, groupID string) context.Context {
+	if c == nil {
+		return ctx
+	}
+	s := &Scope{parent: orBackground(ctx), tracker: &c.workTracker}
+	s.root = s
+	around, isHidden := innermostIn(s.parent)
+	if s.nested, s.subrequest = around != nil, around != nil; !isHidden {
+		s.around = around
+	}
+	if id := s.keep(userID, ErrMissingUser); id != "" {
+		s.own.declareUser(id)
+	}
+	if id := s.keep(groupID, ErrMissingGroup); id != "" {
+		s.own.declareGroup(id)
+	}
+	s.own.frozen = true // as of a request that is over: nobody else is asked, and nothing joins it
+	return s
+}

@@ -1,0 +1,149 @@
+package klime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
+)
+
+// remind is a function of an app that handlers and jobs share.
+func remind(ctx context.Context) { klime.Track(ctx, "Reminder Sent", nil) }
+
+// summaryOf lists events as "user/group event".
+func summaryOf(events []map[string]any) string {
+	lines := make([]string, len(events))
+	for i, e := range events {
+		lines[i] = fmt.Sprint(who(e), " ", e["event"])
+	}
+	return strings.Join(lines, ", ")
+}
+
+func TestNewContext(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		act  func(ctx context.Context, c *klime.Client)
+		want string
+	}{
+		{"of both", func(ctx context.Context, c *klime.Client) { remind(c.NewContext(ctx, "u1", "g1")) }, "u1/g1 Reminder Sent"},
+		{"of a user", func(ctx context.Context, c *klime.Client) { remind(c.NewContext(ctx, "u1", "")) }, "u1/ Reminder Sent"},
+		{"of a group", func(ctx context.Context, c *klime.Client) { remind(c.NewContext(ctx, "", "g1")) }, "/g1 Reminder Sent"},
+		{"of nobody", func(ctx context.Context, c *klime.Client) { remind(c.NewContext(ctx, "", " ")) }, ""},
+		{"no IDs", func(ctx context.Context, c *klime.Client) { remind(c.NewContext(ctx, "u\xff", "g1")) }, "/g1 Reminder Sent"},
+		{"by the client", func(ctx context.Context, c *klime.Client) {
+			if err := c.Track(c.NewContext(ctx, "u1", "g1"), "Job Done", nil, klime.InGroup("g2")); err != nil {
+				t.Error(err)
+			}
+		}, "u1/g2 Job Done"},
+		{"of another one later", func(ctx context.Context, c *klime.Client) {
+			ctx = c.NewContext(ctx, "u1", "g1")
+			klime.SetUser(ctx, "u2")
+			klime.SetGroup(ctx, "g2")
+			remind(ctx)
+		}, "u2/g2 Reminder Sent"},
+		{"of whom it links", func(ctx context.Context, c *klime.Client) {
+			ctx = c.NewContext(ctx, "u1", "")
+			klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"})
+			remind(ctx)
+		}, "u1/g1 <nil>, u1/g1 Reminder Sent"},
+		{"of an empty context", func(_ context.Context, c *klime.Client) {
+			remind(c.NewContext(nil, "u1", "")) //nolint:staticcheck // apps do this
+		}, "u1/ Reminder Sent"},
+		{"one within the other", func(ctx context.Context, c *klime.Client) {
+			outer := c.NewContext(ctx, "u1", "g1")
+			inner := c.NewContext(outer, "u2", "")
+			klime.SetGroup(inner, "g2")
+			remind(inner)
+			klime.Silence(inner)
+			remind(inner)
+			remind(outer)
+		}, "u2/g2 Reminder Sent, u1/g1 Reminder Sent"},
+		{"with plain values around", func(_ context.Context, c *klime.Client) { remind(c.NewContext(values("u1", "g1"), "u2", "")) },
+			"u2/ Reminder Sent"},
+		{"of a request", func(ctx context.Context, c *klime.Client) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), ctx: ctx}.serve(func(ctx context.Context) {
+				work := c.NewContext(ctx, "u2", "g2")
+				remind(work)
+				klime.SetUser(work, "u3")
+				klime.Skip(work)
+				klime.SetEvent(work, "Worked")
+				klime.SetProperty(work, "n", 1)
+				remind(ctx)
+			})
+		}, "u2/g2 Reminder Sent, u1/ Reminder Sent, u1/ API Called"},
+		{"of a request that is silenced", func(ctx context.Context, c *klime.Client) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), ctx: ctx}.serve(func(ctx context.Context) {
+				work := c.NewContext(ctx, "u2", "g2")
+				klime.Silence(ctx)
+				remind(work)
+			})
+		}, ""},
+		{"around a request", func(ctx context.Context, c *klime.Client) {
+			work := c.NewContext(ctx, "u1", "g1")
+			traffic{tracker: klime.NewTracker(c, asUser("u2")), ctx: work}.serve(remind)
+		}, "u2/ Reminder Sent, u2/ API Called"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client, wire := newClient(t)
+			test.act(t.Context(), client)
+			if got := summaryOf(wire.events(t, client)); got != test.want {
+				t.Errorf("events:\n%s, want\n%s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNewContextOfANilClient(t *testing.T) {
+	t.Parallel()
+	if got := (*klime.Client)(nil).NewContext(t.Context(), "u1", "g1"); got != t.Context() {
+		t.Errorf("another context: %v", got)
+	}
+}
+
+// What is ignored within a request stays apart from it, for every client.
+func TestNewContextOfAnIgnoredRequest(t *testing.T) {
+	t.Parallel()
+	one, _ := newClient(t)
+	two, _ := newClient(t)
+	tracker := klime.NewTracker(two, asUser("u2"))
+	traffic{tracker: tracker, target: "/batch"}.serve(func(ctx context.Context) {
+		ignored := tracker.WithoutEnclosing(ctx, &http.Request{RequestURI: "/health"})
+		if err := two.Track(one.NewContext(ignored, "u1", ""), "Checked", nil); !errors.Is(err, klime.ErrMissingIdentity) {
+			t.Errorf("error %v, want ErrMissingIdentity", err)
+		}
+	})
+}
+
+func TestNewContextInUserMode(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t, func(cfg *klime.Config) { cfg.Mode = klime.UserMode })
+	remind(client.NewContext(t.Context(), "u1", "g1"))
+	if got := summaryOf(wire.events(t, client)); got != "u1/ Reminder Sent" {
+		t.Errorf("events: %s", got)
+	}
+}
+
+// Contexts of two clients know each their own.
+func TestNewContextOfTwoClients(t *testing.T) {
+	t.Parallel()
+	one, oneWire := newClient(t)
+	two, twoWire := newClient(t)
+	ctx := two.NewContext(one.NewContext(t.Context(), "u1", "g1"), "u2", "g2")
+	for _, c := range []*klime.Client{one, two} {
+		if err := c.Track(ctx, "Job Done", nil); err != nil {
+			t.Error(err)
+		}
+	}
+	got := []string{summaryOf(oneWire.events(t, one)), summaryOf(twoWire.events(t, two))}
+	if want := []string{"u1/g1 Job Done", "u2/g2 Job Done"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
