@@ -8,8 +8,8 @@ import (
 )
 
 // Middleware records every request with client: r.Use(chiklime.Middleware(client))
-// on the outermost router, after the middlewares for traces and recovery. A nil
-// client records nothing.
+// on the outermost router, after the middlewares for traces and recovery, and after one
+// that loads what [UserID] or [GroupID] read. A nil client records nothing.
 //
 // The route is unknown, and left out, if Middleware goes around the router rather
 // than into it, if the path has no route, or if the router is of a chi before v5.
@@ -22,7 +22,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) h
 
 // UserID says how to find the user of a request: a string, an integer, an
 // encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. The
-// request is the one that Middleware passed on. See [klime.ResolveUser].
+// request is the one that Middleware passed on, so what a middleware further in puts
+// into its context is not seen: let the one that loads the session stand outside
+// (before) Middleware. See [klime.ResolveUser].
 func UserID[T any](find func(*http.Request) T) klime.Option {
 	return klime.UserFrom(find)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -31,14 +32,15 @@ type Client struct {
 	delivery *delivery.Deliverer
 	hangUp   func() // closes the idle connections of the client's own HTTP client
 
-	eventHints *eventHints // nil if switched off
-	explains   *explainer  // nil unless the Logger is enabled for debug level
-	rules      watchedRules
-	invalid    invalidEvents
-	metrics    metrics
-	panicLogs  panicLogs
-	plainHints plainHints
-	seen       seen
+	eventHints   *eventHints // nil if switched off
+	explains     *explainer  // nil unless the Logger is enabled for debug level
+	rules        watchedRules
+	invalid      invalidEvents
+	metrics      metrics
+	panicLogs    panicLogs
+	plainHints   plainHints
+	redactedHint sync.Once
+	seen         seen
 
 	workTracker Tracker // of contexts without a request: see NewContext
 

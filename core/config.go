@@ -158,9 +158,10 @@ type Config struct {
 	// no other. An event that it leaves with neither user nor group, or of an unknown
 	// Type, is refused. A zero Timestamp becomes the original one again. If it panics,
 	// the event is dropped. What it drops is counted ([DropBeforeSend]), but not given to
-	// OnError; that it has returned false is logged only at debug level. It must not call
-	// Flush or Shutdown, which wait until their deadline for an event of [RollUp] that it
-	// holds up. Default none.
+	// OnError; that it has returned false is logged only at debug level. It must send no
+	// events itself: each would come to it again, without end. Nor must it call Flush or
+	// Shutdown, which wait until their deadline for an event of [RollUp] that it holds up.
+	// Default none.
 	BeforeSend func(*Event) bool
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that
@@ -183,9 +184,10 @@ type Config struct {
 	// one or more words, and matches a key that has these words in a row, in any case
 	// and however divided, singular or plural: "api key" matches userApiKey and API_KEYS.
 	// One that ends in = matches only the end of a key: "token=" matches csrfToken, not
-	// tokenType. An entry without a word is an error. Booleans, times, and numbers under a
-	// plural that only "token=" matches (promptTokens) are not redacted. An empty list that
-	// is not nil means no secrets. Default [SecretKeys].
+	// tokenType. An entry of the default list matches no key that ends in a word which only
+	// tells about a secret: apiKeyCount, passwordPolicy. An entry without a word is an error.
+	// Booleans, times, and numbers under a plural that only "token=" matches (promptTokens)
+	// are not redacted. An empty list that is not nil means no secrets. Default [SecretKeys].
 	SecretKeys []string
 
 	// RedactProperties also redacts, by SecretKeys, the properties given to Track.

@@ -171,6 +171,19 @@ func ExampleClient_Link() {
 }
 
 // One request at once, for what must not be lost in between: Klime's own answer.
+// A function that handlers and jobs share needs no client and no IDs: they are in its context.
+func ExampleClient_NewContext() {
+	client, recorder := newExample()
+	defer finish(client, recorder)
+
+	sendReport := func(ctx context.Context) {
+		klime.Track(ctx, "Report Sent", nil)
+	}
+	sendReport(client.NewContext(context.Background(), "user_123", "org_abc")) // a job, for one of its owners
+	// Output:
+	// track "Report Sent" user="user_123" group="org_abc"
+}
+
 func ExampleClient_TrackSync() {
 	client, recorder := newExample()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

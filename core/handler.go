@@ -88,8 +88,9 @@ func Silence(ctx context.Context) {
 	}
 }
 
-// Track is [Client.Track] of the client whose middleware ctx has passed. Errors are
-// counted and logged. Without a middleware it does nothing.
+// Track is [Client.Track] of the client whose middleware ctx has passed, or of which ctx is
+// a [Client.NewContext]. Errors are counted and logged; for an event of nobody, as on a page
+// that needs no sign-in, at most once an hour. With any other ctx it does nothing.
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
@@ -97,8 +98,9 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for
-// what it means and how often it may be called. Errors are counted and logged. Without
-// a middleware it does nothing.
+// what it means and how often it may be called. It also says whose request this is: to
+// link somebody else, whom an admin invites, call [Client.Identify] and [Client.Group].
+// Errors are counted and logged. Without a middleware it does nothing.
 func Link(ctx context.Context, u User, groups ...Group) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()

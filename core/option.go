@@ -28,10 +28,12 @@ func (find resolver) option(name string, target func(*Tracker) *resolver) Option
 // ResolveUser says how to find a request's user, given the framework's own request. An
 // adapter's UserID option is built on it.
 //
-// The resolver is called after the handler, and for events that are tracked before that.
-// It may be called from several goroutines at once. It returns a string, an integer, an
-// encoding.TextMarshaler or a fmt.Stringer. If it returns a zero value or panics, nobody
-// is known.
+// The resolver is called after the handler, and before that for each event that is
+// tracked, so let it read what a middleware has found. Where that takes a look-up, call
+// [SetUser] once in a middleware instead: when the client has gone away, a look-up with the
+// request's context fails. The resolver may be called from several goroutines at once. It
+// returns a string, an integer, an encoding.TextMarshaler or a fmt.Stringer. If it returns a
+// zero value or panics, nobody is known.
 //
 // A resolver must not track events, nor ask the Scope for the user or group. It must
 // return before the request ends: [Tracker.Observe] waits for it. Up to 10,000 goroutines

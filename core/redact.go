@@ -2,6 +2,7 @@ package klime
 
 import (
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"math"
 	"reflect"
@@ -21,14 +22,14 @@ const redacted = "[redacted]"
 // cleaner replaces the values of secret keys in one value.
 type cleaner struct {
 	secrets *secretkeys.Matcher
-	values  int // looked at so far: see maxValues
+	values  int    // looked at so far: see maxValues
+	key     string // of a value that was replaced, "" if none was
 }
 
 // clean replaces the values of secret keys in m, at any depth. It returns a copy if
 // there are any, and m itself if not.
-func clean(m map[string]any, secrets *secretkeys.Matcher) map[string]any {
-	c := cleaner{secrets: secrets}
-	cleaned, _ := c.cleanMap(m, 0)
+func (r *cleaner) clean(m map[string]any) map[string]any {
+	cleaned, _ := r.cleanMap(m, 0)
 	return cleaned
 }
 
@@ -58,12 +59,14 @@ func (r *cleaner) cleanMember(key string, value any, depth int) (_ any, changed 
 	}
 	switch r.secrets.SecrecyOf(key) {
 	case secretkeys.Secret:
-		if tellsNothing(value) {
-			return value, false
+		if !tellsNothing(value) {
+			r.key = key
+			return redacted, true
 		}
-		return redacted, true
+		return value, false
 	case secretkeys.SecretUnlessNumber:
 		if !isNumber(value) && !tellsNothing(value) {
+			r.key = key
 			return redacted, true
 		}
 	case secretkeys.NotSecret:
@@ -176,12 +179,14 @@ func mayHoldKeys(t reflect.Type) bool {
 // redact replaces secrets in traits, and with Config.RedactProperties in
 // properties. The app's own maps stay as they are.
 func (c *Client) redact(e *Event) {
+	r := cleaner{secrets: c.secrets}
 	if e.Traits != nil {
-		e.Traits = clean(e.Traits, c.secrets)
+		e.Traits = r.clean(e.Traits)
 	}
 	if e.Properties != nil && c.cfg.RedactProperties {
-		e.Properties = clean(e.Properties, c.secrets)
+		e.Properties = r.clean(e.Properties)
 	}
+	c.hintRedacted(r.key)
 }
 
 // redactProperty returns a property's value without secrets.
@@ -189,7 +194,17 @@ func (c *Client) redactProperty(key string, value any) any {
 	if c == nil {
 		return value
 	}
-	cleaner := cleaner{secrets: c.secrets}
-	value, _ = cleaner.cleanMember(key, value, 0)
+	r := cleaner{secrets: c.secrets}
+	value, _ = r.cleanMember(key, value, 0)
+	c.hintRedacted(r.key)
 	return value
+}
+
+// hintRedacted tells once that the value of a key was replaced: the key may only sound like
+// a secret's.
+func (c *Client) hintRedacted(key string) {
+	if key != "" {
+		c.hintOnce(&c.redactedHint, `a value is sent as "[redacted]", as its key sounds like that of a secret; `+
+			"if it is one, do not give it to klime, and if not, see Config.SecretKeys", slog.String("key", shortened(key)))
+	}
 }

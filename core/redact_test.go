@@ -2,6 +2,7 @@ package klime
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -116,9 +117,45 @@ func TestClean(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, text, tt.want)
 		}
 	}
-	text, err := json.Marshal(clean(deep, secrets))
+	c := cleaner{secrets: secrets}
+	text, err := json.Marshal(c.clean(deep))
 	if err != nil || strings.Contains(string(text), "hidden") {
 		t.Errorf("a deep value keeps a secret: %v", err)
+	}
+}
+
+// The log tells once which key looked like a secret's, and never the value. What is not
+// replaced is not told of.
+func TestHintOfWhatIsRedacted(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		traits Traits
+		want   string
+	}{
+		{"a secret", Traits{"name": "Jane", "login": map[string]any{"password": "hidden"}}, "key=password"},
+		{"no secret", Traits{"passwordPolicy": "strict", "hasPassword": true, "promptTokens": 7}, ""},
+		{"a token", Traits{"tokens": "hidden"}, "key=tokens"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			client, err := New(Config{WriteKey: "wk", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, user := range []string{"u1", "u2"} {
+				d := draft{Event: Event{Type: IdentifyEvent, UserID: user, Traits: test.traits}}
+				client.redact(&d.Event)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			_ = client.Shutdown(ctx)
+			n := strings.Count(log.String(), "[redacted]")
+			if n > 1 || (n == 1) != (test.want != "") || !strings.Contains(log.String(), test.want) || strings.Contains(log.String(), "hidden") {
+				t.Errorf("log: %s", log.String())
+			}
+		})
 	}
 }
 
@@ -132,7 +169,8 @@ func FuzzClean(f *testing.F) {
 		}
 		const hidden = "4f6c1b0e-hidden"
 		tree := []any{value, map[string]any{prefix + "-api_key": hidden, prefix + " Password": value, "b": value}}
-		cleaned := clean(map[string]any{"a": tree}, secretkeys.New(SecretKeys()))
+		r := cleaner{secrets: secretkeys.New(SecretKeys())}
+		cleaned := r.clean(map[string]any{"a": tree})
 		out, err := json.Marshal(cleaned)
 		if err != nil || strings.Contains(string(out), hidden) {
 			t.Errorf("%s, error %v", out, err)

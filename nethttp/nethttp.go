@@ -8,8 +8,8 @@ import (
 )
 
 // Middleware records every request with client. It goes around the router,
-// inside the middleware that sets up traces and outside all others. A nil client
-// records nothing.
+// inside the middleware that sets up traces and outside all others, except for one
+// that loads what [UserID] or [GroupID] read. A nil client records nothing.
 //
 // The route is the pattern that an [http.ServeMux] has matched. It is unknown, and
 // left out, if a middleware inside answers in place of the mux, or replaces the
@@ -29,7 +29,9 @@ func Middleware(client *klime.Client, opts ...klime.Option) func(http.Handler) h
 
 // UserID says how to find the user of a request: a string, an integer, an
 // encoding.TextMarshaler or a fmt.Stringer. A zero value means no user. The
-// request is the one that Middleware passed on. See [klime.ResolveUser].
+// request is the one that Middleware passed on, so what a middleware further in puts
+// into its context is not seen: let the one that loads the session stand outside
+// (before) Middleware. See [klime.ResolveUser].
 func UserID[T any](find func(*http.Request) T) klime.Option {
 	return klime.UserFrom(find)
 }

@@ -22,6 +22,15 @@ func Default() []string {
 	}
 }
 
+// about are the last words of keys that only tell something about a secret, such as
+// passwordPolicy and apiKeyCount.
+func about() []string {
+	return []string{
+		"at", "brand", "changed", "count", "created", "enabled", "expired", "length", "limit", "policy", "provider", "required",
+		"rotated", "status", "strength", "type", "updated", "version",
+	}
+}
+
 // Matcher recognises the keys of secrets. It is safe for concurrent use.
 type Matcher struct {
 	secrets func() secretWords // computed on the first call
@@ -49,6 +58,14 @@ type secretWord struct {
 	joined string   // "apikey"
 	runs   []string // joined in the singular and the plural
 	tail   string   // of stems, the first in capitals: "API key "; "" for a single word
+
+	isUsual bool // an entry of Default
+}
+
+// matches reports whether the entry makes a key a secret's. A usual one does not if the key
+// only tells something about it.
+func (w secretWord) matches(key wordedKey) bool {
+	return key.contains(w) && (!w.isUsual || !key.isAbout)
 }
 
 // A Matcher remembers up to maxKnownKeys keys, of up to maxKnownKeyBytes each: an app may
@@ -69,9 +86,13 @@ func New(entries []string) *Matcher {
 func HasWord(entry string) bool { return len(wordsOf(entry)) > 0 }
 
 func newSecretWords(entries []string) (s secretWords) {
+	usual := Default()
 	for _, entry := range entries {
 		words := wordsOf(entry)
-		word := secretWord{spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words), tailOf(stems(words))}
+		word := secretWord{
+			spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words), tailOf(stems(words)),
+			slices.Contains(usual, entry),
+		}
 		switch {
 		case word.joined == "":
 		case strings.HasSuffix(entry, "="):
@@ -113,7 +134,7 @@ func (s secretWords) secrecyOf(name string) Secrecy {
 			return Secret
 		}
 	}
-	if slices.ContainsFunc(s.anywhere, key.contains) {
+	if slices.ContainsFunc(s.anywhere, func(w secretWord) bool { return w.matches(key) }) {
 		return Secret
 	}
 	return found
@@ -125,6 +146,8 @@ type wordedKey struct {
 	joined string // as they are: "userapikeys"
 	starts []bool // where in joined a word begins, and its end
 	shown  string // spaced, with those in capitals that are so in the key: " user API key "
+
+	isAbout bool // the last word is one of about
 }
 
 func newWordedKey(shown []string) wordedKey {
@@ -137,6 +160,7 @@ func newWordedKey(shown []string) wordedKey {
 		at += len(word)
 	}
 	k.starts[at] = true
+	k.isAbout = len(words) > 0 && slices.Contains(about(), words[len(words)-1])
 	words = stems(words)
 	k.spaced = spaced(words)
 	for i, word := range shown {

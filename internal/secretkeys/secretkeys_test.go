@@ -17,6 +17,7 @@ func TestDefault(t *testing.T) {
 		"passwords", "accessTokens", "cardNumbers", "apiKeys", "oauthToken", "userToken", "xsrf-token", "verificationToken", "idTokens", "mfaCode",
 		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
+		"passwordCounted", "passwordPolicyText", "apiKeyCount2", "passwordAtLogin", "statusPassword", "passwordStatuses",
 		"passWord", "pass_word", "userPassWord", "PassWords", "pASSWORD", "APIkey", "apiKeY", "apiKEYs", "sessionIDs", "sESSION_iD", "ApIkEy2", "iBAN", "toKen",
 		"acceSSkey", "DBPassword", "HTTPCookie", "AWSAPIKey", "XAPIKey", "userGCPAPIKeys", "OTPAPIKey2", "XMFACode", "HTTPAPI-token", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
 	}
@@ -25,6 +26,7 @@ func TestDefault(t *testing.T) {
 		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
 		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
 		"passport", "compass", "api keyboard", "apiKeyboard", "compassWord", "bypass_word", "pass wordy", "toKenType", "map_inner", "spin", "topIn",
+		"passwordPolicy", "api_key_count", "credentialProvider", "cookiePolicyVersion", "creditCardBrand", "password-last-changed", "PIN_COUNT", "passwordChangedAt",
 		"capikeys", "CAPIKEYS", "CAPI_KEYS", "CapiKeys", "accessKeynote", "APIKeyboard", "AWSAPIKeynote", "SPIN", "SPINs", "SPINRate", "AWSAPI",
 	}
 	m := New(Default())
@@ -43,8 +45,8 @@ func TestDefault(t *testing.T) {
 	if none := New([]string{}); none.SecrecyOf("password") != NotSecret {
 		t.Error("an empty list names something")
 	}
-	own := New(append(Default(), "employee number", "plan=", "sub plan=", " ", "=", " -="))
-	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "plan": true, "oldPlan": true, "planName": false, "subplan": true, "subplanName": false, "password": true, "other": false} {
+	own := New(append(Default(), "employee number", "salary", "account type", "plan=", "sub plan=", " ", "=", " -="))
+	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "salaryLimit": true, "accountType": true, "accountTypeCount": true, "apiKeyLimit": false, "plan": true, "oldPlan": true, "planName": false, "subplan": true, "subplanName": false, "password": true, "other": false} {
 		if (own.SecrecyOf(key) == Secret) != want {
 			t.Errorf("%q: %v", key, !want)
 		}
