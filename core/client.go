@@ -144,7 +144,9 @@ func (c *Client) reportTo() func(delivery.Report) {
 // [ErrMissingUser], [ErrMissingGroup], [ErrInvalidOption] (ForUser beside ForGroup),
 // [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable], [ErrQueueFull],
 // [ErrSpoolFull], [ErrClosed] and [ErrNotDurable]. Only after ErrNotDurable is the
-// event still sent. In a silenced request nothing is sent, and Track returns nil.
+// event still sent. Without an error it is queued, and may be dropped later: see
+// Config.Overflow and Config.OnError. In a silenced request nothing is sent, and Track
+// returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	scope, silent := c.scopeOf(ctx)
 	return c.trackIn(ctx, scope, silent, event, p, opts)
@@ -177,7 +179,8 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // that an admin who edits another company does not become its member. Errors are
 // those of Track, [ErrInvalidOption] for an option that names a group, even the same,
 // and in user mode [ErrUserMode]. In a silenced request nothing is sent, and Group
-// returns nil: an admin page that silences its requests calls Group with another context.
+// returns nil: an admin page that silences its requests calls Group with a context that is
+// not made from the request's.
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
 	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
 	if ok, err := c.describe(ctx, &d, opts); !ok {

@@ -173,10 +173,12 @@ type Config struct {
 
 	// OnError is told of events that were given up (refused by Klime, pushed out of
 	// a full queue, left over at shutdown), and without events when sending is
-	// halted, or when the events themselves are lost. It runs in a goroutine of its
-	// own and may block. While it blocks, a limited number of events is kept for it;
-	// the error then says how many more there were. It must not call Shutdown, which
-	// waits for it until the deadline. Default none.
+	// halted, or when the events themselves are lost. The error is a [DeliveryError] if
+	// Klime was asked, else one that matches [ErrQueueFull], [ErrSpoolBusy], [ErrSpoolFull]
+	// or [ErrSpoolLost], or, of what Shutdown leaves over, how its ctx ended. It runs in a
+	// goroutine of its own and may block. While it blocks, a limited number of events is
+	// kept for it; the error then says how many more there were. It must not call
+	// Shutdown, which waits for it until the deadline. Default none.
 	OnError func(error, []Event)
 
 	// SecretKeys says which keys hold secrets, in traits and in properties set with

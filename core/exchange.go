@@ -17,8 +17,8 @@ type Exchange struct {
 	Route  string // the router's pattern, "" if none matched or it is not known; a parameter within a segment must be in braces: /user_{name}
 
 	Status        int                      // of the final answer, 0 if none was written or it is not known
-	RequestBytes  int64                    // of the body; negative if not known
-	ResponseBytes int64                    // of the body; negative if not known
+	RequestBytes  int64                    // of the body; negative if not known, 0 if there was none
+	ResponseBytes int64                    // of the body; negative if not known, 0 if there was none
 	Start         time.Time                // the zero time if not known
 	ContentType   string                   // of the answer, "" if it has none
 	Location      string                   // the header of the answer; it counts only if the status is 3xx
