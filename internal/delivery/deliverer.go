@@ -20,6 +20,7 @@ type Deliverer struct {
 	reporter    *reporter
 	retries     atomic.Uint64
 	late        atomic.Uint64 // items that came after Shutdown
+	rejected    atomic.Uint64 // items that Klime refused
 	halted      atomic.Bool
 	oneShotSent atomic.Bool               // an item of a one-shot send was accepted since the dispatcher last asked
 	pinged      atomic.Bool               // a Ping during the halt has succeeded

@@ -272,6 +272,32 @@ func TestCodesThatRepeatEventsAreNotLogged(t *testing.T) {
 	}
 }
 
+// The log says now and then how many events were refused in all.
+func TestRefusedEventsAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			return delivery.NewResult(len(ids), make([]delivery.Rejection, 1)), nil // the first of each batch
+		}})
+		log := keepLog(&cfg)
+		d := start(t, cfg)
+		for wave := range 3 {
+			enqueue(t, d, 20*wave+1, 20*wave+20)
+			time.Sleep(6 * time.Second)
+		}
+		mustShutdown(t, d)
+		var totals []string
+		for line := range strings.Lines(log.String()) {
+			_, after, _ := strings.Cut(line, "total=")
+			total, _, _ := strings.Cut(after, " ")
+			totals = append(totals, total)
+		}
+		if want := []string{"1", "3"}; !slices.Equal(totals, want) { // one of each batch
+			t.Errorf("totals %q, want %q: %s", totals, want, log)
+		}
+	})
+}
+
 // Events that an answer counts as failed, but does not name, count as sent. The log says
 // so, but not with each answer.
 func TestUnnamedFailuresAreLogged(t *testing.T) {

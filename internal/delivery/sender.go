@@ -163,8 +163,9 @@ func (d *Deliverer) settleRejected(items []Item, failure *SendError) {
 		failure.Message = failure.Rejected[0].Message
 	}
 	d.settle(items, Failed, Report{Items: items, Outcome: Failed, Err: failure})
+	total := d.rejected.Add(uint64(len(items)))
 	if d.refusedLog.Allows(logInterval, time.Now()) {
-		d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)),
+		d.cfg.Logger.Warn("klime: events refused", slog.Int("events", len(items)), slog.Uint64("total", total),
 			slog.Int("status", failure.StatusCode), slog.String("code", loggedCode(items, failure)))
 	}
 }
