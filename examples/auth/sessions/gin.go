@@ -40,7 +40,7 @@ func ginLogin(c *gin.Context) {
 	}
 	session := sessions.Default(c)
 	session.Set("user", user.ID)
-	session.Set("org", user.Orgs[0].ID.String())
+	session.Set("org", user.StartOrg())
 	if err := session.Save(); err != nil {
 		c.AbortWithStatus(http.StatusInternalServerError)
 		return
@@ -49,7 +49,7 @@ func ginLogin(c *gin.Context) {
 	who, companies := user.Klime()
 	klime.Link(c, who, companies...)
 	// The session was empty, or someone else's, when ginLoad read it.
-	klime.SetGroup(c, user.Orgs[0].ID.String())
+	klime.SetGroup(c, user.StartOrg())
 	c.Status(http.StatusNoContent)
 }
 

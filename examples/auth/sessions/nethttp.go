@@ -47,7 +47,7 @@ func (s site) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sessions.Put(ctx, "user", user.ID)
-	s.sessions.Put(ctx, "org", user.Orgs[0].ID.String())
+	s.sessions.Put(ctx, "org", user.StartOrg())
 
 	who, companies := user.Klime()
 	klime.Link(ctx, who, companies...)
