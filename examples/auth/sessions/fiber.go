@@ -11,7 +11,7 @@ import (
 
 // Fiber is an app on Fiber with its sessions.
 func Fiber(client *klime.Client) *fiber.App {
-	site := fiberSite{session.New()}
+	site := fiberSite{session.New(session.Config{CookieHTTPOnly: true, CookieSecure: true})}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Use(fiberklime.Middleware(client), site.load)
 	app.Post("/login", site.login)

@@ -14,8 +14,10 @@ import (
 
 // Gin is an app on Gin with its sessions, in signed cookies.
 func Gin(client *klime.Client, key []byte) *gin.Engine {
+	store := cookie.NewStore(key)
+	store.Options(sessions.Options{Path: "/", MaxAge: 24 * 60 * 60, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
 	r := gin.New()
-	r.Use(sessions.Sessions("session", cookie.NewStore(key)), ginklime.Middleware(client), ginLoad)
+	r.Use(sessions.Sessions("session", store), ginklime.Middleware(client), ginLoad)
 	r.POST("/login", ginLogin)
 	r.POST("/logout", ginLogout)
 	r.POST("/orgs/:org/switch", ginSwitch)

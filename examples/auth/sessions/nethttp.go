@@ -19,6 +19,7 @@ import (
 // NetHTTP is an app on net/http with scs.
 func NetHTTP(client *klime.Client) http.Handler {
 	app := site{scs.New()}
+	app.sessions.Cookie.Secure = true // for HTTPS alone; most browsers take localhost for safe, too
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login", app.login)
 	mux.HandleFunc("POST /logout", app.logout)

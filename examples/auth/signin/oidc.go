@@ -33,7 +33,9 @@ func New(ctx context.Context, issuer string, config oauth2.Config) (*Site, error
 	}
 	config.Endpoint = provider.Endpoint()
 	config.Scopes = []string{oidc.ScopeOpenID, "email", "profile"}
-	return &Site{scs.New(), config, provider.Verifier(&oidc.Config{ClientID: config.ClientID})}, nil
+	sessions := scs.New()
+	sessions.Cookie.Secure = true
+	return &Site{sessions, config, provider.Verifier(&oidc.Config{ClientID: config.ClientID})}, nil
 }
 
 // Handler serves the Site.

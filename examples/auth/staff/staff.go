@@ -19,6 +19,7 @@ import (
 // c.UserContext().
 func NetHTTP(client *klime.Client) http.Handler {
 	app := site{scs.New()}
+	app.sessions.Cookie.Secure = true
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login", app.login)
 	mux.HandleFunc("GET /reports", app.reports)

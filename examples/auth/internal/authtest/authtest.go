@@ -83,14 +83,29 @@ func newSite(t *testing.T) *Site {
 		t.Fatal(err)
 	}
 	cookies, _ := cookiejar.New(nil) // cannot fail
-	s.client, s.cookies = client, jar{cookies}
+	s.client, s.cookies = client, jar{cookies, t}
 	s.browser = &http.Client{Jar: s.cookies, Timeout: timeout, Transport: &http.Transport{}}
 	return s
 }
 
 // jar has cookies with Secure for http://127.0.0.1 too, as browsers do. Go's own does so
 // from 1.26 on.
-type jar struct{ *cookiejar.Jar }
+type jar struct {
+	*cookiejar.Jar
+
+	t *testing.T
+}
+
+// SetCookies implements http.CookieJar. A recipe's cookies are for its own pages alone:
+// not for scripts, and not for requests that other sites make.
+func (j jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
+			j.t.Errorf("cookie %s", c)
+		}
+	}
+	j.Jar.SetCookies(u, cookies)
+}
 
 // Cookies implements http.CookieJar.
 func (j jar) Cookies(u *url.URL) []*http.Cookie {
@@ -167,7 +182,7 @@ func (s *Site) SignIn(email string) {
 func (s *Site) SetCookie(name, value string) {
 	site, _ := url.Parse(s.URL)                                 // a listener's URL is valid
 	cookie := &http.Cookie{Name: name, Value: value, Path: "/"} //nolint:gosec // a browser has no more than this
-	s.cookies.SetCookies(site, []*http.Cookie{cookie})
+	s.cookies.Jar.SetCookies(site, []*http.Cookie{cookie})
 }
 
 // Cookies returns the cookies in the browser.
