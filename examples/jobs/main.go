@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -55,10 +54,6 @@ func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 			return
 		}
 		org, err := app.ChangePlan(body, r.Header.Get(demo.BillingSignature))
-		if errors.Is(err, demo.ErrForbidden) { // wrong signature
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
 		if err != nil {
 			w.WriteHeader(demo.Status(err))
 			return

@@ -23,7 +23,7 @@ type billingCall struct {
 func (a *App) ChangePlan(body []byte, signature string) (Org, error) {
 	mac, err := hex.DecodeString(signature)
 	if err != nil || !a.billing.verify(body, mac) {
-		return Org{}, ErrForbidden
+		return Org{}, ErrSignature
 	}
 	var call billingCall
 	if err := json.Unmarshal(body, &call); err != nil {

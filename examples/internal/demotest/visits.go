@@ -30,7 +30,7 @@ func nobody(v *visitor) {
 	v.get("/api/orgs/org_1001/reports", http.StatusUnauthorized)
 	v.get("/admin", http.StatusForbidden)
 	v.post("/admin/orgs/org_1001", "name=Mine&plan=business", http.StatusForbidden)
-	v.post("/webhooks/billing", `{"org":"org_1001","plan":"trial"}`, http.StatusForbidden)
+	v.post("/webhooks/billing", `{"org":"org_1001","plan":"trial"}`, http.StatusUnauthorized)
 	v.post("/login", "email=jane@acme.example&password=guess", http.StatusUnauthorized)
 	v.get("/", http.StatusSeeOther) // a wrong password begins no session
 	v.finish(nil, nil)
