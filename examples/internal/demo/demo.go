@@ -145,7 +145,8 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	return d, nil
 }
 
-// localServer serves a local Klime and its pages, as cmd/klime-local does.
+// localServer serves a local Klime and its pages, as cmd/klime-local does, but without its
+// limits: only this app sends to it.
 func localServer(klime *ingest.Server, tracesURL string) *http.Server {
 	pages := inspector.New(klime, inspector.Options{TraceURL: tracesURL})
 	s := &http.Server{Handler: pages, ReadHeaderTimeout: headerTimeout}
