@@ -48,7 +48,7 @@ func newServer(app *demo.App, cfg klime.Config) (*server, *klime.Client, error) 
 // call by a machine is no customer's usage.
 func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, demo.MaxBillingBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, demo.MaxBody))
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return

@@ -44,6 +44,9 @@ func Status(err error) int {
 	}
 }
 
+// MaxBody is the size of the largest request, in bytes.
+const MaxBody = 64 << 10
+
 // Password is the password of every user. (A real app stores a hash for each.)
 const Password = "sundial"
 

@@ -6,11 +6,8 @@ import (
 	"fmt"
 )
 
-// How the billing service calls a webhook.
-const (
-	BillingSignature = "X-Billing-Signature" // the header with the body's HMAC-SHA256, in hex
-	MaxBillingBody   = 64 << 10              // bytes
-)
+// BillingSignature is the header with the HMAC-SHA256 of a webhook's body, in hex.
+const BillingSignature = "X-Billing-Signature"
 
 // billingCall is the body of a webhook.
 type billingCall struct {
