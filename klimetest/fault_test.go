@@ -108,6 +108,51 @@ func TestRecorderFaults(t *testing.T) {
 	}
 }
 
+// As every http.RoundTripper must, a Recorder closes the body of each request.
+func TestRecorderClosesBodies(t *testing.T) {
+	t.Parallel()
+	for name, test := range faultTests() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				recorder := klimetest.NewRecorder()
+				recorder.Fail(test.fault)
+				config := recorder.Config()
+				config.HTTPClient.Transport = mustClose{t, config.HTTPClient.Transport}
+				trackThree(t, config)
+			})
+		})
+	}
+}
+
+// mustClose fails the test if a RoundTripper leaves the body of a request open.
+type mustClose struct {
+	t    *testing.T
+	next http.RoundTripper
+}
+
+func (m mustClose) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	body := &body{ReadCloser: r.Body}
+	r.Body = body
+	resp, err := m.next.RoundTrip(r)
+	if !body.closed {
+		m.t.Error("the body is open")
+	}
+	return resp, err
+}
+
+type body struct {
+	io.ReadCloser
+
+	closed bool
+}
+
+func (b *body) Close() error {
+	b.closed = true
+	return b.ReadCloser.Close()
+}
+
 // trackThree tracks three events and shuts down.
 func trackThree(t *testing.T, config klime.Config) klime.Stats {
 	t.Helper()

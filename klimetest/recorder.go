@@ -35,6 +35,9 @@ type roundTripper http.HandlerFunc
 var errCut = errors.New("connection cut")
 
 func (handle roundTripper) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	if r.Body != nil {
+		defer r.Body.Close()
+	}
 	answer := httptest.NewRecorder()
 	defer func() {
 		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it

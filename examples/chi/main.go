@@ -38,7 +38,8 @@ func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, er
 		// does nothing, everywhere.
 		return nil, nil, err
 	}
-	return &http.Server{Handler: newRouter(app, client), ReadHeaderTimeout: 5 * time.Second}, client, nil
+	handler := http.MaxBytesHandler(newRouter(app, client), demo.MaxBody)
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, client, nil
 }
 
 func newRouter(app *demo.App, client *klime.Client) http.Handler {

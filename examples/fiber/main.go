@@ -54,8 +54,8 @@ func newApp(app *demo.App, client *klime.Client) *fiber.App {
 	r := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		ReadTimeout:           5 * time.Second,
-		BodyLimit:             demo.MaxBillingBody, // no other request is larger
-		Immutable:             true,                // as the app keeps strings of requests; klime does not need it, as it copies them
+		BodyLimit:             demo.MaxBody,
+		Immutable:             true, // as the app keeps strings of requests; klime does not need it, as it copies them
 		Views:                 views{demo.Templates()},
 		// It runs once for each error. Klime's middleware calls it, to know what is
 		// answered. There is nothing to do for that.

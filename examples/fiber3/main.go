@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -41,16 +42,12 @@ func main() {
 }
 
 func run() error {
-	cfg := klime.FromEnv()
-	if cfg.WriteKey == "" {
-		cfg.Transport = printer{}
-	}
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%w; stop what listens there, or change addr in main.go", err)
 	}
-	client, err := klime.New(cfg)
+	client, err := klime.New(klimeConfig())
 	if err != nil {
 		return err
 	}
@@ -73,6 +70,15 @@ func run() error {
 	events, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 	defer cancel()
 	return errors.Join(err, client.Shutdown(events))
+}
+
+func klimeConfig() klime.Config {
+	cfg := klime.FromEnv()
+	cfg.Logger = slog.Default() // receives what goes wrong, such as a wrong key
+	if cfg.WriteKey == "" {
+		cfg.Transport = printer{}
+	}
+	return cfg
 }
 
 func newApp(client *klime.Client) *fiber.App {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
+	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/klimetest"
 )
 
@@ -26,5 +29,24 @@ func TestEventsHaveACompany(t *testing.T) {
 		if e := events[i]; e.Event != want || e.UserID != "jane" || e.GroupID != "acme" {
 			t.Errorf("got %+v, want %s", e, want)
 		}
+	}
+}
+
+func TestWrongKeyIsLogged(t *testing.T) {
+	var log strings.Builder
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	t.Setenv("KLIME_WRITE_KEY", "wrong")
+	t.Setenv("KLIME_ENDPOINT", klimetest.NewServer(t).Config().Endpoint)
+	client, err := klime.New(klimeConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Track(t.Context(), "Greeted", nil, klime.ForUser("jane")); err != nil {
+		t.Error(err)
+	}
+	if client.Shutdown(t.Context()) == nil || !strings.Contains(log.String(), "write key was not accepted") {
+		t.Errorf("log: %s", log.String())
 	}
 }

@@ -37,7 +37,8 @@ func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, er
 		// does nothing, everywhere.
 		return nil, nil, err
 	}
-	return &http.Server{Handler: newRouter(app, client), ReadHeaderTimeout: 5 * time.Second}, client, nil
+	handler := http.MaxBytesHandler(newRouter(app, client), demo.MaxBody)
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, client, nil
 }
 
 func newRouter(app *demo.App, client *klime.Client) http.Handler {
@@ -187,7 +188,7 @@ func (h *handlers) adminUpdate(c *gin.Context) {
 
 // billing is a webhook. There is no user, so the event is of the company itself.
 func (h *handlers) billing(c *gin.Context) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, demo.MaxBillingBody))
+	body, err := io.ReadAll(c.Request.Body)
 	if err != nil {
 		failAPI(c, demo.ErrInvalid)
 		return

@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,16 +48,12 @@ func newServer(app *demo.App, cfg klime.Config) (*server, *klime.Client, error) 
 // call by a machine is no customer's usage.
 func billing(app *demo.App, client *klime.Client) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, demo.MaxBillingBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, demo.MaxBody))
 		if err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 		org, err := app.ChangePlan(body, r.Header.Get(demo.BillingSignature))
-		if errors.Is(err, demo.ErrForbidden) { // wrong signature
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
 		if err != nil {
 			w.WriteHeader(demo.Status(err))
 			return

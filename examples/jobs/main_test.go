@@ -67,7 +67,7 @@ func TestBillingWebhook(t *testing.T) {
 		"bad signature":                 {string(body), strings.Repeat("0", 64), 401, nil},
 		"another body":                  {changed, signature, 401, nil},
 		"a company that does not exist": {string(unknown), unknownSignature, 404, nil},
-		"too large":                     {strings.Repeat(" ", demo.MaxBillingBody+1), signature, 400, nil},
+		"too large":                     {strings.Repeat(" ", demo.MaxBody+1), signature, 400, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -35,7 +35,8 @@ func newServer(app *demo.App, cfg klime.Config) (*http.Server, *klime.Client, er
 		// does nothing, everywhere.
 		return nil, nil, err
 	}
-	return &http.Server{Handler: newHandler(web.New(app), client), ReadHeaderTimeout: 5 * time.Second}, client, nil
+	handler := http.MaxBytesHandler(newHandler(web.New(app), client), demo.MaxBody)
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, client, nil
 }
 
 // newHandler builds the routes. Options tune how they are recorded, such as

@@ -94,7 +94,8 @@ func (t *telemetry) newServer(app *demo.App, cfg klime.Config) (*http.Server, *k
 		return nil, nil, err
 	}
 	t.receiver.linkCustomers(cfg.Endpoint)
-	return &http.Server{Handler: newRouter(app, client, t.provider), ReadHeaderTimeout: 5 * time.Second}, client, nil
+	handler := http.MaxBytesHandler(newRouter(app, client, t.provider), demo.MaxBody)
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, client, nil
 }
 
 func newRouter(app *demo.App, client *klime.Client, provider trace.TracerProvider) http.Handler {

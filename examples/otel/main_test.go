@@ -199,6 +199,13 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// A body that is too large is not read to its end, where its signature would be found wrong.
+func TestBodiesAreBounded(t *testing.T) {
+	d, _, stop := start(t, demo.Options{NoTraffic: true})
+	demotest.NewBrowser(t).Do(http.MethodPost, d.URL+"/webhooks/billing", "{"+strings.Repeat(" ", demo.MaxBody)+"}", nil, http.StatusBadRequest)
+	stop()
+}
+
 // The receiver refuses what is not an OTLP export, and answers 404 for unknown traces.
 func TestReceiver(t *testing.T) {
 	_, telemetry, stop := start(t, demo.Options{NoTraffic: true})

@@ -100,6 +100,7 @@ type wire struct {
 
 // RoundTrip implements http.RoundTripper.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer r.Body.Close()
 	var body struct {
 		Batch []struct {
 			Type       string         `json:"type"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -81,6 +82,31 @@ func TestBoth(t *testing.T) {
 			t.Errorf("Klime was told %+v, and Segment %+v", got, want)
 		}
 	}
+}
+
+// A RoundTripper must close the body of each request.
+func TestWireClosesBodies(t *testing.T) {
+	closed := false
+	request := httptest.NewRequest(http.MethodPost, "/v1/batch", body{strings.NewReader("{}"), &closed})
+	answer, err := new(wire).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if !closed {
+		t.Error("the body is open")
+	}
+}
+
+type body struct {
+	io.Reader
+
+	closed *bool
+}
+
+func (b body) Close() error {
+	*b.closed = true
+	return nil
 }
 
 func TestRun(t *testing.T) {

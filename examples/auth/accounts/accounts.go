@@ -20,7 +20,7 @@ type User struct {
 	ID          int
 	Email, Name string
 	Staff       bool
-	Orgs        []Org // the user's companies; the user starts in the first
+	Orgs        []Org // the user's companies, maybe none
 }
 
 // Org is a company that pays: a customer.
@@ -82,6 +82,14 @@ func (u User) Org(id string) (Org, bool) {
 		return Org{}, false
 	}
 	return u.Orgs[i], true
+}
+
+// StartOrg returns the ID of the company that the user starts in, "" if there is none.
+func (u User) StartOrg() string {
+	if len(u.Orgs) == 0 {
+		return ""
+	}
+	return u.Orgs[0].ID.String()
 }
 
 // Klime returns the user and all of the user's companies, as klime.Link takes them. Both

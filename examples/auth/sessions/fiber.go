@@ -11,7 +11,7 @@ import (
 
 // Fiber is an app on Fiber with its sessions.
 func Fiber(client *klime.Client) *fiber.App {
-	site := fiberSite{session.New()}
+	site := fiberSite{session.New(session.Config{CookieHTTPOnly: true, CookieSecure: true})}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Use(fiberklime.Middleware(client), site.load)
 	app.Post("/login", site.login)
@@ -48,7 +48,7 @@ func (s fiberSite) login(c *fiber.Ctx) error {
 		return err
 	}
 	session.Set("user", user.ID)
-	session.Set("org", user.Orgs[0].ID.String())
+	session.Set("org", user.StartOrg())
 	if err := session.Save(); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s fiberSite) login(c *fiber.Ctx) error {
 	who, companies := user.Klime()
 	klime.Link(c.UserContext(), who, companies...)
 	// The session was empty, or someone else's, when load read it.
-	klime.SetGroup(c.UserContext(), user.Orgs[0].ID.String())
+	klime.SetGroup(c.UserContext(), user.StartOrg())
 	return c.SendStatus(fiber.StatusNoContent)
 }
 

@@ -14,8 +14,10 @@ import (
 
 // Gin is an app on Gin with its sessions, in signed cookies.
 func Gin(client *klime.Client, key []byte) *gin.Engine {
+	store := cookie.NewStore(key)
+	store.Options(sessions.Options{Path: "/", MaxAge: 24 * 60 * 60, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
 	r := gin.New()
-	r.Use(sessions.Sessions("session", cookie.NewStore(key)), ginklime.Middleware(client), ginLoad)
+	r.Use(sessions.Sessions("session", store), ginklime.Middleware(client), ginLoad)
 	r.POST("/login", ginLogin)
 	r.POST("/logout", ginLogout)
 	r.POST("/orgs/:org/switch", ginSwitch)
@@ -40,7 +42,7 @@ func ginLogin(c *gin.Context) {
 	}
 	session := sessions.Default(c)
 	session.Set("user", user.ID)
-	session.Set("org", user.Orgs[0].ID.String())
+	session.Set("org", user.StartOrg())
 	if err := session.Save(); err != nil {
 		c.AbortWithStatus(http.StatusInternalServerError)
 		return
@@ -49,7 +51,7 @@ func ginLogin(c *gin.Context) {
 	who, companies := user.Klime()
 	klime.Link(c, who, companies...)
 	// The session was empty, or someone else's, when ginLoad read it.
-	klime.SetGroup(c, user.Orgs[0].ID.String())
+	klime.SetGroup(c, user.StartOrg())
 	c.Status(http.StatusNoContent)
 }
 

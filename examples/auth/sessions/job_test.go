@@ -19,6 +19,7 @@ import (
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	session := scs.New()
+	session.Cookie.Secure = true
 	put := func(ctx context.Context, user int, org string) {
 		session.Put(ctx, "user", user)
 		session.Put(ctx, "org", org)

@@ -19,6 +19,7 @@ import (
 // NetHTTP is an app on net/http with scs.
 func NetHTTP(client *klime.Client) http.Handler {
 	app := site{scs.New()}
+	app.sessions.Cookie.Secure = true // for HTTPS alone; most browsers take localhost for safe, too
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login", app.login)
 	mux.HandleFunc("POST /logout", app.logout)
@@ -47,7 +48,7 @@ func (s site) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sessions.Put(ctx, "user", user.ID)
-	s.sessions.Put(ctx, "org", user.Orgs[0].ID.String())
+	s.sessions.Put(ctx, "org", user.StartOrg())
 
 	who, companies := user.Klime()
 	klime.Link(ctx, who, companies...)

@@ -8,7 +8,9 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -21,19 +23,23 @@ import (
 // Site is an app whose users sign in elsewhere.
 type Site struct {
 	sessions *scs.SessionManager
+	http     *http.Client // asks the provider
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
 }
 
 // New makes a Site. Issuer is the provider, and config says who the app is there.
 func New(ctx context.Context, issuer string, config oauth2.Config) (*Site, error) {
-	provider, err := oidc.NewProvider(ctx, issuer)
+	client := &http.Client{Timeout: 10 * time.Second} // http.DefaultClient has none
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, client), issuer)
 	if err != nil {
 		return nil, fmt.Errorf("identity provider: %w", err)
 	}
 	config.Endpoint = provider.Endpoint()
 	config.Scopes = []string{oidc.ScopeOpenID, "email", "profile"}
-	return &Site{scs.New(), config, provider.Verifier(&oidc.Config{ClientID: config.ClientID})}, nil
+	sessions := scs.New()
+	sessions.Cookie.Secure = true
+	return &Site{sessions, client, config, provider.Verifier(&oidc.Config{ClientID: config.ClientID})}, nil
 }
 
 // Handler serves the Site.
@@ -61,13 +67,13 @@ func (s *Site) login(w http.ResponseWriter, r *http.Request) {
 // callback is where the provider sends the browser back to.
 func (s *Site) callback(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	token, err := s.verify(r)
-	if err != nil {
-		http.Error(w, "could not sign in", http.StatusUnauthorized)
-		return
+	claims, err := s.verify(r)
+	user, companies := klime.FromClaims(claims)
+	if err == nil && user.ID == "" {
+		err = errors.New("the token names no user")
 	}
-	var claims map[string]any
-	if err := token.Claims(&claims); err != nil {
+	if err != nil {
+		slog.Warn("sign-in refused", "error", err) // the browser is not told why
 		http.Error(w, "could not sign in", http.StatusUnauthorized)
 		return
 	}
@@ -77,19 +83,20 @@ func (s *Site) callback(w http.ResponseWriter, r *http.Request) {
 	}
 
 	// The one place where Klime is told who the user is, and where they belong.
-	user, companies := klime.FromClaims(claims)
 	klime.Link(ctx, user, companies...)
 
 	s.sessions.Put(ctx, "user", user.ID)
+	s.sessions.Remove(ctx, "org") // it may be of whoever was signed in before
 	if len(companies) > 0 {
 		s.sessions.Put(ctx, "org", companies[0].ID)
 	}
 	http.Redirect(w, r, "/reports", http.StatusFound)
 }
 
-// verify exchanges the code that the browser brings, and checks the ID token.
-func (s *Site) verify(r *http.Request) (*oidc.IDToken, error) {
-	ctx := r.Context()
+// verify exchanges the code that the browser brings, checks the ID token, and returns its
+// claims.
+func (s *Site) verify(r *http.Request) (map[string]any, error) {
+	ctx := oidc.ClientContext(r.Context(), s.http)
 	state := s.sessions.PopString(ctx, "state")
 	if state == "" || subtle.ConstantTimeCompare([]byte(r.FormValue("state")), []byte(state)) != 1 {
 		return nil, errors.New("state is not that of this session")
@@ -106,7 +113,11 @@ func (s *Site) verify(r *http.Request) (*oidc.IDToken, error) {
 	if id.Nonce != s.sessions.PopString(ctx, "nonce") {
 		return nil, errors.New("nonce is not that of this session")
 	}
-	return id, nil
+	var claims map[string]any
+	if err := id.Claims(&claims); err != nil {
+		return nil, err
+	}
+	return claims, nil
 }
 
 func (s *Site) reports(w http.ResponseWriter, r *http.Request) {

@@ -19,6 +19,7 @@ import (
 // c.UserContext().
 func NetHTTP(client *klime.Client) http.Handler {
 	app := site{scs.New()}
+	app.sessions.Cookie.Secure = true
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login", app.login)
 	mux.HandleFunc("GET /reports", app.reports)
@@ -48,22 +49,40 @@ func (s site) silence(next http.Handler) http.Handler {
 // impersonate turns the session into the customer's. The request itself is silent
 // already, as staff make it.
 func (s site) impersonate(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
 	id, _ := strconv.Atoi(r.PathValue("user"))
 	customer, ok := accounts.ByID(id)
-	if staff := s.user(r); !ok || !staff.Staff {
+	staff := s.user(r)
+	if !ok || !staff.Staff {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	s.sessions.Put(ctx, "impersonator", s.sessions.GetInt(ctx, "user"))
-	s.sessions.Put(ctx, "user", customer.ID)
-	w.WriteHeader(http.StatusNoContent)
+	s.become(w, r, customer.ID, staff.ID)
 }
 
 // leave turns the session back into that of the staff member.
 func (s site) leave(w http.ResponseWriter, r *http.Request) {
+	staff := s.sessions.GetInt(r.Context(), "impersonator")
+	if staff == 0 {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	s.become(w, r, staff, 0)
+}
+
+// become makes the session that of a user, under a new cookie, so that an old one is good
+// for nothing. Impersonator is who acts as the user, 0 if nobody does.
+func (s site) become(w http.ResponseWriter, r *http.Request, user, impersonator int) {
 	ctx := r.Context()
-	s.sessions.Put(ctx, "user", s.sessions.PopInt(ctx, "impersonator"))
+	if err := s.sessions.RenewToken(ctx); err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	s.sessions.Put(ctx, "user", user)
+	if impersonator == 0 {
+		s.sessions.Remove(ctx, "impersonator")
+	} else {
+		s.sessions.Put(ctx, "impersonator", impersonator)
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -81,12 +100,7 @@ func (s site) login(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	if err := s.sessions.RenewToken(r.Context()); err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	s.sessions.Put(r.Context(), "user", user.ID)
-	w.WriteHeader(http.StatusNoContent)
+	s.become(w, r, user.ID, 0)
 }
 
 func (s site) reports(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,7 @@ import (
 var (
 	ErrSignIn    = errors.New("wrong e-mail address or password")
 	ErrSignedOut = errors.New("not signed in")
+	ErrSignature = errors.New("wrong signature")
 	ErrForbidden = errors.New("this is another company's")
 	ErrNotFound  = errors.New("there is no such thing")
 	ErrInvalid   = errors.New("not a valid value")
@@ -30,7 +31,7 @@ var (
 // Status returns the HTTP status for an error of an [App].
 func Status(err error) int {
 	switch {
-	case errors.Is(err, ErrSignIn), errors.Is(err, ErrSignedOut):
+	case errors.Is(err, ErrSignIn), errors.Is(err, ErrSignedOut), errors.Is(err, ErrSignature):
 		return http.StatusUnauthorized
 	case errors.Is(err, ErrForbidden):
 		return http.StatusForbidden
@@ -42,6 +43,9 @@ func Status(err error) int {
 		return http.StatusInternalServerError
 	}
 }
+
+// MaxBody is the size of the largest request, in bytes.
+const MaxBody = 64 << 10
 
 // Password is the password of every user. (A real app stores a hash for each.)
 const Password = "sundial"

@@ -172,11 +172,11 @@ func TestBillingWebhook(t *testing.T) {
 	for name, wrong := range map[string]string{
 		"none": "", "not hex": "zz", "short": signature[:10], "of another body": strings.Repeat("0", len(signature)),
 	} {
-		if _, err := app.ChangePlan(body, wrong); !errors.Is(err, ErrForbidden) {
+		if _, err := app.ChangePlan(body, wrong); !errors.Is(err, ErrSignature) {
 			t.Errorf("signature %s: got %v", name, err)
 		}
 	}
-	if _, err := app.ChangePlan([]byte(`{"org":"org_1001","plan":"business"}`), signature); !errors.Is(err, ErrForbidden) {
+	if _, err := app.ChangePlan([]byte(`{"org":"org_1001","plan":"business"}`), signature); !errors.Is(err, ErrSignature) {
 		t.Errorf("another body: got %v", err)
 	}
 	if _, err := app.ChangePlan(app.BillingRequest("org_9999", "business")); !errors.Is(err, ErrNotFound) {

@@ -6,11 +6,8 @@ import (
 	"fmt"
 )
 
-// How the billing service calls a webhook.
-const (
-	BillingSignature = "X-Billing-Signature" // the header with the body's HMAC-SHA256, in hex
-	MaxBillingBody   = 64 << 10              // bytes
-)
+// BillingSignature is the header with the HMAC-SHA256 of a webhook's body, in hex.
+const BillingSignature = "X-Billing-Signature"
 
 // billingCall is the body of a webhook.
 type billingCall struct {
@@ -23,7 +20,7 @@ type billingCall struct {
 func (a *App) ChangePlan(body []byte, signature string) (Org, error) {
 	mac, err := hex.DecodeString(signature)
 	if err != nil || !a.billing.verify(body, mac) {
-		return Org{}, ErrForbidden
+		return Org{}, ErrSignature
 	}
 	var call billingCall
 	if err := json.Unmarshal(body, &call); err != nil {

@@ -81,9 +81,10 @@ type Demo struct {
 	opts        Options
 	client      *klime.Client
 	app, local  service
-	traces      net.Listener // until Options.Traces has it
-	tracesURL   string       // "" if there are none
-	stopTraffic context.CancelFunc
+	traces      net.Listener       // until Options.Traces has it
+	tracesURL   string             // "" if there are none
+	stopTraffic chan struct{}      // closed to end the traffic
+	cutTraffic  context.CancelFunc // ends the request that it is making, too
 	traffic     sync.WaitGroup
 	serving     sync.WaitGroup
 	failed      chan error // services that ended by themselves
@@ -137,15 +138,16 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 	d.serve(d.app)
 	d.greet(app, cfg.Endpoint)
 	ctx, cancel := context.WithCancel(context.Background())
-	d.stopTraffic = cancel
+	d.stopTraffic, d.cutTraffic = make(chan struct{}), cancel
 	if !d.opts.NoTraffic {
 		visits := newTraffic(app, d.URL, opts.Pace, opts.NoPages, func(err error) { fmt.Fprintln(opts.Stderr, err) })
-		d.traffic.Go(func() { visits.run(ctx) })
+		d.traffic.Go(func() { visits.run(ctx, d.stopTraffic) })
 	}
 	return d, nil
 }
 
-// localServer serves a local Klime and its pages, as cmd/klime-local does.
+// localServer serves a local Klime and its pages, as cmd/klime-local does, but without its
+// limits: only this app sends to it.
 func localServer(klime *ingest.Server, tracesURL string) *http.Server {
 	pages := inspector.New(klime, inspector.Options{TraceURL: tracesURL})
 	s := &http.Server{Handler: pages, ReadHeaderTimeout: headerTimeout}
@@ -252,18 +254,19 @@ func (d *Demo) Wait(ctx context.Context) error {
 		fmt.Fprintln(d.opts.Stdout, "Stopping; the time is up.")
 	case err = <-d.failed:
 	}
-	return errors.Join(err, d.shutdown())
+	return errors.Join(err, d.shutdown(requestsTimeout))
 }
 
 // shutdown ends everything in an order that loses nothing: first the traffic, then the
 // server, which finishes the requests in progress, then the client, which delivers
-// their events, and last the local Klime.
-func (d *Demo) shutdown() error {
-	d.stopTraffic()
-	d.traffic.Wait()
-
-	requests, cancel := context.WithTimeout(context.Background(), requestsTimeout)
+// their events, and last the local Klime. Requests may take as long as patience.
+func (d *Demo) shutdown(patience time.Duration) error {
+	requests, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	defer d.cutTraffic()
+	context.AfterFunc(requests, d.cutTraffic) // if the app does not answer
+	close(d.stopTraffic)
+	d.traffic.Wait()
 	err := d.app.server.Shutdown(requests)
 	// An *http.Server that was shut down before it began to serve never serves. Fiber's
 	// would serve for ever. Without a listener it cannot.

@@ -316,6 +316,36 @@ func TestServerThatFailsEndsTheDemo(t *testing.T) {
 	}
 }
 
+// A request of the sample traffic that the app never answers is cut off, once the time for
+// requests in progress is up.
+func TestHangingAppDoesNotHoldUpTheEnd(t *testing.T) {
+	opts, _, stderr := loopback(t)
+	opts.NoTraffic, opts.Pace = false, time.Millisecond
+	asked := make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
+	d, err := Start(opts, func(app *App, cfg klime.Config) (*http.Server, *klime.Client, error) {
+		server, client, err := threeEvents(app, cfg)
+		server.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			ask()
+			<-r.Context().Done()
+		})
+		return server, client, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := d.shutdown(time.Millisecond); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if got := d.Klime.Counts().Accepted; got != 3 {
+		t.Errorf("%d events arrived", got)
+	}
+	if want := "context canceled"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("no %q in %s", want, stderr)
+	}
+}
+
 func TestFlags(t *testing.T) {
 	var stderr bytes.Buffer
 	opts, err := parseFlags(Options{Name: "demo"}, []string{"-addr", ":1", "-klime-addr=:2", "-for", "3s", "-traffic=false"}, &stderr)

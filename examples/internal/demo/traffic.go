@@ -91,8 +91,8 @@ func newTraffic(app *App, base string, pace time.Duration, noPages bool, complai
 	return t
 }
 
-// run makes requests until ctx ends; the last one is not cut short.
-func (t *traffic) run(ctx context.Context) {
+// run makes requests until stop is closed. The last one is not cut short, unless ctx ends.
+func (t *traffic) run(ctx context.Context, stop <-chan struct{}) {
 	defer t.transport.CloseIdleConnections()
 	ticker := time.NewTicker(t.pace)
 	defer ticker.Stop()
@@ -102,13 +102,13 @@ func (t *traffic) run(ctx context.Context) {
 				continue
 			}
 			select {
-			case <-ctx.Done():
+			case <-stop:
 				return
 			case <-ticker.C:
 			}
 			step := v.script[v.next]
 			v.next = (v.next + 1) % len(v.script)
-			if err := step(context.WithoutCancel(ctx), v); err != nil {
+			if err := step(ctx, v); err != nil {
 				t.complain(fmt.Errorf("sample traffic: %w", err))
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 )
 
 const timeout = 30 * time.Second
+
+const acme = "org_1001" // the ID of a company
 
 // Run tests an example that serves pages.
 func Run[S demo.Server](t *testing.T, newServer demo.NewServer[S]) {
@@ -27,7 +30,12 @@ func Run[S demo.Server](t *testing.T, newServer demo.NewServer[S]) {
 		checkTraffic(t, d.Klime)
 		checkGoroutines(t, before)
 	})
-	for name, visit := range visits() {
+	tests := visits()
+	var server S
+	if _, ok := any(server).(*http.Server); ok {
+		tests["large body"] = largeBody
+	}
+	for name, visit := range tests {
 		t.Run(name, func(t *testing.T) {
 			d, stop := Start(t, demo.Options{NoTraffic: true}, newServer)
 			visit(&visitor{NewBrowser(t), d, stop})

@@ -91,7 +91,7 @@ func checkTraffic(t *testing.T, klime *ingest.Server) {
 func checkCustomers(t *testing.T, customers []ingest.Customer) {
 	t.Helper()
 	want := map[string][]string{
-		"org_1001": {"usr_2001", "usr_2002", "usr_2006"},
+		acme:       {"usr_2001", "usr_2002", "usr_2006"},
 		"org_1002": {"usr_2003", "usr_2004"},
 		"org_1003": {"usr_2005", "usr_2006"},
 	}

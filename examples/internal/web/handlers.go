@@ -150,7 +150,7 @@ func (s *Site) UpdateOrg(w http.ResponseWriter, r *http.Request) (demo.Org, bool
 // ChangePlan is the billing service's webhook. It returns the company with the
 // plan that it has now.
 func (s *Site) ChangePlan(w http.ResponseWriter, r *http.Request) (demo.Org, bool) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, demo.MaxBillingBody))
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		failAPI(w, demo.ErrInvalid)
 		return demo.Org{}, false

@@ -1,5 +1,6 @@
 // Package web is Sundial for net/http, without routes and without Klime. The examples
-// for all routers that serve an http.Handler share it.
+// for all routers that serve an http.Handler share it. Their servers bound the bodies of
+// requests.
 package web
 
 import (

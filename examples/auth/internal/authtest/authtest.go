@@ -37,6 +37,7 @@ type Site struct {
 	klime   *klimetest.Server
 	client  *klime.Client
 	browser *http.Client
+	cookies jar
 	stop    func()
 }
 
@@ -81,10 +82,36 @@ func newSite(t *testing.T) *Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jar, _ := cookiejar.New(nil) // cannot fail
-	s.client = client
-	s.browser = &http.Client{Jar: jar, Timeout: timeout, Transport: &http.Transport{}}
+	cookies, _ := cookiejar.New(nil) // cannot fail
+	s.client, s.cookies = client, jar{cookies, t}
+	s.browser = &http.Client{Jar: s.cookies, Timeout: timeout, Transport: &http.Transport{}}
 	return s
+}
+
+// jar has cookies with Secure for http://127.0.0.1 too, as browsers do. Go's own does so
+// from 1.26 on.
+type jar struct {
+	*cookiejar.Jar
+
+	t *testing.T
+}
+
+// SetCookies implements http.CookieJar. A recipe's cookies are for its own pages alone:
+// not for scripts, and not for requests that other sites make.
+func (j jar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
+			j.t.Errorf("cookie %s", c)
+		}
+	}
+	j.Jar.SetCookies(u, cookies)
+}
+
+// Cookies implements http.CookieJar.
+func (j jar) Cookies(u *url.URL) []*http.Cookie {
+	secure := *u
+	secure.Scheme = "https"
+	return j.Jar.Cookies(&secure)
 }
 
 // Change changes a request before it is made.
@@ -155,13 +182,13 @@ func (s *Site) SignIn(email string) {
 func (s *Site) SetCookie(name, value string) {
 	site, _ := url.Parse(s.URL)                                 // a listener's URL is valid
 	cookie := &http.Cookie{Name: name, Value: value, Path: "/"} //nolint:gosec // a browser has no more than this
-	s.browser.Jar.SetCookies(site, []*http.Cookie{cookie})
+	s.cookies.Jar.SetCookies(site, []*http.Cookie{cookie})
 }
 
 // Cookies returns the cookies in the browser.
 func (s *Site) Cookies() []*http.Cookie {
 	site, _ := url.Parse(s.URL) // a listener's URL is valid
-	return s.browser.Jar.Cookies(site)
+	return s.cookies.Cookies(site)
 }
 
 // WantTold ends the recipe and checks what Klime was told: the events in their order, a
