@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -549,6 +550,54 @@ func TestRequestChangedByTheHandler(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// So it is if a middleware in between has changed the request, and then answers itself.
+func TestRequestChangedAndRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r *http.Request){
+		"host":     func(r *http.Request) { r.Host = "upstream" },
+		"path":     func(r *http.Request) { r.URL.Path = "/elsewhere" },
+		"raw path": func(r *http.Request) { r.URL.RawPath = "/reports/a/b" },
+		"URL":      func(r *http.Request) { r.URL = &url.URL{Path: "/elsewhere"} },
+		"no URL":   func(r *http.Request) { r.URL = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				mux := http.NewServeMux()
+				mux.Handle("acme.com/reports/{id}", status(http.StatusOK))
+				mux.Handle("/", status(http.StatusOK))
+				return nethttp.Middleware(client, jane(), nethttp.Mux(mux))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					change(r)
+					w.WriteHeader(http.StatusForbidden)
+				}))
+			}, "GET http://acme.com/reports/a%2Fb")
+			if want := "GET /reports/{id} 403"; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// The option Mux does its work with an adapter of one's own, which does not tell it how the
+// request came.
+func TestMuxWithAnotherAdapter(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/reports/{id}", status(http.StatusOK))
+		tracker := klime.NewTracker(client, jane(), nethttp.Mux(mux))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			scope := tracker.Begin(r.Context())
+			scope.Bind(r, nil)
+			replace(mux).ServeHTTP(w, r)
+			tracker.Observe(scope, klime.Exchange{Method: r.Method, Path: r.URL.Path, Status: http.StatusOK, Start: time.Now()})
+		})
+	}, "GET /reports/7")
+	if want := "GET /reports/{id} 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -2,8 +2,12 @@ package httpexchange
 
 import (
 	"context"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -33,6 +37,61 @@ func TestLeft(t *testing.T) {
 			if got := Left(r, header, written); got != want {
 				t.Errorf("%q promised, %v: %v", promised, ctx.Err(), got)
 			}
+		}
+	}
+}
+
+// A 101 is the answer itself, though it begins with 1.
+func TestInformational(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{100: true, 101: false, 103: true, 199: true, 200: false, 404: false} {
+		if got := Informational(status); got != want {
+			t.Errorf("%d: %v", status, got)
+		}
+	}
+}
+
+// copier notes what it is to copy, if it is given one of these.
+type copier struct {
+	*httptest.ResponseRecorder
+
+	given []io.Reader
+}
+
+func (w *copier) ReadFrom(src io.Reader) (int64, error) {
+	w.given = append(w.given, src)
+	return io.Copy(w.ResponseRecorder, src)
+}
+
+// The original copies from the source itself, perhaps in the kernel, unless its first bytes
+// are to be looked at: all of them if it is sent in chunks, else only these.
+func TestReadFrom(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		header http.Header
+		size   int
+		want   []bool // for each of the original's copies, whether it is from the source itself
+	}{
+		"type declared":         {http.Header{"Content-Type": {"text/csv"}, "Content-Length": {"1000"}}, 1000, []bool{true}},
+		"in chunks":             {http.Header{}, 1000, []bool{false}},
+		"of known length":       {http.Header{"Content-Length": {"1000"}}, 1000, []bool{false, true}},
+		"of known length, less": {http.Header{"Content-Length": {"1000"}}, sniffBytes - 1, []bool{false}},
+		"of known length, just": {http.Header{"Content-Length": {"1000"}}, sniffBytes, []bool{false, true}},
+	} {
+		original := &copier{ResponseRecorder: httptest.NewRecorder()}
+		w := new(shaped).observe(original)
+		maps.Copy(w.Header(), test.header)
+		source := strings.NewReader(strings.Repeat("x", test.size))
+		n, err := w.(io.ReaderFrom).ReadFrom(source)
+		if n != int64(test.size) || err != nil || original.Body.Len() != test.size {
+			t.Errorf("%s: copied %d of %d bytes: %v", name, n, test.size, err)
+		}
+		var got []bool
+		for _, src := range original.given {
+			got = append(got, src == io.Reader(source))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: from the source itself: %v, want %v", name, got, test.want)
 		}
 	}
 }
