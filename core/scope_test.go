@@ -473,6 +473,23 @@ func TestKeptContextOfRefusedRequest(t *testing.T) {
 	}
 }
 
+// Once the request is over, plain values that are kept beside it say nothing.
+func TestKeptContextReadsNoValues(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	var kept context.Context
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		kept = context.WithValue(ctx, "groupId", "g1") //nolint:fatcontext,revive,staticcheck // as apps keep it
+	})
+	if err := client.Track(kept, "Done", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
 // What the app says after the request counts as it would have before: a user who signs
 // in over a WebSocket, by the first message, is no member of another one's company.
 func TestKeptContextSpeaksLater(t *testing.T) {
@@ -503,6 +520,7 @@ func TestKeptContextSpeaksLater(t *testing.T) {
 		{"nobody, after a link", nil, link("u1", "g1"), setUser(""), "/"},
 		{"a group", claims, then(), setGroup("g2"), "u1/g2"},
 		{"no group", claims, then(), setGroup(""), "u1/"},
+		{"another user, in no group", claims, then(setUser("u1"), setGroup("")), setUser("u2"), "u2/"},
 		{"a link, where there was nobody", nil, then(), link("u1", "g1"), "u1/g1"},
 		{"a link of another user", nil, link("u1", "g1"), link("u2", "g2"), "u2/g2"},
 		{"a link of another user without a group", nil, link("u1", "g1"), link("u2"), "u2/"},
