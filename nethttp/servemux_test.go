@@ -512,6 +512,20 @@ func TestMuxIsAskedAndAnotherIsSeen(t *testing.T) {
 	}
 }
 
+// A mux outside says nothing of the one that is asked, even if its pattern would fit.
+func TestMuxIsAskedInsideAnother(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		inner, outer := http.NewServeMux(), http.NewServeMux()
+		inner.Handle("GET /{area}/{page}", status(http.StatusOK))
+		outer.Handle("/admin/", nethttp.Middleware(client, jane(), nethttp.Mux(inner))(status(http.StatusForbidden)))
+		return outer
+	}, "GET /admin/users")
+	if want := "GET /{area}/{page} 403"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // The route is that of the request as it came, even if the handler changes its path
 // or host, as a proxy does.
 func TestRequestChangedByTheHandler(t *testing.T) {
@@ -781,5 +795,26 @@ func TestWayOfARequestWithin(t *testing.T) {
 	}, "POST /api/x")
 	if strings.Contains(got, "GET /api/x") {
 		t.Errorf("the route of another request: %s", got)
+	}
+}
+
+// A request that is made within another one, as if a server had read it, is on a way of its
+// own.
+func TestWayOfAServedRequestWithin(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		m := nethttp.Middleware(client, jane())
+		things, api, app := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+		things.Handle("/x", status(http.StatusOK))
+		other := http.NewServeMux()
+		other.Handle("/other/", http.StripPrefix("/other", m(things)))
+		api.HandleFunc("POST /x", func(_ http.ResponseWriter, r *http.Request) {
+			other.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/other/x", http.NoBody))
+		})
+		app.Handle("/api/", http.StripPrefix("/api", m(api)))
+		return m(app)
+	}, "POST /api/x")
+	if want := "GET /other/x 200, POST /api/x 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
