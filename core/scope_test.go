@@ -409,6 +409,7 @@ func TestKeptContextOfWhatIsNoEvent(t *testing.T) {
 		want    string // whose the later event is, "" for nobody's
 	}{
 		{name: "an image", in: with(func(x *klime.Exchange) { x.ContentType = "image/png" }), want: "u1/g1"},
+		{name: "an image whose route is not known", in: with(func(x *klime.Exchange) { x.Route, x.ContentType = "", "image/png" }), want: "u1/g1"},
 		{name: "HEAD", in: with(func(x *klime.Exchange) { x.Method = "HEAD" }), want: "u1/g1"},
 		{name: "a prefetch", in: with(func(x *klime.Exchange) { x.Header = header("Sec-Purpose", "prefetch") }), want: "u1/g1"},
 		{name: "a health check", in: with(func(x *klime.Exchange) { x.Route = "/ping" }), want: "u1/g1"},
