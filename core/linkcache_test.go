@@ -303,13 +303,25 @@ func TestUsersWithoutAGroupDoNotDisagree(t *testing.T) {
 func TestReplacedFactTakesNoPlace(t *testing.T) {
 	t.Parallel()
 	g := generations{most: 2, recent: map[uint64]sentFact{}}
+	g.put(1, sentFact{})
 	for i := range uint64(10) {
-		g.put(1, sentFact{traits: i})
 		g.put(2, sentFact{traits: i})
-	}
-	for token := range uint64(2) {
-		if fact, isRecent := g.find(token + 1); fact.traits != 9 || !isRecent {
-			t.Errorf("%d: %+v, recent: %v", token+1, fact, isRecent)
+		if fact, isRecent := g.find(2); fact.traits != i || !isRecent {
+			t.Errorf("%d: %+v, recent: %v", i, fact, isRecent)
 		}
+		if _, isRecent := g.find(1); !isRecent {
+			t.Errorf("%d: the other one is about to be forgotten", i)
+		}
+	}
+}
+
+// Of a group that is forgotten nothing says that other traits were sent since.
+func TestForgottenGroupIsNotOutdated(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() {})
+	_, _ = cache.reserve(0, "jane", "acme", Traits{"plan": "pro"})
+	cache.groups.forget(cache.hash("acme"))
+	if _, fresh := cache.reserve(0, "jane", "acme", Traits{"plan": "pro"}); fresh {
+		t.Error("sent again")
 	}
 }

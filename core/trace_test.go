@@ -241,11 +241,12 @@ func TestTraceparentBesideASpan(t *testing.T) {
 		headers []string                                                  // of the request, and of one within
 		want    string                                                    // the traces of both, from within
 	}{
-		"around":           {outside, []string{header, ""}, "02, 02"},
-		"inside":           {first, []string{header, header}, "0a remote, 02"},
-		"inside, unheard":  {first, []string{header, ""}, "02, 02"},
-		"none":             {nil, []string{header, ""}, "0a remote, 0a remote"},
-		"none, and within": {nil, []string{"", header}, "0a remote, none"},
+		"around":            {outside, []string{header, ""}, "02, 02"},
+		"inside":            {first, []string{header, header}, "0a remote, 02"},
+		"inside, unheard":   {first, []string{header, ""}, "02, 02"},
+		"none":              {nil, []string{header, ""}, "0a remote, 0a remote"},
+		"none, but garbage": {nil, []string{header, "-"}, "0a remote, 0a remote"},
+		"none, and within":  {nil, []string{"", header}, "0a remote, none"},
 	} {
 		client, wire := newClient(t)
 		tracker := klime.NewTracker(client, asUser("u1"))

@@ -744,6 +744,12 @@ func TestWhereTheMuxStands(t *testing.T) {
 		"exact": {func(m func(http.Handler) http.Handler) http.Handler {
 			return m(on("/api/", replace(on("/api/v1/{id}", http.StripPrefix("/api", m(leaf))))))
 		}, "/api/v1/7", "GET /api/v1/{id} 200"},
+		"a pattern longer than what is left of the path": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", replace(on("/{a}/{b}/7", http.StripPrefix("/api", m(leaf))))))
+		}, "/api/v1/7", "GET /api/{b}/7 200"},
+		"a pattern that fits in front of the prefix, and behind": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", replace(on("/{a}/{rest...}", http.StripPrefix("/api", m(leaf))))))
+		}, "/api/v1/7", "GET /api/* 200"},
 		"percent-encoded pattern": {func(m func(http.Handler) http.Handler) http.Handler {
 			return m(on("/my%20api/", http.StripPrefix("/my api", m(on("/{id}", leaf)))))
 		}, "/my%20api/7", "GET /my%20api/{id} 200"},
