@@ -534,6 +534,24 @@ func TestRefusedAroundSubRouters(t *testing.T) {
 	}
 }
 
+// Around a handler that is no router of chi's, nothing is known of the route, and nothing
+// panics. Tests of an app may bring a context of chi's without a router.
+func TestWithoutARouter(t *testing.T) {
+	t.Parallel()
+	got := routesOf(t, func(record func(http.Handler) http.Handler) http.Handler {
+		handler := record(answer(418))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/context" {
+				r = r.WithContext(context.WithValue(r.Context(), chi.RouteCtxKey, chi.NewRouteContext()))
+			}
+			handler.ServeHTTP(w, r)
+		})
+	}, "GET /none", "GET /context")
+	if want := "- 418, - 418"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // What a sub-router answers at the path of its mount has a route only if there is one.
 func TestAtMount(t *testing.T) {
 	t.Parallel()

@@ -60,8 +60,9 @@ func (s *Scope) identifyAndLock(id *identity, ctx, end valuer) {
 		if hasUser {
 			id.user = declared.user
 		}
-		if enclosing := s.enclosing(); enclosing != nil && !id.complete() {
-			fillAround(id, hasUser, enclosing.identify(enclosing))
+		if !id.complete() {
+			enclosing := s.enclosing()
+			id.fillAround(enclosing.identify(enclosing))
 		}
 
 		r.mu.Lock()
@@ -85,9 +86,6 @@ func (s *Scope) find(id *identity, ctx, end valuer, ended bool) {
 		}
 		id.fill(open.resolve())
 	}
-	if id.complete() {
-		return
-	}
 	id.fillIn(ctx, s)
 	if id.complete() {
 		return
@@ -110,10 +108,9 @@ func (s *Scope) find(id *identity, ctx, end valuer, ended bool) {
 }
 
 // fillAround fills in what id lacks from the request around. It does not take the group
-// if that request has a user and this one's differs: another one is known here, or the
-// app has declared that there is none.
-func fillAround(id *identity, hasUser bool, around identity) {
-	if around.user != "" && around.user != id.user && (hasUser || id.user != "") {
+// if that request is another user's.
+func (id *identity) fillAround(around identity) {
+	if around.user != "" && id.user != "" && around.user != id.user {
 		around.group = ""
 	}
 	id.fill(around)
@@ -131,7 +128,7 @@ func (k *knowledge) declaredIdentity() (_ identity, complete bool) {
 }
 
 // overrule lets what the app has declared by now count before what was found. Where it has
-// named another user meanwhile, the group was found for the one before.
+// named another user than was found, or none, the group was found for that one.
 func (k *knowledge) overrule(found *identity) {
 	declared, _ := k.declaredIdentity()
 	if k.hasUser {
@@ -156,10 +153,8 @@ func (k *knowledge) isUndecided() bool {
 // nothing: it may still do so.
 func (k *knowledge) freeze(found identity) {
 	declared, _ := k.declaredIdentity()
-	if !k.hasUser {
-		k.declared.user = found.user
-	}
-	if !k.hasGroup && declared.group == "" {
+	k.declared.user = found.user // the app's word, if it has named one: see overrule
+	if declared.group == "" {
 		k.declared.group, k.declared.untrusted = found.group, found.untrusted
 	}
 	k.frozen = true

@@ -1,7 +1,9 @@
 package klime_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -85,6 +87,51 @@ func TestBeforeSendKeepsDigits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// That is told, once and only of what its type does not have. Where there is no log, nothing
+// is told.
+func TestBeforeSendMisplaces(t *testing.T) {
+	t.Parallel()
+	properties := func(e *klime.Event) { e.Properties = klime.Properties{"region": "eu"} }
+	traits := func(e *klime.Event) { e.Traits = klime.Traits{"region": "eu"} }
+	track := func(ctx context.Context, c *klime.Client) error {
+		return c.Track(ctx, "Done", nil, klime.ForUser("u1"))
+	}
+	identify := func(ctx context.Context, c *klime.Client) error { return c.Identify(ctx, "u1", named("Jane")) }
+	for name, test := range map[string]struct {
+		do     func(ctx context.Context, c *klime.Client) error
+		change func(*klime.Event)
+		told   int
+		want   string // what is sent under "properties" and "traits"
+	}{
+		"properties of a track":     {track, properties, 0, "map[region:eu] <nil>"},
+		"traits of a track":         {track, traits, 1, "<nil> <nil>"},
+		"properties of an identify": {identify, properties, 1, "<nil> map[name:Jane]"},
+		"traits of an identify":     {identify, traits, 0, "<nil> map[region:eu]"},
+		"empty traits of a track":   {track, func(e *klime.Event) { e.Traits = klime.Traits{} }, 0, "<nil> <nil>"},
+	} {
+		for _, logs := range []bool{true, false} {
+			log := new(syncBuffer)
+			client, wire := newClient(t, func(cfg *klime.Config) {
+				if logs {
+					log = logTo(cfg)
+				}
+				cfg.BeforeSend = func(e *klime.Event) bool { test.change(e); return true }
+			})
+			if err := test.do(t.Context(), client); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			e := wire.one(t, client)
+			if got := fmt.Sprint(e["properties"], " ", e["traits"]); got != test.want {
+				t.Errorf("%s: sent %s, want %s", name, got, test.want)
+			}
+			if n := strings.Count(log.String(), "left out"); logs && n != test.told {
+				t.Errorf("%s: told %d times: %s", name, n, log)
+			}
+		}
+	}
 }
 
 // What an event's type does not have is left out, and takes the place of nothing.

@@ -29,6 +29,16 @@ type panicky struct{ *subject }
 
 func (p panicky) MarshalJSON() ([]byte, error) { return json.Marshal(*p.subject) }
 
+// expired is claims that tell whose they were.
+type expired struct{}
+
+func (expired) GetSubject() (string, error) { return "u1", errors.New("expired") }
+
+// machine is a named map that also tells a subject.
+type machine map[string]any
+
+func (machine) GetSubject() (string, error) { return "machine", nil }
+
 type registered struct {
 	Subject string `json:"sub,omitempty"`
 }
@@ -69,11 +79,16 @@ func TestClaims(t *testing.T) {
 		"not encodable":            {claims: struct{ C chan int }{}},
 		"GetSubject":               {claims: subject("u1"), user: klime.User{ID: "u1"}},
 		"GetSubject with an error": {claims: subject("")},
+		"GetSubject with both":     {claims: expired{}},
+		"GetSubject not asked":     {claims: machine{}, names: klime.ClaimNames{UserID: "uid"}},
 		"GetSubject that panics":   {claims: panicky{}},
 		"numbers":                  {claims: mapClaims{"sub": 42.0, "org_id": json.Number("9007199254740993")}, user: klime.User{ID: "42"}, groups: []klime.Group{{ID: "9007199254740993"}}},
 		"no IDs":                   {claims: mapClaims{"sub": 1.5}},
 		"zero":                     {claims: mapClaims{"sub": 0.0, "org_id": "g1"}},
 		"beyond exact":             {claims: mapClaims{"sub": 1e300}},
+		"just beyond exact":        {claims: mapClaims{"sub": 9007199254740992.0}},
+		"the last exact":           {claims: mapClaims{"sub": 9007199254740991.0}, user: klime.User{ID: "9007199254740991"}},
+		"negative":                 {claims: mapClaims{"sub": json.Number("-5")}, user: klime.User{ID: "-5"}},
 		"true":                     {claims: mapClaims{"sub": true}},
 		"a struct": {
 			claims: structClaims{registered{"u1"}, "jane@acme.com", 9007199254740993, true},
@@ -104,6 +119,8 @@ func TestClaims(t *testing.T) {
 			claims: mapClaims{"sub": "u1", "a": "text", "a.b": map[string]any{"id": "g1"}},
 			names:  klime.ClaimNames{GroupID: "a.b.id"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}},
 		},
+		"a group twice":            {claims: mapClaims{"sub": "u1", "org_id": []string{"g1", "g1"}, "org_name": "Acme"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1", Traits: traits{"name": "Acme"}}}},
+		"no path without a dot":    {claims: mapClaims{"sub": "u1", "o": map[string]any{"gs": "g1"}}, names: klime.ClaimNames{GroupID: "orgs"}, user: klime.User{ID: "u1"}},
 		"several groups":           {claims: mapClaims{"sub": "u1", "org_id": []any{"g1", "", nil, "g2"}, "org_name": "Acme"}, user: klime.User{ID: "u1"}, groups: []klime.Group{{ID: "g1"}, {ID: "g2"}}},
 		"a number beyond an int64": {claims: mapClaims{"sub": json.Number("18446744073709551615")}, user: klime.User{ID: "18446744073709551615"}},
 		"a number beyond any":      {claims: mapClaims{"sub": json.Number("18446744073709551616")}},

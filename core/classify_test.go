@@ -55,9 +55,11 @@ func TestClassify(t *testing.T) {
 		{"XHTML", get(200, "application/xhtml+xml"), KindPage},
 		{"page by a browser", asks(get(200, html), headers{"Sec-Fetch-Dest": "document"}), KindPage},
 		{"page in an iframe", asks(get(200, html), headers{"Sec-Fetch-Dest": "iframe"}), KindPage},
+		{"page in a frame", asks(get(200, html), headers{"Sec-Fetch-Dest": "frame"}), KindPage},
 		{"page in a fenced frame", asks(get(200, html), headers{"Sec-Fetch-Dest": "fencedframe"}), KindPage},
 		{"page in an object", asks(get(200, html), headers{"Sec-Fetch-Dest": "object"}), KindPage},
 		{"page that is embedded", asks(get(200, html), headers{"Sec-Fetch-Dest": "embed"}), KindPage},
+		{"page for a purpose that is none of these", asks(get(200, html), headers{"Sec-Purpose": "visit"}), KindPage},
 		{"page whose route is not known", unmatched(get(200, html)), KindPage},
 		{"page without a status", get(0, html), KindPage},
 		{"HTML to a POST", method("POST", 200, html), KindAPI},
@@ -97,6 +99,7 @@ func TestClassify(t *testing.T) {
 		{"304, Accept of a page, XMLHttpRequest", asks(get(304, ""), headers{"Accept": "text/html", "X-Requested-With": "XMLHttpRequest"}), KindAPI},
 		{"304, Accept of a page, among others", asks(get(304, ""), headers{"Accept": "application/json, Text/HTML;level=1;q=0.1"}), KindPage},
 		{"304, Accept of no page", asks(get(304, ""), headers{"Accept": "application/json, text/html;q=0"}), KindAPI},
+		{"304, Accept of a page with a weight that is none", asks(get(304, ""), headers{"Accept": "text/html;q="}), KindPage},
 		{"304, Accept of no page at all", asks(get(304, ""), headers{"Accept": "text/html; level=1; Q=0.000, */*"}), KindAPI},
 		{"304, Accept of an image", asks(get(304, ""), headers{"Accept": "image/avif,image/webp,*/*"}), KindAsset},
 		{"304, Accept of a style sheet", asks(get(304, ""), headers{"Accept": "text/css,*/*;q=0.1"}), KindAsset},
@@ -112,6 +115,7 @@ func TestClassify(t *testing.T) {
 		{"script of older", get(200, "application/x-javascript"), KindAsset},
 		{"font of old", get(200, "application/font-woff"), KindAsset},
 		{"video", get(206, "video/mp4"), KindAsset},
+		{"audio", get(200, "audio/mpeg"), KindAsset},
 		{"manifest as JSON", asks(get(200, json), headers{"Sec-Fetch-Dest": "manifest"}), KindAsset},
 		{"image", get(200, "image/svg+xml"), KindAsset},
 		{"font", get(200, "font/woff2"), KindAsset},
@@ -163,6 +167,7 @@ func TestClassify(t *testing.T) {
 		{"CONNECT", method("CONNECT", 200, ""), KindNoise},
 		{"a GET that redirects", get(302, html), KindNoise},
 		{"moved for good", get(301, ""), KindNoise},
+		{"several to choose from", get(300, html), KindNoise},
 		{"no such route", unmatched(get(404, html)), KindNoise},
 		{"no such route, POST", unmatched(method("POST", 404, json)), KindNoise},
 		{"no such method", unmatched(method("DELETE", 405, "")), KindNoise},
@@ -175,6 +180,7 @@ func TestClassify(t *testing.T) {
 		{"to the path cleaned, escaped twice", from("//reports/a b/c", "/reports/a%2520b%252Fc"), KindNoise},
 		{"to the path cleaned, escaped twice for good reason", from("//reports/a%20b", "/reports/a%252520b"), KindNoise},
 		{"to the path without a slash, not escaped", from("/reports/50%/", "/reports/50%"), KindNoise},
+		{"to the path with a slash, escaped", from("/reports/50%", "/reports/50%25/"), KindNoise},
 		{"with a query", from("/reports/50%/", "/reports/50%?a=b"), KindNoise},
 		{"to what looks escaped", from("/reports/a%41/", "/reports/a%41"), KindNoise},
 		{"to another path, not escaped", from("/reports/50%/", "/reports/60%"), KindAPI},
@@ -201,6 +207,32 @@ func TestClassify(t *testing.T) {
 		}
 		if got, _ := classify(&tt.in, ruling{health: true}, false); got != KindNoise && got != KindStream {
 			t.Errorf("%s, by a health check: kind %d, want noise", tt.name, got)
+		}
+	}
+}
+
+// A name makes a request of interest that would be noise, but not one that is only guessed.
+func TestClassifyNamed(t *testing.T) {
+	t.Parallel()
+	named := ruling{name: "File Viewed"}
+	guessed := func(name string) string { return map[string]string{"Sec-Purpose": "prefetch"}[name] }
+	for name, test := range map[string]struct {
+		in   Exchange
+		rule ruling
+		want Kind
+	}{
+		"page":                        {Exchange{Route: "/files/{name}", Status: 200, ContentType: "text/html"}, named, KindPage},
+		"page, guessed":               {Exchange{Route: "/files/{name}", Status: 200, ContentType: "text/html", Header: guessed}, named, KindNoise},
+		"page that fails, guessed":    {Exchange{Route: "/files/{name}", Status: 500, Header: guessed}, named, KindAPI},
+		"page that declines, guessed": {Exchange{Route: "/files/{name}", Status: 503, Header: guessed}, named, KindNoise},
+		"nothing there":               {Exchange{Route: "/files/*", Status: 404}, named, KindAPI},
+		"nothing there, no name":      {Exchange{Route: "/files/*", Status: 404}, ruling{}, KindNoise},
+		"no route":                    {Exchange{Status: 404}, named, KindNoise},
+		"health check":                {Exchange{Route: "/healthz", Status: 200}, ruling{name: "Checked", health: true}, KindAPI},
+	} {
+		test.in.Method = "GET"
+		if got, _ := classify(&test.in, test.rule, test.rule.name != ""); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}
 }

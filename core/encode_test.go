@@ -16,6 +16,7 @@ import (
 	"time"
 	"unsafe"
 
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -84,6 +85,31 @@ func floats(value any) any {
 		}
 	}
 	return value
+}
+
+// What an event's own context names takes the place of what we would name: no key is twice
+// in it.
+func TestEncodeContextKeysOnce(t *testing.T) {
+	t.Parallel()
+	d := draft{
+		Event: Event{Event: "E", UserID: "u", Timestamp: morning(), Context: map[string]any{
+			"app": "own", "trace": "own", "baggage": "own", "library": "other",
+		}},
+		telemetry: telemetry{span: spanRef{trace: [16]byte{1}, span: [8]byte{1}}},
+		baggage:   []string{"plan"},
+	}
+	member, _ := baggage.NewMember("plan", "pro")
+	d.telemetry.baggage, _ = baggage.New(member)
+	enc := encoder{app: `,"app":{"name":"shop"}`}
+	b, err := enc.encode(&d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"app": `"own"`, "trace": `"own"`, "baggage": `"own"`, "library": `{"name":"go-sdk"`} {
+		if key = `"` + key + `":`; strings.Count(string(b), key) != 1 || !strings.Contains(string(b), key+want) {
+			t.Errorf("%s want once, as %s: %s", key, want, b)
+		}
+	}
 }
 
 // An event without a messageId gets one of its own.

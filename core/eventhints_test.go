@@ -74,6 +74,7 @@ func TestEventHints(t *testing.T) {
 		"an object as trait":    {do: identify("u1", klime.Traits{"address": map[string]any{"city": "Bern"}}), want: `trait="\"address\""`},
 		"a list as trait":       {do: identify("u1", klime.Traits{"tags": []string{"a"}}), want: "a trait is a list or an object"},
 		"a struct as trait":     {do: identify("u1", klime.Traits{"a": struct{ B int }{1}}), want: "a trait is a list or an object"},
+		"the longest trait":     {do: identify("u1", klime.Traits{"bio": strings.Repeat("x", 1000)})},
 		"a long trait":          {do: identify("u1", klime.Traits{"bio": strings.Repeat("x", 1001)}), want: "a trait is very long"},
 		"a long text of a type": {do: identify("u1", klime.Traits{"bio": label(strings.Repeat("x", 1001))}), want: "a trait is very long"},
 		"a long text elsewhere": {do: identify("u1", klime.Traits{"bio": ptr(strings.Repeat("x", 1001))}), want: "a trait is very long"},
@@ -90,11 +91,16 @@ func TestEventHints(t *testing.T) {
 		})},
 		"users without name":      {do: identify("u1", klime.Traits{"email": "jane@acme.com"}), times: 10, want: "given no user the trait name"},
 		"users without e-mail":    {do: identify("u1", named("Jane")), times: 10, want: "given no user the trait email"},
+		"users with both":         {do: identify("u1", klime.Traits{"name": "Jane", "email": "jane@acme.com"}), times: 10},
 		"few without":             {do: identify("u1", klime.Traits{"role": "admin"}), times: 9},
 		"groups without name":     {do: group("g1", klime.Traits{"plan": "pro"}), times: 10, want: "given no group the trait name"},
+		"groups with a name":      {do: group("g1", named("Acme")), times: 10},
 		"users never linked":      {do: track(klime.ForUser("u1")), times: 100, want: "your dashboard will stay empty"},
 		"groups never told":       {do: track(klime.ForGroup("g1")), times: 100, want: "or client.Group for companies"},
+		"a group that was told":   {do: both(group("g1", named("Acme")), track(klime.ForGroup("g1"))), times: 9},
+		"users beside a group":    {do: both(group("g1", named("Acme")), track(klime.ForUser("u1"))), times: 9, want: "your dashboard will stay empty"},
 		"few users never linked":  {do: track(klime.ForUser("u1")), times: 99},
+		"many users at once":      {do: both(track(klime.ForUser("u1")), repeat(10, track(klime.ForUser("u1"))))},
 		"users of a linked group": {do: both(group("g1", named("Acme"), klime.ForUser("u1")), track(klime.ForUser("u1"))), times: 9},
 	}
 	for name, tt := range tests {
@@ -133,6 +139,15 @@ func both(do, then func(*testing.T, *klime.Client)) func(*testing.T, *klime.Clie
 		do(t, c)
 		for range 20 {
 			then(t, c)
+		}
+	}
+}
+
+func repeat(n int, do func(*testing.T, *klime.Client)) func(*testing.T, *klime.Client) {
+	return func(t *testing.T, c *klime.Client) {
+		t.Helper()
+		for range n {
+			do(t, c)
 		}
 	}
 }
@@ -192,12 +207,15 @@ func TestEventHintsAreOfWhatIsSent(t *testing.T) {
 // In user mode nobody is linked, and nothing is missing.
 func TestEventHintsInUserMode(t *testing.T) {
 	t.Parallel()
-	var log *syncBuffer
-	client, _ := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
-	for range 200 {
-		trackDone(t, client, "u1")
-	}
-	if log.String() != "" {
-		t.Errorf("log %q", log.String())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var log *syncBuffer
+		client, _ := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
+		for range 200 {
+			trackDone(t, client, "u1")
+			time.Sleep(time.Minute)
+		}
+		if log.String() != "" {
+			t.Errorf("log %q", log.String())
+		}
+	})
 }

@@ -78,7 +78,7 @@ type Exchange struct {
 	gaveUp   bool          // the panic was http.ErrAbortHandler
 	upgraded bool          // Status was 101, even if a panic has changed it since
 	matched  bool          // an inner router has found a route, perhaps under another path
-	took     time.Duration // from Start to Observe
+	took     time.Duration // from Start to Observe, if there is a Start
 }
 
 // Caller is who made a request: a browser, say, or another program.
@@ -116,9 +116,7 @@ func (x *Exchange) settle(s *Scope) {
 	case x.Unanswered:
 		x.assumeAnswer(s.Err())
 	}
-	if !x.Start.IsZero() {
-		x.took = time.Since(x.Start) // functions of the app that are asked later do not count
-	}
+	x.took = time.Since(x.Start) // functions of the app that are asked later do not count; of no use without a Start
 	x.Unfinished = x.Unfinished || x.mayBeOpen()
 }
 
@@ -164,7 +162,7 @@ func (x *Exchange) normalize() {
 	case bodyless, x.Method == http.MethodHead:
 		x.ResponseBytes = 0 // a body that the framework has counted is not sent
 	}
-	if bodyless && !x.Panicked {
+	if bodyless {
 		x.Aborted = false // a caller that goes away has already had the whole answer
 	}
 }

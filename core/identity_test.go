@@ -70,6 +70,29 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
+// Only a user who is linked to several groups, of which none is the active one, is undecided.
+func TestUndecided(t *testing.T) {
+	t.Parallel()
+	several := membership{user: "u", groups: []string{"g1", "g2"}}
+	one := membership{user: "u", groups: []string{"g1"}, active: "g1"}
+	for name, test := range map[string]struct {
+		in   knowledge
+		want bool
+	}{
+		"linked to several":             {knowledge{declared: identity{user: "u"}, members: several}, true},
+		"linked to one":                 {knowledge{declared: identity{user: "u"}, members: one}, false},
+		"another user":                  {knowledge{declared: identity{user: "v"}, members: several}, false},
+		"not linked":                    {knowledge{declared: identity{user: "u"}, members: membership{user: "u"}}, false},
+		"nobody":                        {knowledge{}, false},
+		"the app has said which":        {knowledge{declared: identity{user: "u", group: "g1"}, hasGroup: true, members: several}, false},
+		"the app has said that none is": {knowledge{declared: identity{user: "u"}, hasGroup: true, members: several}, false},
+	} {
+		if got := test.in.isUndecided(); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // Plain values are read without an allocation, also those that cannot be IDs.
 func TestPlainValuesAllocations(t *testing.T) {
 	if raceEnabled {

@@ -38,12 +38,13 @@ type generations struct {
 	recent, previous map[uint64]sentFact
 }
 
-func (g *generations) find(token uint64) (_ sentFact, known, isRecent bool) {
+// find returns a fact, and whether it is in the recent generation. One that is not known is
+// the zero fact, which has expired.
+func (g *generations) find(token uint64) (_ sentFact, isRecent bool) {
 	if fact, ok := g.recent[token]; ok {
-		return fact, true, true
+		return fact, true
 	}
-	fact, ok := g.previous[token]
-	return fact, ok, false
+	return g.previous[token], false
 }
 
 func (g *generations) put(token uint64, fact sentFact) {
@@ -131,11 +132,11 @@ type linkCall struct{ token, group, traits uint64 }
 
 // decide is reserve, under the lock. The hint, if not nil, is to be called without it.
 func (l *linkCache) decide(now time.Duration, call *linkCall) (fresh bool, hint func()) {
-	last, known, isRecent := l.pairs.find(call.token)
+	last, isRecent := l.pairs.find(call.token)
 	next := sentFact{traits: call.traits, other: call.group, expires: now + l.ttl}
 	describesGroup := call.group != 0 && call.traits != 0
 	switch {
-	case !known || now >= last.expires:
+	case now >= last.expires:
 	case call.traits != 0 && call.traits != last.traits: // without traits, only the link counts
 		if l.wasSentLately(last, now) {
 			next.changes = last.changes
@@ -168,11 +169,14 @@ func (l *linkCache) wasSentLately(fact sentFact, now time.Duration) bool {
 // user. It is false when that has gone on for too long: then the users disagree, and
 // the group does not change.
 func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
-	last, known, isRecent := l.groups.find(group)
-	if known && !isRecent {
+	last, isRecent := l.groups.find(group)
+	if now >= last.expires {
+		return false
+	}
+	if !isRecent {
 		l.groups.put(group, last)
 	}
-	if !known || last.traits == traits || now >= last.expires {
+	if last.traits == traits {
 		return false
 	}
 	if last.traits == 0 && now-(last.expires-l.ttl) < lostPause {
@@ -184,8 +188,8 @@ func (l *linkCache) isOutdated(now time.Duration, group, traits uint64) bool {
 // changeGroup notes the traits that are sent of a group. It reports whether they have
 // just changed for the manyChanges-th time.
 func (l *linkCache) changeGroup(now time.Duration, call *linkCall) (tooOften bool) {
-	last, known, _ := l.groups.find(call.group)
-	known = known && now < last.expires
+	last, _ := l.groups.find(call.group)
+	known := now < last.expires
 	next := sentFact{traits: call.traits, other: call.token, expires: now + l.ttl}
 	switch {
 	case known && last.traits == call.traits: // it expires when it would have
@@ -204,8 +208,8 @@ func (l *linkCache) changeGroup(now time.Duration, call *linkCall) (tooOften boo
 // loseGroup is told that the last event of a pair was lost. If the traits of its group were
 // last sent with it, those that Klime has are not known.
 func (l *linkCache) loseGroup(token uint64, pair sentFact) {
-	last, known, _ := l.groups.find(pair.other)
-	if !known || last.other != token {
+	last, _ := l.groups.find(pair.other)
+	if last.other != token {
 		return
 	}
 	now := l.now()
@@ -227,21 +231,19 @@ func (l *linkCache) len() int {
 func (l *linkCache) forget(token uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, known, _ := l.pairs.find(token); known {
-		l.loseGroup(token, last)
-		l.pairs.forget(token)
-	}
+	last, _ := l.pairs.find(token)
+	l.loseGroup(token, last)
+	l.pairs.forget(token)
 }
 
 // pause makes the pair fresh from that time on.
 func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, known, _ := l.pairs.find(token); known {
-		l.loseGroup(token, last)
-		last.expires, last.paused = until, true
-		l.pairs.put(token, last)
-	}
+	last, _ := l.pairs.find(token)
+	l.loseGroup(token, last)
+	last.expires, last.paused = until, true
+	l.pairs.put(token, last)
 }
 
 // ended is told how the event of a pair ended.

@@ -264,9 +264,10 @@ func TestUnstableTraits(t *testing.T) {
 	told := 0
 	cache := newLinkCache(time.Hour, func() { told++ }, func() {})
 	now := cache.now()
-	for i := range 5 {
+	for i := range 2 * manyChanges {
 		_, _ = cache.reserve(now, "jane", "", Traits{"plan": i}) // now and then
 		_, _ = cache.reserve(now, "jane", "", Traits{"plan": i})
+		_, _ = cache.reserve(time.Duration(i)*(changePeriod+1), "jim", "", Traits{"plan": i}) // no two soon after each other
 	}
 	for i := range 100 {
 		if _, fresh := cache.reserve(now, "john", "", Traits{"seenAt": i}); !fresh {
@@ -278,5 +279,49 @@ func TestUnstableTraits(t *testing.T) {
 	}
 	if told != 1 {
 		t.Errorf("told %d times", told)
+	}
+}
+
+// Users without a group have nothing in common that they could disagree on.
+func TestUsersWithoutAGroupDoNotDisagree(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() { t.Error("a group is disputed") })
+	link := func(user, plan string) bool {
+		_, fresh := cache.reserve(0, user, "", Traits{"plan": plan})
+		return fresh
+	}
+	for i := range 2 * manyChanges {
+		link("jane"+strconv.Itoa(i), "pro")
+		link("john"+strconv.Itoa(i), "trial")
+	}
+	if link("jane0", "pro") {
+		t.Error("sent again")
+	}
+}
+
+// A fact that is replaced takes no further place, so that the others are not forgotten.
+func TestReplacedFactTakesNoPlace(t *testing.T) {
+	t.Parallel()
+	g := generations{most: 2, recent: map[uint64]sentFact{}}
+	g.put(1, sentFact{})
+	for i := range uint64(10) {
+		g.put(2, sentFact{traits: i})
+		if fact, isRecent := g.find(2); fact.traits != i || !isRecent {
+			t.Errorf("%d: %+v, recent: %v", i, fact, isRecent)
+		}
+		if _, isRecent := g.find(1); !isRecent {
+			t.Errorf("%d: the other one is about to be forgotten", i)
+		}
+	}
+}
+
+// Of a group that is forgotten nothing says that other traits were sent since.
+func TestForgottenGroupIsNotOutdated(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() {})
+	_, _ = cache.reserve(0, "jane", "acme", Traits{"plan": "pro"})
+	cache.groups.forget(cache.hash("acme"))
+	if _, fresh := cache.reserve(0, "jane", "acme", Traits{"plan": "pro"}); fresh {
+		t.Error("sent again")
 	}
 }

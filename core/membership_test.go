@@ -91,14 +91,14 @@ func TestRequireMembershipInUserMode(t *testing.T) {
 	var log *syncBuffer
 	client, wire := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
 	tracker := klime.NewTracker(client, asUser("u1"), klime.ResolveGroup(answerWith("g1")), klime.RequireMembership())
-	for _, do := range []func(context.Context){link("u1", "g1"), func(context.Context) {}} {
+	for _, do := range []func(context.Context){link("u1", "g1"), func(context.Context) {}, setGroup("g1")} {
 		traffic{tracker: tracker}.serve(func(ctx context.Context) {
 			do(ctx)
 			klime.Track(ctx, "Done", nil)
 		})
 	}
-	if n := len(wire.events(t, client)); n != 4 {
-		t.Errorf("%d events, want 4", n)
+	if n := len(wire.events(t, client)); n != 6 {
+		t.Errorf("%d events, want 6", n)
 	}
 	if s := client.Stats(); s.NotLinked != 0 || s.NotMember != 0 || log.String() != "" {
 		t.Errorf("NotLinked %d, NotMember %d, log %s", s.NotLinked, s.NotMember, log)

@@ -161,7 +161,7 @@ func (r *cleaner) cleanValue(value any, depth int) (_ any, changed bool) {
 // mayHoldKeys reports whether the JSON of a type may be or contain an object.
 func mayHoldKeys(t reflect.Type) bool {
 	for range maxDepth { // a type may be a list of itself
-		if marshaler := reflect.TypeFor[json.Marshaler](); t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler) {
+		if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]()) { // so it does if t itself does
 			return true
 		}
 		switch t.Kind() {

@@ -93,6 +93,7 @@ func TestClean(t *testing.T) {
 		"a typed nil":                   {in: m{"a": (*login)(nil)}},
 		"a big number":                  {m{"a": login{"1", "hidden"}, "n": json.Number("12345678901234567890")}, `{"a":{"name":"1","password":"[redacted]"},"n":12345678901234567890}`},
 		"a channel":                     {in: m{"a": make(chan int)}},
+		"a channel of tokens":           {m{"tokens": make(chan int), "password": make(chan int)}, `{"password":"[redacted]","tokens":"[redacted]"}`},
 		"of a pointer":                  {m{"a": []pointerMarshaler{1}}, `{"a":[{"password":"[redacted]"}]}`},
 		"in lists of lists":             {m{"a": [][]pointerMarshaler{{1}}}, `{"a":[[{"password":"[redacted]"}]]}`},
 		"times by name":                 {in: m{"a": map[string]time.Time{"password": at}, "b": []time.Time{at}, "c": &at}},

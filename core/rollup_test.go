@@ -119,6 +119,17 @@ func TestRollUpOfUnknownLengths(t *testing.T) {
 	}
 }
 
+// A route that is not known is left out.
+func TestRollUpWithoutARoute(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	traffic{tracker: klime.NewTracker(client, asUser("u1"), klime.RollUp(time.Minute)), exchange: klime.Exchange{Route: "no slash"}}.serve(nil)
+	p := wire.one(t, client)["properties"].(map[string]any)
+	if route, there := p["route"]; there || p["count"] != 1.0 {
+		t.Errorf("route %v, count %v", route, p["count"])
+	}
+}
+
 // One event for each user, group, method and route in a window.
 func TestRollUp(t *testing.T) {
 	t.Parallel()

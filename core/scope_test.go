@@ -410,6 +410,7 @@ func TestKeptContextOfWhatIsNoEvent(t *testing.T) {
 		want    string // whose the later event is, "" for nobody's
 	}{
 		{name: "an image", in: with(func(x *klime.Exchange) { x.ContentType = "image/png" }), want: "u1/g1"},
+		{name: "an image whose route is not known", in: with(func(x *klime.Exchange) { x.Route, x.ContentType = "", "image/png" }), want: "u1/g1"},
 		{name: "HEAD", in: with(func(x *klime.Exchange) { x.Method = "HEAD" }), want: "u1/g1"},
 		{name: "a prefetch", in: with(func(x *klime.Exchange) { x.Header = header("Sec-Purpose", "prefetch") }), want: "u1/g1"},
 		{name: "a health check", in: with(func(x *klime.Exchange) { x.Route = "/ping" }), want: "u1/g1"},
@@ -465,6 +466,23 @@ func TestKeptContextOfRefusedRequest(t *testing.T) {
 	traffic{tracker: tracker, exchange: klime.Exchange{Status: 403}}.serve(func(ctx context.Context) {
 		klime.Skip(ctx)
 		kept = ctx //nolint:fatcontext // kept past the request on purpose
+	})
+	if err := client.Track(kept, "Done", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
+// Once the request is over, plain values that are kept beside it say nothing.
+func TestKeptContextReadsNoValues(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	var kept context.Context
+	traffic{tracker: klime.NewTracker(client, asUser("u1"))}.serve(func(ctx context.Context) {
+		klime.Skip(ctx)
+		kept = context.WithValue(ctx, "groupId", "g1") //nolint:fatcontext,revive,staticcheck // as apps keep it
 	})
 	if err := client.Track(kept, "Done", nil); err != nil {
 		t.Fatal(err)

@@ -167,6 +167,7 @@ func TestSubrequestsOfAnotherUser(t *testing.T) {
 		{"the same", func(ctx context.Context) { klime.Link(ctx, klime.User{ID: "u1"}, klime.Group{ID: "g1"}) }, nil, "u1", "u1/g1"},
 		{"of a company without a user", func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, nil, "u2", "u2/g1"},
 		{"nobody", func(ctx context.Context) { klime.SetUser(ctx, "u1"); klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "") }, "", ""},
+		{"nobody over what is resolved, in a company", func(ctx context.Context) { klime.SetGroup(ctx, "g1") }, func(ctx context.Context) { klime.SetUser(ctx, "") }, "u2", "/g1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -422,5 +423,60 @@ func TestWithoutEnclosing(t *testing.T) {
 	tracker.Observe(scope, klime.Exchange{})
 	if ctx := tracker.WithoutEnclosing(scope, &http.Request{RequestURI: "/ignored"}); ctx == nil || klime.ScopeFrom(ctx) != nil {
 		t.Error("a request made after the end of the enclosing one is taken for a part of it")
+	}
+}
+
+// RequireMembership holds within, wherever it was asked for.
+func TestSubrequestsInheritRequireMembership(t *testing.T) {
+	t.Parallel()
+	claims := []klime.Option{asUser("u1"), klime.ResolveGroup(func(native any) any { return native })}
+	strict := append(slices.Clone(claims), klime.RequireMembership())
+	for name, opts := range map[string][2][]klime.Option{
+		"around": {strict, claims}, "within": {claims, strict}, "both": {strict, strict},
+	} {
+		client, wire := newClient(t)
+		outer, inner := klime.NewTracker(client, opts[0]...), klime.NewTracker(client, opts[1]...)
+		traffic{tracker: outer, native: "", target: "/batch"}.serve(func(ctx context.Context) {
+			klime.Skip(ctx)
+			traffic{tracker: inner, ctx: ctx, native: "g1", target: "/orgs"}.serve(nil)
+		})
+		if got := who(wire.one(t, client)); got != "u1/" {
+			t.Errorf("%s: event of %s, want u1/", name, got)
+		}
+	}
+}
+
+// A request that is made with the context of one that is over has nothing of that.
+func TestRequestWithinOneThatIsOver(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	var kept context.Context
+	traffic{tracker: klime.NewTracker(client, asUser("u1")), target: "/batch"}.serve(func(ctx context.Context) {
+		klime.SetGroup(ctx, "g1")
+		klime.Skip(ctx)
+		kept = ctx //nolint:fatcontext // kept past the request on purpose
+	})
+	traffic{tracker: klime.NewTracker(client), ctx: kept, target: "/orgs"}.serve(nil)
+	traffic{tracker: klime.NewTracker(client, asUser("u2")), ctx: kept, target: "/orgs"}.serve(nil)
+	if got := who(wire.one(t, client)); got != "u2/" {
+		t.Errorf("event of %s, want u2/", got)
+	}
+}
+
+// Of some requests an adapter does not tell how they came in: such a request is the same as
+// the one around it, and known from the first middleware that does tell.
+func TestSubrequestsOfSparseAdapters(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	for _, targets := range [][2]string{{"", "/batch"}, {"/batch", ""}, {"", ""}} {
+		traffic{tracker: tracker, target: targets[0]}.serve(func(ctx context.Context) {
+			traffic{tracker: tracker, ctx: ctx, target: targets[1]}.serve(func(ctx context.Context) {
+				traffic{tracker: tracker, ctx: ctx, target: "/orgs"}.serve(nil)
+			})
+		})
+	}
+	if n := len(wire.events(t, client)); n != 5 { // of the last three, nothing tells that the innermost is another request
+		t.Errorf("%d events, want 5", n)
 	}
 }

@@ -193,6 +193,7 @@ func TestTraceparent(t *testing.T) {
 		"00-" + traceID + "-" + spanID + "-01-more":             "none",
 		"ff-" + traceID + "-" + spanID + "-01":                  "none",
 		"00-" + traceID + "-" + spanID + "-01x":                 "none",
+		"cc-" + traceID + "-" + spanID + "-01x":                 "none",
 		"00-" + traceID + "-" + spanID + "-0":                   "none",
 		"00-" + strings.ToUpper(traceID) + "-" + spanID + "-01": "none",
 		"00-" + strings.Repeat("0", 32) + "-" + spanID + "-01":  "none",
@@ -221,6 +222,58 @@ func TestTraceparent(t *testing.T) {
 			if sampled := strings.Contains(header, "-01"); of["sampled"] != sampled || of["traceId"] != traceID || of["spanId"] != spanID {
 				t.Errorf("%q: %v", header, of)
 			}
+		}
+	}
+}
+
+// A span of this process counts more than a header, whichever is found first. A header
+// counts more than the trace of the request around, but where there is none, that stays.
+func TestTraceparentBesideASpan(t *testing.T) {
+	t.Parallel()
+	const header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	under := func(ctx context.Context, id byte) context.Context {
+		return trace.ContextWithSpanContext(ctx, spanContext(id))
+	}
+	outside := func(ctx context.Context) (before, after context.Context) { return under(ctx, 2), nil }
+	first := func(ctx context.Context) (before, after context.Context) { return ctx, under(ctx, 2) }
+	for name, test := range map[string]struct {
+		span    func(ctx context.Context) (before, after context.Context) // around the middleware, and inside it
+		headers []string                                                  // of the request, and of one within
+		want    string                                                    // the traces of both, from within
+	}{
+		"around":            {outside, []string{header, ""}, "02, 02"},
+		"inside":            {first, []string{header, header}, "0a remote, 02"},
+		"inside, unheard":   {first, []string{header, ""}, "02, 02"},
+		"none":              {nil, []string{header, ""}, "0a remote, 0a remote"},
+		"none, but garbage": {nil, []string{header, "-"}, "0a remote, 0a remote"},
+		"none, and within":  {nil, []string{"", header}, "0a remote, none"},
+	} {
+		client, wire := newClient(t)
+		tracker := klime.NewTracker(client, asUser("u1"))
+		var serve func(ctx context.Context, depth int)
+		serve = func(ctx context.Context, depth int) {
+			var inside context.Context
+			if test.span != nil && depth == 0 {
+				ctx, inside = test.span(ctx)
+			}
+			scope := tracker.BeginIn(ctx, new(klime.Scope), &http.Request{RequestURI: fmt.Sprint("/", depth)})
+			if inside != nil {
+				klime.SetEvent(under(scope, 2), "") // the instrumentation stands further in
+			}
+			scope.ReadHeader(http.Header{"Traceparent": {test.headers[depth]}}.Get)
+			scope.Bind(struct{}{}, nil)
+			if depth == 0 {
+				serve(scope, 1)
+			}
+			tracker.Observe(scope, klime.Exchange{Method: "POST", Route: "/reports", Status: 200})
+		}
+		serve(t.Context(), 0)
+		var got []string
+		for _, e := range wire.events(t, client) {
+			got = append(got, traceOf(e))
+		}
+		if text := strings.Join(got, ", "); text != test.want {
+			t.Errorf("%s: traces %s, want %s", name, text, test.want)
 		}
 	}
 }

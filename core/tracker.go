@@ -81,9 +81,7 @@ func NewTracker(c *Client, opts ...Option) *Tracker {
 		if o.apply == nil {
 			continue // the zero Option
 		}
-		if err := o.apply(t); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, o.apply(t))
 	}
 	t.err = errors.Join(errs...)
 	if c == nil {

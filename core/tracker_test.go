@@ -965,6 +965,14 @@ func TestScopeWithoutAClient(t *testing.T) {
 	}
 }
 
+// It is passed over, and ignores requests, like others.
+func TestIgnoresWithoutAClient(t *testing.T) {
+	t.Parallel()
+	if !klime.NewTracker(nil, klime.IgnoreRoutes("/ignored")).Ignores(http.MethodGet, "/ignored", http.Header{}.Get) {
+		t.Error("not ignored")
+	}
+}
+
 // A middleware joins that of its client also past another client's, by turns.
 func TestJoinedPastAnotherClient(t *testing.T) {
 	t.Parallel()
@@ -1081,6 +1089,30 @@ func TestSlowResolver(t *testing.T) {
 	})
 }
 
+// The home page's route is only told by a route for everything: of others that are not known,
+// the path says nothing.
+func TestRouteOfTheHomePage(t *testing.T) {
+	t.Parallel()
+	for route, want := range map[string]any{"/": "/", "/*": "/", "/{$}": "/", "/{tenant}": "/{tenant}", "no slash": nil} {
+		client, wire := newClient(t)
+		traffic{tracker: klime.NewTracker(client, asUser("u1")), exchange: klime.Exchange{Path: "/", Route: route}}.serve(nil)
+		if got := wire.one(t, client)["properties"].(map[string]any)["route"]; got != want {
+			t.Errorf("%s: route %v, want %v", route, got, want)
+		}
+	}
+}
+
+// What ClassifyWith finds in a request without a route is somebody's.
+func TestClassifyWithoutRoute(t *testing.T) {
+	t.Parallel()
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"), klime.ClassifyWith(func(klime.Exchange, klime.Kind) klime.Kind { return klime.KindAPI }))
+	traffic{tracker: tracker, exchange: klime.Exchange{Unmatched: true, Status: http.StatusNotFound}}.serve(nil)
+	if got := who(wire.one(t, client)); got != "u1/" {
+		t.Errorf("event of %s, want u1/", got)
+	}
+}
+
 // How long a resolver takes is not how long the request took.
 func TestDurationWithoutResolvers(t *testing.T) {
 	t.Parallel()
@@ -1155,6 +1187,11 @@ func TestSetupHints(t *testing.T) {
 			[]klime.Option{asUser("u1"), klime.RouteFrom(func(alien) string { return "/" })}, 3,
 			klime.Exchange{Route: "/", Native: 1}, "UserID, GroupID or Route option is of another",
 		},
+		{
+			"no Link, which RequireMembership needs", []klime.Option{asUser("u1"), klime.ResolveGroup(answerWith("g1")), klime.RequireMembership()}, 3,
+			klime.Exchange{}, "it needs a Link in front of every request",
+		},
+		{"no route, and refused as it was", []klime.Option{asUser("u1")}, 3, klime.Exchange{Route: "no slash", Status: 400}, ""},
 		{
 			"a resolver panics",
 			[]klime.Option{asUser("u1"), klime.ResolveGroup(func(any) any { panic("secret") })}, 3,

@@ -81,6 +81,38 @@ func TestReturnedErrors(t *testing.T) {
 	}
 }
 
+// Who is refused by a handler is refused, whatever a middleware between two of ours makes of
+// the answer: the group that the inner one finds does not count.
+func TestRefusedBetween(t *testing.T) {
+	t.Parallel()
+	for name, refuse := range map[string]fiber.Handler{
+		"answered": func(c *fiber.Ctx) error { return c.SendStatus(http.StatusForbidden) },
+		"returned": func(*fiber.Ctx) error { return fiber.ErrForbidden },
+	} {
+		server := klimetest.NewServer(t)
+		client := server.Client()
+		app := fiber.New(fiber.Config{DisableStartupMessage: true})
+		app.Use(fiberklime.Middleware(client, fiberklime.UserID(func(*fiber.Ctx) string { return "jane" })))
+		app.Use(func(c *fiber.Ctx) error {
+			_ = c.Next()
+			return c.Status(http.StatusOK).SendString("page")
+		})
+		app.Use(fiberklime.Middleware(client, fiberklime.GroupID(func(*fiber.Ctx) string { return "victim" })))
+		app.Get("/", refuse)
+		url, stop := listen(t, app)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+		resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if e := server.Wait(1)[0]; e.UserID != "jane" || e.GroupID != "" || e.Properties["status"] != 200.0 {
+			t.Errorf("%s: %s/%s, status %v", name, e.UserID, e.GroupID, e.Properties["status"])
+		}
+		stop()
+	}
+}
+
 // A middleware between two of ours, such as a transaction, sees the error that the
 // handler has returned, and may answer it. The outer one of ours does so otherwise.
 func TestReturnedErrorsBetween(t *testing.T) {

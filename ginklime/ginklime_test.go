@@ -1,6 +1,7 @@
 package ginklime_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -386,6 +388,36 @@ func TestHandleContext(t *testing.T) {
 				t.Errorf("recorded %s of %v, want %s", got, e.Properties["route"], test.want)
 			}
 		})
+	}
+}
+
+// unhijackable is the writer of a server that cannot give a connection away.
+type unhijackable struct{ *httptest.ResponseRecorder }
+
+func (unhijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// A handler that fails to take over the connection answers like any other.
+func TestHijackThatFails(t *testing.T) {
+	t.Parallel()
+	server := klimetest.NewServer(t)
+	engine := gin.New()
+	engine.Use(ginklime.Middleware(server.Client(), ginklime.UserID(func(*gin.Context) string { return "jane" })))
+	engine.GET("/", func(c *gin.Context) {
+		if _, _, err := c.Writer.Hijack(); !errors.Is(err, http.ErrNotSupported) {
+			t.Errorf("hijack: %v", err)
+		}
+		klime.Track(c, "Done", nil)
+		c.String(http.StatusUpgradeRequired, "no") // which Gin ignores after Hijack, and answers 200
+	})
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	request.Header.Set("Upgrade", "websocket")
+	recorder := httptest.NewRecorder()
+	engine.ServeHTTP(unhijackable{recorder}, request)
+	e := server.Wait(2)[1]
+	if e.Properties["status"] != float64(recorder.Code) || e.Properties["responseBytes"] != 2.0 || e.Properties["protocol"] != nil {
+		t.Errorf("recorded %v", e.Properties)
 	}
 }
 

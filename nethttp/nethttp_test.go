@@ -1,6 +1,7 @@
 package nethttp_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,4 +112,14 @@ func wrap(m adaptertest.Middleware, next http.Handler) http.Handler {
 // request returns the adaptertest.Request for a handler.
 func request(w http.ResponseWriter, r *http.Request) adaptertest.NetHTTP {
 	return adaptertest.NetHTTP{W: w, R: r, PathParam: (*http.Request).PathValue}
+}
+
+// An option that is given nothing is an invalid one, and no panic in each request.
+func TestNilOptions(t *testing.T) {
+	t.Parallel()
+	for name, option := range map[string]klime.Option{"Mux": nethttp.Mux(nil), "Route": nethttp.Route(nil)} {
+		if err := klime.NewTracker(nil, option).Err(); !errors.Is(err, klime.ErrInvalidOption) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

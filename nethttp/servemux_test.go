@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -511,6 +512,20 @@ func TestMuxIsAskedAndAnotherIsSeen(t *testing.T) {
 	}
 }
 
+// A mux outside says nothing of the one that is asked, even if its pattern would fit.
+func TestMuxIsAskedInsideAnother(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		inner, outer := http.NewServeMux(), http.NewServeMux()
+		inner.Handle("GET /{area}/{page}", status(http.StatusOK))
+		outer.Handle("/admin/", nethttp.Middleware(client, jane(), nethttp.Mux(inner))(status(http.StatusForbidden)))
+		return outer
+	}, "GET /admin/users")
+	if want := "GET /{area}/{page} 403"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // The route is that of the request as it came, even if the handler changes its path
 // or host, as a proxy does.
 func TestRequestChangedByTheHandler(t *testing.T) {
@@ -549,6 +564,54 @@ func TestRequestChangedByTheHandler(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// So it is if a middleware in between has changed the request, and then answers itself.
+func TestRequestChangedAndRefused(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r *http.Request){
+		"host":     func(r *http.Request) { r.Host = "upstream" },
+		"path":     func(r *http.Request) { r.URL.Path = "/elsewhere" },
+		"raw path": func(r *http.Request) { r.URL.RawPath = "/reports/a/b" },
+		"URL":      func(r *http.Request) { r.URL = &url.URL{Path: "/elsewhere"} },
+		"no URL":   func(r *http.Request) { r.URL = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := record(t, func(client *klime.Client) http.Handler {
+				mux := http.NewServeMux()
+				mux.Handle("acme.com/reports/{id}", status(http.StatusOK))
+				mux.Handle("/", status(http.StatusOK))
+				return nethttp.Middleware(client, jane(), nethttp.Mux(mux))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					change(r)
+					w.WriteHeader(http.StatusForbidden)
+				}))
+			}, "GET http://acme.com/reports/a%2Fb")
+			if want := "GET /reports/{id} 403"; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// The option Mux does its work with an adapter of one's own, which does not tell it how the
+// request came.
+func TestMuxWithAnotherAdapter(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/reports/{id}", status(http.StatusOK))
+		tracker := klime.NewTracker(client, jane(), nethttp.Mux(mux))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			scope := tracker.Begin(r.Context())
+			scope.Bind(r, nil)
+			replace(mux).ServeHTTP(w, r)
+			tracker.Observe(scope, klime.Exchange{Method: r.Method, Path: r.URL.Path, Status: http.StatusOK, Start: time.Now()})
+		})
+	}, "GET /reports/7")
+	if want := "GET /reports/{id} 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -681,6 +744,12 @@ func TestWhereTheMuxStands(t *testing.T) {
 		"exact": {func(m func(http.Handler) http.Handler) http.Handler {
 			return m(on("/api/", replace(on("/api/v1/{id}", http.StripPrefix("/api", m(leaf))))))
 		}, "/api/v1/7", "GET /api/v1/{id} 200"},
+		"a pattern longer than what is left of the path": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", replace(on("/{a}/{b}/7", http.StripPrefix("/api", m(leaf))))))
+		}, "/api/v1/7", "GET /api/{b}/7 200"},
+		"a pattern that fits in front of the prefix, and behind": {func(m func(http.Handler) http.Handler) http.Handler {
+			return m(on("/api/", replace(on("/{a}/{rest...}", http.StripPrefix("/api", m(leaf))))))
+		}, "/api/v1/7", "GET /api/* 200"},
 		"percent-encoded pattern": {func(m func(http.Handler) http.Handler) http.Handler {
 			return m(on("/my%20api/", http.StripPrefix("/my api", m(on("/{id}", leaf)))))
 		}, "/my%20api/7", "GET /my%20api/{id} 200"},
@@ -732,5 +801,26 @@ func TestWayOfARequestWithin(t *testing.T) {
 	}, "POST /api/x")
 	if strings.Contains(got, "GET /api/x") {
 		t.Errorf("the route of another request: %s", got)
+	}
+}
+
+// A request that is made within another one, as if a server had read it, is on a way of its
+// own.
+func TestWayOfAServedRequestWithin(t *testing.T) {
+	t.Parallel()
+	got := record(t, func(client *klime.Client) http.Handler {
+		m := nethttp.Middleware(client, jane())
+		things, api, app := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+		things.Handle("/x", status(http.StatusOK))
+		other := http.NewServeMux()
+		other.Handle("/other/", http.StripPrefix("/other", m(things)))
+		api.HandleFunc("POST /x", func(_ http.ResponseWriter, r *http.Request) {
+			other.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/other/x", http.NoBody))
+		})
+		app.Handle("/api/", http.StripPrefix("/api", m(api)))
+		return m(app)
+	}, "POST /api/x")
+	if want := "GET /other/x 200, POST /api/x 200"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

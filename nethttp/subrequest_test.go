@@ -65,3 +65,23 @@ func TestRequestsWithinRequests(t *testing.T) {
 		t.Errorf("events %q, want %q", got, want)
 	}
 }
+
+// A request that is ignored, and is made within another one, still tells which pattern a mux
+// has matched.
+func TestIgnoredRequestWithinARequest(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ignored", func(http.ResponseWriter, *http.Request) {})
+	handler := nethttp.Middleware(klimetest.NewServer(t).Client(), klime.IgnoreRoutes("/ignored"))(mux)
+	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) {
+		within, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "/ignored", http.NoBody)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if handler.ServeHTTP(httptest.NewRecorder(), within); within.Pattern != "/ignored" {
+			t.Errorf("pattern %q", within.Pattern)
+		}
+	})
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", http.NoBody))
+}

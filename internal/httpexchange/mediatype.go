@@ -59,9 +59,6 @@ func (m *MediaType) SniffString(header http.Header, s string) {
 // gather keeps the bytes that net/http will guess from: it collects more than that
 // before it sends the header.
 func gather[T string | []byte](m *MediaType, piece T) {
-	if len(piece) == 0 {
-		return
-	}
 	if len(m.head) > 0 && cap(m.head) < sniffBytes { // not for the first piece, which is most likely the only one
 		m.head = append(make([]byte, 0, sniffBytes), m.head...)
 	}
@@ -73,7 +70,7 @@ func gather[T string | []byte](m *MediaType, piece T) {
 
 // detect guesses the type if that is still to be done.
 func (m *MediaType) detect() {
-	if m.guess && len(m.head) > 0 {
+	if len(m.head) > 0 {
 		m.value = http.DetectContentType(m.head)
 	}
 	m.guess, m.head = false, nil

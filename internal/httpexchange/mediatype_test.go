@@ -34,3 +34,24 @@ func TestSniffAllocations(t *testing.T) {
 		}
 	}
 }
+
+// A type is guessed from what has been written when the header is sent: there is none if
+// that is nothing.
+func TestSniffNothing(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(m *MediaType, header http.Header){
+		"nothing":          func(*MediaType, http.Header) {},
+		"nothing, flushed": func(m *MediaType, header http.Header) { m.Flush(header) },
+		"an empty piece":   func(m *MediaType, header http.Header) { m.Sniff(header, nil) },
+		"too late": func(m *MediaType, header http.Header) {
+			m.Flush(header)
+			m.SniffString(header, "<!doctype html>")
+		},
+	} {
+		var m MediaType
+		write(&m, http.Header{})
+		if got := m.Finish(http.Header{}); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

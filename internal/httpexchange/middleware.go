@@ -60,9 +60,7 @@ func Middleware(
 				response.describe(&x, r, panicked)
 				x.Route, x.Unmatched = route(incoming, r, x.Status)
 				x.Path = whole
-				if x.Location != "" {
-					x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))
-				}
+				x.Location = withPrefix(x.Location, strings.TrimSuffix(whole, seen))
 				tracker.Observe(scope, x)
 				GiveBack(incoming, r) // last: a Route option compares the two
 				if wayTo != nil {
@@ -94,7 +92,7 @@ func withPrefix(location, prefix string) string {
 	ofHost := strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//")
 	rest, has := strings.CutPrefix(location, prefix)
 	has = has && (rest == "" || strings.ContainsAny(rest[:1], "/?#"))
-	if prefix == "" || !ofHost || has {
+	if !ofHost || has {
 		return location
 	}
 	return prefix + location

@@ -173,6 +173,20 @@ func TestThroughUnwrap(t *testing.T) {
 	}
 }
 
+// A writer whose Flush reports no errors is flushed, whichever way it is asked.
+func TestFlushWithoutErrors(t *testing.T) {
+	t.Parallel()
+	for name, flush := range map[string]func(w http.ResponseWriter) error{
+		"controller":   func(w http.ResponseWriter) error { return http.NewResponseController(w).Flush() },
+		"http.Flusher": func(w http.ResponseWriter) error { w.(http.Flusher).Flush(); return nil },
+	} {
+		original, r := httptest.NewRecorder(), new(shaped)
+		if err := flush(r.observe(original)); err != nil || !original.Flushed || r.status != http.StatusOK {
+			t.Errorf("%s: %v, flushed %v, status %d", name, err, original.Flushed, r.status)
+		}
+	}
+}
+
 // Unwrap allocates nothing, and what is written past the writer is counted too.
 func TestUnwrapped(t *testing.T) {
 	r := new(shaped)

@@ -68,11 +68,11 @@ func hasHidden(id string) bool {
 }
 
 // isHidden reports whether r is a character that nobody sees: of control, of format (such as
-// marks of direction, copied along from dialogs), without ink, or a space other than ' '.
+// marks of direction, copied along from dialogs), without ink, or a space (of ' ' it is not asked: that makes a name).
 // Joiners are none, as scripts such as Persian and emoji need them, nor are signs around numbers,
 // which are drawn.
 func isHidden(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Z, unicode.Other_Default_Ignorable_Code_Point) && r != ' ' &&
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Z, unicode.Other_Default_Ignorable_Code_Point) &&
 		!unicode.In(r, unicode.Join_Control, unicode.Prepended_Concatenation_Mark)
 }
 

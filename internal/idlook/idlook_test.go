@@ -31,6 +31,10 @@ func TestOf(t *testing.T) {
 		"WWW.Acme.Museum": idlook.Domain, "acme.com:8080": idlook.Domain, "acmé.com": idlook.Domain, "acme.com/path": idlook.Domain,
 		"acme.com:8080/": idlook.Domain, "app.acme.io/teams/7": idlook.Domain, "jane@acmé.com": idlook.Email,
 
+		"acme-09.com": idlook.Domain, "acme.com:65535": idlook.Domain, "jane@AZ.Com": idlook.Email,
+		"jane.doe@localhost": idlook.Fine, "acme_inc.com": idlook.Fine, "acme+inc.com": idlook.Fine, "acme;inc.com": idlook.Fine, ".co.ke": idlook.Fine,
+		"www.acme.x": idlook.Fine, "www.acme.x2": idlook.Fine, "www.acme.c0m": idlook.Fine, "www.acme.c_m": idlook.Fine, "www.acme.c{m": idlook.Fine,
+
 		"user.123": idlook.Fine, "org.main": idlook.Fine, "a.b.c": idlook.Fine, "org.id": idlook.Fine, "team.finance": idlook.Fine,
 		"jürgen.müller": idlook.Fine, "wei.li": idlook.Fine, "min.hu": idlook.Fine, "acme.prod/7": idlook.Fine, "acme:7": idlook.Fine, "acme.com:owner": idlook.Fine,
 		"acme.com:1234567": idlook.Fine, "acme.com:": idlook.Fine, "co.ke": idlook.Fine, "www": idlook.Fine, "www.1": idlook.Fine,

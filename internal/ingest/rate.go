@@ -19,11 +19,7 @@ func (s *Server) admit() bool {
 	defer s.mu.Unlock()
 	now := time.Now()
 	b := &s.bucket
-	if b.at.IsZero() {
-		b.tokens = rate
-	} else {
-		b.tokens = min(rate, b.tokens+rate*now.Sub(b.at).Seconds())
-	}
+	b.tokens = min(rate, b.tokens+rate*now.Sub(b.at).Seconds()) // full at first, long after the zero time
 	b.at = now
 	if b.tokens < 1 {
 		return false

@@ -27,7 +27,7 @@ func isPlain(pattern string) bool {
 	var last byte
 	for i := range len(pattern) {
 		switch c := pattern[i]; {
-		case c == '{', c == '}', c == ':', c == '*', c == '+', c == '/' && last == '/':
+		case c == '{', c == ':', c == '*', c == '+', c == '/' && last == '/':
 			return false
 		default:
 			last = c
@@ -37,14 +37,11 @@ func isPlain(pattern string) bool {
 }
 
 func rebuild(pattern string) string {
-	if method, rest, ok := strings.Cut(pattern, " "); ok && !strings.Contains(method, "/") {
-		pattern = strings.TrimLeft(rest, " \t")
-	}
 	slash := strings.IndexByte(pattern, '/')
 	if slash < 0 {
 		return ""
 	}
-	pattern = pattern[slash:] // without the host
+	pattern = pattern[slash:] // without the method and the host
 	var b strings.Builder
 	b.Grow(len(pattern) + 8)
 	for pattern != "" {
@@ -109,8 +106,7 @@ func normalizeBraces(s string) string {
 		if end < 0 {
 			return b.String() + s
 		}
-		name, _, constrained := strings.Cut(s[start+1:end], ":")
-		if constrained && isName(name) {
+		if name, _, _ := strings.Cut(s[start+1:end], ":"); isName(name) {
 			b.WriteString(s[:start] + "{" + name + "}")
 		} else {
 			b.WriteString(s[:end+1])
@@ -193,7 +189,7 @@ func cutConstraint(s string) string {
 // negative number if there is none or start is negative.
 func closing(s string, start int, open, end byte) int {
 	depth := 0
-	for i := max(start, 0); start >= 0 && i < len(s); i++ {
+	for i := max(start, 0); i < len(s); i++ {
 		switch s[i] {
 		case open:
 			depth++

@@ -13,6 +13,7 @@ func TestNormalize(t *testing.T) {
 		{"any", "/reports", "/reports"},
 		{"any", "/reports/", "/reports"},
 		{"any", "//reports///daily//", "/reports/daily"},
+		{"any", "/reports//daily", "/reports/daily"},
 		{"any", "/v1.2/reports-daily_x~y/@me", "/v1.2/reports-daily_x~y/@me"},
 		{"any", "/größe/%20", "/größe/%20"},
 
@@ -31,6 +32,7 @@ func TestNormalize(t *testing.T) {
 		{"gin", "/orgs/:org/reports/:id", "/orgs/{org}/reports/{id}"},
 		{"gin", "/orgs/:orgID/reports/:Z", "/orgs/{orgID}/reports/{Z}"},
 		{"gin", "/reports/:report-id", "/reports/{report-id}"},
+		{"gin", "/reports/:AZaz_09~:À", "/reports/{AZaz_09}~{À}"},
 		{"gin", "/files/*path", "/files/*"},
 		{"gin", "/*path", "/*"},
 
@@ -80,6 +82,11 @@ func TestNormalize(t *testing.T) {
 		{"garbage", "/{a}{b...}", "/{a}{b...}"},
 		{"garbage", `/\\:a\\:b`, `/\:a\\:b`},
 		{"garbage", "/:a<b", "/{a}<b"},
+		{"garbage", "/:a.(b)", "/{a}.(b)"},
+		{"garbage", "/:-a", "/:-a"},
+		{"garbage", "/a{b...}", "/a{b...}"},
+		{"garbage", "/:a<}>{b:[0]/c}", "/{a}<}>{b:[0]/c}"},
+		{"garbage", "/{:[0-9]+}", "/{:[0-9]+}"},
 	}
 	for _, tt := range tests {
 		got := Normalize(tt.in)

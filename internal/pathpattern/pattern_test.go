@@ -25,7 +25,7 @@ func TestMatches(t *testing.T) {
 		matches []string // "METHOD route or path"
 		not     []string
 	}{
-		{"/healthz", []string{"GET /healthz", "POST /healthz", "GET /healthz/"}, []string{"GET /healthz/x", "GET /", "GET /health"}},
+		{"/healthz", []string{"GET /healthz", "POST /healthz", "GET /healthz/"}, []string{"GET /healthz/x", "GET /healthz/*", "GET /", "GET /health"}},
 		{"GET /healthz", []string{"GET /healthz"}, []string{"POST /healthz", "HEAD /healthz"}},
 		{"/", []string{"GET /"}, []string{"GET /a"}},
 		{"/*", []string{"GET /", "GET /a", "GET /a/b"}, nil},
@@ -33,9 +33,11 @@ func TestMatches(t *testing.T) {
 		{"/internal/{rest...}", []string{"GET /internal/a/b"}, []string{"GET /external"}},
 		{"/orgs/{org}/reports", []string{"GET /orgs/{id}/reports", "GET /orgs/acme/reports"}, []string{"GET /orgs/reports", "GET /orgs//reports", "GET /orgs/{id}/reports/{n}"}},
 		{"/orgs/:org/files/*path", []string{"GET /orgs/{org}/files/*", "GET /orgs/a/files/b/c"}, []string{"GET /orgs/a/file"}},
+		{"/docs/", []string{"GET /docs"}, []string{"GET /docs/*"}}, // as a path
+		{"/files/+", []string{"GET /files/a/b"}, []string{"GET /file"}},
 		{"/files/*path2", []string{"GET /files/a/b"}, []string{"GET /file"}},
 		{"/files/*file-path", []string{"GET /files/a/b"}, []string{"GET /file"}},
-		{"/orgs/{org:[a-z]{2,}}", []string{"GET /orgs/{org}"}, []string{"GET /orgs"}},
+		{"/orgs/{org:[a-z]{2,}}", []string{"GET /orgs/{org}"}, []string{"GET /orgs", "GET /orgs/{org}/*"}},
 		{"/orgs/{org:[^/]+}/reports", []string{"GET /orgs/{org}/reports"}, []string{"GET /orgs/{org}"}},
 		{"/files/{path:(?:[a-z]+/)*[a-z]+}", []string{"GET /files/{path}"}, nil},
 		{"/orgs/{org}/x", []string{"GET /orgs/*/x", "GET /orgs/+/x", "GET /orgs/:id/x"}, nil}, // in a path, these are texts
@@ -45,11 +47,13 @@ func TestMatches(t *testing.T) {
 		{"/flights/:from-:to", []string{"GET /flights/{a}-{b}", "GET /flights/ams-lhr", "GET /flights/a-b-c"}, []string{"GET /flights/{id}", "GET /flights/{flight-id}", "GET /flights/{a}.{b}", "GET /flights/ams", "GET /flights/-lhr", "GET /flights/ams-", "GET /flights/-"}},
 		{"/flights/{id}", []string{"GET /flights/{flight-id}"}, []string{"GET /flights/{a}-{b}", "GET /flights/x{id}", "GET /flights/{id}.json"}},
 		{"/compare/{a}...{b}", []string{"GET /compare/{x}...{y}", "GET /compare/v1...v2"}, []string{"GET /compare/{id}", "GET /compare/v1..v2"}},
-		{"/{y}-{m}-{d}.html", []string{"GET /{a}-{b}-{c}.html", "GET /2026-11-26.html"}, []string{"GET /{a}-{b}.html", "GET /2026-11.html", "GET /2026-11-.html", "GET /2026-11-26.htm"}},
+		{"/{y}-{m}-{d}.html", []string{"GET /{a}-{b}-{c}.html", "GET /2026-11-26.html"}, []string{"GET /{a}-{b}.html", "GET /2026-11.html", "GET /2026-11-.html", "GET /2026-", "GET /2026-11-26.htm"}},
 		{`/things/batch\:get`, []string{"GET /things/batch:get"}, []string{"GET /things/batchx", `GET /things/batch\:get`}},
 		{"/reports/{id}:cancel", []string{"GET /reports/{report}:cancel", "GET /reports/7:cancel"}, []string{"GET /reports/{id}"}},
 		{"/user_{name}", []string{"GET /user_{x}", "GET /user_jane"}, []string{"GET /user_", "GET /{user}"}},
 		{"/x:", []string{"GET /x:"}, []string{"GET /xy"}},
+		{"/x:-y", []string{"GET /x:-y"}, []string{"GET /xy"}},
+		{"/}{", []string{"GET /}{"}, []string{"GET /x"}},
 		{"/{a}{b}", []string{"GET /{x}{y}", "GET /ab"}, []string{"GET /{x}", "GET /a"}},
 		{"/my{any}report", []string{"GET /my report", "GET /my?report"}, []string{"GET /myreport"}},
 		{"/100%", []string{"GET /100%"}, []string{"GET /100%25"}}, // paths are decoded
@@ -103,6 +107,7 @@ func TestSubtree(t *testing.T) {
 		{"/docs", "/docs", false},
 		{"/docs/{$}", "/docs", false},
 		{"/docs/*", "/docs", false},
+		{"/docs/*/", "/docs", false},
 		{"/", "/a", false}, // it cannot be written without the slash
 		{"/docs/", "/docs/*", false},
 		{"/docs/", "/docs/{rest...}", false},
@@ -162,7 +167,7 @@ func TestCompare(t *testing.T) {
 	t.Parallel()
 	sorted := []string{
 		"/orgs/acme/reports", "GET /orgs/acme", "/orgs/acme", "/orgs/x-{org}/y", "/orgs/{from}-{to}", "GET /orgs/{org}", "/orgs/{org}", "/orgs/{org}/*",
-		"GET /orgs", "/orgs", "/orgs/", "GET /orgs/*", "/orgs/*", "/{a}", "/*",
+		"GET /orgs", "/orgs", "/orgs/", "GET /orgs/*", "/orgs/*", "/{a}-workspace", "/{a}", "/*",
 	}
 	var patterns []pathpattern.Pattern
 	for _, text := range sorted {

@@ -111,3 +111,28 @@ func TestKnownKeys(t *testing.T) {
 		t.Errorf("remembers %d keys, want %d", n, maxKnownKeys)
 	}
 }
+
+// Entries of an app's own are found with digits, behind an acronym, and at the end, where
+// only the bare tokens are a count.
+func TestEntriesOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		entry, key string
+		want       Secrecy
+	}{
+		{"2fa", "user2FA", Secret},
+		{"2fa", "userFA", NotSecret},
+		{"api key=", "AWSAPIKey", Secret},
+		{"api key=", "AWSAPIKeyName", NotSecret},
+		{"reset token=", "resetTokens", Secret},
+		{"token=", "resetTokens", SecretUnlessNumber},
+		{"token=", "resetToken", Secret},
+	} {
+		if got := New([]string{test.entry}).SecrecyOf(test.key); got != test.want || !HasWord(test.entry) {
+			t.Errorf("%s, %s: %v", test.entry, test.key, got)
+		}
+	}
+	if HasWord(" -=") {
+		t.Error("an entry without a word has one")
+	}
+}

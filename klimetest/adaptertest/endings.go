@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	klime "github.com/klimeapp/klime-go/core"
 )
 
 // testGracefulShutdown: a request that is being served when the server stops is
@@ -222,6 +224,19 @@ func testTakenOverWithoutUpgrade(t *testing.T, a Adapter) {
 		"API Called by jane: GET /refused ?, 0 in, ? out",
 		"API Called by jane: GET /nothing ?, 0 in, ? out",
 	)
+}
+
+// testTrackAfterUpgrade: what a handler tracks on a connection that it has taken over, as for
+// WebSockets, is the user's.
+func testTrackAfterUpgrade(t *testing.T, a Adapter) {
+	app := a.record(t, App{UserID: jane, Routes: []Route{{Path: "/upgrade", Handler: func(r Request) {
+		upgrade(t, r)
+		klime.Track(r.Context(), "Message Sent", nil)
+		klime.Track(r.Detached(), "Channel Left", nil)
+	}}}})
+	checkUpgrade(t, app.url)
+	app.server.Wait(3) // the handler ends after the client has got everything
+	app.expect("Message Sent by jane", "Channel Left by jane", `API Called by jane: GET /upgrade 101, 0 in, ? out, protocol="other"`)
 }
 
 // testLeftOpen: a handler that leaves a connection to goroutines returns long before that

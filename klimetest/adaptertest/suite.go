@@ -55,6 +55,7 @@ func Run(t *testing.T, a Adapter) {
 	a.test(t, "copies behind Unwrap", testCopiesBehindUnwrap)
 	a.test(t, "slow copy", testSlowCopy)
 	a.test(t, "panic after an upgrade", testPanicAfterUpgrade)
+	a.test(t, "tracked after an upgrade", testTrackAfterUpgrade)
 	a.test(t, "taken over after the answer", testTakenOverAfterTheAnswer)
 	a.test(t, "taken over without an upgrade", testTakenOverWithoutUpgrade)
 	a.test(t, "a connection left open", testLeftOpen)
