@@ -244,7 +244,7 @@ func (s *store) explain(err error) error {
 	switch {
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s", ErrInUse, s.dir)
-	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone),
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), isDiskFull(err),
 		s.shared != "" && errors.Is(err, errVersion): // in a deploy, the old process looks at what the new one has left
 		return fmt.Errorf("spool: %w", err)
 	default:
