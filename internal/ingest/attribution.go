@@ -129,10 +129,10 @@ type tally struct {
 }
 
 func (t *tally) add(n int, last time.Time) {
-	t.count += n
-	if last.After(t.last) {
+	if n > 0 && (t.count == 0 || last.After(t.last)) { // the zero time is a time, too
 		t.last = last
 	}
+	t.count += n
 }
 
 // tracks are track events in order of arrival. The tally also counts those that are

@@ -858,7 +858,7 @@ func TestWrongParameters(t *testing.T) {
 func TestFarTimes(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme"})
-	times := []string{"0000-01-01T00:00:00Z", "1066-10-14T09:00:00Z", "1969-12-31T23:59:59.9999995Z", "1970-01-01T00:00:00Z", now(), "2099-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"}
+	times := []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1066-10-14T09:00:00Z", "1969-12-31T23:59:59.9999995Z", "1970-01-01T00:00:00Z", now(), "2099-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"}
 	for i, at := range times {
 		l.post(object{"type": "track", "messageId": fmt.Sprint(i), "timestamp": at, "groupId": "acme", "userId": fmt.Sprint("usr_", i), "event": "Report Generated"})
 	}
@@ -877,9 +877,53 @@ func TestFarTimes(t *testing.T) {
 			t.Errorf("%s: %d events, %v, %d active", window, c.Events, c.Parts, c.Active30)
 		}
 	}
-	for _, path := range []string{"/customers", "/customer?id=acme", "/events", "/events?seq=8", "/users", "/health", "/api/events", "/api/customers", "/api/users"} {
+	for _, path := range []string{"/customers", "/customer?id=acme", "/events", "/events?seq=9", "/users", "/health", "/api/events", "/api/customers", "/api/users"} {
 		if w := l.serve("GET", path); w.Code != 200 || w.Body.Len() < 100 {
 			t.Errorf("%s: status %d, %d bytes", path, w.Code, w.Body.Len())
+		}
+	}
+}
+
+// A timestamp that was never set is often Go's zero time. It is one like others.
+func TestZeroTime(t *testing.T) {
+	for _, at := range []string{"0000-06-01T00:00:00Z", "0001-01-01T00:00:00Z"} {
+		for _, first := range []string{at, now()} { // of two events, in either order
+			l := newLocal(t, inspector.Options{})
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann"},
+				object{"type": "group", "messageId": "h", "timestamp": now(), "groupId": "idle", "userId": "bob"},
+				object{"type": "track", "messageId": "0", "timestamp": at, "groupId": "idle", "event": "Report Generated"},
+				object{"type": "track", "messageId": "1", "timestamp": first, "groupId": "other", "userId": "ann", "event": "Report Generated"},
+				object{"type": "track", "messageId": "2", "timestamp": at, "userId": "ann", "event": "Report Generated"},
+				object{"type": "track", "messageId": "3", "timestamp": at, "groupId": "acme", "userId": "eve", "event": "Report Generated"})
+			if first == at {
+				l.post(object{"type": "track", "messageId": "4", "timestamp": now(), "groupId": "other", "userId": "ann", "event": "Report Generated"})
+			}
+			c := api[inspector.CustomerDetail](l, "/api/customer", "id", "acme")
+			if c.Window.Name != "30d" || c.Window.All || c.Events != 0 || c.Total != 2 || c.Active30 != 0 {
+				t.Errorf("%s, then %s: customer %+v", first, at, c)
+			}
+			if api[inspector.CustomerDetail](l, "/api/customer", "id", "acme", "window", "1h").Window.All {
+				t.Errorf("%s, then %s: an hour holds all", first, at)
+			}
+			seen := []*time.Time{c.LastSeen, api[inspector.CustomerDetail](l, "/api/customer", "id", "idle").LastSeen}
+			for _, m := range c.Members {
+				seen = append(seen, m.LastSeen)
+			}
+			if len(seen) != 4 {
+				t.Errorf("%s, then %s: members %+v", first, at, c.Members)
+			}
+			for _, last := range seen {
+				if last == nil || last.Format(time.RFC3339) != at {
+					t.Errorf("%s, then %s: last seen %v", first, at, last)
+				}
+			}
+			if strings.Contains(l.page("/customer", "id", "acme"), "never") {
+				t.Errorf("%s, then %s: the page says never", first, at)
+			}
+			users := api[inspector.UserList](l, "/api/users", "sort", "seen", "order", "asc").Items
+			if users[0].ID != "bob" || users[0].LastSeen != nil || users[1].ID != "eve" || users[1].LastSeen == nil || users[2].ID != "ann" {
+				t.Errorf("%s, then %s: users %+v", first, at, users)
+			}
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (f *figures) examine() Health {
 		ofMode = []func() Finding{f.groupCalls}
 	}
 	for _, find := range slices.Concat([]func() Finding{f.rejected, f.refused, f.userIDs}, ofMode, []func() Finding{
-		f.usersUnnamed, f.deferred, f.coarseRoutes, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
+		f.usersUnnamed, f.deferred, f.coarseRoutes, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks, f.unsetTimes,
 	}) {
 		if finding := find(); finding.Count > 0 {
 			if finding.Examples == nil {
