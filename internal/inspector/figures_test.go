@@ -884,6 +884,28 @@ func TestFarTimes(t *testing.T) {
 	}
 }
 
+// Links name the time of an event in microseconds, and timestamps may be finer.
+func TestTimelineWithinAMicrosecond(t *testing.T) {
+	for _, start := range []string{"0000-12-31T23:59:59.", "1969-12-31T23:59:59.", "2026-01-02T03:04:05."} {
+		l := newLocal(t, inspector.Options{})
+		l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme"})
+		nanos := []int{900, 100, 500, 999, 0, 500, 1000, 999, 1001, 2000} // in order of arrival
+		for i, ns := range nanos {
+			l.post(object{"type": "track", "messageId": fmt.Sprint(i), "timestamp": fmt.Sprintf("%s%09dZ", start, ns), "groupId": "acme", "event": "Report Generated"})
+		}
+		want := []string{"9", "8", "6", "7", "5", "4", "3", "2", "1", "0"} // the last to arrive first, within a microsecond
+		for limit := 1; limit <= len(nanos)+1; limit++ {
+			var got []string
+			for _, e := range walk[inspector.Event](l, "/api/timeline", "customer", "acme", "limit", fmt.Sprint(limit)) {
+				got = append(got, e.MessageID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, %d at a time: %v, want %v", start, limit, got, want)
+			}
+		}
+	}
+}
+
 // A timestamp that was never set is often Go's zero time. It is one like others.
 func TestZeroTime(t *testing.T) {
 	for _, at := range []string{"0000-06-01T00:00:00Z", "0001-01-01T00:00:00Z"} {
