@@ -1065,6 +1065,57 @@ func TestUserOfManyGroupsOnThePage(t *testing.T) {
 	}
 }
 
+// A group leads to its customer, or else to its events, never to a user of the same ID.
+func TestGroupLinks(t *testing.T) {
+	for _, tt := range []struct {
+		mode  inspector.Mode
+		group string
+		want  string
+	}{
+		{inspector.GroupMode, "acme", "/customer?id=acme"},
+		{inspector.GroupMode, "uncalled", "/events?group=uncalled"},
+		{inspector.UserMode, "acme", "/events?group=acme"},
+		{inspector.UserMode, "ann", "/events?group=ann"},
+	} {
+		l := newLocal(t, inspector.Options{Mode: tt.mode})
+		l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann", "traits": object{"name": "Acme"}},
+			object{"type": "track", "messageId": "t", "timestamp": now(), "groupId": tt.group, "userId": "ann", "event": "Report Generated"})
+		for _, path := range []string{"/events?seq=2&type=track", "/user?id=ann&seq=2"} {
+			page, link := l.page(path), fmt.Sprintf(`<a href=%q><bdi>%s</bdi>`, tt.want, tt.group)
+			want := 1 // in the event's details
+			if tt.mode == inspector.GroupMode {
+				want++ // and in the list
+			}
+			if n := strings.Count(page, link); n != want {
+				t.Errorf("%s, %s, %s: %d times %s", tt.mode, path, tt.group, n, link)
+			}
+		}
+		if answer := l.serve("GET", tt.want); answer.Code != 200 || !strings.Contains(answer.Body.String(), "Report Generated") {
+			t.Errorf("%s: %s: status %d", tt.mode, tt.want, answer.Code)
+		}
+	}
+}
+
+// A page that is missing says why.
+func TestUnknownAccounts(t *testing.T) {
+	const uncalled, unnamed = "was not called for it yet", "no event has named it yet"
+	for _, tt := range []struct {
+		mode       inspector.Mode
+		path, want string
+	}{
+		{inspector.GroupMode, "/customer?id=acme", uncalled},
+		{inspector.GroupMode, "/user?id=ann", unnamed},
+		{inspector.UserMode, "/customer?id=ann", unnamed},
+		{inspector.UserMode, "/user?id=ann", unnamed},
+	} {
+		w := newLocal(t, inspector.Options{Mode: tt.mode}).serve("GET", tt.path)
+		other := map[string]string{uncalled: unnamed, unnamed: uncalled}[tt.want]
+		if w.Code != 404 || !strings.Contains(w.Body.String(), tt.want) || strings.Contains(w.Body.String(), other) {
+			t.Errorf("%s, %s: status %d, want %q", tt.mode, tt.path, w.Code, tt.want)
+		}
+	}
+}
+
 // In user mode, a track event is unlinked if it names no user. That does not change when it
 // is forgotten.
 func TestUnlinkedInUserMode(t *testing.T) {
