@@ -109,7 +109,7 @@ func (q query) fitting(records []*ingest.Record) int {
 // events returns the events that were asked for, the last to arrive first, and only those
 // that arrived before the event "before": new arrivals do not move the parts of the list.
 func (f *figures) events(q query, path string) List[*ingest.Record] {
-	wanted, before, limit := q.filter(), q.number("before"), q.limit()
+	wanted, before, limit := q.filter(), q.int("before"), q.limit()
 	var list List[*ingest.Record]
 	var found []*ingest.Record // up to one more than the limit
 	for _, r := range slices.Backward(f.snap.Records) {
@@ -143,7 +143,7 @@ func (a *account) timeline(q query, path string) List[*ingest.Record] {
 		return cmp.Or(cmp.Compare(b.Timestamp.UnixMicro(), a.Timestamp.UnixMicro()), cmp.Compare(b.Seq, a.Seq))
 	})
 	list := List[*ingest.Record]{Total: len(records)}
-	if before := q.number("before"); before > 0 {
+	if before := q.int("before"); before > 0 {
 		// The last event shown may be forgotten by now, so the link has its time too.
 		at, _ := strconv.ParseInt(q.Get("at"), 10, 64) // negative before 1970
 		i := slices.IndexFunc(records, func(r *ingest.Record) bool {

@@ -30,7 +30,7 @@ func (f *figures) timelineOf(list List[*ingest.Record], q query, path string) ti
 	}
 	if q.Get("seq") != "" {
 		t.Chosen = true
-		if r := f.event(q.number("seq")); r != nil {
+		if r := f.event(q.int("seq")); r != nil {
 			selected := f.row(r)
 			t.Selected = &selected
 		}
