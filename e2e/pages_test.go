@@ -484,6 +484,20 @@ func walkKeyboard(t *testing.T, b *browser) {
 	p.live()
 	p.until(`document.querySelector("#timeline .pager span").innerText !== ` + quote(before))
 
+	// The focus is seen also on the button of a form, which is hidden as the form sends itself.
+	for _, path := range []string{"/customers", "/users", "/events", "/customer?id=org_1001"} {
+		p.open(k.url + path)
+		p.live()
+		p.eval(`[...document.querySelectorAll(".tools :is(input, select)")].findLast((e) => e.type !== "hidden" && e.checkVisibility()).focus()`, nil)
+		p.press("Tab")
+		const seen = `((e) => e.matches(".tools button") && e.offsetWidth > 30 && getComputedStyle(e).clipPath === "none")(document.activeElement)`
+		if p.str(`String(`+seen+`)`) != "true" {
+			t.Errorf("%s: the focus is on %q, or not seen", path, p.focused())
+		}
+	}
+	p.open(k.url + "/events")
+	p.live()
+
 	// Everything that can be clicked can be reached by keyboard, and has a name.
 	var nameless []string
 	p.eval(`[...document.querySelectorAll("a, button, input, select")].filter((e) => e.checkVisibility() && e.type !== "hidden")

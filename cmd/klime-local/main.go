@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -79,7 +80,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // parse reads a command line. If it returns an error, it has written what is wrong, or
 // the help that was asked for, to stderr.
 func parse(args []string, stderr io.Writer) (options, error) {
-	const mib = 1 << 20
 	opts := options{keep: ingest.Options{BatchesAtOnce: 16}}
 	flags := flag.NewFlagSet("klime-local", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -125,10 +125,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return opts, nil
 }
 
+const mib = 1 << 20
+
 // The largest bounds. Beyond them there is no bound in effect.
 const (
 	maxEvents    = 100_000_000
-	maxMegabytes = 1 << 20
+	maxMegabytes = min(1<<20, math.MaxInt/mib) // 2047 on 32-bit systems
 )
 
 func isWebURL(s string) bool {

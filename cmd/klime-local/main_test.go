@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -203,6 +205,13 @@ func TestFlags(t *testing.T) {
 		opts.keep.MaxEvents != 7 || opts.keep.MaxBytes != 2<<20 || opts.keep.BatchRate != 3 || opts.keep.WriteKey != "k" || opts.keep.BatchesAtOnce == 0 || opts.trace != "https://t/" {
 		t.Errorf("got %+v, %v", opts, err)
 	}
+	mostMegabytes := "-max-mb must be from 1 to 1048576"
+	if math.MaxInt == math.MaxInt32 {
+		mostMegabytes = "-max-mb must be from 1 to 2047"
+	}
+	if opts, err := parse([]string{"-max-mb", fmt.Sprint(maxMegabytes)}, &stderr); err != nil || int64(opts.keep.MaxBytes) != maxMegabytes<<20 {
+		t.Errorf("the largest -max-mb is %d bytes, %v", opts.keep.MaxBytes, err)
+	}
 	for _, tt := range []struct {
 		args []string
 		says string
@@ -216,8 +225,9 @@ func TestFlags(t *testing.T) {
 		{[]string{"-max-events", "0"}, "-max-events must be from 1 to 100000000"},
 		{[]string{"-max-events", "200000000"}, "-max-events must be from 1 to 100000000"},
 		{[]string{"-max-events", "many"}, `invalid value "many" for flag -max-events`},
-		{[]string{"-max-mb", "-1"}, "-max-mb must be from 1 to 1048576"},
-		{[]string{"-max-mb", "9999999"}, "-max-mb must be from 1 to 1048576"},
+		{[]string{"-max-mb", "-1"}, mostMegabytes},
+		{[]string{"-max-mb", "9999999"}, mostMegabytes},
+		{[]string{"-max-mb", fmt.Sprint(maxMegabytes + 1)}, mostMegabytes},
 		{[]string{"-max-rate", "-1"}, "-max-rate is negative"},
 		{[]string{"-trace-url", "localhost:16686"}, "-trace-url is no http or https URL"},
 		{[]string{"-trace-url", "http:///trace/"}, "-trace-url is no http or https URL"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -67,10 +68,31 @@ func (s *store) openDir(adopt bool) error {
 
 // reserve makes the folder, if there is none, and takes its lock.
 func (s *store) reserve() error {
+	if err := s.makeDir(); err != nil {
+		return err
+	}
+	return s.lock.take()
+}
+
+// makeDir makes the folder, and those above it, unless they are there. What it makes is durable:
+// without its folder, a file that is on disk is lost.
+func (s *store) makeDir() error {
+	var above []string // the folders that get a new name
+	for dir := s.dir; isMissing(dir) && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		above = append(above, filepath.Dir(dir))
+	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err //nolint:wrapcheck // explain does
 	}
-	return s.lock.take()
+	for _, dir := range above {
+		s.sync(dir)
+	}
+	return nil
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // vacate leaves the folder to others.
@@ -222,7 +244,7 @@ func (s *store) initialize() error {
 		return err
 	}
 	s.ownID, s.totals = t.id, t
-	syncFolder(s.dir)
+	s.sync(s.dir)
 	return nil
 }
 
@@ -244,7 +266,7 @@ func (s *store) explain(err error) error {
 	switch {
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s", ErrInUse, s.dir)
-	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone),
+	case errors.As(err, &errno), errors.As(err, &path), errors.Is(err, errGone), isDiskFull(err),
 		s.shared != "" && errors.Is(err, errVersion): // in a deploy, the old process looks at what the new one has left
 		return fmt.Errorf("spool: %w", err)
 	default:

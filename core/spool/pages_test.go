@@ -370,7 +370,7 @@ func TestChecksWhenReopened(t *testing.T) {
 		worked  bool // once more since then
 		checked bool
 	}{
-		{syscall.ENOSPC, 0, false, false},
+		{fullNumbers()[0], 0, false, false},
 		{syscall.EIO, 0, false, true},
 		{syscall.EIO, 2, false, false},
 		{syscall.EIO, 2, true, true},

@@ -8,7 +8,6 @@ import (
 	"math"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	klime "github.com/klimeapp/klime-go/core"
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -131,11 +130,6 @@ func Open(dir string, opts Options) (*Spool, error) {
 		}
 	}
 	return &Spool{opts: opts, store: s}, nil
-}
-
-// isDiskFull reports whether err goes away when somebody frees disk space.
-func isDiskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // Attach is for the client. It hands over the storage, once.

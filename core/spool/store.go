@@ -45,8 +45,9 @@ type store struct {
 	policy Policy
 
 	dir    string
-	shared string // the folder of which dir is a part; "" if it is not shared
-	lock   *lock  // of dir, held also while there is no db
+	shared string           // the folder of which dir is a part; "" if it is not shared
+	lock   *lock            // of dir, held also while there is no db
+	sync   func(dir string) // syncFolder, except in tests
 
 	db        *bolt.DB    // nil while there is a fault
 	file      *os.File    // of db
@@ -64,7 +65,7 @@ type store struct {
 }
 
 func newStore(dir string, maxBytes int64, policy Policy) *store {
-	return &store{dir: dir, max: maxBytes, policy: policy, lock: newLock(dir), ownID: newID()}
+	return &store{dir: dir, max: maxBytes, policy: policy, lock: newLock(dir), sync: syncFolder, ownID: newID()}
 }
 
 // newID returns a random ID, never 0, which stands for none.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,61 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("log: %s", log)
+	}
+}
+
+// A power failure must not take a folder away that was made for the events in it. Nothing is
+// waited for where folder and file are there.
+func TestNewFoldersAreDurable(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		made, shared string // below the folder that is there
+		dir          string // which is opened
+		want         []string
+	}{
+		"a folder that is there": {made: "a", dir: "a", want: []string{"a"}},
+		"a new one":              {made: "a", dir: "a/b", want: []string{"a", "a/b"}},
+		"new ones above it":      {dir: "a/b/c", want: []string{"a/b", "a", "", "a/b/c"}},
+		"a part":                 {made: "a", shared: "a", dir: "a/klime-spool.1", want: []string{"a", "a/klime-spool.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			top := t.TempDir()
+			in := func(path string) string { return filepath.Join(top, filepath.FromSlash(path)) }
+			must(t, os.MkdirAll(in(test.made), 0o700))
+			if test.shared != "" { // another process has the first part
+				first, _ := opened(t, in(test.shared), Options{Shared: true})
+				defer func() { must(t, first.Close()) }()
+			}
+			var synced []string
+			open := func() {
+				t.Helper()
+				s := newStore(in(test.dir), minMaxBytes, DropOldest)
+				if test.shared != "" {
+					s.shared = in(test.shared)
+					s.setDir(s.shared)
+				}
+				s.sync = func(dir string) {
+					if isMissing(s.dir) || dir == in(test.dir) == isMissing(s.path()) {
+						t.Errorf("%s: too early, or too late", dir)
+					}
+					synced = append(synced, dir)
+				}
+				must(t, s.open(true))
+				must(t, s.Close())
+			}
+			open()
+			for i, path := range test.want {
+				test.want[i] = in(path)
+			}
+			if !slices.Equal(synced, test.want) {
+				t.Errorf("made durable: %v, want %v", synced, test.want)
+			}
+			synced = nil
+			if open(); len(synced) > 0 {
+				t.Errorf("made durable once more: %v", synced)
+			}
+		})
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 // Customer is a group for which group() was called.
 //
 // EventCount and LastSeen cover all track events that count for the customer, also
-// those that are no longer remembered. LastSeen is zero if there are none.
+// those that are no longer remembered, and those of users who are not. LastSeen is zero
+// if there are none.
 type Customer struct {
 	ID         string
 	Traits     map[string]any // never nil
@@ -51,6 +52,7 @@ type group struct {
 	traits   facts
 	users    map[string]*user
 	named    tracks // track events that name this group: they count for it alone
+	left     tally  // events of users who were forgotten, which had counted for it
 }
 
 func (s *Server) newUser(id string) *user {
@@ -129,10 +131,10 @@ type tally struct {
 }
 
 func (t *tally) add(n int, last time.Time) {
-	t.count += n
-	if last.After(t.last) {
+	if n > 0 && (t.count == 0 || last.After(t.last)) { // the zero time is a time, too
 		t.last = last
 	}
+	t.count += n
 }
 
 // tracks are track events in order of arrival. The tally also counts those that are
@@ -156,9 +158,10 @@ func (t *tracks) forget(r *Record) {
 }
 
 // activity counts the events that count for the group: those that name it, and those
-// of its users that name no group.
+// of its users, also forgotten ones, that name no group.
 func (g *group) activity() tally {
 	sum := g.named.tally
+	sum.add(g.left.count, g.left.last)
 	for _, u := range g.users {
 		sum.add(u.ungrouped.count, u.ungrouped.last)
 	}

@@ -16,6 +16,7 @@ func (s *Server) forgetUser(u *user) {
 	s.factBytes -= u.bytes()
 	for _, g := range u.groups {
 		delete(g.users, u.id)
+		g.left.add(u.ungrouped.count, u.ungrouped.last)
 	}
 }
 

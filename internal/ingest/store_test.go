@@ -149,6 +149,43 @@ func TestRetentionOfUsersAndGroups(t *testing.T) {
 	}
 }
 
+// What a customer's users have done counts for it also when they are forgotten, once, though
+// they are linked again.
+func TestCustomerOfForgottenUsers(t *testing.T) {
+	s := ingest.New(ingest.Options{MaxEvents: 2})
+	n := 0
+	send := func(typ, clock, user string, more ...string) {
+		n++
+		post(t, s, event(typ, fmt.Sprint(n), clock, append(more, "userId", `"`+user+`"`)...))
+	}
+	link := func(user string) { send("group", "08:00", user, "groupId", `"acme"`) }
+	track := func(clock, user string) { send("track", clock, user, "event", `"Done"`) }
+	check := func(users, events int, seen string) {
+		t.Helper()
+		if c, _ := customer(s, "acme"); len(c.Users) != users || c.EventCount != events || !c.LastSeen.Equal(at(seen)) {
+			t.Errorf("%d users, %d events, last seen %v; want %d, %d, %s", len(c.Users), c.EventCount, c.LastSeen, users, events, seen)
+		}
+	}
+	link("ann")
+	track("09:00", "ann")
+	track("09:30", "ann")
+	link("bob")
+	track("09:10", "bob")
+	send("track", "09:20", "bob", "event", `"Done"`, "groupId", `"acme"`)
+	check(2, 4, "09:30")
+	send("identify", "09:00", "cid")
+	check(1, 4, "09:30")
+	send("identify", "09:00", "dan")
+	check(0, 4, "09:30")
+	link("ann")
+	check(1, 4, "09:30")
+	track("09:40", "ann")
+	check(1, 5, "09:40")
+	if c := s.Counts(); c.ForgottenUsers != 3 || c.Unlinked != 0 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
 func TestWait(t *testing.T) {
 	outside := ingest.New(ingest.Options{}) // a Server may be made outside the bubble
 	synctest.Test(t, func(t *testing.T) {

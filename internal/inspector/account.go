@@ -20,9 +20,9 @@ type account struct {
 	id       string
 	since    int // the Seq of the first event that may count, if it was forgotten before
 	traits   ingest.Traits
-	members  []string // users of a customer, groups of a user
-	total    int      // track events, also those no longer remembered
-	lastSeen time.Time
+	members  []string  // users of a customer, groups of a user
+	total    int       // track events, also those no longer remembered
+	lastSeen time.Time // if there are any
 
 	own    []*ingest.Record     // events that name it
 	active map[string]time.Time // of a customer: when each user did the last of own
@@ -55,8 +55,11 @@ func (a *account) records() iter.Seq[*ingest.Record] {
 func (a *account) seen() iter.Seq2[string, time.Time] {
 	return func(yield func(string, time.Time) bool) {
 		for _, u := range a.people {
-			last := later(a.active[u.id], u.lastUngrouped)
-			if !last.IsZero() && !yield(u.id, last) {
+			last, did := a.active[u.id]
+			if len(u.ungrouped) > 0 {
+				last, did = latest(did, last, u.lastUngrouped), true
+			}
+			if did && !yield(u.id, last) {
 				return
 			}
 		}
@@ -66,6 +69,14 @@ func (a *account) seen() iter.Seq2[string, time.Time] {
 			}
 		}
 	}
+}
+
+// seenLast returns nil if the account has no track events.
+func (a *account) seenLast() *time.Time {
+	if a.total == 0 {
+		return nil
+	}
+	return &a.lastSeen
 }
 
 // name returns "" also for a name that nobody would see.

@@ -130,7 +130,7 @@ func (f *figures) eventsAPI(q query) any {
 }
 
 func (f *figures) eventAPI(q query) any {
-	if r := f.event(q.number("seq")); r != nil {
+	if r := f.event(q.int("seq")); r != nil {
 		return eventOf(r)
 	}
 	return nil
@@ -138,7 +138,7 @@ func (f *figures) eventAPI(q query) any {
 
 // eventJSON is an event as it was sent.
 func (f *figures) eventJSON(q query) any {
-	if r := f.event(q.number("seq")); r != nil {
+	if r := f.event(q.int("seq")); r != nil {
 		return r.Raw
 	}
 	return nil

@@ -82,13 +82,16 @@ func compareNames(aName, aID, bName, bID string) int {
 	return strings.Compare(strings.ToLower(cmp.Or(aName, aID)), strings.ToLower(cmp.Or(bName, bID)))
 }
 
+// compareTimes puts what never was before all times.
 func compareTimes(a, b *time.Time) int {
-	var x, y time.Time
-	if a != nil {
-		x = *a
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	default:
+		return a.Compare(*b)
 	}
-	if b != nil {
-		y = *b
-	}
-	return x.Compare(y)
 }

@@ -24,7 +24,7 @@ type Customer struct {
 
 func (f *figures) customer(a *account, w window) Customer {
 	c := Customer{
-		ID: a.id, Name: a.name(), Plan: a.traits.Text(planKey), Users: len(a.members), Total: a.total, LastSeen: timeOrNil(a.lastSeen),
+		ID: a.id, Name: a.name(), Plan: a.traits.Text(planKey), Users: len(a.members), Total: a.total, LastSeen: a.seenLast(),
 	}
 	if f.mode == UserMode {
 		c.Email, c.Users = a.traits.Text(emailKey), 0
@@ -51,13 +51,6 @@ func (c *Customer) countActive(now, last time.Time) {
 	case last.After(now.Add(-30 * day)):
 		c.Active30++
 	}
-}
-
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // customersBy returns the customers that match, sorted by a column of

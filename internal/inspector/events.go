@@ -109,7 +109,7 @@ func (q query) fitting(records []*ingest.Record) int {
 // events returns the events that were asked for, the last to arrive first, and only those
 // that arrived before the event "before": new arrivals do not move the parts of the list.
 func (f *figures) events(q query, path string) List[*ingest.Record] {
-	wanted, before, limit := q.filter(), q.number("before"), q.limit()
+	wanted, before, limit := q.filter(), q.int("before"), q.limit()
 	var list List[*ingest.Record]
 	var found []*ingest.Record // up to one more than the limit
 	for _, r := range slices.Backward(f.snap.Records) {
@@ -130,7 +130,7 @@ func (f *figures) events(q query, path string) List[*ingest.Record] {
 }
 
 // timeline returns the events of an account that were asked for, the newest timestamp
-// first.
+// first, to the microsecond: the links say no more.
 func (a *account) timeline(q query, path string) List[*ingest.Record] {
 	wanted := q.filter()
 	var records []*ingest.Record
@@ -140,16 +140,15 @@ func (a *account) timeline(q query, path string) List[*ingest.Record] {
 		}
 	}
 	slices.SortFunc(records, func(a, b *ingest.Record) int {
-		return cmp.Or(b.Timestamp.Compare(a.Timestamp), cmp.Compare(b.Seq, a.Seq))
+		return cmp.Or(cmp.Compare(b.Timestamp.UnixMicro(), a.Timestamp.UnixMicro()), cmp.Compare(b.Seq, a.Seq))
 	})
 	list := List[*ingest.Record]{Total: len(records)}
-	if before := q.number("before"); before > 0 {
+	if before := q.int("before"); before > 0 {
 		// The last event shown may be forgotten by now, so the link has its time too.
-		micros, _ := strconv.ParseInt(q.Get("at"), 10, 64) // negative before 1970
-		at := time.UnixMicro(micros).UTC()
+		at, _ := strconv.ParseInt(q.Get("at"), 10, 64) // negative before 1970
 		i := slices.IndexFunc(records, func(r *ingest.Record) bool {
-			t := r.Timestamp.Truncate(time.Microsecond)
-			return t.Before(at) || t.Equal(at) && r.Seq < before
+			t := r.Timestamp.UnixMicro()
+			return t < at || t == at && r.Seq < before
 		})
 		if i < 0 {
 			i = len(records)

@@ -15,18 +15,21 @@ type figures struct {
 
 	customers map[string]*account
 	users     map[string]*account
-	oldest    time.Time // of the remembered track events
+	tracked   bool      // there are remembered track events
+	oldest    time.Time // of these
 	health    func() Health
 
 	// shared holds counts for one answer, as many customers may have the same user.
 	shared map[userWindow]count
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
+// latest returns t, unless there is a later time already. The zero time is one like others: it may
+// be the timestamp of an event.
+func latest(known bool, last, t time.Time) time.Time {
+	if known && last.After(t) {
+		return last
 	}
-	return a
+	return t
 }
 
 func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
@@ -60,15 +63,15 @@ func newFigures(snap *ingest.Snapshot, mode Mode) *figures {
 
 // attribute adds a track event to the user and the customer that it names.
 func (f *figures) attribute(r *ingest.Record) {
-	if f.oldest.IsZero() || r.Timestamp.Before(f.oldest) {
-		f.oldest = r.Timestamp
+	if !f.tracked || r.Timestamp.Before(f.oldest) {
+		f.tracked, f.oldest = true, r.Timestamp
 	}
 	if u := f.users[r.UserID]; u != nil && r.Seq >= u.since {
+		u.last = latest(len(u.own) > 0, u.last, r.Timestamp)
 		u.own = append(u.own, r)
-		u.last = later(u.last, r.Timestamp)
 		if r.GroupID == "" {
+			u.lastUngrouped = latest(len(u.ungrouped) > 0, u.lastUngrouped, r.Timestamp)
 			u.ungrouped = append(u.ungrouped, r)
-			u.lastUngrouped = later(u.lastUngrouped, r.Timestamp)
 		}
 	}
 	if f.mode == UserMode || r.GroupID == "" {
@@ -77,7 +80,8 @@ func (f *figures) attribute(r *ingest.Record) {
 	if c := f.customers[r.GroupID]; c != nil && r.Seq >= c.since {
 		c.own = append(c.own, r)
 		if r.UserID != "" {
-			c.active[r.UserID] = later(c.active[r.UserID], r.Timestamp)
+			last, active := c.active[r.UserID]
+			c.active[r.UserID] = latest(active, last, r.Timestamp)
 		}
 	}
 }

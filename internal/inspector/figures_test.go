@@ -858,7 +858,7 @@ func TestWrongParameters(t *testing.T) {
 func TestFarTimes(t *testing.T) {
 	l := newLocal(t, inspector.Options{})
 	l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme"})
-	times := []string{"0000-01-01T00:00:00Z", "1066-10-14T09:00:00Z", "1969-12-31T23:59:59.9999995Z", "1970-01-01T00:00:00Z", now(), "2099-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"}
+	times := []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1066-10-14T09:00:00Z", "1969-12-31T23:59:59.9999995Z", "1970-01-01T00:00:00Z", now(), "2099-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"}
 	for i, at := range times {
 		l.post(object{"type": "track", "messageId": fmt.Sprint(i), "timestamp": at, "groupId": "acme", "userId": fmt.Sprint("usr_", i), "event": "Report Generated"})
 	}
@@ -877,9 +877,75 @@ func TestFarTimes(t *testing.T) {
 			t.Errorf("%s: %d events, %v, %d active", window, c.Events, c.Parts, c.Active30)
 		}
 	}
-	for _, path := range []string{"/customers", "/customer?id=acme", "/events", "/events?seq=8", "/users", "/health", "/api/events", "/api/customers", "/api/users"} {
+	for _, path := range []string{"/customers", "/customer?id=acme", "/events", "/events?seq=9", "/users", "/health", "/api/events", "/api/customers", "/api/users"} {
 		if w := l.serve("GET", path); w.Code != 200 || w.Body.Len() < 100 {
 			t.Errorf("%s: status %d, %d bytes", path, w.Code, w.Body.Len())
+		}
+	}
+}
+
+// Links name the time of an event in microseconds, and timestamps may be finer.
+func TestTimelineWithinAMicrosecond(t *testing.T) {
+	for _, start := range []string{"0000-12-31T23:59:59.", "1969-12-31T23:59:59.", "2026-01-02T03:04:05."} {
+		l := newLocal(t, inspector.Options{})
+		l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme"})
+		nanos := []int{900, 100, 500, 999, 0, 500, 1000, 999, 1001, 2000} // in order of arrival
+		for i, ns := range nanos {
+			l.post(object{"type": "track", "messageId": fmt.Sprint(i), "timestamp": fmt.Sprintf("%s%09dZ", start, ns), "groupId": "acme", "event": "Report Generated"})
+		}
+		want := []string{"9", "8", "6", "7", "5", "4", "3", "2", "1", "0"} // the last to arrive first, within a microsecond
+		for limit := 1; limit <= len(nanos)+1; limit++ {
+			var got []string
+			for _, e := range walk[inspector.Event](l, "/api/timeline", "customer", "acme", "limit", fmt.Sprint(limit)) {
+				got = append(got, e.MessageID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, %d at a time: %v, want %v", start, limit, got, want)
+			}
+		}
+	}
+}
+
+// A timestamp that was never set is often Go's zero time. It is one like others.
+func TestZeroTime(t *testing.T) {
+	for _, at := range []string{"0000-06-01T00:00:00Z", "0001-01-01T00:00:00Z"} {
+		for _, first := range []string{at, now()} { // of two events, in either order
+			l := newLocal(t, inspector.Options{})
+			l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann"},
+				object{"type": "group", "messageId": "h", "timestamp": now(), "groupId": "idle", "userId": "bob"},
+				object{"type": "track", "messageId": "0", "timestamp": at, "groupId": "idle", "event": "Report Generated"},
+				object{"type": "track", "messageId": "1", "timestamp": first, "groupId": "other", "userId": "ann", "event": "Report Generated"},
+				object{"type": "track", "messageId": "2", "timestamp": at, "userId": "ann", "event": "Report Generated"},
+				object{"type": "track", "messageId": "3", "timestamp": at, "groupId": "acme", "userId": "eve", "event": "Report Generated"})
+			if first == at {
+				l.post(object{"type": "track", "messageId": "4", "timestamp": now(), "groupId": "other", "userId": "ann", "event": "Report Generated"})
+			}
+			c := api[inspector.CustomerDetail](l, "/api/customer", "id", "acme")
+			if c.Window.Name != "30d" || c.Window.All || c.Events != 0 || c.Total != 2 || c.Active30 != 0 {
+				t.Errorf("%s, then %s: customer %+v", first, at, c)
+			}
+			if api[inspector.CustomerDetail](l, "/api/customer", "id", "acme", "window", "1h").Window.All {
+				t.Errorf("%s, then %s: an hour holds all", first, at)
+			}
+			seen := []*time.Time{c.LastSeen, api[inspector.CustomerDetail](l, "/api/customer", "id", "idle").LastSeen}
+			for _, m := range c.Members {
+				seen = append(seen, m.LastSeen)
+			}
+			if len(seen) != 4 {
+				t.Errorf("%s, then %s: members %+v", first, at, c.Members)
+			}
+			for _, last := range seen {
+				if last == nil || last.Format(time.RFC3339) != at {
+					t.Errorf("%s, then %s: last seen %v", first, at, last)
+				}
+			}
+			if strings.Contains(l.page("/customer", "id", "acme"), "never") {
+				t.Errorf("%s, then %s: the page says never", first, at)
+			}
+			users := api[inspector.UserList](l, "/api/users", "sort", "seen", "order", "asc").Items
+			if users[0].ID != "bob" || users[0].LastSeen != nil || users[1].ID != "eve" || users[1].LastSeen == nil || users[2].ID != "ann" {
+				t.Errorf("%s, then %s: users %+v", first, at, users)
+			}
 		}
 	}
 }
@@ -996,6 +1062,57 @@ func TestUserOfManyGroupsOnThePage(t *testing.T) {
 	page := l.page("/user", "id", "ann")
 	if n := strings.Count(page, `<li><a href="/customer?id=org_`); n == 60 || !strings.Contains(page, fmt.Sprintf("… and %d more", 60-n)) {
 		t.Errorf("%d of 60 groups are listed:\n%s", n, page)
+	}
+}
+
+// A group leads to its customer, or else to its events, never to a user of the same ID.
+func TestGroupLinks(t *testing.T) {
+	for _, tt := range []struct {
+		mode  inspector.Mode
+		group string
+		want  string
+	}{
+		{inspector.GroupMode, "acme", "/customer?id=acme"},
+		{inspector.GroupMode, "uncalled", "/events?group=uncalled"},
+		{inspector.UserMode, "acme", "/events?group=acme"},
+		{inspector.UserMode, "ann", "/events?group=ann"},
+	} {
+		l := newLocal(t, inspector.Options{Mode: tt.mode})
+		l.post(object{"type": "group", "messageId": "g", "timestamp": now(), "groupId": "acme", "userId": "ann", "traits": object{"name": "Acme"}},
+			object{"type": "track", "messageId": "t", "timestamp": now(), "groupId": tt.group, "userId": "ann", "event": "Report Generated"})
+		for _, path := range []string{"/events?seq=2&type=track", "/user?id=ann&seq=2"} {
+			page, link := l.page(path), fmt.Sprintf(`<a href=%q><bdi>%s</bdi>`, tt.want, tt.group)
+			want := 1 // in the event's details
+			if tt.mode == inspector.GroupMode {
+				want++ // and in the list
+			}
+			if n := strings.Count(page, link); n != want {
+				t.Errorf("%s, %s, %s: %d times %s", tt.mode, path, tt.group, n, link)
+			}
+		}
+		if answer := l.serve("GET", tt.want); answer.Code != 200 || !strings.Contains(answer.Body.String(), "Report Generated") {
+			t.Errorf("%s: %s: status %d", tt.mode, tt.want, answer.Code)
+		}
+	}
+}
+
+// A page that is missing says why.
+func TestUnknownAccounts(t *testing.T) {
+	const uncalled, unnamed = "was not called for it yet", "no event has named it yet"
+	for _, tt := range []struct {
+		mode       inspector.Mode
+		path, want string
+	}{
+		{inspector.GroupMode, "/customer?id=acme", uncalled},
+		{inspector.GroupMode, "/user?id=ann", unnamed},
+		{inspector.UserMode, "/customer?id=ann", unnamed},
+		{inspector.UserMode, "/user?id=ann", unnamed},
+	} {
+		w := newLocal(t, inspector.Options{Mode: tt.mode}).serve("GET", tt.path)
+		other := map[string]string{uncalled: unnamed, unnamed: uncalled}[tt.want]
+		if w.Code != 404 || !strings.Contains(w.Body.String(), tt.want) || strings.Contains(w.Body.String(), other) {
+			t.Errorf("%s, %s: status %d, want %q", tt.mode, tt.path, w.Code, tt.want)
+		}
 	}
 }
 

@@ -236,6 +236,21 @@ func (f *figures) clocks() Finding {
 	return x
 }
 
+// unsetTimes looks for timestamps that are no times at all: Go's zero time, seconds of 0, or seconds
+// that were taken for milliseconds.
+func (f *figures) unsetTimes() Finding {
+	x := Finding{
+		Kind: "unset_timestamps", Severity: severityWarning, Title: "Events from before 1971",
+		Advice: "Their timestamp looks like one that was never set, or like seconds that were taken for milliseconds: they are in no window.",
+	}
+	for _, r := range f.snap.Records {
+		if r.Timestamp.Year() < 1971 {
+			x.example(nameOf(r.Type, r.Event.Event), clock(r.Timestamp), fmt.Sprintf("/events?seq=%d", r.Seq))
+		}
+	}
+	return x
+}
+
 // nameOf is the name of a track event, or else the name of the call.
 func nameOf(typ, name string) string {
 	switch typ {

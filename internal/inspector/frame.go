@@ -76,9 +76,9 @@ type page struct {
 	content any // nil if what was asked for is not known
 }
 
-// page serves the page that build makes for a query, or 404 with the template "missing"
+// servePage serves the page that build makes for a query, or 404 with the template "missing"
 // if it makes no content.
-func (h *Handler) page(build func(*figures, query) page) http.HandlerFunc {
+func (h *Handler) servePage(build func(*figures, query) page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f, q := h.figures(), query{Values: r.URL.Query()}.short()
 		p, status := build(f, q), http.StatusOK

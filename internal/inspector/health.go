@@ -56,13 +56,13 @@ func (f *figures) faults() (n int) {
 // examine looks for mistakes in all that is remembered.
 func (f *figures) examine() Health {
 	h := Health{Findings: []Finding{}, Libraries: f.libraries()}
-	fields := f.fields()
+	all := f.fields()
 	ofMode := []func() Finding{f.groupIDs, f.usersAlone, f.groupsUncalled, f.customersUnnamed}
 	if f.mode == UserMode {
 		ofMode = []func() Finding{f.groupCalls}
 	}
 	for _, find := range slices.Concat([]func() Finding{f.rejected, f.refused, f.userIDs}, ofMode, []func() Finding{
-		f.usersUnnamed, f.deferred, f.coarseRoutes, f.badNames, f.tooManyNames, fields.tooMany, fields.conflicts, f.clocks,
+		f.usersUnnamed, f.deferred, f.coarseRoutes, f.badNames, f.tooManyNames, all.tooMany, all.conflicts, f.clocks, f.unsetTimes,
 	}) {
 		if finding := find(); finding.Count > 0 {
 			if finding.Examples == nil {

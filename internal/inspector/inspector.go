@@ -73,12 +73,12 @@ func New(server *ingest.Server, opts Options) *Handler {
 	}
 	for path, serve := range map[string]http.HandlerFunc{
 		"/{$}":           http.RedirectHandler("/customers", http.StatusSeeOther).ServeHTTP,
-		"/customers":     h.page((*figures).customersPage),
-		"/customer":      h.page((*figures).customerPage),
+		"/customers":     h.servePage((*figures).customersPage),
+		"/customer":      h.servePage((*figures).customerPage),
 		"/users":         h.users(),
-		"/user":          h.page((*figures).userPage),
-		"/events":        h.page((*figures).eventsPage),
-		"/health":        h.page((*figures).healthPage),
+		"/user":          h.servePage((*figures).userPage),
+		"/events":        h.servePage((*figures).eventsPage),
+		"/health":        h.servePage((*figures).healthPage),
 		"/stream":        h.stream,
 		"/assets/{file}": h.web.asset,
 		"/favicon.ico":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
@@ -171,7 +171,7 @@ func BaseURL(addr net.Addr) string {
 // redirects to their page.
 func (h *Handler) users() http.HandlerFunc {
 	if h.opts.Mode == GroupMode {
-		return h.page((*figures).usersPage)
+		return h.servePage((*figures).usersPage)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		to := url.URL{Path: "/customers", RawQuery: r.URL.RawQuery}

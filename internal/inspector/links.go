@@ -33,7 +33,7 @@ func customerLink(id string) string { return "/customer?" + url.Values{"id": {ha
 // groupLink leads to the customer's page, or, if the group is not a customer, to its
 // events.
 func (f *figures) groupLink(id string) string {
-	if f.customers[id] != nil {
+	if f.mode == GroupMode && f.customers[id] != nil {
 		return customerLink(id)
 	}
 	return eventsLink("group", id)

@@ -56,8 +56,8 @@ func (q query) limit() int {
 	return min(n, maxLimit)
 }
 
-// page counts from 1.
-func (q query) page() int {
+// pageNumber counts from 1.
+func (q query) pageNumber() int {
 	n, err := strconv.Atoi(q.Get("page"))
 	if err != nil {
 		return 1
@@ -71,13 +71,13 @@ func (q query) page() int {
 // on for ever.
 func (q query) pageOf(total int) int {
 	if !q.ofPage {
-		return q.page()
+		return q.pageNumber()
 	}
 	last := max((total-1)/q.limit()+1, 1)
-	return min(q.page(), last)
+	return min(q.pageNumber(), last)
 }
 
-func (q query) number(name string) int {
+func (q query) int(name string) int {
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil {
 		return 0

@@ -267,6 +267,9 @@ func stream(t *testing.T, server *httptest.Server) (next func() string, stop fun
 	return func() string {
 		for lines.Scan() {
 			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+				if lines.Scan(); lines.Text() != "data: {}" { // browsers ignore events without data
+					t.Errorf("%s has %q", name, lines.Text())
+				}
 				return name
 			}
 		}

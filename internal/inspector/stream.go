@@ -29,15 +29,15 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // the server's ReadTimeout is for requests
-	send := func(format string, args ...any) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(streamTimeout)) // if the connection supports it
-		if _, err := fmt.Fprintf(w, format, args...); err != nil {
+	// Browsers ignore events without data.
+	send := func(event string) bool {
+		_ = control.SetWriteDeadline(time.Now().Add(streamTimeout))                              // if the connection supports it
+		if _, err := fmt.Fprintf(w, "retry: 1000\nevent: %s\ndata: {}\n\n", event); err != nil { //nolint:gosec // ours, and no page
 			return false
 		}
 		return control.Flush() == nil
 	}
-	version := h.server.Snapshot().Version
-	if !send("retry: 1000\nevent: hello\ndata: {\"version\":%d}\n\n", version) {
+	if !send("hello") {
 		return
 	}
 	tick := time.NewTicker(streamTick)
@@ -46,9 +46,9 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 		var ok bool
 		select {
 		case <-changed:
-			ok = send("event: change\ndata: {\"version\":%d}\n\n", h.server.Snapshot().Version) && h.pause(r)
+			ok = send("change") && h.pause(r)
 		case <-tick.C:
-			ok = send("event: tick\ndata: {}\n\n")
+			ok = send("tick")
 		case <-r.Context().Done():
 		case <-h.closed:
 		}

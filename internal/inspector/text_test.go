@@ -14,6 +14,12 @@ func TestTexts(t *testing.T) {
 		columns([]int{0, 1, 2}, 2): "M100.0 100v-50.0h80.0V100zM200.0 100v-100.0h80.0V100z", columns(nil, 0): "", share(1, 4): "25.00", share(1, 0): "0",
 		show(3, "abcd"): "abc…", show(9, "a\u202eb\x00"): `a\u202eb\u0000`, visible(9, "a\nb", true): "a\nb", show(9, "a\nb"): `a\u000ab`,
 		show(9, " "): `\u0020`, show(9, " a b "): " a b ", show(9, "\u3164\u2800"): `\u3164\u2800`, show(9, ""): "",
+		show(9, "👩\u200d👩\u200d👧"): "👩\u200d👩\u200d👧", show(9, "👁\ufe0f\u200d🗨\ufe0f"): "👁\ufe0f\u200d🗨\ufe0f", show(9, "👩🏽\u200d🚀"): "👩🏽\u200d🚀",
+		show(9, "می\u200cخواهم"): "می\u200cخواهم", show(9, "क्\u200dष"): "क्\u200dष",
+		show(9, "acme\u200d"): `acme\u200d`, show(9, "ac\u200cme"): `ac\u200cme`, show(9, "\u200dمی"): `\u200dمی`, show(9, "می\u200c"): `می\u200c`,
+		show(9, "می\u200c\u200cخ"): `می\u200c\u200cخ`, show(9, "👩\u200c👩"): `👩\u200c👩`, show(9, "👩\u200d"): `👩\u200d`, show(9, "^\u200d^"): `^\u200d^`,
+		show(9, "م\u200bم"): `م\u200bم`, show(9, "م\u200dx"): `م\u200dx`, show(9, "при\u200dвет"): `при\u200dвет`,
+		show(9, "a\u200d👩"): `a\u200d👩`, show(9, "👩\u200d\xff"): "👩\\u200d\ufffd", show(999, "क"+strings.Repeat("\u093c\u200d", 50)+"क"): "क\u093c\u200d\u093cक",
 		show(99, "Z"+strings.Repeat("\u0301", 50)): "Z\u0301\u0301\u0301",
 	} {
 		if got != want {

@@ -26,12 +26,12 @@ func (f *figures) timelineOf(list List[*ingest.Record], q query, path string) ti
 		t.Newest = q.with(path, "before", "", "at", "")
 	}
 	for _, r := range list.Items {
-		t.Rows = append(t.Rows, rowOf(r))
+		t.Rows = append(t.Rows, f.row(r))
 	}
 	if q.Get("seq") != "" {
 		t.Chosen = true
-		if r := f.event(q.number("seq")); r != nil {
-			selected := rowOf(r)
+		if r := f.event(q.int("seq")); r != nil {
+			selected := f.row(r)
 			t.Selected = &selected
 		}
 	}
@@ -45,15 +45,20 @@ type row struct {
 	Name    string // of the event, or of the call
 	Data    string // its properties or traits
 	Request string // method and route of the request that it is about
+
+	GroupLink string // to the group that it names
 }
 
-func rowOf(r *ingest.Record) row {
+func (f *figures) row(r *ingest.Record) row {
 	view := row{Record: r, Name: r.Event.Event}
 	switch r.Type {
 	case ingest.TypeIdentify:
 		view.Name = "identify"
 	case ingest.TypeGroup:
 		view.Name = "group"
+	}
+	if r.GroupID != "" {
+		view.GroupLink = f.groupLink(r.GroupID)
 	}
 	if r.Usage != nil {
 		view.Request = strings.TrimSpace(r.Usage.Method + " " + r.Usage.Route)

@@ -22,7 +22,7 @@ type User struct {
 func (f *figures) user(a *account, w window) User {
 	u := User{
 		ID: a.id, Name: a.name(), Email: a.traits.Text(emailKey), Groups: append([]string{}, a.members...),
-		Total: a.total, LastSeen: timeOrNil(a.lastSeen),
+		Total: a.total, LastSeen: a.seenLast(),
 	}
 	all := f.count(a, w)
 	u.Events, u.Parts = all.sum, all.parts
@@ -74,7 +74,7 @@ func (f *figures) members(a *account, w window) []Member {
 		if byID[id] == nil {
 			byID[id] = &Member{ID: id}
 		}
-		byID[id].LastSeen = timeOrNil(last)
+		byID[id].LastSeen = &last
 	}
 	for id, m := range byID {
 		if user := f.users[id]; user != nil {

@@ -36,13 +36,13 @@ func (f *figures) window(name string) window {
 	i := slices.IndexFunc(all, func(s span) bool { return s.name == name })
 	auto := i < 0
 	if auto {
-		i = slices.IndexFunc(all, func(s span) bool { return f.oldest.IsZero() || f.oldest.After(f.now.Add(-s.length)) })
+		i = slices.IndexFunc(all, func(s span) bool { return !f.tracked || f.oldest.After(f.now.Add(-s.length)) })
 	}
 	if i < 0 {
 		i = len(all) - 1
 	}
 	start := f.now.Add(-all[i].length)
-	return window{all[i].name, start, all[i].length, auto, f.oldest.IsZero() || !f.oldest.Before(start)}
+	return window{all[i].name, start, all[i].length, auto, !f.tracked || !f.oldest.Before(start)}
 }
 
 // windows returns the links of a page that choose another window.
