@@ -12,15 +12,21 @@ import (
 )
 
 const (
-	asideInfix = ".damaged-"
-	maxAside   = 3 // damaged files that are kept
+	asideInfix   = ".damaged-"
+	versionInfix = ".version-" // of another version's files: these are good, and all are kept
+	maxAside     = 3           // damaged files that are kept
 )
 
 // setAside renames the file, unless it is gone, and keeps only the newest maxAside of
-// such files.
-func (s *store) setAside() error {
+// damaged files.
+func (s *store) setAside(why error) error {
 	s.closeDB()
-	name := s.path() + asideInfix + time.Now().UTC().Format("20060102T150405.000000000Z")
+	isGood := errors.Is(why, errVersion)
+	infix := asideInfix
+	if isGood {
+		infix = versionInfix
+	}
+	name := s.path() + infix + time.Now().UTC().Format("20060102T150405.000000000Z")
 	err := os.Rename(s.path(), name)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !gone {
@@ -32,6 +38,10 @@ func (s *store) setAside() error {
 	}
 	if aside, err := os.Lstat(name); err == nil && aside.Mode().IsRegular() {
 		_ = os.Chmod(name, 0o600) // it may hold events
+	}
+	if isGood {
+		s.warn(warning{"was written by another version of klime-go, and is set aside", name})
+		return nil
 	}
 	s.warn(warning{"was damaged or no regular file, and is set aside", name})
 	s.prune(name)

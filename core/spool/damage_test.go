@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -257,13 +258,44 @@ func TestNothingToSetAside(t *testing.T) {
 	}
 }
 
-// A file of another version, or of another program, is set aside and not changed.
+// Files of another version are good: they are set aside under a name that says so, and all of
+// them are kept.
+func TestFilesOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	damaged := filepath.Join(dir, fileName+asideInfix)
+	for day := range maxAside {
+		must(t, os.WriteFile(damaged+strconv.Itoa(day), nil, 0o600))
+	}
+	for range 2 * maxAside {
+		s, _ := opened(t, dir, Options{})
+		commit(t, s, records(1, 10, false, 10))
+		must(t, s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(headBucket).Put(totalsKey, []byte{fileFormat + 1, 1, 2, 3}) }))
+		_ = s.Close()
+		before, _ := os.ReadFile(s.path())
+		s, log := opened(t, dir, Options{})
+		all, _ := filepath.Glob(s.path() + versionInfix + "*")
+		if len(all) == 0 || len(keys(t, s)) != 0 || !strings.Contains(log.String(), "written by another version of klime-go, and is set aside") {
+			t.Fatalf("%v, log %s", all, log)
+		}
+		if after, _ := os.ReadFile(all[len(all)-1]); !bytes.Equal(before, after) {
+			t.Error("the file was changed")
+		}
+		_ = s.Close()
+	}
+	of := func(infix string) int {
+		all, _ := filepath.Glob(filepath.Join(dir, fileName+infix+"*"))
+		return len(all)
+	}
+	if of(versionInfix) != 2*maxAside || of(asideInfix) != maxAside {
+		t.Errorf("%d of another version, %d damaged", of(versionInfix), of(asideInfix))
+	}
+}
+
+// A file of another program is set aside and not changed.
 func TestForeignFiles(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(tx *bolt.Tx) error{
-		"another version": func(tx *bolt.Tx) error {
-			return tx.Bucket(headBucket).Put(totalsKey, []byte{fileFormat + 1, 1, 2, 3})
-		},
 		"another program": func(tx *bolt.Tx) error {
 			for _, bucket := range [][]byte{headBucket, explicitBucket} {
 				if err := tx.DeleteBucket(bucket); err != nil {

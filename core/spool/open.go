@@ -103,16 +103,17 @@ func (s *store) vacate() {
 	}
 }
 
-// openWhole opens the file, or makes one. A damaged file is set aside, and so is a link.
+// openWhole opens the file, or makes one. A damaged file is set aside, and so is a link, and a
+// file of another version.
 func (s *store) openWhole() error {
 	if there, err := os.Stat(s.path()); s.broken != nil && (err != nil || os.SameFile(s.broken, there)) {
-		if err := s.setAside(); err != nil {
+		if err := s.setAside(errCorrupt); err != nil {
 			return err
 		}
 	}
 	err := s.openFile()
 	if errors.Is(err, errCorrupt) {
-		if err := s.setAside(); err != nil {
+		if err := s.setAside(err); err != nil {
 			return err
 		}
 		err = s.openFile()

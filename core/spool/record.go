@@ -16,7 +16,8 @@ import (
 //	4   4 bytes  CRC-32C of the key, bytes 0 to 3, and the body
 //	8            the body
 //
-// Its key is the event's number, in 8 bytes. Numbers are big-endian.
+// Its key is the event's number, in 8 bytes. Numbers are big-endian. If the format changes, so
+// must fileFormat: a version that does not know it must leave the whole file alone.
 const (
 	recordFormat = 1
 	headerSize   = 8

@@ -30,7 +30,8 @@ const (
 // Options tunes a [Spool]. The zero value is ready to use.
 type Options struct {
 	// MaxBytes limits the size of the events on disk, 1 MiB to 1 TiB (1 GiB on 32-bit
-	// systems). The file is about a third larger, and shrinks only when it is empty.
+	// systems). The file is about a third larger, with events of 2 to 4 KB up to twice as
+	// large, and shrinks only when it is empty.
 	// Default 256 MiB.
 	MaxBytes int64
 
