@@ -36,10 +36,11 @@ type fingerprint struct {
 // anyway, unless it is a cycle, which may branch: then there would be no end to it.
 const maxValues = maxEventBytes
 
-// These keep what is not text apart from text of the same look.
+// These keep what looks alike apart.
 const (
 	tagNull = iota + 1
 	tagLiteral
+	tagTime
 	tagList
 	tagObject
 )
@@ -48,7 +49,7 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 	if f.values++; f.values > maxValues {
 		return 0
 	}
-	var room [len(`"2006-01-02T15:04:05.000Z"`)]byte
+	var room [len("-2.2250738585072014e-308")]byte
 	switch v := value.(type) {
 	case nil:
 		return tagNull
@@ -63,11 +64,7 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 	case json.Number:
 		return f.literal(append(room[:0], v...), nil)
 	case time.Time:
-		b, err := appendTime(room[:0], v)
-		if err != nil {
-			return f.literal(b, err)
-		}
-		return maphash.Bytes(f.seed, b[1:len(b)-1])
+		return mix(tagTime, maphash.Comparable(f.seed, v.UnixMilli())) // what is sent of it
 	case []string:
 		if v == nil {
 			return tagNull
