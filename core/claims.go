@@ -126,6 +126,9 @@ func (c claimSet) traits(names map[string]string) Traits {
 	return t
 }
 
+// maxExact is how far float64 tells integers apart.
+const maxExact = 1 << 53
+
 // claimedID reads an ID. An integer may come as a float64, as encoding/json decodes it.
 func claimedID(claim any) string {
 	switch v := claim.(type) {

@@ -82,8 +82,6 @@ func noiseOf(x *Exchange, rule ruling, failed bool) outcome {
 			return outcomeCatchAll
 		}
 		return outcomeNoRoute
-	case isCanonicalRedirect(x):
-		return outcomeCanonical
 	case x.Method != http.MethodGet, failed && !declinesPrefetch(x):
 		return ""
 	case isPrefetch(x):

@@ -148,16 +148,7 @@ func (c *Client) reportTo() func(delivery.Report) {
 // Config.Overflow and Config.OnError. In a silenced request nothing is sent, and Track
 // returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
-	scope, silent := c.scopeOf(ctx)
-	return c.trackIn(ctx, scope, silent, event, p, opts)
-}
-
-func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event string, p Properties, opts []EventOption) error {
-	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
-	if ok, err := c.track(ctx, scope, silent, &d, opts); !ok {
-		return err
-	}
-	return c.send(ctx, &d, nil)
+	return c.take(ctx, &draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}, opts)
 }
 
 // Identify tells Klime who a user is: it creates the user, or merges the traits
@@ -166,11 +157,7 @@ func (c *Client) trackIn(ctx context.Context, scope *Scope, silent bool, event s
 // a user or a group, even the same. In a silenced request nothing is sent, and Identify
 // returns nil.
 func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...EventOption) error {
-	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	if ok, err := c.describe(ctx, &d, opts); !ok {
-		return err
-	}
-	return c.send(ctx, &d, nil)
+	return c.take(ctx, &draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}, opts)
 }
 
 // Group tells Klime what a group is, and with [ForUser] who belongs to it. Either
@@ -182,11 +169,7 @@ func (c *Client) Identify(ctx context.Context, userID string, t Traits, opts ...
 // returns nil: an admin page that silences its requests calls Group with a context that is
 // not made from the request's.
 func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...EventOption) error {
-	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	if ok, err := c.describe(ctx, &d, opts); !ok {
-		return err
-	}
-	return c.send(ctx, &d, nil)
+	return c.take(ctx, &draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}, opts)
 }
 
 // TrackSync is [Client.Track] with one request at once, past the queue and its retries. It
@@ -198,30 +181,17 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // message ID. While sending is halted, it returns the reason, unless a probe is due and
 // succeeds.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
-	scope, silent := c.scopeOf(ctx)
-	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
-	if ok, err := c.track(ctx, scope, silent, &d, opts); !ok {
-		return BatchResult{}, err
-	}
-	return c.sendNow(ctx, &d)
+	return c.takeNow(ctx, &draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}, opts)
 }
 
 // IdentifySync is to [Client.Identify] what [Client.TrackSync] is to Track.
 func (c *Client) IdentifySync(ctx context.Context, userID string, t Traits, opts ...EventOption) (BatchResult, error) {
-	d := draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}
-	if ok, err := c.describe(ctx, &d, opts); !ok {
-		return BatchResult{}, err
-	}
-	return c.sendNow(ctx, &d)
+	return c.takeNow(ctx, &draft{Event: Event{Type: IdentifyEvent, UserID: userID, Traits: t}}, opts)
 }
 
 // GroupSync is to [Client.Group] what [Client.TrackSync] is to Track.
 func (c *Client) GroupSync(ctx context.Context, groupID string, t Traits, opts ...EventOption) (BatchResult, error) {
-	d := draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}
-	if ok, err := c.describe(ctx, &d, opts); !ok {
-		return BatchResult{}, err
-	}
-	return c.sendNow(ctx, &d)
+	return c.takeNow(ctx, &draft{Event: Event{Type: GroupEvent, GroupID: groupID, Traits: t}}, opts)
 }
 
 // Ping sends an empty batch to learn whether Klime is there and the write key

@@ -24,9 +24,10 @@ type draft struct {
 	baggage   []string // keys of the baggage that may be sent
 }
 
-// track completes the draft of a track event. Unless ok, there is nothing to send, with
-// or without an error. (The draft is not returned: to copy it takes longer.)
-func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft, opts []EventOption) (ok bool, err error) {
+// complete adds to the draft of an event that the app sends itself what the request and the
+// options say. Unless ok, there is nothing to send, with or without an error. (The draft is
+// not returned: to copy it takes longer.)
+func (c *Client) complete(ctx context.Context, scope *Scope, silent bool, d *draft, opts []EventOption) (ok bool, err error) {
 	if c == nil {
 		return false, nil
 	}
@@ -35,13 +36,24 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 		c.explains.event(d, outcomeSilenced)
 		return false, nil
 	}
-	who := scope.identify(ctx)
-	scope.annotate(ctx, who)
-	d.UserID, d.GroupID = who.user, who.group
+	var who identity // only a track event takes anything from the request
+	switch {
+	case d.Type == TrackEvent:
+		who = scope.identify(ctx)
+		scope.annotate(ctx, who)
+		d.UserID, d.GroupID = who.user, who.group
+	case d.Type == GroupEvent && c.inUserMode():
+		return false, ErrUserMode
+	default:
+		if err := d.checkOptions(opts); err != nil {
+			return false, err
+		}
+	}
 	if err := d.apply(opts); err != nil {
 		return false, err
 	}
-	if scope == nil && d.UserID == "" && d.GroupID == "" && ScopeFrom(ctx).client() != nil {
+	isNobodys := d.UserID == "" && d.GroupID == ""
+	if d.Type == TrackEvent && isNobodys && scope == nil && ScopeFrom(ctx).client() != nil {
 		return false, fmt.Errorf("%w: the request has passed only the Middleware of another client", ErrMissingIdentity)
 	}
 	if d.UserID == who.user && d.GroupID == "" {
@@ -53,40 +65,32 @@ func (c *Client) track(ctx context.Context, scope *Scope, silent bool, d *draft,
 		}
 		d.GroupID = ""
 	}
-	if who.user == "" && who.group == "" && (d.UserID != "" || d.GroupID != "") {
+	if !isNobodys && who.user == "" && who.group == "" {
 		scope.noteWebhook()
 	}
 	d.addTelemetry(ctx, scope)
 	return true, nil
 }
 
-// describe is track for an identify or group event.
-func (c *Client) describe(ctx context.Context, d *draft, opts []EventOption) (ok bool, err error) {
-	if c == nil {
-		return false, nil
-	}
+// take completes and queues an event of the app.
+func (c *Client) take(ctx context.Context, d *draft, opts []EventOption) error {
 	scope, silent := c.scopeOf(ctx)
-	scope.noteSpan(ctx)
-	switch {
-	case silent:
-		c.explains.event(d, outcomeSilenced)
-		return false, nil
-	case d.Type == GroupEvent && c.inUserMode():
-		return false, ErrUserMode
-	}
-	if err := d.checkOptions(opts); err != nil {
-		return false, err
-	}
-	if err := d.apply(opts); err != nil {
-		return false, err
-	}
-	scope.noteWebhook()
-	d.addTelemetry(ctx, scope)
-	return true, nil
+	return c.takeIn(ctx, scope, silent, d, opts)
 }
 
-// sendNow sends an event in a request of its own and waits for the answer.
-func (c *Client) sendNow(ctx context.Context, d *draft) (BatchResult, error) {
+func (c *Client) takeIn(ctx context.Context, scope *Scope, silent bool, d *draft, opts []EventOption) error {
+	if ok, err := c.complete(ctx, scope, silent, d, opts); !ok {
+		return err
+	}
+	return c.send(ctx, d, nil)
+}
+
+// takeNow is take with a request of its own in place of the queue. It waits for the answer.
+func (c *Client) takeNow(ctx context.Context, d *draft, opts []EventOption) (BatchResult, error) {
+	scope, silent := c.scopeOf(ctx)
+	if ok, err := c.complete(ctx, scope, silent, d, opts); !ok {
+		return BatchResult{}, err
+	}
 	body, err := c.prepare(d, nil)
 	if err != nil || d.filtered {
 		return BatchResult{}, err

@@ -165,8 +165,7 @@ func (enc *encoder) appendTimestamp(b []byte, d *draft) ([]byte, error) {
 	unix := t.Unix()
 	if known := enc.second.Load(); known != nil && known.unix == unix {
 		millis := t.Nanosecond() / int(time.Millisecond)
-		b = append(append(b, known.text...), digit(millis/100))
-		return append(appendTwoDigits(b, millis%100), 'Z', '"'), nil
+		return append(append(b, known.text...), byte('0'+millis/100%10), byte('0'+millis/10%10), byte('0'+millis%10), 'Z', '"'), nil
 	}
 	start := len(b)
 	b, err := appendTime(b, t)

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -608,15 +607,6 @@ func TestEncodeAllocations(t *testing.T) {
 	}
 }
 
-func TestAppendStatus(t *testing.T) {
-	t.Parallel()
-	for status := -1; status <= 1100; status++ {
-		if got := string(appendStatus(nil, status)); got != strconv.Itoa(status) {
-			t.Errorf("%s, want %d", got, status)
-		}
-	}
-}
-
 func TestAppendMillis(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
@@ -751,19 +741,6 @@ func TestEncodeTimes(t *testing.T) {
 		if _, err := appendValue(nil, value, 0); err == nil {
 			t.Errorf("%v: no error", value)
 		}
-	}
-}
-
-// The time is written by hand, as package time would write it.
-func TestAppendTime(t *testing.T) {
-	t.Parallel()
-	at := time.Date(2024, 2, 29, 23, 59, 59, 999_999_999, time.FixedZone("", 3600))
-	for i := range 3000 {
-		got, err := appendTime(nil, at)
-		if want := at.UTC().Format(`"2006-01-02T15:04:05.000Z"`); err != nil || string(got) != want {
-			t.Fatalf("%s, want %s, error %v", got, want, err)
-		}
-		at = at.Add(time.Duration(i) * 1_234_567 * time.Microsecond * 1000)
 	}
 }
 

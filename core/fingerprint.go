@@ -4,24 +4,22 @@ import (
 	"encoding"
 	"encoding/json"
 	"hash/maphash"
-	"math"
 	"math/bits"
 	"reflect"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// hashTraits hashes traits, whatever their order, by what they are on the wire: 5, 5.0
-// and uint8(5) get the same hash. For the usual kinds of values it does not allocate.
-// Collisions are practically impossible, and a random seed keeps anyone from forcing one.
+// hashTraits hashes traits, whatever their order, by their JSON: 5, 5.0 and uint8(5) get the
+// same hash. For the usual kinds of values it does not allocate. Collisions are practically
+// impossible, and a random seed keeps anyone from forcing one.
 func hashTraits(seed maphash.Seed, t Traits) uint64 {
 	var sum uint64
 	for key, value := range t {
 		f := fingerprint{seed: seed}
 		hash := f.value(value, 0)
 		if f.values > maxValues {
-			hash = tagUnknown // what was looked at before that is a matter of chance
+			hash = 0 // what was looked at before that is a matter of chance
 		}
 		sum += mix(f.text(key), hash)
 	}
@@ -38,50 +36,35 @@ type fingerprint struct {
 // anyway, unless it is a cycle, which may branch: then there would be no end to it.
 const maxValues = maxEventBytes
 
-// The types of JSON values are hashed too, to keep equal contents apart.
+// These keep what looks alike apart.
 const (
 	tagNull = iota + 1
-	tagBool
-	tagInteger
-	tagUnsigned // beyond int64
-	tagFraction
+	tagLiteral
+	tagTime
 	tagList
 	tagObject
-	tagUnknown
 )
-
-func (f *fingerprint) object(m map[string]any, depth int) uint64 {
-	var sum uint64
-	for key, value := range m {
-		sum += mix(f.text(key), f.value(value, depth))
-	}
-	return sum
-}
 
 func (f *fingerprint) value(value any, depth int) uint64 {
 	if f.values++; f.values > maxValues {
-		return tagUnknown
+		return 0
 	}
+	var room [len("-2.2250738585072014e-308")]byte
 	switch v := value.(type) {
 	case nil:
 		return tagNull
 	case string:
 		return f.text(v)
 	case bool:
-		if v {
-			return mix(tagBool, 1)
-		}
-		return mix(tagBool, 0)
+		return f.literal(strconv.AppendBool(room[:0], v), nil)
 	case int:
-		return f.integer(int64(v))
-	case int64:
-		return f.integer(v)
+		return f.literal(strconv.AppendInt(room[:0], int64(v), 10), nil)
 	case float64:
-		return f.float(v)
+		return f.literal(appendFloat(room[:0], v))
 	case json.Number:
-		return f.number(v.String())
+		return f.literal(append(room[:0], v...), nil)
 	case time.Time:
-		return f.time(v)
+		return mix(tagTime, maphash.Comparable(f.seed, v.UnixMilli())) // what is sent of it
 	case []string:
 		if v == nil {
 			return tagNull
@@ -104,7 +87,11 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 		if v == nil || depth == maxDepth {
 			break
 		}
-		return mix(tagObject, f.object(v, depth+1))
+		var sum uint64
+		for key, value := range v { // in any order
+			sum += mix(f.text(key), f.value(value, depth+1))
+		}
+		return mix(tagObject, sum)
 	}
 	if plain, ok := plainOf(value); ok {
 		return f.value(plain, depth)
@@ -112,101 +99,48 @@ func (f *fingerprint) value(value any, depth int) uint64 {
 	return f.other(value)
 }
 
-// other hashes a value of a type that value does not know, such as one of the app's own.
+// other hashes a value of a type that value does not know. Types of the app's own it leaves to
+// encoding/json, as the encoder does, unless they are but a name for text or integers.
 func (f *fingerprint) other(value any) uint64 {
 	switch value.(type) {
 	case json.Marshaler, encoding.TextMarshaler:
 		return f.encoded(value)
 	}
+	var room [len("-9223372036854775808")]byte
 	switch v := reflect.ValueOf(value); {
 	case v.Kind() == reflect.String:
 		return f.text(v.String())
 	case v.CanInt():
-		return f.integer(v.Int())
+		return f.literal(strconv.AppendInt(room[:0], v.Int(), 10), nil)
 	case v.CanUint():
-		return f.unsigned(v.Uint())
-	case v.Kind() == reflect.Float64:
-		return f.float(v.Float())
-	case v.Kind() == reflect.Bool:
-		return f.value(v.Bool(), 0)
+		return f.literal(strconv.AppendUint(room[:0], v.Uint(), 10), nil)
 	default:
 		return f.encoded(value)
 	}
 }
 
-// encoded hashes what encoding/json makes of a value. A value that cannot be
-// encoded gets some hash: sending it will fail, unless it is a secret.
+// encoded hashes what encoding/json makes of a value.
 func (f *fingerprint) encoded(value any) uint64 {
-	encoded, err := appendAny(nil, value)
+	b, err := appendAny(nil, value)
 	if err != nil {
-		f.values = maxValues + 1
-		return tagUnknown
+		return f.literal(nil, err)
 	}
 	var plain any
-	if decodeJSON(encoded, &plain) != nil {
-		return tagUnknown
-	}
+	_ = decodeJSON(b, &plain) // encoding/json has just written it
 	return f.value(plain, 0)
 }
 
-func (f *fingerprint) text(s string) uint64 { return maphash.String(f.seed, s) }
-
-func (f *fingerprint) integer(n int64) uint64 {
-	return mix(tagInteger, maphash.Comparable(f.seed, n))
-}
-
-func (f *fingerprint) unsigned(n uint64) uint64 {
-	if n <= math.MaxInt64 {
-		return f.integer(int64(n))
-	}
-	return mix(tagUnsigned, maphash.Comparable(f.seed, n))
-}
-
-// maxExact is how far float64 tells integers apart.
-const maxExact = 1 << 53
-
-// float hashes a number that an int64 or uint64 holds like that integer, and any
-// other by its bits, so that a NaN equals itself.
-func (f *fingerprint) float(n float64) uint64 {
-	switch abs := math.Abs(n); {
-	case abs < maxExact && n == math.Trunc(n):
-		return f.integer(int64(n))
-	case abs >= maxExact && abs < 1<<64:
-		digits := strconv.FormatFloat(n, 'f', -1, 64) // as it is sent
-		if i, err := strconv.ParseInt(digits, 10, 64); err == nil {
-			return f.integer(i)
-		}
-		if u, err := strconv.ParseUint(digits, 10, 64); err == nil {
-			return f.unsigned(u)
-		}
-	}
-	return mix(tagFraction, maphash.Comparable(f.seed, math.Float64bits(n)))
-}
-
-// number hashes the text of a JSON number.
-func (f *fingerprint) number(text string) uint64 {
-	if strings.ContainsAny(text, ".eE") || text == "-0" {
-		if n, err := strconv.ParseFloat(text, 64); err == nil {
-			return f.float(n)
-		}
-	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return f.integer(n)
-	}
-	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return f.unsigned(n)
-	}
-	return mix(tagUnknown, f.text(text)) // it fits no Go number
-}
-
-func (f *fingerprint) time(t time.Time) uint64 {
-	var b [len(`"2006-01-02T15:04:05.000Z"`)]byte
-	text, err := appendTime(b[:0], t)
+// literal hashes the JSON of a number or a boolean. Of a value that has none, sending fails,
+// unless it is a secret.
+func (f *fingerprint) literal(b []byte, err error) uint64 {
 	if err != nil {
-		return tagUnknown
+		f.values = maxValues + 1
+		return 0
 	}
-	return maphash.Bytes(f.seed, text[1:len(text)-1])
+	return mix(tagLiteral, maphash.Bytes(f.seed, b))
 }
+
+func (f *fingerprint) text(s string) uint64 { return maphash.String(f.seed, s) }
 
 // mix makes one hash of two. Their order matters.
 func mix(a, b uint64) uint64 {

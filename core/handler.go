@@ -94,7 +94,8 @@ func Silence(ctx context.Context) {
 func Track(ctx context.Context, event string, p Properties, opts ...EventOption) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
-	c.noteInvalid(c.trackIn(ctx, scope, scope.isSilent(), event, p, opts), event)
+	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
+	c.noteInvalid(c.takeIn(ctx, scope, scope.isSilent(), &d, opts), event)
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for

@@ -152,7 +152,6 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 		return
 	}
 	ids := s.client().interner()
-	list := s.listOf(user, groups) // before the request is locked: there may be thousands
 	s.update(func(r *request) {
 		if !r.hasUser || r.declared.user != user {
 			active := r.declared.group
@@ -162,33 +161,8 @@ func (s *Scope) link(ctx context.Context, user string, groups []Group) {
 				r.declareGroup(active)
 			}
 		}
-		m := &r.members
-		m.begin(r.declared.user)
-		switch {
-		case list != nil:
-			m.addSeveral(list)
-		case len(groups) > 0 && groups[0].ID != m.active:
-			m.addActive(ids.keep(groups[0].ID))
-		}
+		r.members.begin(r.declared.user)
+		r.members.add(groups, ids)
 	})
 	s.annotateDeclared(ctx)
-}
-
-// listOf returns the IDs of several groups for [membership.addSeveral], nil if groups
-// name only one. If they are all known, that is the request's own list.
-func (s *Scope) listOf(user string, groups []Group) []string {
-	if !slices.ContainsFunc(groups, func(g Group) bool { return g.ID != groups[0].ID }) {
-		return nil
-	}
-	var m membership
-	s.update(func(r *request) { m = r.members })
-	if m.knows(user, groups) {
-		return m.groups
-	}
-	ids, list := s.client().interner(), make([]string, len(groups))
-	for i := range groups {
-		list[i] = ids.keep(groups[i].ID)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
 }

@@ -17,46 +17,44 @@ func (m *membership) begin(user string) {
 	}
 }
 
-// addActive notes that the user was linked to a group alone, which becomes the active one.
-func (m *membership) addActive(group string) {
-	if at, known := slices.BinarySearch(m.groups, m.active); m.active != "" && !known {
-		m.groups = slices.Concat(m.groups[:at], []string{m.active}, m.groups[at:])
+// add notes that the user was linked to groups. If they are but one, it becomes the active one;
+// otherwise none is.
+func (m *membership) add(groups []Group, ids *interner) {
+	if len(groups) == 0 {
+		return
 	}
-	m.active = group
-}
-
-// addSeveral notes that the user was linked to groups, none of which is the active one.
-// They must be sorted, and stay as they are.
-func (m *membership) addSeveral(groups []string) {
+	former := m.active
+	isOther := func(g Group) bool { return g.ID != groups[0].ID }
 	switch {
-	case len(m.groups) == 0:
-		m.groups = groups
-	case !slices.Equal(m.groups, groups):
-		all := slices.Concat(m.groups, groups)
-		slices.Sort(all)
-		m.groups = slices.Compact(all)
+	case slices.ContainsFunc(groups, isOther):
+		m.active = ""
+	case groups[0].ID == former:
+		return
+	default:
+		m.active, groups = ids.keep(groups[0].ID), nil
 	}
-	m.addActive("")
+	isNew := func(g Group) bool { return !m.lists(g.ID) }
+	if (former == "" || m.lists(former)) && !slices.ContainsFunc(groups, isNew) {
+		return
+	}
+	list := make([]string, len(m.groups), len(m.groups)+len(groups))
+	copy(list, m.groups)
+	for i := range groups {
+		list = append(list, ids.keep(groups[i].ID))
+	}
+	if former != "" {
+		list = append(list, former)
+	}
+	slices.Sort(list) // not a look for each: there may be thousands
+	m.groups = slices.Compact(list)
 }
 
 // has reports whether the user was linked to a group.
-func (m *membership) has(group string) bool {
-	if m.active == group {
-		return true
-	}
+func (m *membership) has(group string) bool { return m.active == group || m.lists(group) }
+
+func (m *membership) lists(group string) bool {
 	_, found := slices.BinarySearch(m.groups, group)
 	return found
-}
-
-// knows reports whether groups add nothing to the list of this user.
-func (m *membership) knows(user string, groups []Group) bool {
-	if m.user != user || len(m.groups) == 0 {
-		return false
-	}
-	return !slices.ContainsFunc(groups, func(g Group) bool {
-		_, found := slices.BinarySearch(m.groups, g.ID)
-		return !found
-	})
 }
 
 // membershipCheck is what a membership says about a user and a group.

@@ -7,44 +7,13 @@ import "net/http"
 // result is a constant, so it may be kept even if the framework reuses the memory of
 // method.
 func knownMethod(method string) string {
-	switch method {
-	case http.MethodGet:
-		return http.MethodGet
-	case http.MethodHead:
-		return http.MethodHead
-	case http.MethodPost:
-		return http.MethodPost
-	case http.MethodPut:
-		return http.MethodPut
-	case http.MethodPatch:
-		return http.MethodPatch
-	case http.MethodDelete:
-		return http.MethodDelete
-	case http.MethodConnect:
-		return http.MethodConnect
-	case http.MethodOptions:
-		return http.MethodOptions
-	case http.MethodTrace:
-		return http.MethodTrace
-	case "QUERY":
-		return "QUERY"
-	case "PROPFIND":
-		return "PROPFIND"
-	case "PROPPATCH":
-		return "PROPPATCH"
-	case "MKCOL":
-		return "MKCOL"
-	case "COPY":
-		return "COPY"
-	case "MOVE":
-		return "MOVE"
-	case "LOCK":
-		return "LOCK"
-	case "UNLOCK":
-		return "UNLOCK"
-	case "REPORT":
-		return "REPORT"
-	default:
-		return "_OTHER"
+	for _, known := range [...]string{ // the usual ones first
+		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions,
+		http.MethodConnect, http.MethodTrace, "QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT",
+	} {
+		if method == known {
+			return known
+		}
 	}
+	return "_OTHER"
 }

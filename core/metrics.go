@@ -92,7 +92,7 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 	if meter == nil {
 		return nil
 	}
-	size, err := meter.Int64Histogram("klime.delivery.batch.size", metric.WithUnit("{event}"),
+	size, err := meter.Int64Histogram("klime.delivery.batch.size", metric.WithUnit(unitEvents),
 		metric.WithDescription("Events of a request"), metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 20, 50, 100))
 	duration, err2 := meter.Float64Histogram("klime.delivery.request.duration", metric.WithUnit("s"),
 		metric.WithDescription("Duration of requests to Klime"),
@@ -109,6 +109,45 @@ func (m *metrics) onRequest(c *Client) func(items int, took time.Duration, failu
 	}
 }
 
+const unitEvents = "{event}"
+
+// figure is one of a client's Stats, as OpenTelemetry is told of it.
+type figure struct {
+	name, unit, description string
+	value                   int64
+}
+
+// sums are the figures that only rise, but for events dropped, which are told by reason.
+func (s *Stats) sums() []figure {
+	return []figure{
+		{"klime.event.accepted", unitEvents, "Events that were valid and taken in", signed(s.Accepted)},
+		{"klime.event.sent", unitEvents, "Events that Klime has accepted", signed(s.Sent)},
+		{"klime.event.failed", unitEvents, "Events that Klime refused, or given up after too many attempts", signed(s.Failed)},
+		{"klime.event.invalid", unitEvents, "Events, properties and IDs of handlers and requests that were not valid", signed(s.Invalid)},
+		{"klime.event.late", unitEvents, "Events that Shutdown refused: they came after it had begun, or still waited then", signed(s.Late)},
+		{"klime.event.recovered", unitEvents, "Accepted events that other processes left in the spool", signed(s.Recovered)},
+		{"klime.event.not_linked", unitEvents, "Events without their group: no Link in the request", signed(s.NotLinked)},
+		{"klime.event.not_member", unitEvents, "Events without their group: it is not among the linked", signed(s.NotMember)},
+		{"klime.request.anonymous", "{request}", "Requests not recorded as nobody was known", signed(s.Anonymous)},
+		{"klime.delivery.retries", "{request}", "Requests that repeated events of a failed or refused one", signed(s.Retries)},
+		{"klime.callback.panics", "{panic}", "Panics of the app's code that klime calls", signed(s.Panics)},
+	}
+}
+
+// amounts are the figures of what a client holds, and of its state.
+func (s *Stats) amounts() []figure {
+	return []figure{
+		{"klime.queue.length", unitEvents, "Events held in memory alone: queued, in flight or waiting for a retry", int64(s.Queued)},
+		{"klime.queue.size", "By", "Bytes of these", int64(s.QueuedBytes)},
+		{"klime.spool.length", unitEvents, "Events on disk", int64(s.Spooled)},
+		{"klime.spool.size", "By", "Bytes of these", int64(s.SpooledBytes)},
+		{"klime.spool.down", "{client}", "Clients whose spool does not work", boolToInt(s.SpoolDown)},
+		{"klime.delivery.halted", "{client}", "Clients whose sending is stopped", boolToInt(s.Halted)},
+		{"klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted, or waiting for room", int64(s.RollUpKeys)},
+		{"klime.link.known", "{link}", "Facts of Link that are remembered", int64(s.Links)},
+	}
+}
+
 // observe registers a callback with the provider that reads the client's Stats.
 func (m *metrics) observe(c *Client) {
 	defer m.survive(c)
@@ -116,72 +155,34 @@ func (m *metrics) observe(c *Client) {
 	if meter == nil {
 		return
 	}
-	var errs []error
-	var observed []metric.Observable
-	counter := func(name, unit, description string) metric.Int64ObservableCounter {
-		i, err := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-		errs, observed = append(errs, err), append(observed, i)
-		return i
+	dropped, err := meter.Int64ObservableCounter("klime.event.dropped", metric.WithUnit(unitEvents),
+		metric.WithDescription("Events given up before they were sent"))
+	errs, observed := []error{err}, []metric.Observable{dropped}
+	var sums, amounts []metric.Int64Observable
+	for _, f := range new(Stats).sums() {
+		i, err := meter.Int64ObservableCounter(f.name, metric.WithUnit(f.unit), metric.WithDescription(f.description))
+		sums, errs, observed = append(sums, i), append(errs, err), append(observed, i)
 	}
-	amount := func(name, unit, description string) metric.Int64ObservableUpDownCounter {
-		i, err := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-		errs, observed = append(errs, err), append(observed, i)
-		return i
+	for _, f := range new(Stats).amounts() {
+		i, err := meter.Int64ObservableUpDownCounter(f.name, metric.WithUnit(f.unit), metric.WithDescription(f.description))
+		amounts, errs, observed = append(amounts, i), append(errs, err), append(observed, i)
 	}
-	var (
-		accepted   = counter("klime.event.accepted", "{event}", "Events that were valid and taken in")
-		sent       = counter("klime.event.sent", "{event}", "Events that Klime has accepted")
-		failed     = counter("klime.event.failed", "{event}", "Events that Klime refused, or given up after too many attempts")
-		dropped    = counter("klime.event.dropped", "{event}", "Events given up before they were sent")
-		invalid    = counter("klime.event.invalid", "{event}", "Events, properties and IDs of handlers and requests that were not valid")
-		late       = counter("klime.event.late", "{event}", "Events that Shutdown refused: they came after it had begun, or still waited then")
-		recovered  = counter("klime.event.recovered", "{event}", "Accepted events that other processes left in the spool")
-		notLinked  = counter("klime.event.not_linked", "{event}", "Events without their group: no Link in the request")
-		notMember  = counter("klime.event.not_member", "{event}", "Events without their group: it is not among the linked")
-		anonymous  = counter("klime.request.anonymous", "{request}", "Requests not recorded as nobody was known")
-		retries    = counter("klime.delivery.retries", "{request}", "Requests that repeated events of a failed or refused one")
-		panics     = counter("klime.callback.panics", "{panic}", "Panics of the app's code that klime calls")
-		queued     = amount("klime.queue.length", "{event}", "Events held in memory alone: queued, in flight or waiting for a retry")
-		queueBytes = amount("klime.queue.size", "By", "Bytes of these")
-		spooled    = amount("klime.spool.length", "{event}", "Events on disk")
-		spoolBytes = amount("klime.spool.size", "By", "Bytes of these")
-		spoolDown  = amount("klime.spool.down", "{client}", "Clients whose spool does not work")
-		halted     = amount("klime.delivery.halted", "{client}", "Clients whose sending is stopped")
-		keys       = amount("klime.rollup.keys", "{key}", "Users, groups, methods and routes being counted, or waiting for room")
-		links      = amount("klime.link.known", "{link}", "Facts of Link that are remembered")
-	)
 	f := &figures{client: weak.Make(c)}
 	m.figures = f
-	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s, closed := f.read()
-		count := func(i metric.Int64ObservableCounter, n uint64, opts ...metric.ObserveOption) {
-			o.ObserveInt64(i, signed(n), opts...)
+		for i, f := range s.sums() {
+			o.ObserveInt64(sums[i], f.value)
 		}
-		count(accepted, s.Accepted)
-		count(sent, s.Sent)
-		count(failed, s.Failed)
 		for reason, n := range s.Dropped {
-			count(dropped, n, metric.WithAttributes(reasonKey.String(string(reason))))
+			o.ObserveInt64(dropped, signed(n), metric.WithAttributes(reasonKey.String(string(reason))))
 		}
-		count(invalid, s.Invalid)
-		count(late, s.Late)
-		count(recovered, s.Recovered)
-		count(notLinked, s.NotLinked)
-		count(notMember, s.NotMember)
-		count(anonymous, s.Anonymous)
-		count(retries, s.Retries)
-		count(panics, s.Panics)
 		if closed {
 			return nil // what it holds ends with it: a new client may have the same provider
 		}
-		o.ObserveInt64(queued, int64(s.Queued))
-		o.ObserveInt64(queueBytes, int64(s.QueuedBytes))
-		o.ObserveInt64(spooled, int64(s.Spooled))
-		o.ObserveInt64(spoolBytes, int64(s.SpooledBytes))
-		o.ObserveInt64(spoolDown, boolToInt(s.SpoolDown))
-		o.ObserveInt64(halted, boolToInt(s.Halted))
-		o.ObserveInt64(keys, int64(s.RollUpKeys))
-		o.ObserveInt64(links, int64(s.Links))
+		for i, f := range s.amounts() {
+			o.ObserveInt64(amounts[i], f.value)
+		}
 		return nil
 	}, observed...)
 	c.logMetricsError(append(errs, err)...)

@@ -24,28 +24,14 @@ func appendFloat(b []byte, f float64) ([]byte, error) {
 }
 
 // appendTime appends t in ISO 8601, in UTC with milliseconds: the form that all of
-// Klime's clients use. (By hand it takes half the time of t.AppendFormat.)
+// Klime's clients use.
 func appendTime(b []byte, t time.Time) ([]byte, error) {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
 		return b, fmt.Errorf("year %d does not have four digits", year) // as ISO 8601 wants
 	}
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	millis := t.Nanosecond() / int(time.Millisecond)
-	b = append(b, '"')
-	b = append(appendTwoDigits(appendTwoDigits(b, year/100), year%100), '-')
-	b = append(appendTwoDigits(b, int(month)), '-')
-	b = append(appendTwoDigits(b, day), 'T')
-	b = append(appendTwoDigits(b, hour), ':')
-	b = append(appendTwoDigits(b, minute), ':')
-	b = append(appendTwoDigits(b, second), '.')
-	return append(appendTwoDigits(append(b, digit(millis/100)), millis%100), 'Z', '"'), nil
+	return t.AppendFormat(b, `"2006-01-02T15:04:05.000Z"`), nil
 }
-
-func appendTwoDigits(b []byte, n int) []byte { return append(b, digit(n/10), digit(n%10)) }
-
-func digit(n int) byte { return byte('0' + n) } //nolint:gosec // 0 to 9
 
 // appendMillis appends d in milliseconds with up to three decimals.
 func appendMillis(b []byte, d time.Duration) []byte {

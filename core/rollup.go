@@ -191,7 +191,11 @@ func (c *Client) sendUsage(w *usageWindow) {
 		}
 		var body []byte
 		var err error
-		if !delivery.CallApp(func() { body, err = c.prepare(&d, nil) }) { // BeforeSend has ended its goroutine
+		prepare := func() { body, err = c.prepare(&d, nil) }
+		switch {
+		case c.cfg.BeforeSend == nil:
+			prepare()
+		case !delivery.CallApp(prepare): // BeforeSend has ended its goroutine
 			d.filtered = true
 		}
 		if w.handled.Add(1) < 0 {

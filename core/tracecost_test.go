@@ -56,7 +56,7 @@ func (r *tracedRequest) serve(tb testing.TB, t *Tracker) {
 	ctx := context.WithValue(r.inside, scopeKey{}, s)
 	scope, silent := t.client.scopeOf(ctx)
 	d := draft{Event: Event{Event: "Report Generated"}}
-	if _, err := t.client.track(ctx, scope, silent, &d, []EventOption{ForUser("u1")}); err != nil {
+	if _, err := t.client.complete(ctx, scope, silent, &d, []EventOption{ForUser("u1")}); err != nil {
 		tb.Fatal(err)
 	}
 	if _, err := t.client.prepare(&d, nil); err != nil {
