@@ -9,7 +9,8 @@ import (
 )
 
 // Option tunes a middleware. The options of this package work with every framework. The
-// zero Option changes nothing.
+// zero Option changes nothing. A wrong one is logged and left out. A test can check them
+// all, without a client: NewTracker(nil, options...).Err().
 type Option struct {
 	apply func(*Tracker) error
 }
