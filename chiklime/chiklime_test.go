@@ -197,7 +197,7 @@ func TestSubRouters(t *testing.T) {
 // A router that was built anew for a change of the routes, and dropped, is not kept.
 func TestRoutersBuiltAnew(t *testing.T) {
 	t.Parallel()
-	const built, most = 1000, 100
+	const built, most = 1000, 300
 	var dropped atomic.Int64
 	var middleware func(http.Handler) http.Handler
 	defer func() { runtime.KeepAlive(middleware) }()

@@ -30,7 +30,7 @@ func (s *store) setAside(why error) error {
 	err := os.Rename(s.path(), name)
 	gone := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !gone {
-		return fmt.Errorf("spool: damaged file: %w", err)
+		return fmt.Errorf("spool: file cannot be set aside (%w): %w", why, err)
 	}
 	s.broken = nil
 	if gone {

@@ -35,7 +35,10 @@ func TestFullDiskIsKnown(t *testing.T) {
 			}
 		}
 	}
-	for _, err := range []error{nil, syscall.EIO, fs.ErrPermission, fmt.Errorf("%s: %w", fullNumbers()[0].Error(), errDamaged)} {
+	for _, err := range []error{
+		nil, syscall.EIO, fs.ErrPermission, fmt.Errorf("%w: /srv/%s", ErrInUse, fullNumbers()[0].Error()),
+		fmt.Errorf("%s: %w", fullNumbers()[0].Error(), errDamaged),
+	} {
 		if isDiskFull(err) {
 			t.Errorf("%v passes for a full disk", err)
 		}

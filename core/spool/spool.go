@@ -24,14 +24,14 @@ var (
 const (
 	defaultMaxBytes = 256 << 20
 	minMaxBytes     = 1 << 20
-	maxMaxBytes     = min(1<<40, math.MaxInt/2+1) // bbolt maps the file, which is a third larger, into memory
+	maxMaxBytes     = min(1<<40, math.MaxInt/2+1) // bbolt maps the file, which is larger, into memory
 )
 
 // Options tunes a [Spool]. The zero value is ready to use.
 type Options struct {
 	// MaxBytes limits the size of the events on disk, 1 MiB to 1 TiB (1 GiB on 32-bit
-	// systems). The file is about a third larger, with events of 2 to 4 KB up to twice as
-	// large, and shrinks only when it is empty.
+	// systems). The file is a third to a half larger, with events of 1 to 2.5 KB up to 2.2
+	// times as large, and shrinks only when it is empty.
 	// Default 256 MiB.
 	MaxBytes int64
 

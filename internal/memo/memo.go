@@ -8,7 +8,7 @@ import (
 
 // Most is how many values a Map keeps. An app that builds its routers anew for each change
 // of its routes, or for each request, would else keep them all.
-const Most = 64
+const Most = 256
 
 // Map is a map that is emptied when it is full. Its zero value is empty. It is safe for
 // concurrent use.

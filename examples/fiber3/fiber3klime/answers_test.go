@@ -508,7 +508,7 @@ func TestRoutesReplacedLater(t *testing.T) {
 		}
 	}
 	want, last := []string{"200 /first/{id}"}, "/first/:id"
-	for i := range 200 { // more than there is room for
+	for i := range 300 { // more than there is room for
 		next := fmt.Sprintf("/n%d/:id", i)
 		replace(last, func() { app.Post(next, sends(http.StatusOK)) })
 		s.do(fmt.Sprintf("POST /n%d/1", i))

@@ -19,7 +19,7 @@ type routes struct {
 
 // maxMade is how many tables are made before all are forgotten: an app may go on changing
 // its routes, or be built anew.
-const maxMade = 64
+const maxMade = 256
 
 type routeTable struct {
 	handlers uint32              // of the app when the table was made

@@ -147,7 +147,7 @@ func Start[S Server](opts Options, newServer NewServer[S]) (*Demo, error) {
 }
 
 // localServer serves a local Klime and its pages, as cmd/klime-local does, but without its
-// limits: only this app sends to it.
+// time limits and its bounds on what comes at once.
 func localServer(klime *ingest.Server, tracesURL string) *http.Server {
 	pages := inspector.New(klime, inspector.Options{TraceURL: tracesURL})
 	s := &http.Server{Handler: pages, ReadHeaderTimeout: headerTimeout}
