@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/delivery"
@@ -39,7 +38,7 @@ type Client struct {
 	metrics      metrics
 	panicLogs    panicLogs
 	plainHints   plainHints
-	redactedHint sync.Once
+	redactedTold atomic.Bool
 	seen         seen
 
 	workTracker Tracker // of contexts without a request: see NewContext
@@ -97,7 +96,7 @@ func New(cfg Config) (*Client, error) {
 		OnPanic:       func() { c.panics.Add(1) },
 		OnClose:       c.rollUps.close,
 	})
-	c.workTracker.client = c
+	c.workTracker.client, c.workTracker.funcs.link = c, appFunc{client: c, name: "Link"}
 	c.metrics.observe(c)
 	c.hintUnread()
 	return c, nil

@@ -60,7 +60,12 @@ type DeliveryError struct {
 func (e *DeliveryError) Error() string { return "klime: " + e.internal(nil).Error() }
 
 // Unwrap returns Err.
-func (e *DeliveryError) Unwrap() error { return e.Err }
+func (e *DeliveryError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // Temporary reports whether the same request may succeed later.
 func (e *DeliveryError) Temporary() bool { return e.internal(nil).Temporary() }
@@ -68,6 +73,9 @@ func (e *DeliveryError) Temporary() bool { return e.internal(nil).Temporary() }
 // internal returns delivery's form of e. The named events are those that the answer
 // singled out.
 func (e *DeliveryError) internal(named []EventError) *delivery.SendError {
+	if e == nil { // within an error that a Transport has made
+		return &delivery.SendError{}
+	}
 	return &delivery.SendError{
 		StatusCode: e.StatusCode, RetryAfter: e.RetryAfter, Message: e.Message, Err: e.Err, Rejected: rejections(named),
 	}

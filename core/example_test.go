@@ -170,7 +170,6 @@ func ExampleClient_Link() {
 	// group "" user="user_123" group="org_abc"
 }
 
-// One request at once, for what must not be lost in between: Klime's own answer.
 // A function that handlers and jobs share needs no client and no IDs: they are in its context.
 func ExampleClient_NewContext() {
 	client, recorder := newExample()
@@ -184,6 +183,7 @@ func ExampleClient_NewContext() {
 	// track "Report Sent" user="user_123" group="org_abc"
 }
 
+// One request at once, for what must not be lost in between: Klime's own answer.
 func ExampleClient_TrackSync() {
 	client, recorder := newExample()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -11,8 +11,9 @@ import (
 )
 
 // hashTraits hashes traits, whatever their order, by their JSON: 5, 5.0 and uint8(5) get the
-// same hash. For the usual kinds of values it does not allocate. Collisions are practically
-// impossible, and a random seed keeps anyone from forcing one.
+// same hash; only a time gets another one than a text that says the same. For the usual kinds
+// of values it does not allocate. Collisions are practically impossible, and a random seed
+// keeps anyone from forcing one.
 func hashTraits(seed maphash.Seed, t Traits) uint64 {
 	var sum uint64
 	for key, value := range t {

@@ -46,7 +46,7 @@ func SetEvent(ctx context.Context, name string) {
 // and logged. The value of a key that Config.SecretKeys names is not sent.
 func SetProperty(ctx context.Context, key string, v any) {
 	scope := scopeWithSpan(ctx)
-	if scope == nil {
+	if scope == nil || scope.isWork() {
 		return
 	}
 	c := scope.client()
@@ -77,8 +77,9 @@ func Skip(ctx context.Context) {
 }
 
 // Silence stops everything that would be sent from this request from now on, for all
-// clients. It is meant for staff who act as a customer. Outside of a request, or without a
-// middleware, it does nothing: what a client's methods are then given is sent.
+// clients. It is meant for staff who act as a customer. Of a [Client.NewContext] it stops
+// what that work sends. With any other ctx that has passed no middleware it does nothing:
+// what a client's methods are then given is sent.
 func Silence(ctx context.Context) {
 	for s := ScopeFrom(ctx); s != nil; s = s.around {
 		s.update(func(r *request) { r.silent = true })
@@ -101,7 +102,8 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for
 // what it means and how often it may be called. It also says whose request this is: to
 // link somebody else, whom an admin invites, call [Client.Identify] and [Client.Group].
-// Errors are counted and logged. Without a middleware it does nothing.
+// Errors are counted and logged. Without a middleware, or a [Client.NewContext], it does
+// nothing.
 func Link(ctx context.Context, u User, groups ...Group) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()

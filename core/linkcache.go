@@ -241,6 +241,9 @@ func (l *linkCache) pause(token uint64, until time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last, _ := l.pairs.find(token)
+	if last == (sentFact{}) {
+		return // forgotten meanwhile: the next call sends it
+	}
 	l.loseGroup(token, last)
 	last.expires, last.paused = until, true
 	l.pairs.put(token, last)

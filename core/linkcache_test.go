@@ -282,6 +282,18 @@ func TestUnstableTraits(t *testing.T) {
 	}
 }
 
+// A fact that was forgotten while it was sent is not paused: the next call sends it.
+func TestPauseOfAForgottenFact(t *testing.T) {
+	t.Parallel()
+	cache := newLinkCache(time.Hour, func() {}, func() {})
+	token, _ := cache.reserve(0, "jane", "acme", nil)
+	cache.forget(token)
+	cache.pause(token, time.Minute)
+	if _, fresh := cache.reserve(0, "jane", "acme", nil); !fresh {
+		t.Error("withheld")
+	}
+}
+
 // Users without a group have nothing in common that they could disagree on.
 func TestUsersWithoutAGroupDoNotDisagree(t *testing.T) {
 	t.Parallel()

@@ -89,12 +89,13 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	innermost, _ := innermostIn(s.parent)
 	s.nested = innermost != nil
 	for outer := innermost; outer != nil; outer = outer.around {
-		if !outer.request().isOpen() {
+		isWork := outer.isWork()
+		if !isWork && !outer.request().isOpen() {
 			continue
 		}
 		if s.around == nil {
 			s.around = outer
-			s.subrequest = !noClient && outer.request().isOther(incoming)
+			s.subrequest = isWork || !noClient && outer.request().isOther(incoming)
 		}
 		if s.subrequest {
 			return false
@@ -280,7 +281,7 @@ func (s *Scope) isSilentTo(c *Client) bool {
 		switch {
 		case said.silent:
 			return true
-		case s.client() == c:
+		case s.client() == c && !s.isWork():
 			isObserved, ours = true, ours || said.optedOut
 		default:
 			others = others || said.optedOut
@@ -293,6 +294,9 @@ func (s *Scope) isSilentTo(c *Client) bool {
 func (s *Scope) inParent() *Scope {
 	if !s.nested {
 		return nil
+	}
+	if s.isWork() && s.around != nil {
+		return s.around // the framework may reuse the parent
 	}
 	outer, _ := innermostIn(s.parent)
 	return outer

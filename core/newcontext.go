@@ -6,7 +6,9 @@ import "context"
 // message from a queue: in it, [Track], [Link] and the client's own methods act for this
 // user and group, as they do in a request of theirs. So one function can serve both.
 // Either ID may be empty, and [SetUser] and [SetGroup] change them. ctx may be that of a
-// request: whose that is no longer counts, but its [Silence] does.
+// request, if it may be kept (of Gin, c.Request.Context() and not c): whose request that
+// is, and what options of its middleware add, no longer counts, but its [Silence] and
+// [HonorOptOut] do.
 //
 // The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. A nil
 // Client returns ctx.
@@ -28,4 +30,9 @@ func (c *Client) NewContext(ctx context.Context, userID, groupID string) context
 	}
 	s.own.frozen = true // as of a request that is over: nobody else is asked, and nothing joins it
 	return s
+}
+
+// isWork reports whether s is of a NewContext.
+func (s *Scope) isWork() bool {
+	return s.tracker.client != nil && s.tracker == &s.tracker.client.workTracker
 }

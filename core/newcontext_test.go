@@ -84,10 +84,36 @@ func TestNewContext(t *testing.T) {
 				remind(work)
 			})
 		}, ""},
-		{"around a request", func(ctx context.Context, c *klime.Client) {
+		{"around a request of another", func(ctx context.Context, c *klime.Client) {
 			work := c.NewContext(ctx, "u1", "g1")
 			traffic{tracker: klime.NewTracker(c, asUser("u2")), ctx: work}.serve(remind)
 		}, "u2/ Reminder Sent, u2/ API Called"},
+		{"around a request", func(ctx context.Context, c *klime.Client) {
+			work := c.NewContext(ctx, "u1", "g1")
+			traffic{tracker: klime.NewTracker(c), ctx: work}.serve(remind)
+			traffic{tracker: klime.NewTracker(c), ctx: work}.serve(klime.Silence) // not the work
+			remind(work)
+		}, "u1/g1 Reminder Sent, u1/g1 API Called, u1/g1 Reminder Sent"},
+		{"between two requests", func(ctx context.Context, c *klime.Client) {
+			tracker := klime.NewTracker(c)
+			outer := traffic{tracker: klime.NewTracker(c, asUser("u1"), klime.ResolveGroup(answerWith("g1"))), ctx: ctx}
+			outer.serve(func(ctx context.Context) {
+				traffic{tracker: tracker, ctx: c.NewContext(ctx, "u2", "")}.serve(func(ctx context.Context) {
+					if klime.ScopeFrom(ctx).Joined() {
+						t.Error("joins what is around the work")
+					}
+					remind(ctx)
+				})
+			})
+		}, "u2/ Reminder Sent, u2/ API Called, u1/g1 API Called"},
+		{"of a request whose context is used again", func(ctx context.Context, c *klime.Client) {
+			tracker := klime.NewTracker(c)
+			reused := &pooled{Context: ctx, scope: tracker.Begin(ctx)}
+			work := c.NewContext(reused, "u1", "")
+			klime.Silence(reused)
+			reused.scope = tracker.Begin(ctx)
+			remind(work)
+		}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,6 +124,55 @@ func TestNewContext(t *testing.T) {
 				t.Errorf("events:\n%s, want\n%s", got, test.want)
 			}
 		})
+	}
+}
+
+// pooled is a context that its framework uses again, such as a *gin.Context.
+type pooled struct {
+	context.Context //nolint:containedctx // as frameworks do
+
+	scope *klime.Scope
+}
+
+func (p *pooled) Value(key any) any {
+	if key == klime.ScopeKey {
+		return p.scope
+	}
+	return p.Context.Value(key)
+}
+
+// Who does not want to be tracked is not, by any client, nor in work that the request starts.
+func TestNewContextHonorsOptOut(t *testing.T) {
+	t.Parallel()
+	web, webWire := newClient(t)
+	job, jobWire := newClient(t)
+	tracker := klime.NewTracker(web, klime.HonorOptOut())
+	scope := tracker.Begin(t.Context())
+	scope.ReadHeader(func(name string) string { return map[string]string{"Dnt": "1"}[name] })
+	for _, c := range []*klime.Client{web, job} {
+		remind(c.NewContext(scope, "u1", ""))
+		if err := c.Track(c.NewContext(scope, "u1", ""), "Job Done", nil); err != nil {
+			t.Error(err)
+		}
+	}
+	tracker.Observe(scope, klime.Exchange{})
+	if got := summaryOf(webWire.events(t, web)) + summaryOf(jobWire.events(t, job)); got != "" {
+		t.Errorf("events: %s", got)
+	}
+}
+
+// A worker may keep one context: what is of requests alone leaves nothing in it, and a panic in
+// LinkFunc is counted.
+func TestNewContextOfAWorker(t *testing.T) {
+	t.Parallel()
+	client, _ := newClient(t)
+	ctx := client.NewContext(t.Context(), "u1", "")
+	for i := range 200 {
+		klime.SetProperty(ctx, fmt.Sprint(i), func() {})
+	}
+	klime.LinkFunc(ctx, func() (klime.User, []klime.Group) { panic("no session") })
+	if s := client.Stats(); s.Invalid != 0 || s.Panics != 1 {
+		t.Errorf("%d invalid, %d panics", s.Invalid, s.Panics)
 	}
 }
 

@@ -201,10 +201,11 @@ func (c *Client) redactProperty(key string, value any) any {
 }
 
 // hintRedacted tells once that the value of a key was replaced: the key may only sound like
-// a secret's.
+// a secret's. The key itself may hold data, so it is the entry that is named.
 func (c *Client) hintRedacted(key string) {
-	if key != "" {
-		c.hintOnce(&c.redactedHint, `a value is sent as "[redacted]", as its key sounds like that of a secret; `+
-			"if it is one, do not give it to klime, and if not, see Config.SecretKeys", slog.String("key", shortened(key)))
+	if key == "" || c.redactedTold.Load() || c.redactedTold.Swap(true) {
+		return
 	}
+	c.hint(slog.LevelWarn, `a value is sent as "[redacted]", as its key has the words of a secret; `+
+		"if it is one, do not give it to klime, and if not, see Config.SecretKeys", slog.String("words", c.secrets.EntryOf(key)))
 }

@@ -134,9 +134,9 @@ func TestHintOfWhatIsRedacted(t *testing.T) {
 		traits Traits
 		want   string
 	}{
-		{"a secret", Traits{"name": "Jane", "login": map[string]any{"password": "hidden"}}, "key=password"},
+		{"a secret", Traits{"name": "Jane", "login": map[string]any{"password": "hidden"}}, "words=password"},
 		{"no secret", Traits{"passwordPolicy": "strict", "hasPassword": true, "promptTokens": 7}, ""},
-		{"a token", Traits{"tokens": "hidden"}, "key=tokens"},
+		{"a token", Traits{"tokens": "hidden"}, "words=\"token=\""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -158,6 +158,44 @@ func TestHintOfWhatIsRedacted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// telling is a Logger that tells Klime of each line.
+type telling struct {
+	slog.Handler
+
+	tell func()
+}
+
+func (telling) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h telling) Handle(context.Context, slog.Record) error {
+	h.tell()
+	return nil
+}
+
+// The hint comes under no lock, as the app's Logger may send what is redacted too.
+func TestHintInALoggerThatSends(t *testing.T) {
+	t.Parallel()
+	var client *Client
+	lines := 0
+	logger := slog.New(telling{slog.DiscardHandler, func() {
+		lines++
+		_ = client.Identify(context.Background(), "log", Traits{"token": "hidden"})
+	}})
+	client, err := New(Config{WriteKey: "wk", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.cfg.Logger = logger
+	_ = client.redactProperty("token", "hidden")
+	if lines != 1 {
+		t.Errorf("%d lines", lines)
+	}
+	client.cfg.Logger = slog.New(slog.DiscardHandler)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = client.Shutdown(ctx)
 }
 
 // No secret gets through, whatever else a key and a value hold.

@@ -43,14 +43,13 @@ type transportAdapter struct{ Transport }
 
 func (a transportAdapter) Send(ctx context.Context, batch delivery.Batch) (delivery.Result, error) {
 	result, err := a.Transport.Send(ctx, batch.AppendBody(nil), len(batch))
-	switch failure := (*DeliveryError)(nil); {
-	case err == nil, errors.As(err, &failure) && failure == nil: // who returns a nil *DeliveryError means success
+	if failure, ok := err.(*DeliveryError); err == nil || ok && failure == nil { //nolint:errorlint // who returns just that means success
 		return delivery.NewResult(len(batch), rejections(result.Errors)), nil
-	case failure != nil:
-		return delivery.Result{}, failure.internal(result.Errors)
-	default:
-		return delivery.Result{}, err
 	}
+	if failure := (*DeliveryError)(nil); errors.As(err, &failure) && failure != nil {
+		return delivery.Result{}, failure.internal(result.Errors)
+	}
+	return delivery.Result{}, err
 }
 
 // batchResult returns the public form of an answer. The named events are those of
@@ -70,7 +69,7 @@ func batchResult(r delivery.Result, named []Event) BatchResult {
 func rejections(errs []EventError) []delivery.Rejection {
 	rejected := make([]delivery.Rejection, len(errs))
 	for i, e := range errs {
-		rejected[i] = delivery.Rejection{Index: e.Index, Code: e.Code, Message: e.Message}
+		rejected[i] = delivery.Rejection{Index: e.Index, Code: delivery.CutMessage(e.Code), Message: delivery.CutMessage(e.Message)}
 	}
 	return rejected
 }

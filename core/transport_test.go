@@ -75,6 +75,15 @@ func TestTransport(t *testing.T) {
 			var failure *klime.DeliveryError
 			return klime.BatchResult{}, failure
 		}, 1, 20, 0, false},
+		{"fails with a nil DeliveryError in the error", func(n int) (klime.BatchResult, error) {
+			if n == 1 {
+				return klime.BatchResult{}, errors.Join(errors.New("broker away"), (*klime.DeliveryError)(nil))
+			}
+			return klime.BatchResult{}, nil
+		}, 2, 20, 0, false},
+		{"names a bad event, at length", func(int) (klime.BatchResult, error) {
+			return klime.BatchResult{Errors: []klime.EventError{{Index: 3, Code: strings.Repeat("c", 1000), Message: strings.Repeat("no ", 1000)}}}, nil
+		}, 1, 19, 1, false},
 		{"panics at first", func(n int) (klime.BatchResult, error) {
 			if n == 1 {
 				panic("a broker's bug")
@@ -102,6 +111,11 @@ func TestTransport(t *testing.T) {
 				}
 				if uint64(len(o.events)) != test.failed || len(o.events) > 0 && o.events[0].Properties["n"] != int64(3) {
 					t.Errorf("told of %+v", o.events)
+				}
+				for _, r := range o.results {
+					if len(r.Errors) > 0 && len(r.Errors[0].Code)+len(r.Errors[0].Message) > 700 {
+						t.Errorf("result %.1000v", r)
+					}
 				}
 				if text := errors.Join(o.errs...); text != nil && len(text.Error()) > 400 {
 					t.Errorf("errors: %v", text)

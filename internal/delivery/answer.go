@@ -91,7 +91,7 @@ func isWebPage(raw []byte) bool {
 func (t *HTTP) parseAnswer(raw []byte) answer {
 	var a answer
 	_ = json.Unmarshal(raw, &a) // an error is most likely a proxy's page, whose status says enough
-	clean := func(s looseString) looseString { return looseString(cutMessage(t.key.hideIn(string(s)))) }
+	clean := func(s looseString) looseString { return looseString(CutMessage(t.key.hideIn(string(s)))) }
 	a.Message = clean(cmp.Or(a.Message, a.Error))
 	for i := range a.Errors {
 		a.Errors[i].Message = clean(a.Errors[i].Message)
@@ -102,8 +102,8 @@ func (t *HTTP) parseAnswer(raw []byte) answer {
 	return a
 }
 
-// cutMessage leaves maxMessage characters of s.
-func cutMessage(s string) string {
+// CutMessage leaves 300 characters of s.
+func CutMessage(s string) string {
 	if runes := []rune(s); len(runes) > maxMessage {
 		return string(runes[:maxMessage]) + "…"
 	}

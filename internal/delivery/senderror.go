@@ -76,7 +76,7 @@ func asSendError(err error) *SendError {
 		return nil
 	case errors.As(err, &failure):
 		own := *failure                       // a copy: the Transport may return the same one again
-		own.Message = cutMessage(own.Message) // reports keep it
+		own.Message = CutMessage(own.Message) // reports keep it
 		own.RetryAfter = min(max(own.RetryAfter, 0), maxRetryAfter)
 		return &own
 	default:

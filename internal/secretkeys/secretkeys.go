@@ -26,13 +26,14 @@ func Default() []string {
 // passwordPolicy and apiKeyCount.
 func about() []string {
 	return []string{
-		"at", "brand", "changed", "count", "created", "enabled", "expired", "length", "limit", "policy", "provider", "required",
-		"rotated", "status", "strength", "type", "updated", "version",
+		"brand", "count", "enabled", "expired", "length", "limit", "policy", "provider", "required", "status", "strength", "type",
+		"version",
 	}
 }
 
 // Matcher recognises the keys of secrets. It is safe for concurrent use.
 type Matcher struct {
+	entries []string
 	secrets func() secretWords // computed on the first call
 
 	known sync.Map     // key → Secrecy
@@ -79,19 +80,21 @@ const (
 // words, in the singular or the plural, or with "=" at the end, one that ends with them.
 func New(entries []string) *Matcher {
 	entries = slices.Clone(entries) // the app may change its slice
-	return &Matcher{secrets: sync.OnceValue(func() secretWords { return newSecretWords(entries) })}
+	return &Matcher{entries: entries, secrets: sync.OnceValue(func() secretWords { return newSecretWords(entries) })}
 }
 
 // HasWord reports whether an entry has a word, without which it matches no key.
 func HasWord(entry string) bool { return len(wordsOf(entry)) > 0 }
 
 func newSecretWords(entries []string) (s secretWords) {
-	usual := Default()
+	isUsual := map[string]bool{}
+	for _, entry := range Default() {
+		isUsual[joinedOf(entry)] = true
+	}
 	for _, entry := range entries {
 		words := wordsOf(entry)
 		word := secretWord{
-			spaced(stems(words)), strings.Join(singular(words), ""), runsOf(words), tailOf(stems(words)),
-			slices.Contains(usual, entry),
+			spaced(stems(words)), joinedOf(entry), runsOf(words), tailOf(stems(words)), isUsual[joinedOf(entry)],
 		}
 		switch {
 		case word.joined == "":
@@ -103,6 +106,9 @@ func newSecretWords(entries []string) (s secretWords) {
 	}
 	return s
 }
+
+// joinedOf is an entry as one word: "apikey".
+func joinedOf(entry string) string { return strings.Join(singular(wordsOf(entry)), "") }
 
 // SecrecyOf returns the secrecy of a key, computed once for each that is not very long.
 func (m *Matcher) SecrecyOf(key string) Secrecy {
@@ -119,6 +125,16 @@ func (m *Matcher) SecrecyOf(key string) Secrecy {
 		}
 	}
 	return found
+}
+
+// EntryOf returns the first entry that makes a key a secret's, "" if there is none.
+func (m *Matcher) EntryOf(key string) string {
+	for _, entry := range m.entries {
+		if newSecretWords([]string{entry}).secrecyOf(key) != NotSecret {
+			return entry
+		}
+	}
+	return ""
 }
 
 // secrecyOf returns the secrecy of a key.

@@ -17,7 +17,7 @@ func TestDefault(t *testing.T) {
 		"passwords", "accessTokens", "cardNumbers", "apiKeys", "oauthToken", "userToken", "xsrf-token", "verificationToken", "idTokens", "mfaCode",
 		"securityCode", "bearer", "pin", "clientsecret", "secretkey", "privateKeys", "jwts",
 		"credentials", "session id", "sessionId", "user.password", "пароль password",
-		"passwordCounted", "passwordPolicyText", "apiKeyCount2", "passwordAtLogin", "statusPassword", "passwordStatuses",
+		"passwordCounted", "passwordPolicyText", "apiKeyCount2", "passwordAtLogin", "passwordChanged", "password-last-changed", "passwordUpdated", "otpCreated", "passwordChangedAt", "statusPassword", "passwordStatuses",
 		"passWord", "pass_word", "userPassWord", "PassWords", "pASSWORD", "APIkey", "apiKeY", "apiKEYs", "sessionIDs", "sESSION_iD", "ApIkEy2", "iBAN", "toKen",
 		"acceSSkey", "DBPassword", "HTTPCookie", "AWSAPIKey", "XAPIKey", "userGCPAPIKeys", "OTPAPIKey2", "XMFACode", "HTTPAPI-token", "old-pass-word-hash", "p.a.s.s.w.o.r.d", "пароль_pass-word",
 	}
@@ -26,7 +26,7 @@ func TestDefault(t *testing.T) {
 		"api", "apiVersion", "apiKeynote", "monkey", "keyboard", "accessLevel", "cookieless", "authorized", "author", "authorId", "session", "lesson",
 		"classname", "assn", "pinned", "accountNumber", "taxId", "reportType", "amount", "cardType", "customerNumber", "email", "name", "tokenizer", "tokens used", "tokenType",
 		"passport", "compass", "api keyboard", "apiKeyboard", "compassWord", "bypass_word", "pass wordy", "toKenType", "map_inner", "spin", "topIn",
-		"passwordPolicy", "api_key_count", "credentialProvider", "cookiePolicyVersion", "creditCardBrand", "password-last-changed", "PIN_COUNT", "passwordChangedAt",
+		"passwordPolicy", "api_key_count", "credentialProvider", "cookiePolicyVersion", "creditCardBrand", "PIN_COUNT", "cookieStatus",
 		"capikeys", "CAPIKEYS", "CAPI_KEYS", "CapiKeys", "accessKeynote", "APIKeyboard", "AWSAPIKeynote", "SPIN", "SPINs", "SPINRate", "AWSAPI",
 	}
 	m := New(Default())
@@ -49,6 +49,30 @@ func TestDefault(t *testing.T) {
 	for key, want := range map[string]bool{"employeeNumber": true, "employee": false, "salaryLimit": true, "accountType": true, "accountTypeCount": true, "apiKeyLimit": false, "plan": true, "oldPlan": true, "planName": false, "subplan": true, "subplanName": false, "password": true, "other": false} {
 		if (own.SecrecyOf(key) == Secret) != want {
 			t.Errorf("%q: %v", key, !want)
+		}
+	}
+}
+
+// The entry is named, not the key, which may hold what a caller has sent.
+func TestEntryOf(t *testing.T) {
+	t.Parallel()
+	m := New(append(Default(), "tax id"))
+	for key, want := range map[string]string{
+		"jane@acme.test password": "password", "apiKey_sk_live_51H": "api key", "csrfToken": "token=", "taxIDs": "tax id", "passwordPolicy": "", "name": "",
+	} {
+		if got := m.EntryOf(key); got != want {
+			t.Errorf("%q: %q, want %q", key, got, want)
+		}
+	}
+}
+
+// An entry of the default list is one however it is spelled.
+func TestSpellingOfDefaults(t *testing.T) {
+	t.Parallel()
+	for _, entry := range []string{"api key", "api-key", "API keys", "ApiKey"} {
+		m := New([]string{entry})
+		if m.SecrecyOf("apiKeyCount") != NotSecret || m.SecrecyOf("apiKeyValue") != Secret {
+			t.Errorf("%q: apiKeyCount %v, apiKeyValue %v", entry, m.SecrecyOf("apiKeyCount"), m.SecrecyOf("apiKeyValue"))
 		}
 	}
 }
