@@ -91,25 +91,8 @@ func TestServerFaultsPassSoon(t *testing.T) {
 	}
 }
 
-func TestRecorderFaults(t *testing.T) {
-	t.Parallel()
-	for name, test := range faultTests() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				recorder := klimetest.NewRecorder()
-				recorder.Fail(test.fault)
-				stats := trackThree(t, recorder.Config())
-				if n := len(recorder.Events()); n != test.events || recorder.Repeated() != test.repeated || stats.Failed != test.failed {
-					t.Errorf("%d events, %d repeated, %d failed; want %+v", n, recorder.Repeated(), stats.Failed, test)
-				}
-			})
-		})
-	}
-}
-
 // As every http.RoundTripper must, a Recorder closes the body of each request.
-func TestRecorderClosesBodies(t *testing.T) {
+func TestRecorderFaults(t *testing.T) {
 	t.Parallel()
 	for name, test := range faultTests() {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +102,10 @@ func TestRecorderClosesBodies(t *testing.T) {
 				recorder.Fail(test.fault)
 				config := recorder.Config()
 				config.HTTPClient.Transport = mustClose{t, config.HTTPClient.Transport}
-				trackThree(t, config)
+				stats := trackThree(t, config)
+				if n := len(recorder.Events()); n != test.events || recorder.Repeated() != test.repeated || stats.Failed != test.failed {
+					t.Errorf("%d events, %d repeated, %d failed; want %+v", n, recorder.Repeated(), stats.Failed, test)
+				}
 			})
 		})
 	}
