@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/klimeapp/klime-go/internal/jsondepth"
 )
@@ -22,60 +21,39 @@ func show(n int, s string) string { return visible(n, s, false) }
 func visible(n int, s string, lines bool) string {
 	var b strings.Builder
 	marks, blank := 0, !strings.ContainsFunc(s, isSeen)
-	var before rune
+	joined := strings.Contains(s, "\u200d") || strings.Contains(s, "\ufe0f")
+	end := 0 // of the last such emoji
 	for i, r := range s {
 		if n == 0 {
 			b.WriteRune('…')
 			break
 		}
 		n--
-		joint := joins(before, r, s[i:])
-		if marks++; !unicode.Is(unicode.M, r) && !joint {
+		if joined && i >= end {
+			end = i + len(emoji.FindString(s[i:min(i+longestEmoji, len(s))]))
+		}
+		if marks++; !unicode.Is(unicode.M, r) || !isSeen(r) {
 			marks = 0
 		}
 		switch {
 		case marks > maxMarks:
-		case isSeen(r), r == ' ' && !blank, lines && (r == '\n' || r == '\t'), joint:
+		case isSeen(r), r == ' ' && !blank, lines && (r == '\n' || r == '\t'), i < end:
 			b.WriteRune(r)
 		case r < 0x10000:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			fmt.Fprintf(&b, `\U%08x`, r)
 		}
-		before = r
 	}
 	return b.String()
 }
 
-// isSeen reports whether a character leaves a mark on the page. Some do not though they
-// are letters (U+3164, HANGUL FILLER) or symbols.
+// isSeen reports whether a character by itself leaves a mark on the page. Some do not though
+// they are letters (U+3164, HANGUL FILLER), symbols or accents (U+FE0F, VARIATION SELECTOR-16).
 func isSeen(r rune) bool {
 	const brailleBlank = '\u2800'
-	return unicode.IsPrint(r) && r != ' ' && r != brailleBlank && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
-}
-
-// joins reports whether r, with which rest begins, is a joiner that its neighbours need: between
-// emoji that form one picture, or inside a word of a script whose letters change their form.
-// Elsewhere, as at the end of an ID, it would make two IDs look the same.
-func joins(before, r rune, rest string) bool {
-	const nonJoiner, joiner = '\u200c', '\u200d'
-	if r != nonJoiner && r != joiner {
-		return false
-	}
-	after, _ := utf8.DecodeRuneInString(rest[utf8.RuneLen(r):])
-	return r == joiner && isEmoji(before) && isEmoji(after) || isShaped(before) && isShaped(after)
-}
-
-// isEmoji reports whether r is a part of an emoji, such as a colour of skin.
-func isEmoji(r rune) bool {
-	const asPicture = '\ufe0f'
-	return r > 0xff && r != utf8.RuneError && unicode.In(r, unicode.So, unicode.Sk) || r == asPicture
-}
-
-// isShaped reports whether r belongs to a script whose letters depend on joiners.
-func isShaped(r rune) bool {
-	return unicode.In(r, unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi,
-		unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala, unicode.Khmer)
+	return unicode.IsPrint(r) && r != ' ' && r != brailleBlank &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // maxMarks is how many accents a letter may have: more would cover the lines above.

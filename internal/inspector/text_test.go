@@ -14,12 +14,6 @@ func TestTexts(t *testing.T) {
 		columns([]int{0, 1, 2}, 2): "M100.0 100v-50.0h80.0V100zM200.0 100v-100.0h80.0V100z", columns(nil, 0): "", share(1, 4): "25.00", share(1, 0): "0",
 		show(3, "abcd"): "abc…", show(9, "a\u202eb\x00"): `a\u202eb\u0000`, visible(9, "a\nb", true): "a\nb", show(9, "a\nb"): `a\u000ab`,
 		show(9, " "): `\u0020`, show(9, " a b "): " a b ", show(9, "\u3164\u2800"): `\u3164\u2800`, show(9, ""): "",
-		show(9, "👩\u200d👩\u200d👧"): "👩\u200d👩\u200d👧", show(9, "👁\ufe0f\u200d🗨\ufe0f"): "👁\ufe0f\u200d🗨\ufe0f", show(9, "👩🏽\u200d🚀"): "👩🏽\u200d🚀",
-		show(9, "می\u200cخواهم"): "می\u200cخواهم", show(9, "क्\u200dष"): "क्\u200dष",
-		show(9, "acme\u200d"): `acme\u200d`, show(9, "ac\u200cme"): `ac\u200cme`, show(9, "\u200dمی"): `\u200dمی`, show(9, "می\u200c"): `می\u200c`,
-		show(9, "می\u200c\u200cخ"): `می\u200c\u200cخ`, show(9, "👩\u200c👩"): `👩\u200c👩`, show(9, "👩\u200d"): `👩\u200d`, show(9, "^\u200d^"): `^\u200d^`,
-		show(9, "م\u200bم"): `م\u200bم`, show(9, "م\u200dx"): `م\u200dx`, show(9, "при\u200dвет"): `при\u200dвет`,
-		show(9, "a\u200d👩"): `a\u200d👩`, show(9, "👩\u200d\xff"): "👩\\u200d\ufffd", show(999, "क"+strings.Repeat("\u093c\u200d", 50)+"क"): "क\u093c\u200d\u093cक",
 		show(99, "Z"+strings.Repeat("\u0301", 50)): "Z\u0301\u0301\u0301",
 	} {
 		if got != want {
@@ -30,6 +24,34 @@ func TestTexts(t *testing.T) {
 	for _, raw := range []string{strings.Repeat("[", 9000) + strings.Repeat("]", 9000), `["` + strings.Repeat("x", maxIndented) + `"]`} {
 		if got := indented([]byte(raw)); got != raw {
 			t.Errorf("%d characters have become %d", len(raw), len(got))
+		}
+	}
+}
+
+// What cannot be seen is shown as it is where it changes the picture, and nowhere else.
+func TestUnseen(t *testing.T) {
+	for _, same := range []string{
+		"👩\u200d👩\u200d👧", "👨\u200d👩\u200d👧\u200d👦", "🧑\u200d🧑\u200d🧒", "👩🏽\u200d🚀", "👩\u200d⚕\ufe0f", "🧑🏽\u200d🦯\u200d➡\ufe0f", "🤷\u200d♀\ufe0f", "🕵\ufe0f\u200d♂\ufe0f",
+		"🕵🏽\u200d♂\ufe0f", "🏃\u200d♀\ufe0f\u200d➡\ufe0f", "👨🏻\u200d❤\ufe0f\u200d💋\u200d👨🏻", "🧑🏽\u200d🤝\u200d🧑🏿", "👁\ufe0f\u200d🗨\ufe0f", "🙂\u200d↔\ufe0f", "🏳\ufe0f\u200d🌈",
+		"❤\ufe0f\u200d🔥", "❤\ufe0f", "☀\ufe0f", "™\ufe0f", "🌡\ufe0f", "1\ufe0f\u20e3", "#\ufe0f\u20e3", "a🙂\u200d↔\ufe0fb🏴\u200d☠\ufe0fc", "👩🏽", "🇫🇷", "é", "e\u0301", "มี่", "שָׁ",
+	} {
+		if got := show(99, same); got != same {
+			t.Errorf("got %q, want %q", got, same)
+		}
+	}
+	for in, want := range map[string]string{
+		"★\u200d★": `★\u200d★`, "™\u200d№": `™\u200d№`, "─\u200d─": `─\u200d─`, "^\u200d^": `^\u200d^`, "👩\u200d👩": `👩\u200d👩`, "🙂\u200d🙂": `🙂\u200d🙂`,
+		"a\u200d👩": `a\u200d👩`, "👩\u200d": `👩\u200d`, "\u200d👩": `\u200d👩`, "👩\u200c👩": `👩\u200c👩`, "👩\u200d\u200d🚀": `👩\u200d\u200d🚀`, "👩\u200d\xff": "👩\\u200d\ufffd",
+		"👩\u200d🚀\u200d": "👩\u200d🚀\\u200d", "👩\u200d🚀\ufe0f": "👩\u200d🚀\\ufe0f", "❤\u200d🔥": `❤\u200d🔥`, "🤷\u200d♀": `🤷\u200d♀`, "❤\ufe0f\ufe0f": "❤\ufe0f\\ufe0f",
+		"👩\ufe0f": `👩\ufe0f`, "❤\ufe0e": `❤\ufe0e`, "★\ufe0f": `★\ufe0f`, "1\ufe0f": `1\ufe0f`, "1\ufe0f2": `1\ufe0f2`, "a\ufe0f\u20e3": "a\\ufe0f\u20e3",
+		"acme\ufe0f": `acme\ufe0f`, "acme\ufe00": `acme\ufe00`, "acme\U000e0100": `acme\U000e0100`, "acme\U000e01ef": `acme\U000e01ef`, "é\U000e0100": `é\U000e0100`,
+		"ᠠ\u180b": `ᠠ\u180b`, "ᠠ\u180f": `ᠠ\u180f`, "\ufe0f": `\ufe0f`, "\ufe0f \ufe0f": `\ufe0f\u0020\ufe0f`,
+		"acme\u200d": `acme\u200d`, "ac\u200cme": `ac\u200cme`, "при\u200dвет": `при\u200dвет`, "م\u200bم": `م\u200bم`,
+		"مح\u200dمد": `مح\u200dمد`, "د\u200cار": `د\u200cار`, "می\u200cخواهم": `می\u200cخواهم`, "क्\u200dष": `क्\u200dष`, "१\u200d२": `१\u200d२`,
+		"e\u0301\u0301\u0301\ufe0f": "e\u0301\u0301\u0301\\ufe0f", "e\u0301\u0301\u0301\ufe0f\u0301": "e\u0301\u0301\u0301\\ufe0f\u0301",
+	} {
+		if got := show(99, in); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -77,7 +77,9 @@ func TestUserWithoutCompany(t *testing.T) {
 			t.Parallel()
 			site := serve(t)
 			site.SignIn("jane@acme.example")
+			asJane := site.Cookies()
 			site.SignIn("sam@us.example")
+			site.WantNewCookies(asJane)
 			site.Visit("GET", "/reports", 200)
 			site.Visit("POST", "/orgs/"+accounts.Acme().ID.String()+"/switch", 403)
 			site.WantTold(

@@ -69,8 +69,10 @@ func TestSignIn(t *testing.T) {
 	}
 
 	for _, user := range []jwt.MapClaims{jane, alex} {
+		before := site.Cookies()
 		provider.next(provider.key, user)
 		site.Visit("GET", "/login", 200)
+		site.WantNewCookies(before)
 		site.Visit("GET", "/reports", 200)
 	}
 	site.WantTold(

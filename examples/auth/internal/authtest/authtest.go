@@ -191,6 +191,20 @@ func (s *Site) Cookies() []*http.Cookie {
 	return s.cookies.Cookies(site)
 }
 
+// WantNewCookies checks that the browser had cookies, and that all of them have changed: who has
+// seen the cookie of a session cannot do what the session may do later.
+func (s *Site) WantNewCookies(before []*http.Cookie) {
+	s.t.Helper()
+	if len(before) == 0 {
+		s.t.Error("no cookies before")
+	}
+	for _, old := range before {
+		if slices.ContainsFunc(s.Cookies(), func(c *http.Cookie) bool { return c.Name == old.Name && c.Value == old.Value }) {
+			s.t.Errorf("the cookie %s is still the same", old.Name)
+		}
+	}
+}
+
 // WantTold ends the recipe and checks what Klime was told: the events in their order, a
 // line each (see [line]).
 func (s *Site) WantTold(want ...string) {
