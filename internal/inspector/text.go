@@ -21,29 +21,26 @@ func show(n int, s string) string { return visible(n, s, false) }
 func visible(n int, s string, lines bool) string {
 	var b strings.Builder
 	marks, blank := 0, !strings.ContainsFunc(s, isSeen)
-	joined := strings.Contains(s, "\u200d") || strings.Contains(s, "\ufe0f")
-	end := 0 // of the last such emoji
-	for i, r := range s {
+	var last rune
+	for _, r := range s {
 		if n == 0 {
 			b.WriteRune('…')
 			break
 		}
 		n--
-		if joined && i >= end {
-			end = i + len(emoji.FindString(s[i:min(i+longestEmoji, len(s))]))
-		}
 		if marks++; !unicode.Is(unicode.M, r) || !isSeen(r) {
 			marks = 0
 		}
 		switch {
 		case marks > maxMarks:
-		case isSeen(r), r == ' ' && !blank, lines && (r == '\n' || r == '\t'), i < end:
+		case isSeen(r), r == ' ' && !blank, lines && (r == '\n' || r == '\t'), r == colourful && isPictograph(last):
 			b.WriteRune(r)
 		case r < 0x10000:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			fmt.Fprintf(&b, `\U%08x`, r)
 		}
+		last = r
 	}
 	return b.String()
 }
@@ -55,6 +52,12 @@ func isSeen(r rune) bool {
 	return unicode.IsPrint(r) && r != ' ' && r != brailleBlank &&
 		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
+
+// colourful is a selector that makes an emoji of a pictograph: ❤ with it is ❤️.
+const colourful = '\ufe0f'
+
+// isPictograph reports whether a character may be one.
+func isPictograph(r rune) bool { return r >= 0x2600 && r < 0x27c0 || r >= 0x1f000 && r < 0x1fb00 }
 
 // maxMarks is how many accents a letter may have: more would cover the lines above.
 const maxMarks = 3

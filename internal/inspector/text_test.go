@@ -30,24 +30,17 @@ func TestTexts(t *testing.T) {
 
 // What cannot be seen is shown as it is where it changes the picture, and nowhere else.
 func TestUnseen(t *testing.T) {
-	for _, same := range []string{
-		"👩\u200d👩\u200d👧", "👨\u200d👩\u200d👧\u200d👦", "🧑\u200d🧑\u200d🧒", "👩🏽\u200d🚀", "👩\u200d⚕\ufe0f", "🧑🏽\u200d🦯\u200d➡\ufe0f", "🤷\u200d♀\ufe0f", "🕵\ufe0f\u200d♂\ufe0f",
-		"🕵🏽\u200d♂\ufe0f", "🏃\u200d♀\ufe0f\u200d➡\ufe0f", "👨🏻\u200d❤\ufe0f\u200d💋\u200d👨🏻", "🧑🏽\u200d🤝\u200d🧑🏿", "👁\ufe0f\u200d🗨\ufe0f", "🙂\u200d↔\ufe0f", "🏳\ufe0f\u200d🌈",
-		"❤\ufe0f\u200d🔥", "❤\ufe0f", "☀\ufe0f", "™\ufe0f", "🌡\ufe0f", "1\ufe0f\u20e3", "#\ufe0f\u20e3", "a🙂\u200d↔\ufe0fb🏴\u200d☠\ufe0fc", "👩🏽", "🇫🇷", "é", "e\u0301", "มี่", "שָׁ",
-	} {
+	for _, same := range []string{"❤\ufe0f", "☀\ufe0f", "🌡\ufe0f", "👩🏽", "🇫🇷", "é", "e\u0301", "มี่", "שָׁ"} {
 		if got := show(99, same); got != same {
 			t.Errorf("got %q, want %q", got, same)
 		}
 	}
 	for in, want := range map[string]string{
-		"★\u200d★": `★\u200d★`, "™\u200d№": `™\u200d№`, "─\u200d─": `─\u200d─`, "^\u200d^": `^\u200d^`, "👩\u200d👩": `👩\u200d👩`, "🙂\u200d🙂": `🙂\u200d🙂`,
-		"a\u200d👩": `a\u200d👩`, "👩\u200d": `👩\u200d`, "\u200d👩": `\u200d👩`, "👩\u200c👩": `👩\u200c👩`, "👩\u200d\u200d🚀": `👩\u200d\u200d🚀`, "👩\u200d\xff": "👩\\u200d\ufffd",
-		"👩\u200d🚀\u200d": "👩\u200d🚀\\u200d", "👩\u200d🚀\ufe0f": "👩\u200d🚀\\ufe0f", "❤\u200d🔥": `❤\u200d🔥`, "🤷\u200d♀": `🤷\u200d♀`, "❤\ufe0f\ufe0f": "❤\ufe0f\\ufe0f",
-		"👩\ufe0f": `👩\ufe0f`, "❤\ufe0e": `❤\ufe0e`, "★\ufe0f": `★\ufe0f`, "1\ufe0f": `1\ufe0f`, "1\ufe0f2": `1\ufe0f2`, "a\ufe0f\u20e3": "a\\ufe0f\u20e3",
-		"acme\ufe0f": `acme\ufe0f`, "acme\ufe00": `acme\ufe00`, "acme\U000e0100": `acme\U000e0100`, "acme\U000e01ef": `acme\U000e01ef`, "é\U000e0100": `é\U000e0100`,
+		"★\u200d★": `★\u200d★`, "👩\u200d🚀": `👩\u200d🚀`, "\u200d👩": `\u200d👩`, "👩\u200d\xff": "👩\\u200d\ufffd",
+		"❤\ufe0f\ufe0f": "❤\ufe0f\\ufe0f", "❤\ufe0e": `❤\ufe0e`, "1\ufe0f": `1\ufe0f`, "a\ufe0f\u20e3": "a\\ufe0f\u20e3",
+		"acme\ufe0f": `acme\ufe0f`, "acme\ufe00": `acme\ufe00`, "acme\U000e0100": `acme\U000e0100`, "acme\U000e01ef": `acme\U000e01ef`,
 		"ᠠ\u180b": `ᠠ\u180b`, "ᠠ\u180f": `ᠠ\u180f`, "\ufe0f": `\ufe0f`, "\ufe0f \ufe0f": `\ufe0f\u0020\ufe0f`,
-		"acme\u200d": `acme\u200d`, "ac\u200cme": `ac\u200cme`, "при\u200dвет": `при\u200dвет`, "م\u200bم": `م\u200bم`,
-		"مح\u200dمد": `مح\u200dمد`, "د\u200cار": `د\u200cار`, "می\u200cخواهم": `می\u200cخواهم`, "क्\u200dष": `क्\u200dष`, "१\u200d२": `१\u200d२`,
+		"acme\u200d": `acme\u200d`, "ac\u200cme": `ac\u200cme`, "م\u200bم": `م\u200bم`, "می\u200cخواهم": `می\u200cخواهم`, "क्\u200dष": `क्\u200dष`,
 		"e\u0301\u0301\u0301\ufe0f": "e\u0301\u0301\u0301\\ufe0f", "e\u0301\u0301\u0301\ufe0f\u0301": "e\u0301\u0301\u0301\\ufe0f\u0301",
 	} {
 		if got := show(99, in); got != want {
