@@ -3,7 +3,7 @@ package klime
 import (
 	"context"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 )
 
 // appFunc is a function of the app that klime calls in requests. All its panics are
@@ -13,7 +13,7 @@ type appFunc struct {
 	client *Client
 	name   string
 
-	toldPanic, toldType, toldBinary sync.Once
+	toldPanic, toldType, toldBinary atomic.Bool
 }
 
 // panicked notes that the function panicked with v. The caller must be deferred. A nil
@@ -23,9 +23,9 @@ func (f *appFunc) panicked(v any) {
 		return
 	}
 	f.client.panics.Add(1)
-	f.toldPanic.Do(func() {
+	if !f.toldPanic.Swap(true) {
 		f.client.cfg.Logger.LogAttrs(context.Background(), slog.LevelError,
 			"klime: a function given to klime panicked; its answer is ignored, and its next panics are only counted",
 			append([]slog.Attr{slog.String("function", f.name)}, panicAttrs(v)...)...)
-	})
+	}
 }

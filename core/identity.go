@@ -2,7 +2,7 @@ package klime
 
 import (
 	"log/slog"
-	"sync"
+	"sync/atomic"
 )
 
 // The plain string keys under which web apps keep the signed-in user and group.
@@ -69,7 +69,7 @@ func (s *Scope) plainID(key string, a answer) string {
 }
 
 // plainHints are about plain values that cannot be IDs.
-type plainHints struct{ user, group sync.Once }
+type plainHints struct{ user, group atomic.Bool }
 
 func (c *Client) tellNoID(key string, a answer) {
 	if c == nil {

@@ -9,9 +9,9 @@ import (
 // Several middlewares may see one request, and a handler may make further requests
 // while it serves one. Each middleware begins a Scope, which may know others:
 //
-//	around     the Scope in whose open request it was begun, whether it has joined that or
-//	           not. It may belong to another client, or to the request whose handler makes
-//	           this one.
+//	around     the Scope in whose open request, or in whose NewContext, it was begun, whether
+//	           it has joined that or not. It may belong to another client, or to the request
+//	           whose handler makes this one.
 //	outer      the Scope that it has joined: the same request, as seen by a middleware of
 //	           the same client further out.
 //	root       the outermost of these, which holds what they share.
@@ -88,14 +88,20 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
 	innermost, _ := innermostIn(s.parent)
 	s.nested = innermost != nil
+	var work *Scope // of a NewContext, in which this request is made unless it was passed on
 	for outer := innermost; outer != nil; outer = outer.around {
-		isWork := outer.isWork()
-		if !isWork && !outer.request().isOpen() {
+		if outer.isWork() && work == nil {
+			work = outer
+		}
+		if !outer.request().isOpen() {
 			continue
 		}
 		if s.around == nil {
 			s.around = outer
-			s.subrequest = isWork || !noClient && outer.request().isOther(incoming)
+			s.subrequest = !noClient && outer.request().isOther(incoming)
+		}
+		if s.subrequest && work != nil {
+			s.around = work
 		}
 		if s.subrequest {
 			return false
@@ -108,6 +114,9 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 		if outer.subrequest {
 			return false // scopes further out belong to another request
 		}
+	}
+	if s.around == nil && work != nil {
+		s.around, s.subrequest = work, true
 	}
 	return false
 }

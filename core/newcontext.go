@@ -8,7 +8,8 @@ import "context"
 // Either ID may be empty, and [SetUser] and [SetGroup] change them. ctx may be that of a
 // request, if it may be kept (of Gin, c.Request.Context() and not c): whose request that
 // is, and what options of its middleware add, no longer counts, but its [Silence] and
-// [HonorOptOut] do.
+// [HonorOptOut] do. A request that the app makes to itself in the work is that user's,
+// unless somebody else is known there.
 //
 // The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. A nil
 // Client returns ctx.
@@ -19,8 +20,10 @@ func (c *Client) NewContext(ctx context.Context, userID, groupID string) context
 	s := &Scope{parent: orBackground(ctx), tracker: &c.workTracker}
 	s.root = s
 	around, isHidden := innermostIn(s.parent)
-	if s.nested, s.subrequest = around != nil, around != nil; !isHidden {
+	s.nested, s.subrequest = around != nil, around != nil
+	if around != nil && !isHidden && (around.isWork() || around.request().isOpen()) {
 		s.around = around
+		around.update(func(r *request) { s.own.fallback = r.fallback })
 	}
 	if id := s.keep(userID, ErrMissingUser); id != "" {
 		s.own.declareUser(id)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
 	klime "github.com/klimeapp/klime-go/core"
 )
 
@@ -96,16 +98,20 @@ func TestNewContext(t *testing.T) {
 		}, "u1/g1 Reminder Sent, u1/g1 API Called, u1/g1 Reminder Sent"},
 		{"between two requests", func(ctx context.Context, c *klime.Client) {
 			tracker := klime.NewTracker(c)
-			outer := traffic{tracker: klime.NewTracker(c, asUser("u1"), klime.ResolveGroup(answerWith("g1"))), ctx: ctx}
+			outer := traffic{tracker: klime.NewTracker(c, asUser("u1"), klime.ResolveGroup(answerWith("g1"))), ctx: ctx, target: "/outer"}
 			outer.serve(func(ctx context.Context) {
-				traffic{tracker: tracker, ctx: c.NewContext(ctx, "u2", "")}.serve(func(ctx context.Context) {
-					if klime.ScopeFrom(ctx).Joined() {
-						t.Error("joins what is around the work")
-					}
-					remind(ctx)
-				})
+				traffic{tracker: tracker, ctx: c.NewContext(ctx, "u2", ""), target: "/inner"}.serve(remind)
 			})
 		}, "u2/ Reminder Sent, u2/ API Called, u1/g1 API Called"},
+		{"of a request that is passed on with it", func(ctx context.Context, c *klime.Client) {
+			traffic{tracker: klime.NewTracker(c, asUser("u1")), ctx: ctx, target: "/"}.serve(func(ctx context.Context) {
+				traffic{tracker: klime.NewTracker(c), ctx: c.NewContext(ctx, "u2", ""), target: "/"}.serve(func(ctx context.Context) {
+					if !klime.ScopeFrom(ctx).Joined() {
+						t.Error("not joined")
+					}
+				})
+			})
+		}, "u1/ API Called"},
 		{"of a request whose context is used again", func(ctx context.Context, c *klime.Client) {
 			tracker := klime.NewTracker(c)
 			reused := &pooled{Context: ctx, scope: tracker.Begin(ctx)}
@@ -158,6 +164,47 @@ func TestNewContextHonorsOptOut(t *testing.T) {
 	tracker.Observe(scope, klime.Exchange{})
 	if got := summaryOf(webWire.events(t, web)) + summaryOf(jobWire.events(t, job)); got != "" {
 		t.Errorf("events: %s", got)
+	}
+}
+
+// What one client knows of a request that is over says nothing of a request in another's work.
+func TestNewContextOfARequestThatIsOver(t *testing.T) {
+	t.Parallel()
+	one, wire := newClient(t)
+	two, _ := newClient(t)
+	tracker := klime.NewTracker(one)
+	kept := tracker.Begin(t.Context())
+	klime.SetUser(kept, "u1")
+	tracker.Observe(kept, klime.Exchange{Method: http.MethodPost, Route: "/", Status: http.StatusOK})
+	traffic{tracker: klime.NewTracker(one), ctx: two.NewContext(kept, "u2", "")}.serve(nil)
+	if got := summaryOf(wire.events(t, one)); got != "u1/ API Called" {
+		t.Errorf("events: %s", got)
+	}
+}
+
+// Work that a request starts has its trace. The spans of other work that has the same context
+// stay apart.
+func TestTraceOfANewContext(t *testing.T) {
+	t.Parallel()
+	const header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	client, wire := newClient(t)
+	tracker := klime.NewTracker(client, asUser("u1"))
+	scope := tracker.Begin(t.Context())
+	scope.ReadHeader(func(name string) string { return map[string]string{"Traceparent": header}[name] })
+	remind(client.NewContext(scope, "u1", ""))
+	klime.Skip(scope)
+	tracker.Observe(scope, klime.Exchange{Route: "/"})
+	worker := client.NewContext(t.Context(), "u1", "")
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	remind(trace.ContextWithSpanContext(worker, span))
+	remind(worker)
+	var got []any
+	for _, e := range wire.events(t, client) {
+		of, _ := e["context"].(map[string]any)["trace"].(map[string]any)
+		got = append(got, of["traceId"])
+	}
+	if want := []any{"0af7651916cd43dd8448eb211c80319c", "01000000000000000000000000000000", nil}; !slices.Equal(got, want) {
+		t.Errorf("traces %v, want %v", got, want)
 	}
 }
 

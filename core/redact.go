@@ -203,9 +203,9 @@ func (c *Client) redactProperty(key string, value any) any {
 // hintRedacted tells once that the value of a key was replaced: the key may only sound like
 // a secret's. The key itself may hold data, so it is the entry that is named.
 func (c *Client) hintRedacted(key string) {
-	if key == "" || c.redactedTold.Load() || c.redactedTold.Swap(true) {
+	if key == "" || c.redactedTold.Load() {
 		return
 	}
-	c.hint(slog.LevelWarn, `a value is sent as "[redacted]", as its key has the words of a secret; `+
+	c.hintOnce(&c.redactedTold, `a value is sent as "[redacted]", as its key has the words of a secret; `+
 		"if it is one, do not give it to klime, and if not, see Config.SecretKeys", slog.String("words", c.secrets.EntryOf(key)))
 }

@@ -2,7 +2,6 @@ package klime
 
 import (
 	"log/slog"
-	"sync"
 	"sync/atomic"
 )
 
@@ -15,7 +14,7 @@ type seen struct {
 	ofNobody    atomic.Uint64 // requests of nobody, without those in which a handler has named somebody
 	nobodyTold  atomic.Bool   // the log has said that hardly any request has a user
 
-	told sync.Once
+	told atomic.Bool
 }
 
 // someRequests are enough for a hint: a browser and a crawler make some by themselves, and
@@ -36,15 +35,16 @@ func (c *Client) noteSeen(id *identity) {
 
 // hintUnseen tells what no request has had, once.
 func (c *Client) hintUnseen() {
-	c.seen.told.Do(func() {
-		users, ofNobody := c.seen.users.Load(), c.seen.ofNobody.Load()
-		switch {
-		case c.seen.group.Load():
-		case users == 0 && ofNobody >= someRequests && !c.seen.nobodyTold.Load():
-			c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", ofNobody))
-		case users >= someRequests && c.seen.groupOption.Load():
-			c.hint(slog.LevelInfo, "no request has had a group, though there is a GroupID option; unless your users have none, "+
-				"what it reads is not known where Middleware stands: if a middleware further in finds the group, call klime.SetGroup there")
-		}
-	})
+	if c.seen.told.Swap(true) {
+		return
+	}
+	users, ofNobody := c.seen.users.Load(), c.seen.ofNobody.Load()
+	switch {
+	case c.seen.group.Load():
+	case users == 0 && ofNobody >= someRequests && !c.seen.nobodyTold.Load():
+		c.hint(slog.LevelInfo, "no request has had a user"+howToNameUsers, slog.Uint64("requests", ofNobody))
+	case users >= someRequests && c.seen.groupOption.Load():
+		c.hint(slog.LevelInfo, "no request has had a group, though there is a GroupID option; unless your users have none, "+
+			"what it reads is not known where Middleware stands: if a middleware further in finds the group, call klime.SetGroup there")
+	}
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 )
 
 // setupHints log what is most likely a mistake in the setup of a middleware, each kind at
 // most once.
 type setupHints struct {
-	route, circular, nobody, foreign, linkless, inside, outside sync.Once
+	route, circular, nobody, foreign, linkless, inside, outside atomic.Bool
 
 	known   atomic.Int64 // requests with a known user or group
 	unknown atomic.Int64 // requests without
@@ -33,8 +32,10 @@ func (c *Client) hint(level slog.Level, text string, attrs ...slog.Attr) {
 }
 
 // hintOnce is hint for what is told once.
-func (c *Client) hintOnce(told *sync.Once, text string, attrs ...slog.Attr) {
-	told.Do(func() { c.hint(slog.LevelWarn, text, attrs...) })
+func (c *Client) hintOnce(told *atomic.Bool, text string, attrs ...slog.Attr) {
+	if !told.Swap(true) { // under no lock, as the app's Logger may come here again
+		c.hint(slog.LevelWarn, text, attrs...)
+	}
 }
 
 func (h *setupHints) noRoute(c *Client) {

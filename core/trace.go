@@ -114,8 +114,8 @@ func (s *Scope) baggageKeys() []string {
 // noteSpan remembers the span in ctx if it is the first one inside a request that did
 // not begin under a span: then the instrumentation's middleware stands further in.
 func (s *Scope) noteSpan(ctx context.Context) {
-	if s == nil || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
-		return
+	if s == nil || s.isWork() || !trace.SpanContextFromContext(ctx).IsValid() || s.beganUnderSpan() {
+		return // work may go on for long: each part has a span of its own
 	}
 	var inside telemetry
 	inside.read(ctx, s.baggageKeys())

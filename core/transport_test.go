@@ -3,6 +3,7 @@ package klime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	klime "github.com/klimeapp/klime-go/core"
+	"github.com/klimeapp/klime-go/klimetest"
 )
 
 // broker is a Transport of an app.
@@ -28,6 +30,21 @@ func (b *broker) Send(_ context.Context, body []byte, _ int) (klime.BatchResult,
 		return klime.BatchResult{}, nil
 	}
 	return b.answer(len(b.bodies))
+}
+
+// An error of a Transport says what it says, also if there is a nil DeliveryError in it.
+func TestTransportsError(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(cfg *klime.Config) {
+		cfg.MaxAttempts = 1
+		cfg.Transport = &broker{answer: func(int) (klime.BatchResult, error) {
+			return klime.BatchResult{}, errors.Join((*klime.DeliveryError)(nil), errors.New("broker away"))
+		}}
+	}, func(t *testing.T, _ *klimetest.Recorder, c *klime.Client) {
+		if _, err := c.TrackSync(t.Context(), "Done", nil, klime.ForUser("u1")); err == nil || !strings.Contains(err.Error(), "broker away") {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestTransport(t *testing.T) {
@@ -114,7 +131,7 @@ func TestTransport(t *testing.T) {
 				}
 				for _, r := range o.results {
 					if len(r.Errors) > 0 && len(r.Errors[0].Code)+len(r.Errors[0].Message) > 700 {
-						t.Errorf("result %.1000v", r)
+						t.Errorf("result %.1000s", fmt.Sprint(r))
 					}
 				}
 				if text := errors.Join(o.errs...); text != nil && len(text.Error()) > 400 {

@@ -33,7 +33,6 @@ func about() []string {
 
 // Matcher recognises the keys of secrets. It is safe for concurrent use.
 type Matcher struct {
-	entries []string
 	secrets func() secretWords // computed on the first call
 
 	known sync.Map     // key → Secrecy
@@ -55,6 +54,7 @@ type secretWords struct{ anywhere, atEnd []secretWord }
 
 // secretWord is one entry.
 type secretWord struct {
+	entry  string   // as it was given
 	spaced string   // of stems: " api key "
 	joined string   // "apikey"
 	runs   []string // joined in the singular and the plural
@@ -80,7 +80,7 @@ const (
 // words, in the singular or the plural, or with "=" at the end, one that ends with them.
 func New(entries []string) *Matcher {
 	entries = slices.Clone(entries) // the app may change its slice
-	return &Matcher{entries: entries, secrets: sync.OnceValue(func() secretWords { return newSecretWords(entries) })}
+	return &Matcher{secrets: sync.OnceValue(func() secretWords { return newSecretWords(entries) })}
 }
 
 // HasWord reports whether an entry has a word, without which it matches no key.
@@ -89,12 +89,12 @@ func HasWord(entry string) bool { return len(wordsOf(entry)) > 0 }
 func newSecretWords(entries []string) (s secretWords) {
 	isUsual := map[string]bool{}
 	for _, entry := range Default() {
-		isUsual[joinedOf(entry)] = true
+		isUsual[joinedOf(entry)] = !strings.HasSuffix(entry, "=")
 	}
 	for _, entry := range entries {
 		words := wordsOf(entry)
 		word := secretWord{
-			spaced(stems(words)), joinedOf(entry), runsOf(words), tailOf(stems(words)), isUsual[joinedOf(entry)],
+			entry, spaced(stems(words)), joinedOf(entry), runsOf(words), tailOf(stems(words)), isUsual[joinedOf(entry)],
 		}
 		switch {
 		case word.joined == "":
@@ -129,9 +129,15 @@ func (m *Matcher) SecrecyOf(key string) Secrecy {
 
 // EntryOf returns the first entry that makes a key a secret's, "" if there is none.
 func (m *Matcher) EntryOf(key string) string {
-	for _, entry := range m.entries {
-		if newSecretWords([]string{entry}).secrecyOf(key) != NotSecret {
-			return entry
+	s, worded := m.secrets(), newWordedKey(split(key))
+	for _, end := range s.atEnd {
+		if worded.endsWith(end) {
+			return end.entry
+		}
+	}
+	for _, word := range s.anywhere {
+		if word.matches(worded) {
+			return word.entry
 		}
 	}
 	return ""

@@ -77,6 +77,17 @@ func TestSpellingOfDefaults(t *testing.T) {
 	}
 }
 
+// The default entry token= is not token, which an app may add because it matches more.
+func TestTokenIsNoDefault(t *testing.T) {
+	t.Parallel()
+	m := New(append(Default(), "token"))
+	for _, key := range []string{"tokenType", "token_status", "tokenVersion"} {
+		if m.SecrecyOf(key) != Secret {
+			t.Errorf("%s is not secret", key)
+		}
+	}
+}
+
 // An entry matches singular and plural, and may be either.
 func TestPlurals(t *testing.T) {
 	t.Parallel()
