@@ -158,10 +158,10 @@ type Config struct {
 	// no other. An event that it leaves with neither user nor group, or of an unknown
 	// Type, is refused. A zero Timestamp becomes the original one again. If it panics,
 	// the event is dropped. What it drops is counted ([DropBeforeSend]), but not given to
-	// OnError; that it has returned false is logged only at debug level. It must send no
-	// events itself: each would come to it again, without end. Nor must it call Flush or
-	// Shutdown, which wait until their deadline for an event of [RollUp] that it holds up.
-	// Default none.
+	// OnError; that it has returned false is logged only at debug level. An event that it
+	// sends itself comes to it, too: it must not send one for each, which would have no end
+	// and overflow the stack. Nor must it call Flush or Shutdown, which wait until their
+	// deadline for an event of [RollUp] that it holds up. Default none.
 	BeforeSend func(*Event) bool
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that

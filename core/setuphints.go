@@ -45,7 +45,7 @@ func (h *setupHints) noRoute(c *Client) {
 
 func (h *setupHints) circularResolver(c *Client) {
 	c.hintOnce(&h.circular, "a function given to UserID or GroupID asks klime whose request it is, or tracks an event; "+
-		"for that klime asks it again, up to 100 times and more, which takes time; let it read the session")
+		"for that klime asks it again, a hundred times and more; let it read the session")
 }
 
 func (h *setupHints) foreignOption(c *Client) {
