@@ -144,13 +144,7 @@ func testBodyInLockStep(t *testing.T, a Adapter) {
 	}
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	resp, err := transport.RoundTrip(req)
-	if overdue(err) {
-		t.Fatal("the handler does not get the body as it is sent")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := open(t, transport, req, "the handler does not get the body as it is sent")
 	resp.Body.Close()
 	app.expect(
 		"API Called by jane: POST / 200, ? in, 0 out",

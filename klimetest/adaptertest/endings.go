@@ -99,14 +99,8 @@ func testClientGoesAway(t *testing.T, a Adapter) {
 		ctx, leave := limited(t)
 		req, _ := http.NewRequestWithContext(ctx, cmp.Or(route.Method, http.MethodGet), app.url+route.Path, http.NoBody)
 		transport := newTransport()
-		resp, err := transport.RoundTrip(req)
+		resp := open(t, transport, req, route.Path+": what was flushed did not come through")
 		leave()
-		if overdue(err) {
-			t.Fatalf("%s: what was flushed did not come through", route.Path)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", route.Path, err)
-		}
 		resp.Body.Close()
 		transport.CloseIdleConnections() // needed if the answer was complete
 		await(t, ended, route.Path+": the context of the handler's request did not end when the client went away")

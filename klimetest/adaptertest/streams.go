@@ -113,13 +113,7 @@ func follow(t *testing.T, url string, size int, received chan<- struct{}) answer
 	}
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	resp, err := transport.RoundTrip(req)
-	if overdue(err) {
-		t.Fatal("what was flushed did not come through")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := open(t, transport, req, "what was flushed did not come through")
 	defer resp.Body.Close()
 	var body strings.Builder
 	for part := make([]byte, size); ; {

@@ -247,6 +247,20 @@ func attempt(tb testing.TB, transport http.RoundTripper, url string, c call) (an
 	return answer{resp.StatusCode, resp.Header, string(text)}, nil
 }
 
+// open makes a request and leaves the answer's body to the caller. If there is no answer,
+// it ends the test: with late if none has come in time.
+func open(tb testing.TB, transport http.RoundTripper, req *http.Request, late string) *http.Response {
+	tb.Helper()
+	resp, err := transport.RoundTrip(req)
+	if overdue(err) {
+		tb.Fatal(late)
+	}
+	if err != nil {
+		tb.Fatal(req.Method, req.URL.Path, err)
+	}
+	return resp
+}
+
 // dial opens a connection to a server, for requests that no client library can send. It
 // lasts as long as the test's patience.
 func dial(tb testing.TB, url string) net.Conn {

@@ -172,13 +172,7 @@ func checkStream(t *testing.T, url string, received chan<- struct{}) {
 	}
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	resp, err := transport.RoundTrip(req)
-	if overdue(err) {
-		t.Fatal("the first event was flushed and did not come through")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := open(t, transport, req, "the first event was flushed and did not come through")
 	defer resp.Body.Close()
 	first := make([]byte, len("data: first\n\n"))
 	if _, err := io.ReadFull(resp.Body, first); err != nil {
