@@ -84,7 +84,7 @@ func New(entries []string) *Matcher {
 }
 
 // HasWord reports whether an entry has a word, without which it matches no key.
-func HasWord(entry string) bool { return len(wordsOf(entry)) > 0 }
+func HasWord(entry string) bool { return strings.ContainsFunc(entry, inWord) }
 
 func newSecretWords(entries []string) (s secretWords) {
 	isUsual := map[string]bool{}
@@ -243,7 +243,7 @@ func split(key string) []string {
 	space := func() { b = append(b, ' ') }
 	runes := []rune(key)
 	for i, c := range runes {
-		if !unicode.IsLetter(c) && !unicode.IsDigit(c) {
+		if !inWord(c) {
 			space()
 			continue
 		}
@@ -258,6 +258,8 @@ func split(key string) []string {
 	}
 	return strings.Fields(string(b))
 }
+
+func inWord(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }
 
 // singular returns words without the s of a plural.
 func singular(words []string) []string {
