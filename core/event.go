@@ -128,7 +128,8 @@ func ForGroup(id string) EventOption { return EventOption{kind: optForGroup, tex
 func At(t time.Time) EventOption { return EventOption{kind: optAt, time: t} }
 
 // WithMessageID sets the ID by which Klime recognises a repeat, for events that a
-// job may send twice. The default is a random UUID, and so is the empty ID.
+// job may send twice. The default is a random UUID, and so is the empty ID. Give it
+// text: bytes that are not UTF-8 are replaced, which may make two IDs the same.
 func WithMessageID(id string) EventOption { return EventOption{kind: optWithMessageID, text: id} }
 
 // WithContext adds a value to the event's context. The key "library" is the
