@@ -206,10 +206,10 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Flush sends what is queued without waiting for more. It returns when every event
 // accepted before the call is sent, refused or dropped, including those in the Spool
-// and those that a [Client.TrackSync] is sending. It returns early when ctx (or, if
-// that has no deadline, Config.ShutdownTimeout) ends, or with the [DeliveryError]
-// that has halted sending. It returns [ErrSpoolLost] if the Spool lost events
-// meanwhile.
+// and those that a [Client.TrackSync] is sending. It returns early with
+// ctx's error when ctx ends (or, if that has no deadline, Config.ShutdownTimeout), or
+// with the [DeliveryError] that has halted sending. It returns [ErrSpoolLost] if the
+// Spool lost events meanwhile.
 func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return nil

@@ -27,7 +27,8 @@ var (
 	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 
 	// ErrNotEncodable is returned for NaN, a channel, a MarshalJSON that fails or panics,
-	// more than 1,000 levels of nesting, or an EventType that BeforeSend has made up.
+	// more than 1,000 levels of nesting, a year that does not have four digits, or an
+	// EventType that BeforeSend has made up.
 	ErrNotEncodable = errors.New("klime: value cannot be sent as JSON")
 )
 

@@ -123,11 +123,13 @@ func InGroup(id string) EventOption { return EventOption{kind: optInGroup, text:
 func ForGroup(id string) EventOption { return EventOption{kind: optForGroup, text: id} }
 
 // At says when the event happened. The default is now, and so is the zero time. It
-// is sent in UTC with milliseconds.
+// is sent in UTC with milliseconds. A year that does not have four digits makes the
+// call fail with [ErrNotEncodable].
 func At(t time.Time) EventOption { return EventOption{kind: optAt, time: t} }
 
 // WithMessageID sets the ID by which Klime recognises a repeat, for events that a
-// job may send twice. The default is a random UUID, and so is the empty ID.
+// job may send twice. The default is a random UUID, and so is the empty ID. Give it
+// text: bytes that are not UTF-8 are replaced, which may make two IDs the same.
 func WithMessageID(id string) EventOption { return EventOption{kind: optWithMessageID, text: id} }
 
 // WithContext adds a value to the event's context. The key "library" is the

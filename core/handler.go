@@ -77,9 +77,9 @@ func Skip(ctx context.Context) {
 }
 
 // Silence stops everything that would be sent from this request from now on, for all
-// clients. It is meant for staff who act as a customer. Of a [Client.NewContext] it stops
-// what that work sends. With any other ctx that has passed no middleware it does nothing:
-// what a client's methods are then given is sent.
+// clients. It is meant for staff who act as a customer. With a context that
+// [Client.NewContext] has made, it stops what that work sends. With any other ctx that has
+// passed no middleware it does nothing, and what a client's methods are given is sent.
 func Silence(ctx context.Context) {
 	for s := ScopeFrom(ctx); s != nil; s = s.around {
 		s.update(func(r *request) { r.silent = true })

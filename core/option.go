@@ -272,7 +272,7 @@ func Capture(what ...Captured) Option {
 // HonorOptOut sends nothing at all from a request whose browser asks not to be tracked,
 // by Global Privacy Control (Sec-GPC: 1) or Do Not Track (DNT: 1), nor from what it starts.
 // It holds for the middleware's own client, and for clients that have no middleware around
-// the request, or around one within which the app has made it.
+// the request, nor around another request within which the app has made it.
 func HonorOptOut() Option {
 	return Option{func(t *Tracker) error {
 		t.honorOptOut = true

@@ -50,7 +50,7 @@ type Options struct {
 	// a deploy, or the children of one parent. Each takes the first part that it can: the
 	// folder itself, or klime-spool.1 to klime-spool.255 in it. At its start and once a
 	// minute, a client takes over what was left in parts that no process has, and delivers
-	// it. All processes must have Shared, and send to the same Klime project. Each has
+	// it. All processes must have Shared, and send to the same Klime account. Each has
 	// MaxBytes of its own. On Solaris, illumos, AIX and Android, two clients of one process
 	// must not share a folder. Default false.
 	Shared bool
