@@ -35,9 +35,9 @@ func FromEnv() Config {
 	c.WriteKey = env.text("KLIME_WRITE_KEY")
 	c.Endpoint = env.text("KLIME_ENDPOINT")
 	c.Mode = read(&env, "KLIME_MODE", parseMode)
-	c.BatchSize = read(&env, "KLIME_BATCH_SIZE", strconv.Atoi)
+	c.BatchSize = read(&env, "KLIME_BATCH_SIZE", parseCount)
 	c.FlushInterval = read(&env, "KLIME_FLUSH_INTERVAL", time.ParseDuration)
-	c.QueueSize = read(&env, "KLIME_QUEUE_SIZE", strconv.Atoi)
+	c.QueueSize = read(&env, "KLIME_QUEUE_SIZE", parseCount)
 	c.App = appFromEnv()
 	c.envErr = errors.Join(env.errs...)
 	c.envUnread = env.unread()
@@ -85,6 +85,14 @@ func read[T any](env *environment, name string, parse func(string) (T, error)) T
 		return zero
 	}
 	return value
+}
+
+func parseCount(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number of events, such as 20", text)
+	}
+	return n, nil
 }
 
 func parseMode(text string) (Mode, error) {

@@ -68,7 +68,7 @@ func TestFromEnv(t *testing.T) {
 	}
 	t.Run("all that is wrong is told at once", func(t *testing.T) {
 		_, err := klime.New(set(t, map[string]string{"KLIME_MODE": "both", "KLIME_BATCH_SIZE": "many"}))
-		if err == nil || !strings.Contains(err.Error(), "KLIME_MODE") || !strings.Contains(err.Error(), "KLIME_BATCH_SIZE") {
+		if err == nil || !strings.Contains(err.Error(), "KLIME_MODE") || !strings.Contains(err.Error(), `KLIME_BATCH_SIZE: "many" is not a number of events`) {
 			t.Errorf("error %v", err)
 		}
 	})

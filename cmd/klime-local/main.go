@@ -86,7 +86,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.addr, "addr", "127.0.0.1:8081", "`address` to listen on; any that other machines can reach needs -key")
 	flags.StringVar(&opts.key, "key", "", "write `key` that senders must show; without it, any will do.\n"+
 		"If other machines can reach the pages, these ask for it too")
-	mode := flags.String("mode", string(inspector.GroupMode), "who the customers are: `group` (companies) or user (single people)")
+	mode := flags.String("mode", string(inspector.GroupMode), "`who` the customers are: group (companies) or user (single people)")
 	hosts := flags.String("hosts", "", "host `names`, separated by commas, to serve the pages under, besides localhost and IP addresses")
 	flags.StringVar(&opts.trace, "trace-url", "",
 		"`URL` where traces are shown, without the ID at the end,\nsuch as http://localhost:16686/trace/")
