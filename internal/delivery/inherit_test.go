@@ -101,7 +101,9 @@ func TestLeftoversAreDelivered(t *testing.T) {
 		m, e := newMemory(), newOutage(200)
 		var left estate
 		left.leave(recordsUpTo(300)...)
-		d := start(t, heirConfig(e, m, &left))
+		cfg := heirConfig(e, m, &left)
+		cfg.OnReport = func(r delivery.Report) { t.Errorf("told of %+v", r) }
+		d := start(t, cfg)
 		enqueue(t, d, 301, 310)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -142,8 +144,9 @@ func TestLeftoversAreTakenOverInPortions(t *testing.T) {
 		if records, _ := left.left(); records != all-portion || m.len() != portion {
 			t.Errorf("%d left and %d on disk", records, m.len())
 		}
-		if c := d.Counts(); c.Recovered != portion || c.Spooled != portion {
-			t.Errorf("counts %+v", c)
+		_, size, _, _ := m.Kept()
+		if c := d.Counts(); c.Recovered != portion || c.Spooled != portion || c.SpooledBytes != size {
+			t.Errorf("counts %+v, %d bytes on disk", c, size)
 		}
 		if err := shutdown(t, d); err != nil || m.len() != portion {
 			t.Errorf("Shutdown: %v, %d on disk", err, m.len())

@@ -448,3 +448,26 @@ func TestDropsHaveOneError(t *testing.T) {
 		})
 	}
 }
+
+// So does who begins to wait for them later.
+func TestPatienceDuringAHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(401)
+		cfg := config(e)
+		cfg.QueueSize = 5
+		d := start(t, cfg)
+		for id := range 10 {
+			go func() { _ = d.Enqueue(t.Context(), patientItem(id, 0)) }()
+		}
+		time.Sleep(time.Second)
+		begin := time.Now()
+		patience, done := d.Patience(t.Context())
+		defer done()
+		<-patience.Done()
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("ended after %v", took)
+		}
+		e.setStatus(200)
+	})
+}
