@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -67,6 +68,27 @@ func TestTakeWrites(t *testing.T) {
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%d items of %d bytes: %v, want %v", tt.items, tt.size, got, tt.want)
+		}
+	}
+}
+
+// A record says what the next process must know of its item. Attempts that do not count are
+// not in it.
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	w := work{items: []diskWrite{{Item: Item{seq: 7, Body: []byte("{}"), Automatic: true, attempts: 5, pardoned: 2}}}}
+	if got, want := fmt.Sprintf("%+v", w.records()), "[{Key:7 Body:[123 125] Automatic:true Attempts:3 Damaged:false}]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What a full disk cannot remove at once may be removed in smaller portions, or all of it if
+// not even one of them can.
+func TestSmallerPortions(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{0: 0, 1: 0, 2: 1, 19: 1, 20: 2, 1000: 100} {
+		if got := smaller(n); got != want {
+			t.Errorf("after %d: %d, want %d", n, got, want)
 		}
 	}
 }

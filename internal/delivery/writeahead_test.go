@@ -255,3 +255,24 @@ func TestWriteAheadIntoAFullQueue(t *testing.T) {
 		}
 	})
 }
+
+// Shutdown takes no more items to write, even before it is over.
+func TestWriteAheadDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		cfg := spoolConfig(newOutage(200), m)
+		cfg.WriteAhead = true
+		var d *delivery.Deliverer
+		cfg.OnClose = func(ctx context.Context) int {
+			if err := d.Enqueue(ctx, item(1, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+				t.Errorf("Enqueue: %v", err)
+			}
+			return 0
+		}
+		d = start(t, cfg)
+		if err := shutdown(t, d); err != nil || d.Counts().Accepted != 0 {
+			t.Errorf("Shutdown: %v, counts %+v", err, d.Counts())
+		}
+	})
+}
