@@ -23,6 +23,7 @@ type estate struct {
 	stays   int   // those that have removed nothing of what was there
 	readBad error // why some cannot be read
 	sticky  bool  // nothing can be removed
+	full    bool  // the heir's own spool has no room
 	slow    time.Duration
 	removal time.Duration // that it takes to remove
 }
@@ -31,6 +32,10 @@ func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error)
 	time.Sleep(e.slow)
 	e.mu.Lock()
 	e.looks++
+	if e.full {
+		e.mu.Unlock()
+		return 0, delivery.ErrSpoolFull
+	}
 	e.size = size
 	for n < min(records, len(e.records)) {
 		if size -= len(e.records[n].Body); size < 0 && n > 0 {
@@ -535,4 +540,26 @@ func TestLeftoversAndTheLog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// If the own spool has no room now, there is another look soon, and no fuss.
+func TestLeftoversWaitForRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		left := estate{full: true}
+		left.leave(recordsUpTo(10)...)
+		e := newOutage(200)
+		cfg := heirConfig(e, newMemory(), &left)
+		log := keepLog(&cfg)
+		start(t, cfg)
+		time.Sleep(10 * time.Second)
+		if _, looks := left.left(); looks < 5 || looks > 11 || log.Len() > 0 {
+			t.Errorf("%d looks in 10 s, log: %s", looks, log)
+		}
+		left.set(func(e *estate) { e.full = false })
+		time.Sleep(2 * time.Second)
+		if !slices.Equal(e.delivered(), upTo(10)) {
+			t.Errorf("delivered %v", e.delivered())
+		}
+	})
 }

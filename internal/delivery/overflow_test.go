@@ -471,3 +471,20 @@ func TestPatienceDuringAHalt(t *testing.T) {
 		e.setStatus(200)
 	})
 }
+
+// Only who has waited learns that the context has ended: without Block it changes nothing.
+func TestEndedContextOfADroppedItem(t *testing.T) {
+	t.Parallel()
+	for overflow, waits := range map[delivery.Overflow]bool{delivery.DropNewest: false, delivery.Block: true} {
+		synctest.Test(t, func(t *testing.T) {
+			d, good := full(t, overflow)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			err := d.Enqueue(ctx, item(11, false, 0))
+			if !errors.Is(err, delivery.ErrQueueFull) || errors.Is(err, context.Canceled) != waits {
+				t.Errorf("policy %v: %v", overflow, err)
+			}
+			close(good)
+		})
+	}
+}

@@ -360,3 +360,21 @@ func TestRefusedItemsAreReported(t *testing.T) {
 		}
 	})
 }
+
+// What an answer says of a refused event is the message of its error if there is no other.
+func TestMessageOfARefusedEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			return delivery.NewResult(len(ids), []delivery.Rejection{{Message: "no such event"}}), nil
+		}})
+		cfg.OnReport = told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1)
+		mustShutdown(t, d)
+		if _, _, err := told.count(delivery.Failed); err == nil || err.Error() != "status 200: no such event" {
+			t.Errorf("error %v", err)
+		}
+	})
+}
