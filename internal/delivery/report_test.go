@@ -373,8 +373,10 @@ func TestMessageOfARefusedEvent(t *testing.T) {
 		d := start(t, cfg)
 		enqueue(t, d, 1, 1)
 		mustShutdown(t, d)
-		if _, _, err := told.count(delivery.Failed); err == nil || err.Error() != "status 200: no such event" {
-			t.Errorf("error %v", err)
+		_, _, err := told.count(delivery.Failed)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.Error() != "status 200: no such event" || failure.Attempts != 1 {
+			t.Errorf("error %+v", err)
 		}
 	})
 }
