@@ -190,14 +190,15 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 					strings.HasSuffix(text, fmt.Sprint(onDisk, " events on disk may be lost")) != test.atRisk {
 					t.Errorf("Shutdown: %v", err)
 				}
+				c := d.Counts()
+				if c.Spooled != onDisk || c.SpoolLost != 0 || c.Abandoned != uint64(test.undone) {
+					t.Errorf("counts %+v", c)
+				}
+				time.Sleep(5 * time.Minute) // the keeper ends
+				synctest.Wait()
 				if waits := strings.Contains(log.String(), "events wait in the spool"); waits == test.atRisk {
 					t.Errorf("log: %s", log.String())
 				}
-				if c := d.Counts(); c.Spooled != onDisk || c.SpoolLost != 0 || c.Abandoned != uint64(test.undone) {
-					t.Errorf("counts %+v", c)
-				}
-				c := d.Counts()
-				time.Sleep(5 * time.Minute) // the keeper ends
 				later := d.Counts()
 				if later.SpoolDown = c.SpoolDown; later != c {
 					t.Errorf("counts %+v, and later %+v", c, later)
