@@ -256,6 +256,7 @@ func TestWhatIsWritten(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		tries := m.records[1].Attempts
 		for key, r := range m.records {
 			if r.Key != key || r.Automatic != (key == 2) || r.Attempts == 0 || r.Attempts != tries || !bytes.Equal(r.Body, item(int(key), false, 0).Body) {

@@ -237,7 +237,8 @@ func TestReplayAfterAFailedRead(t *testing.T) {
 		m.set(func(m *memory) { m.broken = false })
 		time.Sleep(20 * time.Second) // all are on disk
 		e.setStatus(200)
-		time.Sleep(time.Minute)                                // until a probe has ended the halt
+		time.Sleep(time.Minute) // until a probe has ended the halt
+		synctest.Wait()
 		if len(e.took) != 70 || !slices.IsSorted(e.took[1:]) { // the first is a probe
 			t.Errorf("sent %v", e.took)
 		}
