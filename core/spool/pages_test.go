@@ -168,6 +168,7 @@ func TestDamagedPages(t *testing.T) {
 		"leads to a leaf twice":      func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], leaf) },
 		"leads to the first pages":   func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], 0) },
 		"leads beyond the last page": func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], m.count) },
+		"leads beyond any file":      func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], 1<<63/uint64(s.pageSize)) },
 		"leads to the free pages":    func(s *snapshot) { number.PutUint64(s.page(tree)[firstBelow:], m.freelist) },
 		"leads to a free page": func(s *snapshot) {
 			number.PutUint64(s.page(tree)[firstBelow:], number.Uint64(s.page(m.freelist)[pageHead:]))

@@ -59,3 +59,25 @@ func TestWhatIsOnDisk(t *testing.T) {
 		t.Errorf("log: %s", log)
 	}
 }
+
+// A file that others may read, from a backup say, is for its owner alone again.
+func TestModeOfAFileThatIsThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 {
+		s, err := spool.Open(dir, spool.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "klime-spool.db")
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := os.Chmod(file, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

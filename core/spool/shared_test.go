@@ -526,3 +526,20 @@ func TestSharedByTooMany(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A part that another process has is left as it is: also its lock, if bbolt has the file locked.
+func TestLeftoversInUse(t *testing.T) {
+	t.Parallel()
+	NeedsFilesSetFree(t)
+	dir := t.TempDir()
+	_, left := heir(t, dir, Options{})
+	other, _ := heir(t, dir, Options{})
+	commit(t, other, records(1, 3, false, 10))
+	must(t, os.Remove(other.lock.path))
+	if got := take(t, left, kept); got != nil {
+		t.Errorf("taken %v", got)
+	}
+	next := newLock(other.dir)
+	must(t, next.take())
+	next.release()
+}

@@ -116,3 +116,13 @@ func TestCloseOnABadDisk(t *testing.T) {
 		t.Errorf("keys %v, log %s", got, log)
 	}
 }
+
+// Nor is a pipe read that another process has put in place of its ID.
+func TestSpecialHolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, syscall.Mkfifo(filepath.Join(dir, holderName), 0o600))
+	if pid := holder(dir); pid != "" {
+		t.Errorf("the process is %q", pid)
+	}
+}

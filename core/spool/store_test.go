@@ -32,8 +32,11 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	if err != nil || len(read) != 2 || read[0].Key != 7 || !read[0].Automatic || read[1].Automatic {
 		t.Errorf("read %+v, %v", read, err)
 	}
-	if read, err := s.Read(0, 100, 1, none); err != nil || len(read) != 1 {
-		t.Errorf("at most a byte, but one at least: %+v, %v", read, err)
+	each := len(record(1, false, 10).Body)
+	for most, want := range map[int]int{1: 1, each: 1, 2*each - 1: 1, 2 * each: 2, 3*each + 1: 3} {
+		if read, err := s.Read(0, 100, most, none); err != nil || len(read) != want {
+			t.Errorf("at most %d bytes, but one record at least: %+v, %v", most, read, err)
+		}
 	}
 	if log.Len() > 0 {
 		t.Errorf("log: %s", log)
@@ -181,6 +184,11 @@ func TestOneClientASpool(t *testing.T) {
 	_ = d.Close()
 	if _, err := d.Commit(records(2, 2, false, 1), nil); err == nil {
 		t.Error("works after its own Close")
+	}
+	unused, err := Open(t.TempDir(), Options{})
+	must(t, errors.Join(err, unused.Close(), unused.Close()))
+	if _, err := unused.Attach(logger); err == nil {
+		t.Error("attached after its Close")
 	}
 	var missing *Spool
 	if d, err := missing.Attach(logger); d.Spool != nil || err != nil || missing.Close() != nil {

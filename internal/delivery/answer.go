@@ -33,12 +33,11 @@ type answerError struct {
 	Message looseString `json:"message"`
 }
 
-// looseInt is an integer of 32 bits, also one written as 1.0, or -1 for anything else.
+// looseInt is an integer of 32 bits, also one written as 1.0. Anything else leaves it as it is.
 type looseInt int
 
 // UnmarshalJSON never fails.
 func (i *looseInt) UnmarshalJSON(b []byte) error {
-	*i = -1
 	f, err := strconv.ParseFloat(string(b), 64) // 1 may be written as 1.0
 	if err == nil && f == math.Trunc(f) && math.Abs(f) <= math.MaxInt32 {
 		*i = looseInt(f)
@@ -67,11 +66,8 @@ func (n *answerError) UnmarshalJSON(b []byte) error {
 }
 
 // unpack returns what an answer says that was compressed, which nobody asked for. It reads
-// as much as of any other. If the answer is no gzip after all, it stays as it is.
-func unpack(raw []byte, encoding string) []byte {
-	if !strings.EqualFold(encoding, "gzip") {
-		return raw
-	}
+// as much as of any other. An answer that is no gzip stays as it is.
+func unpack(raw []byte) []byte {
 	r, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
 		return raw
@@ -133,27 +129,21 @@ func (a *answer) rejections() []Rejection {
 
 // refused returns the events of a batch that were not accepted: those that the answer
 // names, and if it counts all as failed and none as accepted, all others. Other counts do
-// not say which events they mean, so events that are not named count as accepted.
+// not say which events they mean, so events that are not named count as accepted. Of those
+// with the same index, the first counts.
 func (a *answer) refused(events int) []Rejection {
-	all := validRejections(a.rejections(), events)
+	refused := a.rejections()
 	if a.Accepted > 0 || int(a.Failed) < events {
-		return all
+		return refused
 	}
 	why := Rejection{Message: string(a.Message)}
 	if events == 1 && len(a.Errors) > 0 { // it means the only event, whatever its index
 		why = Rejection{Code: string(a.Errors[0].Code), Message: cmp.Or(string(a.Errors[0].Message), why.Message)}
 	}
-	isNamed := make([]bool, events)
-	for _, r := range all {
-		isNamed[r.Index] = true
+	for why.Index = range events {
+		refused = append(refused, why)
 	}
-	for i := range events {
-		if !isNamed[i] {
-			why.Index = i
-			all = append(all, why)
-		}
-	}
-	return all
+	return refused
 }
 
 // NewResult is the result of a request of which all events but the rejected ones were

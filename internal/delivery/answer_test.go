@@ -81,6 +81,7 @@ func TestAnswers(t *testing.T) {
 		{name: "failure with message", code: 400, body: `{"message":"bad batch"}`, message: "status 400: bad batch"},
 		{name: "failure that quotes the write key", code: 401, body: `{"error":"no such: key"}`, message: "status 401: the write key was not accepted: no such: [write key]"},
 		{name: "failure without JSON", code: 502, body: `<html>`, message: "status 502 Bad Gateway"},
+		{name: "message of 300 characters", code: 400, body: `{"message":"` + strings.Repeat("é", 300) + `"}`, message: "status 400: " + strings.Repeat("é", 300)},
 		{name: "long message", code: 400, body: `{"message":"` + strings.Repeat("é", 1000) + `"}`, message: "status 400: " + strings.Repeat("é", 300) + "…"},
 	}
 	for _, test := range tests {
@@ -277,6 +278,23 @@ func TestNamelessErrors(t *testing.T) {
 			if len(rejected) != 1 || rejected[0] != (delivery.Rejection{Index: 2}) {
 				t.Errorf("%d, %s: rejected %+v", code, entry, rejected)
 			}
+		}
+	}
+}
+
+// A code that is one word is kept. Others may be what an event says.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	for code, isKept := range map[string]bool{
+		"azAZ09_-.": true, strings.Repeat("x", 64): true, strings.Repeat("x", 65): false, "a b": false, "a/b": false, "a:b": false, "a@b": false,
+		"[a]": false, "`a`": false, "{a}": false, "é": false, "a,b": false,
+	} {
+		transport := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"accepted":0,"failed":1,"errors":[{"index":0,"code":%q}]}`, code)
+		})
+		result, err := transport.Send(t.Context(), make(delivery.Batch, 1))
+		if err != nil || len(result.Rejected) != 1 || result.Rejected[0].Code != code && isKept || result.Rejected[0].Code != "" && !isKept {
+			t.Errorf("%q: got %+v, %v", code, result, err)
 		}
 	}
 }

@@ -131,8 +131,7 @@ func (q *queue) written(w work, dropped []Record) []Item {
 	defer q.mu.Unlock()
 	disk := q.disk
 	disk.stalled = false
-	if q.phase == abandoned {
-		w.reply(func(uint64) error { return nil })
+	if q.phase == abandoned { // nor does a caller still wait
 		return nil
 	}
 	var explicit []Item
@@ -177,7 +176,7 @@ func (q *queue) dropRecords(dropped []Record) (ended []Item, refused map[uint64]
 // does not if the item had ended already or is in memory too.
 func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	disk := q.disk
-	it := Item{Body: r.Body, Automatic: r.Automatic, seq: r.Key, Token: disk.tokens[r.Key]}
+	it := Item{Body: r.Body, seq: r.Key, Token: disk.tokens[r.Key]}
 	if _, ended := disk.removing[r.Key]; ended {
 		delete(disk.removing, r.Key)
 		return it, false
@@ -190,23 +189,18 @@ func (q *queue) dropRecord(r *Record, outcome Outcome) (Item, bool) {
 	delete(disk.tokens, r.Key)
 	q.ended[outcome]++
 	q.waiters.itemEnded(r.Key)
-	if r.Damaged {
-		it.Body = nil
-	}
 	return it, true
 }
 
 // recall takes back into memory, whatever its bounds, the items that the keeper has
-// not begun to write.
+// not begun to write. Callers no longer wait for these: it comes too late for their patience.
 func (q *queue) recall() (items []Item) {
-	rest := work{items: q.disk.takeWrites(math.MaxInt, math.MaxInt)}
-	for i := range rest.items {
-		it := rest.items[i].Item
+	for _, write := range q.disk.takeWrites(math.MaxInt, math.MaxInt) {
+		it := write.Item
 		q.disk.unwritten.remove(&it)
 		q.enterMemory(&it)
 		items = append(items, it)
 	}
-	rest.reply(func(uint64) error { return notDurable(ErrSpoolBusy) })
 	return items
 }
 

@@ -235,7 +235,6 @@ func (d *Deliverer) await(ctx context.Context, w *waiter) error {
 	case <-w.done:
 	case <-ctx.Done():
 		d.queue.leave(w, d.withLastFailure(EndOf(ctx)))
-		<-w.done
 	}
 	return w.err
 }

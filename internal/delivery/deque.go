@@ -71,12 +71,13 @@ func (d *deque) startAt(at int) {
 	}
 }
 
-// restore puts items back that were taken from the front, sorted by seq. Items
-// that another sender took later may be back already.
+// restore puts items back that were taken from the front. Items that another sender
+// took later may be back already.
 func (d *deque) restore(items []Item) {
 	if len(items) == 0 {
 		return
 	}
+	slices.SortFunc(items, bySeq)
 	if d.n > 0 && d.back().seq < items[0].seq {
 		for i := range items { // they are the newest
 			d.pushBack(&items[i])

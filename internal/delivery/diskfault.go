@@ -20,7 +20,6 @@ func (q *queue) failed(w work, cause error) (evicted []Item) {
 		disk.removing[key] = struct{}{}
 	}
 	if q.phase == abandoned {
-		w.reply(func(uint64) error { return notDurable(cause) })
 		return nil
 	}
 	for i := range w.items {
@@ -64,7 +63,6 @@ func (q *queue) takeBack(writes []diskWrite) (evicted []Item) {
 	if len(evicted) > 0 {
 		q.reporter.add(Report{Items: evicted, Outcome: Evicted, Err: ErrQueueFull})
 	}
-	slices.Reverse(back)
 	q.waiting.restore(back)
 	return evicted
 }
@@ -108,9 +106,7 @@ func (q *queue) diskLost() loss {
 	disk.kept, disk.inMemory = amount{}, amount{}
 	clear(disk.loaded)
 	clear(disk.removing)
-	if q.quarantine.suspects.len()+q.quarantine.culprits.len() > 0 {
-		q.quarantine.unspilledSince = time.Now()
-	}
+	q.quarantine.unspilledSince = time.Now()    // if there is any
 	q.waiting.restore(disk.replay.drainTo(nil)) // they are like all others now
 	return lost
 }

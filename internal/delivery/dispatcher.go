@@ -117,7 +117,6 @@ func (s *dispatcher) step(now time.Time) (at time.Time, seen pending) {
 
 // startQuarantined sends items from quarantine: suspects in a batch, culprits alone.
 func (s *dispatcher) startQuarantined(from source, shrink int) {
-	s.othersNext = true
 	if from == fromCulprits {
 		shrink = maxShrink
 	}
@@ -188,9 +187,6 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	}
 	if isEarly {
 		s.queue.turnAway(s.gate.halt, p.closed)
-		if p.items+p.replay+p.suspects+p.culprits == 0 {
-			return time.Time{}
-		}
 		return s.gate.nextProbe
 	}
 	pinged := s.pinged.Swap(false)
@@ -347,9 +343,7 @@ func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
 		s.gate.provenBy = r.job.epoch
 	case r.verdict == halting:
 		s.halt(now, r.failure)
-	default: // not an answer that halts: the reason stays the same
-		s.halt(now, s.gate.halt)
-	}
+	} // another answer does not halt: the reason stays the same
 }
 
 // giveUp settles the items that have had their last attempt and returns the

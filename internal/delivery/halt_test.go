@@ -109,7 +109,7 @@ func TestPingDuringAHalt(t *testing.T) {
 	})
 }
 
-// It does so too if nothing is queued.
+// It does so too if nothing is queued. Otherwise there is no probe then.
 func TestPingDuringAHaltWithNothingToSend(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -118,7 +118,10 @@ func TestPingDuringAHaltWithNothingToSend(t *testing.T) {
 		if _, err := d.SendNow(t.Context(), item(1, false, 0)); err == nil {
 			t.Error("SendNow: no error")
 		}
-		synctest.Wait()
+		time.Sleep(10 * time.Minute)
+		if n := len(e.seen()); n != 1 {
+			t.Errorf("%d requests", n)
+		}
 		e.setStatus(200)
 		if err := d.Ping(t.Context()); err != nil || !d.Halted() {
 			t.Errorf("Ping: %v, halted %v", err, d.Halted())
@@ -372,4 +375,73 @@ func TestHaltIsToldAfterABacklog(t *testing.T) {
 			t.Error("not told of the halt")
 		}
 	})
+}
+
+// Who waits is told of a halt at once, though a request is still out, and then of the
+// latest reason.
+func TestReasonOfAHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(404)
+		answer := e.answer
+		e.answer = func(n int, ids []int) (delivery.Result, error) {
+			if n == 1 {
+				return delivery.Result{}, errHang
+			}
+			return answer(n, ids)
+		}
+		cfg := config(e)
+		cfg.BatchSize = 1
+		d := start(t, cfg)
+		for i, code := range []int{404, 401} {
+			e.setStatus(code)
+			time.Sleep(time.Duration(i) * 2 * time.Minute) // for a probe
+			enqueue(t, d, 2*i, 2*i)
+			synctest.Wait()
+			enqueue(t, d, 2*i+1, 2*i+1)
+			begin := time.Now()
+			err := d.Flush(t.Context())
+			var failure *delivery.SendError
+			if took := time.Since(begin); !errors.As(err, &failure) || failure.StatusCode != code || took > 0 {
+				t.Errorf("Flush: %v after %v, want %d", err, took, code)
+			}
+		}
+	})
+}
+
+// A halt is probed with an event of the quarantine if there are no others.
+func TestProbesFromQuarantine(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string]int{"a suspect": 0, "a culprit": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var code atomic.Int64
+			e := newPoisoned(func(id int) bool { return id == 1 || code.Load() == 401 }, func([]int) error {
+				return &delivery.SendError{StatusCode: int(code.Load())}
+			})
+			code.Store(500)
+			d := start(t, config(e))
+			enqueue(t, d, 1, 1)
+			time.Sleep(3 * time.Second)
+			enqueue(t, d, 2, 1+others)
+			time.Sleep(10 * time.Second)
+			code.Store(401)
+			time.Sleep(time.Minute)
+			before := len(e.seen())
+			if !d.Halted() {
+				t.Fatalf("%s: not halted", name)
+			}
+			time.Sleep(10 * time.Minute)
+			e.mended.Store(true)
+			mustShutdown(t, d)
+			probes := e.seen()[before:]
+			for _, probe := range probes {
+				if !slices.Equal(probe.ids, []int{1}) {
+					t.Errorf("%s: a probe with %v", name, probe.ids)
+				}
+			}
+			if len(probes) != 11 {
+				t.Errorf("%s: %d probes", name, len(probes))
+			}
+		})
+	}
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 )
@@ -44,5 +45,17 @@ func TestIdleNeedsNoTimer(t *testing.T) {
 	}
 	if err := d.Shutdown(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A job that no sender has picked up when the dispatcher ends goes back to the queue.
+func TestCollect(t *testing.T) {
+	t.Parallel()
+	d := &Deliverer{queue: newQueue(&Config{Senders: 2, QueueSize: 4, QueueBytes: 1000}, nil), jobs: make(chan job, 2), results: make(chan jobResult, 2)}
+	d.jobs <- job{items: []Item{{seq: 2}}}
+	d.results <- jobResult{unsettled: []Item{{seq: 1}}}
+	(&dispatcher{Deliverer: d, inFlight: 2}).collect()
+	if got := seqs(d.queue.drain()); !slices.Equal(got, []uint64{1, 2}) {
+		t.Errorf("back are %v", got)
 	}
 }

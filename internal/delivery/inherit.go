@@ -152,6 +152,5 @@ func (q *queue) inherited(records []Record, damaged int, dropped []Record) []Ite
 	}
 	ended, _ := q.dropRecords(dropped)
 	q.announceRoom()
-	q.refillReplay()
 	return ended
 }

@@ -23,6 +23,7 @@ type estate struct {
 	stays   int   // those that have removed nothing of what was there
 	readBad error // why some cannot be read
 	sticky  bool  // nothing can be removed
+	full    bool  // the heir's own spool has no room
 	slow    time.Duration
 	removal time.Duration // that it takes to remove
 }
@@ -31,6 +32,10 @@ func (e *estate) TakeOver(records, size int, keep func([]delivery.Record) error)
 	time.Sleep(e.slow)
 	e.mu.Lock()
 	e.looks++
+	if e.full {
+		e.mu.Unlock()
+		return 0, delivery.ErrSpoolFull
+	}
 	e.size = size
 	for n < min(records, len(e.records)) {
 		if size -= len(e.records[n].Body); size < 0 && n > 0 {
@@ -101,7 +106,9 @@ func TestLeftoversAreDelivered(t *testing.T) {
 		m, e := newMemory(), newOutage(200)
 		var left estate
 		left.leave(recordsUpTo(300)...)
-		d := start(t, heirConfig(e, m, &left))
+		cfg := heirConfig(e, m, &left)
+		cfg.OnReport = func(r delivery.Report) { t.Errorf("told of %+v", r) }
+		d := start(t, cfg)
 		enqueue(t, d, 301, 310)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -142,8 +149,9 @@ func TestLeftoversAreTakenOverInPortions(t *testing.T) {
 		if records, _ := left.left(); records != all-portion || m.len() != portion {
 			t.Errorf("%d left and %d on disk", records, m.len())
 		}
-		if c := d.Counts(); c.Recovered != portion || c.Spooled != portion {
-			t.Errorf("counts %+v", c)
+		_, size, _, _ := m.Kept()
+		if c := d.Counts(); c.Recovered != portion || c.Spooled != portion || c.SpooledBytes != size {
+			t.Errorf("counts %+v, %d bytes on disk", c, size)
 		}
 		if err := shutdown(t, d); err != nil || m.len() != portion {
 			t.Errorf("Shutdown: %v, %d on disk", err, m.len())
@@ -532,4 +540,26 @@ func TestLeftoversAndTheLog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// If the own spool has no room now, there is another look soon, and no fuss.
+func TestLeftoversWaitForRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		left := estate{full: true}
+		left.leave(recordsUpTo(10)...)
+		e := newOutage(200)
+		cfg := heirConfig(e, newMemory(), &left)
+		log := keepLog(&cfg)
+		start(t, cfg)
+		time.Sleep(10 * time.Second)
+		if _, looks := left.left(); looks < 5 || looks > 11 || log.Len() > 0 {
+			t.Errorf("%d looks in 10 s, log: %s", looks, log)
+		}
+		left.set(func(e *estate) { e.full = false })
+		time.Sleep(2 * time.Second)
+		if !slices.Equal(e.delivered(), upTo(10)) {
+			t.Errorf("delivered %v", e.delivered())
+		}
+	})
 }

@@ -31,6 +31,7 @@ type memory struct {
 	using     bool // a method is running
 	applyBad  bool // a commit that fails is applied nevertheless
 	failing   bool // Commit fails until Reopen
+	faulted   bool // something has failed, and Reopen has not succeeded since
 	closeBad  bool // Close loses everything
 	startBad  bool // Kept fails
 }
@@ -64,6 +65,13 @@ func (m *memory) enter() func() {
 	}
 }
 
+// checkFaultless is part of Commit and Read.
+func (m *memory) checkFaultless() {
+	if m.faulted {
+		panic("a spool is not used after a fault, until Reopen has succeeded")
+	}
+}
+
 func (m *memory) set(change func(*memory)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -76,6 +84,7 @@ func (m *memory) Kept() (records, size int, last uint64, err error) {
 		size += len(r.Body)
 	}
 	if m.startBad {
+		m.faulted = true
 		return len(m.records), size, 0, errDisk
 	}
 	return len(m.records), size, last, nil
@@ -89,7 +98,9 @@ func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []deliv
 	time.Sleep(latency)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.checkFaultless()
 	if m.failing || m.broken && !m.applyBad || m.full && len(add) > 0 || m.tight && len(remove) > m.removable {
+		m.faulted = true
 		return nil, errDisk
 	}
 	m.commits++
@@ -97,12 +108,16 @@ func (m *memory) Commit(add []delivery.Record, remove []uint64) (dropped []deliv
 		delete(m.records, key)
 	}
 	for _, r := range add {
+		if r.Damaged {
+			panic("a damaged record, written as a good one")
+		}
 		if _, twice := m.records[r.Key]; twice && !m.broken {
 			panic(fmt.Sprintf("record %d added twice", r.Key))
 		}
 		m.records[r.Key] = r
 	}
 	if m.broken {
+		m.faulted = true
 		return nil, errDisk
 	}
 	for m.max > 0 && len(m.records) > m.max {
@@ -117,7 +132,9 @@ func (m *memory) Read(from uint64, records, size int, skip func(uint64) bool) ([
 	defer m.enter()()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.checkFaultless()
 	if m.broken {
+		m.faulted = true
 		return nil, errDisk
 	}
 	var read []delivery.Record
@@ -141,7 +158,7 @@ func (m *memory) Reopen() (lost, writable bool, err error) {
 	if m.broken {
 		return false, false, errDisk
 	}
-	lost, m.failing = m.lost, false
+	lost, m.failing, m.faulted = m.lost, false, false
 	if m.lost = false; lost {
 		clear(m.records)
 	}

@@ -448,3 +448,43 @@ func TestDropsHaveOneError(t *testing.T) {
 		})
 	}
 }
+
+// So does who begins to wait for them later.
+func TestPatienceDuringAHalt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newOutage(401)
+		cfg := config(e)
+		cfg.QueueSize = 5
+		d := start(t, cfg)
+		for id := range 10 {
+			go func() { _ = d.Enqueue(t.Context(), patientItem(id, 0)) }()
+		}
+		time.Sleep(time.Second)
+		begin := time.Now()
+		patience, done := d.Patience(t.Context())
+		defer done()
+		<-patience.Done()
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("ended after %v", took)
+		}
+		e.setStatus(200)
+	})
+}
+
+// Only who has waited learns that the context has ended: without Block it changes nothing.
+func TestEndedContextOfADroppedItem(t *testing.T) {
+	t.Parallel()
+	for overflow, waits := range map[delivery.Overflow]bool{delivery.DropNewest: false, delivery.Block: true} {
+		synctest.Test(t, func(t *testing.T) {
+			d, good := full(t, overflow)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			err := d.Enqueue(ctx, item(11, false, 0))
+			if !errors.Is(err, delivery.ErrQueueFull) || errors.Is(err, context.Canceled) != waits {
+				t.Errorf("policy %v: %v", overflow, err)
+			}
+			close(good)
+		})
+	}
+}

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"bytes"
-	"slices"
 	"time"
 )
 
@@ -94,7 +93,6 @@ func (q *queue) dissolve() {
 		items = lane.drainTo(items)
 	}
 	q.mu.Unlock()
-	slices.SortFunc(items, bySeq)
 	q.putBack(items)
 }
 

@@ -553,3 +553,27 @@ func TestStuckTransportKeepsNothingInQuarantine(t *testing.T) {
 		})
 	}
 }
+
+// An event that fails by itself is tried alone, and at once when Shutdown begins.
+func TestCulpritsAreTriedAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newPoisoned(func(id int) bool { return id == 1 || id == 6 }, failsWith(500))
+		cfg := config(e)
+		cfg.BatchSize = 1
+		d := start(t, cfg)
+		for id := 1; id <= 20; id++ {
+			enqueue(t, d, id, id)
+			time.Sleep(10 * time.Second)
+		}
+		for _, r := range e.seen() {
+			if slices.ContainsFunc(r.ids, e.isBad) && len(r.ids) > 1 {
+				t.Errorf("a request with %v", r.ids)
+			}
+		}
+		e.mended.Store(true)
+		if err := shutdownWithin(t, d, time.Second); err != nil || d.Counts().Sent != 20 {
+			t.Errorf("Shutdown: %v, counts %+v", err, d.Counts())
+		}
+	})
+}

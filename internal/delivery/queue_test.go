@@ -103,8 +103,10 @@ func TestAutomaticItemsGoFirst(t *testing.T) {
 		if !evicted[1] || len(evicted) != 1 {
 			t.Errorf("evicted: %v, want the oldest", evicted)
 		}
-		if err := d.Enqueue(t.Context(), item(5052, true, 0)); !errors.Is(err, delivery.ErrQueueFull) {
-			t.Errorf("an automatic item into a queue of explicit ones: %v", err)
+		last := item(5052, true, 0)
+		last.Token = 5052
+		if err := d.Enqueue(t.Context(), last); !errors.Is(err, delivery.ErrQueueFull) || !evicted[last.Token] {
+			t.Errorf("an automatic item into a queue of explicit ones: %v, its owner is told: %v", err, evicted[last.Token])
 		}
 	})
 }

@@ -188,3 +188,32 @@ func TestReplayFromABusyDisk(t *testing.T) {
 		}
 	})
 }
+
+// However fast new events come, those from disk and new ones take turns.
+func TestReplayTakesTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const old = 5000
+		m := newMemory(recordsUpTo(old)...)
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			time.Sleep(100 * time.Millisecond)
+			return ok(len(ids))
+		}}
+		cfg := spoolConfig(e, m)
+		cfg.Senders = 1
+		d := start(t, cfg)
+		for id := range 4000 {
+			enqueue(t, d, old+1+id, old+1+id)
+			time.Sleep(time.Millisecond)
+		}
+		replayed := 0
+		for _, r := range e.seen() {
+			if r.ids[0] <= old {
+				replayed++
+			}
+		}
+		if all := len(e.seen()); replayed < all/2-2 || replayed > all/2+2 {
+			t.Errorf("%d of %d requests carried events from disk", replayed, all)
+		}
+	})
+}

@@ -360,3 +360,23 @@ func TestRefusedItemsAreReported(t *testing.T) {
 		}
 	})
 }
+
+// What an answer says of a refused event is the message of its error if there is no other.
+func TestMessageOfARefusedEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(&endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			return delivery.NewResult(len(ids), []delivery.Rejection{{Message: "no such event"}}), nil
+		}})
+		cfg.OnReport = told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1)
+		mustShutdown(t, d)
+		_, _, err := told.count(delivery.Failed)
+		var failure *delivery.SendError
+		if !errors.As(err, &failure) || failure.Error() != "status 200: no such event" || failure.Attempts != 1 {
+			t.Errorf("error %+v", err)
+		}
+	})
+}

@@ -394,3 +394,28 @@ func TestFlushWaitsForSendNow(t *testing.T) {
 		})
 	}
 }
+
+// A failure says how many requests have carried its event, or its first one.
+func TestAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(newOutage(503))
+		cfg.MaxAttempts, cfg.OnReport = 3, told.add
+		d := start(t, cfg)
+		_, sent := d.SendNow(t.Context(), item(1, false, 0))
+		pinged := d.Ping(t.Context())
+		enqueue(t, d, 2, 3)
+		time.Sleep(time.Minute)
+		_, _, givenUp := told.count(delivery.Failed)
+		for name, tt := range map[string]struct {
+			err  error
+			want int
+		}{"SendNow": {sent, 1}, "Ping": {pinged, 1}, "given up": {givenUp, 3}} {
+			var failure *delivery.SendError
+			if !errors.As(tt.err, &failure) || failure.Attempts != tt.want {
+				t.Errorf("%s: %+v, want %d attempts", name, tt.err, tt.want)
+			}
+		}
+	})
+}

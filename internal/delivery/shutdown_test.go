@@ -571,3 +571,32 @@ func TestShutdownKeepsTimeForTheRest(t *testing.T) {
 		})
 	}
 }
+
+// Who calls Shutdown again meanwhile gets the same error, and every report of what is left has it.
+func TestErrorOfShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		cfg := config(newOutage(503))
+		cfg.OnReport = told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 1200)
+		first := make(chan error, 1)
+		go func() { first <- shutdownWithin(t, d, time.Second) }()
+		synctest.Wait()
+		second := shutdownWithin(t, d, time.Minute)
+		if err := <-first; err == nil || !errors.Is(second, err) {
+			t.Errorf("first %v, second %v", err, second)
+		}
+		items := 0
+		for _, report := range told.list() {
+			items += len(report.Items)
+			if report.Err == nil {
+				t.Errorf("a report of %d without an error", len(report.Items))
+			}
+		}
+		if items != 1200 {
+			t.Errorf("told of %d", items)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -241,5 +242,29 @@ func TestSpoolTooSlow(t *testing.T) {
 		}
 		time.Sleep(10 * time.Hour) // the disk is back, and no item is counted twice
 		checkSum(t, d)
+	})
+}
+
+// What is written says what the next process must know of an event.
+func TestWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		d := start(t, spoolConfig(newOutage(503), m))
+		enqueue(t, d, 1, 1)
+		if err := d.Enqueue(t.Context(), item(2, true, 0)); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		tries := m.records[1].Attempts
+		for key, r := range m.records {
+			if r.Key != key || r.Automatic != (key == 2) || r.Attempts == 0 || r.Attempts != tries || !bytes.Equal(r.Body, item(int(key), false, 0).Body) {
+				t.Errorf("record %d: %+v", key, r)
+			}
+		}
+		if len(m.records) != 2 {
+			t.Errorf("%d records", len(m.records))
+		}
 	})
 }

@@ -221,3 +221,91 @@ func TestWrittenAgainBeforeRemoval(t *testing.T) {
 		}
 	})
 }
+
+// After a read that failed, too, what is on disk is sent from the oldest on.
+func TestReplayAfterAFailedRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m, e := newMemory(recordsUpTo(50)...), newOutage(401)
+		m.broken = true
+		cfg := spoolConfig(e, m)
+		cfg.QueueSize, cfg.Senders = 20, 1
+		d := start(t, cfg)
+		synctest.Wait()       // the first read has failed
+		enqueue(t, d, 51, 70) // memory has no room for others
+		synctest.Wait()
+		m.set(func(m *memory) { m.broken = false })
+		time.Sleep(20 * time.Second) // all are on disk
+		e.setStatus(200)
+		time.Sleep(time.Minute) // until a probe has ended the halt
+		synctest.Wait()
+		if len(e.took) != 70 || !slices.IsSorted(e.took[1:]) { // the first is a probe
+			t.Errorf("sent %v", e.took)
+		}
+	})
+}
+
+// Callers who wait for room need not wait for it in memory once the disk works again.
+func TestBlockEndsWhenTheDiskWorksAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.startBad, m.broken = true, true
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.QueueSize, cfg.Overflow, cfg.FlushInterval = 10, delivery.Block, time.Hour
+		d := start(t, cfg)
+		begin := time.Now()
+		m.set(func(m *memory) { m.broken = false })
+		enqueue(t, d, 1, 11)
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("the last one has waited %v, for a disk that is tried again after 5 s", took)
+		}
+	})
+}
+
+// Nor once a commit that took too long has ended.
+func TestBlockEndsWhenTheDiskIsFree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.latency = 10 * time.Second
+		cfg := spoolConfig(&endpoint{answer: func(int, []int) (delivery.Result, error) { return delivery.Result{}, errHang }}, m)
+		cfg.WriteAhead, cfg.QueueSize, cfg.Overflow, cfg.FlushInterval, cfg.Timeout = true, 10, delivery.Block, time.Hour, time.Hour
+		d := start(t, cfg)
+		begin := time.Now()
+		for id := 1; id <= 12; id++ { // the first is being written, and the last has no room
+			if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrNotDurable) {
+				t.Errorf("item %d: %v", id, err)
+			}
+		}
+		if took := time.Since(begin); took != 10*time.Second {
+			t.Errorf("the last one has waited %v, and the disk took 10 s", took)
+		}
+		_ = shutdownWithin(t, d, time.Second)
+		time.Sleep(time.Minute) // the keeper ends
+	})
+}
+
+// If the disk hangs, Shutdown tells which events are given up, but for those that may be
+// written yet.
+func TestShutdownReportsWhatADiskThatHangsHasNotBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told reports
+		m := newMemory()
+		m.latency = time.Minute
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.QueueSize, cfg.OnReport = 10, told.add
+		d := start(t, cfg)
+		enqueue(t, d, 1, 11)
+		synctest.Wait() // one is being written
+		enqueue(t, d, 12, 30)
+		if err := shutdownWithin(t, d, time.Second); err == nil {
+			t.Error("Shutdown says that nothing is lost")
+		}
+		if items, untold, _ := told.count(delivery.Abandoned); items != 29 || untold != 1 {
+			t.Errorf("told of %d, and %d more", items, untold)
+		}
+		time.Sleep(5 * time.Minute) // the keeper ends
+	})
+}

@@ -272,8 +272,32 @@ func TestSpoolFull(t *testing.T) {
 		}
 		mustShutdown(t, d)
 		checkSum(t, d)
-		if c := d.Counts(); c.Spooled != 0 || c.Sent+c.SpoolFull != 5000 {
+		if c := d.Counts(); c.Spooled != 0 || c.SpooledBytes != 0 || c.Sent+c.SpoolFull != 5000 {
 			t.Errorf("counts %+v", c)
+		}
+	})
+}
+
+// A record may have to go when its item has just ended: then nothing more is lost.
+func TestSpoolFullOfWhatHasEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.max, m.latency = 1, time.Second
+		e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+			time.Sleep(time.Second / 2)
+			return ok(len(ids))
+		}}
+		cfg := spoolConfig(e, m)
+		cfg.WriteAhead, cfg.BatchSize = true, 1
+		d := start(t, cfg)
+		enqueue(t, d, 1, 2) // the first is delivered while the second is written
+		if c := d.Counts(); c.Sent != 1 || c.SpoolFull != 0 || c.Spooled != 1 {
+			t.Errorf("counts %+v", c)
+		}
+		mustShutdown(t, d)
+		if c := d.Counts(); c.Sent != 2 || c.Spooled != 0 {
+			t.Errorf("when both are delivered: %+v", c)
 		}
 	})
 }

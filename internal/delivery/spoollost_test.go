@@ -169,6 +169,7 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 		"closed late":    {func(m *memory) { m.move = time.Minute }, 0, true},
 		"reopened late":  {func(m *memory) { m.move, m.failing = time.Minute, true }, 1, true},
 		"written late":   {func(m *memory) { m.latency = time.Minute }, 1, false},
+		"fails late":     {func(m *memory) { m.latency, m.failing = time.Minute, true }, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -189,14 +190,62 @@ func TestShutdownBeforeTheSpoolIsReady(t *testing.T) {
 					strings.HasSuffix(text, fmt.Sprint(onDisk, " events on disk may be lost")) != test.atRisk {
 					t.Errorf("Shutdown: %v", err)
 				}
-				if waits := strings.Contains(log.String(), "events wait in the spool"); waits == test.atRisk {
-					t.Errorf("log: %s", log.String())
-				}
-				if c := d.Counts(); c.Spooled != onDisk || c.SpoolLost != 0 || c.Abandoned != uint64(test.undone) {
+				c := d.Counts()
+				if c.Spooled != onDisk || c.SpoolLost != 0 || c.Abandoned != uint64(test.undone) {
 					t.Errorf("counts %+v", c)
 				}
 				time.Sleep(5 * time.Minute) // the keeper ends
+				synctest.Wait()
+				if waits := strings.Contains(log.String(), "events wait in the spool"); waits == test.atRisk {
+					t.Errorf("log: %s", log.String())
+				}
+				later := d.Counts()
+				if later.SpoolDown = c.SpoolDown; later != c {
+					t.Errorf("counts %+v, and later %+v", c, later)
+				}
 			})
+		})
+	}
+}
+
+// What is still in memory when the spool is lost is written to the new one before long,
+// wherever it waits. If that is all, nothing is lost.
+func TestWhatOutlivesTheSpoolIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for _, isHalted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var told reports
+			m, e := newMemory(recordsUpTo(150)...), newOutage(503)
+			cfg := spoolConfig(e, m)
+			cfg.OnReport = func(r delivery.Report) {
+				if r.Outcome != delivery.Failed { // a halt
+					told.add(r)
+				}
+			}
+			d := start(t, cfg)
+			synctest.Wait() // some are suspects, the others wait for a sender
+			flushed := make(chan error, 1)
+			if isHalted { // nothing is tried again
+				e.setStatus(401)
+				time.Sleep(10 * time.Second)
+			} else {
+				go func() { flushed <- d.Flush(context.Background()) }()
+			}
+			m.set(func(m *memory) { m.failing, m.lost = true, true })
+			enqueue(t, d, 151, 151)
+			time.Sleep(20 * time.Second)
+			if c := d.Counts(); m.len() != 151 || c.Spooled != 151 || d.Halted() != isHalted {
+				t.Errorf("halted %v: %d on disk: %+v", isHalted, m.len(), c)
+			}
+			e.setStatus(200)
+			if !isHalted {
+				if err := <-flushed; err != nil {
+					t.Errorf("Flush: %v", err)
+				}
+			}
+			if all := told.list(); len(all) > 0 {
+				t.Errorf("told of %+v", all)
+			}
 		})
 	}
 }

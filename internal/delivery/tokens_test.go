@@ -59,17 +59,19 @@ func TestTokensEndWithTheSpool(t *testing.T) {
 				m.records[key] = r
 			}
 		},
-		"lost when closed": func(m *memory) { m.closeBad = true },
+		"lost when closed":              func(m *memory) { m.closeBad = true },
+		"it comes back empty two times": func(m *memory) { m.failing, m.lost, m.closeBad = true, true, true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m, e, told := newMemory(), newOutage(503), newTally()
+				m.max = 400
 				cfg := spoolConfig(e, m)
 				cfg.QueueSize, cfg.OnOutcome = 100, told.add
 				d := start(t, cfg)
 				enqueueOwned(t, d, 1, 500)
-				time.Sleep(20 * time.Second) // all are on disk
+				time.Sleep(20 * time.Second) // all are on disk, or had to go
 				m.set(spoil)
 				enqueueOwned(t, d, 501, 501)
 				time.Sleep(20 * time.Second)
@@ -78,9 +80,12 @@ func TestTokensEndWithTheSpool(t *testing.T) {
 				}
 				_ = shutdown(t, d)
 				c := d.Counts()
-				lost, sent := told.of(delivery.SpoolLost), told.of(delivery.Sent)
-				if lost == 0 || lost != int(c.SpoolLost) || sent != int(c.Sent) || lost+sent != 501 {
-					t.Errorf("told of %d lost and %d sent, counts %+v", lost, sent, c)
+				lost, sent, full := told.of(delivery.SpoolLost), told.of(delivery.Sent), told.of(delivery.SpoolFull)
+				if lost == 0 || lost != int(c.SpoolLost) || sent != int(c.Sent) || full != int(c.SpoolFull) || lost+sent+full != 501 {
+					t.Errorf("told of %d lost, %d sent and %d dropped, counts %+v", lost, sent, full, c)
+				}
+				if c.Spooled != 0 || c.SpooledBytes != 0 {
+					t.Errorf("counts %+v", c)
 				}
 			})
 		})

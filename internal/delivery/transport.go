@@ -180,7 +180,7 @@ func (t *HTTP) post(ctx context.Context, batch Batch) (Result, *SendError) {
 // read reads the answer to a request with so many events.
 func (t *HTTP) read(ctx context.Context, resp *http.Response, events int) (Result, *SendError) {
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
-	raw = unpack(raw, resp.Header.Get("Content-Encoding"))
+	raw = unpack(raw)
 	if resp.StatusCode < http.StatusMultipleChoices {
 		if err != nil {
 			return Result{}, t.noAnswer(ctx, fmt.Errorf("answer cut short: %w", err))

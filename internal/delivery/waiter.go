@@ -113,7 +113,7 @@ func (ws *waiters) openGate(err error) {
 	clear(ws.atGate)
 }
 
-// leave ends a waiter whose caller no longer wants to wait.
+// leave ends a waiter whose caller no longer wants to wait, unless it has ended.
 func (q *queue) leave(w *waiter, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

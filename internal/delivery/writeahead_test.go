@@ -115,10 +115,13 @@ func TestWriteAheadWithoutADisk(t *testing.T) {
 				d := start(t, cfg)
 				m.set(test.spoil)
 				begin := time.Now()
-				for id := 1; id <= 10; id++ {
+				enqueue := func(id int) {
 					if err := d.Enqueue(t.Context(), item(id, false, 0)); !errors.Is(err, delivery.ErrNotDurable) || !errors.Is(err, test.why) {
 						t.Errorf("item %d: %v", id, err)
 					}
+				}
+				for id := 1; id <= 9; id++ {
+					enqueue(id)
 				}
 				if took := time.Since(begin); took > 2*time.Second {
 					t.Errorf("waited %v", took)
@@ -126,6 +129,8 @@ func TestWriteAheadWithoutADisk(t *testing.T) {
 				if c := d.Counts(); !c.SpoolDown || c.Spooled != 0 {
 					t.Errorf("counts %+v", c)
 				}
+				time.Sleep(7 * time.Second) // it has been tried again
+				enqueue(10)
 				m.set(func(m *memory) { m.broken, m.full, m.latency = false, false, 0 })
 				time.Sleep(time.Minute)
 				if c := d.Counts(); c.SpoolDown || c.Sent != 10 {
@@ -213,6 +218,61 @@ func TestNotDurableSaysWhatIsWrongNow(t *testing.T) {
 		time.Sleep(time.Minute)
 		if err := d.Enqueue(t.Context(), item(2, false, 0)); !errors.Is(err, errLocked) || !errors.Is(err, delivery.ErrNotDurable) {
 			t.Error(err)
+		}
+	})
+}
+
+// An item that is larger than memory may be is refused: it could not be sent.
+func TestWriteAheadOfALargeItem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		cfg := spoolConfig(newOutage(200), m)
+		cfg.WriteAhead, cfg.QueueBytes = true, 1000
+		d := start(t, cfg)
+		for size, isRefused := range map[int]bool{900: false, 1100: true} {
+			if err := d.Enqueue(t.Context(), item(1, false, size)); errors.Is(err, delivery.ErrQueueFull) != isRefused || (err == nil) == isRefused {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	})
+}
+
+// An item for which memory has no room either is dropped, and its error says that.
+func TestWriteAheadIntoAFullQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.startBad, m.broken = true, true
+		cfg := spoolConfig(newOutage(503), m)
+		cfg.WriteAhead, cfg.QueueSize, cfg.Overflow = true, 10, delivery.DropNewest
+		d := start(t, cfg)
+		for id := 1; id <= 11; id++ {
+			err := d.Enqueue(t.Context(), item(id, false, 0))
+			if dropped := id == 11; errors.Is(err, delivery.ErrNotDurable) == dropped || errors.Is(err, delivery.ErrQueueFull) != dropped {
+				t.Errorf("item %d: %v", id, err)
+			}
+		}
+	})
+}
+
+// Shutdown takes no more items to write, even before it is over.
+func TestWriteAheadDuringShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		cfg := spoolConfig(newOutage(200), m)
+		cfg.WriteAhead = true
+		var d *delivery.Deliverer
+		cfg.OnClose = func(ctx context.Context) int {
+			if err := d.Enqueue(ctx, item(1, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+				t.Errorf("Enqueue: %v", err)
+			}
+			return 0
+		}
+		d = start(t, cfg)
+		if err := shutdown(t, d); err != nil || d.Counts().Accepted != 0 {
+			t.Errorf("Shutdown: %v, counts %+v", err, d.Counts())
 		}
 	})
 }
