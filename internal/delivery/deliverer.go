@@ -38,8 +38,9 @@ type Deliverer struct {
 	cancelOneShots context.CancelFunc // cancels the one-shot sends
 	oneShots       context.Context    //nolint:containedctx // of the one-shot sends
 
-	keeping   *worker     // nil without a spool
-	moving    atomic.Bool // the keeper reopens or closes the spool, which may have to move its records
+	keeping   *worker       // nil without a spool
+	looked    chan struct{} // closed when the keeper has looked for leftovers once
+	moving    atomic.Bool   // the keeper reopens or closes the spool, which may have to move its records
 	reporting *worker
 
 	ended  chan struct{} // closed when Shutdown is over
@@ -62,6 +63,7 @@ func New(cfg Config) *Deliverer {
 		stop:           stop,
 		cancelOneShots: cancelOneShots,
 		oneShots:       oneShots,
+		looked:         make(chan struct{}),
 		ended:          make(chan struct{}),
 	}
 	if n := d.queue.recovered; n > 0 {

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -193,20 +194,36 @@ func TestLeftoversStayAsTheyAre(t *testing.T) {
 	})
 }
 
-// Nothing is taken over once Shutdown has begun.
-func TestLeftoversAfterShutdownStay(t *testing.T) {
+// Nothing is taken over once Shutdown has begun. It leaves the first look some time, so that
+// a command which lives for a moment takes its share, but not much of its own.
+func TestLeftoversAtShutdown(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		left := estate{slow: 300 * time.Millisecond}
-		left.leave(recordsUpTo(10)...)
-		cfg := heirConfig(newOutage(200), newMemory(), &left)
-		log := keepLog(&cfg)
-		d := start(t, cfg)
-		time.Sleep(100 * time.Millisecond)
-		if err := shutdown(t, d); err != nil || d.Counts().Accepted > 0 || left.len() != 10 || log.Len() > 0 {
-			t.Errorf("Shutdown: %v; counts %+v, %d left; log: %s", err, d.Counts(), left.len(), log)
-		}
-	})
+	for _, test := range []struct {
+		look, patience, waits time.Duration
+		stay                  int
+	}{
+		{look: 20 * time.Millisecond, patience: time.Minute, waits: 40 * time.Millisecond},
+		{look: 300 * time.Millisecond, patience: time.Minute, waits: 300 * time.Millisecond, stay: 10},
+		{look: 20 * time.Millisecond, patience: 50 * time.Millisecond, waits: 20 * time.Millisecond, stay: 10},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e, left := newOutage(200), estate{slow: test.look}
+			left.leave(recordsUpTo(10)...)
+			cfg := heirConfig(e, newMemory(), &left)
+			d := start(t, cfg)
+			enqueue(t, d, 11, 12)
+			ctx, cancel := context.WithTimeout(t.Context(), test.patience)
+			defer cancel()
+			begun := time.Now()
+			err := d.Shutdown(ctx)
+			if took := time.Since(begun); err != nil || took > test.waits+10*time.Millisecond {
+				t.Errorf("%+v: Shutdown: %v after %v", test, err, took)
+			}
+			if sent := len(e.delivered()); sent != 12-test.stay || left.len() != test.stay {
+				t.Errorf("%+v: %d delivered, %d left", test, sent, left.len())
+			}
+		})
+	}
 }
 
 // tightDisk is a disk with room for small commits, and for the probe of Reopen.

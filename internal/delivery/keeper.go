@@ -26,8 +26,10 @@ func (k *keeper) run(end <-chan struct{}) {
 	defer k.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
-		if at := k.step(time.Now()); at.IsZero() {
+	at := k.step(time.Now())
+	close(k.looked)
+	for ; ; at = k.step(time.Now()) {
+		if at.IsZero() {
 			timer.Stop()
 		} else {
 			timer.Reset(time.Until(at))

@@ -25,6 +25,7 @@ const reportPortion = 500
 // further call waits for the first and returns the same error, unless its own ctx ends
 // earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
+	d.awaitLook(ctx)
 	if d.queue.close() {
 		defer close(d.ended)
 		d.endErr = d.end(ctx)
@@ -40,6 +41,25 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 		return d.endErr
 	case <-ctx.Done():
 		return EndOf(ctx)
+	}
+}
+
+// awaitLook gives the keeper time for its first look at what ended processes left: nothing
+// more is taken over once Shutdown has begun, and commands of which each lives for some
+// milliseconds would leave it for ever.
+func (d *Deliverer) awaitLook(ctx context.Context) {
+	if d.keeping == nil || d.cfg.Leftovers == nil {
+		return
+	}
+	patience := stopGrace
+	if deadline, has := ctx.Deadline(); has {
+		patience = min(patience, time.Until(deadline)/5) // most of it is for what is queued
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-d.looked:
+	case <-ctx.Done():
 	}
 }
 
