@@ -11,10 +11,10 @@ import (
 type dispatcher struct {
 	*Deliverer
 
-	gate       gate
-	quarantine quarantineGate
-	inFlight   int // jobs that the senders have
-	probes     int // probes of queued items so far
+	gate         gate
+	quarantine   quarantineGate
+	inFlight     int  // jobs that the senders have
+	newestProbed bool // the last probe of queued items has carried the newest, so the next one carries the oldest
 
 	replayJobs int  // jobs in flight with items from disk
 	freshNext  bool // new items go before those from disk, if both are due
@@ -193,8 +193,8 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 	j := job{probe: true}
 	switch {
 	case p.items+p.replay > 0, (p.hurry || pinged) && p.suspects+p.culprits == 0:
-		s.probes++
-		j.items = s.queue.takeOne(s.probes%2 == 1)
+		s.newestProbed = !s.newestProbed
+		j.items = s.queue.takeOne(s.newestProbed)
 	case p.suspects > 0:
 		j.from, j.items = fromSuspects, s.queue.takeQuarantined(fromSuspects, maxShrink)
 	case p.culprits > 0:
@@ -203,7 +203,7 @@ func (s *dispatcher) stepHalted(now time.Time, p pending) time.Time {
 		return time.Time{}
 	}
 	s.gate.epoch++
-	s.gate.nextProbe = now.Add(s.gate.untilProbe()) // unless Shutdown begins and wants one of its own
+	s.gate.scheduleProbe(now) // unless Shutdown begins and wants one of its own
 	s.start(j)
 	return time.Time{}
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -24,7 +25,7 @@ type gate struct {
 	opensAt       time.Time  // no batch goes out before this
 	halt          *SendError // why sending is halted; nil if it is not
 	nextProbe     time.Time  // no probe of a halted endpoint goes out before this
-	probes        int        // of this halt, after a short wait: see untilProbe
+	probes        int        // of this halt, after a short wait: see scheduleProbe
 	epoch         int        // how often the gate has closed or a probe went out; a batch keeps the epoch in which it went out
 	provenBy      int        // epoch of the last probe that has ended a halt
 	hurried       bool       // Shutdown waits: each delay is as long as the first
@@ -59,11 +60,7 @@ func (g *gate) failed(now time.Time, epoch int, failure *SendError) bool {
 	if g.failures > 1 && failure.StatusCode == 0 { // a server or proxy that finds a request too large may hang up on it
 		g.size.halve()
 	}
-	wait := asked
-	if wait == 0 {
-		wait = g.pause(g.failures)
-	}
-	g.opensAt = now.Add(wait)
+	g.opensAt = now.Add(cmp.Or(asked, g.pause(g.failures)))
 	return true
 }
 
@@ -120,21 +117,22 @@ func (g *gate) stop(now time.Time, err *SendError) {
 	g.halt = err
 	if isNew && !g.hurried {
 		g.probes = 0
-		g.nextProbe = now.Add(g.untilProbe())
+		g.scheduleProbe(now)
 	}
 	g.refusals, g.forbiddenLeft = 0, 0
 }
 
-// untilProbe returns how long after the halt, or after the last probe, the next one is due. If
+// scheduleProbe sets when the next probe is due: after the halt, or after the last probe. If
 // an endpoint that has accepted events seems to be gone, it may be back soon: that is how an
 // ingress answers while it is reloaded.
-func (g *gate) untilProbe() time.Duration {
+func (g *gate) scheduleProbe(now time.Time) {
 	wait := time.Second << g.probes
 	if g.hurried || !g.proven || !g.halt.isMisdirected() || wait > probeInterval {
-		return probeInterval
+		g.nextProbe = now.Add(probeInterval)
+		return
 	}
 	g.probes++
-	return jitter(wait)
+	g.nextProbe = now.Add(jitter(wait))
 }
 
 // backoff is the delay before the n-th retry in a row.
