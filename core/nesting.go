@@ -87,6 +87,9 @@ func (s *Scope) isWithin(outer *Scope) bool {
 func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
 	innermost, _ := innermostIn(s.parent)
+	if innermost.isOfServer(s.parent) {
+		innermost = nil
+	}
 	s.nested = innermost != nil
 	var work *Scope // of a NewContext, in which this request is made unless it was passed on
 	for outer := innermost; outer != nil; outer = outer.around {
@@ -119,6 +122,12 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 		s.around, s.subrequest = work, true
 	}
 	return false
+}
+
+// isOfServer reports whether s is work in whose context a server runs, such as by
+// BaseContext, and the request of ctx came over a connection. It is not made in the work then.
+func (s *Scope) isOfServer(ctx context.Context) bool {
+	return s != nil && s.isWork() && s.parent.Value(http.LocalAddrContextKey) == nil && ctx.Value(http.LocalAddrContextKey) != nil
 }
 
 // join makes inner join s, unless the request of s is over.

@@ -9,7 +9,8 @@ import "context"
 // request, if it may be kept (of Gin, c.Request.Context() and not c): whose request that
 // is, and what options of its middleware add, no longer counts, but its [Silence] and
 // [HonorOptOut] do. A request that the app makes to itself in the work is that user's,
-// unless somebody else is known there.
+// unless somebody else is known there. A request over a connection is not, even if the
+// server's BaseContext or ConnContext is of NewContext.
 //
 // The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. A nil
 // Client returns ctx.
