@@ -52,7 +52,15 @@ func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) co
 	if innermost == nil || open != nil && !open.request().isOther(incoming) {
 		return nil
 	}
-	return context.WithValue(ctx, scopeKey{}, hiddenScope{innermost})
+	return withoutScope(ctx)
+}
+
+// withoutScope hides the Scope in ctx, if there is one.
+func withoutScope(ctx context.Context) context.Context {
+	if s := ScopeFrom(ctx); s != nil {
+		return context.WithValue(ctx, scopeKey{}, hiddenScope{s})
+	}
+	return ctx
 }
 
 // outer is the Scope that s has joined, nil for the root: the nearest around s that

@@ -12,11 +12,11 @@ import "context"
 // unless somebody else is known there. A request over a connection is not, even if the
 // server's BaseContext or ConnContext is of NewContext.
 //
-// The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. A nil
-// Client returns ctx.
+// The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. In what a nil
+// Client returns, functions such as [Track] do nothing, even if ctx is another client's.
 func (c *Client) NewContext(ctx context.Context, userID, groupID string) context.Context {
 	if c == nil {
-		return ctx
+		return withoutScope(ctx)
 	}
 	s := &Scope{parent: orBackground(ctx), tracker: &c.workTracker}
 	s.root = s
