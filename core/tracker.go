@@ -163,6 +163,9 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 		s = new(Scope)
 	}
 	note(&t.rules.passed)
+	if t.client != nil {
+		t.client.eventHints.noteRequest()
+	}
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
 		return s
