@@ -156,6 +156,9 @@ func TestNewContextHonorsOptOut(t *testing.T) {
 	scope := tracker.Begin(t.Context())
 	scope.ReadHeader(func(name string) string { return map[string]string{"Dnt": "1"}[name] })
 	for _, c := range []*klime.Client{web, job} {
+		if work := c.NewContext(scope, "u1", ""); !klime.ScopeFrom(work).Silenced() {
+			t.Error("not silenced")
+		}
 		remind(c.NewContext(scope, "u1", ""))
 		if err := c.Track(c.NewContext(scope, "u1", ""), "Job Done", nil); err != nil {
 			t.Error(err)

@@ -214,7 +214,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	x.normalize()
 	rule := t.rules.rulingFor(x.Method, rt, x.Path)
 	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
-	remarks.silent = remarks.silent || remarks.optedOut || s.nested && s.isSilent() // usually there is nothing to ask
+	remarks.silent = remarks.silent || remarks.optedOut || s.nested && s.Silenced() // usually there is nothing to ask
 	var dec decision
 	t.decide(&dec, x, &remarks, rule)
 
