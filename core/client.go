@@ -140,10 +140,10 @@ func (c *Client) reportTo() func(delivery.Report) {
 // the past tense: "Report Generated".
 //
 // The error is, or wraps, one of [ErrMissingEvent], [ErrMissingIdentity],
-// [ErrMissingUser], [ErrMissingGroup], [ErrInvalidOption] (ForUser beside ForGroup),
-// [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable], [ErrQueueFull],
-// [ErrSpoolFull], [ErrClosed] and [ErrNotDurable]. Only after ErrNotDurable is the
-// event still sent. Without an error it is queued, and may be dropped later: see
+// [ErrMissingUser], [ErrMissingGroup], [ErrInvalidOption] (ForUser beside ForGroup, or
+// as [WithMessageID] says), [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable],
+// [ErrQueueFull], [ErrSpoolFull], [ErrClosed] and [ErrNotDurable]. Only after
+// ErrNotDurable is the event still sent. Without an error it is queued, and may be dropped later: see
 // Config.Overflow and Config.OnError. In a silenced request nothing is sent, and Track
 // returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {

@@ -82,6 +82,8 @@ func (e *Event) validate() error {
 		return noID(ErrMissingUser, e.UserID)
 	case !isID(e.GroupID) && (e.GroupID != "" || e.Type == GroupEvent):
 		return noID(ErrMissingGroup, e.GroupID)
+	case e.MessageID != "" && !isID(e.MessageID):
+		return fmt.Errorf("%w: MessageID is blank, or not valid UTF-8", ErrInvalidOption)
 	default:
 		return nil
 	}
@@ -128,8 +130,10 @@ func ForGroup(id string) EventOption { return EventOption{kind: optForGroup, tex
 func At(t time.Time) EventOption { return EventOption{kind: optAt, time: t} }
 
 // WithMessageID sets the ID by which Klime recognises a repeat, for events that a
-// job may send twice. The default is a random UUID, and so is the empty ID. Give it
-// text: bytes that are not UTF-8 are replaced, which may make two IDs the same.
+// job may send twice. The default is a random UUID, and so is the empty ID. An ID is for
+// one event: if events share one, also of different types, users or groups, only one of
+// them counts. An ID that is blank or not valid UTF-8, such as the bytes of a hash, makes
+// the call fail with [ErrInvalidOption]: write these as hexadecimal digits.
 func WithMessageID(id string) EventOption { return EventOption{kind: optWithMessageID, text: id} }
 
 // WithContext adds a value to the event's context. The key "library" is the

@@ -17,7 +17,7 @@ import (
 )
 
 // eventHints log what Klime accepts but is most likely a mistake: each kind at most once
-// in eventHintInterval. They name the hash of an ID, never the ID. Nil eventHints are
+// in eventHintInterval, and what may be right in this process only once. They name the hash of an ID, never the ID. Nil eventHints are
 // switched off.
 type eventHints struct {
 	logger *slog.Logger
@@ -25,10 +25,12 @@ type eventHints struct {
 
 	userIDs, groupIDs idHints
 
-	nestedTrait, longTrait, missingUserTrait, missingGroupTrait, emptyDashboard, misplaced throttle.Throttle
+	nestedTrait, longTrait, missingUserTrait, missingGroupTrait, misplaced throttle.Throttle
 
 	users, groups census
+	served        atomic.Bool  // some request has passed a Middleware
 	linked        atomic.Bool  // some user was linked to some group
+	unshownTold   atomic.Bool  // see examineLinks
 	unshown       atomic.Int64 // how many events no customer's page shows: see examineLinks
 	unshownSince  atomic.Int64 // time of the first, in Unix nanoseconds
 }
@@ -60,6 +62,13 @@ func newEventHints(cfg *Config) *eventHints {
 func (h *eventHints) tell(told *throttle.Throttle, text string, attrs ...slog.Attr) {
 	if told.Allows(eventHintInterval, time.Now()) {
 		h.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: "+text, attrs...)
+	}
+}
+
+// noteRequest notes that a request has passed a Middleware.
+func (h *eventHints) noteRequest() {
+	if h != nil {
+		note(&h.served)
 	}
 }
 
@@ -226,18 +235,19 @@ func (h *eventHints) examineFacts(e *Event) {
 }
 
 // examineLinks looks for events that no customer's page will show, as far as this
-// process can know.
+// process can know. A worker need not link anybody: the app that users sign in to does.
 func (h *eventHints) examineLinks(e *Event) {
 	shown := h.linked.Load() || e.GroupID != "" && h.groups.facts.Load() > 0
-	if h.mode == UserMode || shown {
+	if h.mode == UserMode || shown || !h.served.Load() {
 		return
 	}
 	now := time.Now().UnixNano()
 	h.unshownSince.CompareAndSwap(0, now)
-	if h.unshown.Add(1) < enoughEvents || now-h.unshownSince.Load() < int64(enoughTime) {
+	if h.unshown.Add(1) < enoughEvents || now-h.unshownSince.Load() < int64(enoughTime) || h.unshownTold.Swap(true) {
 		return
 	}
-	h.tell(&h.emptyDashboard, "this process has linked no user to a group so far; unless others have, your dashboard will stay empty: call "+
+	h.logger.LogAttrs(context.Background(), slog.LevelWarn, "klime: this process has linked no user to a group so far; "+
+		"unless others have, your dashboard will stay empty: call "+
 		"klime.Link where users sign in, or client.Group for companies that have API keys only "+
 		"(if your customers are single people, set Config.Mode to UserMode)",
 		slog.Int64("events", h.unshown.Load()))

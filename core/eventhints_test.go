@@ -110,6 +110,7 @@ func TestEventHints(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var client *klime.Client
 				client, _ = newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+				traffic{tracker: klime.NewTracker(client)}.serve(klime.Skip)
 				for range max(tt.times, 1) {
 					tt.do(t, client)
 					time.Sleep(59 * time.Minute / time.Duration(max(tt.times, 1)))
@@ -170,6 +171,28 @@ func TestEventHintsAreRepeated(t *testing.T) {
 	})
 }
 
+// That nobody is linked is told once, as another process may do that, and never to a worker,
+// which has no requests.
+func TestEmptyDashboardIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ requests, want int }{{0, 0}, {1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			var log *syncBuffer
+			client, _ := newClient(t, func(cfg *klime.Config) { log = logTo(cfg) })
+			for range tt.requests {
+				traffic{tracker: klime.NewTracker(client)}.serve(klime.Skip)
+			}
+			for range 3 * 60 {
+				remind(client.NewContext(t.Context(), "u1", ""))
+				time.Sleep(time.Minute)
+			}
+			if n := strings.Count(log.String(), "your dashboard will stay empty"); n != tt.want {
+				t.Errorf("after %d requests told %d times in three hours, want %d", tt.requests, n, tt.want)
+			}
+		})
+	}
+}
+
 func TestNoHints(t *testing.T) {
 	t.Parallel()
 	var log *syncBuffer
@@ -210,6 +233,7 @@ func TestEventHintsInUserMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log *syncBuffer
 		client, _ := newClient(t, userMode, func(cfg *klime.Config) { log = logTo(cfg) })
+		traffic{tracker: klime.NewTracker(client)}.serve(klime.Skip)
 		for range 200 {
 			trackDone(t, client, "u1")
 			time.Sleep(time.Minute)

@@ -183,6 +183,35 @@ func ExampleClient_NewContext() {
 	// track "Report Sent" user="user_123" group="org_abc"
 }
 
+// What is handed to a queue goes on for the same user, or unseen if the request is.
+func ExampleScope_Silenced() {
+	client, recorder := newExample()
+	defer finish(client, recorder)
+
+	type job struct {
+		user, group string
+		silenced    bool
+	}
+	handOver := func(ctx context.Context) job { // in a handler
+		s := klime.ScopeFrom(ctx)
+		return job{s.UserID(), s.GroupID(), s.Silenced()}
+	}
+	consume := func(j job) { // in the worker
+		ctx := client.NewContext(context.Background(), j.user, j.group)
+		if j.silenced {
+			klime.Silence(ctx)
+		}
+		klime.Track(ctx, "Report Sent", nil)
+	}
+
+	ctx := client.NewContext(context.Background(), "user_123", "org_abc") // or that of a request
+	consume(handOver(ctx))
+	klime.Silence(ctx) // staff act as the customer
+	consume(handOver(ctx))
+	// Output:
+	// track "Report Sent" user="user_123" group="org_abc"
+}
+
 // One request at once, for what must not be lost in between: Klime's own answer.
 func ExampleClient_TrackSync() {
 	client, recorder := newExample()

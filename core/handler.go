@@ -96,7 +96,7 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 	scope := ScopeFrom(ctx)
 	c := scope.client()
 	d := draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}
-	c.noteInvalid(c.takeIn(ctx, scope, scope.isSilent(), &d, opts), event)
+	c.noteInvalid(c.takeIn(ctx, scope, scope.Silenced(), &d, opts), event)
 }
 
 // Link is [Client.Link] of the client whose middleware ctx has passed. See there for
@@ -107,7 +107,7 @@ func Track(ctx context.Context, event string, p Properties, opts ...EventOption)
 func Link(ctx context.Context, u User, groups ...Group) {
 	scope := ScopeFrom(ctx)
 	c := scope.client()
-	c.noteInvalid(c.link(ctx, scope, scope.isSilent(), u, groups), "")
+	c.noteInvalid(c.link(ctx, scope, scope.Silenced(), u, groups), "")
 }
 
 // LinkFunc is [Link] for middlewares. If find returns nothing (no ID, and no traits other
@@ -142,7 +142,7 @@ func (s *Scope) annotateDeclared(ctx context.Context) {
 			r.checkMembership(&id)
 		}
 		r.mu.Unlock()
-		if !s.isSilent() {
+		if !s.Silenced() {
 			s.annotate(ctx, id)
 		}
 	}

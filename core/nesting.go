@@ -52,7 +52,15 @@ func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) co
 	if innermost == nil || open != nil && !open.request().isOther(incoming) {
 		return nil
 	}
-	return context.WithValue(ctx, scopeKey{}, hiddenScope{innermost})
+	return withoutScope(ctx)
+}
+
+// withoutScope hides the Scope in ctx, if there is one.
+func withoutScope(ctx context.Context) context.Context {
+	if s := ScopeFrom(ctx); s != nil {
+		return context.WithValue(ctx, scopeKey{}, hiddenScope{s})
+	}
+	return ctx
 }
 
 // outer is the Scope that s has joined, nil for the root: the nearest around s that
@@ -87,6 +95,9 @@ func (s *Scope) isWithin(outer *Scope) bool {
 func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 	noClient := s.tracker.client == nil
 	innermost, _ := innermostIn(s.parent)
+	if innermost.isOfServer(s.parent) {
+		innermost = nil
+	}
 	s.nested = innermost != nil
 	var work *Scope // of a NewContext, in which this request is made unless it was passed on
 	for outer := innermost; outer != nil; outer = outer.around {
@@ -119,6 +130,12 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 		s.around, s.subrequest = work, true
 	}
 	return false
+}
+
+// isOfServer reports whether s is work in whose context a server runs, such as by
+// BaseContext, and the request of ctx came over a connection. It is not made in the work then.
+func (s *Scope) isOfServer(ctx context.Context) bool {
+	return s != nil && s.isWork() && s.parent.Value(http.LocalAddrContextKey) == nil && ctx.Value(http.LocalAddrContextKey) != nil
 }
 
 // join makes inner join s, unless the request of s is over.

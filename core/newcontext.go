@@ -5,17 +5,24 @@ import "context"
 // NewContext returns a context for work that belongs to no request, such as a job or a
 // message from a queue: in it, [Track], [Link] and the client's own methods act for this
 // user and group, as they do in a request of theirs. So one function can serve both.
-// Either ID may be empty, and [SetUser] and [SetGroup] change them. ctx may be that of a
-// request, if it may be kept (of Gin, c.Request.Context() and not c): whose request that
-// is, and what options of its middleware add, no longer counts, but its [Silence] and
-// [HonorOptOut] do. A request that the app makes to itself in the work is that user's,
-// unless somebody else is known there.
+// Either ID may be empty. [SetUser] and [SetGroup] change them for all who hold the
+// context, so make one for each piece of work.
 //
-// The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. A nil
-// Client returns ctx.
+// ctx may be that of a request, if it may be kept (of Gin, c.Request.Context() and not c;
+// of Fiber 2, c.UserContext() and not c.Context()): whose request that is, and what options
+// of its middleware add, no longer counts, but its [Silence] and [HonorOptOut] do. It does
+// not say whose that request is: the request's own event is still that of whoever SetUser
+// and SetGroup name in its own context, or nobody's.
+//
+// A request that the app makes to itself in the work is that user's, unless somebody else
+// is known there. A request over a connection is not, even if the server's BaseContext or
+// ConnContext is of NewContext.
+//
+// The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. In what a nil
+// Client returns, functions such as [Track] do nothing, even if ctx is another client's.
 func (c *Client) NewContext(ctx context.Context, userID, groupID string) context.Context {
 	if c == nil {
-		return ctx
+		return withoutScope(ctx)
 	}
 	s := &Scope{parent: orBackground(ctx), tracker: &c.workTracker}
 	s.root = s

@@ -156,6 +156,9 @@ func TestNewContextHonorsOptOut(t *testing.T) {
 	scope := tracker.Begin(t.Context())
 	scope.ReadHeader(func(name string) string { return map[string]string{"Dnt": "1"}[name] })
 	for _, c := range []*klime.Client{web, job} {
+		if work := c.NewContext(scope, "u1", ""); !klime.ScopeFrom(work).Silenced() {
+			t.Error("not silenced")
+		}
 		remind(c.NewContext(scope, "u1", ""))
 		if err := c.Track(c.NewContext(scope, "u1", ""), "Job Done", nil); err != nil {
 			t.Error(err)
@@ -223,10 +226,30 @@ func TestNewContextOfAWorker(t *testing.T) {
 	}
 }
 
+// A nil client's work is not another client's, whose account it is not meant for.
 func TestNewContextOfANilClient(t *testing.T) {
 	t.Parallel()
-	if got := (*klime.Client)(nil).NewContext(t.Context(), "u1", "g1"); got != t.Context() {
+	var off *klime.Client
+	if got := off.NewContext(t.Context(), "u1", "g1"); got != t.Context() {
 		t.Errorf("another context: %v", got)
+	}
+	other, wire := newClient(t)
+	around := other.NewContext(t.Context(), "u2", "g2")
+	work := off.NewContext(around, "u1", "g1")
+	remind(work)
+	klime.Link(work, klime.User{ID: "u1"}, klime.Group{ID: "g1"})
+	klime.SetUser(work, "u1")
+	klime.Silence(work)
+	if err := other.Track(work, "Job Done", nil); !errors.Is(err, klime.ErrMissingIdentity) {
+		t.Errorf("error %v, want ErrMissingIdentity", err)
+	}
+	remind(around)
+	klime.Silence(around)
+	if err := other.Track(work, "Job Done", nil, klime.ForUser("u1")); err != nil { // nothing is sent
+		t.Error(err)
+	}
+	if got, want := summaryOf(wire.events(t, other)), "u2/g2 Reminder Sent"; got != want {
+		t.Errorf("events:\n%s, want\n%s", got, want)
 	}
 }
 

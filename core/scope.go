@@ -112,6 +112,12 @@ func (s *Scope) UserID() string { return s.identify(s).user }
 // GroupID returns the group to which an event would belong now, "" if none is known.
 func (s *Scope) GroupID() string { return s.identify(s).group }
 
+// Silenced reports whether nothing would be sent from the request, or the work of a
+// [Client.NewContext], now: the app has called [Silence], or the user asks not to be
+// tracked ([HonorOptOut]). It does not go with what is handed to a queue: hand it over too,
+// and call Silence there.
+func (s *Scope) Silenced() bool { return s.isSilentTo(s.client()) }
+
 // update calls change with the request, under its lock. On nil it does nothing.
 func (s *Scope) update(change func(*request)) {
 	if s == nil {
@@ -148,15 +154,6 @@ func (s *Scope) remarks() remarks {
 	remarks := r.remarks
 	r.mu.Unlock()
 	return remarks
-}
-
-// isSilent reports whether nothing is sent from the request: the app has called
-// [Silence], which holds for every client, or the middleware has [HonorOptOut].
-func (s *Scope) isSilent() bool {
-	if s == nil {
-		return false
-	}
-	return s.isSilentTo(s.client())
 }
 
 func (s *Scope) client() *Client {

@@ -967,7 +967,7 @@ func TestHandlersWithoutScope(t *testing.T) {
 		}
 	}
 	var none *klime.Scope
-	if none.UserID() != "" || none.GroupID() != "" || none.Err() != nil || none.Done() != nil || none.Value("userId") != nil {
+	if none.UserID() != "" || none.GroupID() != "" || none.Silenced() || none.Err() != nil || none.Done() != nil || none.Value("userId") != nil {
 		t.Error("a nil Scope says something")
 	}
 	if _, has := none.Deadline(); has {

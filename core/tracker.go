@@ -163,6 +163,9 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 		s = new(Scope)
 	}
 	note(&t.rules.passed)
+	if t.client != nil {
+		t.client.eventHints.noteRequest()
+	}
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
 		return s
@@ -211,7 +214,7 @@ func (t *Tracker) observeRoot(s *Scope, x *Exchange, rt *route) {
 	x.normalize()
 	rule := t.rules.rulingFor(x.Method, rt, x.Path)
 	remarks.canonicalRedirect = remarks.canonicalRedirect || isCanonicalRedirect(x)
-	remarks.silent = remarks.silent || remarks.optedOut || s.nested && s.isSilent() // usually there is nothing to ask
+	remarks.silent = remarks.silent || remarks.optedOut || s.nested && s.Silenced() // usually there is nothing to ask
 	var dec decision
 	t.decide(&dec, x, &remarks, rule)
 

@@ -27,6 +27,8 @@ func quoted(document string) []string {
 	switch document {
 	case "delivery.md":
 		return []string{"delivery_test.go"}
+	case "jobs.md":
+		return []string{"jobs_test.go"}
 	case "moving-from-segment.md":
 		return []string{"../examples/segment/*.go"}
 	case "opentelemetry.md":

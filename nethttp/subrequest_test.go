@@ -2,6 +2,7 @@ package nethttp_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -84,4 +85,66 @@ func TestIgnoredRequestWithinARequest(t *testing.T) {
 		}
 	})
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", http.NoBody))
+}
+
+// A request that comes over a connection is not made in the work in whose context the server
+// runs, and is not silent as that is. What its handler makes is its own.
+func TestServerInAWorksContext(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		set  func(s *http.Server, work context.Context)
+	}{
+		{"BaseContext", func(s *http.Server, work context.Context) {
+			s.BaseContext = func(net.Listener) context.Context { return work }
+		}},
+		{"ConnContext", func(s *http.Server, work context.Context) {
+			s.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+				return context.WithValue(work, http.ServerContextKey, ctx.Value(http.ServerContextKey))
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			recorder := klimetest.NewServer(t)
+			client := recorder.Client()
+			mux := http.NewServeMux()
+			app := nethttp.Middleware(client)(mux)
+			within := func(ctx context.Context) {
+				app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/nobody", http.NoBody))
+			}
+			mux.HandleFunc("/named", func(_ http.ResponseWriter, r *http.Request) {
+				klime.SetUser(r.Context(), "u")
+				within(r.Context())
+			})
+			mux.HandleFunc("/work", func(_ http.ResponseWriter, r *http.Request) { within(client.NewContext(r.Context(), "job", "")) })
+			mux.HandleFunc("/nobody", func(_ http.ResponseWriter, r *http.Request) { klime.Track(r.Context(), "Done", nil) })
+			work := client.NewContext(t.Context(), "system", "org_system")
+			klime.Silence(work)
+			server := httptest.NewUnstartedServer(app)
+			tt.set(server.Config, work)
+			server.Start()
+			for _, path := range []string{"/nobody", "/named", "/work"} {
+				resp, err := server.Client().Post(server.URL+path, "", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+			}
+			server.Close()
+			if err := client.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range recorder.Events() {
+				route, _ := e.Properties["route"].(string)
+				got = append(got, e.UserID+"/"+e.GroupID+" "+e.Event+" "+route)
+			}
+			if want := []string{
+				"u/ Done ", "u/ API Called /nobody", "u/ API Called /named", "job/ Done ", "job/ API Called /nobody",
+			}; !slices.Equal(got, want) {
+				t.Errorf("events %q, want %q", got, want)
+			}
+		})
+	}
 }
