@@ -128,7 +128,7 @@ func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parseRules("IgnoreRoutes", patterns)
 		for _, r := range parsed {
-			r.ignores = "IgnoreRoutes has " + r.text
+			r.ignores = outcomeIgnored + outcome(r.text)
 			r.DropSlash() // it makes no difference to a path
 		}
 		t.rules.ignored = distinct(append(t.rules.ignored, parsed...))

@@ -66,7 +66,7 @@ func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 }
 
 // ignores says why a request is of no interest, "" if it may be: see [Tracker.Ignores].
-func (r *rules) ignores(method, path string, header func(name string) string) (why string) {
+func (r *rules) ignores(method, path string, header func(name string) string) (why outcome) {
 	if len(r.ignored) > 0 {
 		if match := firstOf(r.ignored, method, nil, path); match != nil {
 			return match.ignores
@@ -75,14 +75,14 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 	switch method {
 	case http.MethodOptions:
 		if header("Access-Control-Request-Method") != "" {
-			why = "a preflight of CORS"
+			why = outcomePreflight
 		}
 	case "PRI":
-		why = "a connection of HTTP/2 (h2c), whose requests are found further in"
+		why = outcomeH2C
 	case http.MethodGet, http.MethodHead:
 		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, nil, path) != nil &&
 			firstOf(r.named, method, nil, path) == nil {
-			why = "a health check (HealthRoutes)"
+			why = outcomeHealthCheck
 		}
 	}
 	if why != "" {
