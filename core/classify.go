@@ -82,10 +82,12 @@ func noiseOf(x *Exchange, rule ruling, failed bool) outcome {
 			return outcomeCatchAll
 		}
 		return outcomeNoRoute
-	case x.Method != http.MethodGet, failed && !declinesPrefetch(x):
+	case x.Method != http.MethodGet:
 		return ""
-	case isPrefetch(x):
+	case (!failed || x.Status == http.StatusServiceUnavailable) && isPrefetch(x): // a 503 declines to guess: the user will ask again
 		return outcomePrefetched
+	case failed:
+		return ""
 	case isProbe(x.header("User-Agent")):
 		return outcomeProbed
 	case x.Status >= 300 && x.Status < 400 && x.Status != http.StatusNotModified:
@@ -151,12 +153,6 @@ func isCanonicalRedirect(x *Exchange) bool {
 }
 
 func isSamePath(a, b string) bool { return strings.EqualFold(path.Clean(a), path.Clean(b)) }
-
-// declinesPrefetch reports whether the server has refused to guess: it wants to be asked
-// again when the user opens the page.
-func declinesPrefetch(x *Exchange) bool {
-	return x.Status == http.StatusServiceUnavailable && isPrefetch(x)
-}
 
 // isPrefetch reports whether a request only guesses what the user will open next. The
 // browser says so in Sec-Purpose, or in its predecessors Purpose and X-Moz, Turbo in

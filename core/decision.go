@@ -42,6 +42,11 @@ const (
 	outcomePrefetched   outcome = "not sent: a prefetch"
 	outcomeProbed       outcome = "not sent: the caller probes whether the app is alive"
 	outcomeRuledOut     outcome = "not sent: ClassifyWith takes it for an asset or noise"
+
+	// Of requests that are passed on untouched.
+	outcomeIgnored   outcome = "not sent: IgnoreRoutes has " // and the pattern
+	outcomePreflight outcome = "not sent: a preflight of CORS"
+	outcomeH2C       outcome = "not sent: a connection of HTTP/2 (h2c), whose requests are found further in"
 )
 
 // outcomeOf returns the outcome of an event from the result of queuing it.

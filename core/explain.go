@@ -109,9 +109,9 @@ func answerClass(x *Exchange) string {
 }
 
 // ignored logs why a request was passed on untouched.
-func (e *explainer) ignored(why string) {
+func (e *explainer) ignored(why outcome) {
 	if e != nil {
-		e.once("requests are passed on untouched", slog.String("outcome", "not sent: "+why))
+		e.once("requests are passed on untouched", slog.String("outcome", string(why)))
 	}
 }
 

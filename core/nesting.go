@@ -1,6 +1,7 @@
 package klime
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -109,13 +110,10 @@ func (s *Scope) joinAround(incoming *http.Request) (joined bool) {
 		}
 		if s.around == nil {
 			s.around = outer
-			s.subrequest = !noClient && outer.request().isOther(incoming)
-		}
-		if s.subrequest && work != nil {
-			s.around = work
-		}
-		if s.subrequest {
-			return false
+			if !noClient && outer.request().isOther(incoming) {
+				s.around, s.subrequest = cmp.Or(work, outer), true
+				return false
+			}
 		}
 		if (noClient || outer.client() == s.tracker.client) && outer.join(s, incoming) {
 			outer.noteSpan(s.parent)

@@ -82,19 +82,17 @@ func RequireMembership() Option {
 // knows less exactly. The function is called after the handler; "" leaves the route to
 // the adapter.
 func RouteFrom[N any](find func(native N) string) Option {
-	return Option{func(t *Tracker) error {
-		if find == nil {
-			return fmt.Errorf("%w: Route (RouteFrom, Mux) without a function", ErrInvalidOption)
-		}
-		t.route = func(native any) answer {
+	var route resolver
+	if find != nil {
+		route = func(native any) answer {
 			request, ok := native.(N)
 			if !ok {
 				return answer{problem: problemForeign}
 			}
 			return answer{id: find(request)} // which need not be UTF-8, as an ID must
 		}
-		return nil
-	}}
+	}
+	return route.option("Route (RouteFrom, Mux)", func(t *Tracker) *resolver { return &t.route })
 }
 
 // SkipRoutes drops the automatic events of requests that match one of the patterns, such
@@ -130,7 +128,7 @@ func IgnoreRoutes(patterns ...string) Option {
 	return Option{func(t *Tracker) error {
 		parsed, err := parseRules("IgnoreRoutes", patterns)
 		for _, r := range parsed {
-			r.ignores = "IgnoreRoutes has " + r.text
+			r.ignores = outcomeIgnored + outcome(r.text)
 			r.DropSlash() // it makes no difference to a path
 		}
 		t.rules.ignored = distinct(append(t.rules.ignored, parsed...))

@@ -18,7 +18,7 @@ type rule struct {
 	text    string      // the pattern as the app has written it
 	literal string      // the only path that matches; "" if there are several
 	name    string      // with NameRoutes, the event's
-	ignores string      // with IgnoreRoutes, the reason for ignoring the request
+	ignores outcome     // with IgnoreRoutes, the reason for ignoring the request
 	used    atomic.Bool // a request has matched
 }
 

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/klimeapp/klime-go/internal/pathpattern"
 )
@@ -12,28 +11,15 @@ import (
 // rules are what a middleware's options say about certain routes. They are set up
 // before the first request, and safe for concurrent use from then on.
 type rules struct {
+	traffic
+
 	skipped []*rule // of SkipRoutes
 	named   []*rule // of NameRoutes
 	health  []*rule // of HealthRoutes
 	ignored []*rule // of IgnoreRoutes
 
 	ownHealth bool // health comes from the app and not from the defaults
-
-	passed    atomic.Bool // some request has passed the middleware
-	routed    atomic.Bool // one that has ended was for a route
-	unmatched atomic.Bool // one that has ended was not
 }
-
-// note sets one of these. Mostly it only reads, so that processors do not contend.
-func note(flag *atomic.Bool) {
-	if !flag.Load() {
-		flag.Store(true)
-	}
-}
-
-// isIdle reports whether no request has passed, or none of those that have ended was for a
-// route. If none has ended, an open one may be.
-func (r *rules) isIdle() bool { return !r.passed.Load() || r.unmatched.Load() && !r.routed.Load() }
 
 // own returns the rules that the app has given.
 func (r *rules) own() []*rule {
@@ -80,7 +66,7 @@ func (r *rules) rulingFor(method string, rt *route, path string) ruling {
 }
 
 // ignores says why a request is of no interest, "" if it may be: see [Tracker.Ignores].
-func (r *rules) ignores(method, path string, header func(name string) string) (why string) {
+func (r *rules) ignores(method, path string, header func(name string) string) (why outcome) {
 	if len(r.ignored) > 0 {
 		if match := firstOf(r.ignored, method, nil, path); match != nil {
 			return match.ignores
@@ -89,14 +75,14 @@ func (r *rules) ignores(method, path string, header func(name string) string) (w
 	switch method {
 	case http.MethodOptions:
 		if header("Access-Control-Request-Method") != "" {
-			why = "a preflight of CORS"
+			why = outcomePreflight
 		}
 	case "PRI":
-		why = "a connection of HTTP/2 (h2c), whose requests are found further in"
+		why = outcomeH2C
 	case http.MethodGet, http.MethodHead:
 		if isProbe(header("User-Agent")) && firstOf(r.health, http.MethodGet, nil, path) != nil &&
 			firstOf(r.named, method, nil, path) == nil {
-			why = "a health check (HealthRoutes)"
+			why = outcomeHealthCheck
 		}
 	}
 	if why != "" {

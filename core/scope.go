@@ -17,6 +17,8 @@ type Scope struct {
 	around  *Scope // the Scope in whose open request this one was begun, of any client; nil if none
 	root    *Scope // the outermost Scope of the request: this one, unless it has joined another
 
+	// The flags fill a gap. A larger Scope makes each request of the net/http family 64 bytes
+	// larger: see TestExchangeSize in internal/httpexchange.
 	loan       loan      // lends the framework's request to resolvers
 	found      *findings // by ended scopes within, and by itself once it has left; nil if by none. The request's mu guards it
 	left       bool      // it has left the Scope that it had joined. The request's mu guards it

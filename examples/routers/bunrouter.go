@@ -15,7 +15,7 @@ import (
 func BunRouter(client *klime.Client, onError func(http.ResponseWriter, error)) http.Handler {
 	matched := func(r *http.Request) string { return r.Pattern }
 	record := nethttp.Middleware(client, user(), nethttp.Route(matched)) // once, not in each request
-	router := bunrouter.New(bunrouter.Use(func(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
+	middleware := func(next bunrouter.HandlerFunc) bunrouter.HandlerFunc {
 		return func(w http.ResponseWriter, req bunrouter.Request) error {
 			record(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				r.Pattern = req.Route()
@@ -26,7 +26,8 @@ func BunRouter(client *klime.Client, onError func(http.ResponseWriter, error)) h
 			})).ServeHTTP(w, req.Request)
 			return nil
 		}
-	}))
+	}
+	router := bunrouter.New(bunrouter.Use(middleware), bunrouter.WithMethodNotAllowedHandler(notAllowed))
 	router.GET("/", bunrouter.HTTPHandlerFunc(showReport))
 	router.GET("/orgs/:org/reports/:id", func(w http.ResponseWriter, req bunrouter.Request) error {
 		if req.Param("id") == "0" {
@@ -36,4 +37,12 @@ func BunRouter(client *klime.Client, onError func(http.ResponseWriter, error)) h
 		return nil
 	})
 	return router
+}
+
+// notAllowed answers a request whose path has a route, but not for its method. The router
+// runs its middlewares for it, with that route.
+func notAllowed(w http.ResponseWriter, req bunrouter.Request) error {
+	klime.Skip(req.Context())
+	w.WriteHeader(http.StatusMethodNotAllowed)
+	return nil
 }

@@ -32,7 +32,7 @@ func TestRouters(t *testing.T) {
 		"GET /nowhere", "GET /orgs/acme/reports", "POST /nowhere", // no route
 		"POST /orgs/acme/reports/42", "DELETE /orgs/acme/reports/42", // another method
 		"GET /orgs/acme/reports/42/", "GET //orgs/acme/reports/42", "POST //orgs/acme/reports/42", "POST /orgs/acme/reports/42/", // redirects
-		"GET /", "GET /orgs/acme/reports/0",
+		"GET /", "POST /", "DELETE /", "GET /orgs/acme/reports/0",
 	}
 	const report, refused, absent, home = "/orgs/{org}/reports/{id} 204", "/orgs/{org}/reports/{id} 403", "/orgs/{org}/reports/{id} 404", "/ 204"
 	for _, test := range []struct {

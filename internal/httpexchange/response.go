@@ -153,8 +153,8 @@ func (r *response) describe(x *klime.Exchange, req *http.Request, panicked any) 
 	x.GRPCStatus = GRPCStatus(header, x.ContentType)
 }
 
-// Location returns where an answer redirects to, "" if it does not: the Location of a 201
-// is what was created.
+// Location returns where an answer redirects to, "" if it does not: the core takes no notice
+// of the Location of a 201, so nobody need look for it.
 func Location(header http.Header, status int) string {
 	if status/100 == 3 {
 		return firstValue(header, "Location")

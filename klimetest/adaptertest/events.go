@@ -35,7 +35,8 @@ func compare(tb testing.TB, server *klimetest.Server, client *klime.Client, want
 	unexpected, missing := without(got, want), without(want, got)
 	switch {
 	case len(unexpected)+len(missing) > 0:
-		tb.Errorf("events differ (%d, want %d)\nunexpected:%s\nmissing:%s", len(got), len(want), lines(unexpected), lines(missing))
+		tb.Errorf("events differ (%d, want %d; describe, in adaptertest/events.go, says what a line holds)\nunexpected:%s\nmissing:%s",
+			len(got), len(want), lines(unexpected), lines(missing))
 	case !slices.Equal(got, want):
 		tb.Errorf("events in another order:%s\nwant:%s", lines(got), lines(want))
 	}
@@ -51,7 +52,9 @@ func compare(tb testing.TB, server *klimetest.Server, client *klime.Client, want
 // the colon come a request's method, route, status, and the sizes of request and answer in
 // bytes, each a ? if the event does not have it, and then everything else as JSON. What
 // varies from run to run is left out: messageId, timestamp, the library's name, durationMs
-// and openMs. An event of a request that has neither of the last two is marked as untimed.
+// and openMs. An event of a request that has neither of the last two is marked as untimed. A
+// property that is new to automatic events shows among the JSON in nearly every case: see
+// CONTRIBUTING.md.
 func describe(tb testing.TB, e klime.Event) string {
 	tb.Helper()
 	if e.MessageID == "" || time.Since(e.Timestamp) > time.Hour {

@@ -191,6 +191,7 @@ func testConcurrentRequests(t *testing.T, a Adapter) {
 		t.Error(err)
 	}
 	seen := map[any]bool{}
+	var wrong []string
 	check := func(e *klime.Event) {
 		var c, i int
 		if _, err := fmt.Sscanf(fmt.Sprint(e.Properties["item"]), "%d-%d", &c, &i); err != nil {
@@ -198,7 +199,7 @@ func testConcurrentRequests(t *testing.T, a Adapter) {
 		}
 		if e.UserID != fmt.Sprintf("user-%d", c) || e.GroupID != fmt.Sprintf("org-%d", c) ||
 			e.Properties["route"] != "/orgs/{org}/items/{item}" {
-			t.Errorf("item %v of user %s in %s", e.Properties["item"], e.UserID, e.GroupID)
+			wrong = append(wrong, fmt.Sprintf("item %d-%d by %s at %s, route %v", c, i, e.UserID, e.GroupID, e.Properties["route"]))
 		}
 		seen[e.Properties["item"]] = true
 	}
@@ -210,5 +211,8 @@ func testConcurrentRequests(t *testing.T, a Adapter) {
 	}
 	for _, e := range kept {
 		check(e)
+	}
+	if len(wrong) > 0 {
+		t.Errorf("%d of %d events do not carry their own request's strings, such as %s", len(wrong), len(server.Events())+len(kept), wrong[0])
 	}
 }
