@@ -20,36 +20,36 @@ type requestProperties struct {
 func (p *requestProperties) append(b []byte) []byte {
 	x := p.exchange
 	b = append(b, '{')
-	b = p.appendText(b, `"method":`, x.Method)
-	if p.route.text != "" && p.ours(routeMember) {
+	if p.ours("method") {
+		b = append(append(append(b, `"method":"`...), x.Method...), `",`...) // a known method needs no escapes
+	}
+	if p.route.text != "" && p.ours("route") {
 		b = append(append(b, p.route.property...), ',')
 	}
-	if x.Status > 0 {
-		b = p.appendInt(b, `"status":`, int64(x.Status))
+	if x.Status > 0 && p.ours("status") {
+		b = appendNumber(b, `"status":`, int64(x.Status))
 	}
-	if status, ok := x.grpcStatus(); ok {
-		b = p.appendInt(b, `"grpcStatus":`, status)
+	if status, ok := x.grpcStatus(); ok && p.ours("grpcStatus") {
+		b = appendNumber(b, `"grpcStatus":`, status)
 	}
-	if x.Aborted {
-		b = p.appendTrue(b, `"aborted":`)
+	if x.Aborted && p.ours("aborted") {
+		b = append(b, `"aborted":true,`...)
 	}
 	if p.kind == KindStream {
-		b = p.appendText(b, `"protocol":`, protocolOf(x))
-		b = p.appendTook(b, `"openMs":`)
+		if p.ours("protocol") {
+			b = append(append(append(b, `"protocol":"`...), protocolOf(x)...), `",`...)
+		}
+		b = p.appendTook(b, "openMs", `"openMs":`)
 	} else {
-		b = p.appendTook(b, `"durationMs":`)
+		b = p.appendTook(b, "durationMs", `"durationMs":`)
 	}
-	if x.ResponseBytes >= 0 {
-		b = p.appendInt(b, `"responseBytes":`, x.ResponseBytes)
+	if x.ResponseBytes >= 0 && p.ours("responseBytes") {
+		b = appendNumber(b, `"responseBytes":`, x.ResponseBytes)
 	}
-	if x.RequestBytes >= 0 {
-		b = p.appendInt(b, `"requestBytes":`, x.RequestBytes)
+	if x.RequestBytes >= 0 && p.ours("requestBytes") {
+		b = appendNumber(b, `"requestBytes":`, x.RequestBytes)
 	}
-	b = p.appendText(b, `"path":`, p.captured.path)
-	b = p.appendText(b, `"referrer":`, p.captured.referrer)
-	if p.sampleRate > 0 {
-		b = p.appendFloat(b, `"sampleRate":`, p.sampleRate)
-	}
+	b = p.appendAsked(b)
 	for _, extra := range p.extra {
 		b = append(append(b, extra.member...), ',')
 	}
@@ -59,12 +59,24 @@ func (p *requestProperties) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// ours reports whether the library sets the property whose member begins like this, such as
-// with "status": and its colon. It does not if the app has set it itself: then none of the
-// functions below, which also write the comma after the member, appends anything.
-func (p *requestProperties) ours(begin string) bool {
-	name := begin[1 : len(begin)-len(`":`)]
-	for i := range p.extra { // not by slices, which takes twice as long
+// appendAsked appends what an option has asked for.
+func (p *requestProperties) appendAsked(b []byte) []byte {
+	if p.captured.path != "" && p.ours("path") {
+		b = append(appendString(append(b, `"path":`...), p.captured.path), ',')
+	}
+	if p.captured.referrer != "" && p.ours("referrer") {
+		b = append(appendString(append(b, `"referrer":`...), p.captured.referrer), ',')
+	}
+	if p.sampleRate > 0 && p.ours("sampleRate") {
+		b, _ = appendFloat(append(b, `"sampleRate":`...), p.sampleRate) // never NaN or infinite
+		b = append(b, ',')
+	}
+	return b
+}
+
+// ours reports whether the library sets a property: the app has not set it itself.
+func (p *requestProperties) ours(name string) bool {
+	for i := range p.extra {
 		if p.extra[i].key == name {
 			return false
 		}
@@ -72,43 +84,17 @@ func (p *requestProperties) ours(begin string) bool {
 	return true
 }
 
-// appendText appends a text, unless it is empty.
-func (p *requestProperties) appendText(b []byte, begin, text string) []byte {
-	if text == "" || !p.ours(begin) {
+// appendTook appends the duration as a member, if it is known.
+func (p *requestProperties) appendTook(b []byte, name, member string) []byte {
+	if p.exchange.Start.IsZero() || p.exchange.Unfinished || !p.ours(name) {
 		return b
 	}
-	return append(appendString(append(b, begin...), text), ',')
+	return append(appendMillis(append(b, member...), p.exchange.took), ',')
 }
 
-func (p *requestProperties) appendInt(b []byte, begin string, n int64) []byte {
-	if !p.ours(begin) {
-		return b
-	}
-	return append(strconv.AppendInt(append(b, begin...), n, 10), ',')
-}
-
-// appendFloat appends a number that is neither NaN nor infinite.
-func (p *requestProperties) appendFloat(b []byte, begin string, n float64) []byte {
-	if !p.ours(begin) {
-		return b
-	}
-	b, _ = appendFloat(append(b, begin...), n)
-	return append(b, ',')
-}
-
-func (p *requestProperties) appendTrue(b []byte, begin string) []byte {
-	if !p.ours(begin) {
-		return b
-	}
-	return append(append(b, begin...), "true,"...)
-}
-
-// appendTook appends the duration, if it is known.
-func (p *requestProperties) appendTook(b []byte, begin string) []byte {
-	if p.exchange.Start.IsZero() || p.exchange.Unfinished || !p.ours(begin) {
-		return b
-	}
-	return append(appendMillis(append(b, begin...), p.exchange.took), ',')
+// appendNumber appends a member and the comma after it.
+func appendNumber(b []byte, member string, value int64) []byte {
+	return append(strconv.AppendInt(append(b, member...), value, 10), ',')
 }
 
 // protocolOf names the protocol of a stream. The caller's Upgrade header may say

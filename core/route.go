@@ -27,14 +27,11 @@ type methodRuling struct {
 	ruling ruling
 }
 
-// routeMember begins the property of an event that holds the route.
-const routeMember = `"route":`
-
 func newRoute(pattern string) *route {
 	text := pathpattern.Normalize(pattern)
 	r := &route{pattern: pattern, text: text, catchAll: text == "" || strings.HasSuffix(text, "*")}
 	if text != "" {
-		r.property = string(appendString([]byte(routeMember), text))
+		r.property = string(appendString([]byte(`"route":`), text))
 	}
 	return r
 }
