@@ -69,7 +69,11 @@ func (d *Deliverer) end(ctx context.Context) (err error) {
 	defer context.AfterFunc(ctx, d.cancelOneShots)()
 	d.wakeDispatcher()
 	lostBefore := d.queue.snapshot().SpoolLost
+	isLate := ctx.Err() != nil
 	lost, cause := d.finalFlush(ctx)
+	if isLate && cause != nil {
+		cause = fmt.Errorf("the context had ended before Shutdown: %w", cause)
+	}
 	d.stop()
 	waitFor(allDone(&d.running), nil, stopGrace)
 	if d.keeping != nil {
@@ -84,7 +88,7 @@ func (d *Deliverer) end(ctx context.Context) (err error) {
 	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
 	if n := len(rest) + stuck + onDisk; n > 0 {
 		err = notDelivered(n, onDisk, cause)
-		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n))
+		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n), slog.Any("error", err))
 	}
 	for ; len(rest) > reportPortion; rest = rest[reportPortion:] {
 		d.reporter.add(Report{Items: rest[:reportPortion], Outcome: Abandoned, Err: err})

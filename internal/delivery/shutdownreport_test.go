@@ -251,3 +251,27 @@ func TestLateAnswerIsNotReported(t *testing.T) {
 		})
 	}
 }
+
+// A context that had ended before the call, as that of a signal has, is a mistake that the
+// error and the log name.
+func TestShutdownWithAnEndedContext(t *testing.T) {
+	t.Parallel()
+	for _, ended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := config(newOutage(503))
+			log := keepLog(&cfg)
+			d := delivery.New(cfg)
+			enqueue(t, d, 1, 2)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if ended {
+				cancel()
+			}
+			err := d.Shutdown(ctx)
+			const text = "2 events not delivered: the context had ended before Shutdown: context canceled"
+			if err == nil || strings.Contains(err.Error(), text) != ended || strings.Contains(log.String(), text) != ended {
+				t.Errorf("ended %v: %v; log: %s", ended, err, log)
+			}
+		})
+	}
+}
