@@ -177,8 +177,8 @@ func (c *Client) Group(ctx context.Context, groupID string, t Traits, opts ...Ev
 // nothing to send (a nil client, a silenced request, BeforeSend): then the BatchResult is
 // zero. A failed request is a [DeliveryError], and the event is not tried again; only if a
 // kept connection turns out to be closed does net/http repeat the request, with the same
-// message ID. While sending is halted, it returns the reason, unless a probe is due and
-// succeeds.
+// message ID. While sending is halted, it returns the reason, with no Attempts, unless a
+// probe is due and succeeds.
 func (c *Client) TrackSync(ctx context.Context, event string, p Properties, opts ...EventOption) (BatchResult, error) {
 	return c.takeNow(ctx, &draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}, opts)
 }

@@ -155,8 +155,8 @@ type Config struct {
 	// integers are int64, other numbers float64, numbers beyond these json.Number, times
 	// strings. A TrackEvent has Properties, the others have Traits; the field that an
 	// event does not have is not sent. It runs in the goroutine that tracks, and holds up
-	// no other. An event that it leaves with neither user nor group, or of an unknown
-	// Type, is refused. A zero Timestamp becomes the original one again. If it panics,
+	// no other. An event that it leaves with neither user nor group, of an unknown Type,
+	// or with a MessageID that is blank or not UTF-8, is refused. A zero Timestamp becomes the original one again. If it panics,
 	// the event is dropped. What it drops is counted ([DropBeforeSend]), but not given to
 	// OnError; that it has returned false is logged only at debug level. An event that it
 	// sends itself comes to it, too: it must not send one for each, which would have no end

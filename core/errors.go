@@ -22,7 +22,7 @@ var (
 	ErrMissingGroup    = errors.New("klime: missing group ID")                 // or blank, or not UTF-8; from Group, InGroup and ForGroup
 	ErrMissingIdentity = errors.New("klime: event has neither user nor group") // from Track
 	ErrMissingEvent    = errors.New("klime: missing event name")               // or blank; from Track
-	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as ForUser in a call of Identify; also from Tracker.Err
+	ErrInvalidOption   = errors.New("klime: invalid option")                   // such as a blank message ID; also from Tracker.Err
 	ErrEventTooLarge   = errors.New("klime: event exceeds 200 KiB")            // 200 × 1024 bytes of JSON
 	ErrUserMode        = errors.New("klime: no groups in user mode")           // from Group, and from Track for a group without a user
 

@@ -46,6 +46,9 @@ func innermostIn(ctx context.Context) (s *Scope, isHidden bool) {
 // request of ctx is over, this one is taken for another.
 func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) context.Context {
 	innermost := ScopeFrom(ctx)
+	if innermost.isOfServer(ctx) { // nor is its silence that of the request
+		return context.WithValue(ctx, scopeKey{}, hiddenScope{})
+	}
 	open := innermost
 	for open != nil && !open.request().isOpen() {
 		open = open.around

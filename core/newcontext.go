@@ -10,13 +10,13 @@ import "context"
 //
 // ctx may be that of a request, if it may be kept (of Gin, c.Request.Context() and not c;
 // of Fiber 2, c.UserContext() and not c.Context()): whose request that is, and what options
-// of its middleware add, no longer counts, but its [Silence] and [HonorOptOut] do. It does
-// not say whose that request is: the request's own event is still that of whoever SetUser
-// and SetGroup name in its own context, or nobody's.
+// of its middleware add, no longer counts, but its [Silence] and [HonorOptOut] do. Within a
+// Middleware it does not say whose that request is: the request's own event is still that of
+// whoever SetUser and SetGroup name in its own context, or nobody's.
 //
 // A request that the app makes to itself in the work is that user's, unless somebody else
-// is known there. A request over a connection is not, even if the server's BaseContext or
-// ConnContext is of NewContext.
+// is known there. So is any request that passes a Middleware within the work, but for those
+// over a connection of a net/http server whose BaseContext or ConnContext is of NewContext.
 //
 // The work itself is no event, so [SetEvent], [SetProperty] and [Skip] do nothing. In what a nil
 // Client returns, functions such as [Track] do nothing, even if ctx is another client's.

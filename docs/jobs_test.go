@@ -219,7 +219,8 @@ func withSpool(t *testing.T, folder string) (*klime.Client, *klimetest.Recorder)
 // isRefused reports whether Klime will never accept the event, however often it is sent.
 func isRefused(err error) bool {
 	failure := (*klime.DeliveryError)(nil)
-	return errors.As(err, &failure) && failure.Err == nil && slices.Contains([]int{200, 400, 413, 422}, failure.StatusCode)
+	wasSent := errors.As(err, &failure) && failure.Attempts > 0 // and not kept back, as others were refused
+	return wasSent && failure.Err == nil && slices.Contains([]int{200, 400, 413, 422}, failure.StatusCode)
 }
 
 // What halts sending is not Temporary, as the same request fails again; and yet it is not the event's
@@ -274,6 +275,16 @@ func TestOutbox(t *testing.T) {
 				t.Errorf("%v after Shutdown", err)
 			}
 		})
+	}
+	halted, refusing := newJobs(t)
+	for range 3 { // batches that are refused whole halt sending
+		refusing.Fail(klimetest.Status(400))
+		sendReport(halted.NewContext(t.Context(), "u1", ""), account{})
+		_ = halted.Flush(t.Context())
+	}
+	refusing.Heal()
+	if _, err := halted.TrackSync(t.Context(), "Good", nil, klime.ForGroup("g1")); !halted.Stats().Halted || err == nil || isRefused(err) {
+		t.Errorf("halted %v: %v", halted.Stats().Halted, err)
 	}
 	client, recorder := newJobs(t)
 	recorder.Fail(klimetest.Reject(0))

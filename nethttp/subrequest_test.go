@@ -109,10 +109,16 @@ func TestServerInAWorksContext(t *testing.T) {
 			recorder := klimetest.NewServer(t)
 			client := recorder.Client()
 			mux := http.NewServeMux()
-			app := nethttp.Middleware(client)(mux)
+			app := nethttp.Middleware(client, klime.IgnoreRoutes("/ignored"))(mux)
 			within := func(ctx context.Context) {
 				app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPost, "/nobody", http.NoBody))
 			}
+			mux.HandleFunc("/ignored", func(_ http.ResponseWriter, r *http.Request) {
+				klime.Track(r.Context(), "Nobody's", nil)
+				if err := client.Track(r.Context(), "Seen", nil, klime.ForUser("jane")); err != nil {
+					t.Error(err)
+				}
+			})
 			mux.HandleFunc("/named", func(_ http.ResponseWriter, r *http.Request) {
 				klime.SetUser(r.Context(), "u")
 				within(r.Context())
@@ -124,7 +130,7 @@ func TestServerInAWorksContext(t *testing.T) {
 			server := httptest.NewUnstartedServer(app)
 			tt.set(server.Config, work)
 			server.Start()
-			for _, path := range []string{"/nobody", "/named", "/work"} {
+			for _, path := range []string{"/nobody", "/named", "/work", "/ignored"} {
 				resp, err := server.Client().Post(server.URL+path, "", http.NoBody)
 				if err != nil {
 					t.Fatal(err)
@@ -141,7 +147,7 @@ func TestServerInAWorksContext(t *testing.T) {
 				got = append(got, e.UserID+"/"+e.GroupID+" "+e.Event+" "+route)
 			}
 			if want := []string{
-				"u/ Done ", "u/ API Called /nobody", "u/ API Called /named", "job/ Done ", "job/ API Called /nobody",
+				"u/ Done ", "u/ API Called /nobody", "u/ API Called /named", "job/ Done ", "job/ API Called /nobody", "jane/ Seen ",
 			}; !slices.Equal(got, want) {
 				t.Errorf("events %q, want %q", got, want)
 			}

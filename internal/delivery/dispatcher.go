@@ -343,7 +343,9 @@ func (s *dispatcher) finishProbe(now time.Time, r jobResult) {
 		s.gate.provenBy = r.job.epoch
 	case r.verdict == halting:
 		s.halt(now, r.failure)
-	} // another answer does not halt: the reason stays the same
+	default: // the halt goes on, and so does its reason: this was the probe that callers waited for
+		s.queue.turnAway(s.gate.halt, false)
+	}
 }
 
 // giveUp settles the items that have had their last attempt and returns the

@@ -445,3 +445,56 @@ func TestProbesFromQuarantine(t *testing.T) {
 		})
 	}
 }
+
+// A probe that ends without an answer that halts, and takes longer than the next one is away,
+// is still the one that a caller waits for.
+func TestSlowProbesTurnCallersAway(t *testing.T) {
+	t.Parallel()
+	for name, slow := range map[string]func() (delivery.Result, error){
+		"a time-out": func() (delivery.Result, error) { return delivery.Result{}, errHang },
+		"503": func() (delivery.Result, error) {
+			time.Sleep(5 * time.Second)
+			return status(503)
+		},
+	} {
+		for call, wait := range map[string]func(context.Context, *delivery.Deliverer) error{
+			"Flush": func(ctx context.Context, d *delivery.Deliverer) error { return d.Flush(ctx) },
+			"SendNow": func(ctx context.Context, d *delivery.Deliverer) error {
+				_, err := d.SendNow(ctx, item(99, false, 0))
+				return err
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				var code atomic.Int32 // 0 for slow
+				code.Store(200)
+				e := &endpoint{answer: func(_ int, ids []int) (delivery.Result, error) {
+					switch code.Load() {
+					case 0:
+						return slow()
+					case 200:
+						return ok(len(ids))
+					default:
+						return status(404)
+					}
+				}}
+				d := start(t, config(e))
+				enqueue(t, d, 1, 1)
+				mustFlush(t, d)
+				code.Store(404)
+				enqueue(t, d, 2, 30)
+				synctest.Wait()
+				code.Store(0)
+				time.Sleep(1200 * time.Millisecond) // the first probe is out: a proven endpoint may be back soon
+				before := len(e.seen())
+				var failure *delivery.SendError
+				if err := wait(t.Context(), d); !errors.As(err, &failure) || failure.StatusCode != 404 {
+					t.Errorf("%s, %s: %v", name, call, err)
+				}
+				if probes := len(e.seen()) - before; probes > 1 { // perhaps the next one is out by now
+					t.Errorf("%s, %s: %d further probes", name, call, probes)
+				}
+				code.Store(200)
+			})
+		}
+	}
+}

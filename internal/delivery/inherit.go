@@ -101,15 +101,15 @@ func (k *keeper) takeOver(records []Record) error {
 func (q *queue) mayInherit() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.phase == open && q.disk.alone() == 0 && q.disk.kept.items <= q.maxItems/10
+	return q.phase < sealed && q.disk.alone() == 0 && q.disk.kept.items <= q.maxItems/10
 }
 
 // reserve gives records that another process left keys of this one's. They are not accepted
-// until they are written. It reports false once Shutdown has begun.
+// until they are written. It reports false once the queue is sealed.
 func (q *queue) reserve(records []Record) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.phase != open {
+	if q.phase >= sealed {
 		return false
 	}
 	for i := range records {

@@ -194,7 +194,7 @@ func TestLeftoversStayAsTheyAre(t *testing.T) {
 	})
 }
 
-// Nothing is taken over once Shutdown has begun. It leaves the first look some time, so that
+// Nothing is taken over once the queue is sealed. Shutdown leaves the first look some time, so that
 // a command which lives for a moment takes its share, but not much of its own.
 func TestLeftoversAtShutdown(t *testing.T) {
 	t.Parallel()
@@ -224,6 +224,31 @@ func TestLeftoversAtShutdown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// During the first look too, further items are refused, and a second call of Shutdown ends
+// nothing.
+func TestShutdownDuringTheFirstLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, left := newOutage(200), estate{slow: 200 * time.Millisecond}
+		d := start(t, heirConfig(e, newMemory(), &left))
+		enqueue(t, d, 1, 2)
+		first := make(chan error)
+		go func() { first <- shutdownWithin(t, d, time.Minute) }()
+		synctest.Wait()
+		if err := d.Enqueue(t.Context(), item(3, false, 0)); !errors.Is(err, delivery.ErrClosed) {
+			t.Errorf("Enqueue: %v", err)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Shutdown(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("second Shutdown: %v", err)
+		}
+		if err := <-first; err != nil || !slices.Equal(e.delivered(), upTo(2)) {
+			t.Errorf("first Shutdown: %v, delivered %v", err, e.delivered())
+		}
+	})
 }
 
 // tightDisk is a disk with room for small commits, and for the probe of Reopen.

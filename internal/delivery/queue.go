@@ -63,8 +63,8 @@ type phase int
 
 const (
 	open      phase = iota
-	closing         // only patient items are accepted
-	sealed          // nor are patient items
+	closing         // only patient items and leftovers are accepted
+	sealed          // nor are these
 	abandoned       // the account is closed: nothing is settled any more
 )
 

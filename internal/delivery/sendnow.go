@@ -20,7 +20,7 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 	outcome := Failed
 	defer func() { d.queue.settleOneShot(&it, outcome) }()
 	if halt != nil {
-		return Result{}, halt
+		return Result{}, unsent(halt)
 	}
 	it.attempts = 1
 	ctx, cancel := context.WithCancel(ctx)
@@ -41,6 +41,17 @@ func (d *Deliverer) SendNow(ctx context.Context, it Item) (Result, error) {
 		}
 	}
 	return Result{}, failure
+}
+
+// unsent returns why an item was not sent: the reason for a halt, which is another item's
+// failure, or the end of the caller's context.
+func unsent(why error) *SendError {
+	if reason, isReason := why.(*SendError); isReason { //nolint:errorlint // another error may wrap how others failed
+		own := *reason
+		own.Attempts = 0
+		return &own
+	}
+	return &SendError{Err: why}
 }
 
 // Ping sends an empty batch, past queue and gate. If it succeeds while sending is halted, the

@@ -10,7 +10,7 @@ import (
 )
 
 // stopGrace is how long Shutdown, SendNow and Ping wait for a Transport, and Shutdown for
-// a callback, that does not return when it should.
+// a callback, that does not return when it should, and for the first look at leftovers.
 const stopGrace = 250 * time.Millisecond
 
 // reportPortion is how many items Shutdown reports at once. To decode them takes time and
@@ -25,7 +25,6 @@ const reportPortion = 500
 // further call waits for the first and returns the same error, unless its own ctx ends
 // earlier.
 func (d *Deliverer) Shutdown(ctx context.Context) error {
-	d.awaitLook(ctx)
 	if d.queue.close() {
 		defer close(d.ended)
 		d.endErr = d.end(ctx)
@@ -45,7 +44,7 @@ func (d *Deliverer) Shutdown(ctx context.Context) error {
 }
 
 // awaitLook gives the keeper time for its first look at what ended processes left: nothing
-// more is taken over once Shutdown has begun, and commands of which each lives for some
+// is taken over once the queue is sealed, and commands of which each lives for some
 // milliseconds would leave it for ever.
 func (d *Deliverer) awaitLook(ctx context.Context) {
 	if d.keeping == nil || d.cfg.Leftovers == nil {
@@ -69,9 +68,9 @@ func (d *Deliverer) end(ctx context.Context) (err error) {
 	defer context.AfterFunc(ctx, d.cancelOneShots)()
 	d.wakeDispatcher()
 	lostBefore := d.queue.snapshot().SpoolLost
-	isLate := ctx.Err() != nil
+	hadEnded := ctx.Err() != nil
 	lost, cause := d.finalFlush(ctx)
-	if isLate && cause != nil {
+	if hadEnded && cause != nil {
 		cause = fmt.Errorf("the context had ended before Shutdown: %w", cause)
 	}
 	d.stop()
@@ -88,7 +87,7 @@ func (d *Deliverer) end(ctx context.Context) (err error) {
 	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
 	if n := len(rest) + stuck + onDisk; n > 0 {
 		err = notDelivered(n, onDisk, cause)
-		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n), slog.Any("error", err))
+		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n), slog.Bool("context_ended", hadEnded))
 	}
 	for ; len(rest) > reportPortion; rest = rest[reportPortion:] {
 		d.reporter.add(Report{Items: rest[:reportPortion], Outcome: Abandoned, Err: err})
@@ -163,6 +162,7 @@ func (d *Deliverer) finalFlush(ctx context.Context) (lost int, err error) {
 		defer done()
 		lost = d.cfg.OnClose(patience)
 	}
+	d.awaitLook(ctx)
 	d.queue.seal()
 	if has {
 		var cancel context.CancelFunc
