@@ -143,9 +143,9 @@ func (c *Client) reportTo() func(delivery.Report) {
 // [ErrMissingUser], [ErrMissingGroup], [ErrInvalidOption] (ForUser beside ForGroup, or
 // as [WithMessageID] says), [ErrUserMode], [ErrEventTooLarge], [ErrNotEncodable],
 // [ErrQueueFull], [ErrSpoolFull], [ErrClosed] and [ErrNotDurable]. Only after
-// ErrNotDurable is the event still sent. Without an error it is queued, and may be dropped later: see
-// Config.Overflow and Config.OnError. In a silenced request nothing is sent, and Track
-// returns nil.
+// ErrNotDurable is the event still sent. Without an error it is queued, and may be dropped
+// later: see Config.Overflow and Config.OnError. In a silenced request nothing is sent, and
+// Track returns nil.
 func (c *Client) Track(ctx context.Context, event string, p Properties, opts ...EventOption) error {
 	return c.take(ctx, &draft{Event: Event{Type: TrackEvent, Event: event, Properties: p}}, opts)
 }
@@ -206,10 +206,10 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Flush sends what is queued without waiting for more. It returns when every event
 // accepted before the call is sent, refused or dropped, including those in the Spool
-// and those that a [Client.TrackSync] is sending. It returns early with
-// ctx's error when ctx ends (or, if that has no deadline, Config.ShutdownTimeout), or
-// with the [DeliveryError] that has halted sending. It returns [ErrSpoolLost] if the
-// Spool lost events meanwhile.
+// and those that a [Client.TrackSync] is sending. It returns early with ctx's error when
+// ctx (or, if that has no deadline, Config.ShutdownTimeout) ends, or with the
+// [DeliveryError] that has halted sending. It returns [ErrSpoolLost] if the Spool lost
+// events meanwhile.
 func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return nil

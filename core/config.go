@@ -156,12 +156,13 @@ type Config struct {
 	// strings. A TrackEvent has Properties, the others have Traits; the field that an
 	// event does not have is not sent. It runs in the goroutine that tracks, and holds up
 	// no other. An event that it leaves with neither user nor group, of an unknown Type,
-	// or with a MessageID that is blank or not UTF-8, is refused. A zero Timestamp becomes the original one again. If it panics,
-	// the event is dropped. What it drops is counted ([DropBeforeSend]), but not given to
-	// OnError; that it has returned false is logged only at debug level. An event that it
-	// sends itself comes to it, too: it must not send one for each, which would have no end
-	// and overflow the stack. Nor must it call Flush or Shutdown, which wait until their
-	// deadline for an event of [RollUp] that it holds up. Default none.
+	// or with a MessageID that is blank or not UTF-8, is refused. A zero Timestamp becomes
+	// the original one again. If it panics, the event is dropped. What it drops is counted
+	// ([DropBeforeSend]), but not given to OnError; that it has returned false is logged
+	// only at debug level. An event that it sends itself comes to it, too: it must not send
+	// one for each, which would have no end and overflow the stack. Nor must it call Flush
+	// or Shutdown, which wait until their deadline for an event of [RollUp] that it holds
+	// up. Default none.
 	BeforeSend func(*Event) bool
 
 	// OnSuccess is told of each batch that Klime took, with the events in it that

@@ -77,6 +77,6 @@ const (
 
 	commitPatience = 2 * time.Second // how long a caller of Enqueue waits for the disk
 	reopenInterval = 5 * time.Second // between two calls of Reopen
-	keeperGrace    = 2 * time.Second // beyond the context of Shutdown, to write what is left
+	keeperGrace    = 2 * time.Second // beyond the context of Shutdown, to write what is left: not less than commitPatience
 	maxTokens      = 10_000          // tokens of items on disk that are kept in memory
 )
