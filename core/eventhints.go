@@ -17,8 +17,8 @@ import (
 )
 
 // eventHints log what Klime accepts but is most likely a mistake: each kind at most once
-// in eventHintInterval, and what may be right in this process only once. They name the hash of an ID, never the ID. Nil eventHints are
-// switched off.
+// in eventHintInterval, and what may be right in this process only once. They name the
+// hash of an ID, never the ID. Nil eventHints are switched off.
 type eventHints struct {
 	logger *slog.Logger
 	mode   Mode

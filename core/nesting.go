@@ -20,7 +20,7 @@ import (
 
 // hiddenScope stands in a context for the Scope of the enclosing request, in one that is
 // ignored. What is said in that one must not reach the Scope, but requests that it makes
-// itself have it around them, and its silence holds.
+// itself have it around them, and its silence holds. Without a scope, nothing does.
 type hiddenScope struct{ scope *Scope }
 
 // innermostIn returns the innermost Scope in ctx, nil if there is none.
@@ -41,9 +41,10 @@ func innermostIn(ctx context.Context) (s *Scope, isHidden bool) {
 // WithoutEnclosing is for requests that [Tracker.Ignores] leaves out. If the app has made
 // this one while it serves another, with the context ctx of that one, then what functions
 // such as [Track] are told in it would count for the other. WithoutEnclosing returns a
-// context to pass on in place of ctx, in which they do nothing. Otherwise it returns nil:
-// the request is then passed on untouched. incoming is as for [Tracker.BeginIn]. If the
-// request of ctx is over, this one is taken for another.
+// context to pass on in place of ctx, in which they do nothing; so it does if the server
+// runs in the context of a [Client.NewContext]. Otherwise it returns nil: the request is
+// then passed on untouched. incoming is as for [Tracker.BeginIn]. If the request of ctx is
+// over, this one is taken for another.
 func (*Tracker) WithoutEnclosing(ctx context.Context, incoming *http.Request) context.Context {
 	innermost := ScopeFrom(ctx)
 	if innermost.isOfServer(ctx) { // nor is its silence that of the request

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func unsent(why error) *SendError {
 		own.Attempts = 0
 		return &own
 	}
-	return &SendError{Err: why}
+	return &SendError{Err: fmt.Errorf("not sent, as sending is halted: %w", why)}
 }
 
 // Ping sends an empty batch, past queue and gate. If it succeeds while sending is halted, the

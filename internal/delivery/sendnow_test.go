@@ -85,7 +85,14 @@ func TestSendNowDuringAProbe(t *testing.T) {
 		enqueue(t, d, 1, 20)
 		time.Sleep(61 * time.Second)
 		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var failure *delivery.SendError
+		if _, err := d.SendNow(ctx, item(21, false, 0)); !errors.Is(err, context.DeadlineExceeded) ||
+			!errors.As(err, &failure) || failure.StatusCode != 0 || failure.Attempts != 0 { // and not those of the halt
+			t.Errorf("impatient: %v, %+v", err, failure)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, err := d.SendNow(ctx, item(21, false, 0)); err != nil || time.Since(begin) != 4*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
@@ -102,8 +109,8 @@ func TestSendNowWhileHalted(t *testing.T) {
 		synctest.Wait()
 		requests := len(e.seen())
 		var failure *delivery.SendError
-		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 401 {
-			t.Errorf("while halted: %v", err)
+		if _, err := d.SendNow(t.Context(), item(21, false, 0)); !errors.As(err, &failure) || failure.StatusCode != 401 || failure.Attempts != 0 {
+			t.Errorf("while halted: %v, %+v", err, failure)
 		}
 		if n := len(e.seen()); n != requests {
 			t.Errorf("%d requests within the minute", n-requests)

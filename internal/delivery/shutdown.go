@@ -17,10 +17,11 @@ const stopGrace = 250 * time.Millisecond
 // memory: if there is not enough for all, some are told.
 const reportPortion = 500
 
-// Shutdown refuses further items, except those of Config.OnClose, and delivers what
-// is held until ctx ends, or a probe finds sending halted and no request is in flight.
-// What is left then is given up unless it is on disk; the error says how many items that
-// is, with those that are lost on disk meanwhile, and how many on disk are not safe yet.
+// Shutdown refuses further items, except those of Config.OnClose and of the keeper's first
+// look at leftovers, and delivers what is held until ctx ends, or a probe finds sending
+// halted and no request is in flight. What is left then is given up unless it is on disk;
+// the error says how many items that is, with those that are lost on disk meanwhile, and
+// how many on disk are not safe yet.
 // One-shot sends may go on until ctx ends; only their callers learn how they end. A
 // further call waits for the first and returns the same error, unless its own ctx ends
 // earlier.
@@ -87,7 +88,7 @@ func (d *Deliverer) end(ctx context.Context) (err error) {
 	onDisk := int(d.queue.snapshot().SpoolLost - lostBefore) //nolint:gosec // an amount
 	if n := len(rest) + stuck + onDisk; n > 0 {
 		err = notDelivered(n, onDisk, cause)
-		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n), slog.Bool("context_ended", hadEnded))
+		d.cfg.Logger.Warn("klime: shut down before all events were delivered", slog.Int("events", n), slog.Bool("ended_before", hadEnded))
 	}
 	for ; len(rest) > reportPortion; rest = rest[reportPortion:] {
 		d.reporter.add(Report{Items: rest[:reportPortion], Outcome: Abandoned, Err: err})

@@ -269,7 +269,7 @@ func TestShutdownWithAnEndedContext(t *testing.T) {
 			}
 			err := d.Shutdown(ctx)
 			const text = "2 events not delivered: the context had ended before Shutdown: context canceled"
-			if err == nil || strings.Contains(err.Error(), text) != ended || !strings.Contains(log.String(), fmt.Sprint("context_ended=", ended)) {
+			if err == nil || strings.Contains(err.Error(), text) != ended || !strings.Contains(log.String(), fmt.Sprint("ended_before=", ended)) {
 				t.Errorf("ended %v: %v; log: %s", ended, err, log)
 			}
 		})
