@@ -65,10 +65,10 @@ func (h *eventHints) tell(told *throttle.Throttle, text string, attrs ...slog.At
 	}
 }
 
-// noteRequest notes that a request has passed a Middleware.
-func (h *eventHints) noteRequest() {
+// noteServed notes that a request has passed a Middleware.
+func (h *eventHints) noteServed() {
 	if h != nil {
-		note(&h.served)
+		h.served.Store(true)
 	}
 }
 

@@ -162,9 +162,11 @@ func (t *Tracker) BeginIn(ctx context.Context, s *Scope, incoming *http.Request)
 	if s.tracker != nil {
 		s = new(Scope)
 	}
-	note(&t.rules.passed)
-	if t.client != nil {
-		t.client.eventHints.noteRequest()
+	if !t.rules.passed.Load() {
+		t.rules.passed.Store(true)
+		if t.client != nil {
+			t.client.eventHints.noteServed()
+		}
 	}
 	s.parent, s.tracker = orBackground(ctx), t
 	if s.joinAround(incoming) {
